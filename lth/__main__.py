@@ -1,0 +1,8 @@
+"""The command `lth`."""
+
+import sys
+
+from lth import cli
+
+if __name__ == "__main__":
+    sys.exit(cli.main())

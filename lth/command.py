@@ -1,0 +1,127 @@
+"""What `lth run` does with a job: shows it, runs it, and tells how it ended."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.logging import RichHandler
+
+from lth import job as jobs
+from lth import plot, table
+from lth.engine import Interrupted, NonFiniteLoss
+from lth.job import Job
+from lth.progress import Display, interruptible
+from lth.store import Store
+from lth.ticket import Trained
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a job is run. `tracking` makes the tracker of the job; `sweeping` says that it is one of several."""
+
+    root: Path
+    tracking: Callable[..., Any]
+    config: Mapping[str, Any]
+    threads: int = 1
+    plan: bool = False
+    sweeping: bool = False
+
+
+def run(values: Callable[[], Job], setting: Setting) -> int:
+    """Run the job that `values` makes and say how it went; returns the exit code: 0, 1 (failed) or 130 (Ctrl-C)."""
+    torch.set_num_threads(setting.threads)
+    log_to_console()
+    try:
+        job = values()
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        console.print(f"failed: {error}", style="red", markup=False)
+        return 1
+    store = Store(setting.root)
+    if setting.plan:
+        return _plan(job, store)
+    record = job.record(store)
+    record.status("running")
+    try:
+        _run(job, setting, store)
+    except Interrupted:
+        record.status("interrupted")
+        _say(job, f"stopped. Everything up to here is saved under {store.root}; the same command goes on from here.")
+        return 130
+    except (NonFiniteLoss, ValueError, OSError, RuntimeError) as error:
+        record.status("failed", f"{type(error).__name__}: {error}")
+        _say(job, f"failed: {error}", style="red")
+        return 1
+    except BaseException as error:
+        record.status("failed", f"{type(error).__name__}: {error}")
+        raise
+    record.status("finished")
+    if not setting.sweeping:
+        report(setting.root, job.name)
+    return 0
+
+
+def report(root: Path, experiment: str) -> None:
+    """The table of an experiment, its figures, and what to type next."""
+    rows = table.tickets(root, experiment)
+    if rows.empty:
+        return
+    console.print(f"\n{table.markdown(rows)}\n", markup=False)
+    for file in _draw(root, experiment):
+        console.print(f"figure  {file}", markup=False)
+    console.print(f"results {root}")
+    where = "" if str(root) == "runs" else f" --runs {root}"
+    console.print(f"next    lth table{where} --format csv     every trained ticket as a row")
+    console.print("        lth run ... -m replicate=1,2,3 hydra/launcher=joblib     more replicates, on all cores")
+
+
+def log_to_console() -> None:
+    """Messages of the project go to the terminal, warnings in front of everything."""
+    logger = logging.getLogger("lth")
+    handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+
+
+def _run(job: Job, setting: Setting, store: Store) -> None:
+    live = console.is_terminal and not setting.sweeping
+    name = f"{job.name}-{job.replicate}"
+    with setting.tracking(group=job.name, name=name, folder=setting.root, config=setting.config) as tracker:
+
+        display = Display(console, len(job.tickets()), job.recipe.steps, live=live, tell=tracker.evaluated)
+
+        def heard(trained: Trained) -> None:
+            tracker.trained(trained)
+            display.trained(trained)
+
+        store.wait = display.check
+        with interruptible(display), display:
+            for _ in jobs.run(job, store, display, heard):
+                pass
+        tracker.figures({file.stem: file for file in _draw(setting.root, job.name) if file.suffix == ".png"})
+
+
+def _plan(job: Job, store: Store) -> int:
+    """List what is stored and what would be trained."""
+    done = {(t.ticket.branch, t.ticket.draw, t.ticket.level) for t in jobs.stored(job, store)}
+    for branch, draw, level in job.tickets():
+        state = "stored" if (branch, draw, level) in done else f"to train, {job.recipe.steps:,} steps"
+        console.print(f"{branch:>12}  draw {draw}  level {level:>2}  {state}")
+    console.print(f"{len(done)} stored, {len(job.tickets()) - len(done)} to train; nothing was trained (plan=true)")
+    return 0
+
+
+def _draw(root: Path, experiment: str) -> list[Path]:
+    rows, folder = table.tickets(root, experiment), root / "figures" / experiment
+    figure = plot.sparsity(rows, experiment)
+    learning = plot.curves(table.evaluations(root, experiment), rows, title=experiment)
+    return [*plot.save(figure, folder, "sparsity"), *plot.save(learning, folder, "curves")]
+
+
+def _say(job: Job, message: str, style: str | None = None) -> None:
+    console.print(f"{job.name}, replicate {job.replicate}: {message}", style=style, markup=False)

@@ -1,0 +1,28 @@
+"""(replicate, step) -> rows: the batch of a step is a function of these two alone, whoever trains it, resumed or not."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from lth.seed import generator
+
+
+def rows(replicate: int, start: int, stop: int, *, size: int, batch_size: int) -> Tensor:
+    """Rows of the training set for steps start to stop - 1: int64, (stop - start) x batch_size.
+
+    The training set is reshuffled every epoch and the epochs are read as one endless stream, so that every example is
+    seen once per epoch and no batch is short (55,000 is no multiple of 60).
+    """
+    first, last = start * batch_size, stop * batch_size
+    epochs = range(first // size, -(-last // size))
+    if not epochs:
+        return torch.empty(0, batch_size, dtype=torch.int64)
+    stream = torch.cat([_permutation(replicate, epoch, size) for epoch in epochs])
+    offset = epochs[0] * size
+    return stream[first - offset : last - offset].view(stop - start, batch_size)
+
+
+@lru_cache(maxsize=4)
+def _permutation(replicate: int, epoch: int, size: int) -> Tensor:
+    return torch.randperm(size, generator=generator("order", replicate, epoch))

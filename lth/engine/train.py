@@ -1,0 +1,164 @@
+"""Lightning around one training.
+
+A Lightning "batch" is a block: the rows of all steps up to the next evaluation. `training_step` runs them in a plain
+loop under manual optimization, so that Lightning's own work is paid once a block.
+"""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from torch import Tensor
+
+from lth.data import Data, rows
+from lth.engine.listener import Interrupted, Listener
+from lth.engine.loop import COLUMNS, Examples, Loop, State, splits_on
+from lth.recipe import Recipe
+from lth.ticket import Ticket, Trained, Weights, masked
+
+SAVE_EVERY = 60.0
+
+
+def train(
+    tickets: list[Ticket],
+    *,
+    recipe: Recipe,
+    until: int | None = None,
+    keep: Collection[int] = (),
+    state: State | None = None,
+    save: Callable[[State], None] | None = None,
+    listener: Listener | None = None,
+    device: str = "auto",
+) -> list[Trained]:
+    """Train each ticket from its step k to step T (or only `until`), by the recipe.
+
+    keep: steps at which the weights are kept in passing. state: where an interrupted training of a single ticket left
+    off; going on from there gives, bit for bit, what an undisturbed training gives. save: called with the state every
+    minute and when the listener interrupts. device: a Lightning accelerator: "auto", "cpu", "gpu", ...
+    Raises NonFiniteLoss, and Interrupted if the listener does.
+    """
+    hear = _Saving(listener or Listener(), save)
+    return [_train(ticket, recipe, until or recipe.steps, keep, state, hear, device) for ticket in tickets]
+
+
+def _train(
+    ticket: Ticket,
+    recipe: Recipe,
+    until: int,
+    keep: Collection[int],
+    state: State | None,
+    hear: "_Saving",
+    device: str,
+) -> Trained:
+    if not ticket.step < until <= recipe.steps:
+        raise ValueError(f"{ticket} starts at step {ticket.step}, training ends at step {until} of {recipe.steps}")
+    torch.set_flush_denormal(True)  # the moments of pruned weights decay into subnormal numbers, slow on a CPU
+    hear.loop = loop = Loop(ticket, recipe, {*keep, until}, hear)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch)\b")
+            _trainer(device).fit(_Shell(loop, state), _Blocks(loop, until, state))
+    except Interrupted:
+        hear.save_now()
+        raise
+    facts: dict[str, Any] = {"seconds": loop.seconds, "kept": sorted(loop.kept)}
+    if until == recipe.steps:
+        facts["final_train_accuracy"] = loop.score("train")[1]
+    evaluations = pd.DataFrame(loop.curve, columns=list(COLUMNS)).astype({"step": "int64"})
+    return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, facts)
+
+
+def _weights_at(
+    ticket: Ticket, recipe: Recipe, kept: Mapping[int, Weights], device: str
+) -> Callable[[int], Weights]:
+    def at(step: int) -> Weights:
+        if step == ticket.step:
+            return masked(ticket.weights, ticket.mask)
+        if step in kept:
+            return kept[step]
+        return train([ticket], recipe=recipe, until=step, device=device)[0].at(step)
+
+    return at
+
+
+class _Shell(pl.LightningModule):
+    """Gives the loop its device, its optimizer and its blocks."""
+
+    def __init__(self, loop: Loop, state: State | None) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.net, self.loop, self.state = loop.net, loop, state
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        self.optimizer = self.loop.recipe.optimizer(self.net.parameters())
+        return self.optimizer
+
+    def on_fit_start(self) -> None:
+        self.loop.start(self.optimizer, _splits(self.loop.recipe.data, self.device), self.state)
+
+    def training_step(self, block: Tensor) -> None:
+        self.loop.run(block)
+
+
+class _Blocks:
+    """The rows of the steps from where the loop is to `until`, cut at every evaluation; an empty block evaluates."""
+
+    def __init__(self, loop: Loop, until: int, state: State | None) -> None:
+        self.loop, self.until = loop, until
+        self.first = loop.ticket.step if state is None else int(state["step"])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        recipe, replicate = self.loop.recipe, self.loop.ticket.replicate
+        every = recipe.evaluate_every
+        ends = [*range((self.first // every + 1) * every, self.until, every), self.until]
+        for start, stop in zip([self.first, self.first, *ends], [self.first, *ends], strict=False):
+            yield rows(replicate, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
+
+
+class _Saving(Listener):
+    """Passes everything on, and saves the state of the loop every minute."""
+
+    loop: Loop
+
+    def __init__(self, listener: Listener, save: Callable[[State], None] | None) -> None:
+        self.listener, self.save, self.last = listener, save, time.monotonic()
+
+    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+        self.listener.stepped(ticket, step, steps)
+        if self.save and time.monotonic() - self.last > SAVE_EVERY:
+            self.save_now()
+
+    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
+        self.listener.evaluated(ticket, row)
+
+    def save_now(self) -> None:
+        if self.save:
+            self.save(self.loop.state())
+        self.last = time.monotonic()
+
+
+@lru_cache(maxsize=1)
+def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
+    return splits_on(data, device)
+
+
+def _trainer(device: str) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    return pl.Trainer(
+        accelerator=device,
+        devices=1,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        # Slurm's signals are for the launcher; Lightning would requeue the job behind its back.
+        plugins=[LightningEnvironment()],
+    )

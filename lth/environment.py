@@ -1,0 +1,50 @@
+"""Where a number comes from: versions, machine, commit."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import lth
+
+PACKAGES = ("torch", "pytorch-lightning", "numpy")
+
+
+def environment() -> dict[str, str]:
+    """Facts to store beside a result."""
+    return {**_fixed(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+@lru_cache(maxsize=1)
+def _fixed() -> dict[str, str]:
+    facts = {"lth": lth.__version__, "python": platform.python_version(), "commit": commit(), "machine": machine()}
+    for package in PACKAGES:
+        try:
+            facts[package] = version(package)
+        except PackageNotFoundError:
+            facts[package] = "unknown"
+    return facts
+
+
+def commit() -> str:
+    """The commit of the checkout that this code runs from, "+" behind it if files differ; "release" if it is none."""
+    folder = Path(lth.__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return "release"
+    git = ["git", "-C", str(folder)]
+    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
+    return (head.stdout.strip() or "unknown") + ("+" if changed.stdout.strip() else "")
+
+
+def machine() -> str:
+    """Processor and number of cores, such as "AMD EPYC, 2 cores"."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = (line.partition(":") for line in info.read_text().splitlines())
+        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
+    return f"{name}, {os.cpu_count()} cores"

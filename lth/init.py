@@ -1,0 +1,31 @@
+"""(net, seed) -> theta_0. The net is only read; biases and normalization start as PyTorch has them, or at 0."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lth.ticket import prunable
+
+
+def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Gaussian Glorot (Glorot & Bengio 2010, Eq. 16 as a Gaussian): N(0, 2 / (fan_in + fan_out)), not truncated; biases 0.
+
+    What Frankle & Carbin 2019 use (Figure 2)."""
+    return _draw(net, seed, nn.init.xavier_normal_)
+
+
+def kaiming_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Gaussian He for ReLU (He et al. 2015, Eq. 10): N(0, 2 / fan_in); biases 0."""
+    return _draw(net, seed, lambda w, generator: nn.init.kaiming_normal_(w, nonlinearity="relu", generator=generator))
+
+
+def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    weights = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    for name in prunable(net):
+        fill(weights[name], generator=random)
+        bias = f"{name.removesuffix('weight')}bias"
+        if bias in weights:
+            weights[bias].zero_()
+    return weights

@@ -1,0 +1,168 @@
+"""One job: a replicate of a configuration, from values to trained tickets, recorded as they come."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from lth import engine
+from lth.density import Ladder, rungs
+from lth.engine import Listener
+from lth.imp import Criterion, Rewind, Scope, child, dense, imp, pruned_mask
+from lth.recipe import Recipe, describe, short
+from lth.store import Record, Store
+from lth.table import origin
+from lth.ticket import Ticket, Trained, Weights
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A control: at which levels (None: all but the dense one), how many draws, and Ticket -> Ticket."""
+
+    transform: Callable[..., Ticket]
+    levels: Sequence[int] | None = None
+    draws: int = 1
+
+    def at(self, level: int) -> bool:
+        """Whether the tickets of this level branch off."""
+        return level > 0 if self.levels is None else level in self.levels
+
+
+@dataclass(frozen=True)
+class Job:
+    """The values that a configuration stands for."""
+
+    name: str
+    recipe: Recipe
+    init: Callable[[nn.Module, int], Weights]
+    criterion: Criterion
+    scope: Scope
+    density: Callable[[int | Sequence[int]], Ladder]
+    rewind: Rewind
+    levels: int | Sequence[int]
+    replicate: int = 1
+    branches: Mapping[str, Branch] = field(default_factory=dict)
+    keep: str = "all"
+    device: str = "auto"
+
+    @property
+    def ladder(self) -> Ladder:
+        """Which level is pruned to which density, from which level."""
+        return self.density(self.levels)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What all rows of the job have in common."""
+        recipe = self.recipe
+        rewind = describe(self.rewind)
+        return {
+            "model": _name(recipe.model),
+            "data": recipe.data.name,
+            "optimizer": _name(recipe.optimizer),
+            "lr": getattr(recipe.optimizer, "keywords", {}).get("lr"),
+            "init": _name(self.init),
+            "criterion": _name(self.criterion),
+            "scope": _name(self.scope),
+            "schedule": _name(self.density),
+            "rewind": _name(self.rewind),
+            "rewind_step": rewind.get("step", 0),
+            "replicate": self.replicate,
+        }
+
+    @property
+    def identity(self) -> str:
+        """A name for the job that does not change when it is asked for more levels or other controls."""
+        science = [self.recipe, self.init, self.criterion, self.scope, self.density, self.rewind]
+        path = None if isinstance(self.levels, int) else list(self.levels)
+        return f"{short([*map(describe, science), path])}-{self.replicate}"
+
+    def record(self, store: Store) -> Record:
+        """Where the job writes down what it consists of."""
+        return Record(store.root, self.name, self.identity, self.columns)
+
+    def tickets(self) -> list[tuple[str, int, int]]:
+        """(branch, draw, level) of everything that the job trains, in about this order."""
+        return [
+            entry
+            for level in rungs(self.levels)
+            for entry in [("ticket", 0, level), *((n, d, level) for n, b in self.branches.items()
+                                                  for d in range(b.draws) if b.at(level))]
+        ]  # fmt: skip
+
+
+def run(job: Job, store: Store, listener: Listener, heard: Callable[[Trained], None]) -> Iterator[Trained]:
+    """Train what the job asks for; what is stored is read. Every trained ticket is recorded, then given to `heard`."""
+    record = job.record(store)
+    cached = store.cached(_train(job, listener), job.recipe)
+
+    def train(tickets: list[Ticket]) -> list[Trained]:
+        done = []
+        for ticket in tickets:
+            done += cached([ticket])
+            record.add({**origin(ticket), "digest": done[-1].facts["digest"]})
+            heard(done[-1])
+        return done
+
+    last: set[str] = set()
+    for trained in _walk(job, store, train):
+        yield trained
+        if trained.ticket.level not in job.ladder.children:
+            last.add(trained.facts["digest"])
+    store.forget_weights(job.keep, last)
+
+
+def stored(job: Job, store: Store) -> list[Trained]:
+    """What of the job is stored already; trains nothing."""
+
+    def find(tickets: list[Ticket]) -> list[Trained]:
+        found = (store.find(_refuse, job.recipe, ticket) for ticket in tickets)
+        return [trained for trained in found if trained is not None]
+
+    done: list[Trained] = []
+    with contextlib.suppress(_Missing):
+        for trained in _walk(job, store, find):
+            done.append(trained)
+    return done
+
+
+class _Missing(Exception):
+    """Weights that were not kept would have to be trained anew."""
+
+
+def _refuse(tickets: list[Ticket], **options: Any) -> list[Trained]:
+    raise _Missing
+
+
+def _walk(job: Job, store: Store, train: Callable[[list[Ticket]], list[Trained]]) -> Iterator[Trained]:
+    start = dense(job.recipe, job.init, job.replicate)
+    for trained in imp([start], train, partial(_prune, job, store), job.ladder):
+        yield trained
+        for branch in job.branches.values():
+            if branch.at(trained.ticket.level):
+                yield from train([_branched(job, branch, trained.ticket, draw) for draw in range(branch.draws)])
+
+
+def _branched(job: Job, branch: Branch, ticket: Ticket, draw: int) -> Ticket:
+    return branch.transform(ticket, draw=draw, net=job.recipe.net(), init=job.init)
+
+
+def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:
+    """`lth.imp.prune`, the mask made once and stored."""
+    rule = {"recipe": job.recipe, "ladder": job.ladder, "criterion": job.criterion, "scope": job.scope}
+    density = {kind: job.ladder.density(level, kind) for kind in job.ladder.rate}
+    key = short([describe(job.criterion), describe(job.scope), density, trained.ticket.level])
+    mask = store.mask(trained, key, lambda: pruned_mask(trained, level, **rule))
+    return child(trained, level, mask, job.rewind)
+
+
+def _train(job: Job, listener: Listener) -> Callable[..., list[Trained]]:
+    step = getattr(job.rewind, "keywords", {}).get("step", 0)
+    keep = {step} if step > 0 else set()
+    return partial(engine.train, recipe=job.recipe, keep=keep, listener=listener, device=job.device)
+
+
+def _name(function: Any) -> str:
+    return str(describe(function)["function"].rpartition(".")[2])

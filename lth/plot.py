@@ -1,0 +1,139 @@
+"""Tables -> figures in the style of Frankle & Carbin 2019: mean over replicates, bars from minimum to maximum."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+matplotlib.use("Agg")
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from lth.table import branches
+
+LABELS = {"ticket": "winning ticket", "reinitialize": "random reinit", "shuffle": "shuffled mask"}
+COLORS = {"ticket": "#1f4e9c", "reinitialize": "#d1495b", "shuffle": "#5b8c5a"}
+MARKERS = {"ticket": "o", "reinitialize": "s", "shuffle": "^"}
+STYLE = {
+    "font.family": "serif",
+    "mathtext.fontset": "dejavuserif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+}
+
+
+def sparsity(table: pd.DataFrame, title: str = "") -> Figure:
+    """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, one line per branch.
+
+    The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        _lines(left, table, "early_stop_test_accuracy", 100)
+        left.set_ylabel("test accuracy at early stop (%)")
+        _lines(right, table, "early_stop_step", 1)
+        right.set_ylabel("early-stop step")
+        right.set_ylim(bottom=0)
+        left.legend()
+        _finish(figure, title, table)
+    return figure
+
+
+def curves(evaluations: pd.DataFrame, table: pd.DataFrame, levels: Sequence[int] | None = None, title: str = "") -> Figure:
+    """Test accuracy against step for some levels (default: five spread over what there is), tickets solid, random
+    reinitialization dashed (the paper's Figure 3)."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        whole, close = figure.subplots(1, 2)
+        chosen = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
+        for axes in (whole, close):
+            _curves(axes, evaluations, chosen)
+        tests = evaluations.loc[evaluations["step"] > 0.1 * evaluations["step"].max(), "test_accuracy"]
+        close.set_ylim(100 * tests.quantile(0.02), 100 * tests.max() + 0.1)
+        close.set_title("the same, closer", fontsize=9)
+        whole.legend(title="% of weights", fontsize=8)
+        _finish(figure, title, table)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """As PNG and PDF, written aside and renamed; returns the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{name}.png", folder / f"{name}.pdf"]
+    for file in files:
+        aside = file.with_name(f".{os.getpid()}.{file.name}")
+        figure.savefig(aside, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
+        os.replace(aside, file)
+    return files
+
+
+def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float) -> None:
+    for branch in branches(table):
+        part = table[table["branch"].isin([branch]) | (table["level"] == 0)]
+        groups = (scale * part.groupby("level")[column].agg(["mean", "min", "max"])).join(
+            100 * part.groupby("level")["density"].mean()
+        )
+        bars = [groups["mean"] - groups["min"], groups["max"] - groups["mean"]]
+        axes.errorbar(
+            groups["density"],
+            groups["mean"],
+            yerr=bars,
+            label=LABELS.get(branch, branch),
+            color=COLORS.get(branch),
+            marker=MARKERS.get(branch, "o"),
+            markersize=4,
+            capsize=2,
+            linewidth=1.3,
+        )
+    _percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
+
+
+def _percent_axis(axes: Axes, percents: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    ticks = [percents[0]]
+    for percent in percents[1:]:
+        if percent < ticks[-1] / 1.5:
+            ticks.append(percent)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.set_xlim(percents[0] * 1.1, percents[-1] / 1.1)
+    axes.set_xlabel("percent of weights remaining")
+
+
+def _curves(axes: Axes, evaluations: pd.DataFrame, levels: Sequence[int]) -> None:
+    colors = matplotlib.colormaps["viridis"]
+    shown = evaluations[evaluations["level"].isin(levels) & (evaluations["step"] > 0)]
+    for (level, branch), part in shown.groupby(["level", "branch"], sort=True):
+        if branch not in ("ticket", "reinitialize"):
+            continue
+        color = colors(0.9 * levels.index(level) / max(len(levels) - 1, 1))
+        groups = 100 * part.groupby("step")["test_accuracy"].agg(["mean", "min", "max"])
+        name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
+        axes.plot(groups.index, groups["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1)
+        if branch == "ticket":
+            axes.fill_between(groups.index, groups["min"], groups["max"], color=color, alpha=0.15, linewidth=0)
+    axes.set_xlabel("step")
+    axes.set_ylabel("test accuracy (%)")
+
+
+def _spread(levels: Sequence[int]) -> list[int]:
+    count = min(5, len(levels))
+    return sorted({levels[round(i * (len(levels) - 1) / max(count - 1, 1))] for i in range(count)})
+
+
+def _finish(figure: Figure, title: str, table: pd.DataFrame) -> None:
+    """Under the figure: what it shows, n, where and from which code it comes."""
+    replicates = table.groupby("branch")["replicate"].nunique()
+    counts = ", ".join(f"n={replicates[b]} {LABELS.get(b, b)}" for b in branches(table))
+    origin = f"{' / '.join(sorted(table['machine'].unique()))}; commit {', '.join(sorted(table['commit'].unique()))}"
+    facts = f"{table['model'].iloc[0]} on {table['data'].iloc[0]}, {table['steps'].max():,} steps; {counts}; {origin}"
+    figure.suptitle(title)
+    figure.supxlabel(facts, fontsize=7, color="gray")

@@ -1,0 +1,99 @@
+"""All that, besides the ticket, decides the result of training, and the name of that result.
+
+A recipe is described by values, not by how it was written: a default that is spelled out, and one that is left away,
+give the same description, so that YAML and Python find each other's results.
+"""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from lth import lr
+from lth.data import Data
+from lth.ticket import Ticket, masked
+
+DIGITS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """model: (shape, classes) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
+    steps: T, counted from step 0 also by a ticket that starts at k. batch_size: images per step. evaluate_every: steps
+    from one evaluation on validation and test set to the next."""
+
+    model: Callable[..., nn.Module]
+    data: Data
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    steps: int
+    batch_size: int = 60
+    evaluate_every: int = 100
+    lr: Callable[[int], float] = lr.constant
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+
+    def net(self) -> nn.Module:
+        """A fresh network; its values mean nothing until a ticket's weights are loaded."""
+        return self.model(self.data.shape, self.data.classes)
+
+
+def digest(recipe: Recipe, ticket: Ticket) -> str:
+    """The name of a training: SHA-256 of the recipe, m * W_k, m, k and the replicate (which orders the data)."""
+    sha = hashlib.sha256(json.dumps(describe(recipe), sort_keys=True).encode())
+    sha.update(repr((ticket.step, ticket.replicate)).encode())
+    for tensors in (masked(ticket.weights, ticket.mask), ticket.mask):
+        for name, tensor in sorted(tensors.items()):
+            sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+            sha.update(tensor.contiguous().cpu().numpy())
+    return sha.hexdigest()[:DIGITS]
+
+
+def short(description: Any) -> str:
+    """The digest of a description."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:DIGITS]
+
+
+def describe(value: Any) -> Any:
+    """A JSON value that says what `value` is: functions by import path with the arguments that aren't their defaults."""
+    if isinstance(value, Data):
+        return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint}
+    if isinstance(value, Recipe):
+        shown = (f for f in fields(value) if f.default is MISSING or getattr(value, f.name) is not f.default)
+        return {f.name: describe(getattr(value, f.name)) for f in shown if getattr(value, f.name) != f.default}
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if callable(value):
+        return _described_function(value)
+    raise TypeError(f"{value!r} can't be part of a recipe: give a function, numbers, text, lists or mappings of them")
+
+
+def _described_function(function: Callable[..., Any]) -> dict[str, Any]:
+    bound: dict[str, Any] = {}
+    while isinstance(function, partial):
+        if function.args:
+            raise TypeError(f"{function!r} binds arguments by position: name them, so that a reader knows what they are")
+        bound, function = {**function.keywords, **bound}, function.func
+    name = f"{function.__module__}.{function.__qualname__}"
+    if "<" in name:
+        raise TypeError(f"{name} has no import path, so its results can't be found again: define it in a module")
+    defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
+    unusual = {k: describe(v) for k, v in sorted(bound.items()) if k not in defaults or not _same(v, defaults[k])}
+    return {"function": name, **unusual}
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Equal as a description, so that [1, 2] is (1, 2) but 1 isn't True."""
+    return default is not inspect.Parameter.empty and json.dumps(describe(value)) == json.dumps(describe(default))

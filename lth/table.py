@@ -1,0 +1,136 @@
+"""The store -> tidy pandas tables: one row per trained ticket, one per evaluation; and the summary that papers print."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lth.store import Damaged, read_result, records
+from lth.ticket import Ticket, Trained, remaining, total
+
+log = logging.getLogger("lth")
+
+KEYS = ["experiment", "branch", "draw", "replicate", "level"]
+
+
+def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:
+    """The early-stop step, that of the minimum validation loss over the whole run, the first of equal ones, and the
+    accuracies there and at the end (Frankle & Carbin 2019, Section 2 and Appendix C)."""
+    best, last = evaluations.loc[evaluations["validation_loss"].idxmin()], evaluations.iloc[-1]
+    return {
+        "early_stop_step": int(best["step"]),
+        "early_stop_val_loss": float(best["validation_loss"]),
+        "early_stop_val_accuracy": float(best["validation_accuracy"]),
+        "early_stop_test_accuracy": float(best["test_accuracy"]),
+        "final_test_accuracy": float(last["test_accuracy"]),
+    }
+
+
+def origin(ticket: Ticket) -> dict[str, Any]:
+    """Where a ticket stands: the part of its row that is known before it is trained."""
+    left, all_weights = remaining(ticket.mask), total(ticket.mask)
+    return {
+        "branch": ticket.branch,
+        "draw": ticket.draw,
+        "level": ticket.level,
+        "density": left / all_weights,
+        "remaining": left,
+        "total": all_weights,
+    }
+
+
+def row(trained: Trained) -> dict[str, Any]:
+    """A trained ticket as a row of the table."""
+    return {**origin(trained.ticket), **early_stop(trained.evaluations), **_facts(trained.steps, trained.facts)}
+
+
+def tickets(root: Path, experiment: str | None = None) -> pd.DataFrame:
+    """One row per trained ticket of each experiment."""
+    rows = [
+        {**_labels(record, item), **early_stop(result["evaluations"]), **_facts(result["steps"], result["facts"]),
+         **_origin(result["environment"]), "digest": result["digest"]}
+        for record, item, result in _results(root, experiment)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    if table.empty:
+        return table
+    return table.drop_duplicates([*KEYS, "digest"]).sort_values(KEYS, ignore_index=True)
+
+
+def evaluations(root: Path, experiment: str | None = None) -> pd.DataFrame:
+    """One row per evaluation of every trained ticket: the learning curves."""
+    parts = [
+        result["evaluations"].assign(
+            **{k: v for k, v in _labels(record, item).items() if k in {*KEYS, "density"}}, digest=item["digest"]
+        )
+        for record, item, result in _results(root, experiment)
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Per level, ticket beside the controls: mean and sample standard deviation over replicates (and draws)."""
+    columns = {"early-stop step": ("early_stop_step", 1, 0), "accuracy %": ("early_stop_test_accuracy", 100, 2)}
+    groups = table.groupby(["level", "branch"], sort=True)
+    cells = {
+        (branch, title): groups[name].apply(lambda v, s=scale, d=digits: mean_and_spread(v * s, d)).xs(branch, level=1)
+        for branch in branches(table)
+        for title, (name, scale, digits) in columns.items()
+    }
+    percent = (100 * table.groupby("level")["density"].mean()).map("{:.2f}".format)
+    counts = groups.size().unstack().fillna(0).astype(int)
+    frame = pd.DataFrame({("", "% of weights"): percent, **cells})
+    for branch in branches(table):
+        frame[(branch, "n")] = counts[branch]
+    return frame.reindex(columns=[("", "% of weights"), *((b, c) for b in branches(table) for c in (*columns, "n"))])
+
+
+def branches(table: pd.DataFrame) -> list[str]:
+    """The branches that a table has, the main line first."""
+    return sorted(table["branch"].unique(), key=lambda branch: (branch != "ticket", branch))
+
+
+def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
+    """As "98.31 ± 0.05"; of a single value no spread is known."""
+    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The summary of every experiment of a table as text that is readable as it is and as markdown."""
+    return "\n\n".join(_section(str(name), part) for name, part in table.groupby("experiment", sort=True))
+
+
+def _section(name: str, table: pd.DataFrame) -> str:
+    frame = summary(table).fillna("")
+    header = ["level", *(f"{branch}: {title}" if branch else title for branch, title in frame.columns)]
+    body = [[str(level), *map(str, values)] for level, *values in frame.itertuples(name=None)]
+    widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
+    lines = [" | ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *body]]
+    rule = " | ".join(["-" * (width - 1) + ":" for width in widths])
+    return "\n".join([f"### {name}", "", f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:])])
+
+
+def _results(root: Path, experiment: str | None) -> Any:
+    for record in records(root):
+        if experiment in (None, record["experiment"]):
+            for item in record["rows"].values():
+                try:
+                    yield record, item, read_result(root / "trained" / item["digest"])
+                except Damaged as damage:
+                    log.warning("%s; run its experiment again to train it again", damage)
+
+
+def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
+    labels = {key: value for key, value in item.items() if key != "digest"}
+    return {"experiment": record["experiment"], **record["columns"], **labels}
+
+
+def _facts(steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"final_train_accuracy": facts["final_train_accuracy"], "steps": steps, "seconds": facts["seconds"]}
+
+
+def _origin(environment: Mapping[str, str]) -> dict[str, str]:
+    return {key: environment[key] for key in ("machine", "commit", "date")}

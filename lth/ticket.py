@@ -1,0 +1,96 @@
+"""The values of the project: a ticket (m, W_k, k) goes into training, a trained net comes out.
+
+Frankle & Carbin 2019: a subnetwork is f(x; m * theta), m in {0, 1}^|theta|. The weights of a ticket are kept dense, so
+that a control can put another mask on the same theta; training, and everything that looks at it, sees m * theta.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+Weights = Mapping[str, Tensor]
+Mask = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """m, W_k and k: all that, besides the recipe, decides what training gives.
+
+    `level`, `branch` and `draw` say where the ticket comes from and decide nothing: `branch` is "ticket" for the main
+    line, else the name of a control; `draw` counts that control's independent draws from 0.
+    """
+
+    weights: Weights
+    mask: Mask
+    step: int = 0
+    level: int = 0
+    replicate: int = 1
+    branch: str = "ticket"
+    draw: int = 0
+
+    def __str__(self) -> str:
+        draw = f", draw {self.draw}" if self.draw else ""
+        return f"{self.branch}, replicate {self.replicate}, level {self.level}{draw}"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training made of a ticket.
+
+    evaluations: one row per evaluation; columns step, train_loss (mean since the row before), validation_loss,
+        validation_accuracy, test_loss, test_accuracy. Losses in nats, accuracies in [0, 1].
+    at: step -> the weights W_step of this very training, pruned ones exactly 0. What was not kept is trained anew.
+    steps: the step T at which training ended.
+    """
+
+    ticket: Ticket
+    evaluations: pd.DataFrame
+    at: Callable[[int], Weights]
+    steps: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Weights:
+        """W_T."""
+        return self.at(self.steps)
+
+
+def prunable(net: nn.Module) -> dict[str, str]:
+    """Parameter name -> kind ("conv", "linear" or "output"), in the order of the net.
+
+    Prunable are the weights of convolution and linear layers, never biases or normalization; the output layer is the
+    last linear one (it is pruned at half the rate in Frankle & Carbin 2019, Figure 2).
+    """
+    kinds = {
+        f"{name}.weight" if name else "weight": "linear" if isinstance(layer, nn.Linear) else "conv"
+        for name, layer in net.named_modules()
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    }
+    linear = [name for name, kind in kinds.items() if kind == "linear"]
+    return kinds | {name: "output" for name in linear[-1:]}
+
+
+def full_mask(net: nn.Module) -> dict[str, Tensor]:
+    """The mask of level 0: every prunable weight kept."""
+    return {name: torch.ones_like(net.get_parameter(name), dtype=torch.bool) for name in prunable(net)}
+
+
+def masked(weights: Weights, mask: Mask) -> dict[str, Tensor]:
+    """m * theta as fresh tensors, never aliases; a pruned weight is +0."""
+    return {
+        name: weight.masked_fill(~mask[name], 0) if name in mask else weight.clone() for name, weight in weights.items()
+    }
+
+
+def remaining(mask: Mask) -> int:
+    """||m||_0, counted from the mask: a trained weight may happen to be 0."""
+    return sum(int(kept.sum()) for kept in mask.values())
+
+
+def total(mask: Mask) -> int:
+    """All prunable weights, the denominator of density; layers with rate 0 count too (the paper's P_m does so)."""
+    return sum(kept.numel() for kept in mask.values())

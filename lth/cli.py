@@ -40,6 +40,17 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--experiment", help="only this one")
     table.add_argument("--out", type=Path, help="write to this file (parquet needs one)")
     table.set_defaults(command=_table)
+
+    figure = commands.add_parser("figure", help="draw a figure of a paper from what is stored")
+    figure.add_argument("name", nargs="?", help="such as frankle2019_fig4; none: list them")
+    figure.add_argument("overrides", nargs="*", help="further key=value for --run, such as data.root=DIR")
+    figure.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
+    figure.add_argument("--out", type=Path, default=Path("figures"), help="where to draw to (default: figures)")
+    figure.add_argument("--run", action="store_true", help="train what is missing first, on all cores")
+    figure.set_defaults(command=_figure)
+
+    speed = commands.add_parser("speed", help="measure a step of the engine beside named baselines")
+    speed.set_defaults(command=_speed)
     return parser
 
 
@@ -48,7 +59,10 @@ def _table(chosen: argparse.Namespace) -> int:
 
     rows = table.tickets(chosen.runs, chosen.experiment)
     if rows.empty:
-        print(f"lth table: nothing is stored under {chosen.runs}; lth run trains, --runs names another folder", file=sys.stderr)
+        print(
+            f"lth table: nothing is stored under {chosen.runs}; lth run trains, --runs names another folder",
+            file=sys.stderr,
+        )
         return 1
     if chosen.format == "parquet":
         if chosen.out is None:
@@ -62,3 +76,15 @@ def _table(chosen: argparse.Namespace) -> int:
     else:
         chosen.out.write_text(text)
     return 0
+
+
+def _figure(chosen: argparse.Namespace) -> int:
+    from lth import figure
+
+    return figure.main(chosen.name, chosen.runs, chosen.out, chosen.overrides, train=chosen.run)
+
+
+def _speed(chosen: argparse.Namespace) -> int:
+    from lth import speed
+
+    return speed.main()

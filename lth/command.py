@@ -92,7 +92,6 @@ def _run(job: Job, setting: Setting, store: Store) -> None:
     live = console.is_terminal and not setting.sweeping
     name = f"{job.name}-{job.replicate}"
     with setting.tracking(group=job.name, name=name, folder=setting.root, config=setting.config) as tracker:
-
         display = Display(console, len(job.tickets()), job.recipe.steps, live=live, tell=tracker.evaluated)
 
         def heard(trained: Trained) -> None:

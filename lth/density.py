@@ -21,16 +21,12 @@ class Ladder:
         return float((1 - self.rate[kind]) ** level)
 
 
-def iterative(
-    levels: int | Sequence[int], *, conv: float = 0.1, linear: float = 0.2, output: float = 0.1
-) -> Ladder:
+def iterative(levels: int | Sequence[int], *, conv: float = 0.1, linear: float = 0.2, output: float = 0.1) -> Ladder:
     """Each level is pruned from the level before it; levels [0, 2, 4] climb two rungs at a time."""
     return Ladder(_rates(conv, linear, output), {a: (b,) for a, b in pairwise(rungs(levels))})
 
 
-def one_shot(
-    levels: int | Sequence[int], *, conv: float = 0.1, linear: float = 0.2, output: float = 0.1
-) -> Ladder:
+def one_shot(levels: int | Sequence[int], *, conv: float = 0.1, linear: float = 0.2, output: float = 0.1) -> Ladder:
     """Every level is pruned in one go from the dense net, to the density that iterative pruning has there."""
     return Ladder(_rates(conv, linear, output), {0: tuple(rungs(levels)[1:])})
 

@@ -46,7 +46,9 @@ def sparsity(table: pd.DataFrame, title: str = "") -> Figure:
     return figure
 
 
-def curves(evaluations: pd.DataFrame, table: pd.DataFrame, levels: Sequence[int] | None = None, title: str = "") -> Figure:
+def curves(
+    evaluations: pd.DataFrame, table: pd.DataFrame, levels: Sequence[int] | None = None, title: str = ""
+) -> Figure:
     """Test accuracy against step for some levels (default: five spread over what there is), tickets solid, random
     reinitialization dashed (the paper's Figure 3)."""
     with matplotlib.rc_context(STYLE):
@@ -117,7 +119,9 @@ def _curves(axes: Axes, evaluations: pd.DataFrame, levels: Sequence[int]) -> Non
         color = colors(0.9 * levels.index(level) / max(len(levels) - 1, 1))
         groups = 100 * part.groupby("step")["test_accuracy"].agg(["mean", "min", "max"])
         name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
-        axes.plot(groups.index, groups["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1)
+        axes.plot(
+            groups.index, groups["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1
+        )
         if branch == "ticket":
             axes.fill_between(groups.index, groups["min"], groups["max"], color=color, alpha=0.15, linewidth=0)
     axes.set_xlabel("step")

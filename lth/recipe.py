@@ -84,7 +84,9 @@ def _described_function(function: Callable[..., Any]) -> dict[str, Any]:
     bound: dict[str, Any] = {}
     while isinstance(function, partial):
         if function.args:
-            raise TypeError(f"{function!r} binds arguments by position: name them, so that a reader knows what they are")
+            raise TypeError(
+                f"{function!r} binds arguments by position: name them, so that a reader knows what they are"
+            )
         bound, function = {**function.keywords, **bound}, function.func
     name = f"{function.__module__}.{function.__qualname__}"
     if "<" in name:

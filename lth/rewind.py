@@ -21,4 +21,6 @@ def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
 
 def _check(trained: Trained, step: int) -> None:
     if not 0 <= step < trained.steps:
-        raise ValueError(f"rewind.step={step}: training has {trained.steps} steps, rewind to one of 0 to {trained.steps - 1}")
+        raise ValueError(
+            f"rewind.step={step}: training has {trained.steps} steps, rewind to one of 0 to {trained.steps - 1}"
+        )

@@ -29,6 +29,7 @@ CHOICES = {
     "store.keep": ("all", "last", "none"),
     "tracking.mode": ("offline", "online", "disabled"),
 }
+VALUED_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 AT_LEAST = {"steps": 1, "batch_size": 1, "evaluate_every": 1, "replicate": 0, "threads": 1}
 
 
@@ -38,10 +39,9 @@ class ConfigError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
-    flags = {a for a in arguments if a.startswith("-")}
+    asking = bool({"--help", "-h", "--hydra-help", "--version", "--info", "-i"} & set(arguments))
     try:
-        if not flags & {"--help", "-h", "--hydra-help", "--version", "--info", "-i"}:
-            _check_all(arguments)
+        first = None if asking else _check_all(arguments)
     except ConfigError as error:
         print(f"lth run: {error}", file=sys.stderr)
         return 2
@@ -52,10 +52,18 @@ def main(arguments: Sequence[str]) -> int:
     try:
         task()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
+        codes.append(end.code if isinstance(end.code, int) else 1)
     except KeyboardInterrupt:
-        return 130
+        codes.append(130)
+    if first is not None and {"-m", "--multirun"} & set(arguments) and not first.plan:
+        _report(first)
     return max(codes, default=0)
+
+
+def _report(cfg: DictConfig) -> None:
+    from lth import command
+
+    command.report(Path(cfg.root), cfg.name)
 
 
 class JobFailed(Exception):
@@ -104,7 +112,10 @@ def values(cfg: DictConfig) -> "Job":
         rewind=made(cfg.rewind),
         levels=OmegaConf.to_container(cfg.levels) if isinstance(cfg.levels, ListConfig) else cfg.levels,
         replicate=cfg.replicate,
-        branches={name: Branch(**{**made(node), "transform": made(node.transform)}) for name, node in (cfg.get("branch") or {}).items()},
+        branches={
+            name: Branch(**{**made(node), "transform": made(node.transform)})
+            for name, node in (cfg.get("branch") or {}).items()
+        },
         keep=cfg.store.keep,
         device=cfg.device,
     )
@@ -119,6 +130,7 @@ def check(cfg: DictConfig, usual: DictConfig) -> None:
             raise ConfigError(f"{key}={value}: choose one of {', '.join(CHOICES[key])}")
         if key in AT_LEAST and value < AT_LEAST[key]:
             raise ConfigError(f"{key}={value}: must be at least {AT_LEAST[key]}")
+    _check_extra(cfg, usual)
     step = OmegaConf.select(cfg, "rewind.step")
     if step is not None and not 0 <= step < cfg.steps:
         raise ConfigError(f"rewind.step={step}: training has {cfg.steps} steps, rewind to one of 0 to {cfg.steps - 1}")
@@ -127,8 +139,19 @@ def check(cfg: DictConfig, usual: DictConfig) -> None:
     _check_ladder(cfg)
 
 
+def _check_extra(cfg: DictConfig, usual: DictConfig) -> None:
+    """Keys added by "+": good for a function of the user's own or of another library, whose arguments we don't know."""
+    for key in _leaves(cfg).keys() - _leaves(usual).keys():
+        group = key.partition(".")[0]
+        target = str(OmegaConf.select(cfg, f"{group}._target_") or "lth.")
+        if target.startswith("lth."):
+            raise ConfigError(f"there is no key '{key}' (lth run --help lists what there is)")
+
+
 def _check_ladder(cfg: DictConfig) -> None:
     levels = OmegaConf.to_container(cfg.levels) if isinstance(cfg.levels, ListConfig) else cfg.levels
+    if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
+        raise ConfigError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
     ours = {f"lth.density.{f.__name__}": f for f in (density.iterative, density.one_shot)}
     rates = {k: v for k, v in cfg.density.items() if not str(k).startswith("_")}
     try:
@@ -141,23 +164,28 @@ def _check_ladder(cfg: DictConfig) -> None:
         raise ConfigError(str(error)) from error
 
 
-def _check_all(arguments: Sequence[str]) -> None:
-    """Compose every single value of a sweep once; a wrong one is named at once and not after the first job."""
-    given = [a for a in arguments if not a.startswith("-") and "=" in a]
-    folder = next((b for a, b in zip(arguments, arguments[1:], strict=False) if a in ("--config-dir", "-cd")), None)
+def _check_all(arguments: Sequence[str]) -> DictConfig:
+    """Compose every value of a sweep once, so that a wrong one is named at once and not after the first job; returns
+    the configuration of the first job."""
+    valued = dict(zip(arguments, arguments[1:], strict=False))
+    behind = [valued[flag] for flag in VALUED_FLAGS if flag in valued]
+    given = [a for a in arguments if not a.startswith("-") and a not in behind]
+    folder = valued.get("--config-dir", valued.get("-cd"))
+    search = [f"hydra.searchpath=[file://{Path(folder).resolve()}]"] if folder else []
     try:
         overrides = OverridesParser.create().parse_overrides(given)
         lists = [
-            [f"{o.get_key_element()}={v}" for v in o.sweep_string_iterator()] if o.is_sweep_override() else [o.input_line]
+            [f"{o.get_key_element()}={v}" for v in o.sweep_string_iterator()]
+            if o.is_sweep_override()
+            else [o.input_line]
             for o in overrides
         ]
-        search = [f"hydra.searchpath=[file://{Path(folder).resolve()}]"] if folder else []
         first = [str(options[0]) for options in lists]
+        others = [[*first[:i], str(o), *first[i + 1 :]] for i, options in enumerate(lists) for o in options[1:]]
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            for i, options in enumerate(lists or [[""]]):
-                for option in options:
-                    chosen = [*first[:i], str(option), *first[i + 1 :]] if option else first
-                    check(compose("config", [*chosen, *search]), compose("config", [*filter(_is_group, chosen), *search]))
+            for chosen in [first, *others]:
+                check(compose("config", [*chosen, *search]), compose("config", [*filter(_is_group, chosen), *search]))
+            return compose("config", [*first, *search])
     except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explained(error)) from error
 
@@ -187,11 +215,13 @@ def _check_type(key: str, value: Any, default: Any) -> None:
 
 def _explained(error: Exception) -> str:
     """Hydra's message, and the key that was probably meant."""
-    message = f"{error}".strip()
-    if error.__cause__ is not None and str(error.__cause__) not in message:
-        message += f"\n{error.__cause__}"
-    keys = [key for key in _leaves(compose("config")) if not key.startswith("hydra")]
-    keys += [str(folder.relative_to(CONF)) for folder in CONF.glob("*/") if folder.is_dir()]
+    message = str(error).partition("Config search path")[0].strip()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        keys = {key for key in _leaves(compose("config")) if not key.endswith("_")}
+    keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
-    close = difflib.get_close_matches(wrong, keys, n=3, cutoff=0.6)
-    return f"{message}\nDid you mean {' or '.join(close)}?" if close else message
+    close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
+    if "To append to your config" in message:
+        message = f"there is no key '{wrong}'"
+    meant = f". Did you mean {' or '.join(close)}?" if close else ""
+    return f"{message}{meant} (lth run --help lists what there is)"

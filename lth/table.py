@@ -108,7 +108,9 @@ def _section(name: str, table: pd.DataFrame) -> str:
     header = ["level", *(f"{branch}: {title}" if branch else title for branch, title in frame.columns)]
     body = [[str(level), *map(str, values)] for level, *values in frame.itertuples(name=None)]
     widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
-    lines = [" | ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *body]]
+    lines = [
+        " | ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *body]
+    ]
     rule = " | ".join(["-" * (width - 1) + ":" for width in widths])
     return "\n".join([f"### {name}", "", f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:])])
 

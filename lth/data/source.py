@@ -118,4 +118,6 @@ def _write(folder: Path, arrays: Arrays) -> None:
         aside.rename(folder)
     except OSError as error:
         if not folder.is_dir():
-            raise OSError(f"can't write the data cache {folder} ({error}): name another folder by data.cache") from error
+            raise OSError(
+                f"can't write the data cache {folder} ({error}): name another folder by data.cache"
+            ) from error

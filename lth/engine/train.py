@@ -64,7 +64,7 @@ def _train(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch)\b")
-            _trainer(device).fit(_Shell(loop, state), _Blocks(loop, until, state))
+            trainer(device).fit(_Shell(loop, state), _Blocks(loop, until, state))
     except Interrupted:
         hear.save_now()
         raise
@@ -75,9 +75,7 @@ def _train(
     return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, facts)
 
 
-def _weights_at(
-    ticket: Ticket, recipe: Recipe, kept: Mapping[int, Weights], device: str
-) -> Callable[[int], Weights]:
+def _weights_at(ticket: Ticket, recipe: Recipe, kept: Mapping[int, Weights], device: str) -> Callable[[int], Weights]:
     def at(step: int) -> Weights:
         if step == ticket.step:
             return masked(ticket.weights, ticket.mask)
@@ -149,12 +147,14 @@ def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
     return splits_on(data, device)
 
 
-def _trainer(device: str) -> pl.Trainer:
+def trainer(device: str, *, max_epochs: int = 1, max_steps: int = -1) -> pl.Trainer:
+    """A Lightning trainer that only trains: no logger, no checkpoint, no progress bar, no signal of Slurm's caught."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     return pl.Trainer(
         accelerator=device,
         devices=1,
-        max_epochs=1,
+        max_epochs=max_epochs,
+        max_steps=max_steps,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -87,7 +87,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(error.errno, f"can't write to {folder}: {error.strerror}. Name another folder with root=") from error
+        raise OSError(
+            error.errno, f"can't write to {folder}: {error.strerror}. Name another folder with root="
+        ) from error
 
 
 def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

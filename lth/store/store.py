@@ -127,9 +127,7 @@ class Store:
         at = self._weights_at(entry, train, ticket)
         return Trained(ticket, result["evaluations"], at, result["steps"], facts)
 
-    def _weights_at(
-        self, entry: Path, train: Callable[..., list[Trained]], ticket: Ticket
-    ) -> Callable[[int], Weights]:
+    def _weights_at(self, entry: Path, train: Callable[..., list[Trained]], ticket: Ticket) -> Callable[[int], Weights]:
         def at(step: int) -> Weights:
             if step == ticket.step:
                 return masked(ticket.weights, ticket.mask)

@@ -1,0 +1,122 @@
+"""Milliseconds per step of the engine, of a bare PyTorch loop, and of Lightning's automatic loop, in one process.
+
+The same net (LeNet-300-100), batch (60), data (55,000 images of noise) and masks (21% of the weights) for all. A time is
+the slope between a short and a long training, so that set-up cancels out; the loops take turns, and the median counts.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from lth import density, init, model
+from lth.data import Data, Split, normalized, rows
+from lth.engine.train import train, trainer
+from lth.imp import dense
+from lth.recipe import Recipe
+from lth.scope import layerwise
+from lth.ticket import Ticket, prunable
+
+SHORT, LONG, BATCH, RATE = 200, 1700, 60, 1.2e-3
+
+
+def measure(rounds: int = 5) -> dict[str, float]:
+    """Loop -> median milliseconds per step, on one thread."""
+    torch.set_num_threads(1)
+    recipe = _recipe()
+    ticket = _ticket(recipe)
+    loops: dict[str, Callable[[int], object]] = {
+        "bare PyTorch loop, fused Adam": partial(_bare, recipe, ticket),
+        "lth engine": partial(_engine, recipe, ticket),
+        "Lightning automatic, DataLoader, fused Adam": partial(_automatic, recipe, ticket, True),
+        "Lightning automatic, DataLoader, Adam as it comes": partial(_automatic, recipe, ticket, False),
+    }
+    for loop in loops.values():
+        loop(SHORT)
+    times: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(rounds):
+        for name, loop in loops.items():
+            times[name].append(1000 * (_seconds(loop, LONG) - _seconds(loop, SHORT)) / (LONG - SHORT))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _seconds(loop: Callable[[int], object], steps: int) -> float:
+    begun = time.perf_counter()
+    loop(steps)
+    return time.perf_counter() - begun
+
+
+def _recipe() -> Recipe:
+    random = np.random.default_rng(0)
+
+    def split(n: int) -> Split:
+        return Split(random.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8), random.integers(0, 10, n))
+
+    # Ten images to evaluate on: evaluation is not what is measured.
+    data = Data("noise", split(55_000), split(10), split(10))
+    return Recipe(model.lenet_300_100, data, partial(torch.optim.Adam, lr=RATE, fused=True), steps=10 * LONG)
+
+
+def _ticket(recipe: Recipe) -> Ticket:
+    ticket = dense(recipe, init.glorot_normal)
+    ladder = density.iterative(7)
+    kinds = prunable(recipe.net())
+    scores = {name: ticket.weights[name].abs() for name in kinds}
+    mask = layerwise(scores, ticket.mask, {name: ladder.density(7, kind) for name, kind in kinds.items()})
+    return Ticket(ticket.weights, mask)
+
+
+def _engine(recipe: Recipe, ticket: Ticket, steps: int) -> None:
+    train([ticket], recipe=recipe, until=steps, device="cpu")
+
+
+def _bare(recipe: Recipe, ticket: Ticket, steps: int) -> None:
+    net, (images, labels) = recipe.net(), _examples(recipe.data)
+    optimizer = torch.optim.Adam(net.parameters(), lr=RATE, fused=True)
+    weights = [net.get_parameter(name) for name in ticket.mask]
+    masks = [mask.float() for mask in ticket.mask.values()]
+    order = rows(1, 0, steps, size=len(labels), batch_size=BATCH)
+    torch.set_flush_denormal(True)
+    for chosen in order:
+        loss = nn.functional.cross_entropy(net(images.index_select(0, chosen)), labels.index_select(0, chosen))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_mul_(weights, masks)
+
+
+class _Automatic(pl.LightningModule):
+    """The module that Lightning's own documentation would have one write, with the masks put on after every batch."""
+
+    def __init__(self, recipe: Recipe, ticket: Ticket, fused: bool) -> None:
+        super().__init__()
+        self.net, self.fused = recipe.net(), fused
+        self.kept = [(self.net.get_parameter(name), mask.float()) for name, mask in ticket.mask.items()]
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+    def on_train_batch_end(self, *unused: object) -> None:
+        with torch.no_grad():
+            for weight, mask in self.kept:
+                weight.mul_(mask)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.net.parameters(), lr=RATE, fused=self.fused or None)
+
+
+def _automatic(recipe: Recipe, ticket: Ticket, fused: bool, steps: int) -> None:
+    loader = DataLoader(TensorDataset(*_examples(recipe.data)), batch_size=BATCH, shuffle=True)
+    trainer("cpu", max_epochs=-1, max_steps=steps).fit(_Automatic(recipe, ticket, fused), loader)
+
+
+@lru_cache(maxsize=1)
+def _examples(data: Data) -> tuple[Tensor, Tensor]:
+    return normalized(data, data.train)

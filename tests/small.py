@@ -1,0 +1,119 @@
+"""A data set, nets and recipes that are small enough for thousands of tests; a recipe needs import paths, so they live here."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from hypothesis import settings
+from torch import Tensor, nn
+
+from lth.data import Data, Split
+from lth.imp import dense
+from lth.init import glorot_normal
+from lth.model import mlp
+from lth.recipe import Recipe
+from lth.ticket import Ticket, Trained, Weights
+
+torch.set_num_threads(1)
+
+few = settings(deadline=None, max_examples=10)
+many = settings(deadline=None, max_examples=60)
+
+
+def split(seed: int, size: int) -> Split:
+    """Images 1 x 4 x 4 of three classes, told apart by which third of the bytes is bright."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(size) % 3
+    images = random.integers(0, 120, (size, 1, 4, 4))
+    for row, label in enumerate(labels):
+        images[row].reshape(-1)[5 * label : 5 * label + 5] += 60
+    return Split(images.astype(np.uint8), labels.astype(np.int64))
+
+
+DATA = Data("tiny", train=split(1, 50), validation=split(2, 21), test=split(3, 24), scaling="unit")
+
+
+def conv_net(shape: Sequence[int], classes: int) -> nn.Module:
+    """Convolution, batch norm, linear: 27 + 144 prunable weights on a 1 x 4 x 4 image and 3 classes."""
+    channels, height, width = shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 3, 3, padding=1),
+        nn.BatchNorm2d(3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(3 * height * width, classes),
+    )
+
+
+def dropout_net(shape: Sequence[int], classes: int) -> nn.Module:
+    """With randomness of its own in training, and batch norm."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(math.prod(shape), 8),
+        nn.BatchNorm1d(8),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(8, classes),
+    )
+
+
+def embedding_net(shape: Sequence[int], classes: int) -> nn.Module:
+    """A net with a random parameter that is not the weight or bias of a prunable layer."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), classes))
+    net.register_parameter("extra", nn.Parameter(torch.randn(3)))
+    return net
+
+
+def exploding(step: int, *, at: int) -> float:
+    """A learning-rate factor that is infinite at one step."""
+    return math.inf if step == at else 1.0
+
+
+def sgd(parameters: Iterable[nn.Parameter], *, lr: float = 0.1) -> torch.optim.Optimizer:
+    """Plain SGD: no state, so that training has no memory but the weights."""
+    return torch.optim.SGD(parameters, lr=lr)
+
+
+momentum = partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01)
+adam = partial(torch.optim.Adam, lr=0.01, weight_decay=0.01, fused=True)
+net = partial(mlp, hidden=(8, 6))
+
+
+def recipe(**changes: Any) -> Recipe:
+    """Twenty steps of ten images, evaluated every four; 50 images, so that an epoch ends every five steps."""
+    usual: dict[str, Any] = {"model": net, "data": DATA, "optimizer": sgd, "steps": 20, "batch_size": 10}
+    return Recipe(**{**usual, "evaluate_every": 4, **changes})
+
+
+def half_pruned(recipe: Recipe, **changes: Any) -> Ticket:
+    """A ticket whose mask keeps about half of the weights of every layer; under the mask the weights are not 0."""
+    ticket = dense(recipe, glorot_normal)
+    random = torch.Generator().manual_seed(0)
+    mask = {name: torch.rand(m.shape, generator=random) < 0.5 for name, m in ticket.mask.items()}
+    return Ticket(**{"weights": ticket.weights, "mask": mask, "level": 3, **changes})
+
+
+def trained(start: Weights, end: Weights, mask: Weights | None = None, **ticket: Any) -> Trained:
+    """A trained ticket with given ends, 10 steps apart."""
+    mask = full_mask_of(start) if mask is None else mask
+    first = Ticket(start, mask, **ticket)
+    return Trained(first, pd.DataFrame(), {first.step: start, first.step + 10: end}.__getitem__, first.step + 10)
+
+
+def full_mask_of(weights: Weights) -> dict[str, Tensor]:
+    """Everything that is called a weight, kept."""
+    return {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items() if name.endswith("weight")}
+
+
+def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Fresh tensors with the same values."""
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Equal names and equal bits (0 equals -0)."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

@@ -68,7 +68,7 @@ def child(trained: Trained, level: int, mask: Mask, rewind: Rewind) -> Ticket:
 
 
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:
-    """The first batch that training this ticket sees: images float32, B x channels x height x width; labels int64, B."""
+    """The first batch that training this ticket sees: images float32, B x shape; labels int64, B."""
     train = recipe.data.train
     chosen = rows(ticket.replicate, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
     return normalized(recipe.data, train.take(chosen.numpy()))

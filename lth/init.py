@@ -9,9 +9,10 @@ from lth.ticket import prunable
 
 
 def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
-    """Gaussian Glorot (Glorot & Bengio 2010, Eq. 16 as a Gaussian): N(0, 2 / (fan_in + fan_out)), not truncated; biases 0.
+    """Gaussian Glorot (Glorot & Bengio 2010, Eq. 12): N(0, 2 / (fan_in + fan_out)), not truncated; biases 0.
 
-    What Frankle & Carbin 2019 use (Figure 2)."""
+    What Frankle & Carbin 2019 use (Figure 2).
+    """
     return _draw(net, seed, nn.init.xavier_normal_)
 
 

@@ -151,10 +151,10 @@ def _branched(job: Job, branch: Branch, ticket: Ticket, draw: int) -> Ticket:
 
 def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:
     """`lth.imp.prune`, the mask made once and stored."""
-    rule = {"recipe": job.recipe, "ladder": job.ladder, "criterion": job.criterion, "scope": job.scope}
+    rule = partial(pruned_mask, recipe=job.recipe, ladder=job.ladder, criterion=job.criterion, scope=job.scope)
     density = {kind: job.ladder.density(level, kind) for kind in job.ladder.rate}
     key = short([describe(job.criterion), describe(job.scope), density, trained.ticket.level])
-    mask = store.mask(trained, key, lambda: pruned_mask(trained, level, **rule))
+    mask = store.mask(trained, key, lambda: rule(trained, level))
     return child(trained, level, mask, job.rewind)
 
 

@@ -1,5 +1,6 @@
 """step -> learning-rate factor: a schedule multiplies the optimizer's own rate. Steps count from the start of training,
-also under rewinding, where a ticket at step k goes on with the factor of step k. Imports no torch."""
+also under rewinding, where a ticket at step k goes on with the factor of step k. Imports no torch.
+"""
 
 from collections.abc import Sequence
 

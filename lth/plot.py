@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -18,7 +19,7 @@ from lth.table import branches
 LABELS = {"ticket": "winning ticket", "reinitialize": "random reinit", "shuffle": "shuffled mask"}
 COLORS = {"ticket": "#1f4e9c", "reinitialize": "#d1495b", "shuffle": "#5b8c5a"}
 MARKERS = {"ticket": "o", "reinitialize": "s", "shuffle": "^"}
-STYLE = {
+STYLE: Any = {
     "font.family": "serif",
     "mathtext.fontset": "dejavuserif",
     "axes.spines.top": False,
@@ -30,9 +31,10 @@ STYLE = {
 
 
 def sparsity(table: pd.DataFrame, title: str = "") -> Figure:
-    """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, one line per branch.
+    """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, by branch.
 
-    The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5."""
+    The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5.
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -50,7 +52,8 @@ def curves(
     evaluations: pd.DataFrame, table: pd.DataFrame, levels: Sequence[int] | None = None, title: str = ""
 ) -> Figure:
     """Test accuracy against step for some levels (default: five spread over what there is), tickets solid, random
-    reinitialization dashed (the paper's Figure 3)."""
+    reinitialization dashed (the paper's Figure 3).
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
         whole, close = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live line on a terminal, plain lines elsewhere; and Ctrl-C, heard between two steps."""
+"""What a person sees of a run: a live line on a terminal, plain lines elsewhere; and Ctrl-C, between two steps."""
 
 import signal
 import time
@@ -17,7 +17,7 @@ LINE_EVERY = 30.0
 
 
 class Display(Listener):
-    """`trainings` in all, of `steps` each at most. live: a moving line, else a plain line per training and half minute."""
+    """`trainings` in all, of `steps` each at most. live: a moving line, else plain lines."""
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ DIGITS = 20
 class Recipe:
     """model: (shape, classes) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
     steps: T, counted from step 0 also by a ticket that starts at k. batch_size: images per step. evaluate_every: steps
-    from one evaluation on validation and test set to the next."""
+    from one evaluation on validation and test set to the next.
+    """
 
     model: Callable[..., nn.Module]
     data: Data
@@ -53,7 +54,7 @@ def digest(recipe: Recipe, ticket: Ticket) -> str:
     for tensors in (masked(ticket.weights, ticket.mask), ticket.mask):
         for name, tensor in sorted(tensors.items()):
             sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-            sha.update(tensor.contiguous().cpu().numpy())
+            sha.update(tensor.contiguous().cpu().numpy().data)
     return sha.hexdigest()[:DIGITS]
 
 
@@ -63,7 +64,7 @@ def short(description: Any) -> str:
 
 
 def describe(value: Any) -> Any:
-    """A JSON value that says what `value` is: functions by import path with the arguments that aren't their defaults."""
+    """A JSON value that says what `value` is: functions by import path and arguments that aren't defaults."""
     if isinstance(value, Data):
         return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint}
     if isinstance(value, Recipe):

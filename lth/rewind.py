@@ -5,7 +5,8 @@ from lth.ticket import Trained, Weights
 
 def weights(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
     """W_k and k: back to the weights and the schedule of step k; k = 0 is Frankle & Carbin 2019, later k Frankle et al.
-    2020 (arXiv 1912.05671). From level 1 on there is nothing to do: the ticket was W_k already."""
+    2020 (arXiv 1912.05671). From level 1 on there is nothing to do: the ticket was W_k already.
+    """
     _check(trained, step)
     if trained.ticket.step == step:
         return trained.ticket.weights, step
@@ -14,7 +15,8 @@ def weights(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
 
 def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
     """W_T and k: the trained weights stay, only the schedule goes back (Renda et al. 2020). With step 0 and a constant
-    rate this is the continued training of Frankle & Carbin 2019, Appendix B."""
+    rate this is the continued training of Frankle & Carbin 2019, Appendix B.
+    """
     _check(trained, step)
     return trained.weights, step
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     from lth import command
 
-    config = OmegaConf.to_container(cfg, resolve=True)
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
     tracking = hydra.utils.instantiate(cfg.tracking)
     setting = command.Setting(Path(cfg.root), tracking, config, cfg.threads, cfg.plan, sweeping)
     codes.append(command.run(lambda: values(cfg), setting))
@@ -110,7 +111,7 @@ def values(cfg: DictConfig) -> "Job":
         scope=made(cfg.scope),
         density=made(cfg.density),
         rewind=made(cfg.rewind),
-        levels=OmegaConf.to_container(cfg.levels) if isinstance(cfg.levels, ListConfig) else cfg.levels,
+        levels=_levels(cfg),
         replicate=cfg.replicate,
         branches={
             name: Branch(**{**made(node), "transform": made(node.transform)})
@@ -148,8 +149,12 @@ def _check_extra(cfg: DictConfig, usual: DictConfig) -> None:
             raise ConfigError(f"there is no key '{key}' (lth run --help lists what there is)")
 
 
+def _levels(cfg: DictConfig) -> Any:
+    return OmegaConf.to_container(cfg.levels) if isinstance(cfg.levels, ListConfig) else cfg.levels
+
+
 def _check_ladder(cfg: DictConfig) -> None:
-    levels = OmegaConf.to_container(cfg.levels) if isinstance(cfg.levels, ListConfig) else cfg.levels
+    levels = _levels(cfg)
     if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
         raise ConfigError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
     ours = {f"lth.density.{f.__name__}": f for f in (density.iterative, density.one_shot)}
@@ -166,8 +171,9 @@ def _check_ladder(cfg: DictConfig) -> None:
 
 def _check_all(arguments: Sequence[str]) -> DictConfig:
     """Compose every value of a sweep once, so that a wrong one is named at once and not after the first job; returns
-    the configuration of the first job."""
-    valued = dict(zip(arguments, arguments[1:], strict=False))
+    the configuration of the first job.
+    """
+    valued = dict(pairwise(arguments))
     behind = [valued[flag] for flag in VALUED_FLAGS if flag in valued]
     given = [a for a in arguments if not a.startswith("-") and a not in behind]
     folder = valued.get("--config-dir", valued.get("-cd"))
@@ -197,8 +203,8 @@ def _is_group(override: str) -> bool:
 
 def _leaves(cfg: DictConfig, prefix: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
-    for key in cfg:
-        value, name = cfg[key], f"{prefix}{key}"
+    for key, value in cfg.items_ex(resolve=False):
+        name = f"{prefix}{key!s}"
         leaves |= _leaves(value, f"{name}.") if isinstance(value, DictConfig) else {name: value}
     return leaves
 

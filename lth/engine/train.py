@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from torch import Tensor
 
 from lth.data import Data, rows

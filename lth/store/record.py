@@ -17,7 +17,8 @@ log = logging.getLogger("lth")
 class Record:
     """root/experiments/<experiment>/<job>.json; several processes may add to the same one.
 
-    columns: what all rows of the job have in common, such as {"model": "lenet_300_100", "replicate": 1}."""
+    columns: what all rows of the job have in common, such as {"model": "lenet_300_100", "replicate": 1}.
+    """
 
     root: Path
     experiment: str
@@ -30,7 +31,7 @@ class Record:
 
     def status(self, status: str, error: str = "") -> None:
         """One of running, finished, interrupted, failed: the truth about the job, whatever a launcher says."""
-        self._write(lambda old: {"status": status, "error": error})
+        self._write(lambda _: {"status": status, "error": error})
 
     @property
     def file(self) -> Path:
@@ -52,7 +53,7 @@ class Record:
 
 
 def records(root: Path) -> Iterator[dict[str, Any]]:
-    """The content of every whole record under root, in the order of their names; damaged ones are named and left out."""
+    """The content of every whole record under root, by name; damaged ones are named and left out."""
     for file in sorted((root / "experiments").glob("*/*.json")):
         try:
             yield read_json(file)

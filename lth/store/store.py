@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,7 +60,7 @@ class Store:
     def mask(self, trained: Trained, key: str, make: Callable[[], Mask]) -> Mask:
         """The mask that `make` gives, made once per trained ticket and key."""
         file = self.root / "trained" / str(trained.facts["digest"]) / f"pruned-{key}.safetensors"
-        if file.exists() and (stored := _whole(read_mask, file)) is not None:
+        if (stored := _whole(read_mask, file)) is not None:
             return stored
         made = make()
         if file.parent.is_dir():
@@ -87,7 +87,7 @@ class Store:
 
     def _train(self, entry: Path, train: Callable[..., list[Trained]], recipe: Recipe, ticket: Ticket) -> None:
         partial = entry / "partial.safetensors"
-        state = _whole(read_tensors, partial) if partial.exists() else None
+        state = _whole(read_tensors, partial)
         trained = train([ticket], state=state, save=lambda s: write_tensors(partial, s))[0]
         for step in trained.facts["kept"]:
             write_tensors(entry / f"step-{step}.safetensors", trained.at(step))
@@ -132,11 +132,14 @@ class Store:
             if step == ticket.step:
                 return masked(ticket.weights, ticket.mask)
             file = entry / f"step-{step}.safetensors"
-            with self._locked(entry) if not file.exists() else contextlib.nullcontext():
-                if not file.exists() or (weights := _whole(read_tensors, file)) is None:
-                    log.info("the weights of step %d were not kept: %s is trained anew up to there", step, ticket)
-                    weights = train([ticket], until=step)[0].at(step)
-                    write_tensors(file, weights)
+            weights: Weights | None = _whole(read_tensors, file)
+            if weights is None:
+                with self._locked(entry):
+                    weights = _whole(read_tensors, file)
+                    if weights is None:
+                        log.info("the weights of step %d were not kept: %s is trained anew up to there", step, ticket)
+                        weights = train([ticket], until=step)[0].at(step)
+                        write_tensors(file, weights)
             return weights
 
         return at
@@ -188,8 +191,9 @@ def _verified(file: Path, *, optional: bool) -> None:
 
 
 def _whole(read: Callable[[Path], T], file: Path) -> T | None:
+    """What is in the file; None if there is no file, or, after a warning, if it is damaged."""
     try:
-        return read(file)
+        return read(file) if file.exists() else None
     except Damaged as damage:
         log.warning("%s; it is made again", damage)
         return None

@@ -1,0 +1,84 @@
+"""The ladder: level -> density."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small import many
+
+from lth.density import iterative, one_shot, rungs
+
+LENET = {"linear": 784 * 300 + 300 * 100, "output": 1000}
+CONV_2 = {"conv": 27 * 64 + 576 * 64, "linear": 16384 * 256 + 256 * 256, "output": 2560}
+CONV_4 = {"conv": 27 * 64 + 576 * 64 + 576 * 128 + 1152 * 128, "linear": 8192 * 256 + 256 * 256, "output": 2560}
+VGG_19 = {"conv": 20_018_880, "output": 5120}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rates", "printed"),
+    [
+        (LENET, {}, {3: 51.28, 7: 21.07, 9: 13.52, 15: 3.58, 16: 2.87, 18: 1.85}),
+        (CONV_2, {}, {11: 8.81, 14: 4.57}),
+        (CONV_4, {}, {11: 11.06, 12: 9.18, 15: 5.37}),
+        (VGG_19, {"conv": 0.2, "linear": 0.0, "output": 0.0}, {12: 6.90, 15: 3.54, 19: 1.47}),
+    ],
+)
+def test_the_ladder_gives_the_percentages_that_frankle_and_carbin_2019_print(
+    sizes: dict[str, int], rates: dict[str, float], printed: dict[int, float]
+) -> None:
+    ladder = iterative(20, **rates)
+    for level, percent in printed.items():
+        kept = sum(round(ladder.density(level, kind) * size) for kind, size in sizes.items())
+        assert round(100 * kept / sum(sizes.values()), 2) == percent
+
+
+def test_level_0_is_dense_and_each_level_keeps_one_minus_the_rate_of_the_one_before() -> None:
+    ladder = iterative(2, conv=0.1, linear=0.2, output=0.5)
+    assert [ladder.density(0, kind) for kind in ("conv", "linear", "output")] == [1.0, 1.0, 1.0]
+    assert [ladder.density(2, kind) for kind in ("conv", "linear", "output")] == pytest.approx([0.81, 0.64, 0.25])
+
+
+def test_the_usual_rates_are_those_of_figure_2_with_the_output_layer_at_half_the_rate() -> None:
+    assert iterative(1).rate == one_shot(1).rate == {"conv": 0.1, "linear": 0.2, "output": 0.1}
+
+
+def test_iterative_pruning_makes_each_level_from_the_one_before_it() -> None:
+    assert iterative(3).children == {0: (1,), 1: (2,), 2: (3,)}
+    assert iterative([0, 2, 4]).children == {0: (2,), 2: (4,)}
+
+
+def test_one_shot_pruning_makes_every_level_from_the_dense_net() -> None:
+    assert one_shot(3).children == {0: (1, 2, 3)}
+    assert one_shot([3, 7]).children == {0: (3, 7)}
+
+
+def test_zero_levels_are_the_dense_net_alone() -> None:
+    assert rungs(0) == [0]
+    assert iterative(0).children == {}
+    assert one_shot(0).children.get(0, ()) == ()
+
+
+def test_the_dense_level_is_always_there_and_levels_are_sorted_and_counted_once() -> None:
+    assert rungs([7, 3, 3]) == [0, 3, 7]
+    assert rungs(3) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("levels", [-1, [], [-2, 3]])
+def test_levels_that_can_not_be_meant_are_an_error_that_says_what_to_give(levels: int | list[int]) -> None:
+    with pytest.raises(ValueError, match=r"levels=.*levels=\[0,3,7\]"):
+        rungs(levels)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 20.0])
+def test_a_rate_outside_0_to_1_is_an_error_that_names_its_key(rate: float) -> None:
+    with pytest.raises(ValueError, match=f"density.linear={rate}"):
+        iterative(3, linear=rate)
+    with pytest.raises(ValueError, match=f"density.output={rate}"):
+        one_shot(3, output=rate)
+
+
+@many
+@given(st.floats(0, 0.99), st.integers(0, 30))
+def test_density_falls_with_every_level_and_the_two_schedules_agree(rate: float, level: int) -> None:
+    ladder = iterative(31, linear=rate)
+    assert 0 < ladder.density(level + 1, "linear") <= ladder.density(level, "linear") <= 1
+    assert ladder.density(level, "linear") == one_shot(31, linear=rate).density(level, "linear")

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.logging import RichHandler
 
 from lth import job as jobs
-from lth import plot, table
+from lth import table
 from lth.engine import Interrupted, NonFiniteLoss
 from lth.job import Job
 from lth.progress import Display, interruptible
@@ -83,9 +82,14 @@ def report(root: Path, experiment: str) -> None:
 def log_to_console() -> None:
     """Messages of the project go to the terminal, warnings in front of everything."""
     logger = logging.getLogger("lth")
-    handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
-    logger.handlers, logger.propagate = [handler], False
+    logger.handlers, logger.propagate = [_ToConsole()], False
     logger.setLevel(logging.INFO)
+
+
+class _ToConsole(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        style = "yellow" if record.levelno >= logging.WARNING else "dim"
+        console.print(record.getMessage(), style=style, markup=False)
 
 
 def _run(job: Job, setting: Setting, store: Store) -> None:
@@ -116,10 +120,16 @@ def _plan(job: Job, store: Store) -> int:
 
 
 def _draw(root: Path, experiment: str) -> list[Path]:
+    from lth import plot  # 30 MB that no training needs
+
     rows, folder = table.tickets(root, experiment), root / "figures" / experiment
-    figure = plot.sparsity(rows, experiment)
-    learning = plot.curves(table.evaluations(root, experiment), rows, title=experiment)
-    return [*plot.save(figure, folder, "sparsity"), *plot.save(learning, folder, "curves")]
+    files = plot.save(plot.sparsity(rows, experiment), folder, "sparsity")
+    evaluations, variants = table.evaluations(root, experiment), table.variants(rows)
+    for number, (variant, part) in enumerate(rows.groupby(variants, sort=False)):
+        curves = evaluations[evaluations["digest"].isin(part["digest"])]
+        figure = plot.curves(curves, part, title=f"{experiment}: {variant}" if variant else experiment)
+        files += plot.save(figure, folder, f"curves-{number + 1}" if variant else "curves")
+    return files
 
 
 def _say(job: Job, message: str, style: str | None = None) -> None:

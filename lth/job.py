@@ -55,20 +55,18 @@ class Job:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What all rows of the job have in common."""
-        recipe = self.recipe
-        rewind = describe(self.rewind)
+        """What all rows of the job have in common: functions by name, and their arguments that aren't defaults."""
+        recipe, path = self.recipe, [] if isinstance(self.levels, int) else list(self.levels)
+        science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": self.init}
+        science |= {"criterion": self.criterion, "scope": self.scope, "schedule": self.density, "rewind": self.rewind}
+        described = {name: _flat(name, function) for name, function in science.items()}
         return {
-            "model": _name(recipe.model),
+            **described.pop("model"),
             "data": recipe.data.name,
-            "optimizer": _name(recipe.optimizer),
-            "lr": getattr(recipe.optimizer, "keywords", {}).get("lr"),
-            "init": _name(self.init),
-            "criterion": _name(self.criterion),
-            "scope": _name(self.scope),
-            "schedule": _name(self.density),
-            "rewind": _name(self.rewind),
-            "rewind_step": rewind.get("step", 0),
+            "scaling": recipe.data.scaling,
+            "batch_size": recipe.batch_size,
+            **{key: value for columns in described.values() for key, value in columns.items()},
+            **({"levels": str(path)} if path else {}),
             "replicate": self.replicate,
         }
 
@@ -164,5 +162,9 @@ def _train(job: Job, listener: Listener) -> Callable[..., list[Trained]]:
     return partial(engine.train, recipe=job.recipe, keep=keep, listener=listener, device=job.device)
 
 
-def _name(function: Any) -> str:
-    return str(describe(function)["function"].rpartition(".")[2])
+def _flat(name: str, function: Any) -> dict[str, Any]:
+    """A function as columns: {"rewind": "weights", "rewind.step": 100}."""
+    described = describe(function)
+    short_name = described.pop("function").rpartition(".")[2]
+    return {name: short_name} | {f"{name}.{key}": value if isinstance(value, str | int | float) else str(value)
+                                 for key, value in described.items()}  # fmt: skip

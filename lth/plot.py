@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lth.table import branches
+from lth.table import branches, variants
 
 LABELS = {"ticket": "winning ticket", "reinitialize": "random reinit", "shuffle": "shuffled mask"}
 COLORS = {"ticket": "#1f4e9c", "reinitialize": "#d1495b", "shuffle": "#5b8c5a"}
@@ -80,23 +80,26 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float) -> None:
-    for branch in branches(table):
-        part = table[table["branch"].isin([branch]) | (table["level"] == 0)]
-        groups = (scale * part.groupby("level")[column].agg(["mean", "min", "max"])).join(
-            100 * part.groupby("level")["density"].mean()
-        )
-        bars = [groups["mean"] - groups["min"], groups["max"] - groups["mean"]]
-        axes.errorbar(
-            groups["density"],
-            groups["mean"],
-            yerr=bars,
-            label=LABELS.get(branch, branch),
-            color=COLORS.get(branch),
-            marker=MARKERS.get(branch, "o"),
-            markersize=4,
-            capsize=2,
-            linewidth=1.3,
-        )
+    variant = variants(table)
+    names = list(dict.fromkeys(variant))
+    for index, name in enumerate(names):
+        rows = table[variant == name]
+        for branch in branches(rows):
+            part = rows[(rows["branch"] == branch) | (rows["level"] == 0)]
+            values = scale * part.groupby("level")[column].agg(["mean", "min", "max"])
+            label = LABELS.get(branch, branch) + (f", {name}" if name else "")
+            axes.errorbar(
+                100 * part.groupby("level")["density"].mean(),
+                values["mean"],
+                yerr=[values["mean"] - values["min"], values["max"] - values["mean"]],
+                label=label,
+                color=COLORS.get(branch) if len(names) == 1 else f"C{index}",
+                linestyle="-" if branch == "ticket" else "--",
+                marker=MARKERS.get(branch, "o"),
+                markersize=4,
+                capsize=2,
+                linewidth=1.3,
+            )
     _percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 
 
@@ -138,8 +141,10 @@ def _spread(levels: Sequence[int]) -> list[int]:
 
 def _finish(figure: Figure, title: str, table: pd.DataFrame) -> None:
     """Under the figure: what it shows, n, where and from which code it comes."""
-    replicates = table.groupby("branch")["replicate"].nunique()
-    counts = ", ".join(f"n={replicates[b]} {LABELS.get(b, b)}" for b in branches(table))
+    runs = table[(table["level"] > 0) | (table["level"].max() == 0)].assign(variant=variants(table))
+    n = runs.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])
+    span = {b: f"{n['min'][b]}" if n["min"][b] == n["max"][b] else f"{n['min'][b]}-{n['max'][b]}" for b in n.index}
+    counts = ", ".join(f"n={span[b]} {LABELS.get(b, b)}" for b in branches(runs))
     origin = f"{' / '.join(sorted(table['machine'].unique()))}; commit {', '.join(sorted(table['commit'].unique()))}"
     facts = f"{table['model'].iloc[0]} on {table['data'].iloc[0]}, {table['steps'].max():,} steps; {counts}; {origin}"
     figure.suptitle(title)

@@ -47,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"lth run: {error}", file=sys.stderr)
         return 2
     sys.argv = ["lth run", *arguments]
+    sys.path.insert(0, str(Path.cwd()))  # so that mine.py in the working directory is found by _target_: mine.function
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads of a neighbour must not spin
     codes: list[int] = []
     task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda cfg: _job(cfg, codes))

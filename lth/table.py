@@ -12,6 +12,10 @@ from lth.ticket import Ticket, Trained, remaining, total
 
 log = logging.getLogger("lth")
 
+# Columns that say which ticket of a configuration a row is and what came out; all others are the configuration.
+RESULTS = {"density", "remaining", "total", "early_stop_step", "early_stop_val_loss", "early_stop_val_accuracy",
+           "early_stop_test_accuracy", "final_test_accuracy", "final_train_accuracy", "seconds", "machine", "commit",
+           "date", "digest"}  # fmt: skip
 KEYS = ["experiment", "branch", "draw", "replicate", "level"]
 
 
@@ -57,7 +61,11 @@ def tickets(root: Path, experiment: str | None = None) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if table.empty:
         return table
-    return table.drop_duplicates([*KEYS, "digest"]).sort_values(KEYS, ignore_index=True)
+    if "rewind.step" in table:
+        table["rewind.step"] = table["rewind.step"].fillna(0).astype(int)
+    configuration = [column for column in table if column not in (*RESULTS, *KEYS)]
+    table = table.drop_duplicates([*KEYS, *configuration, "digest"])
+    return table.sort_values(["experiment", *configuration, *KEYS[1:]], ignore_index=True)
 
 
 def evaluations(root: Path, experiment: str | None = None) -> pd.DataFrame:
@@ -72,7 +80,7 @@ def evaluations(root: Path, experiment: str | None = None) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Per level, ticket beside the controls: mean and sample standard deviation over replicates (and draws)."""
+    """Of one variant, per level, ticket beside the controls: mean and sample deviation over replicates and draws."""
     columns = {"early-stop step": ("early_stop_step", 1, 0), "accuracy %": ("early_stop_test_accuracy", 100, 2)}
     groups = table.groupby(["level", "branch"], sort=True)
     cells = {
@@ -88,6 +96,17 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return frame.reindex(columns=[("", "% of weights"), *((b, c) for b in branches(table) for c in (*columns, "n"))])
 
 
+def variants(table: pd.DataFrame) -> pd.Series:
+    """For each row the part of its configuration that differs within the table, such as "rewind.step=100"; "" if none
+    does. Rows of different variants are never averaged.
+    """
+    known = table.drop(columns=[c for c in (*RESULTS, *KEYS) if c in table]).fillna("-")
+    varying = [column for column in known if known[column].nunique() > 1]
+    labels = [", ".join(f"{c}={v}" for c, v in zip(varying, row, strict=True)) for row in
+              known[varying].itertuples(index=False, name=None)]  # fmt: skip
+    return pd.Series(labels if varying else "", index=table.index, dtype="str")
+
+
 def branches(table: pd.DataFrame) -> list[str]:
     """The branches that a table has, the main line first."""
     return sorted(table["branch"].unique(), key=lambda branch: (branch != "ticket", branch))
@@ -101,7 +120,12 @@ def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
 
 def markdown(table: pd.DataFrame) -> str:
     """The summary of every experiment of a table as text that is readable as it is and as markdown."""
-    return "\n\n".join(_section(str(name), part) for name, part in table.groupby("experiment", sort=True))
+    experiments = ((str(name), part) for name, part in table.groupby("experiment", sort=True))
+    return "\n\n".join(
+        _section(f"{name}: {variant}" if variant else name, rows)
+        for name, part in experiments
+        for variant, rows in part.groupby(variants(part), sort=False)
+    )
 
 
 def _section(name: str, table: pd.DataFrame) -> str:

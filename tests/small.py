@@ -1,4 +1,4 @@
-"""A data set, nets and recipes that are small enough for thousands of tests; a recipe needs import paths, so they live here."""
+"""A data set, nets and recipes that are small enough for tests; a recipe needs import paths, so they live here."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -68,7 +68,8 @@ def test_a_criterion_changes_neither_net_nor_weights(score: Callable[..., dict[s
         tensor.fill_(7.0)
     after = [net.state_dict(), done.ticket.weights, done.weights]
     assert all(same(a, b) for a, b in zip(after, before, strict=True))
-    assert net.training and all(p.grad is None and p.requires_grad for p in net.parameters())
+    assert net.training
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
     assert not any(w.requires_grad for w in done.weights.values())
 
 
@@ -77,16 +78,17 @@ def test_snip_is_the_weight_times_its_gradient_at_the_masked_trained_weights() -
     scores = criterion.snip(net, done, (images, labels))
     reference = conv_net(DATA.shape, DATA.classes)
     reference.load_state_dict(masked(done.weights, done.ticket.mask))
-    nn.functional.cross_entropy(reference(images), labels).backward()  # type: ignore[no-untyped-call]
+    nn.functional.cross_entropy(reference(images), labels).backward()
     for name, score in scores.items():
         weight = reference.get_parameter(name)
         assert weight.grad is not None
         torch.testing.assert_close(score, (weight * weight.grad).detach().abs())
-        assert score.any() and not score[~done.ticket.mask[name]].any()
+        assert score.any()
+        assert not score[~done.ticket.mask[name]].any()
 
 
 def test_snip_of_a_single_weight_is_what_one_computes_by_hand() -> None:
-    # logits (w x, 0) = (0, 0) at x = 0 for the first pixel; softmax (1/2, 1/2), so dL/dw = -x/2 for label 0
+    # both logits are 0, so softmax is (1/2, 1/2), and for label 0 the gradient of the first row is (1/2 - 1) x = -1/2
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
     weights = {"1.weight": torch.tensor([[3.0, -3.0], [0.0, 0.0]])}
     images, labels = torch.tensor([[[[1.0, 1.0]]]]), torch.tensor([0])
@@ -97,15 +99,17 @@ def test_snip_of_a_single_weight_is_what_one_computes_by_hand() -> None:
 def test_random_scores_are_uniform_and_a_function_of_replicate_and_level() -> None:
     weights = {"weight": torch.zeros(100, 100)}
 
-    def scores(**ticket: int) -> Tensor:
+    def scores(replicate: int = 1, level: int = 0) -> Tensor:
         torch.rand(3)
-        return criterion.random(nn.Identity(), trained(weights, weights, **ticket), NOTHING)["weight"]
+        done = trained(weights, weights, replicate=replicate, level=level)
+        return criterion.random(nn.Identity(), done, NOTHING)["weight"]
 
     assert torch.equal(scores(replicate=1, level=2), scores(replicate=1, level=2))
     assert not torch.equal(scores(replicate=1, level=2), scores(replicate=1, level=3))
     assert not torch.equal(scores(replicate=1, level=2), scores(replicate=2, level=2))
     uniform = scores()
-    assert uniform.min() >= 0 and uniform.max() < 1
+    assert uniform.min() >= 0
+    assert uniform.max() < 1
     assert uniform.mean().item() == pytest.approx(0.5, abs=0.02)
 
 

@@ -43,6 +43,6 @@ def test_an_mlp_computes_what_can_be_computed_by_hand() -> None:
 @given(st.lists(st.integers(1, 9), max_size=3), st.integers(1, 4), st.integers(1, 5))
 def test_an_mlp_has_the_widths_that_are_asked_for(hidden: list[int], channels: int, classes: int) -> None:
     net = mlp((channels, 2, 3), classes, hidden=hidden)
-    layers = [(layer.in_features, layer.out_features) for layer in net if isinstance(layer, nn.Linear)]
+    layers = [(layer.in_features, layer.out_features) for layer in net.children() if isinstance(layer, nn.Linear)]
     assert layers == list(zip([6 * channels, *hidden], [*hidden, classes], strict=True))
     assert net(torch.zeros(7, channels, 2, 3)).shape == (7, classes)

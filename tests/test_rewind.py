@@ -67,7 +67,8 @@ def test_training_a_ticket_changes_neither_its_weights_nor_its_mask() -> None:
     ticket = half_pruned(NET)
     weights, mask = copied(ticket.weights), copied(ticket.mask)
     done = train(ticket)
-    assert same(ticket.weights, weights) and same(ticket.mask, mask)
+    assert same(ticket.weights, weights)
+    assert same(ticket.mask, mask)
     assert not torch.equal(done.weights["4.weight"], weights["4.weight"])
 
 
@@ -76,7 +77,9 @@ def test_training_a_rewound_ticket_does_not_reach_the_w_k_that_its_parent_keeps(
     kept, end = copied(parent.at(5)), copied(parent.weights)
     rewound = prune(parent, 1, recipe=NET, ladder=iterative(1), rewind=partial(rewind.weights, step=5))
     train(rewound)
-    assert same(parent.at(5), kept) and same(rewound.weights, kept) and same(parent.weights, end)
+    assert same(parent.at(5), kept)
+    assert same(rewound.weights, kept)
+    assert same(parent.weights, end)
 
 
 def test_batch_norm_is_rewound_together_with_the_weights() -> None:
@@ -116,7 +119,8 @@ def test_learning_rate_rewinding_goes_on_from_w_t_with_the_batches_and_the_sched
     settings = recipe(model=conv_net, optimizer=sgd, lr=drop_and_warm_up)
     parent = train(dense(settings, glorot_normal), settings)
     child = prune(parent, 1, recipe=settings, ladder=iterative(1), rewind=partial(rewind.learning_rate, step=8))
-    assert same(child.weights, parent.weights) and child.step == 8
+    assert same(child.weights, parent.weights)
+    assert child.step == 8
     by_hand = Ticket(masked(parent.weights, child.mask), child.mask, step=8)
     done = train(child, settings)
     assert same(done.weights, train(by_hand, settings).weights)
@@ -127,7 +131,8 @@ def test_weights_that_were_not_kept_are_trained_anew_to_the_same_bits() -> None:
     settings = recipe(model=conv_net, optimizer=adam)
     ticket = half_pruned(settings)
     kept, not_kept = train(ticket, settings, keep=[6]), train(ticket, settings)
-    assert kept.facts["kept"] == [6, 20] and not_kept.facts["kept"] == [20]
+    assert kept.facts["kept"] == [6, 20]
+    assert not_kept.facts["kept"] == [20]
     assert same(kept.at(6), not_kept.at(6))
 
 

@@ -22,7 +22,13 @@ def test_a_seed_fits_what_numpy_and_torch_take(key: list[int | str]) -> None:
 
 
 def test_keys_that_differ_in_any_part_or_type_give_different_seeds() -> None:
-    keys: list[tuple[int | str, ...]] = [("order", 1, 2), ("order", 1, 3), ("order", 2, 2), ("init", 1, 2), ("order", 12)]
+    keys: list[tuple[int | str, ...]] = [
+        ("order", 1, 2),
+        ("order", 1, 3),
+        ("order", 2, 2),
+        ("init", 1, 2),
+        ("order", 12),
+    ]
     assert len({seed(*key) for key in [*keys, ("order", "1", 2)]}) == 6
 
 

@@ -1,7 +1,7 @@
 """Data sets as arrays of bytes, and the order in which training sees them."""
 
-from lth.data.dataset import Data, Split, normalized
+from lth.data.dataset import Data, Split, normalized, scaler
 from lth.data.order import rows
 from lth.data.source import fashion_mnist, mnist, mnist_5k
 
-__all__ = ["Data", "Split", "fashion_mnist", "mnist", "mnist_5k", "normalized", "rows"]
+__all__ = ["Data", "Split", "fashion_mnist", "mnist", "mnist_5k", "normalized", "rows", "scaler"]

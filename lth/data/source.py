@@ -58,7 +58,7 @@ def _torchvision(name: str, kind: str, root: str, validation: int, scaling: str,
         raise ValueError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
     order = np.random.default_rng(seed("validation split")).permutation(len(train))
     held_out, rest = np.sort(order[:validation]), np.sort(order[validation:])
-    test = Split(np.asarray(arrays["test_images"]), arrays["test_labels"])
+    test = Split(arrays["test_images"], arrays["test_labels"])
     return Data(name, train.take(rest), train.take(held_out), test, scaling=scaling)
 
 

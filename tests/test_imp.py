@@ -1,0 +1,145 @@
+"""The loop, and one pruning."""
+
+import itertools
+from collections.abc import Mapping
+from functools import partial
+
+import pandas as pd
+import pytest
+import torch
+from small import DATA, conv_net, embedding_net, net, recipe, same
+from torch import Tensor
+
+from lth import criterion, engine, rewind, scope
+from lth.data import normalized, rows
+from lth.density import iterative, one_shot
+from lth.imp import batch, dense, imp, prune
+from lth.init import glorot_normal
+from lth.ticket import Ticket, Trained, remaining, total
+
+RECIPE = recipe(model=net)
+
+
+def doubled(tickets: list[Ticket]) -> list[Trained]:
+    """A training that doubles every weight, in ten steps."""
+    return [trained(t, {name: w * 2 for name, w in t.weights.items()}) for t in tickets]
+
+
+def trained(ticket: Ticket, end: Mapping[str, Tensor]) -> Trained:
+    return Trained(ticket, pd.DataFrame(), {ticket.step: ticket.weights, 10: end}.__getitem__, 10)
+
+
+def test_the_loop_trains_prunes_and_goes_on_until_the_ladder_ends() -> None:
+    ladder = iterative(3)
+    pruned: list[tuple[int, int]] = []
+
+    def next_ticket(t: Trained, level: int) -> Ticket:
+        pruned.append((t.ticket.level, level))
+        return Ticket({}, {}, level=level)
+
+    levels = [t.ticket.level for t in imp([Ticket({}, {})], doubled, next_ticket, ladder)]
+    assert levels == [0, 1, 2, 3]
+    assert pruned == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_one_shot_prunes_the_dense_net_to_every_level() -> None:
+    pruned: list[tuple[int, int]] = []
+
+    def next_ticket(t: Trained, level: int) -> Ticket:
+        pruned.append((t.ticket.level, level))
+        return Ticket({}, {}, level=level)
+
+    levels = [t.ticket.level for t in imp([Ticket({}, {})], doubled, next_ticket, one_shot([3, 7]))]
+    assert levels == [0, 3, 7]
+    assert pruned == [(0, 3), (0, 7)]
+
+
+def test_a_trained_ticket_is_given_as_soon_as_there_is_one_before_the_next_is_trained() -> None:
+    trainings: list[int] = []
+
+    def counting(tickets: list[Ticket]) -> list[Trained]:
+        trainings.append(tickets[0].level)
+        return doubled(tickets)
+
+    walk = imp([Ticket({}, {})], counting, lambda _, level: Ticket({}, {}, level=level), iterative(2))
+    assert trainings == []
+    next(walk)
+    assert trainings == [0]
+    next(walk)
+    assert trainings == [0, 1]
+
+
+def test_the_dense_ticket_keeps_everything_at_step_0_and_is_a_function_of_the_replicate() -> None:
+    first, again, other = (dense(RECIPE, glorot_normal, replicate) for replicate in (1, 1, 2))
+    assert (first.step, first.level, first.replicate, other.replicate) == (0, 0, 1, 2)
+    assert remaining(first.mask) == total(first.mask) == 16 * 8 + 8 * 6 + 6 * 3
+    assert same(first.weights, again.weights)
+    assert not torch.equal(first.weights["1.weight"], other.weights["1.weight"])
+
+
+@pytest.mark.xfail(strict=True, reason="what init does not draw comes from the global generator")
+def test_theta_0_is_a_function_of_the_replicate_also_where_init_draws_nothing() -> None:
+    settings = recipe(model=embedding_net)
+    assert same(dense(settings, glorot_normal).weights, dense(settings, glorot_normal).weights)
+
+
+def test_one_pruning_removes_the_smallest_trained_weights_and_keeps_w_0() -> None:
+    start = dense(RECIPE, glorot_normal)
+    end = {name: torch.arange(float(w.numel())).view_as(w) - 4 for name, w in start.weights.items()}
+    child = prune(trained(start, end), 1, recipe=RECIPE, ladder=iterative(1))
+    assert child.weights is start.weights
+    assert (child.level, child.step, child.replicate, child.branch) == (1, 0, 1, "ticket")
+    # round(0.8 * 128), round(0.8 * 48), round(0.9 * 18)
+    assert {name: int(m.sum()) for name, m in child.mask.items()} == {"1.weight": 102, "3.weight": 38, "5.weight": 16}
+    # |-4 ... 13|: 0 goes first, then of the two ones that at the lower index, which is -1
+    assert (~child.mask["5.weight"]).flatten().nonzero().flatten().tolist() == [3, 4]
+
+
+def test_iterative_and_one_shot_pruning_keep_equal_numbers_at_equal_levels() -> None:
+    first = doubled([dense(RECIPE, glorot_normal)])[0]
+    step_by_step = first
+    for level in (1, 2, 3):
+        ticket = prune(step_by_step, level, recipe=RECIPE, ladder=iterative(3))
+        step_by_step = doubled([ticket])[0]
+    at_once = prune(first, 3, recipe=RECIPE, ladder=one_shot(3))
+    assert {n: int(m.sum()) for n, m in ticket.mask.items()} == {n: int(m.sum()) for n, m in at_once.mask.items()}
+    # the trained weights are twice the initial ones at every level, so that the order of magnitudes never changes
+    assert same(ticket.mask, at_once.mask)
+
+
+def test_one_pruning_uses_the_given_criterion_scope_and_rewinding() -> None:
+    done = doubled([dense(RECIPE, glorot_normal)])[0]
+    one = partial(prune, recipe=RECIPE, ladder=iterative(1))
+    by_chance = one(done, 1, criterion=criterion.random, rewind=rewind.learning_rate)
+    assert by_chance.weights is done.weights
+    assert not same(by_chance.mask, one(done, 1).mask)
+    everywhere = one(done, 1, scope=scope.globally)
+    assert remaining(everywhere.mask) == 102 + 38 + 16
+    assert not same(everywhere.mask, one(done, 1).mask)
+
+
+def test_the_batch_of_a_criterion_is_the_first_that_training_the_ticket_sees() -> None:
+    start = dense(RECIPE, glorot_normal, replicate=3)
+    images, labels = batch(RECIPE, Ticket(start.weights, start.mask, step=4, replicate=3))
+    chosen = rows(3, 0, 5, size=50, batch_size=10)[4]
+    every_image, every_label = normalized(DATA, DATA.train)
+    assert torch.equal(images, every_image[chosen])
+    assert torch.equal(labels, every_label[chosen])
+
+
+def test_a_real_run_has_shrinking_masks_of_exact_counts_and_one_w_0() -> None:
+    settings = recipe(model=conv_net)
+    ladder = iterative(3)
+    train = partial(engine.train, recipe=settings, device="cpu")
+    runs = list(imp([dense(settings, glorot_normal)], train, partial(prune, recipe=settings, ladder=ladder), ladder))
+    # conv 27 at 0.9 ** n, output 144 at 0.9 ** n, rounded
+    counts = [{name: int(m.sum()) for name, m in t.ticket.mask.items()} for t in runs]
+    assert [c["0.weight"] for c in counts] == [27, 24, 22, 20]
+    assert [c["4.weight"] for c in counts] == [144, 130, 117, 105]
+    for parent, child in itertools.pairwise(runs):
+        assert child.ticket.weights is runs[0].ticket.weights
+        for name, mask in child.ticket.mask.items():
+            assert not (mask & ~parent.ticket.mask[name]).any()
+            gone = parent.ticket.mask[name] & ~mask
+            assert parent.weights[name][gone].abs().max() <= parent.weights[name][mask].abs().min()
+            assert not child.weights[name][~mask].any()

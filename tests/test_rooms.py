@@ -1,0 +1,107 @@
+"""The house rules that can be read off the imports."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lth
+
+PACKAGE = Path(lth.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# A new room is put on a layer here. Imports point down, or sideways to another room of the same layer, never up.
+LAYERS = [
+    {"ticket", "density", "lr", "seed", "model", "data", "environment"},
+    {"recipe", "init", "criterion", "scope", "rewind", "branch", "quantizer", "compact", "connectivity", "cost"},
+    {"imp"},
+    {"engine", "store", "tracking", "table", "plot", "progress"},
+    {"job", "command", "run", "figure", "speed", "cli", "__main__"},
+]
+DOORS = {
+    "pytorch_lightning": "engine",
+    "lightning": "engine",
+    "lightning_fabric": "engine",
+    "hydra": "run",
+    "omegaconf": "run",
+    "wandb": "tracking",
+    "safetensors": "store",
+}
+
+
+def room(file: Path) -> str:
+    """`lth/engine/loop.py` and `lth/imp.py` belong to the rooms engine and imp; `lth/__init__.py` to none."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The full names of all that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute, so that they can be read off"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_seen(file: Path) -> set[str]:
+    """The other rooms that a file imports from."""
+    names = [name.split(".") for name in imported(file)]
+    return {parts[1] for parts in names if parts[0] == "lth" and len(parts) > 1} - {room(file), "__version__"}
+
+
+def layer(name: str) -> int:
+    found = [number for number, rooms in enumerate(LAYERS) if name in rooms]
+    assert len(found) == 1, f"which layer is lth.{name} on?"
+    return found[0]
+
+
+def test_the_test_sees_the_package() -> None:
+    assert {"ticket", "engine", "run"} <= {room(file) for file in FILES}
+    assert {"pytorch_lightning", "hydra", "wandb"} <= {name.split(".")[0] for file in FILES for name in imported(file)}
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if f != PACKAGE / "__init__.py"], ids=lambda f: str(f.relative_to(PACKAGE))
+)
+def test_imports_point_down(file: Path) -> None:
+    for other in rooms_seen(file):
+        assert layer(other) <= layer(room(file)), f"{room(file)} imports {other}, which is above it"
+
+
+def test_no_room_imports_itself_through_another() -> None:
+    left = {room(file): set[str]() for file in FILES if file != PACKAGE / "__init__.py"}
+    for file in FILES:
+        if room(file) in left:
+            left[room(file)] |= rooms_seen(file)
+    while free := {name for name, others in left.items() if not others & left.keys()}:
+        left = {name: others for name, others in left.items() if name not in free}
+    assert not left, f"a circle of imports among {sorted(left)}"
+
+
+@pytest.mark.parametrize(("package", "door"), DOORS.items())
+def test_each_dependency_has_one_door(package: str, door: str) -> None:
+    users = {room(file) for file in FILES if package in {name.split(".")[0] for name in imported(file)}}
+    assert users <= {door}
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert list(imported(PACKAGE / "__init__.py")) == []
+
+
+@pytest.mark.parametrize("name", ["density", "lr"])
+def test_what_checks_a_config_imports_no_torch(name: str) -> None:
+    assert "torch" not in {imported_name.split(".")[0] for imported_name in imported(PACKAGE / f"{name}.py")}
+
+
+def test_no_pickle_is_ever_loaded() -> None:
+    for file in FILES:
+        assert not {"pickle", "joblib", "dill"} & {name.split(".")[0] for name in imported(file)}
+        calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+        assert not {"torch.load", "pd.read_pickle"} & {ast.unparse(call.func) for call in calls}
+        assert "allow_pickle" not in {keyword.arg for call in calls for keyword in call.keywords}
+
+
+def test_there_is_no_utils() -> None:
+    assert not [file for file in FILES if file.stem in {"utils", "util", "helpers", "common", "misc"}]

@@ -19,6 +19,7 @@ from lth.table import branches, variants
 LABELS = {"ticket": "winning ticket", "reinitialize": "random reinit", "shuffle": "shuffled mask"}
 COLORS = {"ticket": "#1f4e9c", "reinitialize": "#d1495b", "shuffle": "#5b8c5a"}
 MARKERS = {"ticket": "o", "reinitialize": "s", "shuffle": "^"}
+TICKS = 7
 STYLE: Any = {
     "font.family": "serif",
     "mathtext.fontset": "dejavuserif",
@@ -43,7 +44,7 @@ def sparsity(table: pd.DataFrame, title: str = "") -> Figure:
         _lines(right, table, "early_stop_step", 1)
         right.set_ylabel("early-stop step")
         right.set_ylim(bottom=0)
-        left.legend()
+        left.legend(fontsize=8)
         _finish(figure, title, table)
     return figure
 
@@ -105,9 +106,9 @@ def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float) -> None:
 
 def _percent_axis(axes: Axes, percents: Sequence[float]) -> None:
     axes.set_xscale("log")
-    ticks = [percents[0]]
+    ticks, apart = [percents[0]], (percents[0] / percents[-1]) ** (1 / TICKS)
     for percent in percents[1:]:
-        if percent < ticks[-1] / 1.5:
+        if percent < 1.01 * ticks[-1] / apart:
             ticks.append(percent)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())

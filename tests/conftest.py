@@ -1,0 +1,37 @@
+"""What every test stands on: one thread, no display, no wandb account, a folder of its own."""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+for _name in [name for name in os.environ if name.startswith("WANDB_")]:
+    del os.environ[_name]
+_cache = None if os.environ.get("LTH_CACHE") else tempfile.TemporaryDirectory()
+if _cache is not None:
+    os.environ["LTH_CACHE"] = _cache.name
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test works in an empty folder, and what the command changes in its process is undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    _plain_log()
+    yield
+    _plain_log()
+
+
+def _plain_log() -> None:
+    logger = logging.getLogger("lth")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.INFO)

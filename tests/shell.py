@@ -1,0 +1,84 @@
+"""The command `lth` in this process or in one of its own, and what it leaves behind."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import safetensors.numpy
+
+import lth
+from lth import cli
+
+# A job of two trainings of 20 steps.
+TINY = ["data=mnist_5k", "model=mlp", "model.hidden=[8]", "steps=20", "evaluate_every=10", "levels=1", "tracking=none"]
+# Columns of the table that differ between two runs of the same science.
+INCIDENTAL = ["seconds", "date", "commit"]
+
+
+def run(*arguments: str) -> int:
+    """`lth run` with the tiny settings and these arguments, in this process."""
+    return cli.main(["run", *TINY, *arguments])
+
+
+def started(*arguments: str, code: str | None = None) -> "subprocess.Popen[str]":
+    """`lth` with these arguments, or a piece of code, in a process of its own."""
+    root, tests = Path(lth.__file__).parent.parent, Path(__file__).parent
+    what = ["-m", "lth"] if code is None else ["-c", code]
+    return subprocess.Popen(
+        [sys.executable, *what, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(tests)]), "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond `size` bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def files(root: Path) -> list[Path]:
+    """Every file under root that holds something."""
+    return sorted(f for f in root.rglob("*") if f.is_file() and not f.name.endswith("lock"))
+
+
+def results(root: Path) -> dict[str, Any]:
+    """The content of root/trained and root/experiments, read with other libraries than the store's own, without the
+    times and dates in which two runs of the same science differ.
+    """
+    stored = [*files(root / "trained"), *files(root / "experiments")]
+    return {str(file.relative_to(root)): _content(file) for file in stored if not file.name.startswith(".")}
+
+
+def records(root: Path) -> list[dict[str, Any]]:
+    """All records under root."""
+    return [json.loads(file.read_text()) for file in sorted((root / "experiments").glob("*/*.json"))]
+
+
+def _content(file: Path) -> Any:
+    if file.suffix == ".parquet":
+        table = pd.read_parquet(file)
+        return {str(name): table[name].to_numpy().tobytes() for name in table}
+    if file.suffix == ".safetensors":
+        return {k: (v.dtype, v.shape, v.tobytes()) for k, v in safetensors.numpy.load_file(file).items()}
+    content = json.loads(file.read_text())
+    del content["sha256"]
+    content.get("facts", {}).pop("seconds", None)
+    for name in INCIDENTAL:
+        content.get("environment", {}).pop(name, None)
+    return content

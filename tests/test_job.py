@@ -1,0 +1,236 @@
+"""One job: what it trains, in which order, and what it is called."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shell
+import torch
+from small import adam, recipe
+from torch import Tensor
+
+from lth import branch, criterion, density, init, job, rewind, scope
+from lth.engine import Listener
+from lth.imp import prune
+from lth.job import Branch, Job
+from lth.store import Store, read_result
+from lth.ticket import Ticket, Trained, remaining
+
+JOB = Job(
+    name="small",
+    recipe=recipe(),
+    init=init.glorot_normal,
+    criterion=criterion.magnitude,
+    scope=scope.layerwise,
+    density=partial(density.iterative, linear=0.5, output=0.5),
+    rewind=rewind.weights,
+    levels=2,
+    device="cpu",
+)
+REINITIALIZE, SHUFFLE = Branch(branch.reinitialize), Branch(branch.shuffle)
+# 16 x 8, 8 x 6 and 6 x 3 weights; half of each layer goes at every level: 64 + 24 + 9, 32 + 12 + 4 or 5, ...
+REMAINING = {0: 194, 1: 97, 2: 49, 3: 25, 4: 13}
+
+
+class Begun(Listener):
+    """Counts the trainings that begin."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+
+    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
+        self.count[str(ticket)] += row["step"] == ticket.step
+
+
+def ran(what: Job, root: Path) -> list[Trained]:
+    return list(job.run(what, Store(root), Listener(), lambda _: None))
+
+
+def levels(trained: list[Trained]) -> list[tuple[str, int, int]]:
+    return [(t.ticket.branch, t.ticket.draw, t.ticket.level) for t in trained]
+
+
+def pruned_once(dense: Trained, level: int) -> dict[str, Tensor]:
+    """The mask of `level` straight from the dense net, by sorting."""
+    kept = {}
+    for name, mask in dense.ticket.mask.items():
+        size = dense.weights[name].abs().flatten()
+        order = torch.argsort(size, stable=True)
+        gone = round(mask.numel() * (1 - 0.5**level))
+        chosen = torch.ones(mask.numel(), dtype=torch.bool)
+        chosen[order[:gone]] = False
+        kept[name] = chosen.view_as(mask)
+    return kept
+
+
+def test_iterative_pruning_trains_every_level_once_and_prunes_each_from_the_one_before(tmp_path: Path) -> None:
+    ears = Begun()
+    trained = list(job.run(JOB, Store(tmp_path), ears, lambda _: None))
+    assert levels(trained) == [("ticket", 0, 0), ("ticket", 0, 1), ("ticket", 0, 2)]
+    assert set(ears.count.values()) == {1}
+    assert len(ears.count) == 3
+    for parent, child in zip(trained, trained[1:], strict=False):
+        assert all((child.ticket.mask[n] <= m).all() for n, m in parent.ticket.mask.items())
+        assert remaining(child.ticket.mask) == REMAINING[child.ticket.level]
+        expected = prune(parent, child.ticket.level, recipe=JOB.recipe, ladder=JOB.ladder)
+        assert all(torch.equal(expected.mask[n], m) for n, m in child.ticket.mask.items())
+
+
+def test_a_list_of_levels_climbs_from_one_to_the_next(tmp_path: Path) -> None:
+    trained = ran(replace(JOB, levels=[0, 2, 4]), tmp_path)
+    assert [t.ticket.level for t in trained] == [0, 2, 4]
+    assert [remaining(t.ticket.mask) for t in trained] == [REMAINING[0], REMAINING[2], REMAINING[4]]
+    once = pruned_once(trained[0], 2)
+    assert all(torch.equal(once[name], mask) for name, mask in trained[1].ticket.mask.items())
+    assert all((trained[2].ticket.mask[name] <= mask).all() for name, mask in once.items())
+
+
+def test_the_dense_level_is_trained_though_the_list_of_levels_leaves_it_out(tmp_path: Path) -> None:
+    assert [t.ticket.level for t in ran(replace(JOB, levels=[2]), tmp_path)] == [0, 2]
+
+
+def test_one_shot_prunes_every_level_from_the_dense_net_to_the_density_that_iterative_pruning_has(
+    tmp_path: Path,
+) -> None:
+    one_shot = replace(JOB, density=partial(density.one_shot, linear=0.5, output=0.5), levels=3)
+    trained = ran(one_shot, tmp_path)
+    assert [t.ticket.level for t in trained] == [0, 1, 2, 3]
+    for one in trained[1:]:
+        expected = pruned_once(trained[0], one.ticket.level)
+        assert all(torch.equal(expected[name], mask) for name, mask in one.ticket.mask.items())
+    iterative = ran(replace(JOB, levels=3), tmp_path)
+    assert [remaining(t.ticket.mask) for t in trained] == [remaining(t.ticket.mask) for t in iterative]
+
+
+def test_controls_branch_off_at_all_levels_but_the_dense_one(tmp_path: Path) -> None:
+    trained = ran(replace(JOB, branches={"reinitialize": REINITIALIZE, "shuffle": SHUFFLE}), tmp_path)
+    assert levels(trained) == [
+        ("ticket", 0, 0),
+        ("ticket", 0, 1),
+        ("reinitialize", 0, 1),
+        ("shuffle", 0, 1),
+        ("ticket", 0, 2),
+        ("reinitialize", 0, 2),
+        ("shuffle", 0, 2),
+    ]
+
+
+def test_controls_branch_off_at_the_chosen_levels_in_several_different_draws(tmp_path: Path) -> None:
+    chosen = {"reinitialize": replace(REINITIALIZE, levels=[0, 2], draws=3)}
+    trained = ran(replace(JOB, branches=chosen), tmp_path)
+    controls = [("reinitialize", draw, level) for level in (0, 2) for draw in range(3)]
+    assert levels(trained) == [("ticket", 0, 0), *controls[:3], ("ticket", 0, 1), ("ticket", 0, 2), *controls[3:]]
+    assert len({t.facts["digest"] for t in trained}) == 9
+
+
+def test_what_is_listed_is_what_is_trained(tmp_path: Path) -> None:
+    chosen = {"reinitialize": replace(REINITIALIZE, levels=[0, 2], draws=2), "shuffle": SHUFFLE}
+    for number, what in enumerate(
+        [replace(JOB, branches=chosen), replace(JOB, levels=[1, 3], branches={"shuffle": SHUFFLE}), JOB]
+    ):
+        assert sorted(what.tickets()) == sorted(levels(ran(what, tmp_path / str(number))))
+
+
+def test_a_control_does_not_change_the_tickets_beside_it(tmp_path: Path) -> None:
+    beside = ran(replace(JOB, branches={"reinitialize": REINITIALIZE}), tmp_path / "a")
+    alone = ran(JOB, tmp_path / "b")
+    digests = [t.facts["digest"] for t in beside if t.ticket.branch == "ticket"]
+    assert digests == [t.facts["digest"] for t in alone]
+
+
+def test_everything_trained_is_recorded_and_heard_in_order(tmp_path: Path) -> None:
+    heard: list[Trained] = []
+    trained = list(job.run(JOB, Store(tmp_path), Listener(), heard.append))
+    assert [t.facts["digest"] for t in heard] == [t.facts["digest"] for t in trained]
+    (record,) = shell.records(tmp_path)
+    assert [(row["level"], row["digest"], row["remaining"]) for row in record["rows"].values()] == [
+        (level, t.facts["digest"], REMAINING[level]) for level, t in enumerate(trained)
+    ]
+
+
+# ---- what is stored
+
+
+def test_of_an_empty_store_nothing_is_listed_and_nothing_is_trained(tmp_path: Path) -> None:
+    assert job.stored(JOB, Store(tmp_path)) == []
+    assert shell.files(tmp_path) == []
+
+
+def test_what_is_stored_is_listed_up_to_where_it_ends_and_nothing_is_trained(tmp_path: Path) -> None:
+    ran(replace(JOB, branches={"shuffle": SHUFFLE}), tmp_path)
+    before = sorted((tmp_path / "trained").iterdir())
+    longer = replace(JOB, levels=5, branches={"shuffle": replace(SHUFFLE, draws=2)})
+    assert levels(job.stored(longer, Store(tmp_path))) == [
+        ("ticket", 0, 0),
+        ("ticket", 0, 1),
+        ("shuffle", 0, 1),
+        ("ticket", 0, 2),
+        ("shuffle", 0, 2),
+    ]
+    assert sorted((tmp_path / "trained").iterdir()) == before
+
+
+def test_a_listing_does_not_train_weights_anew_that_were_not_kept(tmp_path: Path) -> None:
+    ran(replace(JOB, levels=1, keep="none"), tmp_path)
+    before = [file.name for file in shell.files(tmp_path)]
+    assert levels(job.stored(replace(JOB, levels=2, keep="none"), Store(tmp_path))) == [
+        ("ticket", 0, 0),
+        ("ticket", 0, 1),
+    ]
+    assert [file.name for file in shell.files(tmp_path)] == before
+
+
+# ---- identity
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"levels": 9},
+        {"branches": {"reinitialize": REINITIALIZE}},
+        {"keep": "none"},
+        {"device": "auto"},
+        {"rewind": partial(rewind.weights, step=0)},
+        {"density": partial(density.iterative, output=0.5, linear=0.5, conv=0.1)},
+    ],
+)
+def test_the_name_of_a_job_stays_the_same_when_the_science_does(changes: dict[str, Any]) -> None:
+    assert replace(JOB, **changes).identity == JOB.identity
+
+
+def test_the_name_of_a_job_is_another_when_the_science_is() -> None:
+    jobs = [
+        JOB,
+        replace(JOB, replicate=2),
+        replace(JOB, recipe=recipe(steps=21)),
+        replace(JOB, recipe=recipe(optimizer=adam)),
+        replace(JOB, init=init.kaiming_normal),
+        replace(JOB, criterion=criterion.random),
+        replace(JOB, scope=scope.globally),
+        replace(JOB, density=partial(density.iterative, linear=0.5, output=0.4)),
+        replace(JOB, rewind=partial(rewind.weights, step=1)),
+        replace(JOB, levels=[0, 2]),
+    ]
+    assert len({one.identity for one in jobs}) == len(jobs)
+
+
+def test_more_levels_add_to_the_same_record(tmp_path: Path) -> None:
+    for count in (1, 2):
+        ran(replace(JOB, levels=count), tmp_path)
+    (record,) = shell.records(tmp_path)
+    assert list(record["rows"]) == ["ticket/0/0", "ticket/0/1", "ticket/0/2"]
+
+
+def test_a_result_says_what_it_was_made_from(tmp_path: Path) -> None:
+    trained = ran(replace(JOB, levels=0), tmp_path)[0]
+    result = read_result(tmp_path / "trained" / trained.facts["digest"])
+    assert result["recipe"]["steps"] == 20
+    assert result["recipe"]["optimizer"] == {"function": "small.sgd"}
+    assert result["ticket"]["layers"] == {"1.weight": [128, 128], "3.weight": [48, 48], "5.weight": [18, 18]}
+    assert {"python", "torch", "machine", "commit", "date"} <= result["environment"].keys()
+    assert json.loads(json.dumps(result["recipe"])) == result["recipe"]

@@ -1,0 +1,199 @@
+"""Tables: one row per trained ticket, one per evaluation, and the summary."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import shell
+from small import adam, recipe
+
+from lth import branch, criterion, density, init, job, rewind, scope, table
+from lth.engine import Listener
+from lth.job import Branch, Job
+from lth.store import Store
+
+JOB = Job(
+    name="small",
+    recipe=recipe(),
+    init=init.glorot_normal,
+    criterion=criterion.magnitude,
+    scope=scope.layerwise,
+    density=partial(density.iterative, linear=0.5, output=0.5),
+    rewind=rewind.weights,
+    levels=1,
+    branches={"reinitialize": Branch(branch.reinitialize)},
+    device="cpu",
+)
+
+
+def run(what: Job, root: Path) -> None:
+    for _ in job.run(what, Store(root), Listener(), lambda _: None):
+        pass
+
+
+def evaluations(validation_losses: list[float]) -> pd.DataFrame:
+    """At steps 0, 10, 20, ...; every accuracy tells its step."""
+    steps = 10 * np.arange(len(validation_losses))
+    return pd.DataFrame(
+        {
+            "step": steps,
+            "validation_loss": validation_losses,
+            "validation_accuracy": steps / 100,
+            "test_accuracy": steps / 1000,
+        }
+    )
+
+
+def tickets(**columns: Any) -> pd.DataFrame:
+    """A table by hand: two replicates of three levels, the last with a control."""
+    usual = {
+        "experiment": "one",
+        "model": "net",
+        "data": "digits",
+        "branch": ["ticket", "ticket", "ticket", "ticket", "reinitialize", "reinitialize"],
+        "draw": 0,
+        "replicate": [1, 2, 1, 2, 1, 2],
+        "level": [0, 0, 3, 3, 3, 3],
+        "density": [1.0, 1.0, 0.512, 0.512, 0.512, 0.512],
+        "early_stop_step": [400, 600, 300, 300, 700, 800],
+        "early_stop_test_accuracy": [0.97, 0.98, 0.9801, 0.9803, 0.96, 0.97],
+        "steps": 1000,
+    }
+    return pd.DataFrame({**usual, **columns})
+
+
+def test_early_stop_is_the_step_of_the_least_validation_loss_whatever_comes_later() -> None:
+    assert table.early_stop(evaluations([9.0, 0.5, 0.4, 0.6, 0.45])) == {
+        "early_stop_step": 20,
+        "early_stop_val_loss": 0.4,
+        "early_stop_val_accuracy": 0.2,
+        "early_stop_test_accuracy": 0.02,
+        "final_test_accuracy": 0.04,
+    }
+
+
+def test_of_equal_validation_losses_the_first_counts() -> None:
+    assert table.early_stop(evaluations([9.0, 0.4, 0.5, 0.4, 0.4]))["early_stop_step"] == 10
+
+
+def test_a_loss_that_only_falls_stops_at_the_end_and_one_that_only_rises_at_the_start() -> None:
+    assert table.early_stop(evaluations([3.0, 2.0, 1.0]))["early_stop_step"] == 20
+    assert table.early_stop(evaluations([1.0, 2.0, 3.0]))["early_stop_step"] == 0
+
+
+def test_one_row_per_trained_ticket_with_all_that_a_reader_needs(tmp_path: Path) -> None:
+    run(JOB, tmp_path)
+    rows = table.tickets(tmp_path)
+    assert set(rows) >= {
+        "experiment", "model", "data", "branch", "replicate", "level", "density", "remaining", "total",
+        "early_stop_step", "early_stop_val_loss", "early_stop_test_accuracy", "final_test_accuracy", "steps",
+        "seconds", "digest",
+    }  # fmt: skip
+    facts = ["experiment", "model", "data", "branch", "replicate", "level", "density", "remaining", "total", "steps"]
+    assert rows[facts].to_numpy().tolist() == [
+        ["small", "mlp", "tiny", "reinitialize", 1, 1, 0.5, 97, 194, 20],
+        ["small", "mlp", "tiny", "ticket", 1, 0, 1.0, 194, 194, 20],
+        ["small", "mlp", "tiny", "ticket", 1, 1, 0.5, 97, 194, 20],
+    ]
+    assert (rows["seconds"] > 0).all()
+    assert rows["digest"].nunique() == 3
+    assert not rows.isna().any().any()
+
+
+def test_the_table_says_of_each_ticket_what_its_learning_curve_says(tmp_path: Path) -> None:
+    run(JOB, tmp_path)
+    curves = table.evaluations(tmp_path)
+    for _, row in table.tickets(tmp_path).iterrows():
+        curve = curves[curves["digest"] == row["digest"]]
+        assert list(curve["step"]) == [0, 4, 8, 12, 16, 20]
+        assert set(curve["level"]) == {row["level"]}
+        assert set(curve["branch"]) == {row["branch"]}
+        losses, accuracies = list(curve["validation_loss"]), list(curve["test_accuracy"])
+        best = losses.index(min(losses))
+        assert row["early_stop_step"] == 4 * best
+        assert row["early_stop_val_loss"] == losses[best]
+        assert row["early_stop_test_accuracy"] == accuracies[best]
+        assert row["final_test_accuracy"] == accuracies[-1]
+
+
+def test_only_the_experiment_that_was_asked_for(tmp_path: Path) -> None:
+    run(JOB, tmp_path)
+    run(replace(JOB, name="other", levels=0), tmp_path)
+    assert len(table.tickets(tmp_path)) == 4
+    assert len(table.tickets(tmp_path, "other")) == 1
+    assert set(table.evaluations(tmp_path, "small")["experiment"]) == {"small"}
+    assert table.tickets(tmp_path, "neither").empty
+
+
+def test_an_empty_or_absent_folder_gives_an_empty_table(tmp_path: Path) -> None:
+    assert table.tickets(tmp_path / "nowhere").empty
+    assert table.evaluations(tmp_path / "nowhere").empty
+
+
+def test_a_damaged_result_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(JOB, tmp_path)
+    file = sorted((tmp_path / "trained").glob("*/evaluations.parquet"))[0]
+    file.write_bytes(file.read_bytes()[:-1])
+    rows = table.tickets(tmp_path)
+    assert len(rows) == 2
+    assert file.parent.name not in set(rows["digest"])
+    assert str(file) in caplog.text
+
+
+def test_two_configurations_of_one_experiment_are_never_averaged(tmp_path: Path) -> None:
+    plain = replace(JOB, branches={}, levels=0)
+    run(plain, tmp_path)
+    run(replace(plain, recipe=recipe(optimizer=adam)), tmp_path)
+    run(replace(plain, replicate=2), tmp_path)
+    text = table.markdown(table.tickets(tmp_path))
+    sections = {part.splitlines()[0]: part.splitlines()[-1].split("|")[-2].strip() for part in text.split("\n\n###")}
+    assert len(sections) == 2
+    assert sorted(sections.values()) == ["1", "2"]  # n
+
+
+def test_the_summary_has_mean_and_sample_deviation_over_replicates_and_n() -> None:
+    assert table.markdown(tickets()).splitlines() == [
+        "### one",
+        "",
+        "| level | % of weights | ticket: early-stop step | ticket: accuracy % | ticket: n "
+        "| reinitialize: early-stop step | reinitialize: accuracy % | reinitialize: n |",
+        "| ----: | -----------: | ----------------------: | -----------------: | --------: "
+        "| ----------------------------: | -----------------------: | --------------: |",
+        "|     0 |       100.00 |               500 ± 141 |       97.50 ± 0.71 |         2 "
+        "|                               |                          |               0 |",
+        "|     3 |        51.20 |                 300 ± 0 |       98.02 ± 0.01 |         2 "
+        "|                      750 ± 71 |             96.50 ± 0.71 |               2 |",
+    ]
+
+
+def test_of_a_single_replicate_no_spread_is_claimed() -> None:
+    one = tickets()
+    lines = table.markdown(one[(one["replicate"] == 1) & (one["branch"] == "ticket")]).splitlines()
+    assert lines[4:] == [
+        "|     0 |       100.00 |                     400 |              97.00 |         1 |",
+        "|     3 |        51.20 |                     300 |              98.01 |         1 |",
+    ]
+
+
+def test_every_experiment_has_a_section_of_its_own() -> None:
+    text = table.markdown(pd.concat([tickets(), tickets(experiment="another")], ignore_index=True))
+    assert [line for line in text.splitlines() if line.startswith("#")] == ["### another", "### one"]
+
+
+@pytest.mark.parametrize(
+    ("values", "digits", "text"),
+    [([1.0, 2.0, 3.0], 2, "2.00 ± 1.00"), ([2.0, 4.0], 0, "3 ± 1"), ([98.306], 2, "98.31"), ([5.0, 5.0], 1, "5.0 ± 0.0")],
+)
+def test_mean_and_sample_deviation(values: list[float], digits: int, text: str) -> None:
+    assert table.mean_and_spread(pd.Series(values), digits) == text
+
+
+def test_the_same_science_run_twice_gives_the_same_table(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run(JOB, tmp_path / name)
+    first, second = (table.tickets(tmp_path / name).drop(columns=shell.INCIDENTAL) for name in ("a", "b"))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)

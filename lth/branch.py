@@ -6,18 +6,27 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from lth.recipe import Recipe
 from lth.seed import generator, seed
 from lth.ticket import Ticket, Weights
 
-
-def reinitialize(ticket: Ticket, *, draw: int, net: nn.Module, init: Callable[[nn.Module, int], Weights]) -> Ticket:
-    """The same mask on theta_0', a fresh draw from the distribution of theta_0 (Frankle & Carbin 2019, Section 2)."""
-    fresh = init(net, seed("reinitialize", ticket.replicate, ticket.level, draw))
-    return replace(ticket, weights=fresh, branch="reinitialize", draw=draw)
+Init = Callable[[nn.Module, int], Weights]
 
 
-def shuffle(ticket: Ticket, *, draw: int, net: nn.Module, init: Callable[[nn.Module, int], Weights]) -> Ticket:
-    """The mask permuted within each layer, on the same W_k: per-layer counts stay (Zhou et al. 2019)."""
+def reinitialize(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) -> Ticket:
+    """The same mask on theta_0', a fresh draw from the distribution of theta_0 (Frankle & Carbin 2019, Section 2).
+
+    It trains as long and on the same schedule as the ticket, so after rewinding to k from step k on.
+    """
+    number = seed("reinitialize", ticket.replicate, ticket.level, draw)
+    return replace(ticket, weights=init(recipe.net(number), number), branch="reinitialize", draw=draw)
+
+
+def shuffle(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) -> Ticket:
+    """The mask permuted within each layer, on the same weights: per-layer counts stay (Zhou et al. 2019).
+
+    After rewinding the learning rate the weights are W_T, 0 where they were pruned.
+    """
     random = generator("shuffle", ticket.replicate, ticket.level, draw)
 
     def permuted(mask: Tensor) -> Tensor:

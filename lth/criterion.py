@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lth.seed import generator
+from lth.seed import generator, seed
 from lth.ticket import Trained, masked
 
 Batch = tuple[Tensor, Tensor]
@@ -45,10 +45,13 @@ def random(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
 
 
 def snip(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6, unnormalized)."""
-    weights = {name: weight.detach() for name, weight in masked(trained.weights, trained.ticket.mask).items()}
-    chosen = {name: weights[name].requires_grad_() for name in trained.ticket.mask}
+    """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6, unnormalized); the net in the mode it is in, dropout seeded."""
+    ticket = trained.ticket
+    weights = {name: weight.detach() for name, weight in masked(trained.weights, ticket.mask).items()}
+    chosen = {name: weights[name].requires_grad_() for name in ticket.mask}
     images, labels = batch
-    loss = nn.functional.cross_entropy(functional_call(net, weights, (images,)), labels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed("criterion", ticket.replicate, ticket.level))
+        loss = nn.functional.cross_entropy(functional_call(net, weights, (images,)), labels)
     gradients = torch.autograd.grad(loss, list(chosen.values()))
     return {name: (w * g).detach().abs() for (name, w), g in zip(chosen.items(), gradients, strict=True)}

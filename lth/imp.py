@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from lth import criterion as criteria
@@ -33,8 +34,9 @@ def imp(
 
 def dense(recipe: Recipe, init: Callable[[nn.Module, int], Weights], replicate: int = 1) -> Ticket:
     """The ticket of level 0: f(x; theta_0), all weights kept."""
-    net = recipe.net()
-    return Ticket(init(net, seed("init", replicate)), full_mask(net), replicate=replicate)
+    number = seed("init", replicate)
+    net = recipe.net(number)
+    return Ticket(init(net, number), full_mask(net), replicate=replicate)
 
 
 def prune(
@@ -56,6 +58,7 @@ def pruned_mask(
     trained: Trained, level: int, *, recipe: Recipe, ladder: Ladder, criterion: Criterion, scope: Scope
 ) -> dict[str, Tensor]:
     """Score and mask: the mask of `level`."""
+    torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
     net = recipe.net()
     density = {name: ladder.density(level, kind) for name, kind in prunable(net).items()}
     return scope(criterion(net, trained, batch(recipe, trained.ticket)), trained.ticket.mask, density)

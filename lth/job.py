@@ -144,7 +144,7 @@ def _walk(job: Job, store: Store, train: Callable[[list[Ticket]], list[Trained]]
 
 
 def _branched(job: Job, branch: Branch, ticket: Ticket, draw: int) -> Ticket:
-    return branch.transform(ticket, draw=draw, net=job.recipe.net(), init=job.init)
+    return branch.transform(ticket, draw=draw, recipe=job.recipe, init=job.init)
 
 
 def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:

@@ -34,9 +34,8 @@ class Display(Listener):
         self.done = self.seen = self.trained_steps = 0
         self.begun = self.shown = time.monotonic()
         self.accuracy = float("nan")
-        line = "{task.description} [cyan]{task.fields[text]}"
-        self.progress = Progress(TextColumn(line), BarColumn(20), console=console, transient=True, disable=not live)
-        self.task = self.progress.add_task("starting", total=trainings * steps, text="")
+        self.progress = Progress(TextColumn("{task.description}"), BarColumn(12), transient=True, disable=not live)
+        self.task = self.progress.add_task("starting", total=trainings * steps)
 
     def __enter__(self) -> "Display":
         self.progress.start()
@@ -81,14 +80,14 @@ class Display(Listener):
         rate = self.trained_steps / (now - self.begun)
         left = (self.trainings - self.done) * self.steps - step
         text = (
-            f"step {step:,}/{steps:,} · {rate:,.0f} steps/s · validation {100 * self.accuracy:.2f}% · "
-            f"{_clock(left / rate) if rate else '?'} left"
+            f"{ticket.branch} level {ticket.level} · step {step:,}/{steps:,} · {rate:,.0f} steps/s · "
+            f"validation {100 * self.accuracy:.1f}% · {_clock(left / rate) if rate else '?'} left"
         )
         if self.live:
             done = self.done * self.steps + step
-            self.progress.update(self.task, description=str(ticket), text=text, completed=done)
+            self.progress.update(self.task, description=text, completed=done)
         else:
-            self.console.print(f"{ticket}: {text}", highlight=False, markup=False)
+            self.console.print(f"replicate {ticket.replicate}: {text}", highlight=False, markup=False)
 
 
 @contextmanager

@@ -42,9 +42,11 @@ class Recipe:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
 
-    def net(self) -> nn.Module:
-        """A fresh network; its values mean nothing until a ticket's weights are loaded."""
-        return self.model(self.data.shape, self.data.classes)
+    def net(self, seed: int = 0) -> nn.Module:
+        """A fresh network. What an init leaves as the model made it is drawn from `seed`, whatever was drawn before."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.model(self.data.shape, self.data.classes)
 
 
 def digest(recipe: Recipe, ticket: Ticket) -> str:
@@ -68,12 +70,17 @@ def describe(value: Any) -> Any:
     if isinstance(value, Data):
         return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint}
     if isinstance(value, Recipe):
-        shown = (f for f in fields(value) if f.default is MISSING or getattr(value, f.name) is not f.default)
-        return {f.name: describe(getattr(value, f.name)) for f in shown if getattr(value, f.name) != f.default}
+        return {
+            f.name: describe(getattr(value, f.name))
+            for f in fields(value)
+            if f.default is MISSING or not _same(getattr(value, f.name), f.default)
+        }
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if callable(value):
@@ -89,14 +96,15 @@ def _described_function(function: Callable[..., Any]) -> dict[str, Any]:
                 f"{function!r} binds arguments by position: name them, so that a reader knows what they are"
             )
         bound, function = {**function.keywords, **bound}, function.func
-    name = f"{function.__module__}.{function.__qualname__}"
-    if "<" in name:
-        raise TypeError(f"{name} has no import path, so its results can't be found again: define it in a module")
+    name = f"{function.__module__}.{getattr(function, '__qualname__', '<object>')}"
+    if "<" in name or function.__module__ == "__main__" or inspect.ismethod(function):
+        raise TypeError(f"{name} has no import path of its own, so its results can't be found again: use a function "
+                        "of a module")  # fmt: skip
     defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
     unusual = {k: describe(v) for k, v in sorted(bound.items()) if k not in defaults or not _same(v, defaults[k])}
     return {"function": name, **unusual}
 
 
 def _same(value: Any, default: Any) -> bool:
-    """Equal as a description, so that [1, 2] is (1, 2) but 1 isn't True."""
+    """Equal as a description, so that [1, 2] is (1, 2) and 1 is 1.0, but 1 isn't True."""
     return default is not inspect.Parameter.empty and json.dumps(describe(value)) == json.dumps(describe(default))

@@ -75,6 +75,8 @@ class JobFailed(Exception):
 def _job(cfg: DictConfig, codes: list[int]) -> None:
     """One job, in this process or in one of a launcher; a sweep goes on when it raises."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sys.stderr.isatty() and not sweeping:
+        print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     from lth import command
 
     config: Any = OmegaConf.to_container(cfg, resolve=True)

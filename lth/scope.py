@@ -15,7 +15,7 @@ Scores = Mapping[str, Tensor]
 
 def layerwise(scores: Scores, mask: Mask, density: Mapping[str, float]) -> dict[str, Tensor]:
     """Each layer on its own keeps round(density * size) weights (Frankle & Carbin 2019, Section 2)."""
-    kept = {name: _kept(name, m, density[name]) for name, m in mask.items()}
+    kept = {name: _at_least_one(name, m, round(density[name] * m.numel())) for name, m in mask.items()}
     return {name: _highest(name, scores[name], m, kept[name]) for name, m in mask.items()}
 
 
@@ -25,19 +25,18 @@ def globally(scores: Scores, mask: Mask, density: Mapping[str, float]) -> dict[s
     Frankle & Carbin 2019, Section 4, for deep networks, whose layers differ in size.
     """
     pool = [name for name in mask if density[name] < 1]
+    if not pool:
+        return {name: m.clone() for name, m in mask.items()}
     joined = torch.cat([mask[name].flatten() for name in pool])
-    kept = sum(_kept(name, mask[name], density[name]) for name in pool)
+    kept = _at_least_one("all layers", joined, sum(round(density[name] * mask[name].numel()) for name in pool))
     chosen = _highest("all layers", torch.cat([scores[name].flatten() for name in pool]), joined, kept)
     parts = dict(zip(pool, chosen.split([mask[name].numel() for name in pool]), strict=True))
     return {name: parts[name].view_as(m) if name in parts else m.clone() for name, m in mask.items()}
 
 
-def _kept(name: str, mask: Tensor, density: float) -> int:
-    kept = round(density * mask.numel())
+def _at_least_one(name: str, mask: Tensor, kept: int) -> int:
     if kept < 1:
-        raise ValueError(
-            f"density {density:.3g} leaves none of the {mask.numel()} weights of {name}: ask for fewer levels"
-        )
+        raise ValueError(f"none of the {mask.numel()} weights of {name} would be left: ask for fewer levels")
     return kept
 
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import DATA, conv_net, copied, few, half_pruned, net, recipe, same
+from small import conv_net, copied, few, half_pruned, net, recipe, same
 
 from lth import branch
 from lth.init import glorot_normal
 from lth.ticket import Ticket
 
 NET = recipe(model=conv_net)
-shuffle = partial(branch.shuffle, net=NET.net(), init=glorot_normal)
-reinitialize = partial(branch.reinitialize, net=NET.net(), init=glorot_normal)
+shuffle = partial(branch.shuffle, recipe=NET, init=glorot_normal)
+reinitialize = partial(branch.reinitialize, recipe=NET, init=glorot_normal)
 both = pytest.mark.parametrize("control", [shuffle, reinitialize])
 
 
@@ -74,7 +74,7 @@ def test_reinitialization_keeps_the_mask_and_draws_new_values_instead_of_moving_
 
 
 def test_reinitialized_weights_come_from_the_given_distribution() -> None:
-    made = branch.reinitialize(half_pruned(recipe(model=net)), draw=0, net=net(DATA.shape, DATA.classes), init=sevens)
+    made = branch.reinitialize(half_pruned(recipe(model=net)), draw=0, recipe=recipe(model=net), init=sevens)
     assert all((w == 7).all() for w in made.weights.values())
 
 

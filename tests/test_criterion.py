@@ -113,7 +113,6 @@ def test_random_scores_are_uniform_and_a_function_of_replicate_and_level() -> No
     assert uniform.mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-@pytest.mark.xfail(strict=True, reason="snip draws dropout from the global generator")
 def test_snip_of_a_net_with_dropout_is_a_function_of_its_arguments() -> None:
     done, net, first = example(dropout_net)
     assert same(criterion.snip(net, done, first), criterion.snip(net, done, first))

@@ -332,7 +332,6 @@ def test_every_state_that_is_saved_in_passing_leads_to_the_same_end(monkeypatch:
         assert_equal(train(ticket, settings, state=state, keep=[3, 11]), undisturbed(dropout_net, adam))
 
 
-@pytest.mark.xfail(strict=True, reason="load_state_dict of an optimizer aliases its slots")
 def test_going_on_from_a_state_leaves_the_state_as_it_was() -> None:
     settings, states = disturbable(net, adam), list[State]()
     ticket = half_pruned(settings)
@@ -344,7 +343,6 @@ def test_going_on_from_a_state_leaves_the_state_as_it_was() -> None:
     assert changed == []
 
 
-@pytest.mark.xfail(strict=True, reason="the training set is scored outside of the try that saves")
 def test_an_interruption_while_the_training_set_is_scored_is_saved_too() -> None:
     settings, states = recipe(), list[State]()
     chances = Watching()
@@ -370,7 +368,6 @@ def test_a_non_finite_loss_of_the_first_step_is_named_as_step_0() -> None:
         train(broken, recipe())
 
 
-@pytest.mark.xfail(strict=True, reason="only losses of training are looked at, and W_T has none")
 def test_a_last_step_that_explodes_is_found_too() -> None:
     settings = recipe(lr=partial(exploding, at=STEPS - 1))
     with pytest.raises(NonFiniteLoss):

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import partial
 
 import pandas as pd
-import pytest
 import torch
 from small import DATA, conv_net, embedding_net, net, recipe, same
 from torch import Tensor
@@ -77,7 +76,6 @@ def test_the_dense_ticket_keeps_everything_at_step_0_and_is_a_function_of_the_re
     assert not torch.equal(first.weights["1.weight"], other.weights["1.weight"])
 
 
-@pytest.mark.xfail(strict=True, reason="what init does not draw comes from the global generator")
 def test_theta_0_is_a_function_of_the_replicate_also_where_init_draws_nothing() -> None:
     settings = recipe(model=embedding_net)
     assert same(dense(settings, glorot_normal).weights, dense(settings, glorot_normal).weights)

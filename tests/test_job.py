@@ -33,8 +33,8 @@ JOB = Job(
     device="cpu",
 )
 REINITIALIZE, SHUFFLE = Branch(branch.reinitialize), Branch(branch.shuffle)
-# 16 x 8, 8 x 6 and 6 x 3 weights; half of each layer goes at every level: 64 + 24 + 9, 32 + 12 + 4 or 5, ...
-REMAINING = {0: 194, 1: 97, 2: 49, 3: 25, 4: 13}
+# 16 x 8, 8 x 6 and 6 x 3 weights; half of each layer goes at every level: 64 + 24 + 9, 32 + 12 + 4, 16 + 6 + 2, ...
+REMAINING = {0: 194, 1: 97, 2: 48, 3: 24, 4: 12}
 
 
 class Begun(Listener):

@@ -108,9 +108,7 @@ def test_a_mask_takes_one_bit_for_a_weight(tmp_path: Path) -> None:
 
 @few
 @given(st.sampled_from([torch.float32, torch.float64, torch.int64, torch.uint8]), st.integers(0, 9))
-def test_tensors_come_back_bit_for_bit(
-    tmp_path_factory: pytest.TempPathFactory, dtype: torch.dtype, size: int
-) -> None:
+def test_tensors_come_back_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, dtype: torch.dtype, size: int) -> None:
     file = tmp_path_factory.mktemp("tensors") / "tensors"
     values = torch.arange(float(2 * size)).view(2, size).to(dtype)
     written = {"a/b.c": values, "scalar": torch.tensor(7), "transposed": values.clone().T}

@@ -186,7 +186,12 @@ def test_every_experiment_has_a_section_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("values", "digits", "text"),
-    [([1.0, 2.0, 3.0], 2, "2.00 ± 1.00"), ([2.0, 4.0], 0, "3 ± 1"), ([98.306], 2, "98.31"), ([5.0, 5.0], 1, "5.0 ± 0.0")],
+    [
+        ([1.0, 2.0, 3.0], 2, "2.00 ± 1.00"),
+        ([2.0, 4.0], 0, "3 ± 1"),
+        ([98.306], 2, "98.31"),
+        ([5.0, 5.0], 1, "5.0 ± 0.0"),
+    ],
 )
 def test_mean_and_sample_deviation(values: list[float], digits: int, text: str) -> None:
     assert table.mean_and_spread(pd.Series(values), digits) == text

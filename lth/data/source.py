@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
@@ -119,6 +120,7 @@ def _write(folder: Path, arrays: Arrays) -> None:
             np.save(aside / f"{name}.npy", array)
         aside.rename(folder)
     except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
         if not folder.is_dir():
             raise OSError(
                 f"can't write the data cache {folder} ({error}): name another folder by data.cache"

@@ -1,5 +1,6 @@
 """The plain training loop of one ticket; Lightning calls it once a block (see `train.py`)."""
 
+import math
 import time
 from collections.abc import Collection, Mapping
 
@@ -35,6 +36,7 @@ class Loop:
         self.net = recipe.net()
         self.net.load_state_dict(masked(ticket.weights, ticket.mask))
         self.step, self.seconds = ticket.step, 0.0
+        self.train_accuracy: float | None = None
         self.losses: list[Tensor] = []
         self.curve: list[list[float]] = []
         self.kept: dict[int, dict[str, Tensor]] = {}
@@ -127,6 +129,8 @@ class Loop:
     def _evaluate(self) -> None:
         train_loss = self._train_loss()
         row = [self.step, train_loss, *self.score("validation"), *self.score("test")]
+        if not math.isfinite(row[2]):
+            raise self._diverged("validation", row[2], self.step)
         self.curve.append([float(value) for value in row])
         self.losses.clear()
         self.listener.evaluated(self.ticket, dict(zip(COLUMNS, self.curve[-1], strict=True)))
@@ -138,11 +142,14 @@ class Loop:
         losses = torch.stack(self.losses).double().cpu()
         if not losses.isfinite().all():
             bad = self.step - len(losses) + int((~losses.isfinite()).nonzero()[0])
-            raise NonFiniteLoss(
-                f"the training loss is {losses[~losses.isfinite()][0].item()} at step {bad} of {self.ticket}; "
-                "a lower learning rate (optimizer.lr) or a warm-up (lr.warmup) usually helps. What was finished is kept"
-            )
+            raise self._diverged("training", losses[~losses.isfinite()][0].item(), bad)
         return float(losses.mean())
+
+    def _diverged(self, which: str, loss: float, step: int) -> NonFiniteLoss:
+        return NonFiniteLoss(
+            f"the {which} loss is {loss} at step {step} of {self.ticket}; a lower learning rate (optimizer.lr) or a "
+            "warm-up (lr.warmup) usually helps. What was finished is kept"
+        )
 
     def _keep(self) -> None:
         if self.step in self.keep and self.step not in self.kept:
@@ -150,7 +157,7 @@ class Loop:
 
     def _load(self, state: State) -> None:
         def part(prefix: str) -> dict[str, Tensor]:
-            return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            return {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}
 
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.losses = list(state["losses"].to(next(self.net.parameters()).device))

@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -44,8 +43,11 @@ def train(
     minute and when the listener interrupts. device: a Lightning accelerator: "auto", "cpu", "gpu", ...
     Raises NonFiniteLoss, and Interrupted if the listener does.
     """
-    hear = _Saving(listener or Listener(), save)
-    return [_train(ticket, recipe, until or recipe.steps, keep, state, hear, device) for ticket in tickets]
+    if state is not None and len(tickets) != 1:
+        raise ValueError(f"one state belongs to one ticket, not to {len(tickets)}")
+    hear, end = _Saving(listener or Listener(), save), recipe.steps if until is None else until
+    with torch.random.fork_rng(devices=[]):
+        return [_train(ticket, recipe, end, keep, state, hear, device) for ticket in tickets]
 
 
 def _train(
@@ -68,9 +70,7 @@ def _train(
     except Interrupted:
         hear.save_now()
         raise
-    facts: dict[str, Any] = {"seconds": loop.seconds, "kept": sorted(loop.kept)}
-    if until == recipe.steps:
-        facts["final_train_accuracy"] = loop.score("train")[1]
+    facts = {"seconds": loop.seconds, "kept": sorted(loop.kept), "final_train_accuracy": loop.train_accuracy}
     evaluations = pd.DataFrame(loop.curve, columns=list(COLUMNS)).astype({"step": "int64"})
     return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, facts)
 
@@ -103,6 +103,10 @@ class _Shell(pl.LightningModule):
 
     def training_step(self, block: Tensor) -> None:
         self.loop.run(block)
+
+    def on_train_end(self) -> None:
+        if self.loop.step == self.loop.recipe.steps:
+            self.loop.train_accuracy = self.loop.score("train")[1]
 
 
 class _Blocks:

@@ -1,0 +1,201 @@
+"""`lth` and its subcommands: help, tables, figures, and what they say when there is nothing."""
+
+import io
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import shell
+
+import lth
+from lth import cli
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two replicates of the tiny job, under the name of a figure."""
+    root = tmp_path_factory.mktemp("stored")
+    assert shell.run("-m", f"root={root}", "replicate=1,2", "name=frankle2019_fig4", "branch=[reinitialize]") == 0
+    return root
+
+
+# Each is answered, and what it must say; None of them may load torch.
+LIGHT = """
+import contextlib, io, json, sys
+from lth import cli
+answers = []
+for arguments in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            code = cli.main(arguments)
+        except SystemExit as end:
+            code = end.code
+    answers.append([code, said.getvalue(), "torch" in sys.modules])
+print(json.dumps(answers))
+"""
+QUICK = [
+    (["--help"], 0, "run"),
+    (["--version"], 0, f"lth {lth.__version__}"),
+    ([], 2, "COMMAND"),
+    (["walk"], 2, "walk"),
+    (["table", "--format", "excel"], 2, "excel"),
+    (["figure"], 0, "frankle2019_fig4"),
+    (["figure", "nosuch"], 2, "nosuch"),
+    (["run", "--help"], 0, "lth run plan=true"),
+    (["run", "--cfg", "job"], 0, "steps: 1000"),
+    (["run", "stepz=5"], 2, "Did you mean steps"),
+    (["run", "steps=many"], 2, "a whole number"),
+    (["run", "density.linear=1.5"], 2, "density.linear=1.5"),
+    (["run", "rewind.step=5000"], 2, "rewind.step=5000"),
+    (["run", "levels=[]"], 2, "nothing to train"),
+    (["run", "criterion=foo"], 2, "magnitude"),
+    (["run", "data.scaling=foo"], 2, "standardize"),
+    (["run", "store.keep=foo"], 2, "all, last, none"),
+    (["run", "+foo=1"], 2, "foo"),
+    (["run", "-m", "steps=10,many"], 2, "a whole number"),
+]
+
+
+def test_help_and_mistakes_are_answered_without_loading_torch() -> None:
+    import json
+
+    process = shell.started(json.dumps([arguments for arguments, _, _ in QUICK]), code=LIGHT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    for (arguments, code, part), (got, text, heavy) in zip(QUICK, json.loads(said.splitlines()[-1]), strict=True):
+        assert got == code, (arguments, text)
+        assert part in text, arguments
+        assert not heavy, arguments
+
+
+def test_the_module_runs_as_a_program() -> None:
+    process = shell.started("--version")
+    said, _ = process.communicate(timeout=120)
+    assert (process.returncode, said) == (0, f"lth {lth.__version__}\n")
+
+
+def test_help_of_run_shows_examples_groups_and_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--help"]) == 0
+    said = capsys.readouterr().out
+    for part in ("key=value", "criterion: ", "magnitude", "evaluate_every: 100", "hydra/launcher=joblib"):
+        assert part in said
+
+
+# ---- table
+
+
+def test_markdown_shows_mean_and_spread_of_each_level(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", "--runs", str(stored)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "### frankle2019_fig4"
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+    assert cells[0][:5] == ["level", "% of weights", "ticket: early-stop step", "ticket: accuracy %", "ticket: n"]
+    assert [row[:2] for row in cells[2:]] == [["0", "100.00"], ["1", "80.13"]]
+    rows = pd.read_csv(io.StringIO(_csv(stored, capsys)))
+    level_1 = rows[(rows["level"] == 1) & (rows["branch"] == "ticket")]["early_stop_test_accuracy"]
+    a, b = 100 * level_1
+    assert cells[3][3] == f"{(a + b) / 2:.2f} ± {abs(a - b) / 2**0.5:.2f}"
+    assert cells[3][4] == "2"
+
+
+def test_csv_has_a_row_for_each_trained_ticket(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = pd.read_csv(io.StringIO(_csv(stored, capsys)))
+    found = sorted(rows[["branch", "replicate", "level", "remaining", "total"]].to_numpy().tolist())
+    assert found == sorted(
+        [branch, replicate, level, 6352 if level == 0 else 5090, 6352]  # 0.8 x 6272 + 0.9 x 80, rounded
+        for branch, level in [("ticket", 0), ("ticket", 1), ("reinitialize", 1)]
+        for replicate in (1, 2)
+    )
+
+
+def test_all_formats_hold_the_same_table(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["table", "--runs", str(stored), "--out"]
+    assert cli.main([*given, "t.parquet", "--format", "parquet"]) == 0
+    assert cli.main([*given, "t.csv", "--format", "csv"]) == 0
+    assert cli.main([*given, "t.md"]) == 0
+    assert capsys.readouterr().out == ""
+    exact, text = pd.read_parquet(tmp_path / "t.parquet"), pd.read_csv(tmp_path / "t.csv")
+    pd.testing.assert_frame_equal(exact, text, check_dtype=False)
+    assert (tmp_path / "t.csv").read_text() == _csv(stored, capsys)
+    assert (tmp_path / "t.md").read_text().startswith("### frankle2019_fig4\n")
+
+
+def test_parquet_needs_a_file_to_go_to(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", "--runs", str(stored), "--format", "parquet"]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("extra", [[], ["--format", "csv"], ["--experiment", "other"]])
+def test_a_table_of_nothing_says_where_it_looked(capsys: pytest.CaptureFixture[str], extra: list[str]) -> None:
+    assert cli.main(["table", "--runs", "nowhere", *extra]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "nowhere" in said.err
+    assert "lth run" in said.err
+
+
+def test_a_table_of_an_experiment_that_is_not_there_says_so(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", "--runs", str(stored), "--experiment", "other"]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_a_table_that_can_not_be_written_is_a_clear_error(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["table", "--runs", str(stored), "--out", "no/such/folder.md"]) == 1
+    assert "no/such/folder.md" in capsys.readouterr().err
+
+
+def _csv(stored: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert cli.main(["table", "--runs", str(stored), "--format", "csv"]) == 0
+    return capsys.readouterr().out
+
+
+# ---- figure
+
+
+def test_a_figure_is_drawn_with_the_tables_it_was_drawn_from(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["figure", "frankle2019_fig4", "--runs", str(stored), "--out", "out"]) == 0
+    drawn = [f"frankle2019_fig4.{kind}" for kind in ("csv", "md", "parquet", "pdf", "png")]
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == drawn
+    assert len(pd.read_csv(tmp_path / "out" / drawn[0])) == 6
+    assert set(pd.read_parquet(tmp_path / "out" / drawn[2])["step"]) == {0, 10, 20}
+    said = capsys.readouterr().out
+    assert all(name in said for name in drawn)
+
+
+def test_a_figure_with_a_broken_bit_in_the_store_names_the_file(
+    stored: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = shutil.copytree(stored, tmp_path / "copy")
+    file = sorted(root.glob("trained/*/evaluations.parquet"))[0]
+    file.write_bytes(file.read_bytes()[:100])
+    assert cli.main(["figure", "frankle2019_fig4", "--runs", str(root), "--out", "out"]) == 0
+    assert str(file) in caplog.text
+
+
+def test_figures_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["figure"]) == 0
+    said = capsys.readouterr()
+    assert "frankle2019_fig3, frankle2019_fig4" in said.out + said.err
+
+
+def test_a_figure_that_there_is_not_is_named_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["figure", "nosuch"]) == 2
+    said = capsys.readouterr().err
+    assert "'nosuch'" in said
+    assert "frankle2019_fig3, frankle2019_fig4" in said
+
+
+def test_a_figure_without_results_says_what_training_them_costs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    for part in ("nowhere", "--run", "39 trainings"):
+        assert part in said.err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,294 @@
+"""`lth run`: what is wrong is said at once, what fails is said clearly, and nothing that was finished is lost."""
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import shell
+from shell import run
+
+TICKETS = ["ticket/0/0", "ticket/0/1"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of the tiny job."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    assert run(f"root={root}") == 0
+    return root
+
+
+def test_a_run_records_what_it_trained_and_says_how_it_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("root=here", "replicate=3", "name=mine") == 0
+    (record,) = shell.records(tmp_path / "here")
+    assert (record["status"], record["error"], record["experiment"]) == ("finished", "", "mine")
+    assert list(record["rows"]) == TICKETS
+    assert record["columns"]["replicate"] == 3
+    said = capsys.readouterr().out
+    for part in (
+        "[1/2] ticket, replicate 3, level 0: 100.00% of weights",
+        "[2/2] ticket, replicate 3, level 1: 80.13% of weights",  # 6272 -> 5018 and 80 -> 72 of 6352
+        "### mine",
+        "here/figures/mine/sparsity.png",
+        "lth table --runs here --format csv",
+    ):
+        assert part in said
+    for name in ("sparsity.png", "sparsity.pdf", "curves.png", "curves.pdf"):
+        assert (tmp_path / "here" / "figures" / "mine" / name).stat().st_size > 1000
+
+
+def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:
+    assert run("root=here") == 0
+    assert [f.name for f in tmp_path.iterdir()] == ["here"]
+    assert {f.name for f in (tmp_path / "here").iterdir()} == {"experiments", "figures", "trained"}
+
+
+def test_the_same_command_again_trains_nothing_and_says_the_same(
+    undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shutil.copytree(undisturbed, tmp_path / "copy")
+    before = {f: f.stat().st_mtime_ns for f in shell.files(root / "trained")}
+    assert run(f"root={root}") == 0
+    assert {f: f.stat().st_mtime_ns for f in shell.files(root / "trained")} == before
+    assert "[2/2] ticket, replicate 1, level 1: 80.13% of weights" in capsys.readouterr().out
+
+
+# ---- what can't be meant
+
+WRONG = {
+    "stepz=5": ["there is no key 'stepz'", "Did you mean steps"],
+    "optimizer.learning=1": ["optimizer.learning"],
+    "criteron=snip": ["criteron", "Did you mean criterion"],
+    "density.linaer=0.3": ["density.linaer", "Did you mean density.linear"],
+    "+foo=1": ["there is no key 'foo'"],
+    "+density.dense=0.1": ["there is no key 'density.dense'"],
+    "+rewind.stepp=5": ["there is no key 'rewind.stepp'"],
+    "steps=many": ["steps=many", "a whole number"],
+    "steps=2.5": ["steps=2.5", "a whole number"],
+    "steps=true": ["steps=True", "a whole number"],
+    "steps=0": ["steps=0", "at least 1"],
+    "evaluate_every=0": ["evaluate_every=0", "at least 1"],
+    "batch_size=-1": ["batch_size=-1", "at least 1"],
+    "threads=0": ["threads=0", "at least 1"],
+    "optimizer.lr=fast": ["optimizer.lr=fast", "a number"],
+    "plan=7": ["plan=7", "true or false"],
+    "name=[1,2]": ["name=[1, 2]", "text"],
+    "density.linear=1": ["density.linear=1", "below 1"],
+    "density.linear=-0.1": ["density.linear=-0.1", "from 0"],
+    "density.output=20": ["density.output=20", "below 1"],
+    "rewind.step=20": ["rewind.step=20", "20 steps", "0 to 19"],
+    "rewind.step=-1": ["rewind.step=-1"],
+    "levels=[]": ["levels=[]", "nothing to train"],
+    "levels=-1": ["levels=-1", "nothing to train"],
+    "levels=[0,-2]": ["levels=[0, -2]", "nothing to train"],
+    "levels=two": ["levels=two", "a whole number"],
+    "levels=[0,1.5]": ["levels=[0, 1.5]", "a whole number"],
+    "criterion=foo": ["criterion/foo", "magnitude", "snip"],
+    "model=alexnet": ["model/alexnet", "lenet_300_100"],
+    "branch=[foo]": ["branch/foo", "reinitialize", "shuffle"],
+    "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
+    "store.keep=foo": ["store.keep=foo", "all, last, none"],
+    "lr.warmup=-5": ["warmup"],
+    "steps=": ["steps"],
+    "noequals": ["noequals"],
+    "steps=[": ["steps"],
+}
+
+
+@pytest.mark.parametrize("argument", WRONG)
+def test_what_cannot_be_meant_is_named_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], argument: str
+) -> None:
+    assert run("root=here", argument) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("lth run: ")
+    assert "Traceback" not in said.err
+    for part in WRONG[argument]:
+        assert part in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_value_anywhere_in_a_sweep_is_named_before_its_first_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("-m", "root=here", "density.linear=0.2,0.5,1.5") == 2
+    assert "density.linear=1.5" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dropped_weights_and_going_on_from_them_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("root=here", "store.keep=none", "rewind=learning_rate") == 2
+    assert "store.keep=none" in capsys.readouterr().err
+
+
+def test_data_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").write_text("not a folder")
+    assert run("root=here", "data=mnist", "data.root=empty") == 1
+    said = capsys.readouterr().out
+    assert "data=mnist" in said
+    assert "data.root" in said
+
+
+# ---- what goes wrong on the way
+
+
+def test_a_loss_that_is_not_finite_fails_with_step_level_and_cause(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("root=here", "optimizer=sgd", "optimizer.lr=1e30") == 1
+    said = capsys.readouterr().out
+    for part in ("failed", "loss is nan at step ", "replicate 1, level 0", "optimizer.lr"):
+        assert part in said
+    (record,) = shell.records(tmp_path / "here")
+    assert record["status"] == "failed"
+    assert record["error"].startswith("NonFiniteLoss: the training loss is nan at step ")
+    assert record["rows"] == {}
+
+
+def test_levels_that_were_finished_stay_when_a_later_one_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(EXPLODES)
+    given = ["root=here", "optimizer._target_=mine.explodes_when_pruned", "~optimizer.fused", "~optimizer.weight_decay"]
+    assert run(*given) == 1
+    assert "level 1" in capsys.readouterr().out
+    (record,) = shell.records(tmp_path / "here")
+    assert (record["status"], list(record["rows"])) == ("failed", ["ticket/0/0"])
+    assert len(list((tmp_path / "here").glob("trained/*/result.json"))) == 1
+
+
+EXPLODES = """
+import torch
+
+made = 0
+
+def explodes_when_pruned(parameters, *, lr):
+    global made
+    made += 1
+    return torch.optim.SGD(parameters, lr=1e30 if made == 2 else lr)
+"""
+
+
+def test_a_root_below_a_file_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert run("root=file/below") == 1
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    assert "file/below" in said.out + said.err
+    assert "root=" in said.out + said.err
+
+
+def test_a_full_disk_loses_nothing_and_the_same_command_completes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bigger = ["model.hidden=[50]", "root=here"]  # 160 kB of weights
+    assert run(*bigger, "levels=0") == 0
+    with shell.file_size_limit(60_000):
+        assert run(*bigger) == 1
+    said = capsys.readouterr().out
+    assert "failed" in said
+    assert "can't write" in said
+    assert "File too large" in said
+    (record,) = shell.records(tmp_path / "here")
+    assert (record["status"], list(record["rows"])) == ("failed", ["ticket/0/0"])
+    before = (tmp_path / "here").glob("trained/*/result.json")
+    kept = {file: file.stat().st_mtime_ns for file in before}
+    assert len(kept) == 1
+
+    assert run(*bigger) == 0
+    assert all(file.stat().st_mtime_ns == time for file, time in kept.items())
+    assert run(*bigger[:1], "root=undisturbed") == 0
+    assert shell.results(tmp_path / "here") == shell.results(tmp_path / "undisturbed")
+
+
+def test_a_disk_with_no_room_at_all_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with shell.file_size_limit(10):
+        assert run("root=here") == 1
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    assert "File too large" in said.out + said.err
+    assert run("root=here") == 0
+
+
+# ---- plan and sweep
+
+
+def test_a_plan_lists_what_is_stored_and_trains_nothing(
+    undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shutil.copytree(undisturbed, tmp_path / "copy")
+    before = shell.results(root)
+    assert run(f"root={root}", "plan=true", "levels=3", "branch=[shuffle]") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "ticket draw 0 level 0 stored",
+        "ticket draw 0 level 1 stored",
+        "shuffle draw 0 level 1 to train, 20 steps",
+        "ticket draw 0 level 2 to train, 20 steps",
+        "shuffle draw 0 level 2 to train, 20 steps",
+        "ticket draw 0 level 3 to train, 20 steps",
+        "shuffle draw 0 level 3 to train, 20 steps",
+        "2 stored, 5 to train; nothing was trained (plan=true)",
+    ]
+    after = shell.results(root)
+    assert {name: after[name] for name in before} == before
+    assert all("pruned-" in name for name in after.keys() - before.keys())  # a mask costs no training
+
+
+def test_a_plan_for_an_empty_root_writes_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("root=here", "plan=true") == 0
+    assert "0 stored, 2 to train" in capsys.readouterr().out
+    assert [f for f in tmp_path.rglob("*") if f.is_file()] == []
+
+
+def test_a_sweep_trains_every_replicate_and_reports_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("-m", "root=here", "replicate=1,2", "hydra/launcher=basic") == 0
+    assert [record["columns"]["replicate"] for record in shell.records(tmp_path / "here")] == [1, 2]
+    said = capsys.readouterr().out
+    assert said.count("### first_ticket") == 1
+    last = [line for line in said.splitlines() if line.startswith("|     1 |")]
+    assert [cell.strip() for cell in last[0].split("|")[2:3] + last[0].split("|")[-2:-1]] == ["80.13", "2"]
+    assert " ± " in last[0]
+
+
+def test_a_sweep_goes_on_when_one_job_fails_and_says_so_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("-m", "root=here", "optimizer=sgd", "optimizer.lr=1e30,0.01", "hydra/launcher=basic") != 0
+    records = {record["columns"]["optimizer.lr"]: record for record in shell.records(tmp_path / "here")}
+    assert {rate: record["status"] for rate, record in records.items()} == {1e30: "failed", 0.01: "finished"}
+    assert list(records[0.01]["rows"]) == TICKETS
+    assert "loss is nan" in capsys.readouterr().out
+
+
+# ---- stopped
+
+
+def test_ctrl_c_stops_between_two_steps_and_the_same_command_goes_on_to_the_same_end(
+    tmp_path: Path,
+) -> None:
+    given = [*shell.TINY, "steps=12000", "evaluate_every=2000", "levels=0"]
+    process = shell.started("run", *given, "root=here")
+    try:
+        while not list((tmp_path / "here" / "trained").glob("*/lock")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert "stopped" in said
+    assert "the same command goes on from here" in said
+    (record,) = shell.records(tmp_path / "here")
+    assert (record["status"], record["error"]) == ("interrupted", "")
+    assert len(list((tmp_path / "here").glob("trained/*/partial.safetensors"))) == 1
+
+    for root in ("here", "undisturbed"):
+        assert run(*given[-3:], f"root={root}") == 0
+    assert shell.results(tmp_path / "here") == shell.results(tmp_path / "undisturbed")
+    assert not list((tmp_path / "here").glob("trained/*/partial.safetensors"))

@@ -1,0 +1,150 @@
+"""What Weights & Biases is told, read back from its files with its own reader."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import shell
+
+from lth import table
+
+GIVEN = ["tracking=wandb", "branch=[reinitialize]", "name=tracked", "replicate=2"]
+
+
+def written(root: Path) -> list[list[dict[str, Any]]]:
+    """The records of each run under root."""
+    return [_read(file) for file in sorted(root.glob("wandb/offline-run-*/run-*.wandb"))]
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of_kind(records: list[dict[str, Any]], kind: str) -> list[Any]:
+    return [record[kind] for record in records if record["type"] == kind]
+
+
+def history(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    items = [entry["item"] for entry in of_kind(records, "history")]
+    return [{key: value for key, value in item.items() if not key.startswith("_")} for item in items]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracked job, and the same once more, all of it stored; with nothing in the environment that says how."""
+    folder = tmp_path_factory.mktemp("tracked")
+    assert not [name for name in os.environ if name.startswith("WANDB_")]
+    for _ in range(2):
+        assert shell.run(*GIVEN, f"root={folder}") == 0
+    return folder
+
+
+@pytest.fixture(scope="module", params=["while it trains", "from the store"])
+def records(root: Path, request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """What one of the two jobs wrote."""
+    runs = written(root)
+    assert len(runs) == 2
+    return runs[["while it trains", "from the store"].index(request.param)]
+
+
+@pytest.fixture(scope="module")
+def rows(root: Path) -> pd.DataFrame:
+    """The table of the same job."""
+    return table.tickets(root)
+
+
+def test_a_run_is_a_job_grouped_by_experiment_with_its_whole_configuration(records: list[dict[str, Any]]) -> None:
+    run = of_kind(records, "run")[0]
+    assert (run["run_group"], run["display_name"], run["project"]) == ("tracked", "tracked-2", "lth")
+    config = run["config"]["update"]
+    assert (config["steps"], config["replicate"], config["levels"]) == (20, 2, 1)
+    assert config["optimizer"]["lr"] == 1.2e-3
+    assert config["model"]["hidden"] == [8]
+    assert set(config["branch"]) == {"reinitialize"}
+
+
+def test_a_run_that_came_through_ends_with_0(records: list[dict[str, Any]]) -> None:
+    (end,) = of_kind(records, "exit")
+    assert end.get("exit_code", 0) == 0
+
+
+def test_results_are_drawn_over_sparsity_and_curves_over_steps(records: list[dict[str, Any]]) -> None:
+    axes = {metric.get("glob_name"): metric.get("step_metric") for metric in of_kind(records, "metric")}
+    assert axes["result/*"] == "sparsity"
+    assert axes["curve/*"] == "step"
+
+
+def test_each_trained_ticket_is_a_point_at_its_sparsity(records: list[dict[str, Any]], rows: pd.DataFrame) -> None:
+    points = [item for item in history(records) if any(key.startswith("result/") for key in item)]
+    assert len(points) == 3
+    expected = [("ticket", 0), ("ticket", 1), ("reinitialize", 1)]
+    for point, (branch, level) in zip(points, expected, strict=True):
+        row = rows[(rows["branch"] == branch) & (rows["level"] == level)].iloc[0]
+        assert point == {
+            "sparsity": pytest.approx(100 * (6352 - row["remaining"]) / 6352, abs=1e-9),
+            f"result/{branch}/early_stop_step": row["early_stop_step"],
+            f"result/{branch}/early_stop_test_accuracy": row["early_stop_test_accuracy"],
+            f"result/{branch}/final_test_accuracy": row["final_test_accuracy"],
+        }
+    assert [point["sparsity"] for point in points] == pytest.approx([0, 19.8678, 19.8678], abs=1e-4)
+
+
+def test_learning_curves_have_a_point_per_evaluation_and_ticket_and_no_other(
+    records: list[dict[str, Any]], root: Path
+) -> None:
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for item in history(records):
+        for prefix in {key.rpartition("/")[0] for key in item if key.startswith("curve/")}:
+            curves.setdefault(prefix, []).append(item)
+    assert list(curves) == ["curve/ticket/level_00", "curve/ticket/level_01", "curve/reinitialize/level_01"]
+    stored = table.evaluations(root)
+    for prefix, points in curves.items():
+        _, branch, level = prefix.split("/")
+        own = stored[(stored["branch"] == branch) & (stored["level"] == int(level[-2:]))]
+        assert [point["step"] for point in points] == [0, 10, 20] == list(own["step"])
+        for name in ("validation_loss", "validation_accuracy", "test_loss", "test_accuracy"):
+            assert [point[f"{prefix}/{name}"] for point in points] == pytest.approx(list(own[name]), rel=1e-12)
+
+
+def test_the_figures_are_there_as_images(records: list[dict[str, Any]], root: Path) -> None:
+    images = [item for item in history(records) if any(key.startswith("figure/") for key in item)]
+    assert len(images) == 1
+    for name in ("sparsity", "curves"):
+        assert images[0][f"figure/{name}._type"] == "image-file"
+        path = images[0][f"figure/{name}.path"]
+        (file,) = {f.name: f for f in root.glob(f"wandb/offline-run-*/files/{path}")}.values()
+        assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_else_is_logged(records: list[dict[str, Any]]) -> None:
+    kinds = {"curve": 9, "result": 3, "figure": 1}
+    found = [next(key.split("/")[0] for key in item if "/" in key) for item in history(records)]
+    assert {kind: found.count(kind) for kind in found} == kinds
+
+
+def test_a_job_that_fails_marks_its_run_as_failed(tmp_path: Path) -> None:
+    assert shell.run("tracking=wandb", "optimizer=sgd", "optimizer.lr=1e30", "root=here") == 1
+    (records,) = written(tmp_path / "here")
+    assert of_kind(records, "exit")[0]["exit_code"] == 1
+
+
+def test_without_tracking_there_are_no_files_of_wandb(tmp_path: Path) -> None:
+    assert shell.run("root=here", "levels=0") == 0
+    assert not (tmp_path / "here" / "wandb").exists()
+
+
+def test_a_sweep_is_one_run_per_job(tmp_path: Path) -> None:
+    assert shell.run("-m", "tracking=wandb", "levels=0", "replicate=1,2", "root=here") == 0
+    runs = [of_kind(records, "run")[0] for records in written(tmp_path / "here")]
+    assert sorted((run["run_group"], run["display_name"]) for run in runs) == [
+        ("first_ticket", "first_ticket-1"),
+        ("first_ticket", "first_ticket-2"),
+    ]
+

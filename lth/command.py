@@ -1,5 +1,6 @@
 """What `lth run` does with a job: shows it, runs it, and tells how it ended."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from lth import table
 from lth.engine import Interrupted, NonFiniteLoss
 from lth.job import Job
 from lth.progress import Display, interruptible
-from lth.store import Store
+from lth.store import Record, Store
 from lth.ticket import Trained
 
 console = Console(highlight=False, soft_wrap=True)
@@ -36,30 +37,30 @@ def run(values: Callable[[], Job], setting: Setting) -> int:
     """Run the job that `values` makes and say how it went; returns the exit code: 0, 1 (failed) or 130 (Ctrl-C)."""
     torch.set_num_threads(setting.threads)
     log_to_console()
+    store = Store(setting.root)
     try:
         job = values()
+        record = job.record(store)
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         console.print(f"failed: {error}", style="red", markup=False)
         return 1
-    store = Store(setting.root)
     if setting.plan:
         return _plan(job, store)
-    record = job.record(store)
-    record.status("running")
     try:
+        record.status("running")
         _run(job, setting, store)
+        record.status("finished")
     except Interrupted:
-        record.status("interrupted")
+        _end(record, "interrupted")
         _say(job, f"stopped. Everything up to here is saved under {store.root}; the same command goes on from here.")
         return 130
     except (NonFiniteLoss, ValueError, OSError, RuntimeError) as error:
-        record.status("failed", f"{type(error).__name__}: {error}")
+        _end(record, "failed", f"{type(error).__name__}: {error}")
         _say(job, f"failed: {error}", style="red")
         return 1
     except BaseException as error:
-        record.status("failed", f"{type(error).__name__}: {error}")
+        _end(record, "failed", f"{type(error).__name__}: {error}")
         raise
-    record.status("finished")
     if not setting.sweeping:
         report(setting.root, job.name)
     return 0
@@ -107,6 +108,11 @@ def _run(job: Job, setting: Setting, store: Store) -> None:
             for _ in jobs.run(job, store, display, heard):
                 pass
         tracker.figures({file.stem: file for file in _draw(setting.root, job.name) if file.suffix == ".png"})
+
+
+def _end(record: Record, status: str, error: str = "") -> None:
+    with contextlib.suppress(OSError):  # the disk may be what failed
+        record.status(status, error)
 
 
 def _plan(job: Job, store: Store) -> int:

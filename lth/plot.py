@@ -61,9 +61,7 @@ def curves(
         chosen = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
         for axes in (whole, close):
             _curves(axes, evaluations, chosen)
-        tests = evaluations.loc[evaluations["step"] > 0.1 * evaluations["step"].max(), "test_accuracy"]
-        close.set_ylim(100 * tests.quantile(0.02), 100 * tests.max() + 0.1)
-        close.set_title("the same, closer", fontsize=9)
+        _zoom(close, evaluations[evaluations["level"].isin(chosen)])
         whole.legend(title="% of weights", fontsize=8)
         _finish(figure, title, table)
     return figure
@@ -133,6 +131,16 @@ def _curves(axes: Axes, evaluations: pd.DataFrame, levels: Sequence[int]) -> Non
             axes.fill_between(groups.index, groups["min"], groups["max"], color=color, alpha=0.15, linewidth=0)
     axes.set_xlabel("step")
     axes.set_ylabel("test accuracy (%)")
+
+
+def _zoom(axes: Axes, evaluations: pd.DataFrame) -> None:
+    """The first third of the steps, where tickets differ in how fast they learn."""
+    end = evaluations["step"].max() / 3
+    early = evaluations[evaluations["step"].between(end / 10, end)]
+    low, high = early["test_accuracy"].quantile(0.02), early["test_accuracy"].max()
+    axes.set_xlim(0, end)
+    axes.set_ylim(100 * low, 100 * (high + 0.05 * (high - low)))
+    axes.set_title("the first third", fontsize=9)
 
 
 def _spread(levels: Sequence[int]) -> list[int]:

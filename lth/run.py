@@ -15,27 +15,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lth import density, lr
+from lth.check import ConfigError, check, leaves
 
 if TYPE_CHECKING:
     from lth.job import Job
 
 _here = Path(__file__).resolve().parent
 CONF = next(folder for folder in (_here / "conf", _here.parent / "conf") if (folder / "config.yaml").is_file())
-CHOICES = {
-    "data.scaling": ("standardize", "unit", "none"),
-    "store.keep": ("all", "last", "none"),
-    "tracking.mode": ("offline", "online", "disabled"),
-}
 VALUED_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
-AT_LEAST = {"steps": 1, "batch_size": 1, "evaluate_every": 1, "replicate": 0, "threads": 1}
-
-
-class ConfigError(Exception):
-    """A key or value that can't be meant."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,9 +69,8 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     from lth import command
 
-    config: Any = OmegaConf.to_container(cfg, resolve=True)
     tracking = hydra.utils.instantiate(cfg.tracking)
-    setting = command.Setting(Path(cfg.root), tracking, config, cfg.threads, cfg.plan, sweeping)
+    setting = command.Setting(Path(cfg.root), tracking, _plain(cfg), cfg.threads, cfg.plan, sweeping)
     codes.append(command.run(lambda: values(cfg), setting))
     if sweeping and codes[-1]:
         raise JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {codes[-1]}")
@@ -114,7 +103,7 @@ def values(cfg: DictConfig) -> "Job":
         scope=made(cfg.scope),
         density=made(cfg.density),
         rewind=made(cfg.rewind),
-        levels=_levels(cfg),
+        levels=_plain(cfg)["levels"],
         replicate=cfg.replicate,
         branches={
             name: Branch(**{**made(node), "transform": made(node.transform)})
@@ -123,53 +112,6 @@ def values(cfg: DictConfig) -> "Job":
         keep=cfg.store.keep,
         device=cfg.device,
     )
-
-
-def check(cfg: DictConfig, usual: DictConfig) -> None:
-    """Raises ConfigError for a value that can't be meant, before anything heavy is imported."""
-    for key, default in _leaves(usual).items():
-        value = OmegaConf.select(cfg, key)
-        _check_type(key, value, default)
-        if key in CHOICES and value not in CHOICES[key]:
-            raise ConfigError(f"{key}={value}: choose one of {', '.join(CHOICES[key])}")
-        if key in AT_LEAST and value < AT_LEAST[key]:
-            raise ConfigError(f"{key}={value}: must be at least {AT_LEAST[key]}")
-    _check_extra(cfg, usual)
-    step = OmegaConf.select(cfg, "rewind.step")
-    if step is not None and not 0 <= step < cfg.steps:
-        raise ConfigError(f"rewind.step={step}: training has {cfg.steps} steps, rewind to one of 0 to {cfg.steps - 1}")
-    if "learning_rate" in str(OmegaConf.select(cfg, "rewind._target_")) and cfg.store.keep != "all":
-        raise ConfigError(f"store.keep={cfg.store.keep}: rewind=learning_rate goes on from W_T, use store.keep=all")
-    _check_ladder(cfg)
-
-
-def _check_extra(cfg: DictConfig, usual: DictConfig) -> None:
-    """Keys added by "+": good for a function of the user's own or of another library, whose arguments we don't know."""
-    for key in _leaves(cfg).keys() - _leaves(usual).keys():
-        group = key.partition(".")[0]
-        target = str(OmegaConf.select(cfg, f"{group}._target_") or "lth.")
-        if target.startswith("lth."):
-            raise ConfigError(f"there is no key '{key}' (lth run --help lists what there is)")
-
-
-def _levels(cfg: DictConfig) -> Any:
-    return OmegaConf.to_container(cfg.levels) if isinstance(cfg.levels, ListConfig) else cfg.levels
-
-
-def _check_ladder(cfg: DictConfig) -> None:
-    levels = _levels(cfg)
-    if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
-        raise ConfigError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
-    ours = {f"lth.density.{f.__name__}": f for f in (density.iterative, density.one_shot)}
-    rates = {k: v for k, v in cfg.density.items() if not str(k).startswith("_")}
-    try:
-        density.rungs(levels)
-        if function := ours.get(cfg.density.get("_target_")):
-            function(levels, **rates)
-        if str(cfg.lr.get("_target_")).startswith(lr.__name__):
-            hydra.utils.instantiate(cfg.lr)(0)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(str(error)) from error
 
 
 def _check_all(arguments: Sequence[str]) -> DictConfig:
@@ -193,7 +135,8 @@ def _check_all(arguments: Sequence[str]) -> DictConfig:
         others = [[*first[:i], str(o), *first[i + 1 :]] for i, options in enumerate(lists) for o in options[1:]]
         with initialize_config_dir(str(CONF), version_base="1.3"):
             for chosen in [first, *others]:
-                check(compose("config", [*chosen, *search]), compose("config", [*filter(_is_group, chosen), *search]))
+                usual = compose("config", [*filter(_is_group, chosen), *search])
+                check(_plain(compose("config", [*chosen, *search])), _plain(usual))
             return compose("config", [*first, *search])
     except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explained(error)) from error
@@ -204,29 +147,16 @@ def _is_group(override: str) -> bool:
     return (CONF / key).is_dir() or key.startswith("hydra/")
 
 
-def _leaves(cfg: DictConfig, prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in cfg.items_ex(resolve=False):
-        name = f"{prefix}{key!s}"
-        leaves |= _leaves(value, f"{name}.") if isinstance(value, DictConfig) else {name: value}
-    return leaves
-
-
-def _check_type(key: str, value: Any, default: Any) -> None:
-    if default is None or key.endswith("_target_") or key == "levels":
-        return
-    wanted: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        names = {bool: "true or false", int: "a whole number", str: "text", ListConfig: "a list such as [1,2]"}
-        meant = "a number" if float in wanted else names.get(wanted[0], wanted[0].__name__)
-        raise ConfigError(f"{key}={value}: must be {meant}, such as {default}")
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    return plain  # type: ignore[no-any-return]
 
 
 def _explained(error: Exception) -> str:
     """Hydra's message, and the key that was probably meant."""
     message = str(error).partition("Config search path")[0].strip()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        keys = {key for key in _leaves(compose("config")) if not key.endswith("_")}
+        keys = {key for key in leaves(_plain(compose("config"))) if not key.endswith("_")}
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)

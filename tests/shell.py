@@ -24,7 +24,8 @@ INCIDENTAL = ["seconds", "date", "commit"]
 
 def run(*arguments: str) -> int:
     """`lth run` with the tiny settings and these arguments, in this process."""
-    return cli.main(["run", *TINY, *arguments])
+    flags = [a for a in arguments if a.startswith("-")]
+    return cli.main(["run", *flags, *TINY, *(a for a in arguments if a not in flags)])
 
 
 def started(*arguments: str, code: str | None = None) -> "subprocess.Popen[str]":

@@ -130,8 +130,8 @@ def test_nothing_else_is_logged(records: list[dict[str, Any]]) -> None:
 
 
 def test_a_job_that_fails_marks_its_run_as_failed(tmp_path: Path) -> None:
-    assert shell.run("tracking=wandb", "optimizer=sgd", "optimizer.lr=1e30", "root=here") == 1
-    (records,) = written(tmp_path / "here")
+    assert shell.run("tracking=wandb", "optimizer=sgd", "optimizer.lr=1e30", f"root={tmp_path}") == 1
+    (records,) = written(tmp_path)
     assert of_kind(records, "exit")[0]["exit_code"] == 1
 
 
@@ -141,8 +141,8 @@ def test_without_tracking_there_are_no_files_of_wandb(tmp_path: Path) -> None:
 
 
 def test_a_sweep_is_one_run_per_job(tmp_path: Path) -> None:
-    assert shell.run("-m", "tracking=wandb", "levels=0", "replicate=1,2", "root=here") == 0
-    runs = [of_kind(records, "run")[0] for records in written(tmp_path / "here")]
+    assert shell.run("-m", "tracking=wandb", "levels=0", "replicate=1,2", f"root={tmp_path}") == 0
+    runs = [of_kind(records, "run")[0] for records in written(tmp_path)]
     assert sorted((run["run_group"], run["display_name"]) for run in runs) == [
         ("first_ticket", "first_ticket-1"),
         ("first_ticket", "first_ticket-2"),

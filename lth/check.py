@@ -1,0 +1,95 @@
+"""What in a configuration can't be meant. On plain mappings and without torch, so that a wrong value is told fast."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lth import density, lr
+
+Config = Mapping[str, Any]
+
+CHOICES = {
+    "data.scaling": ("standardize", "unit", "none"),
+    "store.keep": ("all", "last", "none"),
+    "tracking.mode": ("offline", "online", "disabled"),
+}
+AT_LEAST = {"steps": 1, "batch_size": 1, "evaluate_every": 1, "replicate": 0, "threads": 1}
+NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
+
+
+class ConfigError(Exception):
+    """A key or value that can't be meant."""
+
+
+def check(config: Config, usual: Config) -> None:
+    """Raises ConfigError. `usual` is the same configuration with the same options and no value changed."""
+    given, defaults = leaves(config), leaves(usual)
+    for key, default in defaults.items():
+        _check_type(key, given.get(key), default)
+        _check_range(key, given.get(key))
+    _check_extra(config, given.keys() - defaults.keys())
+    _check_rewind(config)
+    _check_ladder(config)
+
+
+def leaves(config: Config, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys and their values; lists are values."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _check_type(key: str, value: Any, default: Any) -> None:
+    if default is None or key.endswith("_target_") or key == "levels":
+        return
+    wanted = (int, float) if isinstance(default, float) else (type(default),)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise ConfigError(f"{key}={value}: must be {NAMES[type(default)]}, such as {default}")
+
+
+def _check_range(key: str, value: Any) -> None:
+    if key in CHOICES and value not in CHOICES[key]:
+        raise ConfigError(f"{key}={value}: choose one of {', '.join(CHOICES[key])}")
+    if key in AT_LEAST and value < AT_LEAST[key]:
+        raise ConfigError(f"{key}={value}: must be at least {AT_LEAST[key]}")
+
+
+def _check_extra(config: Config, added: set[str]) -> None:
+    """Keys added by "+": good for a function of the user's own or of another library, whose arguments we don't know."""
+    for key in sorted(added):
+        node = config.get(key.partition(".")[0])
+        target = node.get("_target_", "lth.") if isinstance(node, Mapping) else "lth."
+        if target.startswith("lth."):
+            raise ConfigError(f"there is no key '{key}' (lth run --help lists what there is)")
+
+
+def _check_rewind(config: Config) -> None:
+    rewind, steps = config["rewind"], config["steps"]
+    if not 0 <= rewind.get("step", 0) < steps:
+        raise ConfigError(
+            f"rewind.step={rewind['step']}: training has {steps} steps, rewind to one of 0 to {steps - 1}"
+        )
+    if rewind["_target_"] == "lth.rewind.learning_rate" and config["store"]["keep"] != "all":
+        keep = config["store"]["keep"]
+        raise ConfigError(
+            f"store.keep={keep}: rewind=learning_rate goes on from the trained weights, use store.keep=all"
+        )
+
+
+def _check_ladder(config: Config) -> None:
+    levels = config["levels"]
+    if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
+        raise ConfigError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
+    try:
+        density.rungs(levels)
+        _call(config["density"], density, levels)
+        _call(config["lr"], lr, 0)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _call(node: Config, module: Any, argument: Any) -> None:
+    """Call the function of a node, if it is one of this module: it knows which values are wrong."""
+    name = node["_target_"].removeprefix(f"{module.__name__}.")
+    if "." not in name:
+        getattr(module, name)(argument, **{key: value for key, value in node.items() if not key.startswith("_")})

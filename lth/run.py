@@ -13,7 +13,7 @@ import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -69,22 +69,29 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     from lth import command
 
-    tracking = hydra.utils.instantiate(cfg.tracking)
+    tracking = made(cfg.tracking)
     setting = command.Setting(Path(cfg.root), tracking, _plain(cfg), cfg.threads, cfg.plan, sweeping)
     codes.append(command.run(lambda: values(cfg), setting))
     if sweeping and codes[-1]:
         raise JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {codes[-1]}")
 
 
+def made(node: DictConfig) -> Any:
+    """What a node stands for; raises ValueError with the reason that the function itself gives."""
+    try:
+        value = hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        message = f"{cause}" if isinstance(cause, OSError | ValueError) else f"{error}".partition(", set env var")[0]
+        raise ValueError(message) from error
+    # Hydra's own partial checks its target again at every call, and some of these are called in every step.
+    return partial(value.func, **value.keywords) if isinstance(value, partial) else value
+
+
 def values(cfg: DictConfig) -> "Job":
     """The values that a configuration stands for."""
     from lth.job import Branch, Job
     from lth.recipe import Recipe
-
-    def made(node: Any, **arguments: Any) -> Any:
-        value = hydra.utils.instantiate(node, _convert_="all", **arguments)
-        # Hydra's own partial checks its target again at every call, and some of these are called in every step.
-        return partial(value.func, **value.keywords) if isinstance(value, partial) else value
 
     recipe = Recipe(
         model=made(cfg.model),

@@ -14,6 +14,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from lth.data import Data, rows
@@ -154,6 +155,13 @@ def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
 def trainer(device: str, *, max_epochs: int = 1, max_steps: int = -1) -> pl.Trainer:
     """A Lightning trainer that only trains: no logger, no checkpoint, no progress bar, no signal of Slurm's caught."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    try:
+        return _trainer(device, max_epochs, max_steps)
+    except MisconfigurationException as error:
+        raise ValueError(f"device={device}: {error} device=cpu is always there") from error
+
+
+def _trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:
     return pl.Trainer(
         accelerator=device,
         devices=1,

@@ -136,11 +136,12 @@ def _curves(axes: Axes, evaluations: pd.DataFrame, levels: Sequence[int]) -> Non
 def _zoom(axes: Axes, evaluations: pd.DataFrame) -> None:
     """The first third of the steps, where tickets differ in how fast they learn."""
     end = evaluations["step"].max() / 3
-    early = evaluations[evaluations["step"].between(end / 10, end)]
-    low, high = early["test_accuracy"].quantile(0.02), early["test_accuracy"].max()
-    axes.set_xlim(0, end)
-    axes.set_ylim(100 * low, 100 * (high + 0.05 * (high - low)))
-    axes.set_title("the first third", fontsize=9)
+    early = evaluations.loc[evaluations["step"].between(end / 10, end), "test_accuracy"]
+    if early.nunique() > 1:
+        low, high = early.quantile(0.02), early.max()
+        axes.set_xlim(0, end)
+        axes.set_ylim(100 * low, 100 * (high + 0.05 * (high - low)))
+        axes.set_title("the first third", fontsize=9)
 
 
 def _spread(levels: Sequence[int]) -> list[int]:

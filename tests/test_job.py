@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_iterative_pruning_trains_every_level_once_and_prunes_each_from_the_one_
     assert levels(trained) == [("ticket", 0, 0), ("ticket", 0, 1), ("ticket", 0, 2)]
     assert set(ears.count.values()) == {1}
     assert len(ears.count) == 3
-    for parent, child in zip(trained, trained[1:], strict=False):
+    for parent, child in pairwise(trained):
         assert all((child.ticket.mask[n] <= m).all() for n, m in parent.ticket.mask.items())
         assert remaining(child.ticket.mask) == REMAINING[child.ticket.level]
         expected = prune(parent, child.ticket.level, recipe=JOB.recipe, ladder=JOB.ladder)

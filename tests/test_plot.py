@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib.image
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
@@ -47,7 +48,7 @@ def bars(axes: Axes) -> dict[str, list[tuple[float, float, float, float]]]:
         assert isinstance(container, ErrorbarContainer)
         line, _, (collection,) = container.lines
         ends = [(segment[0][1], segment[1][1]) for segment in collection.get_segments()]
-        points = zip(line.get_xdata(), line.get_ydata(), ends, strict=True)
+        points = zip(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), ends, strict=True)
         read[str(container.get_label())] = [(float(x), float(y), float(a), float(b)) for x, y, (a, b) in points]
     return read
 
@@ -88,8 +89,8 @@ def test_learning_curves_are_means_within_a_band_from_least_to_greatest() -> Non
     whole = plot.curves(evaluations(), tickets()).axes[0]
     lines = {str(line.get_label()): line for line in whole.get_lines()}
     assert list(lines) == ["100.0", "50.0", "20.0 reinit", "20.0"]
-    assert list(lines["50.0"].get_xdata()) == [2500, 5000]
-    assert list(lines["50.0"].get_ydata()) == pytest.approx([93.4, 98.4])
+    assert list(np.asarray(lines["50.0"].get_xdata())) == [2500, 5000]
+    assert list(np.asarray(lines["50.0"].get_ydata())) == pytest.approx([93.4, 98.4])
     assert lines["20.0"].get_linestyle() == "-"
     assert lines["20.0 reinit"].get_linestyle() == "--"
     band = whole.collections[1].get_paths()[0].get_extents()

@@ -258,10 +258,10 @@ def test_a_sweep_trains_every_replicate_and_reports_once(tmp_path: Path, capsys:
 
 def test_flags_may_stand_before_between_and_behind_the_overrides(tmp_path: Path) -> None:
     for number in range(3):
-        given = ["run", *shell.TINY, "levels=0", "replicate=1,2", f"root={number}"]
+        given = ["run", *shell.TINY, "levels=0", "replicate=1,2", f"root=root{number}"]
         given.insert([1, 4, len(given)][number], "-m")
         assert main(given) == 0
-        assert len(shell.records(tmp_path / str(number))) == 2
+        assert len(shell.records(tmp_path / f"root{number}")) == 2
 
 
 def test_a_sweep_goes_on_when_one_job_fails_and_says_so_at_the_end(
@@ -280,7 +280,7 @@ def test_a_sweep_goes_on_when_one_job_fails_and_says_so_at_the_end(
 def test_ctrl_c_stops_between_two_steps_and_the_same_command_goes_on_to_the_same_end(
     tmp_path: Path,
 ) -> None:
-    given = [*shell.TINY, "steps=4000", "evaluate_every=1000", "levels=0"]
+    given = [*shell.TINY, "steps=3000", "evaluate_every=1000", "levels=0"]
     process = shell.started("run", *given, "root=here")
     try:
         while not list((tmp_path / "here" / "trained").glob("*/lock")):

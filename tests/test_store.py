@@ -422,41 +422,37 @@ def test_a_record_keeps_its_rows_when_its_status_changes(tmp_path: Path) -> None
 
 # ---- two processes
 
-TWO = """
+BOTH = replace(JOB, recipe=recipe(steps=600), levels=3)
+OTHER = """
 import json, sys
-from dataclasses import replace
 from pathlib import Path
-from small import recipe
-from test_store import JOB, ran
+from test_store import BOTH, ran
 print("ready", flush=True)
 sys.stdin.readline()
-what = replace(JOB, recipe=recipe(steps=600), levels=3)
-begun, trained = ran(what, Path(sys.argv[1]))
+begun, trained = ran(BOTH, Path(sys.argv[1]))
 print(json.dumps([begun, [(t.facts["digest"], t.evaluations.to_json()) for t in trained]]))
 """
 
 
 def test_two_processes_at_once_train_everything_once_and_agree(tmp_path: Path) -> None:
-    both = [shell.started(str(tmp_path), code=TWO) for _ in range(2)]
+    other = shell.started(str(tmp_path), code=OTHER)
     try:
-        for process in both:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in both:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        said = [process.communicate(timeout=120)[0] for process in both]
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "ready\n"
+        other.stdin.write("go\n")
+        other.stdin.flush()
+        begun, trained = ran(BOTH, tmp_path)
+        said, _ = other.communicate(timeout=120)
     finally:
-        for process in both:
-            process.kill()
-    assert [process.returncode for process in both] == [0, 0], said
-    (begun, results), (others_begun, others_results) = (json.loads(text.splitlines()[-1]) for text in said)
+        other.kill()
+    assert other.returncode == 0, said
+    others_begun, others_results = json.loads(said.splitlines()[-1])
     names = ["ticket, replicate 1, level 0"]
     names += [f"{b}, replicate 1, level {level}" for level in (1, 2, 3) for b in ("ticket", "reinitialize")]
     assert sorted(begun + others_begun) == sorted(names)
-    assert results == others_results
-    assert len({digest for digest, _ in results}) == 7
+    assert others_results == [[t.facts["digest"], t.evaluations.to_json()] for t in trained]
+    assert len({digest for digest, _ in others_results}) == 7
 
 
 def test_waiting_for_another_process_can_be_interrupted(tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ def survives(given: list[str], delays: list[float], tmp_path: Path) -> int:
     kills = sum(killed([*given, "root=killed"], delay) for delay in delays)
     for root in ("killed", "undisturbed"):
         assert main(["run", *given, f"root={root}"]) == 0
-    first, second = (table.tickets(tmp_path / root).drop(columns=shell.INCIDENTAL) for root in ("killed", "undisturbed"))
+    first, second = (
+        table.tickets(tmp_path / root).drop(columns=shell.INCIDENTAL) for root in ("killed", "undisturbed")
+    )
     assert len(first) > 0
     assert first.equals(second)
     assert shell.results(tmp_path / "killed") == shell.results(tmp_path / "undisturbed")

@@ -147,4 +147,3 @@ def test_a_sweep_is_one_run_per_job(tmp_path: Path) -> None:
         ("first_ticket", "first_ticket-1"),
         ("first_ticket", "first_ticket-2"),
     ]
-

@@ -12,7 +12,7 @@ CHOICES = {
     "store.keep": ("all", "last", "none"),
     "tracking.mode": ("offline", "online", "disabled"),
 }
-AT_LEAST = {"steps": 1, "batch_size": 1, "evaluate_every": 1, "replicate": 0, "threads": 1}
+AT_LEAST = {"steps": 1, "batch_size": 1, "evaluate_every": 1, "replicate": 0, "threads": 1, "lr.warmup": 0}
 NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
 
 
@@ -24,8 +24,11 @@ def check(config: Config, usual: Config) -> None:
     """Raises ConfigError. `usual` is the same configuration with the same options and no value changed."""
     given, defaults = leaves(config), leaves(usual)
     for key, default in defaults.items():
-        _check_type(key, given.get(key), default)
-        _check_range(key, given.get(key))
+        if key in given:
+            _check_type(key, given[key], default)
+            _check_range(key, given[key])
+        elif "." not in key:
+            raise ConfigError(f"{key} is missing")
     _check_extra(config, given.keys() - defaults.keys())
     _check_rewind(config)
     _check_ladder(config)
@@ -42,7 +45,7 @@ def leaves(config: Config, prefix: str = "") -> dict[str, Any]:
 def _check_type(key: str, value: Any, default: Any) -> None:
     if default is None or key.endswith("_target_") or key == "levels":
         return
-    wanted = (int, float) if isinstance(default, float) else (type(default),)
+    wanted = {float: (int, float), str: (str, int, float)}.get(type(default), (type(default),))
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise ConfigError(f"{key}={value}: must be {NAMES[type(default)]}, such as {default}")
 

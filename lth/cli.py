@@ -12,15 +12,18 @@ FORMATS = ("markdown", "csv", "parquet")
 def main(arguments: list[str] | None = None) -> int:
     """Run `lth` with these arguments; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] == ["run"]:  # Hydra reads what is behind it
-        from lth import run
-
-        return run.main(given[1:])
-    chosen = _parser().parse_args(given)
     try:
+        if given[:1] == ["run"]:  # Hydra reads what is behind it
+            from lth import run
+
+            return run.main(given[1:])
+        chosen = _parser().parse_args(given)
         return int(chosen.command(chosen))
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        print(f"lth {given[0]}: {error}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         help="markdown: mean and spread per level; csv, parquet: one row per trained ticket (default: markdown)",
     )
     table.add_argument("--experiment", help="only this one")
-    table.add_argument("--out", type=Path, help="write to this file (parquet needs one)")
+    table.add_argument("--out", type=Path, help="write to this file instead of the terminal")
     table.set_defaults(command=_table)
 
     figure = commands.add_parser("figure", help="draw a figure of a paper from what is stored")
@@ -64,17 +67,17 @@ def _table(chosen: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    if chosen.format == "parquet":
-        if chosen.out is None:
-            print("lth table: --format parquet needs --out FILE", file=sys.stderr)
-            return 2
-        rows.to_parquet(chosen.out, index=False)
-        return 0
-    text = rows.to_csv(index=False) if chosen.format == "csv" else table.markdown(rows) + "\n"
-    if chosen.out is None:
-        sys.stdout.write(text)
+    if chosen.format == "markdown":
+        data = f"{table.markdown(rows)}\n".encode()
     else:
-        chosen.out.write_text(text)
+        data = rows.to_csv(index=False).encode() if chosen.format == "csv" else rows.to_parquet(index=False)
+    if chosen.out is not None:
+        chosen.out.write_bytes(data)
+    elif chosen.format == "parquet" and sys.stdout.isatty():
+        print("lth table: parquet is not for a terminal; name a file with --out", file=sys.stderr)
+        return 2
+    else:
+        sys.stdout.buffer.write(data)
     return 0
 
 

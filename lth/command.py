@@ -28,6 +28,7 @@ class Setting:
     root: Path
     tracking: Callable[..., Any]
     config: Mapping[str, Any]
+    keep: str = "all"
     threads: int = 1
     plan: bool = False
     sweeping: bool = False
@@ -37,7 +38,7 @@ def run(values: Callable[[], Job], setting: Setting) -> int:
     """Run the job that `values` makes and say how it went; returns the exit code: 0, 1 (failed) or 130 (Ctrl-C)."""
     torch.set_num_threads(setting.threads)
     log_to_console()
-    store = Store(setting.root)
+    store = Store(setting.root, keep=setting.keep)
     try:
         job = values()
         record = job.record(store)
@@ -58,6 +59,9 @@ def run(values: Callable[[], Job], setting: Setting) -> int:
         _end(record, "failed", f"{type(error).__name__}: {error}")
         _say(job, f"failed: {error}", style="red")
         return 1
+    except KeyboardInterrupt:
+        _end(record, "interrupted")
+        return 130
     except BaseException as error:
         _end(record, "failed", f"{type(error).__name__}: {error}")
         raise
@@ -126,6 +130,15 @@ def _plan(job: Job, store: Store) -> int:
 
 
 def _draw(root: Path, experiment: str) -> list[Path]:
+    """Draw the figures; what was trained is not lost because it can't be drawn."""
+    try:
+        return _drawn(root, experiment)
+    except Exception as error:
+        logging.getLogger("lth").warning("no figure could be drawn (%s: %s)", type(error).__name__, error)
+        return []
+
+
+def _drawn(root: Path, experiment: str) -> list[Path]:
     from lth import plot  # 30 MB that no training needs
 
     rows, folder = table.tickets(root, experiment), root / "figures" / experiment

@@ -45,7 +45,6 @@ class Job:
     levels: int | Sequence[int]
     replicate: int = 1
     branches: Mapping[str, Branch] = field(default_factory=dict)
-    keep: str = "all"
     device: str = "auto"
 
     @property
@@ -104,16 +103,17 @@ def run(job: Job, store: Store, listener: Listener, heard: Callable[[Trained], N
             heard(done[-1])
         return done
 
-    last: set[str] = set()
+    done = []
     for trained in _walk(job, store, train):
         yield trained
-        if trained.ticket.level not in job.ladder.children:
-            last.add(trained.facts["digest"])
-    store.forget_weights(job.keep, last)
+        done.append(trained)
+    last = {t.facts["digest"] for t in done if t.ticket.level not in job.ladder.children}
+    store.forget_weights(done, last)
 
 
 def stored(job: Job, store: Store) -> list[Trained]:
-    """What of the job is stored already; trains nothing."""
+    """What of the job is stored already; trains nothing and waits for nothing."""
+    store = Store(store.root, wait=_refuse)
 
     def find(tickets: list[Ticket]) -> list[Trained]:
         found = (store.find(_refuse, job.recipe, ticket) for ticket in tickets)
@@ -130,7 +130,7 @@ class _Missing(Exception):
     """Weights that were not kept would have to be trained anew."""
 
 
-def _refuse(tickets: list[Ticket], **options: Any) -> list[Trained]:
+def _refuse(*unused: Any, **options: Any) -> Any:
     raise _Missing
 
 

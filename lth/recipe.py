@@ -17,7 +17,7 @@ from torch import nn
 
 from lth import lr
 from lth.data import Data
-from lth.ticket import Ticket, masked
+from lth.ticket import Ticket, content, masked
 
 DIGITS = 20
 
@@ -56,7 +56,7 @@ def digest(recipe: Recipe, ticket: Ticket) -> str:
     for tensors in (masked(ticket.weights, ticket.mask), ticket.mask):
         for name, tensor in sorted(tensors.items()):
             sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-            sha.update(tensor.contiguous().cpu().numpy().data)
+            sha.update(content(tensor))
     return sha.hexdigest()[:DIGITS]
 
 

@@ -36,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"lth run: {error}", file=sys.stderr)
         return 2
-    sys.argv = ["lth run", *arguments]
+    if first is not None and not _made(Path(str(first.root))):
+        return 1
+    sys.argv = ["lth run", *_flags_first(arguments)]
     sys.path.insert(0, str(Path.cwd()))  # so that mine.py in the working directory is found by _target_: mine.function
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads of a neighbour must not spin
     codes: list[int] = []
@@ -52,10 +54,29 @@ def main(arguments: Sequence[str]) -> int:
     return max(codes, default=0)
 
 
+def _made(root: Path) -> bool:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"lth run: can't write to {root}: {error.strerror}. Name another folder with root=", file=sys.stderr)
+        return False
+    return True
+
+
+def _flags_first(arguments: Sequence[str]) -> list[str]:
+    """Hydra's parser wants all overrides in one place; a person puts flags anywhere."""
+    overrides = [a for a in arguments if not a.startswith("-") and a not in _flag_values(arguments)]
+    return [*(a for a in arguments if a not in overrides), *overrides]
+
+
+def _flag_values(arguments: Sequence[str]) -> list[str]:
+    return [value for flag, value in pairwise(arguments) if flag in VALUED_FLAGS]
+
+
 def _report(cfg: DictConfig) -> None:
     from lth import command
 
-    command.report(Path(cfg.root), cfg.name)
+    command.report(Path(str(cfg.root)), str(cfg.name))
 
 
 class JobFailed(Exception):
@@ -70,7 +91,8 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
     from lth import command
 
     tracking = made(cfg.tracking)
-    setting = command.Setting(Path(cfg.root), tracking, _plain(cfg), cfg.threads, cfg.plan, sweeping)
+    root = Path(str(cfg.root))
+    setting = command.Setting(root, tracking, _plain(cfg), cfg.store.keep, cfg.threads, cfg.plan, sweeping)
     codes.append(command.run(lambda: values(cfg), setting))
     if sweeping and codes[-1]:
         raise JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {codes[-1]}")
@@ -103,7 +125,7 @@ def values(cfg: DictConfig) -> "Job":
         evaluate_every=cfg.evaluate_every,
     )
     return Job(
-        name=cfg.name,
+        name=str(cfg.name),
         recipe=recipe,
         init=made(cfg.init),
         criterion=made(cfg.criterion),
@@ -116,7 +138,6 @@ def values(cfg: DictConfig) -> "Job":
             name: Branch(**{**made(node), "transform": made(node.transform)})
             for name, node in (cfg.get("branch") or {}).items()
         },
-        keep=cfg.store.keep,
         device=cfg.device,
     )
 
@@ -126,8 +147,7 @@ def _check_all(arguments: Sequence[str]) -> DictConfig:
     the configuration of the first job.
     """
     valued = dict(pairwise(arguments))
-    behind = [valued[flag] for flag in VALUED_FLAGS if flag in valued]
-    given = [a for a in arguments if not a.startswith("-") and a not in behind]
+    given = [a for a in _flags_first(arguments) if not a.startswith("-") and a not in _flag_values(arguments)]
     folder = valued.get("--config-dir", valued.get("-cd"))
     search = [f"hydra.searchpath=[file://{Path(folder).resolve()}]"] if folder else []
     try:

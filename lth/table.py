@@ -100,7 +100,8 @@ def variants(table: pd.DataFrame) -> pd.Series:
     """For each row the part of its configuration that differs within the table, such as "rewind.step=100"; "" if none
     does. Rows of different variants are never averaged.
     """
-    known = table.drop(columns=[c for c in (*RESULTS, *KEYS) if c in table]).fillna("-")
+    known = table.drop(columns=[c for c in (*RESULTS, *KEYS) if c in table]).astype(object)
+    known = known.where(known.notna(), "-")
     varying = [column for column in known if known[column].nunique() > 1]
     labels = [", ".join(f"{c}={v}" for c, v in zip(varying, row, strict=True)) for row in
               known[varying].itertuples(index=False, name=None)]  # fmt: skip

@@ -86,6 +86,11 @@ def masked(weights: Weights, mask: Mask) -> dict[str, Tensor]:
     }
 
 
+def content(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor, of any type of number, in row-major order."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
 def remaining(mask: Mask) -> int:
     """||m||_0, counted from the mask: a trained weight may happen to be 0."""
     return sum(int(kept.sum()) for kept in mask.values())

@@ -56,7 +56,7 @@ class Wandb(Silent):
             project=project,
             group=group,
             name=name,
-            dir=folder,
+            dir=folder.resolve(),
             config=dict(config),
             mode=mode,  # type: ignore[arg-type]
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),

@@ -26,8 +26,10 @@ def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    torch.set_flush_denormal(False)  # training sets it for its process, hypothesis wants it unset
     _plain_log()
     yield
+    sys.modules.pop("mine", None)
     _plain_log()
 
 

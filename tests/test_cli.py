@@ -122,9 +122,9 @@ def test_all_formats_hold_the_same_table(stored: Path, tmp_path: Path, capsys: p
     assert (tmp_path / "t.md").read_text().startswith("### frankle2019_fig4\n")
 
 
-def test_parquet_needs_a_file_to_go_to(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["table", "--runs", str(stored), "--format", "parquet"]) == 2
-    assert "--out" in capsys.readouterr().err
+def test_parquet_goes_to_a_pipe_as_bytes(stored: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert cli.main(["table", "--runs", str(stored), "--format", "parquet"]) == 0
+    assert set(pd.read_parquet(io.BytesIO(capfdbinary.readouterr().out))["level"]) == {0, 1}
 
 
 @pytest.mark.parametrize("extra", [[], ["--format", "csv"], ["--experiment", "other"]])

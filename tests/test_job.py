@@ -48,8 +48,8 @@ class Begun(Listener):
         self.count[str(ticket)] += row["step"] == ticket.step
 
 
-def ran(what: Job, root: Path) -> list[Trained]:
-    return list(job.run(what, Store(root), Listener(), lambda _: None))
+def ran(what: Job, root: Path, keep: str = "all") -> list[Trained]:
+    return list(job.run(what, Store(root, keep=keep), Listener(), lambda _: None))
 
 
 def levels(trained: list[Trained]) -> list[tuple[str, int, int]]:
@@ -177,9 +177,9 @@ def test_what_is_stored_is_listed_up_to_where_it_ends_and_nothing_is_trained(tmp
 
 
 def test_a_listing_does_not_train_weights_anew_that_were_not_kept(tmp_path: Path) -> None:
-    ran(replace(JOB, levels=1, keep="none"), tmp_path)
+    ran(replace(JOB, levels=1), tmp_path, keep="none")
     before = [file.name for file in shell.files(tmp_path)]
-    assert levels(job.stored(replace(JOB, levels=2, keep="none"), Store(tmp_path))) == [
+    assert levels(job.stored(replace(JOB, levels=2), Store(tmp_path))) == [
         ("ticket", 0, 0),
         ("ticket", 0, 1),
     ]
@@ -194,7 +194,6 @@ def test_a_listing_does_not_train_weights_anew_that_were_not_kept(tmp_path: Path
     [
         {"levels": 9},
         {"branches": {"reinitialize": REINITIALIZE}},
-        {"keep": "none"},
         {"device": "auto"},
         {"rewind": partial(rewind.weights, step=0)},
         {"density": partial(density.iterative, output=0.5, linear=0.5, conv=0.1)},

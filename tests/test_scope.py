@@ -85,9 +85,7 @@ def test_a_score_that_is_no_number_is_an_error_that_names_the_layers(scope: Scop
 
 @both
 def test_a_density_that_leaves_nothing_of_a_layer_is_an_error_that_names_it(scope: Scope) -> None:
-    with pytest.raises(
-        ValueError, match=r"none of the 4 weights of (a|all layers) would be left"
-    ):
+    with pytest.raises(ValueError, match=r"none of the 4 weights of (a|all layers) would be left"):
         scope({"a": torch.rand(4)}, kept(4), {"a": 0.1})
 
 

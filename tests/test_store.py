@@ -57,10 +57,10 @@ class Ears(Listener):
             raise Interrupted
 
 
-def ran(what: Job, root: Path, stop_at: int | None = None) -> tuple[list[str], list[Trained]]:
+def ran(what: Job, root: Path, stop_at: int | None = None, keep: str = "all") -> tuple[list[str], list[Trained]]:
     """What was trained, and what came out."""
     ears = Ears(stop_at)
-    return ears.begun, list(job.run(what, Store(root), ears, lambda _: None))
+    return ears.begun, list(job.run(what, Store(root, keep=keep), ears, lambda _: None))
 
 
 def entry(root: Path, trained: Trained) -> Path:
@@ -340,16 +340,15 @@ def test_interrupted_after_the_last_evaluation_nothing_is_lost(tmp_path: Path) -
 
 @pytest.mark.parametrize("keep", ["none", "last"])
 def test_dropped_weights_are_made_again_when_more_levels_need_them(tmp_path: Path, keep: str) -> None:
-    frugal, everything = replace(JOB, keep=keep), JOB
-    _, trained = ran(frugal, tmp_path / "frugal")
+    _, trained = ran(JOB, tmp_path / "frugal", keep=keep)
     last = [] if keep == "none" else ["step-20.safetensors"] * 2  # of the ticket and of its control
     assert sorted(weight_files(tmp_path / "frugal")) == sorted([*last, "step-6.safetensors"])
     for one in trained:
         assert len(read_result(entry(tmp_path / "frugal", one))["evaluations"]) > 3
 
-    ran(everything, tmp_path / "all")
-    _, more_frugal = ran(replace(frugal, levels=2), tmp_path / "frugal")
-    _, more = ran(replace(everything, levels=2), tmp_path / "all")
+    ran(JOB, tmp_path / "all")
+    _, more_frugal = ran(replace(JOB, levels=2), tmp_path / "frugal", keep=keep)
+    _, more = ran(replace(JOB, levels=2), tmp_path / "all")
     assert [t.facts["digest"] for t in more_frugal] == [t.facts["digest"] for t in more]
     for a, b in zip(more_frugal, more, strict=True):
         assert a.evaluations.equals(b.evaluations)
@@ -357,15 +356,14 @@ def test_dropped_weights_are_made_again_when_more_levels_need_them(tmp_path: Pat
 
 def test_weights_that_were_made_again_only_to_prune_are_dropped_again(tmp_path: Path) -> None:
     for levels in (1, 2):
-        ran(replace(NO_BRANCH, keep="none", levels=levels), tmp_path)
+        ran(replace(NO_BRANCH, levels=levels), tmp_path, keep="none")
     assert weight_files(tmp_path) == ["step-6.safetensors"]
 
 
 def test_a_run_that_was_interrupted_drops_its_weights_when_it_is_through(tmp_path: Path) -> None:
-    frugal = replace(NO_BRANCH, keep="none")
     with pytest.raises(Interrupted):
-        list(job.run(frugal, Store(tmp_path), StopsAtLevel1(), lambda _: None))
-    ran(frugal, tmp_path)
+        list(job.run(NO_BRANCH, Store(tmp_path, keep="none"), StopsAtLevel1(), lambda _: None))
+    ran(NO_BRANCH, tmp_path, keep="none")
     assert weight_files(tmp_path) == ["step-6.safetensors"]
 
 

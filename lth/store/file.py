@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lth.ticket import Mask
+from lth.ticket import Mask, content
 
 
 class Damaged(Exception):
@@ -116,5 +116,5 @@ def _tensor_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
     sha = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        sha.update(tensor.numpy().data)
+        sha.update(content(tensor))
     return sha.hexdigest()

@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,11 +43,12 @@ T = TypeVar("T")
 
 
 class Store:
-    """Results under `root`. `wait` is called again and again while another process holds what is needed."""
+    """Results under `root`. keep: which W_T stay on the disk, "all", "last" (of the levels) or "none"; an entry
+    remembers it. `wait` is called again and again while another process holds what is needed.
+    """
 
-    def __init__(self, root: str | Path, *, wait: Callable[[], None] = lambda: None) -> None:
-        self.root, self.wait = Path(root), wait
-        self.added: set[Path] = set()
+    def __init__(self, root: str | Path, *, keep: str = "all", wait: Callable[[], None] = lambda: None) -> None:
+        self.root, self.keep, self.wait = Path(root), keep, wait
 
     def cached(self, train: Callable[..., list[Trained]], recipe: Recipe) -> Callable[[list[Ticket]], list[Trained]]:
         """`train`, but what is stored is read, what is not is stored, and what was interrupted goes on."""
@@ -67,11 +68,15 @@ class Store:
             write_mask(file, made)
         return made
 
-    def forget_weights(self, keep: str, last: set[str]) -> None:
-        """keep="none": drop every W_T that this process added; "last": all but those of the digests in `last`."""
-        for file in self.added if keep != "all" else ():
-            if keep == "none" or file.parent.name not in last:
-                file.unlink(missing_ok=True)
+    def forget_weights(self, trained: Iterable[Trained], last: Collection[str]) -> None:
+        """Drop the W_T that are not to be kept, of those that were stored by jobs that don't keep all. `last` are the
+        digests of the last level.
+        """
+        for each in trained if self.keep != "all" else ():
+            digest = str(each.facts["digest"])
+            temporary = each.facts["keep"] != "all"
+            if temporary and (self.keep == "none" or digest not in last):
+                (self.root / "trained" / digest / f"step-{each.steps}.safetensors").unlink(missing_ok=True)
 
     def _get(self, train: Callable[..., list[Trained]], recipe: Recipe, ticket: Ticket) -> Trained:
         entry = self._entry(recipe, ticket)
@@ -86,12 +91,13 @@ class Store:
         return found
 
     def _train(self, entry: Path, train: Callable[..., list[Trained]], recipe: Recipe, ticket: Ticket) -> None:
+        for left in entry.glob(".*"):  # by a process that was killed while it wrote
+            left.unlink(missing_ok=True)
         partial = entry / "partial.safetensors"
         state = _whole(read_tensors, partial)
         trained = train([ticket], state=state, save=lambda s: write_tensors(partial, s))[0]
         for step in trained.facts["kept"]:
             write_tensors(entry / f"step-{step}.safetensors", trained.at(step))
-        self.added.add(entry / f"step-{trained.steps}.safetensors")
         write_mask(entry / "mask.safetensors", ticket.mask)
         table = io.BytesIO()
         trained.evaluations.to_parquet(table, index=False)
@@ -106,6 +112,7 @@ class Store:
                 "steps": trained.steps,
                 "facts": {k: v for k, v in trained.facts.items() if k != "kept"},
                 "evaluations_sha256": hashlib.sha256(table.getvalue()).hexdigest(),
+                "keep": self.keep,
                 "environment": environment(),
             },
         )
@@ -116,6 +123,8 @@ class Store:
             return None
         try:
             result = read_result(entry)
+            if not (entry / "mask.safetensors").exists():
+                raise Damaged(f"{entry / 'mask.safetensors'} is missing")
             for file in sorted(entry.glob("*.safetensors")):
                 _verified(file, optional=file.name.startswith("pruned-"))
         except Damaged as damage:
@@ -123,7 +132,7 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 (entry / "result.json").unlink()
             return None
-        facts = {**result["facts"], "digest": entry.name, "environment": result["environment"]}
+        facts = {**result["facts"], **{key: result[key] for key in ("digest", "environment", "keep")}}
         at = self._weights_at(entry, train, ticket)
         return Trained(ticket, result["evaluations"], at, result["steps"], facts)
 

@@ -64,9 +64,11 @@ class Job:
             "data": recipe.data.name,
             "scaling": recipe.data.scaling,
             "batch_size": recipe.batch_size,
+            "evaluate_every": recipe.evaluate_every,
             **{key: value for columns in described.values() for key, value in columns.items()},
             **({"levels": str(path)} if path else {}),
             "replicate": self.replicate,
+            "config": self.identity[:8],
         }
 
     @property

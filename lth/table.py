@@ -98,8 +98,14 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def variants(table: pd.DataFrame) -> pd.Series:
     """For each row the part of its configuration that differs within the table, such as "rewind.step=100"; "" if none
-    does. Rows of different variants are never averaged.
+    does. Rows of different variants are never averaged; where no column tells them apart, their digest does.
     """
+    labels = _labelled(table.drop(columns="config", errors="ignore"))
+    told_apart = "config" not in table or (table.groupby(labels)["config"].nunique() <= 1).all()
+    return labels if told_apart else _labelled(table)
+
+
+def _labelled(table: pd.DataFrame) -> pd.Series:
     known = table.drop(columns=[c for c in (*RESULTS, *KEYS) if c in table]).astype(object)
     known = known.where(known.notna(), "-")
     varying = [column for column in known if known[column].nunique() > 1]

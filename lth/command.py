@@ -57,7 +57,8 @@ def run(values: Callable[[], Job], setting: Setting) -> int:
         return 130
     except (NonFiniteLoss, ValueError, OSError, RuntimeError) as error:
         _end(record, "failed", f"{type(error).__name__}: {error}")
-        _say(job, f"failed: {error}", style="red")
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
+        _say(job, f"failed: {error}{notes}", style="red")
         return 1
     except KeyboardInterrupt:
         _end(record, "interrupted")
@@ -108,9 +109,13 @@ def _run(job: Job, setting: Setting, store: Store) -> None:
             display.trained(trained)
 
         store.wait = display.check
-        with interruptible(display), display:
-            for _ in jobs.run(job, store, display, heard):
-                pass
+        try:
+            with interruptible(display), display:
+                for _ in jobs.run(job, store, display, heard):
+                    pass
+        except (ValueError, OSError, RuntimeError) as error:
+            error.add_note(f"after {display.reached()}")
+            raise
         tracker.figures({file.stem: file for file in _draw(setting.root, job.name) if file.suffix == ".png"})
 
 

@@ -31,6 +31,7 @@ class Display(Listener):
         self.tell = tell
         self.console, self.trainings, self.steps, self.live = console, trainings, steps, live
         self.interrupted = False
+        self.where: Ticket | None = None
         self.done = self.seen = self.trained_steps = 0
         self.begun = self.shown = time.monotonic()
         self.accuracy = float("nan")
@@ -48,7 +49,7 @@ class Display(Listener):
         """Raises Interrupted after Ctrl-C."""
         self.check()
         self.trained_steps += step != self.seen
-        self.seen = step
+        self.seen, self.where = step, ticket
         now = time.monotonic()
         if now - self.shown > (0.2 if self.live else LINE_EVERY):
             self.shown = now
@@ -58,6 +59,10 @@ class Display(Listener):
         """Raises Interrupted after Ctrl-C."""
         if self.interrupted:
             raise Interrupted
+
+    def reached(self) -> str:
+        """Which step of which ticket was the last, for an error that doesn't know."""
+        return f"step {self.seen} of {self.where}" if self.where else "the beginning"
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Remembers the validation accuracy for the next line, and tells the tracker."""

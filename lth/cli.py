@@ -1,12 +1,20 @@
 """The command `lth` and its subcommands; each imports what it needs when it is known to be wanted."""
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
 import lth
 
 FORMATS = ("markdown", "csv", "parquet")
+
+
+def entry() -> int:
+    """`main` as the whole of a process."""
+    code = main()
+    gc.freeze()  # the last collection would go through all objects of PyTorch for more than a second, to free none
+    return code
 
 
 def main(arguments: list[str] | None = None) -> int:

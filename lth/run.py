@@ -48,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         codes.append(end.code if isinstance(end.code, int) else 1)
     except KeyboardInterrupt:
-        codes.append(130)
+        print("lth run: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
     if first is not None and {"-m", "--multirun"} & set(arguments) and not first.plan:
         _report(first)
     return max(codes, default=0)

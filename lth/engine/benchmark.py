@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lth import density, init, model
 from lth.data import Data, Split, normalized, rows
-from lth.engine.train import train, trainer
+from lth.engine.train import fit, train
 from lth.imp import dense
 from lth.recipe import Recipe
 from lth.scope import layerwise
@@ -114,7 +114,7 @@ class _Automatic(pl.LightningModule):
 
 def _automatic(recipe: Recipe, ticket: Ticket, fused: bool, steps: int) -> None:
     loader = DataLoader(TensorDataset(*_examples(recipe.data)), batch_size=BATCH, shuffle=True)
-    trainer("cpu", max_epochs=-1, max_steps=steps).fit(_Automatic(recipe, ticket, fused), loader)
+    fit(_Automatic(recipe, ticket, fused), loader, "cpu", max_epochs=-1, max_steps=steps)
 
 
 @lru_cache(maxsize=1)

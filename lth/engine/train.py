@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -65,9 +66,7 @@ def _train(
     torch.set_flush_denormal(True)  # the moments of pruned weights decay into subnormal numbers, slow on a CPU
     hear.loop = loop = Loop(ticket, recipe, {*keep, until}, hear)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch)\b")
-            trainer(device).fit(_Shell(loop, state), _Blocks(loop, until, state))
+        fit(_Shell(loop, state), _Blocks(loop, until, state), device)
     except Interrupted:
         hear.save_now()
         raise
@@ -152,13 +151,16 @@ def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
     return splits_on(data, device)
 
 
-def trainer(device: str, *, max_epochs: int = 1, max_steps: int = -1) -> pl.Trainer:
-    """A Lightning trainer that only trains: no logger, no checkpoint, no progress bar, no signal of Slurm's caught."""
+def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: int = 1, max_steps: int = -1) -> None:
+    """Lightning's `fit` that only trains: no logger, no checkpoint, no progress bar, no signal of Slurm's caught."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    try:
-        return _trainer(device, max_epochs, max_steps)
-    except MisconfigurationException as error:
-        raise ValueError(f"device={device}: {error} device=cpu is always there") from error
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch)\b")
+        try:
+            trainer = _trainer(device, max_epochs, max_steps)
+        except MisconfigurationException as error:
+            raise ValueError(f"device={device}: {error} device=cpu is always there") from error
+        trainer.fit(module, batches)
 
 
 def _trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:

@@ -11,7 +11,7 @@ Cost
 Result (2026-11-24, commit 6f01fcc5311d, n = 3, one re-initialization each; results/frankle2019_fig4.md)
     At 21.1% the re-initialized ticket stops at step 5300 (1058), the ticket at 2333 (611): 2.27 times earlier; its
     accuracy there is 97.80 (0.05), the ticket's 98.17 (0.08): 0.37 points better. The ticket's accuracy rises down to
-    8.7%, 98.36 (0.02), while the re-initialized one's never rises significantly above dense, 97.73 (0.26).
+    8.7%, 98.36 (0.02), the re-initialized one's stays within a standard deviation of dense, 97.73 (0.26).
 """
 
 import pandas as pd

@@ -2,6 +2,9 @@
 
 import contextlib
 import logging
+import os
+import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ from rich.console import Console
 from lth import job as jobs
 from lth import table
 from lth.engine import Interrupted, NonFiniteLoss
+from lth.environment import peak_memory
 from lth.job import Job
 from lth.progress import Display, interruptible
 from lth.store import Record, Store
@@ -68,6 +72,7 @@ def run(values: Callable[[], Job], setting: Setting) -> int:
         raise
     if not setting.sweeping:
         report(setting.root, job.name)
+        console.print(f"memory  {peak_memory():.2f} GB at most")
     return 0
 
 
@@ -80,9 +85,12 @@ def report(root: Path, experiment: str) -> None:
     for file in _draw(root, experiment):
         console.print(f"figure  {file}", markup=False)
     console.print(f"results {root}")
+    lth = "lth" if shutil.which("lth") else f"{os.path.relpath(sys.executable)} -m lth"
     where = "" if str(root) == "runs" else f" --runs {root}"
-    console.print(f"next    lth table{where} --format csv     every trained ticket as a row")
-    console.print("        lth run ... -m replicate=1,2,3 hydra/launcher=joblib     more replicates, on all cores")
+    console.print(f"next    {lth} table{where} --format csv     every trained ticket as a row")
+    console.print(
+        f"        {lth} run ... -m replicate=1,2,3,4,5 hydra/launcher=joblib     more replicates, on all cores"
+    )
 
 
 def log_to_console() -> None:

@@ -2,11 +2,14 @@
 
 import difflib
 import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _here = Path(__file__).resolve().parent
 CONF = next(folder for folder in (_here / "conf", _here.parent / "conf") if (folder / "config.yaml").is_file())
+INTERRUPTED = 130
 VALUED_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
 
@@ -42,6 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     sys.path.insert(0, str(Path.cwd()))  # so that mine.py in the working directory is found by _target_: mine.function
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads of a neighbour must not spin
     codes: list[int] = []
+    sweeping = bool({"-m", "--multirun"} & set(arguments))
+    before = signal.signal(signal.SIGINT, _patient) if sweeping else signal.getsignal(signal.SIGINT)
     task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda cfg: _job(cfg, codes))
     try:
         task()
@@ -49,10 +55,19 @@ def main(arguments: Sequence[str]) -> int:
         codes.append(end.code if isinstance(end.code, int) else 1)
     except KeyboardInterrupt:
         print("lth run: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    if first is not None and {"-m", "--multirun"} & set(arguments) and not first.plan:
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if first is not None and sweeping and not first.plan:
         _report(first)
     return max(codes, default=0)
+
+
+def _patient(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C reaches the jobs of a sweep too; a launcher that hears of it kills them, so they get a second to save."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    time.sleep(1)
+    raise KeyboardInterrupt
 
 
 def _made(root: Path) -> bool:
@@ -95,6 +110,8 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
     root = Path(str(cfg.root))
     setting = command.Setting(root, tracking, _plain(cfg), cfg.store.keep, cfg.threads, cfg.plan, sweeping)
     codes.append(command.run(lambda: values(cfg), setting))
+    if sweeping and codes[-1] == INTERRUPTED:
+        raise KeyboardInterrupt
     if sweeping and codes[-1]:
         raise JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {codes[-1]}")
 

@@ -39,6 +39,7 @@ def started(*arguments: str, code: str | None = None) -> "subprocess.Popen[str]"
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 

@@ -1,5 +1,6 @@
 """`lth run`: what is wrong is said at once, what fails is said clearly, and nothing that was finished is lost."""
 
+import os
 import shutil
 import signal
 import time
@@ -302,3 +303,21 @@ def test_ctrl_c_stops_between_two_steps_and_the_same_command_goes_on_to_the_same
         assert run(*given[-3:], f"root={root}") == 0
     assert shell.results(tmp_path / "here") == shell.results(tmp_path / "undisturbed")
     assert not list((tmp_path / "here").glob("trained/*/partial.safetensors"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_parallel_sweep_lets_the_jobs_save(tmp_path: Path) -> None:
+    given = [*shell.TINY, "steps=1000000", "evaluate_every=100000", "levels=0", "root=here"]
+    process = shell.started("run", "-m", *given, "replicate=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    try:
+        while len(list((tmp_path / "here" / "trained").glob("*/lock"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert [record["status"] for record in shell.records(tmp_path / "here")] == ["interrupted"] * 2
+    assert len(list((tmp_path / "here").glob("trained/*/partial.safetensors"))) == 2

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lth.recipe import Recipe
 from lth.seed import generator, seed
-from lth.ticket import Ticket, Weights
+from lth.ticket import Mask, Ticket, Weights
 
 Init = Callable[[nn.Module, int], Weights]
 
@@ -22,15 +22,24 @@ def reinitialize(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) -> Ti
     return replace(ticket, weights=init(recipe.net(number), number), branch="reinitialize", draw=draw)
 
 
+def random_sparsity(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) -> Ticket:
+    """A random sparse network: as many weights per layer, but which ones is drawn anew, and so is theta_0 (the dashed
+    lines of Frankle & Carbin 2019, Figure 1).
+    """
+    number = seed("random_sparsity", ticket.replicate, ticket.level, draw)
+    mask = _permuted(ticket.mask, torch.Generator().manual_seed(number))
+    return replace(ticket, weights=init(recipe.net(number), number), mask=mask, branch="random_sparsity", draw=draw)
+
+
 def shuffle(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) -> Ticket:
     """The mask permuted within each layer, on the same weights: per-layer counts stay (Zhou et al. 2019).
 
     After rewinding the learning rate the weights are W_T, 0 where they were pruned.
     """
     random = generator("shuffle", ticket.replicate, ticket.level, draw)
+    return replace(ticket, mask=_permuted(ticket.mask, random), branch="shuffle", draw=draw)
 
-    def permuted(mask: Tensor) -> Tensor:
-        return mask.flatten()[torch.randperm(mask.numel(), generator=random)].view_as(mask)
 
-    mask = {name: permuted(m) for name, m in ticket.mask.items()}
-    return replace(ticket, mask=mask, branch="shuffle", draw=draw)
+def _permuted(mask: Mask, random: torch.Generator) -> dict[str, Tensor]:
+    """Each layer's mask in a random order: the same count at random places."""
+    return {name: m.flatten()[torch.randperm(m.numel(), generator=random)].view_as(m) for name, m in mask.items()}

@@ -8,7 +8,9 @@ from lth import density, lr
 Config = Mapping[str, Any]
 
 CHOICES = {
+    "precision": ("auto", "fp32", "bf16"),
     "data.scaling": ("standardize", "unit", "none"),
+    "scale": ("full", "reduced"),
     "store.keep": ("all", "last", "none"),
     "tracking.mode": ("offline", "online", "disabled"),
 }

@@ -53,12 +53,19 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(command=_table)
 
     figure = commands.add_parser("figure", help="draw a figure of a paper from what is stored")
-    figure.add_argument("name", nargs="?", help="such as frankle2019_fig4; none: list them")
+    figure.add_argument("name", nargs="?", help="such as frankle2019_fig4, or all; none: list them")
     figure.add_argument("overrides", nargs="*", help="further key=value for --run, such as data.root=DIR")
     figure.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
     figure.add_argument("--out", type=Path, default=Path("figures"), help="where to draw to (default: figures)")
     figure.add_argument("--run", action="store_true", help="train what is missing first, on all cores")
     figure.set_defaults(command=_figure)
+
+    scorecard = commands.add_parser(
+        "scorecard", help="what the papers claim beside what came out: from --runs, or what comes with lth"
+    )
+    scorecard.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
+    scorecard.add_argument("--out", type=Path, help="a folder for scorecard.md and scorecard.csv")
+    scorecard.set_defaults(command=_scorecard)
 
     speed = commands.add_parser("speed", help="measure a step of the engine beside named baselines")
     speed.set_defaults(command=_speed)
@@ -93,6 +100,12 @@ def _figure(chosen: argparse.Namespace) -> int:
     from lth import figure
 
     return figure.main(chosen.name, chosen.runs, chosen.out, chosen.overrides, train=chosen.run)
+
+
+def _scorecard(chosen: argparse.Namespace) -> int:
+    from lth import scorecard
+
+    return scorecard.main(chosen.runs, chosen.out)
 
 
 def _speed(chosen: argparse.Namespace) -> int:

@@ -21,14 +21,30 @@ class Ladder:
         return float((1 - self.rate[kind]) ** level)
 
 
-def iterative(levels: int | Sequence[int], *, conv: float = 0.1, linear: float = 0.2, output: float = 0.1) -> Ladder:
+def iterative(
+    levels: int | Sequence[int],
+    *,
+    conv: float = 0.1,
+    linear: float = 0.2,
+    output: float = 0.1,
+    shortcut: float = 0.0,
+) -> Ladder:
     """Each level is pruned from the level before it; levels [0, 2, 4] climb two rungs at a time."""
-    return Ladder(_rates(conv, linear, output), {a: (b,) for a, b in pairwise(rungs(levels))})
+    rates = _rates(conv=conv, linear=linear, output=output, shortcut=shortcut)
+    return Ladder(rates, {a: (b,) for a, b in pairwise(rungs(levels))})
 
 
-def one_shot(levels: int | Sequence[int], *, conv: float = 0.1, linear: float = 0.2, output: float = 0.1) -> Ladder:
+def one_shot(
+    levels: int | Sequence[int],
+    *,
+    conv: float = 0.1,
+    linear: float = 0.2,
+    output: float = 0.1,
+    shortcut: float = 0.0,
+) -> Ladder:
     """Every level is pruned in one go from the dense net, to the density that iterative pruning has there."""
-    return Ladder(_rates(conv, linear, output), {0: tuple(rungs(levels)[1:])})
+    rates = _rates(conv=conv, linear=linear, output=output, shortcut=shortcut)
+    return Ladder(rates, {0: tuple(rungs(levels)[1:])})
 
 
 def rungs(levels: int | Sequence[int]) -> list[int]:
@@ -42,8 +58,7 @@ def rungs(levels: int | Sequence[int]) -> list[int]:
     return sorted({0, *chosen})
 
 
-def _rates(conv: float, linear: float, output: float) -> dict[str, float]:
-    rates = {"conv": conv, "linear": linear, "output": output}
+def _rates(**rates: float) -> dict[str, float]:
     for kind, rate in rates.items():
         if not 0 <= rate < 1:
             raise ValueError(

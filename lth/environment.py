@@ -50,9 +50,17 @@ def peak_memory() -> float:
 
 def machine() -> str:
     """Processor and number of cores, such as "AMD EPYC, 2 cores"."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = (line.partition(":") for line in info.read_text().splitlines())
-        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
+    name = _cpuinfo("model name") or platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
+
+
+def cpu_flags() -> set[str]:
+    """What the processor can do, in Linux' words, such as "avx512_bf16"; empty where Linux does not say."""
+    return set(_cpuinfo("flags").split())
+
+
+def _cpuinfo(wanted: str) -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in pairs if key.strip() == wanted), "")

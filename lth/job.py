@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from lth import engine
+from lth import augment, engine
 from lth.density import Ladder, rungs
 from lth.engine import Listener
 from lth.imp import Criterion, Rewind, Scope, child, dense, imp, pruned_mask
@@ -33,7 +33,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Job:
-    """The values that a configuration stands for."""
+    """The values that a configuration stands for. `reduced` says what is smaller than in the paper, for the tables."""
 
     name: str
     recipe: Recipe
@@ -46,6 +46,7 @@ class Job:
     replicate: int = 1
     branches: Mapping[str, Branch] = field(default_factory=dict)
     device: str = "auto"
+    reduced: str = ""
 
     @property
     def ladder(self) -> Ladder:
@@ -58,6 +59,9 @@ class Job:
         recipe, path = self.recipe, [] if isinstance(self.levels, int) else list(self.levels)
         science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": self.init}
         science |= {"criterion": self.criterion, "scope": self.scope, "schedule": self.density, "rewind": self.rewind}
+        science |= (
+            {} if getattr(recipe.augment, "func", recipe.augment) is augment.none else {"augment": recipe.augment}
+        )
         described = {name: _flat(name, function) for name, function in science.items()}
         return {
             **described.pop("model"),
@@ -66,7 +70,9 @@ class Job:
             "batch_size": recipe.batch_size,
             "evaluate_every": recipe.evaluate_every,
             **{key: value for columns in described.values() for key, value in columns.items()},
+            **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
             **({"levels": str(path)} if path else {}),
+            **({"reduced": self.reduced} if self.reduced else {}),
             "replicate": self.replicate,
             "config": self.identity[:8],
         }
@@ -152,7 +158,7 @@ def _branched(job: Job, branch: Branch, ticket: Ticket, draw: int) -> Ticket:
 def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:
     """`lth.imp.prune`, the mask made once and stored."""
     rule = partial(pruned_mask, recipe=job.recipe, ladder=job.ladder, criterion=job.criterion, scope=job.scope)
-    density = {kind: job.ladder.density(level, kind) for kind in job.ladder.rate}
+    density = {kind: job.ladder.density(level, kind) for kind, rate in job.ladder.rate.items() if rate}
     key = short([describe(job.criterion), describe(job.scope), density, trained.ticket.level])
     mask = store.mask(trained, key, lambda: rule(trained, level))
     return child(trained, level, mask, job.rewind)

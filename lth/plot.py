@@ -1,6 +1,7 @@
 """Tables -> figures in the style of Frankle & Carbin 2019: mean over replicates, bars from minimum to maximum."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,25 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lth.table import branches, variants
 
-LABELS = {"ticket": "winning ticket", "reinitialize": "random reinit", "shuffle": "shuffled mask"}
-COLORS = {"ticket": "#1f4e9c", "reinitialize": "#d1495b", "shuffle": "#5b8c5a"}
-MARKERS = {"ticket": "o", "reinitialize": "s", "shuffle": "^"}
+LABELS = {
+    "ticket": "winning ticket",
+    "reinitialize": "random reinit",
+    "random_sparsity": "random sparsity",
+    "shuffle": "shuffled mask",
+}
+COLORS = {"ticket": "#1f4e9c", "reinitialize": "#d1495b", "random_sparsity": "#8d6a9f", "shuffle": "#5b8c5a"}
+MARKERS = {"ticket": "o", "reinitialize": "s", "random_sparsity": "v", "shuffle": "^"}
+NAMES = {
+    "conv_2": "Conv-2",
+    "conv_4": "Conv-4",
+    "conv_6": "Conv-6",
+    "lenet_300_100": "LeNet-300-100",
+    "resnet_20": "ResNet-20",
+    "vgg_19": "VGG-19",
+    "iterative": "iterative",
+    "one_shot": "one-shot",
+}
+TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up"}
 TICKS = 7
 STYLE: Any = {
     "font.family": "serif",
@@ -31,22 +48,58 @@ STYLE: Any = {
 }
 
 
-def sparsity(table: pd.DataFrame, title: str = "") -> Figure:
+def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows: str = "") -> Figure:
     """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, by branch.
 
-    The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5.
+    The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
+    apart, such as ["model"]; default: whatever differs. rows: a column; each value of it has its own row of panels.
     """
+    parts = [part for _, part in table.groupby(rows, sort=True)] if rows else [table]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        _lines(left, table, "early_stop_test_accuracy", 100)
-        left.set_ylabel("test accuracy at early stop (%)")
-        _lines(right, table, "early_stop_step", 1)
-        right.set_ylabel("early-stop step")
-        right.set_ylim(bottom=0)
-        left.legend(fontsize=8)
+        figure = Figure(figsize=(10, 4 * len(parts)), layout="constrained")
+        for part, (left, right) in zip(parts, figure.subplots(len(parts), 2, squeeze=False), strict=True):
+            _lines(left, part, "early_stop_test_accuracy", 100, by)
+            left.set_ylabel("test accuracy at early stop (%)")
+            _lines(right, part, "early_stop_step", 1, by)
+            right.set_ylabel("early-stop step")
+            right.set_ylim(bottom=0)
+            left.legend(fontsize=8)
         _finish(figure, title, table)
     return figure
+
+
+def during(
+    table: pd.DataFrame,
+    evaluations: pd.DataFrame,
+    shares: Sequence[float],
+    title: str = "",
+    by: Sequence[str] = (),
+) -> Figure:
+    """Test accuracy at some shares of the steps against percent of weights remaining (the paper's Figures 7 and 8, for
+    nets whose validation loss has no minimum before the end).
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4 * len(shares), 4), layout="constrained")
+        panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+        for axes, share in zip(panels, shares, strict=True):
+            shown = table.assign(accuracy=accuracy_at(table, evaluations, share))
+            _lines(axes, shown, "accuracy", 100, by)
+            axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
+        panels[0].set_ylabel("test accuracy (%)")
+        panels[0].legend(fontsize=8)
+        _finish(figure, title, table)
+    return figure
+
+
+def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
+    """For each row of the table the test accuracy at the last evaluation within this share of its steps."""
+    curves = dict(iter(evaluations.groupby("digest")))
+
+    def at(digest: str, steps: int) -> float:
+        curve = curves[digest]
+        return float(curve.loc[curve["step"] <= share * steps, "test_accuracy"].iloc[-1])
+
+    return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 
 
 def curves(
@@ -78,21 +131,23 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return files
 
 
-def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float) -> None:
-    variant = variants(table)
-    names = list(dict.fromkeys(variant))
-    for index, name in enumerate(names):
-        rows = table[variant == name]
+def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float, by: Sequence[str]) -> None:
+    line = names(table, by)
+    several = line.nunique() > 1
+    for index, name in enumerate(dict.fromkeys(line)):
+        rows = table[line == name]
         for branch in branches(rows):
             part = rows[(rows["branch"] == branch) | (rows["level"] == 0)]
             values = scale * part.groupby("level")[column].agg(["mean", "min", "max"])
-            label = LABELS.get(branch, branch) + (f", {name}" if name else "")
+            label = LABELS.get(branch, branch)
+            if several:
+                label = str(name) if branch == "ticket" else f"{name}, {label}"
             axes.errorbar(
                 100 * part.groupby("level")["density"].mean(),
                 values["mean"],
                 yerr=[values["mean"] - values["min"], values["max"] - values["mean"]],
                 label=label,
-                color=COLORS.get(branch) if len(names) == 1 else f"C{index}",
+                color=f"C{index}" if several else COLORS.get(branch),
                 linestyle="-" if branch == "ticket" else "--",
                 marker=MARKERS.get(branch, "o"),
                 markersize=4,
@@ -100,6 +155,27 @@ def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float) -> None:
                 linewidth=1.3,
             )
     _percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
+
+
+def names(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+    """For each row the name of its line: what `by` says of it. Configurations that differ in more than that are told
+    apart by all of it; nothing is averaged that does not belong together.
+    """
+    present = [column for column in by if column in table]
+    if not present:
+        return variants(table)
+    words = [", ".join(filter(None, map(_word, present, row))) for row in table[present].itertuples(False, None)]
+    line = pd.Series(words, index=table.index, dtype="str")
+    for _, part in table.groupby(line):
+        if (rest := variants(part)).nunique() > 1:
+            line = line.where(~line.index.isin(part.index), line + ", " + rest.reindex(line.index, fill_value=""))
+    return line
+
+
+def _word(column: str, value: Any) -> str:
+    if pd.isna(value) or value == 0:
+        return ""
+    return NAMES.get(str(value)) or f"{TITLES.get(column, column)} {value:g}"
 
 
 def _percent_axis(axes: Axes, percents: Sequence[float]) -> None:
@@ -156,6 +232,20 @@ def _finish(figure: Figure, title: str, table: pd.DataFrame) -> None:
     span = {b: f"{n['min'][b]}" if n["min"][b] == n["max"][b] else f"{n['min'][b]}-{n['max'][b]}" for b in n.index}
     counts = ", ".join(f"n={span[b]} {LABELS.get(b, b)}" for b in branches(runs))
     origin = f"{' / '.join(sorted(table['machine'].unique()))}; commit {', '.join(sorted(table['commit'].unique()))}"
-    facts = f"{table['model'].iloc[0]} on {table['data'].iloc[0]}, {table['steps'].max():,} steps; {counts}; {origin}"
+    facts = f"{', '.join(_settings(table))}; {counts}; {origin}"
     figure.suptitle(title)
-    figure.supxlabel(facts, fontsize=7, color="gray")
+    figure.supxlabel(textwrap.fill("; ".join([facts, *_reductions(table)]), 170), fontsize=7, color="gray")
+
+
+def _settings(table: pd.DataFrame) -> list[str]:
+    """As "lenet_300_100 on mnist, 50,000 steps", one for each combination in the table."""
+    found = table[["model", "data", "steps"]].drop_duplicates().itertuples(False, None)
+    return [f"{model} on {data}, {steps:,} steps" for model, data, steps in found]
+
+
+def _reductions(table: pd.DataFrame) -> list[str]:
+    """What is smaller than in the paper, by model."""
+    if "reduced" not in table:
+        return []
+    found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
+    return [f"REDUCED ({model}): {what}" for model, what in found]

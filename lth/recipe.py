@@ -13,20 +13,22 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lth import lr
+from lth import augment, lr
 from lth.data import Data
 from lth.ticket import Ticket, content, masked
 
 DIGITS = 20
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """model: (shape, classes) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
     steps: T, counted from step 0 also by a ticket that starts at k. batch_size: images per step. evaluate_every: steps
-    from one evaluation on validation and test set to the next.
+    from one evaluation on validation and test set to the next. augment: images -> images, of training only.
+    precision: "fp32", or "bf16": convolutions and linear layers compute in bfloat16, on weights that stay float32.
     """
 
     model: Callable[..., nn.Module]
@@ -36,8 +38,12 @@ class Recipe:
     batch_size: int = 60
     evaluate_every: int = 100
     lr: Callable[[int], float] = lr.constant
+    augment: Callable[..., Tensor] = augment.none
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision={self.precision}: choose one of {', '.join(PRECISIONS)}")
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 _here = Path(__file__).resolve().parent
 CONF = next(folder for folder in (_here / "conf", _here.parent / "conf") if (folder / "config.yaml").is_file())
 INTERRUPTED = 130
+# ${scaled:full,reduced} in a config: the first value as the paper has it, the second under scale=reduced.
+OmegaConf.register_new_resolver(
+    "scaled", lambda full, reduced, *, _root_: full if _root_.scale == "full" else reduced, replace=True
+)
 VALUED_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
 
@@ -130,6 +135,7 @@ def made(node: DictConfig) -> Any:
 
 def values(cfg: DictConfig) -> "Job":
     """The values that a configuration stands for."""
+    from lth.engine import fastest
     from lth.job import Branch, Job
     from lth.recipe import Recipe
 
@@ -141,7 +147,11 @@ def values(cfg: DictConfig) -> "Job":
         steps=cfg.steps,
         batch_size=cfg.batch_size,
         evaluate_every=cfg.evaluate_every,
+        augment=made(cfg.augment),
+        precision="fp32" if cfg.precision == "auto" else cfg.precision,
     )
+    if cfg.precision == "auto":
+        recipe = replace(recipe, precision=fastest(recipe.net(), cfg.device))
     return Job(
         name=str(cfg.name),
         recipe=recipe,
@@ -157,7 +167,17 @@ def values(cfg: DictConfig) -> "Job":
             for name, node in (cfg.get("branch") or {}).items()
         },
         device=cfg.device,
+        reduced=_reductions(cfg),
     )
+
+
+def _reductions(cfg: DictConfig) -> str:
+    """What scale=reduced changes, such as "steps 4000 of 20000"; nothing at full scale."""
+    unscaled = cfg.copy()
+    unscaled.scale = "full"
+    now, full = leaves(_plain(cfg)), leaves(_plain(unscaled))
+    changed = [f"{key} {value} instead of {full[key]}" for key, value in now.items() if value != full[key]]
+    return ", ".join(change for change in changed if not change.startswith("scale "))
 
 
 def _check_all(arguments: Sequence[str]) -> DictConfig:
@@ -181,9 +201,14 @@ def _check_all(arguments: Sequence[str]) -> DictConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             for chosen in [first, *others]:
                 usual = compose("config", [*filter(_is_group, chosen), *search])
-                check(_plain(compose("config", [*chosen, *search])), _plain(usual))
+                cfg = compose("config", [*chosen, *search])
+                check(_plain(cfg), _plain(usual))
+                if cfg.scale == "reduced" and not _reductions(cfg):
+                    raise ConfigError(
+                        f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels="
+                    )
             return compose("config", [*first, *search])
-    except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
+    except (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_explained(error)) from error
 
 
@@ -205,6 +230,8 @@ def _explained(error: Exception) -> str:
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
+    if "Got NoneType" in message:
+        message = "a group can't be null; for no branch say branch=[]"
     if "To append to your config" in message:
         message = f"there is no key '{wrong}'"
     meant = f". Did you mean {' or '.join(close)}?" if close else ""

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 Weights = Mapping[str, Tensor]
 Mask = Mapping[str, Tensor]
 
+SHORTCUTS = {"shortcut", "downsample"}
+
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
@@ -60,18 +62,23 @@ class Trained:
 
 
 def prunable(net: nn.Module) -> dict[str, str]:
-    """Parameter name -> kind ("conv", "linear" or "output"), in the order of the net.
+    """Parameter name -> kind ("conv", "shortcut", "linear" or "output"), in the order of the net.
 
     Prunable are the weights of convolution and linear layers, never biases or normalization; the output layer is the
-    last linear one (it is pruned at half the rate in Frankle & Carbin 2019, Figure 2).
+    last linear one (it is pruned at half the rate in Frankle & Carbin 2019, Figure 2). A shortcut is a convolution in a
+    part called "shortcut" or, as in torchvision, "downsample".
     """
     kinds = {
-        f"{name}.weight" if name else "weight": "linear" if isinstance(layer, nn.Linear) else "conv"
+        f"{name}.weight" if name else "weight": "linear" if isinstance(layer, nn.Linear) else _kind_of_conv(name)
         for name, layer in net.named_modules()
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
     }
     linear = [name for name, kind in kinds.items() if kind == "linear"]
     return kinds | dict.fromkeys(linear[-1:], "output")
+
+
+def _kind_of_conv(name: str) -> str:
+    return "shortcut" if SHORTCUTS & set(name.split(".")) else "conv"
 
 
 def full_mask(net: nn.Module) -> dict[str, Tensor]:

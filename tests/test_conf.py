@@ -13,9 +13,13 @@ from lth.job import Branch
 
 CONF = Path(__file__).parent.parent / "conf"
 OPTIONS = sorted(file for file in CONF.glob("*/*.yaml") if file.parent.name not in {"experiment", "hydra"})
-PURE = ["criterion", "init", "lr", "rewind", "scope"]
+PURE = ["augment", "criterion", "init", "lr", "rewind", "scope"]
 # What the code gives to what a config names.
-GIVEN = {"branch": {"draw", "recipe", "init"}, "tracking": {"group", "name", "folder", "config"}}
+GIVEN = {
+    "augment": {"replicate", "step"},
+    "branch": {"draw", "recipe", "init"},
+    "tracking": {"group", "name", "folder", "config"},
+}
 
 
 def node(file: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A new room is put on a layer here. Imports point down, or sideways to another room of the same layer, never up.
 LAYERS = [
-    {"ticket", "density", "lr", "seed", "model", "data", "environment"},
+    {"ticket", "density", "lr", "seed", "model", "data", "augment", "environment"},
     {
         "check",
         "recipe",
@@ -28,8 +28,8 @@ LAYERS = [
         "cost",
     },
     {"imp"},
-    {"engine", "store", "tracking", "table", "plot", "progress"},
-    {"job", "command", "run", "figure", "speed", "cli", "__main__"},
+    {"engine", "store", "tracking", "table", "plot", "claim", "progress"},
+    {"job", "command", "run", "figure", "scorecard", "speed", "cli", "__main__"},
 ]
 DOORS = {
     "pytorch_lightning": "engine",

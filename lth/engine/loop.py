@@ -18,7 +18,9 @@ State = Mapping[str, Tensor]
 Examples = tuple[Tensor, Tensor]
 
 COLUMNS = ("step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+# Images that are evaluated at once: as many as pay, and for convolutions as few as leave what they make in the cache.
 EVALUATION_BATCH = 1000
+EVALUATION_BATCH_CONV = 125
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -35,6 +37,7 @@ class Loop:
         self.ticket, self.recipe, self.keep, self.listener = ticket, recipe, frozenset(keep), listener
         self.net = recipe.net()
         self.net.load_state_dict(masked(ticket.weights, ticket.mask))
+        self.images = any(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
         self.step, self.seconds = ticket.step, 0.0
         self.train_accuracy: float | None = None
         self.losses: list[Tensor] = []
@@ -45,6 +48,7 @@ class Loop:
         """Once the net is on its device: a new optimizer for every ticket, and `state` if there is one."""
         device = next(self.net.parameters()).device
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, device)
+        self.device = device
         pruned = {name: mask for name, mask in self.ticket.mask.items() if not mask.all()}
         self.pruned = [self.net.get_parameter(name) for name in pruned]
         self.masks = [mask.to(device, torch.float32) for mask in pruned.values()]
@@ -79,11 +83,12 @@ class Loop:
         """(mean cross-entropy in nats, accuracy in [0, 1]) of the net, in evaluation mode, on a split."""
         images, labels = self.splits[split]
         loss, correct = 0.0, 0
+        size = EVALUATION_BATCH_CONV if self.images else EVALUATION_BATCH
         self.net.eval()
         with torch.no_grad():
-            for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+            for x, y in zip(images.split(size), labels.split(size), strict=True):
                 self.listener.stepped(self.ticket, self.step, self.recipe.steps)
-                logits = self.net(self._scaled(x))
+                logits = self._logits(x)
                 loss += nn.functional.cross_entropy(logits, y, reduction="sum").item()
                 correct += int((logits.argmax(1) == y).sum())
         self.net.train()
@@ -114,7 +119,8 @@ class Loop:
             self.factor = factor
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
-        loss = nn.functional.cross_entropy(self.net(self._scaled(x)), y)
+        x = self.recipe.augment(x, replicate=self.ticket.replicate, step=self.step)
+        loss = nn.functional.cross_entropy(self._logits(x), y)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -123,8 +129,16 @@ class Loop:
                 torch._foreach_mul_(self.pruned, self.masks)  # type: ignore[arg-type]
         self.losses.append(loss.detach())
 
-    def _scaled(self, images: Tensor) -> Tensor:
-        return self.scale(images) if images.dtype == torch.uint8 else images
+    def _logits(self, images: Tensor) -> Tensor:
+        """float32, B x C. Convolutions are faster, here by a third, on images with their channels last."""
+        if self.images:
+            images = images.contiguous(memory_format=torch.channels_last)
+        x = self.scale(images) if images.dtype == torch.uint8 else images
+        if self.recipe.precision == "fp32":
+            logits: Tensor = self.net(x)
+            return logits
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return self.net(x).float()  # type: ignore[no-any-return]
 
     def _evaluate(self) -> None:
         train_loss = self._train_loss()

@@ -1,0 +1,26 @@
+"""Frankle & Carbin 2019, Figure 1: tickets beside random sparse networks, LeNet-300-100 and Conv-2, -4 and -6.
+
+Command
+    lth figure frankle2019_fig1 --run data.root=DIR                    the paper's settings
+    lth figure frankle2019_fig1 --run scale=reduced data.root=DIR      what two cores can do
+Expect (the paper, 5 trials of tickets, 10 random networks)
+    The sparser a random network, the slower it learns and the less accurate it becomes; tickets don't.
+Cost
+    Full: 19 tickets that Figure 4 shares and 36 random networks of 50,000 steps for LeNet and each replicate, 1.5 hours
+    of one core of an AMD EPYC; the convolutional nets weeks.
+Result
+    Not run yet.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth import plot
+
+COST = "LeNet-300-100: 55 trainings of 50,000 steps a replicate; Conv-2, -4, -6: 61 of 20,000 to 30,000 steps each"
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+    """Accuracy at early stop and early-stop step against percent of weights remaining; a row of panels per data set."""
+    title = "Tickets beside random sparse networks (Frankle & Carbin 2019, Figure 1)"
+    return plot.sparsity(tickets, title, by=["model"], rows="data")

@@ -1,0 +1,70 @@
+"""Frankle & Carbin 2019, Figure 5: Conv-2, -4 and -6 on CIFAR-10, tickets beside re-initialization.
+
+Command
+    lth figure frankle2019_fig5 --run data.root=DIR                    the paper's settings
+    lth figure frankle2019_fig5 --run scale=reduced data.root=DIR      what two cores can do
+Expect (the paper, 5 trials of tickets, 3 re-initializations each)
+    Tickets stop up to 3.5 (Conv-2, 8.8%), 3.5 (Conv-4, 9.2%) and 2.5 times (Conv-6, 15.1%) earlier than the dense nets
+    and are up to 3.4 (4.6%), 3.5 (11.1%) and 3.3 points (26.4%) more accurate; all are better than dense down to 2%.
+Cost
+    Full: 41 trainings of 20,000 to 30,000 steps for each net and replicate. Reduced: 9 of 4,000 steps for Conv-2, 5 of
+    2,500 for Conv-4, 5 of 3,000 for Conv-6.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth import plot
+from lth.claim import Claim, best_gain, faster, gain, lowest, value, worst
+
+COST = "41 trainings of 20,000 to 30,000 steps a net and replicate; scale=reduced: 9, 5 and 5 of 4,000, 2,500 and 3,000"
+
+CONV_2, CONV_4, CONV_6 = {"model": "conv_2"}, {"model": "conv_4"}, {"model": "conv_6"}
+VALIDATION = "early_stop_val_accuracy"
+CLAIMS = [
+    Claim("Conv-2, 8.8%: early stop earlier than dense", 3.5, "times", partial(faster, percent=8.8), CONV_2),
+    Claim("Conv-4, 9.2%: early stop earlier than dense", 3.5, "times", partial(faster, percent=9.2), CONV_4),
+    Claim("Conv-6, 15.1%: early stop earlier than dense", 2.5, "times", partial(faster, percent=15.1), CONV_6),
+    Claim("Conv-2, 4.6%: accuracy above dense", 3.4, "points", partial(gain, percent=4.6), CONV_2),
+    Claim("Conv-4, 11.1%: accuracy above dense", 3.5, "points", partial(gain, percent=11.1), CONV_4),
+    Claim("Conv-6, 26.4%: accuracy above dense", 3.3, "points", partial(gain, percent=26.4), CONV_6),
+    *(
+        Claim(f"{plot.NAMES[net['model']]}: above dense down to", 2.0, "% of weights", lowest, net, kind="lowest")
+        for net in (CONV_2, CONV_4, CONV_6)
+    ),
+    *(
+        Claim(
+            f"{plot.NAMES[net['model']]}: training accuracy at the end, worst ticket above 2%",
+            100.0,
+            "%",
+            partial(worst, column="final_train_accuracy", down_to=2.0),
+            net,
+            kind="value",
+        )
+        for net in (CONV_2, CONV_4, CONV_6)
+    ),
+    Claim("Conv-2: validation accuracy, dense (H.2)", 67.6, "%", partial(value, percent=100, column=VALIDATION), CONV_2,
+          kind="value"),
+    Claim("Conv-2, 3%: validation accuracy (H.2)", 70.9, "%", partial(value, percent=3.0, column=VALIDATION), CONV_2,
+          kind="value"),
+    Claim("Conv-2, 8.8%: early stop earlier than dense (H.2)", 4.8, "times", partial(faster, percent=8.8), CONV_2),
+    Claim("Conv-4: best validation accuracy above dense (H.2)", 3.7, "points", partial(best_gain, column=VALIDATION),
+          CONV_4),
+    Claim("Conv-4, 5.4%: validation accuracy (H.2)", 78.6, "%", partial(value, percent=5.4, column=VALIDATION), CONV_4,
+          kind="value"),
+    Claim("Conv-4, 11.1%: early stop earlier than dense (H.2)", 4.27, "times", partial(faster, percent=11.1), CONV_4),
+    Claim("Conv-6, 9.3%: validation accuracy above dense (H.2)", 2.4, "points",
+          partial(gain, percent=9.31, column=VALIDATION), CONV_6),
+    Claim("Conv-6, 9.3%: validation accuracy (H.2)", 81.5, "%", partial(value, percent=9.31, column=VALIDATION), CONV_6,
+          kind="value"),
+    Claim("Conv-6, 11.9%: early stop earlier than dense (H.2)", 2.61, "times", partial(faster, percent=11.9), CONV_6),
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+    """Accuracy at early stop and early-stop step against percent of weights remaining."""
+    return plot.sparsity(tickets, "Conv-2, -4, -6 on CIFAR-10 (Frankle & Carbin 2019, Figure 5)", by=["model"])

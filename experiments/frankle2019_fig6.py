@@ -1,0 +1,63 @@
+"""Frankle & Carbin 2019, Figure 6: Conv-2, -4 and -6 on CIFAR-10 trained with dropout, beside the nets of Figure 5.
+
+Command
+    lth figure frankle2019_fig6 --run data.root=DIR                    the paper's settings
+    lth figure frankle2019_fig6 --run scale=reduced data.root=DIR      what two cores can do
+Expect (the paper)
+    Dropout lifts the dense nets by 2.1, 3.0 and 2.4 points, pruning on top of it by up to 2.3, 4.6 and 4.7; tickets of
+    3.7% of the weights and less are still better than the dense net.
+Cost
+    Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 7 of 6,000
+    steps for Conv-2, 4 of 3,000 for Conv-4, 4 of 3,600 for Conv-6.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth import plot
+from lth.claim import Claim, added, best_gain, faster, gain, lowest, value
+
+COST = "21 trainings of 60,000 to 90,000 steps a net and replicate, and frankle2019_fig5; scale=reduced: 7, 4 and 4"
+WITH = ("frankle2019_fig5",)
+
+
+def _net(model: str) -> dict[str, object]:
+    return {"model": model, "model.dropout": 0.5}
+
+
+CLAIMS = [
+    *(
+        Claim(f"{plot.NAMES[model]}: dropout lifts the dense net by", paper, "points",
+              partial(added, option="model.dropout"), {"model": model})
+        for model, paper in (("conv_2", 2.1), ("conv_4", 3.0), ("conv_6", 2.4))
+    ),
+    *(
+        Claim(f"{plot.NAMES[model]}: pruning lifts it further by up to", paper, "points", best_gain, _net(model))
+        for model, paper in (("conv_2", 2.3), ("conv_4", 4.6), ("conv_6", 4.7))
+    ),
+    Claim("Conv-2, 3.7%: ticket with dropout above the dense net with dropout", 0.0, "points",
+          partial(gain, percent=3.7), _net("conv_2")),
+    Claim("Conv-2: above dense down to", 3.7, "% of weights", lowest, _net("conv_2"), kind="lowest"),
+    *(
+        Claim(f"{plot.NAMES[model]}, {percent}%: validation accuracy (H.5)", paper, "%",
+              partial(value, percent=percent, column="early_stop_val_accuracy"), _net(model), kind="value")
+        for model, percent, paper in (("conv_4", 100, 77.6), ("conv_4", 7.6, 82.6), ("conv_6", 100, 81.3),
+                                      ("conv_6", 10.5, 84.8))
+    ),
+    *(
+        Claim(f"{plot.NAMES[model]}, {percent}%: early stop earlier than dense (H.5)", paper, "times",
+              partial(faster, percent=percent), _net(model))
+        for model, percent, paper in (("conv_4", 7.6, 1.58), ("conv_6", 10.5, 1.5))
+    ),
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+    """Accuracy at early stop and early-stop step against percent of weights remaining, with and without dropout."""
+    main_line = tickets[tickets["branch"] == "ticket"]
+    title = "Conv-2, -4, -6 with dropout (Frankle & Carbin 2019, Figure 6)"
+    return plot.sparsity(main_line, title, by=["model", "model.dropout"])

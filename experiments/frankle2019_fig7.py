@@ -1,0 +1,36 @@
+"""Frankle & Carbin 2019, Figure 7: VGG-19 on CIFAR-10, pruned globally: rate 0.1, rate 0.01, rate 0.1 after a warm-up.
+
+Command
+    lth figure frankle2019_fig7 --run data.root=DIR                    the paper's settings
+    lth figure frankle2019_fig7 --run scale=reduced data.root=DIR      one level, a hundredth of the steps
+Expect (the paper, accuracy at 30,000, 60,000 and 112,000 steps)
+    No tickets at rate 0.1; at 0.01 within 1 point of dense down to 3.5%; with a warm-up of 10,000 steps tickets down to
+    1.5% of the weights.
+Cost
+    Full: 41 trainings of 112,480 steps for each line and replicate: for a GPU.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth import plot
+from lth.claim import FINAL, Claim, lowest
+
+COST = "41 trainings of VGG-19, 112,480 steps, for each of three lines and replicate; scale=reduced: 2 of 1,120 steps"
+CLAIMS = [
+    Claim("rate 0.01: within 1 point of dense down to", 3.5, "% of weights", partial(lowest, column=FINAL, slack=1.0),
+          {"optimizer.lr": 0.01}, kind="lowest"),
+    Claim("rate 0.1, warm-up 10,000: as good as dense down to", 1.5, "% of weights", partial(lowest, column=FINAL),
+          {"optimizer.lr": 0.1, "lr.warmup": 10000}, kind="lowest"),
+]  # fmt: skip
+SHARES = (30_000 / 112_480, 60_000 / 112_480, 1.0)
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+    """Test accuracy at three times of training against percent of weights remaining."""
+    title = "VGG-19 on CIFAR-10 (Frankle & Carbin 2019, Figure 7)"
+    return plot.during(tickets, evaluations, SHARES, title, by=["model", "optimizer.lr", "lr.warmup"])

@@ -1,0 +1,30 @@
+"""Images -> images: a whole batch at once, on its device. What is random is a function of (replicate, step) alone."""
+
+import torch
+from torch import Tensor, nn
+
+from lth.seed import generator
+
+
+def none(images: Tensor, *, replicate: int, step: int) -> Tensor:
+    """The images as they are."""
+    return images
+
+
+def flip_crop(images: Tensor, *, replicate: int, step: int, pad: int = 4) -> Tensor:
+    """Each image flipped left to right with probability 1/2 and shifted by up to `pad` pixels in both directions, black
+    moving in: what the literature calls a random horizontal flip and a random crop with padding (He et al. 2016,
+    Section 4.2). Bytes, B x C x H x W, in and out.
+    """
+    count, channels, height, width = images.shape
+    random = generator("augment", replicate, step)
+    down, right = torch.randint(2 * pad + 1, (2, count, 1), generator=random)
+    flipped = torch.randint(2, (count, 1), generator=random, dtype=torch.bool)
+    column = torch.arange(width)
+    y = torch.arange(height) + down
+    x = torch.where(flipped, column.flip(0), column) + right
+    image = torch.arange(count)[:, None, None]
+    pixels = (image * (height + 2 * pad) + y[:, :, None]) * (width + 2 * pad) + x[:, None, :]
+    padded = nn.functional.pad(images.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad)).reshape(-1, channels)
+    taken = padded.index_select(0, pixels.flatten().to(images.device))
+    return taken.view(count, height, width, channels).permute(0, 3, 1, 2)

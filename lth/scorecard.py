@@ -1,0 +1,84 @@
+"""`lth scorecard`: what the papers claim beside what came out here. Only the papers' numbers are typed by hand."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from lth import figure
+from lth.claim import Claim, Measured
+
+log = logging.getLogger("lth")
+COLUMNS = ("figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict")
+
+
+def main(runs: Path, out: Path | None) -> int:
+    """Print the scorecard and, given a folder, write scorecard.md and scorecard.csv there; returns the exit code 0."""
+    table = scorecard(runs)
+    text = markdown(table)
+    print(text)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "scorecard.md").write_text(f"{text}\n")
+        table.to_csv(out / "scorecard.csv", index=False)
+    return 0
+
+
+def scorecard(runs: Path) -> pd.DataFrame:
+    """One row per claim of every experiment; from the store under `runs`, else from the committed results."""
+    rows = []
+    for name in figure.names():
+        experiment = figure.load(name)
+        claims = getattr(experiment, "CLAIMS", ())
+        tickets = figure.results(experiment, name, runs)[0] if claims else pd.DataFrame()
+        rows += [_row(name, claim, tickets) for claim in claims]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The scorecard as a table, and its sum."""
+    lines = [" | ".join(row) for row in [table.columns, *table.astype(str).itertuples(index=False, name=None)]]
+    rule = " | ".join("---" for _ in table.columns)
+    counts = table["verdict"].str.replace(r"^within .*", "within", regex=True).value_counts()
+    total = ", ".join(f"{counts.get(v, 0)} {v}" for v in ("reproduced", "within", "not reproduced", "not run"))
+    return "\n".join([f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:]), "", f"{total}."])
+
+
+def _row(name: str, claim: Claim, tickets: pd.DataFrame) -> dict[str, str | int]:
+    ours, scale = _best(claim, tickets)
+    return dict(
+        zip(
+            COLUMNS,
+            (
+                name,
+                claim.text,
+                f"{claim.paper:g} {claim.unit}" if claim.paper else "more than 0",
+                _text(ours, claim.unit),
+                0 if ours is None else ours.n,
+                "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",
+                scale,
+                claim.verdict(ours),
+            ),
+            strict=True,
+        )
+    )
+
+
+def _best(claim: Claim, tickets: pd.DataFrame) -> tuple[Measured | None, str]:
+    """Our number at full scale; if that was not run, reduced."""
+    if tickets.empty:
+        return None, ""
+    reduced = tickets["reduced"].notna() if "reduced" in tickets else pd.Series(False, index=tickets.index)
+    for scale, part in (("full", tickets[~reduced]), ("reduced", tickets[reduced])):
+        rows = claim.rows(part)
+        ours = claim.measure(rows) if not rows.empty else None
+        if ours is not None:
+            return ours, scale
+    return None, ""
+
+
+def _text(ours: Measured | None, unit: str) -> str:
+    if ours is None:
+        return ""
+    spread = "" if ours.spread is None else f" ± {ours.spread:.2f}"
+    return f"{ours.mean:.2f}{spread} {unit}"

@@ -34,6 +34,8 @@ NAMES = {
     "vgg_19": "VGG-19",
     "iterative": "iterative",
     "one_shot": "one-shot",
+    "fp32": "float32",
+    "bf16": "bfloat16",
 }
 TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up"}
 TICKS = 7
@@ -103,17 +105,23 @@ def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) ->
 
 
 def curves(
-    evaluations: pd.DataFrame, table: pd.DataFrame, levels: Sequence[int] | None = None, title: str = ""
+    evaluations: pd.DataFrame,
+    table: pd.DataFrame,
+    levels: Sequence[int] | None = None,
+    title: str = "",
+    by: Sequence[str] = (),
 ) -> Figure:
     """Test accuracy against step for some levels (default: five spread over what there is), tickets solid, random
-    reinitialization dashed (the paper's Figure 3).
+    reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
         whole, close = figure.subplots(1, 2)
         chosen = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
+        lines = names(table, by) if by else pd.Series("", index=table.index)
+        shown = evaluations.assign(line=evaluations["digest"].map(dict(zip(table["digest"], lines, strict=True))))
         for axes in (whole, close):
-            _curves(axes, evaluations, chosen)
+            _curves(axes, shown, chosen)
         _zoom(close, evaluations[evaluations["level"].isin(chosen)])
         whole.legend(title="% of weights", fontsize=8)
         _finish(figure, title, table)
@@ -175,7 +183,7 @@ def names(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
 def _word(column: str, value: Any) -> str:
     if pd.isna(value) or value == 0:
         return ""
-    return NAMES.get(str(value)) or f"{TITLES.get(column, column)} {value:g}"
+    return NAMES.get(str(value)) or f"{TITLES.get(column, column)} {value}"
 
 
 def _percent_axis(axes: Axes, percents: Sequence[float]) -> None:
@@ -194,12 +202,15 @@ def _percent_axis(axes: Axes, percents: Sequence[float]) -> None:
 def _curves(axes: Axes, evaluations: pd.DataFrame, levels: Sequence[int]) -> None:
     colors = matplotlib.colormaps["viridis"]
     shown = evaluations[evaluations["level"].isin(levels) & (evaluations["step"] > 0)]
-    for (level, branch), part in shown.groupby(["level", "branch"], sort=True):
+    lines = sorted(shown["line"].unique())
+    shades = max(len(levels) * len(lines) - 1, 1)
+    for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
         if branch not in ("ticket", "reinitialize"):
             continue
-        color = colors(0.9 * levels.index(level) / max(len(levels) - 1, 1))
+        color = colors(0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
         groups = 100 * part.groupby("step")["test_accuracy"].agg(["mean", "min", "max"])
         name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
+        name += f", {line}" if line else ""
         axes.plot(
             groups.index, groups["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1
         )

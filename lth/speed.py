@@ -25,7 +25,19 @@ def main() -> int:
         first = min(_seconds("-m", "lth", "run", "steps=1", "levels=0", root) for root in roots)
     print(f"\n{'bare imports':<52}{bare:6.2f} s\n{'lth run, to the end of its first step':<52}{first:6.2f} s", end="")
     print(f"   {first - bare:+.2f} s over the imports")
+    _convolutions()
     return 0
+
+
+def _convolutions() -> None:
+    from lth.engine.throughput import measure
+
+    rates, augmentation = measure()
+    plain = next(iter(rates.values()))
+    print("\nConv-2 in training, batch 60\n")
+    for name, rate in rates.items():
+        print(f"{name:<52}{rate:6.0f} images/s   {rate / plain:.2f} x the plain loop")
+    print(f"{'augmentation (flip_crop), share of the fastest step':<52}{augmentation:6.1%}")
 
 
 def _seconds(*arguments: str) -> float:

@@ -63,6 +63,8 @@ def tickets(root: Path, experiment: str | None = None) -> pd.DataFrame:
         return table
     if "rewind.step" in table:
         table["rewind.step"] = table["rewind.step"].fillna(0).astype(int)
+    if "precision" in table:
+        table["precision"] = table["precision"].fillna("fp32")
     configuration = [column for column in table if column not in (*RESULTS, *KEYS)]
     table = table.drop_duplicates([*KEYS, *configuration, "digest"])
     return table.sort_values(["experiment", *configuration, *KEYS[1:]], ignore_index=True)

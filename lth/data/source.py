@@ -80,6 +80,10 @@ def _cifar(name: str, kind: str, root: str, parts: Sequence[str], cache: str | N
     for part, array in arrays.items():
         if part.endswith("images") and (array.dtype != np.uint8 or array.shape[1:] != (3, 32, 32)):
             raise ValueError(f"{files[part]} holds {array.dtype}, {array.shape}: wanted uint8, N x 3 x 32 x 32")
+        size = len(arrays[part.replace("labels", "images")])
+        if part.endswith("labels") and (array.dtype.kind not in "iu" or array.shape != (size,)):
+            raise ValueError(f"{files[part]} holds {array.dtype}, {array.shape}: wanted whole numbers, one for each of the "
+                             f"{size} images")  # fmt: skip
     return {part: a if part.endswith("images") else np.asarray(a, dtype=np.int64) for part, a in arrays.items()}
 
 

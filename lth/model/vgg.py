@@ -11,11 +11,14 @@ def vgg_19(shape: Sequence[int], classes: int) -> nn.Module:
     """Sixteen convolutions with batch norm, average pooling, one linear layer: 20,024,000 weights on CIFAR-10, 5,120 of
     them in the output layer, which the paper leaves unpruned.
     """
-    before, layers = shape[0], list[nn.Module]()
-    for stage, (width, convolutions) in enumerate(STAGES):
+    before, height, width = shape
+    if min(height, width) < 2 ** (len(STAGES) - 1):
+        raise ValueError(f"images of {height} x {width} can't be halved {len(STAGES) - 1} times: take another net")
+    layers: list[nn.Module] = []
+    for stage, (channels, convolutions) in enumerate(STAGES):
         if stage:
             layers.append(nn.MaxPool2d(2))
         for _ in range(convolutions):
-            layers += [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-            before = width
+            layers += [nn.Conv2d(before, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+            before = channels
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))

@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figure speed clean
+.PHONY: help setup demo test test-slow lint figures scorecard speed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,9 +33,11 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-figure: setup ## the paper's figures from what is stored under runs/
-	$(BIN)/lth figure frankle2019_fig3
-	$(BIN)/lth figure frankle2019_fig4
+figures: setup ## every figure, from what is stored under runs/ or from the results that come with lth
+	$(BIN)/lth figure all
+
+scorecard: setup ## what the papers claim beside what came out
+	$(BIN)/lth scorecard
 
 speed: setup ## the engine beside a bare PyTorch loop and Lightning's own
 	$(BIN)/lth speed

@@ -12,15 +12,25 @@ Result
     Not run yet.
 """
 
+from functools import partial
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from lth import plot
+from lth.claim import Claim, gain
 
 COST = "LeNet-300-100: 55 trainings of 50,000 steps a replicate; Conv-2, -4, -6: 61 of 20,000 to 30,000 steps each"
+WITH = ("frankle2019_fig4",)
+CLAIMS = [
+    Claim("LeNet-300-100, 21.1%: re-initialized above random sparsity (E)", 0.0, "points",
+          partial(gain, percent=21.1, of="reinitialize", than="random_sparsity"),
+          {"model": "lenet_300_100", "schedule": "iterative"}),
+]  # fmt: skip
 
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
     """Accuracy at early stop and early-stop step against percent of weights remaining; a row of panels per data set."""
     title = "Tickets beside random sparse networks (Frankle & Carbin 2019, Figure 1)"
-    return plot.sparsity(tickets, title, by=["model"], rows="data")
+    own = tickets[tickets["experiment"] == "frankle2019_fig1"]
+    return plot.sparsity(own, title, by=["model"], rows="data")

@@ -1,10 +1,10 @@
-"""Does bfloat16 cost accuracy? Conv-2 on CIFAR-10, dense, in bfloat16 and in float32, from the same weights and batches.
+"""Does bfloat16 cost accuracy? Conv-2 on CIFAR-10, dense, in bfloat16 and float32, from the same weights and batches.
 
 Command
     lth figure precision_conv_2 --run data.root=DIR
 Expect
-    The mean test accuracies after 1,500 steps (of the 20,000 of Frankle & Carbin 2019) differ by no more than replicates
-    do: precision=auto may choose bfloat16.
+    The mean test accuracies after 1,500 steps (of the 20,000 of Frankle & Carbin 2019) differ by no more than
+    replicates do: precision=auto may choose bfloat16.
 Cost
     3 trainings of 1,500 steps for each precision.
 Result

@@ -26,8 +26,8 @@ def random_sparsity(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) ->
     """A random sparse network: as many weights per layer, but which ones is drawn anew, and so is theta_0 (the dashed
     lines of Frankle & Carbin 2019, Figure 1).
     """
-    number = seed("random_sparsity", ticket.replicate, ticket.level, draw)
-    mask = _permuted(ticket.mask, torch.Generator().manual_seed(number))
+    key = ("random_sparsity", ticket.replicate, ticket.level, draw)
+    number, mask = seed(*key, "weights"), _permuted(ticket.mask, generator(*key, "mask"))
     return replace(ticket, weights=init(recipe.net(number), number), mask=mask, branch="random_sparsity", draw=draw)
 
 

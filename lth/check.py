@@ -14,7 +14,15 @@ CHOICES = {
     "store.keep": ("all", "last", "none"),
     "tracking.mode": ("offline", "online", "disabled"),
 }
-AT_LEAST = {"steps": 1, "batch_size": 1, "evaluate_every": 1, "replicate": 0, "threads": 1, "lr.warmup": 0}
+AT_LEAST = {
+    "steps": 1,
+    "batch_size": 1,
+    "evaluate_every": 1,
+    "replicate": 0,
+    "threads": 1,
+    "lr.warmup": 0,
+    "augment.pad": 0,
+}
 NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
 
 

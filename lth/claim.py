@@ -13,12 +13,15 @@ EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
 @dataclass(frozen=True)
 class Measured:
-    """Our number: mean, sample deviation and n over replicates; `percent` of the weights it was measured at."""
+    """Our number: mean, sample deviation and n over replicates; `percent` of the weights it was measured at. `bound`: it
+    would be lower if sparser tickets had been trained.
+    """
 
     mean: float
     spread: float | None
     n: int
     percent: float | None = None
+    bound: bool = False
 
 
 Measure = Callable[[pd.DataFrame], Measured | None]
@@ -26,7 +29,8 @@ Measure = Callable[[pd.DataFrame], Measured | None]
 
 @dataclass(frozen=True)
 class Claim:
-    """text: what the paper says. paper: its number, in `unit`. measure: table -> our number. where: its rows.
+    """text: what the paper says. paper: its number, in `unit`. measure: table -> our number. where: its rows, by what is
+    in some columns: a value; None for no value; True for any.
 
     kind: "effect" (the larger the better reproduced), "lowest" (a percentage of weights, the smaller the better),
     "value" (an accuracy in percent, the closer the better) or "point" (a percentage of weights, likewise).
@@ -44,11 +48,12 @@ class Claim:
         for column, wanted in self.where.items():
             if column not in table:
                 return table.iloc[:0]
-            table = table[table[column].isna() if wanted is None else table[column] == wanted]
+            has = table[column].notna()
+            table = table[~has if wanted is None else has if wanted is True else table[column] == wanted]
         return table
 
     def verdict(self, ours: Measured | None) -> str:
-        """Reproduced, within how much, not reproduced, or not run.
+        """Reproduced, within how much, not reproduced, or not run (that far).
 
         An effect is reproduced if ours is at least the paper's, within the gap if it is at least half of it; one that
         the paper only says is there, if ours is positive. A lowest percentage likewise, the other way round. A value is
@@ -66,10 +71,12 @@ class Claim:
         elif self.kind == "lowest":
             gap, share, reached = ours.mean - self.paper, self.paper / ours.mean, ours.mean <= 1.02 * self.paper
         else:
-            gap, reached = self.paper - ours.mean, ours.mean >= self.paper
+            gap, reached = self.paper - ours.mean, ours.mean >= self.paper if self.paper else ours.mean > 0
             share = ours.mean / self.paper if self.paper else 0.0
         if reached:
             return "reproduced"
+        if ours.bound:
+            return "not run that far"
         return f"within {gap:.2g} {self.unit}" if share >= 0.5 else "not reproduced"
 
 
@@ -79,18 +86,24 @@ def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
 
 
 def faster(rows: pd.DataFrame, *, percent: float, than: str = "dense") -> Measured | None:
-    """How many times earlier the ticket stops than the dense net, or than the control `than` at the same level."""
-    return _paired(rows, percent, lambda ticket, other: other / ticket, "early_stop_step", than)
+    """How many times earlier the ticket stops than the dense net, or than the control `than` at the same level. One
+    that never got better than at step 0 has no such number.
+    """
+    return _paired(rows, percent, lambda ticket, other: other / ticket.where(ticket > 0), "early_stop_step", than)
 
 
-def gain(rows: pd.DataFrame, *, percent: float, column: str = EARLY, than: str = "dense") -> Measured | None:
-    """Accuracy of the ticket above that of the dense net, or of a control at the same level, in percentage points."""
-    return _paired(rows, percent, lambda ticket, other: 100 * (ticket - other), column, than)
+def gain(
+    rows: pd.DataFrame, *, percent: float, column: str = EARLY, than: str = "dense", of: str = "ticket"
+) -> Measured | None:
+    """Accuracy of the ticket, or of another branch, above that of the dense net, or of a control at the same level, in
+    percentage points.
+    """
+    return _paired(rows, percent, lambda ours, other: 100 * (ours - other), column, than, of)
 
 
 def added(rows: pd.DataFrame, *, option: str, column: str = EARLY) -> Measured | None:
     """Accuracy of the dense net with an option, such as model.dropout, above that without it, in percentage points."""
-    dense = rows[rows["level"] == 0]
+    dense = _dense(rows)
     if option not in dense:
         return None
     given = dense[option].notna()
@@ -117,7 +130,7 @@ def lowest(
     """
     wanted = "early_stop_step" if over == "step" else column
     levels = rows[(rows["branch"] == branch) & (rows["level"] > 0)]
-    dense = _by_replicate(rows[rows["level"] == 0], wanted)
+    dense = _by_replicate(_dense(rows), wanted)
     if levels.empty or dense.empty:
         return None
     good = []
@@ -125,10 +138,10 @@ def lowest(
         ours = _by_replicate(part, wanted)
         both = ours.index.intersection(dense.index)
         difference = (ours[both] - dense[both]).mean()
-        if difference <= 0 if over == "step" else 100 * difference >= -slack:
+        if difference <= 0 if over == "step" else round(100 * difference, 9) >= -slack:
             good.append((float(100 * part["density"].mean()), len(both)))
     percent, n = min(good, default=(100.0, len(dense)))
-    return Measured(percent, None, n, percent)
+    return Measured(percent, None, n, percent, bound=percent <= 100 * levels["density"].min())
 
 
 def value(rows: pd.DataFrame, *, percent: float, column: str, branch: str = "ticket") -> Measured | None:
@@ -148,11 +161,16 @@ def worst(rows: pd.DataFrame, *, column: str, down_to: float) -> Measured | None
 
 
 def _paired(
-    rows: pd.DataFrame, percent: float, compare: Callable[..., Any], column: str, than: str = "dense"
+    rows: pd.DataFrame,
+    percent: float,
+    compare: Callable[..., Any],
+    column: str,
+    than: str = "dense",
+    of: str = "ticket",
 ) -> Measured | None:
     """`compare` within each replicate, so that what replicates share cancels out."""
-    tickets = _near(rows, percent, "ticket")
-    others = rows[rows["level"] == 0] if than == "dense" else _near(rows, percent, than)
+    tickets = _near(rows, percent, of)
+    others = _dense(rows) if than == "dense" else _near(rows, percent, than)
     ours, theirs = _by_replicate(tickets, column), _by_replicate(others, column)
     both = ours.index.intersection(theirs.index)
     return None if both.empty else _measured(compare(ours[both], theirs[both]), tickets)
@@ -160,12 +178,16 @@ def _paired(
 
 def _near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:
     """The rows of the level nearest to `percent`, if one is within a factor of 1.3."""
-    part = rows[(rows["branch"] == branch) & (rows["level"] > 0)]
     if percent == 100:
-        return rows[rows["level"] == 0]
+        return _dense(rows)
+    part = rows[(rows["branch"] == branch) & (rows["level"] > 0)]
     ratio = (100 * part["density"] / percent).map(lambda r: max(r, 1 / r))
     close = ratio[ratio <= NEAR]
     return part.iloc[:0] if close.empty else part[part["level"] == part["level"][close.idxmin()]]
+
+
+def _dense(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[(rows["branch"] == "ticket") & (rows["level"] == 0)]
 
 
 def _by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
@@ -173,6 +195,9 @@ def _by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
     return rows.groupby("replicate")[column].mean()
 
 
-def _measured(values: pd.Series, rows: pd.DataFrame) -> Measured:
+def _measured(values: pd.Series, rows: pd.DataFrame) -> Measured | None:
+    values = values.dropna()
+    if values.empty:
+        return None
     spread = float(values.std()) if len(values) > 1 else None
     return Measured(float(values.mean()), spread, len(values), float(100 * rows["density"].mean()))

@@ -25,13 +25,24 @@ def main(arguments: list[str] | None = None) -> int:
             from lth import run
 
             return run.main(given[1:])
-        chosen = _parser().parse_args(given)
+        chosen = _parsed(given)
         return int(chosen.command(chosen))
     except KeyboardInterrupt:
         return 130
     except OSError as error:
         print(f"lth {given[0]}: {error}", file=sys.stderr)
         return 1
+
+
+def _parsed(given: list[str]) -> argparse.Namespace:
+    """argparse takes key=value words only from one place; a person puts them behind any option."""
+    parser = _parser()
+    chosen, rest = parser.parse_known_args(given)
+    if rest and (not hasattr(chosen, "overrides") or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        chosen.overrides += rest
+    return chosen
 
 
 def _parser() -> argparse.ArgumentParser:

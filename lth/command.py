@@ -93,17 +93,23 @@ def report(root: Path, experiment: str) -> None:
     )
 
 
-def log_to_console() -> None:
-    """Messages of the project go to the terminal, warnings in front of everything."""
+def log_to_console(*, stderr: bool = False) -> None:
+    """Messages of the project go to the terminal, warnings in front of everything; to stderr, if what a command prints
+    is for reading on.
+    """
     logger = logging.getLogger("lth")
-    logger.handlers, logger.propagate = [_ToConsole()], False
+    logger.handlers, logger.propagate = [_ToConsole(Console(stderr=True, soft_wrap=True) if stderr else console)], False
     logger.setLevel(logging.INFO)
 
 
 class _ToConsole(logging.Handler):
+    def __init__(self, to: Console) -> None:
+        super().__init__()
+        self.to = to
+
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        console.print(record.getMessage(), style=style, markup=False)
+        self.to.print(record.getMessage(), style=style, markup=False)
 
 
 def _run(job: Job, setting: Setting, store: Store) -> None:

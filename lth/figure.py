@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 log = logging.getLogger("lth")
 _here = Path(__file__).resolve().parent
@@ -30,7 +31,7 @@ def main(name: str | None, runs: Path, out: Path, overrides: Sequence[str], *, t
         return 2 if name else 0
     from lth import command
 
-    command.log_to_console()
+    command.log_to_console(stderr=True)
     return max(_one(each, runs, out, overrides, train) for each in (names() if name == "all" else [name]))
 
 
@@ -65,6 +66,23 @@ def results(experiment: ModuleType, name: str, runs: Path) -> "tuple[pd.DataFram
     parts = [_stored(each, runs) for each in (name, *getattr(experiment, "WITH", ()))]
     tickets, evaluations = (pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True))
     return tickets, evaluations
+
+
+def drawn(name: str, runs: Path = Path("runs")) -> "Figure":
+    """The figure of an experiment, from the store under `runs` or from the committed results; raises FileNotFoundError
+    if there are none.
+    """
+    experiment = load(name)
+    return _figure(experiment, name, runs, *results(experiment, name, runs))
+
+
+def _figure(
+    experiment: ModuleType, name: str, runs: Path, rows: "pd.DataFrame", evaluations: "pd.DataFrame"
+) -> "Figure":
+    if rows.empty or name not in set(rows["experiment"]):
+        raise FileNotFoundError(f"nothing of {name} is stored under {runs}; --run trains it: {experiment.COST}")
+    figure: Figure = experiment.draw(rows, evaluations)
+    return figure
 
 
 def _stored(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
@@ -102,17 +120,15 @@ def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> int:
     from lth import plot, table
 
     rows, evaluations = results(experiment, name, runs)
-    if rows.empty:
-        print(
-            f"lth figure: nothing of {name} is stored under {runs}; --run trains it: {experiment.COST}", file=sys.stderr
-        )
+    try:
+        files = plot.save(_figure(experiment, name, runs, rows, evaluations), out, name)
+    except FileNotFoundError as error:
+        print(f"lth figure: {error}", file=sys.stderr)
         return 1
-    files = plot.save(experiment.draw(rows, evaluations), out, name)
     own = rows[rows["experiment"] == name]
-    if not own.empty:
-        own.dropna(axis=1, how="all").to_csv(out / f"{name}.csv", index=False)
-        (out / f"{name}.md").write_text(table.markdown(own) + "\n")
-        evaluations[evaluations["experiment"] == name].to_parquet(out / f"{name}.parquet", index=False)
-        files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
+    own.dropna(axis=1, how="all").to_csv(out / f"{name}.csv", index=False)
+    (out / f"{name}.md").write_text(table.markdown(own) + "\n")
+    evaluations[evaluations["experiment"] == name].to_parquet(out / f"{name}.parquet", index=False)
+    files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
     print(f"{table.markdown(rows)}\n", *files, sep="\n")
     return 0

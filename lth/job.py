@@ -71,6 +71,7 @@ class Job:
             "evaluate_every": recipe.evaluate_every,
             **{key: value for columns in described.values() for key, value in columns.items()},
             **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
+            **({"compile": True} if recipe.compile else {}),
             **({"levels": str(path)} if path else {}),
             **({"reduced": self.reduced} if self.reduced else {}),
             "replicate": self.replicate,

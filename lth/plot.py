@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lth.table import branches, variants
+from lth.ticket import Ticket
 
 LABELS = {
     "ticket": "winning ticket",
@@ -84,8 +85,9 @@ def during(
         figure = Figure(figsize=(4 * len(shares), 4), layout="constrained")
         panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
         for axes, share in zip(panels, shares, strict=True):
-            shown = table.assign(accuracy=accuracy_at(table, evaluations, share))
-            _lines(axes, shown, "accuracy", 100, by)
+            # Under the name of a result: any other column would tell configurations apart.
+            shown = table.assign(final_test_accuracy=accuracy_at(table, evaluations, share))
+            _lines(axes, shown, "final_test_accuracy", 100, by)
             axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
         panels[0].set_ylabel("test accuracy (%)")
         panels[0].legend(fontsize=8)
@@ -94,12 +96,12 @@ def during(
 
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
-    """For each row of the table the test accuracy at the last evaluation within this share of its steps."""
+    """For each row of the table the test accuracy at the last evaluation within this share of its steps, rounded."""
     curves = dict(iter(evaluations.groupby("digest")))
 
     def at(digest: str, steps: int) -> float:
         curve = curves[digest]
-        return float(curve.loc[curve["step"] <= share * steps, "test_accuracy"].iloc[-1])
+        return float(curve.loc[curve["step"] <= round(share * steps), "test_accuracy"].iloc[-1])
 
     return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 
@@ -128,6 +130,29 @@ def curves(
     return figure
 
 
+def mask(ticket: Ticket, shape: Sequence[int], title: str = "") -> Figure:
+    """Where a ticket's weights are: the density of each layer, and how many connections of the first layer, if it is a
+    linear one, each pixel of an image (shape: channels, height, width) has left.
+    """
+    first = next(iter(ticket.mask.values()))
+    pixels = first.sum(0).reshape(tuple(shape)).sum(0) if first.dim() == 2 else None
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4) if pixels is not None else (5, 4), layout="constrained")
+        panels = figure.subplots(1, 2 if pixels is not None else 1, squeeze=False)[0]
+        densities = {name.removesuffix(".weight"): 100 * float(m.float().mean()) for name, m in ticket.mask.items()}
+        panels[0].barh(list(densities), list(densities.values()), color=COLORS["ticket"])
+        panels[0].invert_yaxis()
+        panels[0].set_xlabel("percent of weights remaining")
+        panels[0].set_ylabel("layer")
+        if pixels is not None:
+            image = panels[1].imshow(pixels.numpy(), cmap="viridis")
+            panels[1].grid(False)
+            panels[1].set_title("connections left of each pixel", fontsize=9)
+            figure.colorbar(image, ax=panels[1])
+        figure.suptitle(title or str(ticket))
+    return figure
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """As PNG and PDF, written aside and renamed; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,13 +172,14 @@ def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float, by: Seque
         for branch in branches(rows):
             part = rows[(rows["branch"] == branch) | (rows["level"] == 0)]
             values = scale * part.groupby("level")[column].agg(["mean", "min", "max"])
+            bars = [values["mean"] - values["min"], values["max"] - values["mean"]]
             label = LABELS.get(branch, branch)
             if several:
                 label = str(name) if branch == "ticket" else f"{name}, {label}"
             axes.errorbar(
                 100 * part.groupby("level")["density"].mean(),
                 values["mean"],
-                yerr=[values["mean"] - values["min"], values["max"] - values["mean"]],
+                yerr=[bar.clip(lower=0) for bar in bars],  # the mean of equal values can round to beside them
                 label=label,
                 color=f"C{index}" if several else COLORS.get(branch),
                 linestyle="-" if branch == "ticket" else "--",
@@ -183,7 +209,8 @@ def names(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
 def _word(column: str, value: Any) -> str:
     if pd.isna(value) or value == 0:
         return ""
-    return NAMES.get(str(value)) or f"{TITLES.get(column, column)} {value}"
+    text = value if isinstance(value, str) else f"{value:g}"
+    return NAMES.get(text) or f"{TITLES.get(column, column)} {text}"
 
 
 def _percent_axis(axes: Axes, percents: Sequence[float]) -> None:

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if first is not None and not _made(Path(str(first.root))):
         return 1
-    sys.argv = ["lth run", *_flags_first(arguments)]
+    sys.argv = ["lth run", *_after_groups(_flags_first(arguments))]
     sys.path.insert(0, str(Path.cwd()))  # so that mine.py in the working directory is found by _target_: mine.function
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads of a neighbour must not spin
     codes: list[int] = []
@@ -88,6 +88,22 @@ def _flags_first(arguments: Sequence[str]) -> list[str]:
     """Hydra's parser wants all overrides in one place; a person puts flags anywhere."""
     overrides = [a for a in arguments if not a.startswith("-") and a not in _flag_values(arguments)]
     return [*(a for a in arguments if a not in overrides), *overrides]
+
+
+def _after_groups(arguments: Sequence[str]) -> list[str]:
+    """Where a group is swept, Hydra first composes what is not swept without it, and finds no data.root in the usual
+    data; so the rest of the overrides become sweeps of a single value.
+    """
+
+    def swept(argument: str) -> bool:
+        return bool(OverridesParser.create().parse_override(argument).is_sweep_override())
+
+    given = [a for a in arguments if a not in _flag_values(arguments)]
+    words = [a for a in given if "=" in a and not a.startswith(("-", "~", "hydra"))]
+    if not any(_is_group(word) and swept(word) for word in words):
+        return [*arguments]
+    single = {w: "{}=choice({})".format(*w.split("=", 1)) for w in words if not _is_group(w) and not swept(w)}
+    return [single.get(argument, argument) for argument in arguments]
 
 
 def _flag_values(arguments: Sequence[str]) -> list[str]:
@@ -135,7 +151,7 @@ def made(node: DictConfig) -> Any:
 
 def values(cfg: DictConfig) -> "Job":
     """The values that a configuration stands for."""
-    from lth.engine import fastest
+    from lth.engine import compilable, fastest
     from lth.job import Branch, Job
     from lth.recipe import Recipe
 
@@ -149,9 +165,12 @@ def values(cfg: DictConfig) -> "Job":
         evaluate_every=cfg.evaluate_every,
         augment=made(cfg.augment),
         precision="fp32" if cfg.precision == "auto" else cfg.precision,
+        compile=cfg.compile,
     )
     if cfg.precision == "auto":
         recipe = replace(recipe, precision=fastest(recipe.net(), cfg.device))
+    if recipe.compile:
+        compilable(recipe, recipe.net())  # or raise before anything is trained
     return Job(
         name=str(cfg.name),
         recipe=recipe,
@@ -163,8 +182,7 @@ def values(cfg: DictConfig) -> "Job":
         levels=_plain(cfg)["levels"],
         replicate=cfg.replicate,
         branches={
-            name: Branch(**{**made(node), "transform": made(node.transform)})
-            for name, node in (cfg.get("branch") or {}).items()
+            name: Branch(**{**made(node), "transform": made(node.transform)}) for name, node in _branches(cfg).items()
         },
         device=cfg.device,
         reduced=_reductions(cfg),
@@ -176,8 +194,14 @@ def _reductions(cfg: DictConfig) -> str:
     unscaled = cfg.copy()
     unscaled.scale = "full"
     now, full = leaves(_plain(cfg)), leaves(_plain(unscaled))
-    changed = [f"{key} {value} instead of {full[key]}" for key, value in now.items() if value != full[key]]
-    return ", ".join(change for change in changed if not change.startswith("scale "))
+    idle = tuple(f"branch.{name}." for name in (cfg.get("branch") or {}) if name not in _branches(cfg))
+    changed = [key for key in now if now[key] != full[key] and key != "scale" and not key.startswith(idle)]
+    return ", ".join(f"{key} {now[key]} instead of {full[key]}" for key in changed)
+
+
+def _branches(cfg: DictConfig) -> dict[str, DictConfig]:
+    """The controls that were chosen; an experiment says of its own at which levels, also if branch= chooses others."""
+    return {str(name): node for name, node in (cfg.get("branch") or {}).items() if "transform" in node}
 
 
 def _check_all(arguments: Sequence[str]) -> DictConfig:
@@ -204,9 +228,7 @@ def _check_all(arguments: Sequence[str]) -> DictConfig:
                 cfg = compose("config", [*chosen, *search])
                 check(_plain(cfg), _plain(usual))
                 if cfg.scale == "reduced" and not _reductions(cfg):
-                    raise ConfigError(
-                        f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels="
-                    )
+                    raise ConfigError(f"scale=reduced: nothing of {cfg.name} has a reduced size, or all of it is given")
             return compose("config", [*first, *search])
     except (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_explained(error)) from error
@@ -231,7 +253,7 @@ def _explained(error: Exception) -> str:
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
     if "Got NoneType" in message:
-        message = "a group can't be null; for no branch say branch=[]"
+        message = "a group can't be null: name one of its options (of branch several, or none: branch=[])"
     if "To append to your config" in message:
         message = f"there is no key '{wrong}'"
     meant = f". Did you mean {' or '.join(close)}?" if close else ""

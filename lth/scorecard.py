@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from lth import figure
+from lth import command, figure
 from lth.claim import Claim, Measured
 
 log = logging.getLogger("lth")
+VERDICTS = ("reproduced", "within", "not reproduced", "not run that far", "not run")
 COLUMNS = ("figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict")
 
 
 def main(runs: Path, out: Path | None) -> int:
     """Print the scorecard and, given a folder, write scorecard.md and scorecard.csv there; returns the exit code 0."""
+    command.log_to_console(stderr=True)
     table = scorecard(runs)
     text = markdown(table)
     print(text)
@@ -40,7 +42,7 @@ def markdown(table: pd.DataFrame) -> str:
     lines = [" | ".join(row) for row in [table.columns, *table.astype(str).itertuples(index=False, name=None)]]
     rule = " | ".join("---" for _ in table.columns)
     counts = table["verdict"].str.replace(r"^within .*", "within", regex=True).value_counts()
-    total = ", ".join(f"{counts.get(v, 0)} {v}" for v in ("reproduced", "within", "not reproduced", "not run"))
+    total = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
     return "\n".join([f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:]), "", f"{total}."])
 
 

@@ -108,7 +108,8 @@ def variants(table: pd.DataFrame) -> pd.Series:
 
 
 def _labelled(table: pd.DataFrame) -> pd.Series:
-    known = table.drop(columns=[c for c in (*RESULTS, *KEYS) if c in table]).astype(object)
+    # What is reduced stands in columns of its own, and it is too long for a name.
+    known = table.drop(columns=[c for c in (*RESULTS, *KEYS, "reduced") if c in table]).astype(object)
     known = known.where(known.notna(), "-")
     varying = [column for column in known if known[column].nunique() > 1]
     labels = [", ".join(f"{c}={v}" for c, v in zip(varying, row, strict=True)) for row in

@@ -37,6 +37,20 @@ def split(seed: int, size: int) -> Split:
 DATA = Data("tiny", train=split(1, 50), validation=split(2, 21), test=split(3, 24), scaling="unit")
 
 
+def colour_split(seed: int, size: int) -> Split:
+    """Images 3 x 8 x 8 of three classes, told apart by which channel is bright."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(size) % 3
+    images = random.integers(0, 160, (size, 3, 8, 8))
+    images[np.arange(size), labels] += 40
+    return Split(images.astype(np.uint8), labels.astype(np.int64))
+
+
+COLOUR = Data(
+    "colour", train=colour_split(1, 50), validation=colour_split(2, 21), test=colour_split(3, 24), scaling="unit"
+)
+
+
 def conv_net(shape: Sequence[int], classes: int) -> nn.Module:
     """Convolution, batch norm, linear: 27 + 144 prunable weights on a 1 x 4 x 4 image and 3 classes."""
     channels, height, width = shape
@@ -58,6 +72,22 @@ def dropout_net(shape: Sequence[int], classes: int) -> nn.Module:
         nn.ReLU(),
         nn.Dropout(0.5),
         nn.Linear(8, classes),
+    )
+
+
+def everything_net(shape: Sequence[int], classes: int) -> nn.Module:
+    """Convolution, batch norm, pooling, dropout and two linear layers."""
+    channels, height, width = shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(height * width, 6),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(6, classes),
     )
 
 

@@ -1,5 +1,7 @@
 """Ticket -> Ticket: the controls."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,23 +11,27 @@ from hypothesis import strategies as st
 from small import conv_net, copied, few, half_pruned, net, recipe, same
 
 from lth import branch
+from lth.imp import dense
 from lth.init import glorot_normal
+from lth.model import mlp
 from lth.ticket import Ticket
 
 NET = recipe(model=conv_net)
 shuffle = partial(branch.shuffle, recipe=NET, init=glorot_normal)
 reinitialize = partial(branch.reinitialize, recipe=NET, init=glorot_normal)
-both = pytest.mark.parametrize("control", [shuffle, reinitialize])
+random_sparsity = partial(branch.random_sparsity, recipe=NET, init=glorot_normal)
+every = pytest.mark.parametrize("control", [shuffle, reinitialize, random_sparsity])
+moving = pytest.mark.parametrize("control", [shuffle, random_sparsity])
 
 
-@both
+@every
 def test_a_control_says_what_it_is_and_keeps_level_replicate_and_step(control: partial[Ticket]) -> None:
     made = control(half_pruned(NET, step=4, replicate=2), draw=1)
     assert (made.branch, made.draw) == (control.func.__name__, 1)
     assert (made.level, made.replicate, made.step) == (3, 2, 4)
 
 
-@both
+@every
 def test_a_control_leaves_the_ticket_as_it_was(control: partial[Ticket]) -> None:
     ticket = half_pruned(NET)
     weights, mask = copied(ticket.weights), copied(ticket.mask)
@@ -36,7 +42,7 @@ def test_a_control_leaves_the_ticket_as_it_was(control: partial[Ticket]) -> None
     assert made is not ticket
 
 
-@both
+@every
 def test_equal_draws_are_equal_and_each_draw_level_and_replicate_is_another(control: partial[Ticket]) -> None:
     def made(draw: int = 0, **changes: int) -> torch.Tensor:
         torch.rand(3)
@@ -49,32 +55,64 @@ def test_equal_draws_are_equal_and_each_draw_level_and_replicate_is_another(cont
     assert not torch.equal(made(), made(replicate=2))
 
 
+@moving
 @few
 @given(st.integers(0, 20), st.integers(1, 20))
-def test_shuffling_keeps_the_counts_of_every_layer_and_the_weights(draw: int, level: int) -> None:
+def test_a_mask_that_moves_keeps_the_counts_of_every_layer(control: partial[Ticket], draw: int, level: int) -> None:
     ticket = half_pruned(NET, level=level)
-    made = shuffle(ticket, draw=draw)
-    assert made.weights is ticket.weights
+    made = control(ticket, draw=draw)
     assert {n: (m.shape, m.dtype, int(m.sum())) for n, m in made.mask.items()} == {
         n: (m.shape, m.dtype, int(m.sum())) for n, m in ticket.mask.items()
     }
 
 
-def test_shuffling_really_moves_the_mask() -> None:
+@moving
+def test_the_mask_really_moves(control: partial[Ticket]) -> None:
     ticket = half_pruned(NET)
-    assert not torch.equal(shuffle(ticket, draw=0).mask["4.weight"], ticket.mask["4.weight"])
+    for name, mask in ticket.mask.items():
+        assert not torch.equal(control(ticket, draw=0).mask[name], mask)
 
 
-def test_reinitialization_keeps_the_mask_and_draws_new_values_instead_of_moving_the_old_ones() -> None:
+def test_shuffling_leaves_the_weights_and_reinitialization_the_mask() -> None:
     ticket = half_pruned(NET)
-    made = reinitialize(ticket, draw=0)
-    assert same(made.mask, ticket.mask)
+    assert shuffle(ticket, draw=0).weights is ticket.weights
+    assert same(reinitialize(ticket, draw=0).mask, ticket.mask)
+
+
+@pytest.mark.parametrize("control", [reinitialize, random_sparsity])
+def test_new_values_are_drawn_instead_of_moving_the_old_ones(control: partial[Ticket]) -> None:
+    ticket = half_pruned(NET)
+    made = control(ticket, draw=0)
     for name in ticket.mask:
         assert not set(made.weights[name].flatten().tolist()) & set(ticket.weights[name].flatten().tolist())
 
 
-def test_reinitialized_weights_come_from_the_given_distribution() -> None:
-    made = branch.reinitialize(half_pruned(recipe(model=net)), draw=0, recipe=recipe(model=net), init=sevens)
+def test_a_random_sparse_network_is_neither_the_shuffled_nor_the_reinitialized_ticket() -> None:
+    ticket = half_pruned(NET)
+    made = random_sparsity(ticket, draw=0)
+    assert not torch.equal(made.mask["4.weight"], shuffle(ticket, draw=0).mask["4.weight"])
+    assert not torch.equal(made.weights["4.weight"], reinitialize(ticket, draw=0).weights["4.weight"])
+
+
+def test_which_weights_a_random_sparse_network_keeps_has_nothing_to_do_with_their_size() -> None:
+    # The places of 100 x 7,840 weights: the mean size of those that are kept is that of all, to 4 standard errors.
+    wide = recipe(model=partial(mlp, hidden=[490]))
+    ticket = dense(wide, glorot_normal)
+    mask = {name: torch.zeros_like(m) for name, m in ticket.mask.items()}
+    mask["1.weight"].view(-1)[:1960] = True
+    made = [
+        branch.random_sparsity(replace(ticket, mask=mask), draw=draw, recipe=wide, init=glorot_normal)
+        for draw in range(100)
+    ]
+    size = torch.stack([t.weights["1.weight"].abs() for t in made])
+    kept = torch.stack([t.mask["1.weight"] for t in made])
+    assert kept.sum() == 196_000
+    assert abs(size[kept].mean() - size.mean()) < 4 * size.std() / 196_000**0.5
+
+
+@pytest.mark.parametrize("control", [branch.reinitialize, branch.random_sparsity])
+def test_weights_that_are_drawn_anew_come_from_the_given_distribution(control: Callable[..., Ticket]) -> None:
+    made = control(half_pruned(recipe(model=net)), draw=0, recipe=recipe(model=net), init=sevens)
     assert all((w == 7).all() for w in made.weights.values())
 
 

@@ -9,7 +9,7 @@ import pytest
 import shell
 
 import lth
-from lth import cli
+from lth import cli, figure
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +168,13 @@ def test_a_figure_is_drawn_with_the_tables_it_was_drawn_from(
 
 
 def test_a_figure_with_a_broken_bit_in_the_store_names_the_file(
-    stored: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = shutil.copytree(stored, tmp_path / "copy")
     file = sorted(root.glob("trained/*/evaluations.parquet"))[0]
     file.write_bytes(file.read_bytes()[:100])
     assert cli.main(["figure", "frankle2019_fig4", "--runs", str(root), "--out", "out"]) == 0
-    assert str(file) in caplog.text
+    assert f"{file} is damaged" in capsys.readouterr().err
 
 
 def test_figures_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,11 +191,33 @@ def test_a_figure_that_there_is_not_is_named_with_those_that_there_are(capsys: p
 
 
 def test_a_figure_without_results_says_what_training_them_costs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(figure, "RESULTS", tmp_path / "none")
     assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    for part in ("nowhere", "--run", "39 trainings"):
+    for part in ("nowhere", "--run", "19 trainings of 50,000 steps a replicate"):
         assert part in said.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_figure_without_results_of_ones_own_is_drawn_from_those_that_come_with_lth_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere", "--out", "out"]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        "frankle2019_fig3: nothing under nowhere, taken from the results that come with lth; --run trains your own"
+    ]
+    assert said.out.startswith("### frankle2019_fig3\n")
+    ours, theirs = (pd.read_csv(f / "frankle2019_fig3.csv") for f in (tmp_path / "out", figure.RESULTS))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_a_figure_of_ones_own_results_says_nothing_of_those_that_come_with_lth(
+    stored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["figure", "frankle2019_fig4", "--runs", str(stored), "--out", "out"]) == 0
+    said = capsys.readouterr()
+    assert "come with lth" not in said.out + said.err

@@ -1,5 +1,6 @@
 """Data sets as bytes, and the order in which training sees them."""
 
+import pickle
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, many, split
 
-from lth.data import Data, Split, fashion_mnist, mnist, mnist_5k, normalized, rows
+from lth.data import Data, Split, cifar10, cifar100, fashion_mnist, mnist, mnist_5k, normalized, rows
 
 Source = Callable[..., Data]
 sources = pytest.mark.parametrize(("source", "folder"), [(mnist, "MNIST"), (fashion_mnist, "FashionMNIST")])
@@ -218,6 +219,162 @@ def test_a_cache_that_can_not_be_written_is_an_error_that_names_the_remedy(tmp_p
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match=r"data\.cache"):
         mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / "file" / "cache"))
+
+
+colour_sources = pytest.mark.parametrize(
+    ("source", "classes"), [(cifar10, 10), (cifar100, 100)], ids=["cifar10", "cifar100"]
+)
+
+
+def colour(first: int, size: int) -> np.ndarray:
+    """Images N x 3 x 32 x 32 that begin with their own number; every other byte is random."""
+    images = np.random.default_rng(first).integers(0, 256, (size, 3, 32, 32), dtype=np.uint8)
+    images[:, 0, 0, 0], images[:, 0, 0, 1] = np.divmod(np.arange(first, first + size), 256)
+    return images
+
+
+def write_arrays(folder: Path, classes: int, **changes: np.ndarray) -> None:
+    """60 training images, numbered from 0, and 20 test images, numbered from 1000; labels are numbers modulo C."""
+    arrays = {
+        "train_images": colour(0, 60),
+        "train_labels": np.arange(60) % classes,
+        "test_images": colour(1000, 20),
+        "test_labels": np.arange(1000, 1020) % classes,
+        **changes,
+    }
+    folder.mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+
+
+@colour_sources
+def test_cifar_is_read_from_plain_arrays_that_lie_under_the_root(source: Source, classes: int, tmp_path: Path) -> None:
+    write_arrays(tmp_path / source.__name__, classes)
+    data = source(root=str(tmp_path), validation=8)
+    assert (data.name, data.shape) == (source.__name__, (3, 32, 32))
+    train, validation, test = map(numbers, parts(data))
+    assert (len(train), len(validation), len(test)) == (52, 8, 20)
+    assert sorted(train + validation) == list(range(60))
+    assert test == list(range(1000, 1020))
+    assert all(part.labels.tolist() == [n % classes for n in numbers(part)] for part in parts(data))
+    assert all(part.labels.dtype == np.int64 for part in parts(data))
+    assert np.array_equal(data.train.images, colour(0, 60)[train])
+    assert np.array_equal(data.test.images, colour(1000, 20))
+
+
+def test_which_images_are_held_out_is_fixed_for_ever(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "cifar10", 10)
+    np.random.seed(1)
+    first = cifar10(root=str(tmp_path), validation=8)
+    np.random.seed(2)
+    second = cifar10(root=str(tmp_path), validation=8, scaling="unit")
+    assert numbers(first.validation) == numbers(second.validation) == [0, 8, 21, 23, 26, 30, 39, 47]
+
+
+@pytest.mark.parametrize("part", ["train_images", "test_images"])
+@pytest.mark.parametrize(
+    ("array", "held"),
+    [
+        (np.zeros((60, 32, 32, 3), np.uint8), "uint8, (60, 32, 32, 3)"),
+        (np.zeros((60, 3072), np.uint8), "uint8, (60, 3072)"),
+        (np.zeros((60, 3, 32, 32), np.float32), "float32, (60, 3, 32, 32)"),
+    ],
+    ids=["channels_last", "flat", "float"],
+)
+def test_images_of_another_shape_or_type_are_an_error_that_names_the_file(
+    part: str, array: np.ndarray, held: str, tmp_path: Path
+) -> None:
+    write_arrays(tmp_path / "cifar10", 10, **{part: array})
+    expected = f"{tmp_path / 'cifar10' / part}.npy holds {held}: wanted uint8, N x 3 x 32 x 32"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        cifar10(root=str(tmp_path))
+
+
+@pytest.mark.parametrize("part", ["train_labels", "test_labels"])
+@pytest.mark.parametrize(
+    ("array", "held"),
+    [(np.zeros(7, np.int64), "int64, (7,)"), (np.zeros((60, 1), np.uint8), "uint8, (60, 1)"),
+     (np.zeros(60), "float64, (60,)")],
+    ids=["too_few", "column", "float"],
+)  # fmt: skip
+def test_labels_that_are_not_one_whole_number_per_image_are_an_error_that_names_the_file(
+    part: str, array: np.ndarray, held: str, tmp_path: Path
+) -> None:
+    write_arrays(tmp_path / "cifar10", 10, test_images=colour(1000, 60), test_labels=np.zeros(60, int))
+    np.save(tmp_path / "cifar10" / f"{part}.npy", array)
+    expected = f"{tmp_path / 'cifar10' / part}.npy holds {held}: wanted whole numbers, one for each of 60 images"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        cifar10(root=str(tmp_path))
+
+
+@pytest.mark.parametrize("part", ["train_images", "test_labels"])
+def test_an_array_that_is_missing_among_others_is_named_and_not_made_up_for(part: str, tmp_path: Path) -> None:
+    write_arrays(tmp_path / "cifar10", 10)
+    (tmp_path / "cifar10" / f"{part}.npy").unlink()
+    expected = f"data=cifar10: {tmp_path / 'cifar10' / part}.npy is not there, though others of the 4 arrays are"
+    with pytest.raises(FileNotFoundError, match=re.escape(expected)):
+        cifar10(root=str(tmp_path))
+
+
+def write_batches(root: Path, source: Source) -> None:
+    """The same images as `write_arrays`, as the pickled batches of Krizhevsky that torchvision reads."""
+    folder, names, labels = (
+        ("cifar-10-batches-py", [f"data_batch_{i}" for i in range(1, 6)], "labels")
+        if source is cifar10
+        else ("cifar-100-python", ["train"], "fine_labels")
+    )
+    classes, size = (10, 12) if source is cifar10 else (100, 60)
+    batches = {name: (i * size, size) for i, name in enumerate(names)}
+    batches["test_batch" if source is cifar10 else "test"] = (1000, 20)
+    (root / folder).mkdir(parents=True)
+    images = {0: colour(0, 60), 1000: colour(1000, 20)}
+    for name, (first, count) in batches.items():
+        begin = first // 1000 * 1000
+        batch = {
+            "data": images[begin][first - begin :][:count].reshape(count, 3072),
+            labels: [n % classes for n in range(first, first + count)],
+        }
+        (root / folder / name).write_bytes(pickle.dumps(batch))
+    meta = ("batches.meta", "label_names") if source is cifar10 else ("meta", "fine_label_names")
+    (root / folder / meta[0]).write_bytes(pickle.dumps({meta[1]: [str(c) for c in range(classes)]}))
+
+
+@colour_sources
+def test_cifar_as_torchvision_has_it_is_cifar_as_arrays(
+    source: Source, classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # torchvision knows the checksums of the real files
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
+    write_batches(tmp_path / "batches", source)
+    write_arrays(tmp_path / "arrays" / source.__name__, classes)
+    pickled = source(root=str(tmp_path / "batches"), validation=8, cache=str(tmp_path / "cache"))
+    plain = source(root=str(tmp_path / "arrays"), validation=8)
+    assert numbers(pickled.test) == list(range(1000, 1020))
+    assert pickled.fingerprint == plain.fingerprint
+    monkeypatch.delattr(torchvision.datasets, source.__name__.upper())
+    again = source(root=str(tmp_path / "batches"), validation=8, cache=str(tmp_path / "cache"))
+    assert again.fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("source", "first"),
+    [(cifar10, "cifar-10-batches-py/data_batch_1"), (cifar100, "cifar-100-python/train")],
+    ids=["cifar10", "cifar100"],
+)
+def test_cifar_that_is_not_there_is_an_error_that_names_the_first_file_and_the_remedies(
+    source: Source, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", no_network)
+    expected = f"data={source.__name__}: {tmp_path / first} is not there and could not be downloaded"
+    with pytest.raises(FileNotFoundError, match=re.escape(expected)) as error:
+        source(root=str(tmp_path), cache=str(tmp_path / "cache"))
+    assert "no network" in str(error.value)
+    assert f"data.root at the folder that holds {first.partition('/')[0]}" in str(error.value)
+    assert "data=mnist_5k" in str(error.value)
+    assert not (tmp_path / "cache").exists()
 
 
 sizes = st.integers(1, 40)

@@ -12,11 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small import (
+    COLOUR,
     DATA,
     adam,
     conv_net,
     copied,
     dropout_net,
+    everything_net,
     exploding,
     few,
     half_pruned,
@@ -29,11 +31,13 @@ from small import (
 from torch import Tensor, nn
 
 from lth import lr
+from lth.augment import flip_crop
 from lth.data import Split, rows
 from lth.engine import Interrupted, Listener, NonFiniteLoss, State
 from lth.engine import train as train_all
 from lth.imp import dense
 from lth.init import glorot_normal
+from lth.model import resnet_20
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained
 
@@ -307,6 +311,50 @@ def test_an_interrupted_training_that_goes_on_ends_bit_for_bit_as_an_undisturbed
     chances = [first] if second is None else [min(first, 20), second]
     settings = disturbable(model, optimizer)
     assert_equal(resumed(half_pruned(settings), settings, chances, keep=[3, 11]), undisturbed(model, optimizer))
+
+
+def everything(precision: str) -> Recipe:
+    """Convolutions, batch norm, dropout, augmentation, momentum, weight decay, warm-up and a drop of the rate."""
+    return recipe(
+        model=everything_net,
+        data=COLOUR,
+        optimizer=momentum,
+        lr=partial(lr.drop, at=[9], warmup=6),
+        augment=partial(flip_crop, pad=1),
+        precision=precision,
+    )
+
+
+@lru_cache
+def undisturbed_everything(precision: str) -> Trained:
+    return train(half_pruned(everything(precision)), everything(precision), keep=[3, 11])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@few
+@given(first=st.integers(1, 32), second=st.none() | st.integers(1, 10))
+def test_a_conv_net_with_all_that_there_is_goes_on_bit_for_bit_after_an_interruption(
+    precision: str, first: int, second: int | None
+) -> None:
+    chances = [first] if second is None else [min(first, 20), second]
+    settings = everything(precision)
+    assert_equal(resumed(half_pruned(settings), settings, chances, keep=[3, 11]), undisturbed_everything(precision))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_rewound_conv_net_with_all_that_there_is_goes_on_bit_for_bit_after_an_interruption(precision: str) -> None:
+    settings = everything(precision)
+    ticket = half_pruned(settings, step=7)
+    whole = train(ticket, settings)
+    for chance in (1, 4, 10):
+        assert_equal(resumed(ticket, settings, [chance]), whole)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_resnet_goes_on_bit_for_bit_after_an_interruption(precision: str) -> None:
+    settings = recipe(model=resnet_20, data=COLOUR, optimizer=momentum, steps=4, precision=precision, evaluate_every=2)
+    ticket = half_pruned(settings)
+    assert_equal(resumed(ticket, settings, [5], keep=[2]), train(ticket, settings, keep=[2]))
 
 
 def test_a_training_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one() -> None:

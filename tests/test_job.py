@@ -15,7 +15,7 @@ import torch
 from small import adam, recipe
 from torch import Tensor
 
-from lth import branch, criterion, density, init, job, rewind, scope
+from lth import augment, branch, criterion, density, init, job, rewind, scope, table
 from lth.engine import Listener
 from lth.imp import prune
 from lth.job import Branch, Job
@@ -195,6 +195,9 @@ def test_a_listing_does_not_train_weights_anew_that_were_not_kept(tmp_path: Path
         {"levels": 9},
         {"branches": {"reinitialize": REINITIALIZE}},
         {"device": "auto"},
+        {"reduced": "steps 20 instead of 20000"},
+        {"recipe": recipe(augment=augment.none)},
+        {"recipe": recipe(precision="fp32")},
         {"rewind": partial(rewind.weights, step=0)},
         {"density": partial(density.iterative, output=0.5, linear=0.5, conv=0.1)},
     ],
@@ -209,6 +212,8 @@ def test_the_name_of_a_job_is_another_when_the_science_is() -> None:
         replace(JOB, replicate=2),
         replace(JOB, recipe=recipe(steps=21)),
         replace(JOB, recipe=recipe(optimizer=adam)),
+        replace(JOB, recipe=recipe(augment=augment.flip_crop)),
+        replace(JOB, recipe=recipe(precision="bf16")),
         replace(JOB, init=init.kaiming_normal),
         replace(JOB, criterion=criterion.random),
         replace(JOB, scope=scope.globally),
@@ -217,6 +222,34 @@ def test_the_name_of_a_job_is_another_when_the_science_is() -> None:
         replace(JOB, levels=[0, 2]),
     ]
     assert len({one.identity for one in jobs}) == len(jobs)
+
+
+def test_what_is_reduced_is_written_into_every_row_and_changes_no_training(tmp_path: Path) -> None:
+    reduced = replace(JOB, levels=1, reduced="steps 20 instead of 20000")
+    full = ran(replace(JOB, levels=1), tmp_path / "full")
+    assert [t.facts["digest"] for t in ran(reduced, tmp_path / "reduced")] == [t.facts["digest"] for t in full]
+    assert list(table.tickets(tmp_path / "reduced")["reduced"]) == ["steps 20 instead of 20000"] * 2
+    assert "reduced" not in table.tickets(tmp_path / "full")
+
+
+@pytest.mark.parametrize(
+    ("changes", "columns"),
+    [
+        ({}, {}),
+        ({"augment": augment.none}, {}),
+        ({"augment": partial(augment.none)}, {}),
+        ({"augment": augment.flip_crop}, {"augment": "flip_crop"}),
+        ({"augment": partial(augment.flip_crop, pad=4)}, {"augment": "flip_crop"}),
+        ({"augment": partial(augment.flip_crop, pad=2)}, {"augment": "flip_crop", "augment.pad": 2}),
+        ({"precision": "fp32"}, {}),
+        ({"precision": "bf16"}, {"precision": "bf16"}),
+    ],
+)
+def test_augmentation_and_precision_have_a_column_when_they_are_not_the_usual_ones(
+    changes: dict[str, Any], columns: dict[str, Any]
+) -> None:
+    found = replace(JOB, recipe=recipe(**changes)).columns
+    assert {key: value for key, value in found.items() if key not in replace(JOB, recipe=recipe()).columns} == columns
 
 
 def test_more_levels_add_to_the_same_record(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Figures from a table made by hand; what they show is read back from them."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -24,7 +25,7 @@ def tickets() -> pd.DataFrame:
     rows = [
         {"experiment": "one", "branch": b, "draw": 0, "replicate": r + 1, "level": level, "density": density[level],
          "early_stop_step": 1000 * (r + 1), "early_stop_test_accuracy": value, "model": "net", "data": "digits",
-         "steps": 5000, "machine": "a machine", "commit": "abc123"}
+         "steps": 5000, "machine": "a machine", "commit": "abc123", "digest": f"{b} {level} {r}"}
         for (b, level), values in accuracy.items()
         for r, value in enumerate(values)
     ]  # fmt: skip
@@ -83,6 +84,162 @@ def test_the_figure_says_what_it_shows_and_how_many_runs() -> None:
     said = figure.get_supxlabel()
     for part in ("net on digits", "5,000 steps", "n=3 winning ticket", "n=3 random reinit", "a machine", "abc123"):
         assert part in said
+
+
+# ---- lines
+
+
+def lines(by: list[str], *rows: dict[str, Any]) -> list[str]:
+    """The names of the lines of some rows."""
+    return list(plot.names(pd.DataFrame(rows), by))
+
+
+def test_without_columns_a_line_is_named_by_whatever_differs() -> None:
+    rows = [{"model": "conv_2", "optimizer.lr": rate, "data": "digits"} for rate in (0.1, 0.2, 0.1)]
+    assert lines([], *rows) == ["optimizer.lr=0.1", "optimizer.lr=0.2", "optimizer.lr=0.1"]
+    assert lines(["nosuch"], *rows) == lines([], *rows)
+
+
+def test_a_line_is_named_in_the_papers_words() -> None:
+    rates = ["model", "optimizer.lr", "lr.warmup"]
+    assert lines(
+        rates,
+        {"model": "resnet_20", "optimizer.lr": 0.1},
+        {"model": "resnet_20", "optimizer.lr": 0.01},
+        {"model": "resnet_20", "optimizer.lr": 0.03, "lr.warmup": 20000},
+    ) == ["ResNet-20, rate 0.1", "ResNet-20, rate 0.01", "ResNet-20, rate 0.03, warm-up 20000"]
+    assert lines(
+        ["model", "model.dropout"],
+        {"model": "conv_2", "model.dropout": None},
+        {"model": "conv_2", "model.dropout": 0.5},
+        {"model": "lenet_300_100"},
+    ) == ["Conv-2", "Conv-2, dropout 0.5", "LeNet-300-100"]
+    precisions = [{"precision": name} for name in ("fp32", "bf16")]
+    assert lines(["precision"], *precisions) == ["float32", "bfloat16"]
+    assert lines(["model"], {"model": "mine"}) == ["model mine"]
+
+
+def test_two_configurations_are_never_one_line() -> None:
+    usual = {"model": "conv_2", "steps": 20000}
+    assert lines(["model"], usual, {**usual, "steps": 4000}, {**usual, "model": "conv_4"}) == [
+        "Conv-2, steps=20000",
+        "Conv-2, steps=4000",
+        "Conv-4",
+    ]
+    assert len(set(lines(["model", "lr.warmup"], {**usual, "lr.warmup": 0}, {**usual, "lr.warmup": None}))) == 2
+    configs = [{**usual, "config": config} for config in ("a", "b", "a")]
+    assert lines(["model"], *configs) == ["Conv-2, config=a", "Conv-2, config=b", "Conv-2, config=a"]
+
+
+def test_replicates_levels_and_controls_are_one_line() -> None:
+    rows = tickets().assign(model="conv_2", seconds=range(12))
+    assert set(plot.names(rows, ["model"])) == {"Conv-2"}
+    assert set(plot.names(rows, [])) == {""}
+
+
+def test_every_line_of_a_figure_starts_from_its_own_dense_net() -> None:
+    weak = tickets().assign(model="conv_2", early_stop_test_accuracy=0.5)
+    both = pd.concat([tickets().assign(model="conv_4"), weak], ignore_index=True)
+    read = bars(plot.sparsity(both, by=["model"]).axes[0])
+    assert list(read) == ["Conv-4", "Conv-4, random reinit", "Conv-2", "Conv-2, random reinit"]
+    assert read["Conv-2"] == [pytest.approx((x, 50.0, 50.0, 50.0)) for x in (100, 50, 20)]
+    assert read["Conv-4"][0] == pytest.approx((100, 97.5, 97.0, 98.0))
+
+
+def test_each_value_of_rows_has_a_row_of_panels_of_its_own() -> None:
+    other = tickets().assign(data="photos", early_stop_test_accuracy=0.5)
+    figure = plot.sparsity(pd.concat([other, tickets()], ignore_index=True), rows="data")
+    accuracy, _, other_accuracy, other_step = figure.axes
+    assert [axes.get_ylabel() for axes in figure.axes] == ["test accuracy at early stop (%)", "early-stop step"] * 2
+    assert bars(accuracy)["winning ticket"][0] == pytest.approx((100, 97.5, 97.0, 98.0))  # digits before photos
+    assert bars(other_accuracy)["winning ticket"][0] == pytest.approx((100, 50.0, 50.0, 50.0))
+    assert bars(other_step)["winning ticket"][1] == pytest.approx((50, 2000, 1000, 3000))
+    assert len(plot.sparsity(tickets(), rows="data").axes) == 2
+
+
+def test_replicates_of_the_same_accuracy_have_a_bar_of_no_length() -> None:
+    assert (0.1 + 0.1 + 0.1) / 3 > 0.1  # in floating point, so that the mean is above the greatest
+    read = bars(plot.sparsity(tickets().assign(early_stop_test_accuracy=0.1)).axes[0])
+    assert read["winning ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
+
+
+# ---- during training
+
+
+def learning(*steps: int) -> pd.DataFrame:
+    """Each test accuracy tells its step."""
+    return pd.DataFrame({"digest": "a", "step": steps, "test_accuracy": [step / 1000 for step in steps]})
+
+
+@pytest.mark.parametrize(
+    ("share", "accuracy"),
+    [(0.0, 0.0), (0.09, 0.0), (0.1, 0.1), (0.19, 0.1), (0.3, 0.3), (1 / 3, 0.3), (0.99, 0.9), (1.0, 1.0)],
+)
+def test_the_accuracy_at_a_share_of_the_steps_is_that_of_the_last_evaluation_until_then(
+    share: float, accuracy: float
+) -> None:
+    table = pd.DataFrame({"digest": ["a"], "steps": [1000]})
+    assert list(plot.accuracy_at(table, learning(*range(0, 1001, 100)), share)) == [accuracy]
+
+
+def test_the_accuracy_at_step_30000_of_112480_is_that_of_step_30000() -> None:
+    table = pd.DataFrame({"digest": ["a"], "steps": [112_480]})
+    for step in (30_000, 60_000):  # the product of the share and the steps is a little less than the step
+        assert list(plot.accuracy_at(table, learning(0, step - 100, step, step + 100), step / 112_480)) == [step / 1000]
+
+
+def test_each_ticket_has_the_accuracy_of_its_own_curve_and_number_of_steps() -> None:
+    table = pd.DataFrame({"digest": ["b", "a", "b"], "steps": [400, 1000, 400]}, index=[7, 3, 5])
+    curves = pd.concat([learning(0, 500, 1000), learning(0, 200, 400).assign(digest="b")])
+    found = plot.accuracy_at(table, curves, 0.5)
+    assert list(found.items()) == [(7, 0.2), (3, 0.5), (5, 0.2)]
+
+
+def test_during_has_a_panel_for_each_time_with_the_accuracies_then() -> None:
+    table = tickets()
+    curves = pd.concat(
+        [
+            pd.DataFrame({"digest": row.digest, "step": [0, 2500, 5000], "test_accuracy": [0.1, 0.5, accuracy]})
+            for row, accuracy in zip(table.itertuples(), table["early_stop_test_accuracy"], strict=True)
+        ]
+    )
+    start, half, end = plot.during(table, curves, [0.4, 0.5, 1.0], "a title").axes
+    assert [axes.get_title() for axes in (start, half, end)] == [f"at {n}% of the steps" for n in (40, 50, 100)]
+    assert bars(start)["winning ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
+    assert bars(half)["random reinit"] == [pytest.approx((x, 50, 50, 50)) for x in (100, 20)]
+    assert bars(end)["winning ticket"][1] == pytest.approx((50, 98.4, 98.1, 98.8))
+
+
+# ---- what is smaller than in the paper
+
+
+def said(figure: Any) -> str:
+    """The text under a figure on one line."""
+    return " ".join(figure.get_supxlabel().split())
+
+
+def test_the_figure_says_what_is_reduced_and_of_which_net() -> None:
+    reduced = tickets().assign(reduced="steps 5000 instead of 50000, levels [3, 7] instead of 18")
+    part = "REDUCED (net): steps 5000 instead of 50000, levels [3, 7] instead of 18"
+    assert said(plot.sparsity(reduced)).count(part) == 1
+    assert part in said(plot.curves(evaluations(), reduced))
+    both = pd.concat([reduced, reduced.assign(model="other", reduced="steps 1 instead of 2")], ignore_index=True)
+    assert said(plot.sparsity(both)).endswith(f"{part}; REDUCED (other): steps 1 instead of 2")
+
+
+def test_the_figure_of_full_results_speaks_of_no_reduction() -> None:
+    for table in (tickets(), tickets().assign(reduced=None), tickets().assign(reduced=np.nan)):
+        assert "REDUCED" not in said(plot.sparsity(table))
+
+
+def test_beside_full_results_only_the_reduced_net_is_called_reduced() -> None:
+    reduced = tickets().assign(model="other", reduced="steps 1 instead of 2")
+    text = said(plot.sparsity(pd.concat([tickets(), reduced], ignore_index=True)))
+    assert text.count("REDUCED") == 1
+    assert "REDUCED (other): steps 1 instead of 2" in text
+
+
+# ---- learning curves
 
 
 def test_learning_curves_are_means_within_a_band_from_least_to_greatest() -> None:

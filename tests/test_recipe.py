@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, conv_net, half_pruned, many, momentum, net, recipe, sgd, split
 
-from lth import lr
-from lth.data import Data
+from lth import augment, lr
+from lth.data import Data, Split
 from lth.model import lenet_300_100, mlp
 from lth.recipe import Recipe, describe, digest, short
-from lth.ticket import masked
+from lth.ticket import Ticket, masked
 
 
 def options(a: int, *, one: int = 1, some: Sequence[int] = (1, 2), nothing: float | None = None) -> None:
@@ -98,6 +99,8 @@ def test_a_recipe_says_what_decides_a_result_and_nothing_else() -> None:
         {"batch_size": 11},
         {"evaluate_every": 5},
         {"lr": partial(lr.constant, warmup=3)},
+        {"augment": augment.flip_crop},
+        {"precision": "bf16"},
     ],
 )
 def test_everything_that_decides_a_result_changes_its_name(changes: dict[str, Any]) -> None:
@@ -133,6 +136,55 @@ def test_the_name_of_a_result_is_told_by_mask_step_replicate_and_kept_weights() 
     ]
     assert len(set(names)) == 5
     assert all(len(name) == 20 and set(name) <= set("0123456789abcdef") for name in names)
+
+
+def example(**changes: Any) -> tuple[Recipe, Ticket]:
+    """Every number of it written out, so that it has one name on every machine and with every version of PyTorch."""
+    part = Split(np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2), np.array([0, 1]))
+    written = Recipe(
+        model=partial(mlp, hidden=[2]),
+        data=Data("eight", part, part, part),
+        optimizer=partial(torch.optim.Adam, lr=0.01),
+        steps=3,
+        **changes,
+    )
+    weights = {
+        "1.weight": torch.arange(8.0).view(2, 4),
+        "1.bias": torch.zeros(2),
+        "3.weight": torch.ones(2, 2),
+        "3.bias": torch.zeros(2),
+    }
+    mask = {"1.weight": torch.arange(8).view(2, 4) > 1, "3.weight": torch.ones(2, 2, dtype=torch.bool)}
+    return written, Ticket(weights, mask)
+
+
+@pytest.mark.parametrize("changes", [{}, {"augment": augment.none}, {"precision": "fp32"}])
+def test_a_result_keeps_the_name_that_it_had_before_there_were_augmentations_and_precisions(
+    changes: dict[str, Any],
+) -> None:
+    assert digest(*example(**changes)) == "e57aa5d063c7ea30a888"
+
+
+def test_augmentations_and_precisions_are_told_apart_by_their_values() -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"precision": "bf16"},
+        {"augment": augment.flip_crop},
+        {"augment": partial(augment.flip_crop, pad=2)},
+        {"augment": augment.flip_crop, "precision": "bf16"},
+    ]
+    assert len({digest(*example(**change)) for change in changes}) == 5
+    assert describe(recipe(augment=partial(augment.flip_crop, pad=4), precision="bf16")) == {
+        **describe(recipe()),
+        "augment": {"function": "lth.augment.flip_crop"},
+        "precision": "bf16",
+    }
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp16", "BF16", ""])
+def test_a_precision_that_does_not_exist_is_an_error_that_lists_those_that_do(precision: str) -> None:
+    with pytest.raises(ValueError, match=f"precision={precision}: choose one of fp32, bf16"):
+        recipe(precision=precision)
 
 
 def test_a_mask_counts_even_where_the_weight_under_it_is_0() -> None:

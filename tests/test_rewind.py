@@ -1,17 +1,21 @@
 """Trained -> (weights, step)."""
 
+import itertools
 from functools import partial
 
 import pandas as pd
 import pytest
 import torch
-from small import adam, conv_net, copied, half_pruned, recipe, same, sgd
+from small import COLOUR, adam, conv_net, copied, half_pruned, momentum, net, recipe, same, sgd
 
-from lth import engine, rewind
+from lth import engine, lr, rewind
+from lth.augment import flip_crop
 from lth.density import iterative
-from lth.imp import dense, prune
+from lth.imp import dense, imp, prune
 from lth.init import glorot_normal
+from lth.model import resnet_20
 from lth.recipe import Recipe
+from lth.scope import globally
 from lth.ticket import Ticket, Trained, masked
 
 NET = recipe(model=conv_net)
@@ -92,6 +96,82 @@ def test_batch_norm_is_rewound_together_with_the_weights() -> None:
         assert all(torch.equal(child.weights[name], moment[name]) for name in names)
         assert not torch.equal(child.weights["1.running_mean"], parent.weights["1.running_mean"])
         assert int(train(child).weights["1.num_batches_tracked"]) == 20
+
+
+@pytest.mark.parametrize("k", [0, 2])
+def test_everything_in_the_state_of_a_resnet_is_rewound_shortcuts_and_their_norms_included(k: int) -> None:
+    settings = recipe(
+        model=resnet_20, data=COLOUR, steps=4, optimizer=momentum, augment=flip_crop, precision="bf16", evaluate_every=2
+    )
+    parent = train(dense(settings, glorot_normal), settings, keep=[2])
+    child = prune(
+        parent,
+        1,
+        recipe=settings,
+        ladder=iterative(1, conv=0.2, output=0.0),
+        scope=globally,
+        rewind=partial(rewind.weights, step=k),
+    )
+    assert (child.level, child.step) == (1, k)
+    assert same(child.weights, parent.at(k))
+    norms = [name for name in child.weights if name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    # a norm for each of 19 convolutions and 2 shortcuts
+    assert len(norms) == 3 * 21
+    assert all(not torch.equal(child.weights[name], parent.weights[name]) for name in norms)
+    assert {int(child.weights[name]) for name in norms if name.endswith("tracked")} == {k}
+    after = train(child, settings).weights
+    assert {int(after[name]) for name in norms if name.endswith("tracked")} == {4}
+
+
+def test_the_warm_up_is_counted_from_step_0_also_by_a_ticket_that_starts_later() -> None:
+    # one step of plain SGD from the same weights on the same batch: the way is as long as the factor is large
+    ends = {}
+    for start in (3, 6, 8):
+        for warmup in (0, 12):
+            settings = recipe(model=net, lr=partial(lr.constant, warmup=warmup))
+            ticket = half_pruned(settings, step=start)
+            end = train(ticket, settings, until=start + 1).weights
+            way = {name: end[name] - w for name, w in masked(ticket.weights, ticket.mask).items()}
+            ends[start, warmup] = torch.cat([w.flatten() for w in way.values()])
+        torch.testing.assert_close(ends[start, 12], start / 12 * ends[start, 0], rtol=1e-3, atol=1e-6)
+        assert ends[start, 0].abs().max() > 1e-3
+
+
+def walk(how: object, settings: Recipe) -> list[Trained]:
+    """Levels 0 to 3 of iterative pruning at a constant rate."""
+    ladder = iterative(3)
+    return list(
+        imp(
+            [dense(settings, glorot_normal)],
+            partial(engine.train, recipe=settings, device="cpu"),
+            partial(prune, recipe=settings, ladder=ladder, rewind=how),
+            ladder,
+        )
+    )
+
+
+def test_resetting_every_round_goes_back_to_w_0_and_continued_training_keeps_w_t() -> None:
+    settings = recipe(model=conv_net, optimizer=momentum)
+    resets, continued = (walk(how, settings) for how in (rewind.weights, rewind.learning_rate))
+    w_0 = dense(settings, glorot_normal).weights
+    assert [t.ticket.step for t in resets + continued] == [0] * 8
+    assert all(same(t.ticket.weights, w_0) for t in resets)
+    for before, after in itertools.pairwise(continued):
+        assert same(after.ticket.weights, before.weights)
+        assert not torch.equal(after.ticket.weights["4.weight"], w_0["4.weight"])
+    # both train the same dense net, and so prune the same weights of it
+    assert same(resets[0].weights, continued[0].weights)
+    assert same(resets[1].ticket.mask, continued[1].ticket.mask)
+    assert not same(resets[1].weights, continued[1].weights)
+
+
+def test_continued_training_trains_on_for_as_long_as_there_are_levels() -> None:
+    settings = recipe(model=conv_net, optimizer=momentum)
+    counts = {
+        how: [int(t.weights["1.num_batches_tracked"]) for t in walk(how, settings)]
+        for how in (rewind.weights, rewind.learning_rate)
+    }
+    assert counts == {rewind.weights: [20, 20, 20, 20], rewind.learning_rate: [20, 40, 60, 80]}
 
 
 def test_plain_sgd_from_w_k_at_step_k_ends_where_the_undisturbed_training_ended() -> None:

@@ -1,15 +1,19 @@
 """`lth run`: what is wrong is said at once, what fails is said clearly, and nothing that was finished is lost."""
 
+import io
 import os
 import shutil
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import shell
+from rich.console import Console
 from shell import run
 
+from lth import command
 from lth.cli import main
 
 TICKETS = ["ticket/0/0", "ticket/0/1"]
@@ -93,6 +97,10 @@ WRONG = {
     "branch=[foo]": ["branch/foo"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
     "store.keep=foo": ["store.keep=foo", "all, last, none"],
+    "precision=fp64": ["precision=fp64", "auto, fp32, bf16"],
+    "scale=small": ["scale=small", "full, reduced"],
+    "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],
+    "branch=null": ["a group can't be null", "branch=[]"],
     "lr.warmup=-5": ["warmup"],
     "steps=": ["steps"],
     "noequals": ["noequals"],
@@ -133,7 +141,63 @@ def test_data_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureF
     said = "".join(capsys.readouterr())
     assert "Traceback" not in said
     assert "data=mnist: empty" in said
-    assert "Point data.root at a folder" in said
+    assert "Point data.root at the folder" in said
+
+
+# ---- scale
+
+
+PLANNED = ["experiment=frankle2019_fig5", "model=mlp", "data=mnist_5k", "tracking=none", "root=here", "plan=true"]
+
+
+def planned(*arguments: str) -> Counter[str]:
+    """How often what is to be trained: branch, level, steps."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "console", Console(file=said, soft_wrap=True))
+        assert main(["run", *PLANNED, *arguments]) == 0
+    rows = [line.split() for line in said.getvalue().splitlines() if "to train" in line]
+    return Counter(" ".join([row[0], row[4], row[-2]]) for row in rows if row[1] == "draw")
+
+
+def test_full_is_the_size_of_the_paper() -> None:
+    tickets = {f"ticket {level} 20,000": 1 for level in range(21)}
+    assert planned() == tickets | {f"reinitialize {level} 20,000": 1 for level in range(1, 21)}
+
+
+def test_reduced_is_the_second_size_of_an_experiment() -> None:
+    tickets = {f"ticket {level} 4,000": 1 for level in (0, 2, 5, 8, 11, 14, 17)}
+    assert planned("scale=reduced") == tickets | {f"reinitialize {level} 4,000": 1 for level in (8, 14)}
+
+
+def test_what_is_given_wins_over_a_reduced_size() -> None:
+    given = ["steps=10", "levels=1", "branch.reinitialize.levels=[1]", "branch.reinitialize.draws=2"]
+    for order in (["scale=reduced", *given], [*given, "scale=reduced"]):
+        assert planned(*order) == {"ticket 0 10": 1, "ticket 1 10": 1, "reinitialize 1 10": 2}
+
+
+def test_no_branch_is_an_empty_list_and_another_takes_the_place_of_that_of_the_experiment() -> None:
+    tickets = {"ticket 0 4,000": 1, "ticket 2 4,000": 1}
+    assert planned("scale=reduced", "levels=[2]", "branch=[]") == tickets
+    assert planned("scale=reduced", "levels=[2]", "branch=[shuffle]") == tickets | {"shuffle 2 4,000": 1}
+    shorter = ["root=here", "experiment=frankle2019_fig5", "scale=reduced", "branch=[]"]
+    assert run(*shorter) == 2  # the tiny job names its own steps and levels, so nothing is left to reduce
+
+
+def test_what_was_reduced_is_recorded_and_what_was_given_is_not(tmp_path: Path) -> None:
+    assert run("root=here", "experiment=frankle2019_fig1", "scale=reduced", "levels=0") == 0
+    (record,) = shell.records(tmp_path / "here")
+    assert record["columns"]["reduced"] == (  # of the tiny job's steps and levels nothing
+        "branch.random_sparsity.levels [7, 12, 15, 18] instead of None, branch.random_sparsity.draws 1 instead of 2"
+    )
+
+
+def test_a_reduced_size_in_a_sweep_over_experiments_is_refused_if_one_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("-m", "root=here", "experiment=frankle2019_fig5,demo", "scale=reduced") == 2
+    assert "nothing of demo has a reduced size" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- what goes wrong on the way

@@ -202,3 +202,16 @@ def test_the_same_science_run_twice_gives_the_same_table(tmp_path: Path) -> None
         run(JOB, tmp_path / name)
     first, second = (table.tickets(tmp_path / name).drop(columns=shell.INCIDENTAL) for name in ("a", "b"))
     pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+def test_what_is_reduced_is_no_part_of_a_name() -> None:
+    both = pd.concat([tickets(reduced="steps 1000 instead of 50000"), tickets(steps=50000)], ignore_index=True)
+    titles = [line for line in table.markdown(both).splitlines() if line.startswith("#")]
+    assert titles == ["### one: steps=1000", "### one: steps=50000"]
+    assert set(table.variants(tickets(reduced=["steps 1 instead of 2"] * 3 + [None] * 3))) == {""}
+
+
+def test_beside_results_in_bfloat16_those_in_float32_say_so(tmp_path: Path) -> None:
+    for precision in ("bf16", "fp32"):
+        run(replace(JOB, branches={}, levels=0, recipe=recipe(precision=precision)), tmp_path)
+    assert sorted(table.tickets(tmp_path)["precision"]) == ["bf16", "fp32"]

@@ -28,6 +28,20 @@ def test_a_net_without_linear_layers_has_no_output_layer() -> None:
     assert prunable(nn.Sequential(nn.Conv1d(1, 1, 1), nn.Conv3d(1, 1, 1))) == {"0.weight": "conv", "1.weight": "conv"}
 
 
+def test_a_convolution_in_a_part_called_shortcut_or_downsample_is_a_shortcut() -> None:
+    def inside(part: str) -> list[str]:
+        return list(prunable(nn.ModuleDict({part: nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))})).values())
+
+    assert (inside("shortcut"), inside("downsample")) == (["shortcut"], ["shortcut"])
+    assert (inside("shortcuts"), inside("my_shortcut"), inside("down")) == (["conv"], ["conv"], ["conv"])
+    assert prunable(nn.ModuleDict({"shortcut": nn.Conv1d(1, 1, 1)})) == {"shortcut.weight": "shortcut"}
+
+
+def test_a_linear_layer_in_a_shortcut_is_a_linear_layer() -> None:
+    model = nn.ModuleDict({"shortcut": nn.Linear(1, 1), "end": nn.Linear(1, 1)})
+    assert prunable(model) == {"shortcut.weight": "linear", "end.weight": "output"}
+
+
 def test_a_net_that_is_a_single_layer_has_a_name_without_a_dot() -> None:
     assert prunable(nn.Linear(2, 2)) == {"weight": "output"}
 

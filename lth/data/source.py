@@ -74,16 +74,19 @@ def cifar100(
 
 def _cifar(name: str, kind: str, root: str, parts: Sequence[str], cache: str | None) -> Arrays:
     files = {part: Path(root) / name / f"{part}.npy" for part in PARTS}
-    if not all(file.is_file() for file in files.values()):
+    missing = [file for file in files.values() if not file.is_file()]
+    if len(missing) == len(files):
         return _torchvision(name, kind, root, parts, cache)
+    if missing:
+        raise FileNotFoundError(f"data={name}: {missing[0]} is not there, though others of the {len(files)} arrays are")
     arrays = {part: np.load(file, mmap_mode="r") for part, file in files.items()}
     for part, array in arrays.items():
-        if part.endswith("images") and (array.dtype != np.uint8 or array.shape[1:] != (3, 32, 32)):
-            raise ValueError(f"{files[part]} holds {array.dtype}, {array.shape}: wanted uint8, N x 3 x 32 x 32")
+        holds = f"{files[part]} holds {array.dtype}, {array.shape}"
         size = len(arrays[part.replace("labels", "images")])
+        if part.endswith("images") and (array.dtype != np.uint8 or array.shape[1:] != (3, 32, 32)):
+            raise ValueError(f"{holds}: wanted uint8, N x 3 x 32 x 32")
         if part.endswith("labels") and (array.dtype.kind not in "iu" or array.shape != (size,)):
-            raise ValueError(f"{files[part]} holds {array.dtype}, {array.shape}: wanted whole numbers, one for each of the "
-                             f"{size} images")  # fmt: skip
+            raise ValueError(f"{holds}: wanted whole numbers, one for each of {size} images")
     return {part: a if part.endswith("images") else np.asarray(a, dtype=np.int64) for part, a in arrays.items()}
 
 
@@ -122,7 +125,11 @@ def _read_torchvision(kind: str, root: str) -> Arrays:
     import torchvision.datasets
 
     dataset: Callable[..., Any] = getattr(torchvision.datasets, kind)
-    parts = {"train": dataset(root, train=True), "test": dataset(root, train=False)}
+    try:
+        parts = {"train": dataset(root, train=True), "test": dataset(root, train=False)}
+    except RuntimeError as error:  # its advice, download=True, is no option here
+        raise ValueError(f"a file of {kind} under {root} is damaged or missing: delete them, and they are downloaded "
+                         "again") from error  # fmt: skip
     images = {f"{part}_images": _channels_first(np.asarray(d.data, dtype=np.uint8)) for part, d in parts.items()}
     return images | {f"{part}_labels": np.asarray(d.targets, dtype=np.int64) for part, d in parts.items()}
 

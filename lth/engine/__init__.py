@@ -1,8 +1,9 @@
 """list[Ticket] -> list[Trained], the only expensive verb. This package is the only door to Lightning."""
 
+from lth.engine.compiled import compilable
 from lth.engine.listener import Interrupted, Listener
 from lth.engine.loop import NonFiniteLoss, State
 from lth.engine.precision import fastest
 from lth.engine.train import train
 
-__all__ = ["Interrupted", "Listener", "NonFiniteLoss", "State", "fastest", "train"]
+__all__ = ["Interrupted", "Listener", "NonFiniteLoss", "State", "compilable", "fastest", "train"]

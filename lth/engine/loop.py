@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lth.data import Data, normalized, scaler
 from lth.data.dataset import CHUNK
+from lth.engine.compiled import Compiled, compilable
 from lth.engine.listener import Listener
 from lth.recipe import Recipe
 from lth.seed import seed
@@ -54,6 +55,10 @@ class Loop:
         self.masks = [mask.to(device, torch.float32) for mask in pruned.values()]
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
+        for layer in self.net.modules():
+            if isinstance(layer, nn.MaxPool2d):
+                layer.register_forward_hook(_channels_last_gradient)
+        self.compiled = Compiled(compilable(self.recipe, self.net)) if self.recipe.compile else None
         torch.manual_seed(seed("training", self.ticket.replicate, self.ticket.step))
         if state is not None:
             self._load(state)
@@ -120,25 +125,38 @@ class Loop:
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
         x = self.recipe.augment(x, replicate=self.ticket.replicate, step=self.step)
-        loss = nn.functional.cross_entropy(self._logits(x), y)
-        self.optimizer.zero_grad()
-        loss.backward()
+        loss = self._gradients(x, y)
         self.optimizer.step()
         if self.masks:
             with torch.no_grad():
                 torch._foreach_mul_(self.pruned, self.masks)  # type: ignore[arg-type]
-        self.losses.append(loss.detach())
+        self.losses.append(loss)
+
+    def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
+        """Set the gradients of a batch and return its loss, the mean cross-entropy in nats."""
+        if self.compiled:
+            return self.compiled.gradients(self._scaled(x), y)
+        loss = nn.functional.cross_entropy(self._logits(x), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        return loss.detach()
 
     def _logits(self, images: Tensor) -> Tensor:
-        """float32, B x C. Convolutions are faster, here by a third, on images with their channels last."""
-        if self.images:
-            images = images.contiguous(memory_format=torch.channels_last)
-        x = self.scale(images) if images.dtype == torch.uint8 else images
+        """float32, B x C."""
+        x = self._scaled(images)
+        if self.compiled:
+            return self.compiled.logits(x)
         if self.recipe.precision == "fp32":
             logits: Tensor = self.net(x)
             return logits
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.net(x).float()  # type: ignore[no-any-return]
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        """float32. Convolutions are faster, here by a third, on images with their channels last."""
+        if self.images:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.scale(images) if images.dtype == torch.uint8 else images
 
     def _evaluate(self) -> None:
         train_loss = self._train_loss()
@@ -186,6 +204,14 @@ class Loop:
             slots.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
         torch.set_rng_state(state["random"])
+
+
+def _channels_last_gradient(layer: nn.Module, images: tuple[Tensor], pooled: Tensor) -> None:
+    """Pooling takes the layout of the gradient that comes in, so that behind a flattening all that follows backwards
+    would run channels first: a tenth of a step of Conv-2.
+    """
+    if pooled.requires_grad and pooled.is_contiguous(memory_format=torch.channels_last):
+        pooled.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
 
 
 def splits_on(data: Data, device: torch.device) -> dict[str, Examples]:

@@ -9,9 +9,9 @@ BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 
 
 def fastest(net: nn.Module, device: str = "auto") -> str:
-    """Give "bf16" for a net with convolutions where the hardware multiplies bfloat16, else "fp32". device: as for `train`.
+    """Give "bf16" for a net with convolutions where the hardware multiplies bfloat16, else "fp32".
 
-    For small linear layers the conversions cost more than bfloat16 gains.
+    device: as for `train`. For small linear layers the conversions cost more than bfloat16 gains.
     """
     if not any(isinstance(layer, nn.Conv2d) for layer in net.modules()):
         return "fp32"

@@ -1,0 +1,70 @@
+"""A folder of experiments with claims and results that are made up, so that all that is said of them is known."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lth import figure
+
+# The file of an experiment; only its claims and what it is drawn with differ.
+FILE = '''"""An experiment for the tests."""
+
+from functools import partial
+
+from lth import plot
+from lth.claim import Claim, faster, gain, lowest
+
+COST = "two trainings on an abacus"
+WITH = {others}
+CLAIMS = [{claims}]
+
+
+def draw(tickets, evaluations):
+    return plot.curves(evaluations, tickets, [0], "title")
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that experiments are read from, empty but for an empty folder of committed results."""
+    place = tmp_path / "elsewhere" / "experiments"
+    (place / "results").mkdir(parents=True)
+    monkeypatch.setattr(figure, "EXPERIMENTS", place)
+    monkeypatch.setattr(figure, "RESULTS", place / "results")
+    return place
+
+
+def experiment(folder: Path, name: str, claims: Sequence[str] = (), others: Sequence[str] = ()) -> None:
+    """Write an experiment; claims are the arguments of a Claim."""
+    given = ", ".join(f"Claim({claim})" for claim in claims)
+    (folder / f"{name}.py").write_text(FILE.format(claims=given, others=tuple(others)))
+
+
+def tickets(name: str, accuracies: dict[int, tuple[float, float]], **other: Any) -> pd.DataFrame:
+    """Per replicate the accuracy of the dense net and of level 4, which has 41% of the weights."""
+    rows = [
+        {"experiment": name, "model": "net", "data": "digits", "branch": "ticket", "draw": 0, "replicate": replicate,
+         "level": level, "density": {0: 1.0, 4: 0.41}[level], "remaining": 41, "total": 100,
+         "early_stop_step": 1000 - 100 * level, "early_stop_test_accuracy": accuracy, "early_stop_val_loss": 1.0,
+         "early_stop_val_accuracy": accuracy, "final_test_accuracy": accuracy, "final_train_accuracy": 1.0,
+         "steps": 2000, "seconds": 1.0, "machine": "an abacus", "commit": "abc123", "date": "today",
+         "digest": f"{name} {level} {replicate} {other}", **other}
+        for replicate, pair in accuracies.items()
+        for level, accuracy in zip((0, 4), pair, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def commit(folder: Path, table: pd.DataFrame) -> None:
+    """Put a table, and learning curves that end where it says, among the committed results."""
+    keys = ["experiment", "branch", "draw", "replicate", "level", "density", "digest"]
+    curves = [
+        table[keys].assign(step=step, test_accuracy=share * table["final_test_accuracy"])
+        for step, share in ((0, 0.1), (1000, 0.9), (2000, 1.0))
+    ]
+    (name,) = table["experiment"].unique()
+    table.to_csv(folder / "results" / f"{name}.csv", index=False)
+    pd.concat(curves, ignore_index=True).to_parquet(folder / "results" / f"{name}.parquet", index=False)

@@ -1,0 +1,361 @@
+"""What a paper claims, measured on tables of a few rows; the numbers are checked by hand."""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lth.claim import Claim, Measured, added, best_gain, earlier, faster, gain, lowest, value, worst
+
+
+def one(level: int, percent: float, replicate: int, step: int, accuracy: float, **other: Any) -> dict[str, Any]:
+    """A row of the table."""
+    usual = {"branch": "ticket", "draw": 0, "final_test_accuracy": accuracy + 0.01}
+    return {
+        **usual, "level": level, "density": percent / 100, "replicate": replicate, "early_stop_step": step,
+        "early_stop_test_accuracy": accuracy, **other,
+    }  # fmt: skip
+
+
+# Two replicates that are far from each other, and what pruning does to both: 1 point more at 51.2%, 2 less at 13.4%.
+FAR_APART = pd.DataFrame(
+    [
+        one(0, 100, 1, 4000, 0.90),
+        one(0, 100, 2, 1000, 0.60),
+        one(3, 51.2, 1, 1000, 0.91),
+        one(3, 51.2, 2, 500, 0.61),
+        one(9, 13.4, 1, 8000, 0.88),
+        one(9, 13.4, 2, 2000, 0.58),
+    ]
+)
+
+
+def numbers(measured: Measured | None) -> tuple[float, float | None, int, float | None]:
+    assert measured is not None
+    return measured.mean, measured.spread, measured.n, measured.percent
+
+
+# ---- beside the dense net, within each replicate
+
+
+def test_earlier_is_the_share_of_the_dense_nets_steps_that_is_saved_in_each_replicate() -> None:
+    # 1000 of 4000 saves 75%, 500 of 1000 saves 50%; their deviation is 25 / sqrt(2)
+    assert numbers(earlier(FAR_APART, percent=51.3)) == pytest.approx((62.5, 17.677670, 2, 51.2))
+
+
+def test_later_than_the_dense_net_is_a_negative_number() -> None:
+    assert numbers(earlier(FAR_APART, percent=13.4)) == pytest.approx((-100.0, 0.0, 2, 13.4))
+
+
+def test_faster_is_the_dense_nets_step_over_the_tickets_in_each_replicate() -> None:
+    assert numbers(faster(FAR_APART, percent=51.2)) == pytest.approx((3.0, 1.414214, 2, 51.2))  # 4 and 2 times
+
+
+def test_gain_is_in_points_and_what_replicates_share_cancels_out() -> None:
+    assert numbers(gain(FAR_APART, percent=51.2)) == pytest.approx((1.0, 0.0, 2, 51.2))
+    assert numbers(gain(FAR_APART, percent=13.4)) == pytest.approx((-2.0, 0.0, 2, 13.4))
+
+
+def test_gain_can_be_of_another_accuracy() -> None:
+    rows = FAR_APART.assign(final_test_accuracy=[0.90, 0.60, 0.95, 0.65, 0.80, 0.50])
+    assert numbers(gain(rows, percent=51.2, column="final_test_accuracy"))[:3] == pytest.approx((5.0, 0.0, 2))
+
+
+def test_a_replicate_without_its_pair_does_not_count_and_one_alone_has_no_spread() -> None:
+    rows = pd.DataFrame([*FAR_APART.to_dict("records"), one(3, 51.2, 3, 10, 0.99)])
+    assert numbers(gain(rows, percent=51.2)) == pytest.approx((1.0, 0.0, 2, 51.2))
+    single = rows[~((rows["replicate"] == 2) & (rows["level"] == 3))]
+    assert numbers(gain(single, percent=51.2))[0] == pytest.approx(1.0)
+    assert numbers(gain(single, percent=51.2))[1:3] == (None, 1)
+
+
+def test_without_any_pair_nothing_is_measured() -> None:
+    apart = FAR_APART[(FAR_APART["replicate"] == 1) == (FAR_APART["level"] == 0)]
+    for measure in (earlier, faster, gain):
+        assert measure(apart, percent=51.2) is None
+        assert measure(FAR_APART[FAR_APART["level"] > 0], percent=51.2) is None
+        assert measure(FAR_APART[FAR_APART["level"] == 0], percent=51.2) is None
+
+
+def test_a_control_at_the_dense_level_is_not_the_dense_net() -> None:
+    control = [one(0, 100, r, 9, 0.1, branch="reinitialize") for r in (1, 2)]
+    rows = pd.DataFrame([*FAR_APART.to_dict("records"), *control])
+    assert numbers(gain(rows, percent=51.2)) == pytest.approx((1.0, 0.0, 2, 51.2))
+    assert numbers(value(rows, percent=100, column="early_stop_test_accuracy"))[0] == pytest.approx(75.0)
+
+
+# ---- beside a control
+
+
+CONTROLS = pd.DataFrame(
+    [
+        *FAR_APART.to_dict("records"),
+        one(3, 51.2, 1, 3000, 0.80, branch="reinitialize", draw=0),
+        one(3, 51.2, 1, 5000, 0.90, branch="reinitialize", draw=1),  # on average 4000 and 0.85
+        one(3, 51.2, 2, 1000, 0.59, branch="reinitialize"),
+    ]
+)
+
+
+def test_the_draws_of_a_control_are_averaged_before_they_are_compared() -> None:
+    assert numbers(faster(CONTROLS, percent=51.2, than="reinitialize")) == pytest.approx((3.0, 1.414214, 2, 51.2))
+    # 0.91 - 0.85 and 0.61 - 0.59; three rows with equal weight would give another number
+    assert numbers(gain(CONTROLS, percent=51.2, than="reinitialize")) == pytest.approx((4.0, 2.828427, 2, 51.2))
+
+
+def test_a_control_does_not_change_what_is_measured_against_the_dense_net() -> None:
+    assert gain(CONTROLS, percent=51.2) == gain(FAR_APART, percent=51.2)
+    assert faster(CONTROLS, percent=51.2) == faster(FAR_APART, percent=51.2)
+
+
+def test_the_gain_of_a_control_can_be_told_too() -> None:
+    # 0.85 - 0.90 and 0.59 - 0.60
+    found = numbers(gain(CONTROLS, percent=51.2, of="reinitialize"))
+    assert found == pytest.approx((-3.0, 2.828427, 2, 51.2))
+    assert gain(CONTROLS, percent=13.4, of="reinitialize") is None
+
+
+def test_where_there_is_no_control_nothing_is_measured() -> None:
+    assert gain(CONTROLS, percent=13.4, than="reinitialize") is None
+    assert gain(CONTROLS, percent=51.2, than="shuffle") is None
+
+
+# ---- the nearest level
+
+
+@pytest.mark.parametrize(
+    ("percent", "found"),
+    [
+        (51.2, 51.2),
+        (66.5, 51.2),  # 1.299 times 51.2
+        (66.6, None),  # 1.301 times
+        (39.4, 51.2),
+        (39.3, None),
+        (17.4, 13.4),
+        (10.4, 13.4),
+        (10.3, None),
+        (0.1, None),
+    ],
+)
+def test_the_nearest_level_counts_if_it_is_within_a_factor_of_1_3(percent: float, found: float | None) -> None:
+    measured = value(FAR_APART, percent=percent, column="early_stop_test_accuracy")
+    assert (measured and measured.percent) == (found and pytest.approx(found))
+
+
+def test_of_two_levels_within_reach_the_nearer_counts_by_ratio() -> None:
+    rows = pd.DataFrame([one(1, 16.0, 1, 1, 0.1), one(2, 25.0, 1, 1, 0.2)])
+    for percent, mean in ((19.9, 10.0), (20.1, 20.0)):  # 20 is the geometric mean; 20.5 is the arithmetic one
+        assert numbers(value(rows, percent=percent, column="early_stop_test_accuracy"))[0] == pytest.approx(mean)
+
+
+# ---- values
+
+
+def test_a_value_is_in_percent_over_replicates_and_at_100_it_is_the_dense_nets() -> None:
+    rows = pd.DataFrame([one(0, 100, 1, 1, 0.70), one(0, 100, 2, 1, 0.74), one(1, 80, 1, 1, 0.10)])
+    early = partial(value, column="early_stop_test_accuracy")
+    assert numbers(early(rows, percent=100)) == pytest.approx((72.0, 2.828427, 2, 100.0))
+    assert numbers(early(rows, percent=90)) == pytest.approx((10.0, None, 1, 80.0))
+    assert early(rows[rows["level"] > 0], percent=100) is None
+    assert early(rows, percent=90, branch="reinitialize") is None
+
+
+def test_added_is_what_an_option_adds_to_the_dense_net_within_each_replicate() -> None:
+    rows = pd.DataFrame(
+        [
+            one(0, 100, 1, 1, 0.70),
+            one(0, 100, 2, 1, 0.50),
+            one(0, 100, 3, 1, 0.99),  # not run with the option
+            one(0, 100, 1, 1, 0.73, **{"model.dropout": 0.5}),
+            one(0, 100, 2, 1, 0.51, **{"model.dropout": 0.5}),
+            one(1, 80, 1, 1, 0.95, **{"model.dropout": 0.5}),  # not dense
+        ]
+    )
+    measure = partial(added, option="model.dropout")
+    assert numbers(measure(rows)) == pytest.approx((2.0, 1.414214, 2, 100.0))
+    assert measure(rows.drop(columns="model.dropout")) is None
+    assert measure(rows[rows["model.dropout"].notna()]) is None
+
+
+def test_the_best_gain_is_the_one_where_the_mean_accuracy_is_highest() -> None:
+    rows = pd.DataFrame(
+        [
+            one(0, 100, 1, 1, 0.50),
+            one(0, 100, 2, 1, 0.60),
+            one(1, 80, 1, 1, 0.99),  # best of one replicate, on average 0.65
+            one(1, 80, 2, 1, 0.31),
+            one(2, 64, 1, 1, 0.70),  # on average 0.70
+            one(2, 64, 2, 1, 0.70),
+            one(2, 64, 1, 1, 1.00, branch="reinitialize"),
+        ]
+    )
+    assert numbers(best_gain(rows)) == pytest.approx((15.0, 7.071068, 2, 64.0))
+    assert best_gain(rows[rows["level"] == 0]) is None
+
+
+def test_the_worst_of_the_tickets_is_that_of_the_level_with_the_lowest_mean() -> None:
+    rows = pd.DataFrame(
+        [
+            one(0, 100, 1, 1, 0.10),  # dense does not count
+            one(1, 80, 1, 1, 0.98),
+            one(1, 80, 2, 1, 0.96),
+            one(2, 64, 1, 1, 0.95),
+            one(2, 64, 2, 1, 1.00),
+            one(9, 4, 1, 1, 0.20),
+            one(2, 64, 1, 1, 0.30, branch="reinitialize"),
+        ]
+    )
+    measure = partial(worst, column="early_stop_test_accuracy")
+    assert numbers(measure(rows, down_to=5.0)) == pytest.approx((97.0, 1.414214, 2, 80.0))
+    assert numbers(measure(rows, down_to=4.0)) == pytest.approx((20.0, None, 1, 4.0))
+    assert measure(rows, down_to=90.0) is None
+
+
+# ---- down to which percentage
+
+
+DOWN = pd.DataFrame(
+    [
+        one(0, 100, 1, 1000, 0.90),
+        one(0, 100, 2, 2000, 0.80),
+        one(1, 80, 1, 900, 0.92),
+        one(1, 80, 2, 1900, 0.82),
+        one(2, 64, 1, 1100, 0.88),  # 2 points worse and 4 better: on average better
+        one(2, 64, 2, 1800, 0.84),
+        one(3, 51, 1, 1200, 0.89),  # 1 point worse in both
+        one(3, 51, 2, 2100, 0.79),
+        one(4, 41, 1, 5000, 0.70),
+        one(4, 41, 2, 5000, 0.60),
+    ]
+)
+
+
+def test_the_lowest_percentage_is_the_last_at_which_the_mean_is_no_worse_than_dense() -> None:
+    assert numbers(lowest(DOWN)) == pytest.approx((64.0, None, 2, 64.0))
+
+
+@pytest.mark.parametrize(("slack", "percent"), [(0.0, 64.0), (0.9, 64.0), (1.0, 51.0), (19.9, 51.0), (20.0, 41.0)])
+def test_slack_is_how_many_points_worse_still_count(slack: float, percent: float) -> None:
+    assert numbers(lowest(DOWN, slack=slack))[0] == pytest.approx(percent)
+
+
+def test_the_lowest_percentage_can_be_one_below_a_level_that_failed() -> None:
+    better_again = pd.DataFrame([*DOWN.to_dict("records"), one(5, 33, 1, 1, 0.95), one(5, 33, 2, 1, 0.85)])
+    assert numbers(lowest(better_again))[0] == pytest.approx(33.0)
+
+
+def test_the_lowest_percentage_at_which_training_stops_no_later() -> None:
+    # on average 100 steps earlier, 50 earlier, 150 later
+    assert numbers(lowest(DOWN, over="step")) == pytest.approx((64.0, None, 2, 64.0))
+    as_late = DOWN.assign(early_stop_step=1000)
+    assert numbers(lowest(as_late, over="step"))[0] == pytest.approx(41.0)
+
+
+def test_replicates_without_a_dense_net_do_not_count_towards_the_lowest_percentage() -> None:
+    rows = pd.DataFrame([*DOWN.to_dict("records"), one(4, 41, 3, 1, 1.0)])
+    assert numbers(lowest(rows))[:3] == (pytest.approx(64.0), None, 2)
+    only = pd.DataFrame([*DOWN.to_dict("records"), one(5, 33, 3, 1, 1.0)])
+    assert numbers(lowest(only))[0] == pytest.approx(64.0)
+
+
+def test_if_no_level_is_as_good_the_lowest_percentage_is_100() -> None:
+    worse = DOWN[DOWN["level"].isin([0, 4])]
+    assert numbers(lowest(worse)) == (100.0, None, 2, 100.0)
+
+
+def test_the_lowest_percentage_of_a_control() -> None:
+    control = [one(level, percent, r, 1, 0.90, branch="reinitialize") for level, percent in ((1, 80), (2, 64))
+               for r in (1, 2)]  # fmt: skip
+    rows = pd.DataFrame([*DOWN.to_dict("records"), *control])
+    assert numbers(lowest(rows, branch="reinitialize"))[0] == pytest.approx(64.0)
+    assert lowest(DOWN, branch="reinitialize") is None
+    assert lowest(DOWN[DOWN["level"] == 0]) is None
+    assert lowest(DOWN[DOWN["level"] > 0]) is None
+
+
+# ---- verdicts
+
+
+@pytest.mark.parametrize(
+    ("kind", "paper", "ours", "verdict"),
+    [
+        ("effect", 2.0, 3.0, "reproduced"),
+        ("effect", 2.0, 2.0, "reproduced"),
+        ("effect", 2.0, 1.9, "within 0.1 points"),
+        ("effect", 2.0, 1.0, "within 1 points"),
+        ("effect", 2.0, 0.99, "not reproduced"),
+        ("effect", 2.0, -2.0, "not reproduced"),
+        ("effect", 0.0, 0.01, "reproduced"),
+        ("effect", 0.0, 0.0, "not reproduced"),
+        ("effect", 0.0, -0.01, "not reproduced"),
+        ("lowest", 10.0, 5.0, "reproduced"),
+        ("lowest", 10.0, 10.2, "reproduced"),
+        ("lowest", 10.0, 10.3, "within 0.3 points"),
+        ("lowest", 10.0, 20.0, "within 10 points"),
+        ("lowest", 10.0, 20.1, "not reproduced"),
+        ("lowest", 10.0, 100.0, "not reproduced"),
+        ("value", 90.5, 90.5, "reproduced"),
+        ("value", 90.5, 91.0, "reproduced"),
+        ("value", 90.5, 90.0, "reproduced"),
+        ("value", 90.5, 89.75, "within 0.75 points"),
+        ("value", 90.5, 92.5, "within 2 points"),
+        ("value", 90.5, 88.5, "within 2 points"),
+        ("value", 90.5, 88.25, "not reproduced"),
+        ("value", 90.5, 92.75, "not reproduced"),
+        ("point", 10.0, 10.0, "reproduced"),
+        ("point", 10.0, 13.0, "reproduced"),
+        ("point", 10.0, 13.1, "within 3.1 points"),
+        ("point", 10.0, 7.7, "reproduced"),
+        ("point", 10.0, 7.6, "within 2.4 points"),
+        ("point", 10.0, 20.0, "within 10 points"),
+        ("point", 10.0, 20.1, "not reproduced"),
+        ("point", 10.0, 5.0, "within 5 points"),
+        ("point", 10.0, 4.9, "not reproduced"),
+    ],
+)
+def test_verdicts(kind: str, paper: float, ours: float, verdict: str) -> None:
+    claim = Claim("a claim", paper, "points", lowest, kind=kind)
+    assert claim.verdict(Measured(ours, None, 3)) == verdict
+
+
+@pytest.mark.parametrize("kind", ["effect", "lowest", "value", "point"])
+def test_what_was_not_measured_was_not_run(kind: str) -> None:
+    assert Claim("a claim", 1.0, "points", lowest, kind=kind).verdict(None) == "not run"
+
+
+# ---- which rows
+
+
+def test_a_claim_is_about_the_rows_with_its_values() -> None:
+    table = pd.DataFrame({"model": ["a", "a", "b"], "rate": [0.1, None, 0.1], "row": [1, 2, 3]})
+
+    def rows(**where: Any) -> list[int]:
+        return list(Claim("a claim", 1.0, "points", lowest, where).rows(table)["row"])
+
+    assert rows() == [1, 2, 3]
+    assert rows(model="a") == [1, 2]
+    assert rows(model="a", rate=0.1) == [1]
+    assert rows(model="a", rate=None) == [2]  # None: no such value
+    assert rows(model="c") == []
+    assert rows(nosuch="a") == []
+
+
+def test_a_lowest_percentage_that_is_the_sparsest_trained_is_only_a_bound() -> None:
+    to_64 = DOWN[DOWN["level"] <= DOWN.loc[(100 * DOWN["density"]).round() == 64, "level"].max()]
+    assert [getattr(lowest(rows), "bound", None) for rows in (DOWN, to_64)] == [False, True]
+    claim = Claim("as good as dense down to", 30.0, "% of weights", lowest, kind="lowest")
+    assert claim.verdict(lowest(DOWN)) == "not reproduced"
+    assert claim.verdict(lowest(to_64)) == "not run that far"
+    assert claim.verdict(Measured(29.0, None, 2, 29.0, bound=True)) == "reproduced"
+
+
+def test_the_rows_of_a_claim_may_be_those_with_any_value_of_a_column() -> None:
+    rows = pd.DataFrame({"lr.warmup": [None, 100.0, 10000.0]})
+    for wanted, expected in ((True, [1, 2]), (None, [0]), (100, [1])):
+        claim = Claim("", 1.0, "", lowest, {"lr.warmup": wanted})
+        assert list(claim.rows(rows).index) == expected
+
+
+def test_a_ticket_that_never_got_better_than_at_step_0_is_no_times_faster() -> None:
+    assert faster(DOWN.assign(early_stop_step=0), percent=64) is None

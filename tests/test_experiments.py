@@ -1,0 +1,310 @@
+"""The experiments: their configurations at both scales, their lab records, their claims and how they are drawn."""
+
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from matplotlib.figure import Figure
+from omegaconf import DictConfig, OmegaConf
+
+from lth import figure, run
+from lth.check import check, leaves
+from lth.claim import Measured
+
+CONF = Path(run.CONF)
+CONFIGURATIONS = sorted(
+    str(file.relative_to(CONF / "experiment").with_suffix("")) for file in (CONF / "experiment").rglob("*.yaml")
+)
+ONE_SIZE = {"demo", "precision_conv_2", "precision_conv_2/fp32"}  # these have no reduced values
+SCALED = [name for name in CONFIGURATIONS if name not in ONE_SIZE]
+BASES = ["lenet", "conv_2", "conv_4", "conv_6", "resnet_20", "vgg_19"]
+
+
+@cache
+def configuration(name: str = "") -> DictConfig:
+    """The configuration of an experiment; "" is that of no experiment."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", [f"experiment={name}"] if name else [])
+
+
+def scaled(name: str, scale: str) -> dict[str, Any]:
+    """Its keys and values at a scale."""
+    cfg = configuration(name).copy()
+    cfg.scale = scale
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    check(plain, plain)
+    return leaves(plain)
+
+
+@cache
+def columns(name: str) -> dict[str, Any]:
+    """What the tables say of its jobs, on the embedded digits in place of its data."""
+    cfg = configuration(name).copy()
+    cfg.data, cfg.precision = configuration().data, "fp32"
+    return {**run.values(cfg).columns, "data": configuration(name).data._target_.rpartition(".")[2], "steps": cfg.steps}
+
+
+def test_the_test_sees_the_configurations() -> None:
+    assert {"demo", "frankle2019/lenet", "frankle2019_fig3", "frankle2019_fig8/warmup"} <= set(CONFIGURATIONS)
+
+
+# ---- the paper's settings
+
+# Frankle & Carbin 2019, Figure 2; its iterations are steps here; the output layer is pruned at half the rate.
+# VGG-19: its rate drops at epochs 80 and 120 of 160; an epoch is 45,000 / 64 = 703 steps.
+HEAD = ["net", "data", "steps", "batch_size", "lr", "conv", "linear", "output", "shortcut", "drops"]
+FIGURE_2 = [
+    ["lenet", "mnist", 50_000, 60, 1.2e-3, None, 0.2, 0.1, None, None],
+    ["conv_2", "cifar10", 20_000, 60, 2e-4, 0.10, 0.2, 0.1, None, None],
+    ["conv_4", "cifar10", 25_000, 60, 3e-4, 0.10, 0.2, 0.1, None, None],
+    ["conv_6", "cifar10", 30_000, 60, 3e-4, 0.15, 0.2, 0.1, None, None],
+    ["resnet_20", "cifar10", 30_000, 128, 0.1, 0.20, None, 0.0, 0.0, [20_000, 25_000]],
+    ["vgg_19", "cifar10", 112_480, 64, 0.1, 0.20, None, 0.0, None, [80 * 703, 120 * 703]],
+]
+MODELS = {"lenet": "lenet_300_100"}
+ADAM = {"optimizer._target_": "torch.optim.Adam", "optimizer.weight_decay": 0.0, "lr._target_": "lth.lr.constant",
+        "scope._target_": "lth.scope.layerwise", "augment._target_": "lth.augment.none"}  # fmt: skip
+SGD = {"optimizer._target_": "torch.optim.SGD", "optimizer.momentum": 0.9, "optimizer.weight_decay": 1e-4,
+       "scope._target_": "lth.scope.globally", "lr._target_": "lth.lr.drop", "lr.factor": 0.1,
+       "augment._target_": "lth.augment.flip_crop", "augment.pad": 4}  # fmt: skip
+ALL = {"init._target_": "lth.init.glorot_normal", "density._target_": "lth.density.iterative", "evaluate_every": 100,
+       "criterion._target_": "lth.criterion.magnitude", "rewind._target_": "lth.rewind.weights", "rewind.step": 0,
+       "lr.warmup": 0, "data.validation": 5000}  # fmt: skip
+KINDS = ("conv", "linear", "output", "shortcut")
+DROPOUT = {"conv_2": 0.0, "conv_4": 0.0, "conv_6": 0.0}
+
+
+@pytest.mark.parametrize("row", FIGURE_2, ids=lambda row: str(row[0]))
+def test_the_settings_of_each_net_are_those_of_figure_2(row: list[Any]) -> None:
+    wanted = dict(zip(HEAD, row, strict=True))
+    net = wanted["net"]
+    expected = {
+        "model._target_": f"lth.model.{MODELS.get(net, net)}",
+        "data._target_": f"lth.data.{wanted['data']}",
+        "steps": wanted["steps"],
+        "batch_size": wanted["batch_size"],
+        "optimizer.lr": wanted["lr"],
+        **{f"density.{kind}": wanted[kind] for kind in KINDS if wanted[kind] is not None},
+        **({"lr.at": wanted["drops"]} if wanted["drops"] else {}),
+        **({"model.dropout": DROPOUT[net]} if net in DROPOUT else {}),
+        **(SGD if wanted["drops"] else ADAM),
+        **ALL,
+    }  # fmt: skip
+    found = scaled(f"frankle2019/{net}", "full")
+    assert {key: found.get(key) for key in expected} == expected
+    assert set(found) >= set(expected)
+
+
+def test_the_test_sees_every_net_of_figure_2() -> None:
+    assert [row[0] for row in FIGURE_2] == BASES
+    assert {f"frankle2019/{net}" for net in BASES} == {n for n in CONFIGURATIONS if n.startswith("frankle2019/")}
+
+
+def control(name: str, draws: int = 1) -> dict[str, Any]:
+    """A control at all levels."""
+    return {f"branch.{name}.levels": None, f"branch.{name}.draws": draws,
+            f"branch.{name}.transform._target_": f"lth.branch.{name}"}  # fmt: skip
+
+
+# What each configuration changes of its net's: nothing else.
+CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "frankle2019_fig1": ("lenet", control("random_sparsity", 2)),
+    "frankle2019_fig1/conv_2": ("conv_2", control("random_sparsity", 2)),
+    "frankle2019_fig1/conv_4": ("conv_4", control("random_sparsity", 2)),
+    "frankle2019_fig1/conv_6": ("conv_6", control("random_sparsity", 2)),
+    "frankle2019_fig3": ("lenet", {}),
+    "frankle2019_fig4": ("lenet", control("reinitialize")),
+    "frankle2019_fig4/one_shot": (
+        "lenet",
+        {"density._target_": "lth.density.one_shot", "levels": [3, 7, 9, 12, 15, 18]},
+    ),
+    "frankle2019_fig5": ("conv_2", control("reinitialize")),
+    "frankle2019_fig5/conv_4": ("conv_4", control("reinitialize")),
+    "frankle2019_fig5/conv_6": ("conv_6", control("reinitialize")),
+    "frankle2019_fig6": ("conv_2", {"steps": 60_000, "model.dropout": 0.5, "optimizer.lr": 3e-4}),
+    "frankle2019_fig6/conv_4": ("conv_4", {"steps": 75_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),
+    "frankle2019_fig6/conv_6": ("conv_6", {"steps": 90_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),
+    "frankle2019_fig7": ("vgg_19", control("reinitialize")),
+    "frankle2019_fig7/low_rate": ("vgg_19", control("reinitialize") | {"optimizer.lr": 0.01}),
+    "frankle2019_fig7/warmup": ("vgg_19", control("reinitialize") | {"lr.warmup": 10_000}),
+    "frankle2019_fig8": ("resnet_20", control("reinitialize")),
+    "frankle2019_fig8/low_rate": ("resnet_20", control("reinitialize") | {"optimizer.lr": 0.01}),
+    "frankle2019_fig8/warmup": ("resnet_20", control("reinitialize") | {"optimizer.lr": 0.03, "lr.warmup": 20_000}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_figure_changes_of_its_nets_settings_what_the_paper_changes(name: str) -> None:
+    net, expected = CHANGES[name]
+    ours, base = scaled(name, "full"), scaled(f"frankle2019/{net}", "full")
+    changed = {key: value for key, value in ours.items() if key not in base or base[key] != value}
+    assert {key: value for key, value in changed.items() if key != "name" and not key.endswith("_partial_")} == expected
+    assert base.keys() <= ours.keys()
+
+
+def test_the_test_sees_every_figure() -> None:
+    assert set(CHANGES) == {name for name in CONFIGURATIONS if name.startswith("frankle2019_")}
+
+
+# ---- reduced
+
+REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup"}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_reduced_changes_only_how_long_how_often_and_how_deep(name: str) -> None:
+    full, reduced = scaled(name, "full"), scaled(name, "reduced")
+    assert full.keys() == reduced.keys()
+    changed = {key for key, value in full.items() if reduced[key] != value} - {"scale"}
+    controls = {key for key in changed if key.startswith("branch.") and key.endswith((".levels", ".draws"))}
+    assert "steps" in changed
+    assert changed - controls <= REDUCED
+    assert reduced["steps"] < full["steps"]
+    assert reduced["steps"] % reduced["evaluate_every"] == 0
+    assert full["steps"] % full["evaluate_every"] in (0, 80)  # VGG-19's 112,480 are 1,124 intervals and 80 steps
+
+
+@pytest.mark.parametrize("name", [name for name in SCALED if "fig7" in name or "fig8" in name])
+def test_a_reduced_schedule_drops_and_warms_up_at_the_same_shares_of_the_steps(name: str) -> None:
+    shares = [
+        [*(step / keys["steps"] for step in keys["lr.at"]), keys["lr.warmup"] / keys["steps"]]
+        for keys in (scaled(name, "full"), scaled(name, "reduced"))
+    ]
+    assert shares[1] == pytest.approx(shares[0], rel=0.01)
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_reduced_levels_and_controls_are_some_of_the_full_ones(name: str) -> None:
+    full, reduced = scaled(name, "full"), scaled(name, "reduced")
+
+    def up_to(levels: Any) -> set[int]:
+        return set(range(levels + 1)) if isinstance(levels, int) else set(levels)
+
+    assert up_to(reduced["levels"]) <= up_to(full["levels"])
+    for key in [key for key in full if key.startswith("branch.") and key.endswith(".levels")]:
+        assert set(reduced[key] or []) <= up_to(reduced["levels"]), key  # null: at all
+
+
+@pytest.mark.parametrize("name", sorted(ONE_SIZE & set(CONFIGURATIONS)))
+def test_the_configurations_of_one_size_are_good(name: str) -> None:
+    assert scaled(name, "full") | {"scale": "reduced"} == scaled(name, "reduced")
+
+
+# ---- the files
+
+NAMES = figure.names()
+SECTIONS = ["Command", "Expect", "Cost", "Result"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_opens_with_its_lab_record(name: str) -> None:
+    experiment = figure.load(name)
+    lines = [line.split(" (")[0] for line in (experiment.__doc__ or "").splitlines()]
+    assert [line for line in lines if line in SECTIONS] == SECTIONS
+    assert f"    lth figure {name} --run" in experiment.__doc__
+    assert experiment.COST
+    assert callable(experiment.draw)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_configuration_of_an_experiment_exists_and_files_its_results_under_its_name(name: str) -> None:
+    arms = figure.arms(name)
+    assert arms[0] == name
+    assert set(arms) <= set(CONFIGURATIONS)
+    assert {configuration(arm).name for arm in arms} == {name}
+    assert set(getattr(figure.load(name), "WITH", ())) <= set(NAMES)
+
+
+def test_every_figure_configuration_belongs_to_an_experiment() -> None:
+    drawn = {arm for name in NAMES for arm in figure.arms(name)}
+    assert {name for name in CONFIGURATIONS if not name.startswith("frankle2019/")} - drawn == {"demo"}
+
+
+# ---- made-up results of what the configurations train
+
+
+@cache
+def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two replicates of levels 0 and 4, with their controls, of an experiment and those that it is drawn with."""
+    rows = []
+    for each in (name, *getattr(figure.load(name), "WITH", ())):
+        for arm, replicate, level in product(figure.arms(each), (1, 2), (0, 4)):
+            branches = ["ticket", *(configuration(arm).get("branch") or {})] if level else ["ticket"]
+            rows += [
+                {**columns(arm), "experiment": each, "branch": branch, "draw": 0, "replicate": replicate,
+                 "level": level, "density": 0.9**level, "early_stop_step": 100 * replicate, "machine": "a machine",
+                 "early_stop_val_accuracy": 0.9, "early_stop_test_accuracy": 0.9, "final_test_accuracy": 0.9,
+                 "final_train_accuracy": 1.0, "commit": "abc123", "digest": f"{arm} {branch} {level} {replicate}"}
+                for branch in branches
+            ]  # fmt: skip
+    tickets = pd.DataFrame(rows)
+    accuracy = 0.9 - tickets["replicate"] / 10
+    curves = [
+        tickets.assign(step=(share * tickets["steps"]).round(), test_accuracy=share * accuracy)
+        for share in (0, 0.2, 0.5, 1)
+    ]
+    return tickets, pd.concat(curves, ignore_index=True)
+
+
+def claims() -> list[Any]:
+    return [
+        pytest.param(name, claim, id=f"{name}: {claim.text}")
+        for name in NAMES
+        for claim in getattr(figure.load(name), "CLAIMS", ())
+    ]
+
+
+@pytest.mark.parametrize(("name", "claim"), claims())
+def test_the_rows_of_a_claim_are_some_that_its_experiment_trains(name: str, claim: Any) -> None:
+    rows = claim.rows(results(name)[0])
+    assert set(rows["level"]) == {0, 4}
+    assert rows["model"].nunique() == 1
+    if "dropout lifts" not in claim.text:
+        assert rows["config"].nunique() == 1  # one configuration; what is compared is comparable
+
+
+@pytest.mark.parametrize(("name", "claim"), claims())
+def test_a_claim_can_be_measured_on_little_or_nothing(name: str, claim: Any) -> None:
+    rows = claim.rows(results(name)[0])
+    dense, pruned = rows[rows["level"] == 0], rows[rows["level"] > 0]
+    for part in (rows, dense, dense.iloc[:1], pruned, pruned.iloc[:1], rows.iloc[:0]):
+        ours = claim.measure(part)
+        assert ours is None or isinstance(ours, Measured)
+        assert claim.verdict(ours).startswith(("reproduced", "within", "not reproduced", "not run"))
+    assert claim.measure(rows.iloc[:0]) is None
+    assert claim.kind in {"effect", "lowest", "value", "point"}
+
+
+LINES = {
+    "frankle2019_fig1": ["winning ticket", "random sparsity", "Conv-2", "Conv-4", "Conv-6, random sparsity"],
+    "frankle2019_fig3": ["100.0"],
+    "frankle2019_fig4": ["iterative", "iterative, random reinit", "one-shot"],
+    "frankle2019_fig5": ["Conv-2", "Conv-2, random reinit", "Conv-4", "Conv-6", "Conv-6, random reinit"],
+    "frankle2019_fig6": ["Conv-2", "Conv-2, dropout 0.5", "Conv-4", "Conv-4, dropout 0.5", "Conv-6, dropout 0.5"],
+    "frankle2019_fig7": ["VGG-19, rate 0.1", "VGG-19, rate 0.01", "VGG-19, rate 0.1, warm-up 10000"],
+    "frankle2019_fig8": ["ResNet-20, rate 0.1", "ResNet-20, rate 0.01", "ResNet-20, rate 0.03, warm-up 20000"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_is_drawn_with_a_line_for_each_of_its_configurations(name: str) -> None:
+    drawn = figure.load(name).draw(*results(name))
+    assert isinstance(drawn, Figure)
+    labels = {label for axes in drawn.axes for label in axes.get_legend_handles_labels()[1]}
+    assert labels >= set(LINES.get(name, []))
+    assert labels
+    assert not [label for label in labels if "=" in label]  # replicates are one line
+    if name.startswith("frankle2019_"):
+        number = name.removeprefix("frankle2019_fig")
+        assert f"Figure {number}" in drawn.get_suptitle()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_is_drawn_from_its_dense_net_alone(name: str) -> None:
+    tickets, evaluations = results(name)
+    drawn = figure.load(name).draw(tickets[tickets["level"] == 0], evaluations[evaluations["level"] == 0])
+    assert drawn.axes

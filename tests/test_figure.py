@@ -1,0 +1,194 @@
+"""`lth figure`: the configurations of an experiment, where its results come from, and what becomes of all of them."""
+
+from pathlib import Path
+
+import made_up
+import pandas as pd
+import pytest
+import shell
+from made_up import folder
+
+from lth import cli, figure, scorecard
+
+__all__ = ["folder"]
+ACCURACIES = {1: (0.90, 0.92), 2: (0.80, 0.81)}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny job, under the name of an experiment of the tests."""
+    root = tmp_path_factory.mktemp("stored")
+    assert shell.run("-m", f"root={root}", "name=one", "branch=[reinitialize]") == 0
+    return root
+
+
+def lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+# ---- arms
+
+
+@pytest.mark.parametrize(
+    ("name", "arms"),
+    [
+        ("frankle2019_fig1", ["", "/conv_2", "/conv_4", "/conv_6"]),
+        ("frankle2019_fig3", [""]),
+        ("frankle2019_fig4", ["", "/one_shot"]),
+        ("frankle2019_fig5", ["", "/conv_4", "/conv_6"]),
+        ("frankle2019_fig6", ["", "/conv_4", "/conv_6"]),
+        ("frankle2019_fig7", ["", "/low_rate", "/warmup"]),
+        ("frankle2019_fig8", ["", "/low_rate", "/warmup"]),
+    ],
+)
+def test_the_arms_of_an_experiment_are_its_configuration_and_those_of_its_folder(name: str, arms: list[str]) -> None:
+    assert figure.arms(name) == [name + arm for arm in arms]
+
+
+def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = ",".join(figure.arms("frankle2019_fig8"))
+    given = ["root=here", "scale=reduced", "levels=0", f"experiment={arms}", "replicate=1", "hydra/launcher=basic"]
+    assert shell.run("-m", *given) == 0
+    rates = {r["columns"]["optimizer.lr"]: r["columns"].get("lr.warmup") for r in shell.records(tmp_path / "here")}
+    assert rates == {0.1: None, 0.01: None, 0.03: 2000}
+    capsys.readouterr()
+    assert cli.main(["figure", "frankle2019_fig8", "--runs", "here", "--out", "out"]) == 0
+    sections = [line for line in lines(capsys.readouterr().out) if line.startswith("#")]
+    assert len(sections) == 3
+    rows = pd.read_csv(tmp_path / "out" / "frankle2019_fig8.csv")
+    assert sorted(rows["optimizer.lr"]) == [0.01, 0.03, 0.1]
+    warm = rows.loc[rows["lr.warmup"] == 2000, "reduced"].item()
+    assert "lr.at [2000, 2500] instead of [20000, 25000]" in warm
+    assert "lr.warmup 2000 instead of 20000" in warm
+    assert "steps" not in warm  # the tiny job names its own
+
+
+# ---- from where
+
+
+def test_the_committed_results_are_read_where_nothing_is_stored(folder: Path) -> None:
+    made_up.experiment(folder, "one")
+    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    rows, curves = figure.results(figure.load("one"), "one", Path("nowhere"))
+    assert list(rows["early_stop_test_accuracy"]) == [0.90, 0.92, 0.80, 0.81]
+    assert list(curves["step"]) == [0] * 4 + [1000] * 4 + [2000] * 4
+
+
+def test_what_is_stored_goes_before_the_committed_results(stored: Path, folder: Path) -> None:
+    made_up.experiment(folder, "one")
+    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    rows, curves = figure.results(figure.load("one"), "one", stored)
+    assert list(rows["data"]) == ["mnist_5k"] * 3
+    assert list(curves["step"]) == [0, 10, 20] * 3
+
+
+def test_an_experiment_is_drawn_with_the_results_of_those_it_names(folder: Path) -> None:
+    made_up.experiment(folder, "one", others=["two"])
+    made_up.experiment(folder, "two")
+    for name in ("one", "two"):
+        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+    rows, curves = figure.results(figure.load("one"), "one", Path("nowhere"))
+    assert list(rows["experiment"]) == ["one"] * 4 + ["two"] * 4
+    assert set(curves["experiment"]) == {"one", "two"}
+    assert set(figure.results(figure.load("two"), "two", Path("nowhere"))[0]["experiment"]) == {"two"}
+
+
+def test_half_of_the_committed_results_is_none(folder: Path) -> None:
+    made_up.experiment(folder, "one")
+    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    (folder / "results" / "one.parquet").unlink()
+    assert all(part.empty for part in figure.results(figure.load("one"), "one", Path("nowhere")))
+
+
+def test_the_tables_beside_a_figure_are_of_the_experiment_alone(folder: Path, tmp_path: Path) -> None:
+    made_up.experiment(folder, "one", others=["two"])
+    made_up.experiment(folder, "two")
+    for name in ("one", "two"):
+        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+    assert cli.main(["figure", "one", "--out", "out"]) == 0
+    assert set(pd.read_csv(tmp_path / "out" / "one.csv")["experiment"]) == {"one"}
+    assert set(pd.read_parquet(tmp_path / "out" / "one.parquet")["experiment"]) == {"one"}
+    assert "two" not in (tmp_path / "out" / "one.md").read_text()
+
+
+def test_what_a_figure_writes_can_be_committed_and_is_read_back_the_same(stored: Path, folder: Path) -> None:
+    made_up.experiment(folder, "one")
+    experiment = figure.load("one")
+    assert cli.main(["figure", "one", "--runs", str(stored), "--out", str(folder / "results")]) == 0
+    committed = figure.results(experiment, "one", Path("nowhere"))
+    for ours, theirs in zip(figure.results(experiment, "one", stored), committed, strict=True):
+        pd.testing.assert_frame_equal(ours, theirs, check_dtype=False, check_exact=False, rtol=1e-12)
+
+
+def test_an_experiment_without_results_of_its_own_is_not_drawn_from_those_of_another(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up.experiment(folder, "one", others=["two"])
+    made_up.commit(folder, made_up.tickets("two", ACCURACIES))
+    assert cli.main(["figure", "one", "--runs", "nowhere", "--out", "out"]) == 1
+    assert "nothing of one is stored under nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+# ---- all
+
+
+def test_all_draws_what_there_is_and_names_what_there_is_not(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a_missing", "b_committed", "c_missing", "d_committed"):
+        made_up.experiment(folder, name)
+    for name in ("b_committed", "d_committed"):
+        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+    assert cli.main(["figure", "all", "--runs", "nowhere", "--out", "out"]) == 1
+    kinds = ("csv", "md", "parquet", "pdf", "png")
+    drawn = [f"{name}.{kind}" for name in ("b_committed", "d_committed") for kind in kinds]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == drawn
+    said = capsys.readouterr()
+    missing = "lth figure: nothing of {} is stored under nowhere; --run trains it: two trainings on an abacus"
+    committed = "{}: nothing under nowhere, taken from the results that come with lth; --run trains your own"
+    assert said.err.splitlines() == [
+        missing.format("a_missing"),
+        committed.format("b_committed"),
+        missing.format("c_missing"),
+        committed.format("d_committed"),
+    ]
+    assert [line for line in lines(said.out) if line.startswith("#")] == ["### b_committed", "### d_committed"]
+
+
+def test_all_is_well_when_everything_is_drawn(folder: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made_up.experiment(folder, name)
+        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+    assert cli.main(["figure", "all", "--out", "out"]) == 0
+    assert {file.stem for file in (tmp_path / "out").iterdir()} == {"one", "two"}
+
+
+# ---- the results that come with lth
+
+
+def test_the_committed_results_of_the_project_are_whole() -> None:
+    stems = {file.stem for file in figure.RESULTS.iterdir()}
+    assert "frankle2019_fig4" in stems
+    assert stems - {"scorecard"} <= set(figure.names())
+    for name in stems & set(figure.names()):
+        rows, curves = figure.results(figure.load(name), name, Path("nowhere"))
+        assert name in set(rows["experiment"])
+        assert set(rows["digest"]) == set(curves["digest"])
+
+
+def test_every_committed_number_of_an_early_stop_is_what_its_curve_says() -> None:
+    for file in figure.RESULTS.glob("*.parquet"):
+        rows, curves = pd.read_csv(file.with_suffix(".csv")), pd.read_parquet(file)
+        best = curves.loc[curves.groupby("digest")["validation_loss"].idxmin()].set_index("digest")
+        assert (rows["early_stop_step"].to_numpy() == best.loc[rows["digest"], "step"].to_numpy()).all()
+        found = best.loc[rows["digest"], "test_accuracy"].to_numpy()
+        assert rows["early_stop_test_accuracy"].to_numpy() == pytest.approx(found, abs=1e-12)
+
+
+def test_the_scorecard_beside_the_committed_results_is_that_of_these_results() -> None:
+    file = figure.RESULTS / "scorecard.md"
+    if file.exists():
+        assert file.read_text() == scorecard.markdown(scorecard.scorecard(Path("nowhere"))) + "\n"

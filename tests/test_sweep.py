@@ -1,0 +1,41 @@
+"""A sweep over groups: what is not swept may belong to what is."""
+
+from pathlib import Path
+
+import pytest
+
+from lth import cli, run
+
+PLAN = ["plan=true", "tracking=none", "levels=1"]
+
+
+def test_a_key_of_a_swept_group_can_be_overridden(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["-m", "model=mlp,lenet_300_100", "density=iterative,one_shot", "density.linear=0.5", *PLAN]) == 0
+    assert capfd.readouterr().out.count("0 stored, 2 to train") == 4
+
+
+def test_a_key_that_only_the_swept_option_has_can_be_overridden(capfd: pytest.CaptureFixture[str]) -> None:
+    arms = "experiment=frankle2019_fig5,frankle2019_fig5/conv_4"
+    assert run.main(["-m", arms, "model.dropout=0.25", "data=mnist_5k", *PLAN]) == 0
+    assert capfd.readouterr().out.count("level  1  to train, 25,000 steps") == 2  # Conv-4, ticket and re-initialized
+    assert run._after_groups([arms, "model.dropout=0.25", "replicate=1,2", "-m"]) == [
+        arms,
+        "model.dropout=choice(0.25)",
+        "replicate=1,2",
+        "-m",
+    ]
+
+
+def test_without_a_swept_group_nothing_is_rewritten() -> None:
+    given = ["-m", "replicate=1,2", "steps=5", "data=mnist_5k"]
+    assert run._after_groups(given) == given
+
+
+def test_overrides_of_a_figure_may_stand_behind_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = cli._parsed(["figure", "frankle2019_fig5", "--runs", "there", "--run", "steps=5", "replicate=1"])
+    assert (chosen.overrides, chosen.runs, chosen.run) == (["steps=5", "replicate=1"], Path("there"), True)
+    with pytest.raises(SystemExit):
+        cli._parsed(["figure", "frankle2019_fig5", "--run", "steps=5", "--bad"])
+    with pytest.raises(SystemExit):
+        cli._parsed(["table", "steps=5"])
+    assert "unrecognized arguments: steps=5" in capsys.readouterr().err

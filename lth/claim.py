@@ -13,8 +13,8 @@ EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
 @dataclass(frozen=True)
 class Measured:
-    """Our number: mean, sample deviation and n over replicates; `percent` of the weights it was measured at. `bound`: it
-    would be lower if sparser tickets had been trained.
+    """Our number: mean, sample deviation and n over replicates; `percent` of the weights it was measured at. `bound`:
+    it might be lower if sparser tickets had been trained.
     """
 
     mean: float
@@ -29,8 +29,8 @@ Measure = Callable[[pd.DataFrame], Measured | None]
 
 @dataclass(frozen=True)
 class Claim:
-    """text: what the paper says. paper: its number, in `unit`. measure: table -> our number. where: its rows, by what is
-    in some columns: a value; None for no value; True for any.
+    """text: what the paper says. paper: its number, in `unit`. measure: table -> our number. where: its rows, by what
+    is in some columns: a value; None for no value; True for any.
 
     kind: "effect" (the larger the better reproduced), "lowest" (a percentage of weights, the smaller the better),
     "value" (an accuracy in percent, the closer the better) or "point" (a percentage of weights, likewise).

@@ -228,7 +228,7 @@ def _check_all(arguments: Sequence[str]) -> DictConfig:
                 cfg = compose("config", [*chosen, *search])
                 check(_plain(cfg), _plain(usual))
                 if cfg.scale == "reduced" and not _reductions(cfg):
-                    raise ConfigError(f"scale=reduced: nothing of {cfg.name} has a reduced size, or all of it is given")
+                    raise ConfigError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
             return compose("config", [*first, *search])
     except (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_explained(error)) from error

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from lth import figure, run
 from lth.check import check, leaves
 from lth.claim import Measured
+from lth.run.values import values
 
 CONF = Path(run.CONF)
 CONFIGURATIONS = sorted(
@@ -45,7 +46,7 @@ def columns(name: str) -> dict[str, Any]:
     """What the tables say of its jobs, on the embedded digits in place of its data."""
     cfg = configuration(name).copy()
     cfg.data, cfg.precision = configuration().data, "fp32"
-    return {**run.values(cfg).columns, "data": configuration(name).data._target_.rpartition(".")[2], "steps": cfg.steps}
+    return {**values(cfg).columns, "data": configuration(name).data._target_.rpartition(".")[2], "steps": cfg.steps}
 
 
 def test_the_test_sees_the_configurations() -> None:

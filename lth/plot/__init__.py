@@ -1,0 +1,8 @@
+"""Tables -> figures in the style of Frankle & Carbin 2019: mean over replicates, bars from minimum to maximum."""
+
+from lth.plot.curves import curves
+from lth.plot.mask import mask
+from lth.plot.sparsity import accuracy_at, during, sparsity
+from lth.plot.style import LABELS, NAMES, names, save
+
+__all__ = ["LABELS", "NAMES", "accuracy_at", "curves", "during", "mask", "names", "save", "sparsity"]

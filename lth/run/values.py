@@ -1,0 +1,66 @@
+"""Configuration -> the values of a job."""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig
+
+from lth.run.conf import branches, plain, reductions
+
+if TYPE_CHECKING:
+    from lth.job import Job
+
+
+def made(node: DictConfig) -> Any:
+    """What a node stands for; raises ValueError with the reason that the function itself gives."""
+    try:
+        value = hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        message = f"{cause}" if isinstance(cause, OSError | ValueError) else f"{error}".partition(", set env var")[0]
+        raise ValueError(message) from error
+    # Hydra's own partial checks its target again at every call, and some of these are called in every step.
+    return partial(value.func, **value.keywords) if isinstance(value, partial) else value
+
+
+def values(cfg: DictConfig) -> "Job":
+    """The values that a configuration stands for."""
+    from lth.engine import compilable, fastest
+    from lth.job import Branch, Job
+    from lth.recipe import Recipe
+
+    recipe = Recipe(
+        model=made(cfg.model),
+        data=made(cfg.data),
+        optimizer=made(cfg.optimizer),
+        lr=made(cfg.lr),
+        steps=cfg.steps,
+        batch_size=cfg.batch_size,
+        evaluate_every=cfg.evaluate_every,
+        augment=made(cfg.augment),
+        precision="fp32" if cfg.precision == "auto" else cfg.precision,
+        compile=cfg.compile,
+    )
+    if cfg.precision == "auto":
+        recipe = replace(recipe, precision=fastest(recipe.net(), cfg.device))
+    if recipe.compile:
+        compilable(recipe, recipe.net())  # or raise before anything is trained
+    return Job(
+        name=str(cfg.name),
+        recipe=recipe,
+        init=made(cfg.init),
+        criterion=made(cfg.criterion),
+        scope=made(cfg.scope),
+        density=made(cfg.density),
+        rewind=made(cfg.rewind),
+        levels=plain(cfg)["levels"],
+        replicate=cfg.replicate,
+        branches={
+            name: Branch(**{**made(node), "transform": made(node.transform)}) for name, node in branches(cfg).items()
+        },
+        device=cfg.device,
+        reduced=reductions(cfg),
+    )

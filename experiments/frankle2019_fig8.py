@@ -7,7 +7,7 @@ Expect (the paper, accuracy at 10,000, 20,000 and 30,000 steps)
     Dense 90.5% at rate 0.1, where there are no tickets; at 0.01 tickets of 41.7% to 21.9% of the weights with 89.5%; at
     0.03 with a warm-up of 20,000 steps 90.5% at 27.1%, and tickets down to 11.8%.
 Cost
-    Full: 41 trainings of 30,000 steps for each line and replicate: for a GPU. Reduced: 5 of 3,000 steps a line.
+    Full: 41 trainings of 30,000 steps for each line and replicate: for a GPU. Reduced: 5 of 2,000 steps a line.
 Result
     Not run yet.
 """
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from lth import plot
 from lth.claim import FINAL, Claim, lowest, value
 
-COST = "41 trainings of ResNet-20, 30,000 steps, for each of three lines and replicate; scale=reduced: 5 of 3,000 steps"
+COST = "41 trainings of ResNet-20, 30,000 steps, for each of three lines and replicate; scale=reduced: 5 of 2,000 steps"
 HIGH, LOW, WARM = {"optimizer.lr": 0.1}, {"optimizer.lr": 0.01}, {"optimizer.lr": 0.03}
 CLAIMS = [
     Claim("rate 0.1: accuracy, dense", 90.5, "%", partial(value, percent=100, column=FINAL), HIGH, kind="value"),

@@ -52,16 +52,16 @@ def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
     given = ["root=here", "scale=reduced", "levels=0", f"experiment={arms}", "replicate=1", "hydra/launcher=basic"]
     assert shell.run("-m", *given) == 0
     rates = {r["columns"]["optimizer.lr"]: r["columns"].get("lr.warmup") for r in shell.records(tmp_path / "here")}
-    assert rates == {0.1: None, 0.01: None, 0.03: 2000}
+    assert rates == {0.1: None, 0.01: None, 0.03: 1333}
     capsys.readouterr()
     assert cli.main(["figure", "frankle2019_fig8", "--runs", "here", "--out", "out"]) == 0
     sections = [line for line in lines(capsys.readouterr().out) if line.startswith("#")]
     assert len(sections) == 3
     rows = pd.read_csv(tmp_path / "out" / "frankle2019_fig8.csv")
     assert sorted(rows["optimizer.lr"]) == [0.01, 0.03, 0.1]
-    warm = rows.loc[rows["lr.warmup"] == 2000, "reduced"].item()
-    assert "lr.at [2000, 2500] instead of [20000, 25000]" in warm
-    assert "lr.warmup 2000 instead of 20000" in warm
+    warm = rows.loc[rows["lr.warmup"] == 1333, "reduced"].item()
+    assert "lr.at [1333, 1667] instead of [20000, 25000]" in warm
+    assert "lr.warmup 1333 instead of 20000" in warm
     assert "steps" not in warm  # the tiny job names its own
 
 

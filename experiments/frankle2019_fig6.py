@@ -8,7 +8,7 @@ Expect (the paper)
     3.7% of the weights and less are still better than the dense net.
 Cost
     Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 5 of 5,000
-    steps for Conv-2, 4 of 3,000 for Conv-4, 3 of 3,600 for Conv-6.
+    steps for Conv-2, 3 of 3,000 for Conv-4, 2 of 3,600 for Conv-6.
 Result
     Not run yet.
 """
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from lth import plot
 from lth.claim import Claim, added, best_gain, faster, gain, lowest, value
 
-COST = "21 trainings of 60,000 to 90,000 steps a net and replicate, and frankle2019_fig5; scale=reduced: 5, 4 and 3"
+COST = "21 trainings of 60,000 to 90,000 steps a net and replicate, and frankle2019_fig5; scale=reduced: 5, 3 and 2"
 WITH = ("frankle2019_fig5",)
 
 

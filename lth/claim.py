@@ -101,15 +101,17 @@ def gain(
     return _paired(rows, percent, lambda ours, other: 100 * (ours - other), column, than, of)
 
 
-def added(rows: pd.DataFrame, *, option: str, column: str = EARLY) -> Measured | None:
-    """Accuracy of the dense net with an option, such as model.dropout, above that without it, in percentage points."""
-    dense = _dense(rows)
-    if option not in dense:
+def added(rows: pd.DataFrame, *, option: str, percent: float = 100, column: str = EARLY) -> Measured | None:
+    """Accuracy of the dense net, or of the ticket with `percent` of the weights, with an option, such as model.dropout,
+    above that of the dense net without it, in percentage points.
+    """
+    if rows.empty or option not in rows:
         return None
-    given = dense[option].notna()
-    ours, theirs = _by_replicate(dense[given], column), _by_replicate(dense[~given], column)
+    given, dense = rows[option].notna(), _dense(rows)
+    with_it = _near(rows[given], percent, "ticket")
+    ours, theirs = _by_replicate(with_it, column), _by_replicate(dense[dense[option].isna()], column)
     both = ours.index.intersection(theirs.index)
-    return None if both.empty else _measured(100 * (ours[both] - theirs[both]), dense[given])
+    return None if both.empty else _measured(100 * (ours[both] - theirs[both]), with_it)
 
 
 def best_gain(rows: pd.DataFrame, *, column: str = EARLY) -> Measured | None:

@@ -174,6 +174,8 @@ def test_added_is_what_an_option_adds_to_the_dense_net_within_each_replicate() -
     )
     measure = partial(added, option="model.dropout")
     assert numbers(measure(rows)) == pytest.approx((2.0, 1.414214, 2, 100.0))
+    assert numbers(measure(rows, percent=80)) == pytest.approx((25.0, None, 1, 80.0))
+    assert measure(rows, percent=3.7) is None
     assert measure(rows.drop(columns="model.dropout")) is None
     assert measure(rows[rows["model.dropout"].notna()]) is None
 

@@ -1,0 +1,19 @@
+"""What a paper claims, measured on a table of tickets."""
+
+from lth.claim.claim import Claim, Measured
+from lth.claim.measure import EARLY, FINAL, added, best_gain, earlier, faster, gain, lowest, value, worst
+
+__all__ = [
+    "EARLY",
+    "FINAL",
+    "Claim",
+    "Measured",
+    "added",
+    "best_gain",
+    "earlier",
+    "faster",
+    "gain",
+    "lowest",
+    "value",
+    "worst",
+]

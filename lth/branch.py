@@ -31,6 +31,14 @@ def random_sparsity(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) ->
     return replace(ticket, weights=init(recipe.net(number), number), mask=mask, branch="random_sparsity", draw=draw)
 
 
+def reset(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) -> Ticket:
+    """The same mask on theta_0, trained from step 0: beside rewind=learning_rate, the tickets that continued training
+    finds and that are reset only then (Frankle & Carbin 2019, Appendix B). Nothing is drawn: every draw is the same.
+    """
+    number = seed("init", ticket.replicate)
+    return replace(ticket, weights=init(recipe.net(number), number), step=0, branch="reset", draw=draw)
+
+
 def shuffle(ticket: Ticket, *, draw: int, recipe: Recipe, init: Init) -> Ticket:
     """The mask permuted within each layer, on the same weights: per-layer counts stay (Zhou et al. 2019).
 

@@ -118,3 +118,14 @@ def test_weights_that_are_drawn_anew_come_from_the_given_distribution(control: C
 
 def sevens(net: torch.nn.Module, seed: int) -> dict[str, torch.Tensor]:
     return {name: torch.full_like(value, 7) for name, value in net.state_dict().items()}
+
+
+def test_a_ticket_that_is_reset_has_its_mask_on_theta_0_whatever_it_trained_from() -> None:
+    settings = recipe()
+    first = dense(settings, glorot_normal, replicate=2)
+    ticket = half_pruned(settings, step=4, replicate=2)
+    trained_on = replace(ticket, weights={name: w + 1 for name, w in ticket.weights.items()})
+    made = branch.reset(trained_on, draw=0, recipe=settings, init=glorot_normal)
+    assert same(made.weights, first.weights)
+    assert same(made.mask, ticket.mask)
+    assert (made.branch, made.step, made.level, made.replicate) == ("reset", 0, 3, 2)

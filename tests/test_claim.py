@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lth.claim import Claim, Measured, added, best_gain, earlier, faster, gain, lowest, value, worst
+from lth.claim import Claim, Measured, added, best_gain, between, earlier, faster, gain, lowest, value, worst
 
 
 def one(level: int, percent: float, replicate: int, step: int, accuracy: float, **other: Any) -> dict[str, Any]:
@@ -361,3 +361,20 @@ def test_the_rows_of_a_claim_may_be_those_with_any_value_of_a_column() -> None:
 
 def test_a_ticket_that_never_got_better_than_at_step_0_is_no_times_faster() -> None:
     assert faster(DOWN.assign(early_stop_step=0), percent=64) is None
+
+
+def test_between_compares_two_configurations_at_the_same_sparsity_within_each_replicate() -> None:
+    rows = pd.DataFrame(
+        [
+            one(1, 80, 1, 1, 0.95, optimizer="Adam"),
+            one(1, 80, 2, 1, 0.91, optimizer="Adam"),
+            one(2, 64, 1, 1, 0.50, optimizer="Adam"),  # another level
+            one(5, 82, 1, 1, 0.94, optimizer="SGD"),
+            one(5, 82, 2, 1, 0.88, optimizer="SGD"),
+            one(5, 82, 3, 1, 0.10, optimizer="SGD"),  # only one of the two has it
+        ]
+    )
+    adam, sgd = {"optimizer": "Adam"}, {"optimizer": "SGD"}
+    assert numbers(between(rows, percent=80, ours=adam, theirs=sgd)) == pytest.approx((2.0, 1.414214, 2, 80.0))
+    assert between(rows, percent=80, ours=adam, theirs={**sgd, "branch": "reset"}) is None
+    assert between(rows, percent=3, ours=adam, theirs=sgd) is None

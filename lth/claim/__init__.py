@@ -1,7 +1,7 @@
 """What a paper claims, measured on a table of tickets."""
 
 from lth.claim.claim import Claim, Measured
-from lth.claim.measure import EARLY, FINAL, added, best_gain, earlier, faster, gain, lowest, value, worst
+from lth.claim.measure import EARLY, FINAL, added, best_gain, between, earlier, faster, gain, lowest, value, worst
 
 __all__ = [
     "EARLY",
@@ -10,6 +10,7 @@ __all__ = [
     "Measured",
     "added",
     "best_gain",
+    "between",
     "earlier",
     "faster",
     "gain",

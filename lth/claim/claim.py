@@ -26,10 +26,20 @@ class Measured:
 Measure = Callable[[pd.DataFrame], Measured | None]
 
 
+def chosen(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows with these values in these columns: a value; None for no value; True for any."""
+    for column, wanted in where.items():
+        if column not in table:
+            return table.iloc[:0]
+        has = table[column].notna()
+        table = table[~has if wanted is None else has if wanted is True else table[column] == wanted]
+    return table
+
+
 @dataclass(frozen=True)
 class Claim:
-    """text: what the paper says. paper: its number, in `unit`. measure: table -> our number. where: its rows, by what
-    is in some columns: a value; None for no value; True for any.
+    """text: what the paper says. paper: its number, in `unit`. measure: table -> our number. where: its rows, as of
+    `chosen`.
 
     kind: "effect" (the larger the better reproduced), "lowest" (a percentage of weights, the smaller the better),
     "value" (an accuracy in percent, the closer the better) or "point" (a percentage of weights, likewise).
@@ -44,12 +54,7 @@ class Claim:
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that the claim is about."""
-        for column, wanted in self.where.items():
-            if column not in table:
-                return table.iloc[:0]
-            has = table[column].notna()
-            table = table[~has if wanted is None else has if wanted is True else table[column] == wanted]
-        return table
+        return chosen(table, self.where)
 
     def verdict(self, ours: Measured | None) -> str:
         """Reproduced, within how much, not reproduced, or not run (that far).

@@ -1,11 +1,11 @@
 """Our numbers: measures of a table of tickets, one row per trained ticket, as `lth.table.tickets` has them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from lth.claim.claim import NEAR, Measured
+from lth.claim.claim import NEAR, Measured, chosen
 
 EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
@@ -42,6 +42,18 @@ def added(rows: pd.DataFrame, *, option: str, percent: float = 100, column: str 
     ours, theirs = _by_replicate(with_it, column), _by_replicate(dense[dense[option].isna()], column)
     both = ours.index.intersection(theirs.index)
     return None if both.empty else _measured(100 * (ours[both] - theirs[both]), with_it)
+
+
+def between(
+    rows: pd.DataFrame, *, percent: float, ours: Mapping[str, Any], theirs: Mapping[str, Any], column: str = EARLY
+) -> Measured | None:
+    """Accuracy of one configuration above that of another at about the same percentage of weights, in points.
+    ours, theirs: their rows, as of `chosen`; of the branch "ticket" unless they name another.
+    """
+    near = [_near(chosen(rows, which), percent, which.get("branch", "ticket")) for which in (ours, theirs)]
+    one, other = (_by_replicate(part, column) for part in near)
+    both = one.index.intersection(other.index)
+    return None if both.empty else _measured(100 * (one[both] - other[both]), near[0])
 
 
 def best_gain(rows: pd.DataFrame, *, column: str = EARLY) -> Measured | None:

@@ -20,9 +20,16 @@ LABELS = {
     "reinitialize": "random reinit",
     "random_sparsity": "random sparsity",
     "shuffle": "shuffled mask",
+    "reset": "reset at the end",
 }
-COLORS = {"ticket": "#1f4e9c", "reinitialize": "#d1495b", "random_sparsity": "#8d6a9f", "shuffle": "#5b8c5a"}
-MARKERS = {"ticket": "o", "reinitialize": "s", "random_sparsity": "v", "shuffle": "^"}
+COLORS = {
+    "ticket": "#1f4e9c",
+    "reinitialize": "#d1495b",
+    "random_sparsity": "#8d6a9f",
+    "shuffle": "#5b8c5a",
+    "reset": "#c08a1e",
+}
+MARKERS = {"ticket": "o", "reinitialize": "s", "random_sparsity": "v", "shuffle": "^", "reset": "D"}
 NAMES = {
     "conv_2": "Conv-2",
     "conv_4": "Conv-4",
@@ -32,10 +39,12 @@ NAMES = {
     "vgg_19": "VGG-19",
     "iterative": "iterative",
     "one_shot": "one-shot",
+    "globally": "global",
+    "layerwise": "layer-wise",
     "fp32": "float32",
     "bf16": "bfloat16",
 }
-TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up"}
+TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": ""}
 STYLE: Any = {
     "font.family": "serif",
     "mathtext.fontset": "dejavuserif",
@@ -66,7 +75,7 @@ def _word(column: str, value: Any) -> str:
     if pd.isna(value) or value == 0:
         return ""
     text = value if isinstance(value, str) else f"{value:g}"
-    return NAMES.get(text) or f"{TITLES.get(column, column)} {text}"
+    return NAMES.get(text) or f"{TITLES.get(column, column)} {text}".strip()
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

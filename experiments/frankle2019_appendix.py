@@ -1,0 +1,52 @@
+"""Frankle & Carbin 2019, Appendices B and G: when to reset, how much to prune a round, and SGD, for LeNet-300-100.
+
+Command
+    lth figure frankle2019_appendix --run data.root=DIR                    the paper's settings
+    lth figure frankle2019_appendix --run scale=reduced data.root=DIR      what two cores can do
+Expect (the paper)
+    Tickets that are reset every round are better than those of continued training that are reset at the end (B). With
+    SGD at rate 0.4 tickets are as good down to less than 1% of the weights; 40% a round is worse than 20% (G).
+Cost
+    Full: 19 trainings of 50,000 steps a replicate that frankle2019_fig3 shares, and 68 more. Reduced: 7 + 21 of 5,000.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth import plot
+from lth.claim import Claim, between, lowest
+
+COST = "19 trainings of 50,000 steps a replicate, shared with frankle2019_fig3, and 68 more"
+ADAM, SGD = {"optimizer": "Adam"}, {"optimizer": "SGD"}
+RESET = {**ADAM, "rewind": "weights", "schedule.linear": None}
+CONTINUED = {"rewind": "learning_rate", "branch": "reset"}
+FAST = {"schedule.linear": 0.4}
+CLAIMS = [
+    Claim("B, 3.6%: reset every round above reset at the end", 0.0, "points",
+          partial(between, percent=3.6, ours=RESET, theirs=CONTINUED), ADAM),
+    Claim("G, 2.9%: 20% a round above 40% a round", 0.0, "points",
+          partial(between, percent=2.9, ours=RESET, theirs=FAST), ADAM),
+    Claim("G: SGD at rate 0.4 as good as dense down to", 1.0, "% of weights", lowest, SGD, kind="lowest"),
+]  # fmt: skip
+
+
+def how(row: "pd.Series[str]") -> str:
+    """The line that a row belongs to."""
+    if row["rewind"] == "learning_rate":
+        return "continued training"
+    if row["optimizer"] == "SGD":
+        return "SGD, 20% a round"
+    return f"Adam, {40 if row.get('schedule.linear') == 0.4 else 20}% a round"
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+    """Accuracy at early stop and early-stop step against percent of weights remaining; of continued training only the
+    tickets that were reset.
+    """
+    shown = tickets[(tickets["rewind"] != "learning_rate") | (tickets["branch"] == "reset")]
+    title = "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Appendices B and G)"
+    return plot.sparsity(shown.assign(how=shown.apply(how, axis=1)), title, by=["how"])

@@ -11,8 +11,8 @@ Cost
     minutes of one core of an AMD EPYC that was busy with other work.
 Result (2026-11-24, n = 1, REDUCED to 2,000 of the 30,000 steps, rate 0.1 only; results/frankle2019_fig8.md)
     At the end tickets of 41.7, 21.9 and 11.8% of the weights reach 81.4, 82.8 and 82.9%, the dense net 79.6%, a random
-    re-initialization of 21.9% 76.3%; after a third of the steps they have 66.3, 74.8 and 76.2 against 61.4 and 55.9%. In so
-    short a training tickets win also at the rate at which the paper, in fifteen times the steps, found none.
+    re-initialization of 21.9% 76.3%; after a third of the steps they have 66.3, 74.8 and 76.2 against 61.4 and 55.9%.
+    In so short a training tickets win also at the rate at which the paper, in fifteen times the steps, found none.
 """
 
 from functools import partial

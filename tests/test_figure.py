@@ -37,7 +37,7 @@ def lines(text: str) -> list[str]:
         ("frankle2019_fig4", ["", "/one_shot"]),
         ("frankle2019_fig5", ["", "/conv_4", "/conv_6"]),
         ("frankle2019_fig6", ["", "/conv_4", "/conv_6"]),
-        ("frankle2019_fig7", ["", "/low_rate", "/warmup"]),
+        ("frankle2019_fig7", ["", "/layerwise", "/low_rate", "/warmup"]),
         ("frankle2019_fig8", ["", "/low_rate", "/warmup"]),
     ],
 )

@@ -7,8 +7,8 @@ Expect (the paper)
     Dropout lifts the dense nets by 2.1, 3.0 and 2.4 points, pruning on top of it by up to 2.3, 4.6 and 4.7; tickets of
     3.7% of the weights and less are still better than the dense net.
 Cost
-    Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 5 of 5,000
-    steps for Conv-2, 3 of 3,000 for Conv-4, 2 of 3,600 for Conv-6.
+    Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 3 of 3,000
+    steps for Conv-2, 2 of 3,000 for Conv-4, 2 of 3,600 for Conv-6.
 Result
     Not run yet.
 """
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from lth import plot
 from lth.claim import Claim, added, best_gain, faster, gain, lowest, value
 
-COST = "21 trainings of 60,000 to 90,000 steps a net and replicate, and frankle2019_fig5; scale=reduced: 5, 3 and 2"
+COST = "21 trainings of 60,000 to 90,000 steps a net and replicate, and frankle2019_fig5; scale=reduced: 3, 2 and 2"
 WITH = ("frankle2019_fig5",)
 
 

@@ -2,7 +2,7 @@
 
 Command
     lth figure frankle2019_fig7 --run data.root=DIR                    the paper's settings
-    lth figure frankle2019_fig7 --run scale=reduced data.root=DIR      one level, a two-hundredth of the steps
+    lth figure frankle2019_fig7 --run scale=reduced data.root=DIR      one level, a four-hundredth of the steps
 Expect (the paper, accuracy at 30,000, 60,000 and 112,000 steps)
     No tickets at rate 0.1; at 0.01 within 1 point of dense down to 3.5%; with a warm-up of 10,000 steps tickets down to
     1.5% of the weights, layer by layer to 6.9%.
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from lth import plot
 from lth.claim import FINAL, Claim, lowest
 
-COST = "41 trainings of VGG-19, 112,480 steps, for each of four lines and replicate; scale=reduced: 2 of 560 steps"
+COST = "41 trainings of VGG-19, 112,480 steps, for each of four lines and replicate; scale=reduced: 2 of 280 steps"
 CLAIMS = [
     Claim("rate 0.01: within 1 point of dense down to", 3.5, "% of weights", partial(lowest, column=FINAL, slack=1.0),
           {"optimizer.lr": 0.01}, kind="lowest"),

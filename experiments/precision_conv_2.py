@@ -3,10 +3,10 @@
 Command
     lth figure precision_conv_2 --run data.root=DIR
 Expect
-    The mean test accuracies after 1,500 steps (of the 20,000 of Frankle & Carbin 2019) differ by no more than
+    The mean test accuracies after 1,000 steps (of the 20,000 of Frankle & Carbin 2019) differ by no more than
     replicates do: precision=auto may choose bfloat16.
 Cost
-    3 trainings of 1,500 steps for each precision.
+    3 trainings of 1,000 steps for each precision.
 Result
     Not run yet.
 """
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from lth import plot
 
-COST = "3 trainings of Conv-2, 1,500 steps, for each of two precisions"
+COST = "3 trainings of Conv-2, 1,000 steps, for each of two precisions"
 
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:

@@ -8,8 +8,8 @@ Expect (the paper, accuracy at 30,000, 60,000 and 112,000 steps)
     1.5% of the weights, layer by layer to 6.9%.
 Cost
     Full: 41 trainings of 112,480 steps for each line and replicate: for a GPU.
-Result
-    Not run yet.
+Result (2026-11-24, n = 1, REDUCED to 280 of the 112,480 steps, one level, rate 0.1 only; results/frankle2019_fig7.md)
+    Dense 22.94%, 80.0% of the weights 25.42%, 4 minutes a training: it shows that the path works, and no more.
 """
 
 from functools import partial

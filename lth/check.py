@@ -22,6 +22,10 @@ AT_LEAST = {
     "threads": 1,
     "lr.warmup": 0,
     "augment.pad": 0,
+    "regularization.strength": 0,
+    "stop.accuracy_drop.points": 0,
+    "stop.density.below": 0,
+    "stop.size.below": 0,
 }
 NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
 
@@ -78,15 +82,16 @@ def _check_extra(config: Config, added: set[str]) -> None:
 
 def _check_rewind(config: Config) -> None:
     rewind, steps = config["rewind"], config["steps"]
+    if not 0 <= rewind.get("steps", 0) <= steps:
+        raise ConfigError(f"rewind.steps={rewind['steps']}: training has {steps} steps, fine-tune for 0 to all of them")
     if not 0 <= rewind.get("step", 0) < steps:
         raise ConfigError(
             f"rewind.step={rewind['step']}: training has {steps} steps, rewind to one of 0 to {steps - 1}"
         )
-    if rewind["_target_"] == "lth.rewind.learning_rate" and config["store"]["keep"] != "all":
+    name = rewind["_target_"].removeprefix("lth.rewind.")
+    if name in ("learning_rate", "fine_tune") and config["store"]["keep"] != "all":
         keep = config["store"]["keep"]
-        raise ConfigError(
-            f"store.keep={keep}: rewind=learning_rate goes on from the trained weights, use store.keep=all"
-        )
+        raise ConfigError(f"store.keep={keep}: rewind={name} goes on from the trained weights, use store.keep=all")
 
 
 def _check_ladder(config: Config) -> None:

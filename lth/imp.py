@@ -22,14 +22,26 @@ Rewind = Callable[[Trained], tuple[Weights, int]]
 Train = Callable[[list[Ticket]], list[Trained]]
 
 
+def never(trained: Trained) -> bool:
+    """Prune to the end of the ladder."""
+    return False
+
+
 def imp(
-    tickets: list[Ticket], train: Train, prune: Callable[[Trained, int], Ticket], ladder: Ladder
+    tickets: list[Ticket],
+    train: Train,
+    prune: Callable[[Trained, int], Ticket],
+    ladder: Ladder,
+    stop: Callable[[Trained], bool] = never,
 ) -> Iterator[Trained]:
-    """Train, prune, rewind, until the ladder ends; yields every trained ticket as soon as there is one."""
+    """Train, prune, rewind, until the ladder ends or `stop` says so; yields every trained ticket as soon as there is one.
+
+    With rewind.fine_tune this is the general loop of pruning: score, remove, fine-tune, decide whether to go on.
+    """
     while tickets:
         trained = train(tickets)
         yield from trained
-        tickets = [prune(t, level) for t in trained for level in ladder.children.get(t.ticket.level, ())]
+        tickets = [prune(t, level) for t in trained if not stop(t) for level in ladder.children.get(t.ticket.level, ())]
 
 
 def dense(recipe: Recipe, init: Callable[[nn.Module, int], Weights], replicate: int = 1) -> Ticket:

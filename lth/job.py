@@ -1,14 +1,15 @@
 """One job: a replicate of a configuration, from values to trained tickets, recorded as they come."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from torch import nn
 
-from lth import augment, engine
+from lth import augment, engine, regularization
 from lth.density import Ladder, rungs
 from lth.engine import Listener
 from lth.imp import Criterion, Rewind, Scope, child, dense, imp, pruned_mask
@@ -16,6 +17,8 @@ from lth.recipe import Recipe, describe, short
 from lth.store import Record, Store
 from lth.table import origin
 from lth.ticket import Ticket, Trained, Weights
+
+log = logging.getLogger("lth")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,21 @@ class Branch:
 
 
 @dataclass(frozen=True)
+class Quantized:
+    """A quantization: at which levels (None: all), with how many bits a weight, and (Trained, bits) -> what is to be
+    trained or, with no steps, evaluated, and by which recipe.
+    """
+
+    transform: Callable[..., tuple[Recipe, Ticket]]
+    bits: Sequence[int]
+    levels: Sequence[int] | None = None
+
+    def at(self, level: int) -> bool:
+        """Whether the trained tickets of this level are quantized."""
+        return self.levels is None or level in self.levels
+
+
+@dataclass(frozen=True)
 class Job:
     """The values that a configuration stands for. `reduced` says what is smaller than in the paper, for the tables."""
 
@@ -45,6 +63,8 @@ class Job:
     levels: int | Sequence[int]
     replicate: int = 1
     branches: Mapping[str, Branch] = field(default_factory=dict)
+    stops: Mapping[str, Callable[[Trained, Trained], bool]] = field(default_factory=dict)
+    quantizations: Mapping[str, Quantized] = field(default_factory=dict)
     device: str = "auto"
     reduced: str = ""
 
@@ -62,6 +82,8 @@ class Job:
         science |= (
             {} if getattr(recipe.augment, "func", recipe.augment) is augment.none else {"augment": recipe.augment}
         )
+        if getattr(recipe.regularization, "func", recipe.regularization) is not regularization.none:
+            science |= {"regularization": recipe.regularization}
         described = {name: _flat(name, function) for name, function in science.items()}
         return {
             **described.pop("model"),
@@ -95,20 +117,21 @@ class Job:
             entry
             for level in rungs(self.levels)
             for entry in [("ticket", 0, level), *((n, d, level) for n, b in self.branches.items()
-                                                  for d in range(b.draws) if b.at(level))]
+                                                  for d in range(b.draws) if b.at(level)),
+                          *((f"{n}_{bits}", 0, level) for n, q in self.quantizations.items() if q.at(level)
+                            for bits in q.bits)]
         ]  # fmt: skip
 
 
 def run(job: Job, store: Store, listener: Listener, heard: Callable[[Trained], None]) -> Iterator[Trained]:
     """Train what the job asks for; what is stored is read. Every trained ticket is recorded, then given to `heard`."""
     record = job.record(store)
-    cached = store.cached(_train(job, listener), job.recipe)
 
-    def train(tickets: list[Ticket]) -> list[Trained]:
-        done = []
+    def train(tickets: list[Ticket], recipe: Recipe = job.recipe, **extra: Any) -> list[Trained]:
+        cached, done = store.cached(_train(job, recipe, listener), recipe), []
         for ticket in tickets:
             done += cached([ticket])
-            record.add({**origin(ticket), "digest": done[-1].facts["digest"]})
+            record.add({**origin(ticket), **extra, "digest": done[-1].facts["digest"]})
             heard(done[-1])
         return done
 
@@ -116,7 +139,8 @@ def run(job: Job, store: Store, listener: Listener, heard: Callable[[Trained], N
     for trained in _walk(job, store, train):
         yield trained
         done.append(trained)
-    last = {t.facts["digest"] for t in done if t.ticket.level not in job.ladder.children}
+    reached = {t.ticket.level for t in done}
+    last = {t.facts["digest"] for t in done if not reached & {*job.ladder.children.get(t.ticket.level, ())}}
     store.forget_weights(done, last)
 
 
@@ -124,8 +148,8 @@ def stored(job: Job, store: Store) -> list[Trained]:
     """What of the job is stored already; trains nothing and waits for nothing."""
     store = Store(store.root, wait=_refuse)
 
-    def find(tickets: list[Ticket]) -> list[Trained]:
-        found = (store.find(_refuse, job.recipe, ticket) for ticket in tickets)
+    def find(tickets: list[Ticket], recipe: Recipe = job.recipe, **extra: Any) -> list[Trained]:
+        found = (store.find(_refuse, recipe, ticket) for ticket in tickets)
         return [trained for trained in found if trained is not None]
 
     done: list[Trained] = []
@@ -143,13 +167,34 @@ def _refuse(*unused: Any, **options: Any) -> Any:
     raise _Missing
 
 
-def _walk(job: Job, store: Store, train: Callable[[list[Ticket]], list[Trained]]) -> Iterator[Trained]:
+def _walk(job: Job, store: Store, train: Callable[..., list[Trained]]) -> Iterator[Trained]:
     start = dense(job.recipe, job.init, job.replicate)
-    for trained in imp([start], train, partial(_prune, job, store), job.ladder):
+    for trained in imp([start], train, partial(_prune, job, store), job.ladder, _Stop(job)):
         yield trained
         for branch in job.branches.values():
             if branch.at(trained.ticket.level):
                 yield from train([_branched(job, branch, trained.ticket, draw) for draw in range(branch.draws)])
+        for name, quantized in job.quantizations.items():
+            for bits in quantized.bits if quantized.at(trained.ticket.level) else ():
+                recipe, ticket = quantized.transform(trained, recipe=job.recipe, bits=bits)
+                named = replace(ticket, branch=f"{name}_{bits}")
+                yield from train([named], recipe, bits=bits, bytes=stored_bytes(recipe, named.mask))
+
+
+class _Stop:
+    """Whether a rule of the job stops pruning here; says which one."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.dense: Trained | None = None
+
+    def __call__(self, trained: Trained) -> bool:
+        if self.dense is None:
+            self.dense = trained
+        rules = [name for name, rule in self.job.stops.items() if rule(self.dense, trained)]
+        if rules:
+            log.info("%s: pruning stops here (stop=%s)", trained.ticket, ", ".join(rules))
+        return bool(rules)
 
 
 def _branched(job: Job, branch: Branch, ticket: Ticket, draw: int) -> Ticket:
@@ -165,10 +210,10 @@ def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:
     return child(trained, level, mask, job.rewind)
 
 
-def _train(job: Job, listener: Listener) -> Callable[..., list[Trained]]:
+def _train(job: Job, recipe: Recipe, listener: Listener) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
-    return partial(engine.train, recipe=job.recipe, keep=keep, listener=listener, device=job.device)
+    return partial(engine.train, recipe=recipe, keep=keep, listener=listener, device=job.device)
 
 
 def _flat(name: str, function: Any) -> dict[str, Any]:

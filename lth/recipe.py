@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lth import augment, lr
+from lth import augment, lr, regularization
 from lth.data import Data
 from lth.ticket import Ticket, content, masked
 
@@ -29,7 +29,7 @@ class Recipe:
     steps: T, counted from step 0 also by a ticket that starts at k. batch_size: images per step. evaluate_every: steps
     from one evaluation on validation and test set to the next. augment: images -> images, of training only.
     precision: "fp32", or "bf16": convolutions and linear layers compute in bfloat16, on weights that stay float32.
-    compile: the passes of a fully connected net written out: faster, and the same within float tolerance.
+    regularization: weights -> what is added to the loss, or None. compile: the passes of a fully connected net written out: faster, and the same within float tolerance.
     """
 
     model: Callable[..., nn.Module]
@@ -40,6 +40,7 @@ class Recipe:
     evaluate_every: int = 100
     lr: Callable[[int], float] = lr.constant
     augment: Callable[..., Tensor] = augment.none
+    regularization: Callable[[list[Tensor]], Tensor | None] = regularization.none
     precision: str = "fp32"
     compile: bool = False
 

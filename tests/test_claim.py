@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lth.claim import Claim, Measured, added, best_gain, between, earlier, faster, gain, lowest, value, worst
+from lth.claim.claim import chosen
 
 
 def one(level: int, percent: float, replicate: int, step: int, accuracy: float, **other: Any) -> dict[str, Any]:
@@ -378,3 +379,8 @@ def test_between_compares_two_configurations_at_the_same_sparsity_within_each_re
     assert numbers(between(rows, percent=80, ours=adam, theirs=sgd)) == pytest.approx((2.0, 1.414214, 2, 80.0))
     assert between(rows, percent=80, ours=adam, theirs={**sgd, "branch": "reset"}) is None
     assert between(rows, percent=3, ours=adam, theirs=sgd) is None
+
+
+def test_rows_can_be_chosen_by_a_function_of_a_value() -> None:
+    table = pd.DataFrame({"steps": [0.0, 5.0, None]})
+    assert chosen(table, {"steps": lambda steps: steps > 0}).index.tolist() == [1]

@@ -9,23 +9,26 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from lth.job import Branch
+from lth.job import Branch, Quantized
 
 CONF = Path(__file__).parent.parent / "conf"
 OPTIONS = sorted(file for file in CONF.glob("*/*.yaml") if file.parent.name not in {"experiment", "hydra"})
-PURE = ["augment", "criterion", "init", "lr", "rewind", "scope"]
+PURE = ["augment", "criterion", "init", "lr", "quantization", "regularization", "rewind", "scope", "stop"]
+NESTED = {"branch": Branch, "quantization": Quantized, "stop": None}
 # What the code gives to what a config names.
 GIVEN = {
     "augment": {"replicate", "step"},
     "branch": {"draw", "recipe", "init"},
+    "quantization": {"recipe", "bits"},
     "tracking": {"group", "name", "folder", "config"},
 }
 
 
 def node(file: Path) -> dict[str, Any]:
-    """The node that names the function of an option; a branch nests it."""
+    """The node that names the function of an option; where several can be chosen, it is nested."""
     content: Any = OmegaConf.to_container(OmegaConf.load(file))
-    return dict(content[file.stem]["transform"] if file.parent.name == "branch" else content)
+    nested = content[file.stem] if file.parent.name in NESTED else content
+    return dict(nested.get("transform", nested))
 
 
 def target(file: Path) -> Callable[..., Any]:
@@ -91,8 +94,9 @@ def test_every_function_of_a_pure_room_can_be_chosen(group: str) -> None:
     assert functions == {file.stem for file in OPTIONS if file.parent.name == group}
 
 
-@pytest.mark.parametrize("file", [f for f in OPTIONS if f.parent.name == "branch"], ids=lambda file: file.stem)
-def test_the_keys_of_a_branch_are_the_fields_of_a_branch(file: Path) -> None:
+@pytest.mark.parametrize("file", [f for f in OPTIONS if f.parent.name in NESTED], ids=lambda file: file.stem)
+def test_an_option_of_which_several_can_be_chosen_is_nested_under_its_name(file: Path) -> None:
     content: Any = OmegaConf.to_container(OmegaConf.load(file))
     assert set(content) == {file.stem}
-    assert set(content[file.stem]) == set(inspect.signature(Branch).parameters)
+    if (kind := NESTED[file.parent.name]) is not None:
+        assert set(content[file.stem]) == set(inspect.signature(kind).parameters)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -423,10 +424,49 @@ def test_a_last_step_that_explodes_is_found_too() -> None:
 
 
 def test_a_ticket_that_starts_at_or_after_the_end_is_an_error_that_names_both() -> None:
-    with pytest.raises(ValueError, match="starts at step 20, training ends at step 20 of 20"):
-        train(half_pruned(recipe(), step=20), recipe())
+    with pytest.raises(ValueError, match="starts at step 12, training ends at step 12 of 20"):
+        train(half_pruned(recipe(), step=12), recipe(), until=12)
+    with pytest.raises(ValueError, match="starts at step 21, training ends at step 20 of 20"):
+        train(half_pruned(recipe(), step=21), recipe())
     with pytest.raises(ValueError, match="starts at step 0, training ends at step 21 of 20"):
         train(half_pruned(recipe()), recipe(), until=21)
+
+
+def test_a_ticket_that_starts_at_the_last_step_is_evaluated_and_not_trained() -> None:
+    settings = recipe()
+    whole = train(half_pruned(settings), settings)
+    again = train(replace(whole.ticket, weights=whole.weights, step=20), settings)
+    assert same(again.weights, whole.weights)
+    assert again.evaluations["step"].tolist() == [20]
+    columns = ["validation_loss", "validation_accuracy", "test_loss", "test_accuracy"]
+    assert again.evaluations[columns].iloc[-1].tolist() == whole.evaluations[columns].iloc[-1].tolist()
+    assert again.facts["final_train_accuracy"] == whole.facts["final_train_accuracy"]
+
+
+def test_the_ledger_counts_what_was_trained_and_evaluated() -> None:
+    settings = recipe()
+    ticket = half_pruned(settings)
+    facts = train(ticket, settings).facts
+    forward = 16 * 8 + 8 * 6 + 6 * 3  # multiply-accumulates of the small net for one image
+    kept = sum(int(m.sum()) for m in ticket.mask.values())
+    images = 3 * 20 * 10 + 6 * (21 + 24)  # 20 steps of 10, forward and twice back; 6 evaluations of 21 + 24 images
+    assert (facts["samples"], facts["evaluated"]) == (200, 6 * 45)
+    assert (facts["macs"], facts["macs_remaining"]) == (images * forward, images * kept)
+    assert facts["device"] == "cpu"
+    assert facts["cpu_seconds"] > 0
+    assert facts["seconds"] > 0
+
+
+def test_an_interrupted_training_adds_up_its_time() -> None:
+    states: list[State] = []
+    settings = recipe()
+    with pytest.raises(Interrupted):
+        train(half_pruned(settings), settings, listener=Stop(11), save=states.append)
+    long_ago = {**states[-1], "spent": torch.tensor([100.0, 50.0, float("nan")], dtype=torch.float64)}
+    facts = train(half_pruned(settings), settings, state=long_ago).facts
+    assert 100 < facts["seconds"] < 110
+    assert 50 < facts["cpu_seconds"] < 60
+    assert "energy_kwh" not in facts
 
 
 def test_training_only_until_a_step_gives_the_weights_that_the_whole_training_has_there() -> None:

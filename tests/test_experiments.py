@@ -162,9 +162,32 @@ def test_the_test_sees_every_figure() -> None:
     assert set(CHANGES) == {name for name in CONFIGURATIONS if name.startswith("frankle2019_")}
 
 
+# Han et al. 2015, Figure 5: regularization, schedule, fine-tuning steps; the rate drops where fine-tuning begins.
+CURVES = {
+    "": ("l2", "iterative", 10_000),
+    "l2_retrained": ("l2", "one_shot", 10_000),
+    "l2_pruned": ("l2", "one_shot", 0),
+    "l1_retrained": ("l1", "one_shot", 10_000),
+    "l1_pruned": ("l1", "one_shot", 0),
+}
+
+
+@pytest.mark.parametrize("net", ["lenet_300_100", "lenet_5"])
+@pytest.mark.parametrize("curve", CURVES)
+def test_the_curves_of_han_differ_in_regularization_schedule_and_fine_tuning(net: str, curve: str) -> None:
+    name = curve if net == "lenet_300_100" else "_".join(filter(None, ["lenet_5", curve]))
+    keys = scaled("/".join(filter(None, ["han2015_fig5", name])), "full")
+    found = [keys[key] for key in ("regularization._target_", "density._target_", "rewind.steps", "lr.at", "steps")]
+    penalty, schedule, steps = CURVES[curve]
+    assert found == [f"lth.regularization.{penalty}", f"lth.density.{schedule}", steps, [10_000], 20_000]
+    assert keys["model._target_"] == f"lth.model.{net}"
+    assert keys["rewind._target_"] == "lth.rewind.fine_tune"
+    assert (keys["lr.factor"], keys["data._target_"]) == (0.1, "lth.data.mnist")
+
+
 # ---- reduced
 
-REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup"}
+REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup", "rewind.steps"}
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -291,7 +314,15 @@ def test_a_claim_can_be_measured_on_little_or_nothing(name: str, claim: Any) -> 
     assert claim.kind in {"effect", "lowest", "value", "point"}
 
 
+HAN = [
+    "L2, retrained step by step",
+    "L2, retrained once",
+    "L1, retrained once",
+    "L1, not retrained",
+    "L2, not retrained",
+]
 LINES = {
+    "han2015_fig5": HAN,
     "frankle2019_fig1": ["winning ticket", "random sparsity", "Conv-2", "Conv-4", "Conv-6, random sparsity"],
     "frankle2019_fig3": ["100.0"],
     "frankle2019_fig4": ["iterative", "iterative, random reinit", "one-shot"],

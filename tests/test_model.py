@@ -12,7 +12,7 @@ from small import copied, few
 from torch import nn
 from torchvision import models
 
-from lth.model import conv_2, conv_4, conv_6, lenet_300_100, mlp, resnet_20, torchvision, vgg_19
+from lth.model import conv_2, conv_4, conv_6, lenet_5, lenet_300_100, mlp, resnet_20, torchvision, vgg_19
 from lth.model.resnet import Block
 from lth.ticket import full_mask, prunable, total
 
@@ -252,3 +252,18 @@ def test_googlenet_comes_without_its_auxiliary_heads() -> None:
     assert not [name for name, _ in net.named_modules() if "aux" in name]
     assert list(prunable(net).values()).count("output") == 1
     assert net(torch.zeros(2, *CIFAR)).shape == (2, 10)
+
+
+def test_lenet_5_is_caffes_with_430500_weights() -> None:
+    net = lenet_5((1, 28, 28), 10)
+    counts = {name: net.get_parameter(name).numel() for name in prunable(net)}
+    assert counts == {"0.weight": 500, "2.weight": 25_000, "5.weight": 400_000, "7.weight": 5_000}
+    assert [type(layer).__name__ for layer in net.children()] == [
+        "Conv2d", "MaxPool2d", "Conv2d", "MaxPool2d", "Flatten", "Linear", "ReLU", "Linear"
+    ]  # fmt: skip
+    assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_lenet_5_refuses_images_that_two_convolutions_leave_nothing_of() -> None:
+    with pytest.raises(ValueError, match="8 x 8"):
+        lenet_5((1, 8, 8), 10)

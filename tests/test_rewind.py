@@ -226,3 +226,28 @@ def test_step_0_of_a_ticket_that_starts_later_is_an_error_too() -> None:
     done = train(half_pruned(settings, step=2), settings)
     with pytest.raises(ValueError, match="starts at step 2"):
         done.at(0)
+
+
+def test_fine_tuning_keeps_the_trained_weights_and_trains_the_last_steps_of_the_schedule_again() -> None:
+    settings = recipe(lr=partial(lr.drop, at=[15], factor=0.1))
+    parent = engine.train([half_pruned(settings)], recipe=settings)[0]
+    weights, step = rewind.fine_tune(parent, steps=5)
+    assert same(weights, parent.weights)
+    assert step == 15  # from here on the rate is a tenth
+
+
+def test_fine_tuning_for_no_steps_leaves_the_pruned_net_as_it_is() -> None:
+    settings = recipe()
+    parent = engine.train([half_pruned(settings)], recipe=settings)[0]
+    ladder = iterative(9)
+    child = prune(parent, 9, recipe=settings, ladder=ladder, rewind=partial(rewind.fine_tune, steps=0))
+    tuned = engine.train([child], recipe=settings)[0]
+    assert same(tuned.weights, masked(parent.weights, child.mask))
+
+
+@pytest.mark.parametrize("steps", [-1, 21])
+def test_fine_tuning_for_more_steps_than_there_are_is_an_error(steps: int) -> None:
+    settings = recipe()
+    parent = engine.train([half_pruned(settings)], recipe=settings)[0]
+    with pytest.raises(ValueError, match=f"rewind.steps={steps}: training has 20 steps"):
+        rewind.fine_tune(parent, steps=steps)

@@ -27,12 +27,17 @@ Measure = Callable[[pd.DataFrame], Measured | None]
 
 
 def chosen(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows with these values in these columns: a value; None for no value; True for any."""
+    """The rows with these values in these columns: a value; None for no value; True for any; or a function of the value
+    that says whether it is one.
+    """
     for column, wanted in where.items():
         if column not in table:
             return table.iloc[:0]
         has = table[column].notna()
-        table = table[~has if wanted is None else has if wanted is True else table[column] == wanted]
+        if callable(wanted):
+            table = table[has & table[column].map(wanted, na_action="ignore").eq(True)]
+        else:
+            table = table[~has if wanted is None else has if wanted is True else table[column] == wanted]
     return table
 
 

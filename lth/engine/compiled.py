@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lth import regularization
 from lth.recipe import Recipe, describe
 
 # Elements of the second factor below which oneDNN's set-up, 10 microseconds, is more than it saves.
@@ -28,6 +29,8 @@ def compilable(recipe: Recipe, net: nn.Module) -> list[nn.Linear]:
             "between them, each with a weight and a bias of its own that are trained; use compile=false, or a model "
             "that is, such as lenet_300_100 or mlp"
         )
+    if getattr(recipe.regularization, "func", recipe.regularization) is not regularization.none:
+        raise ValueError("compile=true has no regularization: take compile=false, or regularization=none")
     if recipe.precision != "fp32":
         raise ValueError(f"compile=true computes in float32: precision={recipe.precision} needs compile=false")
     return linears

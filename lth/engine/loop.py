@@ -1,7 +1,6 @@
 """The plain training loop of one ticket; Lightning calls it once a block (see `train.py`)."""
 
 import math
-import time
 from collections.abc import Collection, Mapping
 
 import torch
@@ -11,6 +10,7 @@ from lth.data import Data, normalized, scaler
 from lth.data.dataset import CHUNK
 from lth.engine.compiled import Compiled, compilable
 from lth.engine.listener import Listener
+from lth.engine.spent import Spent
 from lth.recipe import Recipe
 from lth.seed import seed
 from lth.ticket import Ticket, masked
@@ -39,7 +39,7 @@ class Loop:
         self.net = recipe.net()
         self.net.load_state_dict(masked(ticket.weights, ticket.mask))
         self.images = any(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
-        self.step, self.seconds = ticket.step, 0.0
+        self.step, self.spent = ticket.step, Spent()
         self.train_accuracy: float | None = None
         self.losses: list[Tensor] = []
         self.curve: list[list[float]] = []
@@ -53,6 +53,8 @@ class Loop:
         pruned = {name: mask for name, mask in self.ticket.mask.items() if not mask.all()}
         self.pruned = [self.net.get_parameter(name) for name in pruned]
         self.masks = [mask.to(device, torch.float32) for mask in pruned.values()]
+        self.regularized = [self.net.get_parameter(name) for name in self.ticket.mask]
+        self.spent = Spent()
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
         for layer in self.net.modules():
@@ -72,17 +74,16 @@ class Loop:
 
     def run(self, block: Tensor) -> None:
         """Steps on the rows of a block (int64, steps x B), then the evaluation that is due at its end."""
-        begun, before = time.perf_counter(), self.seconds
+        self.spent.start()
         images, labels = self.splits["train"]
         for chosen in block:
             self._descend(images.index_select(0, chosen), labels.index_select(0, chosen))
             self.step += 1
-            self.seconds = before + time.perf_counter() - begun
             self._keep()
             self.listener.stepped(self.ticket, self.step, self.recipe.steps)
         if self.evaluation_due():
             self._evaluate()
-        self.seconds = before + time.perf_counter() - begun
+        self.spent.stop()
 
     def score(self, split: str) -> tuple[float, float]:
         """(mean cross-entropy in nats, accuracy in [0, 1]) of the net, in evaluation mode, on a split."""
@@ -108,7 +109,7 @@ class Loop:
         slots = self.optimizer.state_dict()["state"]
         return {
             "step": torch.tensor(self.step),
-            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+            "spent": self.spent.state(),
             "random": torch.get_rng_state(),
             "losses": torch.stack(self.losses).cpu() if self.losses else torch.empty(0),
             "curve": torch.tensor(self.curve, dtype=torch.float64).reshape(-1, len(COLUMNS)),
@@ -138,7 +139,8 @@ class Loop:
             return self.compiled.gradients(self._scaled(x), y)
         loss = nn.functional.cross_entropy(self._logits(x), y)
         self.optimizer.zero_grad()
-        loss.backward()
+        penalty = self.recipe.regularization(self.regularized)
+        (loss if penalty is None else loss + penalty).backward()
         return loss.detach()
 
     def _logits(self, images: Tensor) -> Tensor:
@@ -191,7 +193,8 @@ class Loop:
         def part(prefix: str) -> dict[str, Tensor]:
             return {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}
 
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.step = int(state["step"])
+        self.spent.load(state["spent"])
         self.losses = list(state["losses"].to(next(self.net.parameters()).device))
         self.curve = state["curve"].tolist()
         self.net.load_state_dict(part("weights/"))

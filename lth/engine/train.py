@@ -20,6 +20,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from lth.data import Data, rows
+from lth.engine.ledger import ledger
 from lth.engine.listener import Interrupted, Listener
 from lth.engine.loop import COLUMNS, Examples, Loop, State, splits_on
 from lth.recipe import Recipe
@@ -45,7 +46,8 @@ def train(
     """Train each ticket from its step k to step T (or only `until`), by the recipe.
 
     keep: steps at which the weights are kept in passing. state: where an interrupted training of a single ticket left
-    off; going on from there gives, bit for bit, what an undisturbed training gives. save: called with the state every
+    off; going on from there gives, bit for bit, what an undisturbed training gives. A ticket that starts at step T is
+    evaluated and not trained. save: called with the state every
     minute and when the listener interrupts. device: a Lightning accelerator: "auto", "cpu", "gpu", ...
     Raises NonFiniteLoss, and Interrupted if the listener does.
     """
@@ -65,7 +67,7 @@ def _train(
     hear: "_Saving",
     device: str,
 ) -> Trained:
-    if not ticket.step < until <= recipe.steps:
+    if not (ticket.step < until <= recipe.steps or ticket.step == until == recipe.steps):
         raise ValueError(f"{ticket} starts at step {ticket.step}, training ends at step {until} of {recipe.steps}")
     torch.set_flush_denormal(True)  # the moments of pruned weights decay into subnormal numbers, slow on a CPU
     hear.loop = loop = Loop(ticket, recipe, {*keep, until}, hear)
@@ -74,7 +76,7 @@ def _train(
     except Interrupted:
         hear.save_now()
         raise
-    facts = {"seconds": loop.seconds, "kept": sorted(loop.kept), "final_train_accuracy": loop.train_accuracy}
+    facts = {**ledger(loop), "kept": sorted(loop.kept), "final_train_accuracy": loop.train_accuracy}
     evaluations = pd.DataFrame(loop.curve, columns=list(COLUMNS)).astype({"step": "int64"})
     return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, facts)
 

@@ -35,6 +35,7 @@ NAMES = {
     "conv_4": "Conv-4",
     "conv_6": "Conv-6",
     "lenet_300_100": "LeNet-300-100",
+    "lenet_5": "LeNet-5",
     "resnet_20": "ResNet-20",
     "vgg_19": "VGG-19",
     "iterative": "iterative",

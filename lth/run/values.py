@@ -29,7 +29,7 @@ def made(node: DictConfig) -> Any:
 def values(cfg: DictConfig) -> "Job":
     """The values that a configuration stands for."""
     from lth.engine import compilable, fastest
-    from lth.job import Branch, Job
+    from lth.job import Branch, Job, Quantized
     from lth.recipe import Recipe
 
     recipe = Recipe(
@@ -41,6 +41,7 @@ def values(cfg: DictConfig) -> "Job":
         batch_size=cfg.batch_size,
         evaluate_every=cfg.evaluate_every,
         augment=made(cfg.augment),
+        regularization=made(cfg.regularization),
         precision="fp32" if cfg.precision == "auto" else cfg.precision,
         compile=cfg.compile,
     )
@@ -60,6 +61,11 @@ def values(cfg: DictConfig) -> "Job":
         replicate=cfg.replicate,
         branches={
             name: Branch(**{**made(node), "transform": made(node.transform)}) for name, node in branches(cfg).items()
+        },
+        stops={str(name): made(node) for name, node in (cfg.get("stop") or {}).items()},
+        quantizations={
+            str(name): Quantized(**{**made(node), "transform": made(node.transform)})
+            for name, node in (cfg.get("quantization") or {}).items()
         },
         device=cfg.device,
         reduced=reductions(cfg),

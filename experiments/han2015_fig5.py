@@ -1,0 +1,72 @@
+"""Han et al. 2015, Figure 5 and Table 1: accuracy lost against parameters pruned away, for LeNet-300-100 and LeNet-5.
+
+The paper draws AlexNet; its Table 1 gives the two LeNets of this file.
+
+Command
+    lth figure han2015_fig5 --run data.root=DIR                    LeNet-300-100 in full
+    lth figure han2015_fig5 --run scale=reduced data.root=DIR      a tenth of the steps, for LeNet-5
+Expect (the paper)
+    Not retrained, accuracy falls when about half of the weights are gone (2x), L1 better than L2; retrained at a tenth of
+    the rate, L2 better than L1, no loss down to about a fifth (5x); step by step, none down to a ninth (9x, AlexNet) or
+    a twelfth (12x, both LeNets: error 1.64% -> 1.59% and 0.80% -> 0.77%).
+Cost
+    Full, a replicate and net: 2 trainings of 20,000 steps, 24 fine-tunings of 10,000. Reduced: a fifth of the steps.
+Result
+"""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth import plot
+from lth.claim import FINAL, Claim, between, gain, lowest, value
+
+COST = "a replicate and net: 2 trainings of 20,000 steps and 22 fine-tunings of 10,000; scale=reduced: a tenth"
+NETS = {"lenet_300_100": (98.36, 98.41), "lenet_5": (99.20, 99.23)}
+ONCE = {"schedule": "one_shot", "branch": "ticket"}
+
+
+def _positive(steps: float) -> bool:
+    return steps > 0
+
+
+def _claims(model: str, dense: float, pruned: float) -> list[Claim]:
+    name, net = plot.NAMES[model], {"model": model}
+    l1, l2 = ({**net, "regularization": each} for each in ("l1", "l2"))
+    cut, retrained = ({**ONCE, "rewind.steps": 0}, {**ONCE, "rewind.steps": _positive})
+    stepwise = {**l2, "schedule": "iterative"}
+    return [
+        Claim(f"{name}: accuracy, dense", dense, "%", partial(value, percent=100, column=FINAL), stepwise,
+              kind="value"),
+        Claim(f"{name}: accuracy, 12 times smaller", pruned, "%", partial(value, percent=8.3, column=FINAL), stepwise,
+              kind="value"),
+        Claim(f"{name}, step by step: no loss down to", 8.3, "% of weights", partial(lowest, column=FINAL), stepwise,
+              kind="lowest"),
+        Claim(f"{name}, step by step, 90% pruned: accuracy above dense", 0.0, "points",
+              partial(gain, percent=10, column=FINAL), stepwise),
+        Claim(f"{name}, once, not retrained: no loss down to (AlexNet)", 50.0, "% of weights",
+              partial(lowest, column=FINAL), {**l2, **cut}, kind="point"),
+        Claim(f"{name}, once, retrained: no loss down to (AlexNet)", 20.0, "% of weights",
+              partial(lowest, column=FINAL), {**l2, **retrained}, kind="lowest"),
+        Claim(f"{name}, 13.5%, not retrained: L1 above L2", 0.0, "points",
+              partial(between, percent=13.5, ours={**l1, **cut}, theirs={**l2, **cut}, column=FINAL), net),
+        Claim(f"{name}, 13.5%, retrained: L2 above L1", 0.0, "points",
+              partial(between, percent=13.5, ours={**l2, **retrained}, theirs={**l1, **retrained}, column=FINAL), net),
+    ]  # fmt: skip
+
+
+CLAIMS = [claim for net, (dense, pruned) in NETS.items() for claim in _claims(net, dense, pruned)]
+
+
+def how(row: "pd.Series[str]") -> str:
+    """The curve that a row belongs to."""
+    if row["schedule"] == "iterative":
+        return "L2, retrained step by step"
+    return f"{row['regularization'].upper()}, {'retrained once' if row['rewind.steps'] else 'not retrained'}"
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+    """Accuracy lost against percent of weights pruned away, a panel for each net."""
+    title = "Pruned, and fine-tuned or not, on MNIST (Han et al. 2015, Figure 5)"
+    return plot.loss(tickets.assign(how=tickets.apply(how, axis=1)), title, by=["how"])

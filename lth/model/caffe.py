@@ -1,0 +1,25 @@
+"""LeNet-5 as Caffe has it, which Han et al. 2015 prune (the net of LeCun et al. 1998 is smaller and has other layers)."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+
+def lenet_5(shape: Sequence[int], classes: int) -> nn.Module:
+    """Two convolutions, each pooled, and two linear layers: 430,500 weights on MNIST. ReLU only after the
+    first linear layer.
+    """
+    channels, height, width = shape
+    if min(height, width) < 16:
+        raise ValueError(f"images of {height} x {width} are too small for two convolutions of 5 x 5: take another net")
+    high, wide = (((size - 4) // 2 - 4) // 2 for size in (height, width))
+    return nn.Sequential(
+        nn.Conv2d(channels, 20, 5),
+        nn.MaxPool2d(2),
+        nn.Conv2d(20, 50, 5),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(50 * high * wide, 500),
+        nn.ReLU(),
+        nn.Linear(500, classes),
+    )

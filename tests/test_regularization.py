@@ -1,0 +1,72 @@
+"""L1 and L2 in the loss."""
+
+from functools import partial
+
+import pytest
+import torch
+from small import DATA, half_pruned, recipe
+from torch import nn
+
+from lth.data import normalized, rows
+from lth.engine import train
+from lth.recipe import describe
+from lth.regularization import l1, l2, none
+
+WEIGHTS = [torch.tensor([[1.0, -2.0]]), torch.tensor([0.5])]
+
+
+def test_l1_is_the_sum_of_absolute_weights() -> None:
+    assert l1(WEIGHTS, strength=2.0) == 7.0
+
+
+def test_l2_is_the_sum_of_squares() -> None:
+    assert l2(WEIGHTS, strength=2.0) == 10.5
+
+
+@pytest.mark.parametrize("penalty", [partial(l1, strength=0.01), partial(l2, strength=0.01)])
+def test_training_is_that_of_a_plain_loop_with_the_penalty_in_its_loss(penalty: partial[torch.Tensor]) -> None:
+    small = recipe(regularization=penalty)
+    ticket = half_pruned(small)
+    (ours,) = train([ticket], recipe=small)
+
+    net = small.net()
+    net.load_state_dict({n: w * ticket.mask[n] if n in ticket.mask else w for n, w in ticket.weights.items()})
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    images, labels = normalized(DATA, DATA.train)
+    for chosen in rows(1, 0, small.steps, size=len(labels), batch_size=small.batch_size):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(images[chosen]), labels[chosen])
+        (loss + penalty([net.get_parameter(name) for name in ticket.mask])).backward()
+        optimizer.step()
+        for name, mask in ticket.mask.items():
+            net.get_parameter(name).data.mul_(mask)
+    for name, weight in net.state_dict().items():
+        torch.testing.assert_close(ours.weights[name], weight, rtol=1e-5, atol=1e-7)
+
+
+def test_the_reported_training_loss_is_without_the_penalty() -> None:
+    heavy = recipe(regularization=partial(l1, strength=1e-12))
+    ticket = half_pruned(heavy)
+    with_it, without = (train([ticket], recipe=r)[0].evaluations["train_loss"][1] for r in (heavy, recipe()))
+    assert with_it == pytest.approx(without, abs=1e-6)
+
+
+def test_biases_are_left_alone() -> None:
+    strong = recipe(regularization=partial(l2, strength=4.0), optimizer=partial(torch.optim.SGD, lr=1e-9))
+    ticket = half_pruned(strong)
+    (trained,) = train([ticket], recipe=strong)
+    for name in ticket.weights.keys() - ticket.mask.keys():
+        assert (trained.weights[name] - ticket.weights[name]).abs().max() < 1e-6
+
+
+def test_no_regularization_is_no_part_of_the_name_of_a_result() -> None:
+    assert "regularization" not in describe(recipe(regularization=none))
+    assert describe(recipe(regularization=partial(l1, strength=2e-5)))["regularization"] == {
+        "function": "lth.regularization.l1",
+        "strength": 2e-5,
+    }
+
+
+def test_a_written_out_step_has_no_regularization_and_says_so() -> None:
+    with pytest.raises(ValueError, match="compile=false"):
+        train([half_pruned(recipe())], recipe=recipe(regularization=partial(l1, strength=1.0), compile=True))

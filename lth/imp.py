@@ -34,7 +34,7 @@ def imp(
     ladder: Ladder,
     stop: Callable[[Trained], bool] = never,
 ) -> Iterator[Trained]:
-    """Train, prune, rewind, until the ladder ends or `stop` says so; yields every trained ticket as soon as there is one.
+    """Train, prune, rewind, until the ladder ends or `stop` says so; yields every trained ticket as soon as it is one.
 
     With rewind.fine_tune this is the general loop of pruning: score, remove, fine-tune, decide whether to go on.
     """

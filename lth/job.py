@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from lth import augment, engine, regularization
+from lth import augment, engine, quantizer, regularization
 from lth.density import Ladder, rungs
 from lth.engine import Listener
 from lth.imp import Criterion, Rewind, Scope, child, dense, imp, pruned_mask
@@ -178,7 +178,7 @@ def _walk(job: Job, store: Store, train: Callable[..., list[Trained]]) -> Iterat
             for bits in quantized.bits if quantized.at(trained.ticket.level) else ():
                 recipe, ticket = quantized.transform(trained, recipe=job.recipe, bits=bits)
                 named = replace(ticket, branch=f"{name}_{bits}")
-                yield from train([named], recipe, bits=bits, bytes=stored_bytes(recipe, named.mask))
+                yield from train([named], recipe, bits=bits, bytes=quantizer.size(recipe.net()))
 
 
 class _Stop:

@@ -13,7 +13,7 @@ def macs(net: nn.Module, shape: Sequence[int], mask: Mask | None = None) -> int:
     positions: dict[str, int] = {}
     hooks = [
         net.get_submodule(name.rpartition(".")[0]).register_forward_hook(
-            lambda layer, given, out, name=name: positions.__setitem__(name, out.shape[2:].numel())
+            lambda _, __, out, name=name: positions.__setitem__(name, out.shape[2:].numel())
         )
         for name in prunable(net)
     ]

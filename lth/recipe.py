@@ -29,7 +29,8 @@ class Recipe:
     steps: T, counted from step 0 also by a ticket that starts at k. batch_size: images per step. evaluate_every: steps
     from one evaluation on validation and test set to the next. augment: images -> images, of training only.
     precision: "fp32", or "bf16": convolutions and linear layers compute in bfloat16, on weights that stay float32.
-    regularization: weights -> what is added to the loss, or None. compile: the passes of a fully connected net written out: faster, and the same within float tolerance.
+    regularization: weights -> what is added to the loss, or None. compile: the passes of a fully connected net written
+    out: faster, and the same within float tolerance.
     """
 
     model: Callable[..., nn.Module]

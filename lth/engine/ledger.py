@@ -8,9 +8,9 @@ from lth.macs import macs
 
 
 def ledger(loop: Loop) -> dict[str, Any]:
-    """seconds (wall) and cpu_seconds of steps and evaluations; device; samples trained on and images evaluated; macs and
-    macs_remaining: multiply-accumulates of prunable layers, all and those of weights that are kept, three times a
-    forward pass for each sample (the backward pass takes two: Amodei & Hernandez 2018) and one for each image evaluated;
+    """seconds (wall) and cpu_seconds of steps and evaluations; device; samples trained on and images evaluated; macs
+    and macs_remaining: multiply-accumulates of prunable layers, all and those of weights that are kept, three times a
+    forward pass for each sample (the backward pass takes two: Amodei & Hernandez 2018), once for each image evaluated;
     energy_kwh and energy_method where a meter measured it.
     """
     recipe, mask = loop.recipe, loop.ticket.mask

@@ -1,4 +1,4 @@
-"""LeNet-5 as Caffe has it, which Han et al. 2015 prune (the net of LeCun et al. 1998 is smaller and has other layers)."""
+"""LeNet-5 as Caffe has it, which Han et al. 2015 prune (that of LeCun et al. 1998 is smaller and has other layers)."""
 
 from collections.abc import Sequence
 

@@ -10,8 +10,8 @@ from lth.plot.style import STYLE, finish, names
 
 
 def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: str = "model") -> Figure:
-    """Test accuracy of W_T minus that of the same replicate's dense net, in points, against the percent of weights pruned
-    away (Han et al. 2015, Figure 5). by: columns that tell the lines apart; panels: a column, a panel for each value.
+    """Test accuracy of W_T minus that of the same replicate's dense net, in points, against the percent of weights
+    pruned away (Han et al. 2015, Figure 5). by: columns that tell the lines apart; panels: a column, a panel a value.
     """
     parts = list(table.groupby(panels, sort=True))
     with matplotlib.rc_context(STYLE):

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -46,6 +46,18 @@ def check_all(arguments: Sequence[str]) -> DictConfig:
             return compose("config", [*first, *search])
     except (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_explained(error)) from error
+
+
+def compositions(arguments: Sequence[str]) -> list[DictConfig]:
+    """The configuration of every job of a sweep, such as replicate=1,2,3; raises ConfigError."""
+    check_all(arguments)
+    overrides = OverridesParser.create().parse_overrides(list(arguments))
+    options = [
+        [f"{o.get_key_element()}={v}" for v in o.sweep_string_iterator()] if o.is_sweep_override() else [o.input_line]
+        for o in overrides
+    ]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return [compose("config", [str(word) for word in words]) for words in product(*options)]
 
 
 def _explained(error: Exception) -> str:

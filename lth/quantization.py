@@ -1,0 +1,84 @@
+"""(trained, bits) -> (recipe, ticket): what quantizing a trained net leaves to train, by the same engine.
+
+Quantization is part of the model: the net of the new recipe rounds its weights, and its inputs if so wished, whenever
+it computes (`lth.quantizer.aware`), and keeps the weights in float32 for the optimizer. Post-training, its ticket
+starts at the last step, so that it is only evaluated; quantization-aware, it is trained on.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from torch import Tensor
+
+from lth import lr, quantizer
+from lth.data import normalized, rows
+from lth.recipe import Recipe
+from lth.ticket import Ticket, Trained, masked
+
+
+def post_training(
+    trained: Trained,
+    *,
+    recipe: Recipe,
+    bits: int | str,
+    activation_bits: int | None = 8,
+    per_channel: bool = True,
+    symmetric: bool = True,
+    calibration: str = "min_max",
+    images: int = 1000,
+) -> tuple[Recipe, Ticket]:
+    """W_T rounded, and nothing trained. bits: 2 to 8 for the weights, or "fp16" or "bf16", which inputs then have too.
+
+    activation_bits: of the inputs of each layer, None for float32. calibration: min_max, percentile or
+    mean_squared_error; the ranges of the inputs are found on the first `images` training images of the replicate.
+    """
+    model = partial(
+        quantizer.aware,
+        model=recipe.model,
+        weight_bits=bits,
+        activation_bits=activation_bits,
+        per_channel=per_channel,
+        symmetric=symmetric,
+        calibration=calibration,
+    )
+    new = replace(recipe, model=model, precision="fp32", compile=False)
+    weights = masked(trained.weights, trained.ticket.mask)
+    return new, replace(trained.ticket, weights=_calibrated(new, weights, trained, images), step=recipe.steps)
+
+
+def aware(
+    trained: Trained,
+    *,
+    recipe: Recipe,
+    bits: int | str,
+    activation_bits: int | None = 8,
+    per_channel: bool = True,
+    symmetric: bool = True,
+    calibration: str = "min_max",
+    images: int = 1000,
+    steps: int = 500,
+    rate: float = 0.1,
+) -> tuple[Recipe, Ticket]:
+    """As `post_training`, then trained for `steps` steps at `rate` times the optimizer's own rate, the gradient going
+    straight through the rounding (Jacob et al. 2018, Section 3). Ranges of inputs stay as calibrated.
+    """
+    new, ticket = post_training(
+        trained,
+        recipe=recipe,
+        bits=bits,
+        activation_bits=activation_bits,
+        per_channel=per_channel,
+        symmetric=symmetric,
+        calibration=calibration,
+        images=images,
+    )
+    return replace(new, steps=steps, lr=partial(lr.drop, at=[0], factor=rate)), replace(ticket, step=0)
+
+
+def _calibrated(recipe: Recipe, weights: dict[str, Tensor], trained: Trained, images: int) -> dict[str, Tensor]:
+    net, train = recipe.net(), recipe.data.train
+    net.load_state_dict(weights, strict=False)  # the ranges, which are missing, are what is found here
+    chosen = rows(trained.ticket.replicate, 0, 1, size=len(train), batch_size=min(images, len(train)))[0]
+    inputs, _ = normalized(recipe.data, train.take(chosen.numpy()))
+    quantizer.calibrate(net, inputs.split(100))
+    return {name: value.detach().clone() for name, value in net.state_dict().items()}

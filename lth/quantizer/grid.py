@@ -1,0 +1,86 @@
+"""r = S(q - Z): real numbers on a grid of integers (Jacob et al. 2018, arXiv 1712.05877, Equation 1)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TINY = torch.finfo(torch.float32).tiny
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """scale S, float32, and zero_point Z, int32: of no dimension, or one for each slice along `axis`. q is an integer
+    of low to high. Z is one of them, so that 0 is represented exactly.
+    """
+
+    scale: Tensor
+    zero_point: Tensor
+    low: int
+    high: int
+    axis: int | None = None
+
+    def quantize(self, r: Tensor) -> Tensor:
+        """q, int32: r / S rounded half to even, plus Z, clamped."""
+        scale, zero_point = self._shaped(r)
+        return ((r / scale).round() + zero_point).clamp(self.low, self.high).to(torch.int32)
+
+    def dequantize(self, q: Tensor) -> Tensor:
+        """S(q - Z), float32."""
+        scale, zero_point = self._shaped(q)
+        return scale * (q - zero_point).to(torch.float32)
+
+    def _shaped(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        if self.axis is None:
+            return self.scale, self.zero_point
+        shape = [-1 if axis == self.axis else 1 for axis in range(values.dim())]
+        return self.scale.view(shape), self.zero_point.view(shape)
+
+
+def grid(low: Tensor, high: Tensor, *, bits: int, symmetric: bool, axis: int | None = None) -> Grid:
+    """The grid for the real numbers from low to high, float32, of no dimension or one pair for each slice along `axis`.
+
+    The range is widened to hold 0. Symmetric: Z = 0 and signed integers of one magnitude, -127 to 127 for 8 bits.
+    Affine: unsigned integers, 0 to 255. A range of nothing but 0 has S = 1. Raises ValueError.
+    """
+    if not 2 <= bits <= 8:
+        raise ValueError(f"bits={bits}: choose 2 to 8")
+    if not (low.isfinite().all() and high.isfinite().all()):
+        raise ValueError(f"a range of {low.min()} to {high.max()} can't be quantized: a value is not finite")
+    low, high = low.double().clamp(max=0), high.double().clamp(min=0)
+    if symmetric:
+        largest = 2 ** (bits - 1) - 1
+        scale = _scale(torch.maximum(-low, high) / largest)
+        return Grid(scale, torch.zeros_like(scale, dtype=torch.int32), -largest, largest, axis)
+    largest = 2**bits - 1
+    scale = _scale((high - low) / largest)
+    zero_point = (-low / scale.double()).round().clamp(0, largest).to(torch.int32)
+    return Grid(scale, zero_point, 0, largest, axis)
+
+
+def _scale(wanted: Tensor) -> Tensor:
+    """As float32 that is neither 0, subnormal nor infinite."""
+    largest = torch.finfo(torch.float32).max
+    return torch.where(wanted == 0, 1.0, wanted.clamp(TINY, largest)).to(torch.float32)
+
+
+def fake_quantize(r: Tensor, on: Grid) -> Tensor:
+    """S(q - Z) for q of r. The gradient goes straight through to the values inside the range, and is 0 for those that
+    were clamped (Bengio et al. 2013; Jacob et al. 2018, Section 3).
+    """
+    rounded: Tensor = _StraightThrough.apply(r, on)
+    return rounded
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(context, r: Tensor, on: Grid) -> Tensor:  # type: ignore[no-untyped-def, override]
+        scale, zero_point = on._shaped(r)
+        q = (r / scale).round() + zero_point
+        context.save_for_backward((q >= on.low) & (q <= on.high))
+        return scale * (q.clamp(on.low, on.high) - zero_point)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
+        (inside,) = context.saved_tensors
+        return gradient * inside, None

@@ -1,0 +1,181 @@
+"""Layers that compute with quantized weights and inputs, and the nets made of them.
+
+Their weights stay float32 parameters under their usual names and are rounded whenever the layer computes, so that
+training them is quantization-aware (Jacob et al. 2018, Section 3). A weight that is exactly 0, as a pruned one, stays.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lth.quantizer.calibration import CALIBRATIONS
+from lth.quantizer.grid import Grid, fake_quantize, grid
+
+FLOATS = {"fp16": torch.float16, "bf16": torch.bfloat16}
+# Values of one batch that are remembered beside its least and greatest.
+MOST = 2**17
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """weight_bits: 2 to 8, or "fp16" or "bf16". activation_bits: of the inputs of each layer, 2 to 8, always affine and
+    for the whole tensor; None leaves them float32. per_channel, symmetric: of the weights. calibration: of all ranges.
+    """
+
+    weight_bits: int | str = 8
+    activation_bits: int | None = 8
+    per_channel: bool = True
+    symmetric: bool = True
+    calibration: str = "min_max"
+
+    def __post_init__(self) -> None:
+        if self.weight_bits not in (*range(2, 9), *FLOATS):
+            raise ValueError(f"weight_bits={self.weight_bits}: choose 2 to 8, fp16 or bf16")
+        if self.activation_bits not in (None, *range(2, 9)):
+            raise ValueError(f"activation_bits={self.activation_bits}: choose 2 to 8, or null for float32")
+        if self.calibration not in CALIBRATIONS:
+            raise ValueError(f"calibration={self.calibration}: choose one of {', '.join(CALIBRATIONS)}")
+
+    @property
+    def integer_inputs(self) -> bool:
+        """Whether the inputs of layers are rounded to integers; beside float weights they have the weights' type."""
+        return self.activation_bits is not None and self.weight_bits not in FLOATS
+
+    def weight_grid(self, weight: Tensor) -> Grid:
+        """The grid of a weight (output channels first); only for integers."""
+        return self._grid(weight, 0 if self.per_channel else None, self.weight_bits, self.symmetric)
+
+    def weight(self, weight: Tensor) -> Tensor:
+        """The weight as the layer computes with it, float32."""
+        if self.weight_bits in FLOATS:
+            return weight.to(FLOATS[str(self.weight_bits)]).float()
+        return fake_quantize(weight, self.weight_grid(weight))
+
+    def input_range(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The range of the inputs of a layer."""
+        assert self.activation_bits is not None
+        return CALIBRATIONS[self.calibration](values, axis=None, bits=self.activation_bits, symmetric=False)
+
+    def input(self, x: Tensor, low: Tensor | None, high: Tensor | None) -> Tensor:
+        """The input as the layer computes with it, float32."""
+        if self.activation_bits is None:
+            return x
+        if low is None or high is None:
+            return x.to(FLOATS[str(self.weight_bits)]).float()
+        return fake_quantize(x, grid(low, high, bits=self.activation_bits, symmetric=False))
+
+    def _grid(self, r: Tensor, axis: int | None, bits: Any, symmetric: bool) -> Grid:
+        low, high = CALIBRATIONS[self.calibration](r, axis=axis, bits=bits, symmetric=symmetric)
+        return grid(low, high, bits=bits, symmetric=symmetric, axis=axis)
+
+
+class _Quantized(nn.Module):
+    """The range of the inputs is part of the state dict; until it is calibrated it is 0 to 0."""
+
+    scheme: Scheme
+    weight: nn.Parameter
+    input_low: Tensor | None
+    input_high: Tensor | None
+    observed: list[Tensor] | None
+
+    def _set(self, scheme: Scheme) -> None:
+        self.scheme, self.observed = scheme, None
+        for name in ("input_low", "input_high"):
+            self.register_buffer(name, torch.zeros(()) if scheme.integer_inputs else None)
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        if self.observed is not None:
+            flat = x.detach().flatten()
+            some = flat[:: -(-flat.numel() // MOST)]
+            self.observed.append(torch.cat([some, flat.min()[None], flat.max()[None]]))
+            return x
+        return self.scheme.input(x, self.input_low, self.input_high)
+
+
+class QuantizedLinear(_Quantized, nn.Linear):
+    """A linear layer on rounded weights and inputs; the bias stays float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As nn.Linear."""
+        return nn.functional.linear(self._rounded(x), self.scheme.weight(self.weight), self.bias)
+
+
+class QuantizedConv2d(_Quantized, nn.Conv2d):
+    """A convolution on rounded weights and inputs; the bias stays float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As nn.Conv2d."""
+        return self._conv_forward(self._rounded(x), self.scheme.weight(self.weight), self.bias)
+
+
+KINDS: dict[type[nn.Module], Any] = {nn.Linear: QuantizedLinear, nn.Conv2d: QuantizedConv2d}
+
+
+def quantized(net: nn.Module, scheme: Scheme) -> nn.Module:
+    """A copy of the net whose linear and convolution layers are quantized; parameters keep their names and values."""
+    made = copy.deepcopy(net)
+    for layer in made.modules():
+        if type(layer) in KINDS:
+            layer.__class__ = KINDS[type(layer)]
+            layer._set(scheme)  # type: ignore[operator]
+    return made
+
+
+def aware(
+    shape: Sequence[int],
+    classes: int,
+    *,
+    model: Callable[..., nn.Module],
+    weight_bits: int | str = 8,
+    activation_bits: int | None = 8,
+    per_channel: bool = True,
+    symmetric: bool = True,
+    calibration: str = "min_max",
+) -> nn.Module:
+    """`model(shape, classes)`, quantized: a model of its own, for a recipe."""
+    scheme = Scheme(weight_bits, activation_bits, per_channel, symmetric, calibration)
+    return quantized(model(shape, classes), scheme)
+
+
+def layers(net: nn.Module) -> Iterator[tuple[str, _Quantized]]:
+    """The quantized layers of a net, by name."""
+    return ((name, layer) for name, layer in net.named_modules() if isinstance(layer, _Quantized))
+
+
+def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the ranges of the inputs of all layers from what they get of these batches (float32, B x shape), the weights
+    being rounded and the inputs not, in evaluation mode.
+    """
+    watched = [layer for _, layer in layers(net) if layer.scheme.integer_inputs]
+    mode = net.training
+    net.eval()
+    for layer in watched:
+        layer.observed = []
+    with torch.no_grad():
+        for batch in batches:
+            net(batch)
+    for layer in watched:
+        low, high = layer.scheme.input_range(torch.cat(layer.observed or []))
+        layer.observed, layer.input_low, layer.input_high = None, low, high
+    net.train(mode)
+
+
+def size(net: nn.Module) -> int:
+    """Bytes of a net, every tensor dense: a quantized weight packed, with 4 bytes for each scale and, if it is affine,
+    one for each zero point; all other floats at 4 bytes. No masks and no codes: for these see `lth.codec`.
+    """
+    rounded = {layer.weight for _, layer in layers(net)}
+    others = [p for p in net.parameters() if p not in rounded] + [b for b in net.buffers() if b.is_floating_point()]
+    return sum(_packed(layer) for _, layer in layers(net)) + 4 * sum(t.numel() for t in others)
+
+
+def _packed(layer: _Quantized) -> int:
+    scheme, count = layer.scheme, layer.weight.numel()
+    if isinstance(scheme.weight_bits, str):
+        return 2 * count
+    grids = layer.weight.shape[0] if scheme.per_channel else 1
+    return -(-count * scheme.weight_bits // 8) + grids * (4 if scheme.symmetric else 5)

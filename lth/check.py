@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lth import density, lr
+from lth import density, lr, meter
 
 Config = Mapping[str, Any]
 
@@ -12,6 +12,7 @@ CHOICES = {
     "data.scaling": ("standardize", "unit", "none"),
     "scale": ("full", "reduced"),
     "store.keep": ("all", "last", "none"),
+    "meter": meter.CHOICES,
     "tracking.mode": ("offline", "online", "disabled"),
 }
 AT_LEAST = {

@@ -66,6 +66,7 @@ class Job:
     stops: Mapping[str, Callable[[Trained, Trained], bool]] = field(default_factory=dict)
     quantizations: Mapping[str, Quantized] = field(default_factory=dict)
     device: str = "auto"
+    meter: str = "auto"
     reduced: str = ""
 
     @property
@@ -213,7 +214,9 @@ def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:
 def _train(job: Job, recipe: Recipe, listener: Listener) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
-    return partial(engine.train, recipe=recipe, keep=keep, listener=listener, device=job.device)
+    return partial(
+        engine.train, recipe=recipe, keep=keep, listener=listener, device=job.device, meter=job.meter
+    )
 
 
 def _flat(name: str, function: Any) -> dict[str, Any]:

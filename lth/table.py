@@ -15,7 +15,11 @@ log = logging.getLogger("lth")
 # Columns that say which ticket of a configuration a row is and what came out; all others are the configuration.
 RESULTS = {"density", "remaining", "total", "early_stop_step", "early_stop_val_loss", "early_stop_val_accuracy",
            "early_stop_test_accuracy", "final_test_accuracy", "final_train_accuracy", "seconds", "machine", "commit",
-           "date", "digest"}  # fmt: skip
+           "date", "digest", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
+           "energy_method"}  # fmt: skip
+# Of a training's ledger; results from before there was one have only the seconds, and most machines measure no energy.
+LEDGER = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
+          "energy_method")  # fmt: skip
 KEYS = ["experiment", "branch", "draw", "replicate", "level"]
 
 
@@ -166,7 +170,8 @@ def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any
 
 
 def _facts(steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {"final_train_accuracy": facts["final_train_accuracy"], "steps": steps, "seconds": facts["seconds"]}
+    spent = {key: facts[key] for key in LEDGER if key in facts}
+    return {"final_train_accuracy": facts["final_train_accuracy"], "steps": steps, **spent}
 
 
 def _origin(environment: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from lth import cli
 # A job of two trainings of 20 steps.
 TINY = ["data=mnist_5k", "model=mlp", "model.hidden=[8]", "steps=20", "evaluate_every=10", "levels=1", "tracking=none"]
 # Columns of the table that differ between two runs of the same science.
-INCIDENTAL = ["seconds", "date", "commit"]
+INCIDENTAL = ["seconds", "cpu_seconds", "date", "commit"]
 
 
 def run(*arguments: str) -> int:

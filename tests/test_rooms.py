@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A new room is put on a layer here. Imports point down, or sideways to another room of the same layer, never up.
 LAYERS = [
-    {"ticket", "density", "lr", "seed", "model", "data", "augment", "environment"},
+    {"ticket", "density", "lr", "seed", "model", "data", "augment", "environment", "meter", "macs", "regularization"},
     {
         "check",
         "recipe",
@@ -23,13 +23,17 @@ LAYERS = [
         "rewind",
         "branch",
         "quantizer",
+        "deploy",
+        "codec",
+        "quantization",
+        "stop",
         "compact",
         "connectivity",
         "cost",
     },
     {"imp"},
-    {"engine", "store", "tracking", "table", "plot", "claim", "progress"},
-    {"job", "command", "run", "figure", "scorecard", "speed", "cli", "__main__"},
+    {"engine", "export", "store", "tracking", "table", "plot", "claim", "progress"},
+    {"job", "command", "run", "compress", "figure", "scorecard", "report", "speed", "cli", "__main__"},
 ]
 DOORS = {
     "pytorch_lightning": "engine",
@@ -38,6 +42,8 @@ DOORS = {
     "hydra": "run",
     "omegaconf": "run",
     "wandb": "tracking",
+    "onnx": "export",
+    "onnxruntime": "export",
     "safetensors": "store",
 }
 

@@ -11,14 +11,14 @@ def ledger(loop: Loop) -> dict[str, Any]:
     """seconds (wall) and cpu_seconds of steps and evaluations; device; samples trained on and images evaluated; macs
     and macs_remaining: multiply-accumulates of prunable layers, all and those of weights that are kept, three times a
     forward pass for each sample (the backward pass takes two: Amodei & Hernandez 2018), once for each image evaluated;
-    energy_kwh and energy_method where a meter measured it.
+    energy_kwh, of the whole device and without the overhead of its building, and energy_method where a meter ran.
     """
     recipe, mask = loop.recipe, loop.ticket.mask
     samples = (loop.step - loop.ticket.step) * recipe.batch_size
     evaluated = len(loop.curve) * (len(recipe.data.validation) + len(recipe.data.test))
     forward = 3 * samples + evaluated
     measured = {} if math.isnan(loop.spent.joules) else {
-        "energy_kwh": loop.spent.joules / 3.6e6, "energy_method": loop.energy_method
+        "energy_kwh": loop.spent.joules / 3.6e6, "energy_method": loop.spent.method
     }  # fmt: skip
     return {
         "seconds": loop.spent.seconds,

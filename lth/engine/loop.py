@@ -10,7 +10,7 @@ from lth.data import Data, normalized, scaler
 from lth.data.dataset import CHUNK
 from lth.engine.compiled import Compiled, compilable
 from lth.engine.listener import Listener
-from lth.engine.spent import Spent
+from lth.engine.spent import Spent, spending
 from lth.recipe import Recipe
 from lth.seed import seed
 from lth.ticket import Ticket, masked
@@ -34,8 +34,11 @@ class Loop:
     A plain object, since setting an attribute of an `nn.Module` costs a microsecond and this is done in every step.
     """
 
-    def __init__(self, ticket: Ticket, recipe: Recipe, keep: Collection[int], listener: Listener) -> None:
+    def __init__(
+        self, ticket: Ticket, recipe: Recipe, keep: Collection[int], listener: Listener, meter: str = "auto"
+    ) -> None:
         self.ticket, self.recipe, self.keep, self.listener = ticket, recipe, frozenset(keep), listener
+        self.meter = meter
         self.net = recipe.net()
         self.net.load_state_dict(masked(ticket.weights, ticket.mask))
         self.images = any(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
@@ -53,8 +56,8 @@ class Loop:
         pruned = {name: mask for name, mask in self.ticket.mask.items() if not mask.all()}
         self.pruned = [self.net.get_parameter(name) for name in pruned]
         self.masks = [mask.to(device, torch.float32) for mask in pruned.values()]
-        self.regularized = [self.net.get_parameter(name) for name in self.ticket.mask]
-        self.spent = Spent()
+        self.regularized: list[Tensor] = [self.net.get_parameter(name) for name in self.ticket.mask]
+        self.spent = spending(self.meter, device)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
         for layer in self.net.modules():

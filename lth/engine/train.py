@@ -42,20 +42,22 @@ def train(
     save: Callable[[State], None] | None = None,
     listener: Listener | None = None,
     device: str = "auto",
+    meter: str = "auto",
 ) -> list[Trained]:
     """Train each ticket from its step k to step T (or only `until`), by the recipe.
 
     keep: steps at which the weights are kept in passing. state: where an interrupted training of a single ticket left
     off; going on from there gives, bit for bit, what an undisturbed training gives. A ticket that starts at step T is
     evaluated and not trained. save: called with the state every
-    minute and when the listener interrupts. device: a Lightning accelerator: "auto", "cpu", "gpu", ...
+    minute and when the listener interrupts. device: a Lightning accelerator: "auto", "cpu", "gpu", ... meter: what
+    measures the energy, "auto", "codecarbon" or "none".
     Raises NonFiniteLoss, and Interrupted if the listener does.
     """
     if state is not None and len(tickets) != 1:
         raise ValueError(f"one state belongs to one ticket, not to {len(tickets)}")
     hear, end = _Saving(listener or Listener(), save), recipe.steps if until is None else until
     with torch.random.fork_rng(devices=[]):
-        return [_train(ticket, recipe, end, keep, state, hear, device) for ticket in tickets]
+        return [_train(ticket, recipe, end, keep, state, hear, device, meter) for ticket in tickets]
 
 
 def _train(
@@ -66,11 +68,12 @@ def _train(
     state: State | None,
     hear: "_Saving",
     device: str,
+    meter: str,
 ) -> Trained:
     if not (ticket.step < until <= recipe.steps or ticket.step == until == recipe.steps):
         raise ValueError(f"{ticket} starts at step {ticket.step}, training ends at step {until} of {recipe.steps}")
     torch.set_flush_denormal(True)  # the moments of pruned weights decay into subnormal numbers, slow on a CPU
-    hear.loop = loop = Loop(ticket, recipe, {*keep, until}, hear)
+    hear.loop = loop = Loop(ticket, recipe, {*keep, until}, hear, meter)
     try:
         fit(_Shell(loop, state), _Blocks(loop, until, state), device)
     except Interrupted:

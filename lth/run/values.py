@@ -30,6 +30,7 @@ def values(cfg: DictConfig) -> "Job":
     """The values that a configuration stands for."""
     from lth.engine import compilable, fastest
     from lth.job import Branch, Job, Quantized
+    from lth.meter import meter
     from lth.recipe import Recipe
 
     recipe = Recipe(
@@ -49,6 +50,7 @@ def values(cfg: DictConfig) -> "Job":
         recipe = replace(recipe, precision=fastest(recipe.net(), cfg.device))
     if recipe.compile:
         compilable(recipe, recipe.net())  # or raise before anything is trained
+    meter(cfg.meter)  # or raise before anything is trained
     return Job(
         name=str(cfg.name),
         recipe=recipe,
@@ -68,5 +70,6 @@ def values(cfg: DictConfig) -> "Job":
             for name, node in (cfg.get("quantization") or {}).items()
         },
         device=cfg.device,
+        meter=cfg.meter,
         reduced=reductions(cfg),
     )

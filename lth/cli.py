@@ -78,6 +78,15 @@ def _parser() -> argparse.ArgumentParser:
     scorecard.add_argument("--out", type=Path, help="a folder for scorecard.md and scorecard.csv")
     scorecard.set_defaults(command=_scorecard)
 
+    report = commands.add_parser("report", help="an experiment as one page of HTML, to open without a network")
+    report.add_argument("name", nargs="?", help="such as frankle2019_fig4, or all; none: list them")
+    report.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
+    report.add_argument(
+        "--figures", type=Path, default=Path("figures"), help="where tables of files are (default: figures)"
+    )
+    report.add_argument("--out", type=Path, default=Path("reports"), help="where to write to (default: reports)")
+    report.set_defaults(command=_report)
+
     speed = commands.add_parser("speed", help="measure a step of the engine beside named baselines")
     speed.set_defaults(command=_speed)
     return parser
@@ -117,6 +126,12 @@ def _scorecard(chosen: argparse.Namespace) -> int:
     from lth import scorecard
 
     return scorecard.main(chosen.runs, chosen.out)
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    from lth import report
+
+    return report.main(chosen.name, chosen.runs, chosen.figures, chosen.out)
 
 
 def _speed(chosen: argparse.Namespace) -> int:

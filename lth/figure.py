@@ -73,14 +73,16 @@ def drawn(name: str, runs: Path = Path("runs")) -> "Figure":
     if there are none.
     """
     experiment = load(name)
-    return _figure(experiment, name, runs, *results(experiment, name, runs))
+    return figure_of(experiment, name, runs, *results(experiment, name, runs))
 
 
-def _figure(
+def figure_of(
     experiment: ModuleType, name: str, runs: Path, rows: "pd.DataFrame", evaluations: "pd.DataFrame"
 ) -> "Figure":
+    """The figure of an experiment, from its `results` under `runs`; raises FileNotFoundError if there are none."""
     if rows.empty or name not in set(rows["experiment"]):
-        raise FileNotFoundError(f"nothing of {name} is stored under {runs}; --run trains it: {experiment.COST}")
+        what = f"nothing of {name} is stored under {runs}"
+        raise FileNotFoundError(f"{what}; lth figure {name} --run trains it: {experiment.COST}")
     figure: Figure = experiment.draw(rows, evaluations)
     return figure
 
@@ -121,7 +123,7 @@ def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> int:
 
     rows, evaluations = results(experiment, name, runs)
     try:
-        files = plot.save(_figure(experiment, name, runs, rows, evaluations), out, name)
+        files = plot.save(figure_of(experiment, name, runs, rows, evaluations), out, name)
     except FileNotFoundError as error:
         print(f"lth figure: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,9 @@
 """`lth scorecard`: what the papers claim beside what came out here. Only the papers' numbers are typed by hand."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 
@@ -28,12 +30,18 @@ def main(runs: Path, out: Path | None) -> int:
 
 def scorecard(runs: Path) -> pd.DataFrame:
     """One row per claim of every experiment; from the store under `runs`, else from the committed results."""
-    rows = []
-    for name in figure.names():
-        experiment = figure.load(name)
-        claims = getattr(experiment, "CLAIMS", ())
-        tickets = figure.results(experiment, name, runs)[0] if claims else pd.DataFrame()
-        rows += [_row(name, claim, tickets) for claim in claims]
+    experiments = ((name, figure.load(name)) for name in figure.names())
+    claiming = ((name, experiment) for name, experiment in experiments if getattr(experiment, "CLAIMS", ()))
+    return compared((name, each, figure.results(each, name, runs)[0]) for name, each in claiming)
+
+
+def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.DataFrame:
+    """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with."""
+    rows = [
+        _row(name, claim, tickets)
+        for name, experiment, tickets in experiments
+        for claim in getattr(experiment, "CLAIMS", ())
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -41,9 +49,13 @@ def markdown(table: pd.DataFrame) -> str:
     """The scorecard as a table, and its sum."""
     lines = [" | ".join(row) for row in [table.columns, *table.astype(str).itertuples(index=False, name=None)]]
     rule = " | ".join("---" for _ in table.columns)
+    return "\n".join([f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:]), "", counted(table)])
+
+
+def counted(table: pd.DataFrame) -> str:
+    """How many claims of a scorecard got which verdict, as a sentence."""
     counts = table["verdict"].str.replace(r"^within .*", "within", regex=True).value_counts()
-    total = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
-    return "\n".join([f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:]), "", f"{total}."])
+    return ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS) + "."
 
 
 def _row(name: str, claim: Claim, tickets: pd.DataFrame) -> dict[str, str | int]:

@@ -147,7 +147,9 @@ def test_all_draws_what_there_is_and_names_what_there_is_not(
     drawn = [f"{name}.{kind}" for name in ("b_committed", "d_committed") for kind in kinds]
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == drawn
     said = capsys.readouterr()
-    missing = "lth figure: nothing of {} is stored under nowhere; --run trains it: two trainings on an abacus"
+    missing = (
+        "lth figure: nothing of {0} is stored under nowhere; lth figure {0} --run trains it: two trainings on an abacus"
+    )
     committed = "{}: nothing under nowhere, taken from the results that come with lth; --run trains your own"
     assert said.err.splitlines() == [
         missing.format("a_missing"),

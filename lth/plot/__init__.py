@@ -4,6 +4,19 @@ from lth.plot.curves import curves
 from lth.plot.loss import loss, lost
 from lth.plot.mask import mask
 from lth.plot.sparsity import accuracy_at, during, sparsity
-from lth.plot.style import LABELS, NAMES, names, save
+from lth.plot.style import LABELS, NAMES, names, reductions, save
 
-__all__ = ["LABELS", "NAMES", "accuracy_at", "curves", "during", "loss", "lost", "mask", "names", "save", "sparsity"]
+__all__ = [
+    "LABELS",
+    "NAMES",
+    "accuracy_at",
+    "curves",
+    "during",
+    "loss",
+    "lost",
+    "mask",
+    "names",
+    "reductions",
+    "save",
+    "sparsity",
+]

@@ -99,7 +99,7 @@ def finish(figure: Figure, title: str, table: pd.DataFrame) -> None:
     origin = f"{' / '.join(sorted(table['machine'].unique()))}; commit {', '.join(sorted(table['commit'].unique()))}"
     facts = f"{', '.join(_settings(table))}; {counts}; {origin}"
     figure.suptitle(title)
-    figure.supxlabel(textwrap.fill("; ".join([facts, *_reductions(table)]), 170), fontsize=7, color="gray")
+    figure.supxlabel(textwrap.fill("; ".join([facts, *reductions(table)]), 170), fontsize=7, color="gray")
 
 
 def _settings(table: pd.DataFrame) -> list[str]:
@@ -108,7 +108,7 @@ def _settings(table: pd.DataFrame) -> list[str]:
     return [f"{model} on {data}, {steps:,} steps" for model, data, steps in found]
 
 
-def _reductions(table: pd.DataFrame) -> list[str]:
+def reductions(table: pd.DataFrame) -> list[str]:
     """What is smaller than in the paper, by model."""
     if "reduced" not in table:
         return []

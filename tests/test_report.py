@@ -1,0 +1,364 @@
+"""`lth report`: what a page says, that it needs nothing but itself, and that a browser shows it."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import tempfile
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import made_up
+import matplotlib.image
+import pandas as pd
+import pytest
+import shell
+from made_up import folder
+
+from lth import cli, figure
+from lth.environment import environment
+from lth.report import lab
+from lth.report.content import Content, gather
+from lth.report.files import blocks
+from lth.report.markup import document, element, table
+from lth.report.page import page
+
+__all__ = ["folder"]
+ACCURACIES = {1: (0.90, 0.92), 2: (0.80, 0.81)}
+NOWHERE = Path("nowhere")
+VOID = {"meta", "img"}
+HOSTILE = "<script>alert('1')</script>\" onload=\"alert(2) & <b>"
+RECORD = """Somebody 2020, Figure 1: is it so?
+
+About it.
+
+Command
+    lth figure one --run data.root=DIR        in full
+    lth figure one --run scale=reduced
+Expect (the paper, 5 trials)
+    It is re-
+    initialized, -4 and
+    -6 too.
+Cost
+    Little.
+Result
+"""
+
+
+class Page(HTMLParser):
+    """A page taken apart by another reader than the one that wrote it; every element must be closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, str] = {}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text[self.open[-1] if self.open else ""] = self.text.get(self.open[-1] if self.open else "", "") + data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def sections(text: str) -> list[str | None]:
+    return [attributes["id"] for attributes in Page(text).all("section")]
+
+
+@pytest.fixture(scope="module")
+def fig4() -> Content:
+    """Of the committed results."""
+    return gather("frankle2019_fig4", NOWHERE, NOWHERE)
+
+
+@pytest.fixture(scope="module")
+def text(fig4: Content) -> str:
+    return page(fig4)
+
+
+# ---- the lab record
+
+
+def test_a_record_is_taken_apart_at_its_heads() -> None:
+    record = lab.parse(RECORD)
+    assert record.title == "Somebody 2020, Figure 1: is it so?"
+    assert record.about.prose == "About it."
+    assert lab.commands(record.command) == [
+        ("lth figure one --run data.root=DIR", "in full"),
+        ("lth figure one --run scale=reduced", ""),
+    ]
+    assert record.expect == lab.Part("the paper, 5 trials", ("It is re-", "initialized, -4 and", "-6 too."))
+    assert record.expect.prose == "It is re-initialized, -4 and -6 too."
+    assert record.result == lab.Part("", ())
+
+
+def test_every_experiment_has_a_record_with_command_expectation_and_cost() -> None:
+    for name in figure.names():
+        record = lab.parse(figure.load(name).__doc__ or "")
+        assert record.title
+        assert all(command.startswith(f"lth figure {name} ") for command, _ in lab.commands(record.command)), name
+        assert lab.commands(record.command), name
+        assert record.expect.prose, name
+        assert record.cost.prose, name
+
+
+# ---- markup
+
+
+def test_what_is_put_into_a_page_is_text_whatever_it_is() -> None:
+    assert document(element("p", "a < b & c", element("b", "d"), "<e>", title='"f"', class_="g")) == (
+        '<!DOCTYPE html>\n<p title="&quot;f&quot;" class="g">a &lt; b &amp; c<b>d</b>&lt;e&gt;</p>\n'
+    )
+
+
+def test_numbers_stand_to_the_right_and_short_texts_on_one_line() -> None:
+    cells = Page(document(table(["a", "b", "c"], [["98.31 ± 0.05", "2.51 times", "x" * 30], ["", "–", "1"]]))).all("td")
+    assert [cell["class"] for cell in cells] == ["number", "short", "text"] * 2
+
+
+# ---- a page of the committed results
+
+
+def test_a_page_has_every_section_but_that_of_files_nobody_made(text: str) -> None:
+    assert sections(text) == ["question", "figures", "scorecard", "results", "cost", "commands", "versions"]
+    links = [attributes["href"] for attributes in Page(text).all("a")]
+    assert links == [f"#{name}" for name in sections(text)]
+    assert len(Page(text).all("h1")) == 1
+
+
+def test_a_page_asks_nobody_for_anything(text: str) -> None:
+    seen = Page(text)
+    assert {tag for tag, _ in seen.elements}.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+    for _, attributes in seen.elements:
+        assert all(str(attributes.get(name, "data:")).startswith(("data:", "#")) for name in ("src", "href", "srcset"))
+        assert not [name for name in attributes if name.startswith("on")]
+    assert "url(" not in seen.text["style"]
+    assert "@import" not in seen.text["style"]
+    policy = [meta["content"] for meta in seen.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+
+
+def test_the_figure_is_inside_and_described(text: str) -> None:
+    (image,) = Page(text).all("img")
+    kind, _, data = str(image["src"]).partition(";base64,")
+    assert kind == "data:image/svg+xml"
+    assert b"<svg" in base64.b64decode(data)
+    assert image["alt"] == (
+        "Frankle & Carbin 2019, Figure 4: early stop and accuracy there of LeNet-300-100, tickets beside "
+        "re-initialization. Accuracy at early stop and early-stop step against percent of weights remaining."
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "at 21% the ticket stops 2.51 times earlier",  # what the paper printed
+        "half of the paper's gap",  # what came out
+        "<td class=\"short\">2.40 ± 0.21 times</td>",  # the scorecard
+        "<td class=\"number\">5160 ± 1876</td>",  # the table
+        "197 trainings, 7.91 hours of one core",  # the cost
+        "lth figure frankle2019_fig4 --run data.root=DIR",
+        "lth run plan=true experiment=frankle2019_fig4/one_shot",
+        "lth report frankle2019_fig4 --runs nowhere",
+        "2026-11-23T22:50:38+00:00\n",  # the first of the trainings
+        environment()["torch"],
+    ],
+)  # fmt: skip
+def test_a_page_says(text: str, said: str) -> None:
+    assert said in text
+
+
+def test_the_same_results_draw_the_same_figure(fig4: Content) -> None:
+    again = gather("frankle2019_fig4", NOWHERE, NOWHERE)
+    assert again.pictures == fig4.pictures
+
+
+def test_what_is_reduced_is_said_on_top() -> None:
+    content = gather("frankle2019_fig5", NOWHERE, NOWHERE)
+    top = page(content).partition("</header>")[0]
+    assert '<p class="reduced">REDUCED (conv_2): steps 4000 instead of 20000' in top
+    assert "REDUCED: 16 of 16 trainings" in top
+    assert "REDUCED" not in page(gather("frankle2019_fig3", NOWHERE, NOWHERE))
+
+
+# ---- of results that are made up
+
+
+def test_no_name_and_no_value_becomes_markup(folder: Path) -> None:
+    made_up.experiment(folder, "one", ['"41%: <i>above</i> dense", 2.0, "points", partial(gain, percent=41)'])
+    made_up.commit(folder, made_up.tickets("one", ACCURACIES, model=HOSTILE, machine=HOSTILE, reduced=HOSTILE))
+    content = gather("one", NOWHERE, NOWHERE)
+    plain = page(content)
+    files = pd.DataFrame({HOSTILE: [HOSTILE]})
+    record = lab.Record(HOSTILE, lab.Part(HOSTILE, (HOSTILE,)), lab.Part("", (HOSTILE,)))
+    hostile = replace(content, name=HOSTILE, record=record, compression=[(HOSTILE, [files, HOSTILE])])
+    for made in (plain, page(hostile)):
+        seen = Page(made)
+        assert HOSTILE in "".join(seen.text.values())
+        assert {tag for tag, _ in seen.elements}.isdisjoint({"script", "b", "i"})
+        assert not [name for _, attributes in seen.elements for name in attributes if name.startswith("on")]
+
+
+def test_a_training_that_two_rows_share_costs_once(folder: Path) -> None:
+    made_up.experiment(folder, "one")
+    rows = made_up.tickets("one", ACCURACIES, seconds=900.0)
+    made_up.commit(folder, pd.concat([rows, rows.head(1).assign(levels=5)], ignore_index=True))
+    assert "4 trainings, 1.00 hours of one core" in page(gather("one", NOWHERE, NOWHERE))
+
+
+def test_files_of_compressed_nets_are_a_section_and_the_given_folder_goes_first(folder: Path, tmp_path: Path) -> None:
+    made_up.experiment(folder, "one")
+    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    results, own = folder / "results", tmp_path / "own"
+    own.mkdir()
+    (results / "one_files.csv").write_text("format,bytes\nlth-5,1234\n")
+    committed = page(gather("one", NOWHERE, own))
+    assert "compression" in sections(committed)
+    assert "1234" in committed
+    (own / "one_files.csv").write_text("format,bytes\nlth-5,4321\n")
+    (own / "one_layouts.csv").write_text("layout,bytes\ncsr,0.123456789\n")
+    (own / "one_files.png").write_bytes(b"a picture")
+    made = page(gather("one", NOWHERE, own))
+    assert "4321" in made
+    assert "1234<" not in made
+    assert "0.1235" in made
+    assert f"data:image/png;base64,{base64.b64encode(b'a picture').decode()}" in made
+    (own / "one_files.md").write_text(
+        "| format | bytes | n |\n| --- | --- | --- |\n| lth-5 | 4000 ± 12 | 3 |\n\non it\n"
+    )
+    told = page(gather("one", NOWHERE, own))
+    assert "4000 ± 12" in told
+    assert '<p class="note">on it</p>' in told
+    assert "4321" not in told
+
+
+def test_markdown_is_read_as_tables_and_sentences() -> None:
+    first, second, third = blocks("### title\n\n| a | b |\n| --: | --- |\n| 1 |  |\n| 2 | y |\n\nbelow\n")
+    assert (first, third) == ("title", "below")
+    assert isinstance(second, pd.DataFrame)
+    assert second.to_dict("list") == {"a": ["1", "2"], "b": ["", "y"]}
+
+
+# ---- the command
+
+
+def test_a_page_of_a_store_names_the_versions_that_trained(folder: Path, tmp_path: Path) -> None:
+    assert shell.run("-m", "root=here", "name=one", "branch=[reinitialize]") == 0
+    made_up.experiment(folder, "one")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "one.html").write_text("an older one")
+    assert cli.main(["report", "one", "--runs", "here"]) == 0
+    assert [file.name for file in (tmp_path / "reports").iterdir()] == ["one.html"]
+    made = (tmp_path / "reports" / "one.html").read_text()
+    assert "the store under here" in made
+    assert made.count(f">{environment()['torch']}</td>") == 2  # the trainings', and the page's own
+
+
+def test_the_page_is_written_where_the_command_says(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        made_up.experiment(folder, name)
+    made_up.commit(folder, made_up.tickets("two", ACCURACIES))
+    assert cli.main(["report", "all", "--runs", "nowhere", "--out", "a/folder"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "a/folder/two.html\n"
+    missing = (
+        "lth report: nothing of one is stored under nowhere; lth figure one --run trains it: two trainings on an abacus"
+    )
+    assert said.err.splitlines()[0] == missing
+    assert [file.name for file in (tmp_path / "a" / "folder").iterdir()] == ["two.html"]
+
+
+def test_without_a_name_the_experiments_are_listed_and_a_wrong_one_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["report"]) == 0
+    assert "frankle2019_fig4" in capsys.readouterr().err
+    assert cli.main(["report", "nosuch"]) == 2
+    assert capsys.readouterr().err.startswith("lth report: there is no experiment 'nosuch'; choose one of frankle2019_")
+
+
+# ---- in a browser
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--host-resolver-rules=MAP * ~NOTFOUND"]  # fmt: skip
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium; apt-get install chromium brings it")
+# The page may run a script here, to measure what only a browser knows; a frame can be as narrow as a phone, a window of
+# Chromium can't.
+MEASURES = """<script>addEventListener("load", () => parent.postMessage([document.documentElement.scrollWidth,
+...[...document.images].map(image => image.naturalWidth)].join(" "), "*"))</script></body>"""
+FRAME = """<body><script>addEventListener("message", event => document.body.dataset.measured = event.data)</script>
+<iframe src="page.html" style="width: {}px; height: 900px; border: 0"></iframe></body>"""
+
+
+def browse(file: Path, folder: Path, *flags: str) -> tuple[str, list[str]]:
+    """What Chromium without a network prints about the page, and the addresses that the page asked for."""
+    profile = Path(tempfile.mkdtemp(dir=folder))
+    log = profile / "net.json"
+    given = [*FLAGS, f"--user-data-dir={profile / 'new'}", f"--log-net-log={log}", *flags, file.as_uri()]
+    process = subprocess.run([str(CHROMIUM), *given], capture_output=True, text=True, timeout=120, check=True)
+    return process.stdout, asked(json.loads(log.read_text()))
+
+
+def asked(log: dict[str, Any]) -> list[str]:
+    """The addresses in a log of Chromium that a page of a file asked for, not the browser on its own account."""
+    parameters = [event.get("params", {}) for event in log["events"]]
+    ours = [p for p in parameters if str(p.get("network_isolation_key", "")).startswith("file://")]
+    return sorted({p["url"] for p in ours if str(p.get("url", "")).startswith("http")})
+
+
+@pytest.mark.slow
+@in_a_browser
+@pytest.mark.parametrize(("width", "height"), [(1280, 1600), (390, 2600)], ids=["desktop", "phone"])
+@pytest.mark.parametrize("name", ["frankle2019_fig4", "frankle2019_fig5"])
+def test_a_browser_without_network_shows_the_page(name: str, width: int, height: int, tmp_path: Path) -> None:
+    assert cli.main(["report", name, "--runs", "nowhere", "--out", str(tmp_path)]) == 0
+    file, shot = tmp_path / f"{name}.html", tmp_path / "shot.png"
+    dom, addresses = browse(file, tmp_path, "--dump-dom")
+    assert sections(dom) == sections(file.read_text())
+    assert addresses == []
+    browse(file, tmp_path, f"--screenshot={shot}", f"--window-size={width},{height}")
+    whole = matplotlib.image.imread(io.BytesIO(shot.read_bytes()))[..., :3]
+    assert whole.shape == (height, width, 3)
+    # The blue of matplotlib's first line, #1f77b4, is nowhere but in the figure: it is drawn, not only named.
+    blue = abs(whole - [0x1F / 255, 0x77 / 255, 0xB4 / 255]).max(axis=2) < 0.02
+    assert blue.sum() > 50
+
+
+@pytest.mark.slow
+@in_a_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_is_no_wider_than_the_screen_and_its_images_load(text: str, width: int, tmp_path: Path) -> None:
+    measured, frame = tmp_path / "page.html", tmp_path / "frame.html"
+    measured.write_text(text.replace("img-src", "script-src 'unsafe-inline'; img-src").replace("</body>", MEASURES))
+    frame.write_text(FRAME.format(width))
+    dom, _ = browse(frame, tmp_path, "--dump-dom")
+    (body,) = Page(dom).all("body")
+    wide, image = map(int, str(body["data-measured"]).split())
+    assert wide == width
+    assert image > 500
+
+
+@pytest.mark.slow
+@in_a_browser
+def test_what_a_page_asks_for_would_be_seen(tmp_path: Path) -> None:
+    file = tmp_path / "asks.html"
+    file.write_text('<p>It has <img src="http://example.invalid/x.png">.')
+    assert browse(file, tmp_path, "--dump-dom")[1] == ["http://example.invalid/x.png"]

@@ -1,14 +1,19 @@
 """A trained net <-> one small file (`lth.codec`), with the name of its architecture in it."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from lth import codec, model
 from lth.codec import Refused
 from lth.recipe import Recipe, describe
 from lth.ticket import Mask, Trained, masked
+
+# Of the description, as JSON: an architecture of a million layers fits into no such text.
+MOST_TEXT = 2**12
 
 
 def pack(trained: Trained, recipe: Recipe, bits: int | None) -> bytes:
@@ -26,25 +31,38 @@ def unpack(file: bytes, make: Callable[..., nn.Module] | None = None) -> tuple[n
     give `make`: (shape, classes) -> net.
     """
     decoded = codec.decode(file)
-    shape, classes = decoded.description.get("shape"), decoded.description.get("classes")
-    if not _is_shape(shape) or type(classes) is not int or not 0 < classes < 2**20:
+    said = dict(decoded.description)
+    if len(json.dumps(said)) > MOST_TEXT:
+        raise Refused(f"what the file says of its net is longer than {MOST_TEXT} characters")
+    shape, classes = said.get("shape"), said.get("classes")
+    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**16 for n in [*shape, classes]):
         raise Refused(f"the file says that images are of shape {shape!r} and of {classes!r} classes")
+    build = make or _named(said.get("model"))
+    wanted = {name: weight.shape for name, weight in decoded.weights.items()}
     try:
-        net = (make or _named(decoded.description.get("model")))(tuple(shape), classes)
+        with torch.device("meta"):  # takes no memory, however large a net the file names
+            shapes = {name: weight.shape for name, weight in build(tuple(shape), classes).state_dict().items()}
+        if shapes != wanted:
+            raise Refused("the tensors of the file are not those of its net")
+        with torch.random.fork_rng(devices=[]):
+            net = build(tuple(shape), classes)
         net.load_state_dict(decoded.weights)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise Refused(f"the net that the file names can't be built, or its weights don't fit: {error}") from error
+    except Refused:
+        raise
+    except Exception as error:  # whatever an architecture raises when its options are nonsense
+        raise Refused(f"the net that the file names can't be built: {error}") from error
     return net.eval(), decoded.mask
-
-
-def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, Sequence) and 0 < len(shape) < 5 and all(type(n) is int and 0 < n < 2**16 for n in shape)
 
 
 def _named(described: Any) -> Callable[..., nn.Module]:
     known = {describe(getattr(model, name))["function"]: getattr(model, name) for name in model.__all__}
-    name = described.get("function") if isinstance(described, dict) else None
+    options = dict(described) if isinstance(described, dict) else {}
+    name = str(options.pop("function", None))
     if name not in known:
-        raise Refused(f"the file names the architecture {name!r}, which is none of lth.model: give one to unpack")
-    options = {key: value for key, value in described.items() if key != "function"}
-    return lambda shape, classes: known[name](shape, classes, **options)  # type: ignore[no-any-return]
+        raise Refused(f"the file names the architecture {name}, which is none of lth.model: give one to unpack")
+
+    def build(shape: tuple[int, ...], classes: int) -> nn.Module:
+        net: nn.Module = known[name](shape, classes, **options)
+        return net
+
+    return build

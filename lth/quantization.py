@@ -2,7 +2,7 @@
 
 Quantization is part of the model: the net of the new recipe rounds its weights, and its inputs if so wished, whenever
 it computes (`lth.quantizer.aware`), and keeps the weights in float32 for the optimizer. Post-training, its ticket
-starts at the last step, so that it is only evaluated; quantization-aware, it is trained on.
+starts at the last step, so that it is only evaluated; quantization-aware, it is trained on from there.
 """
 
 from dataclasses import replace
@@ -59,8 +59,8 @@ def aware(
     steps: int = 500,
     rate: float = 0.1,
 ) -> tuple[Recipe, Ticket]:
-    """As `post_training`, then trained for `steps` steps at `rate` times the optimizer's own rate, the gradient going
-    straight through the rounding (Jacob et al. 2018, Section 3). Ranges of inputs stay as calibrated.
+    """As `post_training`, then trained on for `steps` steps, T to T + steps, at `rate` times the optimizer's own rate,
+    the gradient going straight through the rounding (Jacob et al. 2018, Section 3). Ranges of inputs stay as found.
     """
     new, ticket = post_training(
         trained,
@@ -72,12 +72,16 @@ def aware(
         calibration=calibration,
         images=images,
     )
-    return replace(new, steps=steps, lr=partial(lr.drop, at=[0], factor=rate)), replace(ticket, step=0)
+    if steps < 1:
+        raise ValueError(f"steps={steps}: must be at least 1; without training it is quantization=post_training")
+    return replace(new, steps=recipe.steps + steps, lr=partial(lr.drop, at=[0], factor=rate)), ticket
 
 
 def _calibrated(recipe: Recipe, weights: dict[str, Tensor], trained: Trained, images: int) -> dict[str, Tensor]:
+    if images < 1:
+        raise ValueError(f"images={images}: must be at least 1, to find the ranges of the inputs on")
     net, train = recipe.net(), recipe.data.train
-    net.load_state_dict(weights, strict=False)  # the ranges, which are missing, are what is found here
+    net.load_state_dict({**net.state_dict(), **weights})  # the ranges, which are missing, are what is found here
     chosen = rows(trained.ticket.replicate, 0, 1, size=len(train), batch_size=min(images, len(train)))[0]
     inputs, _ = normalized(recipe.data, train.take(chosen.numpy()))
     quantizer.calibrate(net, inputs.split(100))

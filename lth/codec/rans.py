@@ -1,32 +1,31 @@
-"""Entropy coding: interleaved range asymmetric numeral systems (Duda 2013, arXiv 1311.2540; Giesen 2014, arXiv 1402.3392).
+"""Entropy coding: interleaved range asymmetric numeral systems (Duda 2013, arXiv 1311.2540; Giesen 2014, 1402.3392).
 
-A stream of symbols below 256 becomes, little-endian: the size of the alphabet (u16), the frequency of each symbol, out
-of 2^14 (u16), the number of lanes (u16), the state of each (u32), the number of words (u32), the words (u16). Symbol i
-is of lane i mod lanes. A lane in state x decodes slot = x mod 2^14 to the symbol s whose interval holds it, goes to
-x = f_s (x div 2^14) + slot - c_s, and if x < 2^16 reads the next word w: x = 2^16 x + w; of lanes that read at the same
-time, lower ones read first. All lanes end in state 2^16 and no word is left: what was damaged is found.
+A stream of n symbols below 256 becomes: the size of the alphabet less 1 (u8), the frequency of each symbol, out of 2^14
+(LEB128), and, unless a single symbol has them all, the state of each lane (u32, little-endian) and words (u16) up to
+its end. There are n div 2048 lanes, but at least 1 and at most 256; symbol i is of lane i mod lanes. A lane in state x
+decodes slot = x mod 2^14 to the symbol s whose interval holds it, goes to x = f_s (x div 2^14) + slot - c_s, and if
+x < 2^16 reads the next word w: x = 2^16 x + w; of lanes that read at the same time, lower ones read first. All lanes
+end in state 2^16 and no word is left: what was damaged is found.
 """
 
-import struct
-
 import numpy as np
+
+from lth.codec.reader import Reader, Refused
 
 BITS = 14
 SLOTS = 1 << BITS
 LOWEST = 1 << 16
 MOST_LANES = 256
-
-
-class Refused(ValueError):
-    """A file is damaged, hostile, or not of this format."""
+PER_LANE = 2048
 
 
 def encode(symbols: np.ndarray) -> bytes:
     """Symbols, integers of 0 to 255, in any number."""
-    counts = np.bincount(symbols, minlength=1)
-    frequency = frequencies(counts)
-    start = np.cumsum(frequency) - frequency
-    lanes = int(np.clip(len(symbols) // 2048, 1, MOST_LANES))
+    frequency = frequencies(np.bincount(symbols, minlength=1))
+    head = bytes([len(frequency) - 1]) + b"".join(_leb128(int(f)) for f in frequency)
+    if frequency.max() == SLOTS:
+        return head
+    start, lanes = np.cumsum(frequency) - frequency, _lanes(len(symbols))
     state = np.full(lanes, LOWEST, dtype=np.uint64)
     words: list[np.ndarray] = []
     for first in range((len(symbols) - 1) // lanes * lanes, -1, -lanes):
@@ -36,23 +35,22 @@ def encode(symbols: np.ndarray) -> bytes:
         words.append((x[full] & np.uint64(LOWEST - 1)).astype("<u2"))
         x = np.where(full, x >> np.uint64(16), x)
         state[: len(row)] = (x // f << np.uint64(BITS)) + x % f + start[row]
-    body = np.concatenate(words[::-1]) if words else np.empty(0, "<u2")
-    head = struct.pack("<H", len(frequency)) + frequency.astype("<u2").tobytes()
-    return (
-        head + struct.pack("<H", lanes) + state.astype("<u4").tobytes() + struct.pack("<I", len(body)) + body.tobytes()
-    )
+    return head + state.astype("<u4").tobytes() + np.concatenate(words[::-1]).tobytes()
 
 
 def decode(data: bytes, count: int) -> np.ndarray:
     """`count` symbols, uint8; raises Refused if `data` is not exactly theirs."""
     reader = Reader(data)
-    frequency = reader.array("<u2", reader.number("<H")).astype(np.uint64)
-    if not 0 < len(frequency) <= 256 or frequency.sum() != SLOTS:
+    frequency = np.array([_frequency(reader) for _ in range(reader.number("<B") + 1)], dtype=np.uint64)
+    if frequency.sum() != SLOTS:
         raise Refused("the frequencies of a stream do not add up")
-    state = reader.array("<u4", reader.number("<H")).astype(np.uint64)
-    words = reader.array("<u2", reader.number("<I")).astype(np.uint64)
+    if frequency.max() == SLOTS:
+        reader.end()
+        return np.full(count, frequency.argmax(), dtype=np.uint8)
+    state = reader.array("<u4", _lanes(count)).astype(np.uint64)
+    words = reader.array("<u2", reader.left // 2).astype(np.uint64)
     reader.end()
-    if not 0 < len(state) <= MOST_LANES or (state < LOWEST).any():
+    if (state < LOWEST).any():
         raise Refused("the states of a stream are out of range")
     symbols, used = _symbols(frequency, state, words, count)
     if used != len(words) or (state != LOWEST).any():
@@ -89,32 +87,19 @@ def frequencies(counts: np.ndarray) -> np.ndarray:
     while (excess := shares.sum() - SLOTS) != 0:  # rounding is off by less than one for each symbol: the greatest pays
         greatest = shares.argmax()
         shares[greatest] -= min(excess, shares[greatest] - 1)
-    return shares.astype(np.uint64)
+    found: np.ndarray = shares.astype(np.uint64)
+    return found
 
 
-class Reader:
-    """Bytes from the front; raises Refused when there are not as many as asked for."""
+def _lanes(count: int) -> int:
+    return min(max(count // PER_LANE, 1), MOST_LANES)
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = memoryview(data), 0
 
-    def bytes(self, count: int) -> memoryview:
-        """The next `count` bytes."""
-        if count < 0 or self.at + count > len(self.data):
-            raise Refused("the file ends too early")
-        self.at += count
-        return self.data[self.at - count : self.at]
+def _leb128(number: int) -> bytes:
+    """Seven binary digits a byte, lowest first; all bytes but the last have their highest digit set."""
+    return bytes([number & 127 | 128, number >> 7]) if number > 127 else bytes([number])
 
-    def number(self, kind: str) -> int:
-        """The next number of a kind of struct."""
-        (value,) = struct.unpack(kind, self.bytes(struct.calcsize(kind)))
-        return int(value)
 
-    def array(self, kind: str, count: int) -> np.ndarray:
-        """The next `count` numbers of a kind of NumPy."""
-        return np.frombuffer(self.bytes(count * np.dtype(kind).itemsize), kind)
-
-    def end(self) -> None:
-        """Nothing is left."""
-        if self.at != len(self.data):
-            raise Refused(f"{len(self.data) - self.at} bytes too many")
+def _frequency(reader: Reader) -> int:
+    low = reader.number("<B")
+    return low if low < 128 else low & 127 | reader.number("<B") << 7

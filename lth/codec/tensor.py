@@ -3,10 +3,11 @@
 import numpy as np
 
 from lth.codec import rans
-from lth.codec.codebook import shared
-from lth.codec.rans import Reader, Refused
+from lth.codec.codebook import halved, shared
+from lth.codec.reader import Reader, Refused
 
-CLASSES = 32
+MOST_DIGITS = 28
+SHORT = 1 << 15
 
 
 def encode_positions(kept: np.ndarray) -> tuple[bytes, bytes]:
@@ -15,16 +16,16 @@ def encode_positions(kept: np.ndarray) -> tuple[bytes, bytes]:
     """
     positions = np.flatnonzero(kept)
     gaps = np.diff(positions, prepend=-1)  # g + 1
-    digits = np.floor(np.log2(gaps)).astype(np.int64) if len(gaps) else gaps
+    digits = np.floor(np.log2(gaps)).astype(np.int32)
     return rans.encode(digits), _packed(gaps, digits)
 
 
 def decode_positions(classes: bytes, rest: bytes, count: int, size: int) -> np.ndarray:
     """The positions of the `count` kept values of `size`; raises Refused."""
-    digits = rans.decode(classes, count).astype(np.int64)
-    if (digits >= CLASSES).any() or -(-int(digits.sum()) // 8) != len(rest):
+    digits = rans.decode(classes, count)
+    if (digits > MOST_DIGITS).any() or -(-int(digits.sum(dtype=np.int64)) // 8) != len(rest):
         raise Refused("the gaps of a mask have another length")
-    positions = np.cumsum(_unpacked(rest, digits)) - 1
+    positions: np.ndarray = np.cumsum(_unpacked(rest, digits.astype(np.int32)), dtype=np.int64) - 1
     if count and positions[-1] >= size:
         raise Refused("a mask keeps more than there is")
     return positions
@@ -37,25 +38,29 @@ def _packed(gaps: np.ndarray, digits: np.ndarray) -> bytes:
 
 def _unpacked(rest: bytes, digits: np.ndarray) -> np.ndarray:
     places, owner = _places(digits)
-    bits = np.unpackbits(np.frombuffer(rest, np.uint8), count=len(places)).astype(np.int64)
-    gaps = np.left_shift(1, digits)
+    bits = np.unpackbits(np.frombuffer(rest, np.uint8), count=len(places)).astype(np.int32)
+    gaps: np.ndarray = np.left_shift(np.int32(1), digits)
     np.add.at(gaps, owner, bits << places)
     return gaps
 
 
 def _places(digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each binary digit its place, counted from the lowest, and the gap that it belongs to."""
-    owner = np.repeat(np.arange(len(digits)), digits)
+    owner = np.repeat(np.arange(len(digits), dtype=np.int32), digits)
     before = np.cumsum(digits) - digits
     return digits[owner] - 1 - (np.arange(len(owner)) - before[owner]), owner
 
 
 def encode_values(values: np.ndarray, bits: int | None) -> bytes:
-    """float32 as they are; or the size of the codebook (u16), it (float32), and the entropy-coded indices into it."""
+    """float32 as they are; or the size of the codebook (u16, the highest digit set if float16 holds it), the codebook
+    (float16 or float32), and the entropy-coded indices into it.
+    """
     if bits is None:
         return values.astype("<f4").tobytes()
     codebook, index = shared(values, bits)
-    return len(codebook).to_bytes(2, "little") + codebook.astype("<f4").tobytes() + rans.encode(index)
+    half = np.array_equal(halved(codebook), codebook)
+    size = len(codebook) | SHORT if half else len(codebook)
+    return size.to_bytes(2, "little") + codebook.astype("<f2" if half else "<f4").tobytes() + rans.encode(index)
 
 
 def decode_values(data: bytes, count: int, bits: int | None) -> np.ndarray:
@@ -66,11 +71,13 @@ def decode_values(data: bytes, count: int, bits: int | None) -> np.ndarray:
         reader.end()
         return values.astype(np.float32)
     size = reader.number("<H")
-    codebook = reader.array("<f4", size).astype(np.float32)
-    index = rans.decode(bytes(reader.bytes(len(data) - reader.at)), count)
+    half, size = size >= SHORT, size % SHORT
+    codebook = reader.array("<f2" if half else "<f4", size).astype(np.float32)
+    index = rans.decode(bytes(reader.bytes(reader.left)), count)
     if size > 2**bits or (count and index.max() >= size):
         raise Refused("a codebook is larger than its bits, or smaller than its indices")
-    return codebook[index]
+    found: np.ndarray = codebook[index]
+    return found
 
 
 def approximated(values: np.ndarray, bits: int | None) -> np.ndarray:
@@ -78,4 +85,5 @@ def approximated(values: np.ndarray, bits: int | None) -> np.ndarray:
     if bits is None:
         return values
     codebook, index = shared(values, bits)
-    return codebook[index]
+    found: np.ndarray = codebook[index]
+    return found

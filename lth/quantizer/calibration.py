@@ -6,7 +6,7 @@ from torch import Tensor
 from lth.quantizer.grid import fake_quantize, grid
 
 PERCENT = 99.9
-SHARES = [share / 50 for share in range(50, 9, -1)]
+SHARES = [share / 25 for share in range(25, 4, -1)]
 
 
 def min_max(r: Tensor, *, axis: int | None, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
@@ -16,15 +16,20 @@ def min_max(r: Tensor, *, axis: int | None, bits: int, symmetric: bool) -> tuple
 
 
 def percentile(r: Tensor, *, axis: int | None, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
-    """The central 99.9%: what lies further out is clamped."""
-    ordered = _slices(r, axis).sort(dim=1).values
-    last = ordered.shape[1] - 1
-    cut = round((100 - PERCENT) / 200 * last)
-    return _shaped(ordered[:, cut], axis), _shaped(ordered[:, last - cut], axis)
+    """The central 99.9% of the values that are not 0; what lies further out is clamped. 0 is on every grid; counted,
+    the pruned weights of a sparse layer would have its tails cut off.
+    """
+    flat = _slices(r, axis)
+    counts = (flat != 0).sum(1, keepdim=True)
+    ordered = flat.masked_fill(flat == 0, torch.inf).sort(dim=1).values
+    last = (counts - 1).clamp(min=0)
+    cut = ((100 - PERCENT) / 200 * last).round().long()
+    low, high = (ordered.gather(1, at).where(counts > 0, 0.0)[:, 0] for at in (cut, last - cut))
+    return _shaped(low, axis), _shaped(high, axis)
 
 
 def mean_squared_error(r: Tensor, *, axis: int | None, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
-    """Of the range of all values, shrunk to 100, 98, ... 20%, that which rounds them with the least squared error."""
+    """Of the range of all values, shrunk to 100, 96, ... 20%, that which rounds them with the least squared error."""
     flat = _slices(r, axis)
     low, high = flat.amin(1), flat.amax(1)
     best, error = torch.ones_like(low), torch.full_like(low, torch.inf)
@@ -43,6 +48,8 @@ def _slices(r: Tensor, axis: int | None) -> Tensor:
     if r.numel() == 0:
         raise ValueError("no values to find a range of")
     flat = r.detach().float()
+    if not flat.isfinite().all():
+        raise ValueError("a value is not finite, so no grid can hold it: the training diverged")
     return flat.reshape(1, -1) if axis is None else flat.movedim(axis, 0).reshape(r.shape[axis], -1)
 
 

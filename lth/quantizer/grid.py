@@ -46,7 +46,8 @@ def grid(low: Tensor, high: Tensor, *, bits: int, symmetric: bool, axis: int | N
     if not 2 <= bits <= 8:
         raise ValueError(f"bits={bits}: choose 2 to 8")
     if not (low.isfinite().all() and high.isfinite().all()):
-        raise ValueError(f"a range of {low.min()} to {high.max()} can't be quantized: a value is not finite")
+        raise ValueError(f"a range of {low.min()} to {high.max()} can't be quantized: it is not finite. Inputs have a "
+                         "range once they are calibrated; weights are not finite if training diverged")  # fmt: skip
     low, high = low.double().clamp(max=0), high.double().clamp(min=0)
     if symmetric:
         largest = 2 ** (bits - 1) - 1
@@ -68,19 +69,32 @@ def fake_quantize(r: Tensor, on: Grid) -> Tensor:
     """S(q - Z) for q of r. The gradient goes straight through to the values inside the range, and is 0 for those that
     were clamped (Bengio et al. 2013; Jacob et al. 2018, Section 3).
     """
-    rounded: Tensor = _StraightThrough.apply(r, on)
-    return rounded
+    scale, zero_point = on._shaped(r)
+    with torch.no_grad():
+        q = (r / scale).round() + zero_point
+        rounded = scale * (q.clamp(on.low, on.high) - zero_point)
+        inside = (q >= on.low) & (q <= on.high)
+    return _straight_through(r, rounded, inside)
+
+
+def cast(r: Tensor, to: torch.dtype) -> Tensor:
+    """r, float32, rounded to what a shorter type of float can hold. The gradient goes straight through, in float32."""
+    rounded = r.detach().to(to).float()
+    return _straight_through(r, rounded, torch.ones_like(r, dtype=torch.bool))
+
+
+def _straight_through(r: Tensor, rounded: Tensor, inside: Tensor) -> Tensor:
+    passed: Tensor = _StraightThrough.apply(r, rounded, inside)
+    return passed
 
 
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
-    def forward(context, r: Tensor, on: Grid) -> Tensor:  # type: ignore[no-untyped-def, override]
-        scale, zero_point = on._shaped(r)
-        q = (r / scale).round() + zero_point
-        context.save_for_backward((q >= on.low) & (q <= on.high))
-        return scale * (q.clamp(on.low, on.high) - zero_point)
+    def forward(context, _: Tensor, rounded: Tensor, inside: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+        context.save_for_backward(inside)
+        return rounded.view_as(rounded)
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
         (inside,) = context.saved_tensors
-        return gradient * inside, None
+        return gradient * inside, None, None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lth.quantizer.calibration import CALIBRATIONS
-from lth.quantizer.grid import Grid, fake_quantize, grid
+from lth.quantizer.grid import Grid, cast, fake_quantize, grid
 
 FLOATS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 # Values of one batch that are remembered beside its least and greatest.
@@ -52,7 +52,7 @@ class Scheme:
     def weight(self, weight: Tensor) -> Tensor:
         """The weight as the layer computes with it, float32."""
         if self.weight_bits in FLOATS:
-            return weight.to(FLOATS[str(self.weight_bits)]).float()
+            return cast(weight, FLOATS[str(self.weight_bits)])
         return fake_quantize(weight, self.weight_grid(weight))
 
     def input_range(self, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,7 +65,7 @@ class Scheme:
         if self.activation_bits is None:
             return x
         if low is None or high is None:
-            return x.to(FLOATS[str(self.weight_bits)]).float()
+            return cast(x, FLOATS[str(self.weight_bits)])
         return fake_quantize(x, grid(low, high, bits=self.activation_bits, symmetric=False))
 
     def _grid(self, r: Tensor, axis: int | None, bits: Any, symmetric: bool) -> Grid:
@@ -74,10 +74,10 @@ class Scheme:
 
 
 class _Quantized(nn.Module):
-    """The range of the inputs is part of the state dict; until it is calibrated it is 0 to 0."""
+    """The range of the inputs is part of the state dict; until it is calibrated it is no number, which no grid has."""
 
     scheme: Scheme
-    weight: nn.Parameter
+    weight: Tensor
     input_low: Tensor | None
     input_high: Tensor | None
     observed: list[Tensor] | None
@@ -85,7 +85,7 @@ class _Quantized(nn.Module):
     def _set(self, scheme: Scheme) -> None:
         self.scheme, self.observed = scheme, None
         for name in ("input_low", "input_high"):
-            self.register_buffer(name, torch.zeros(()) if scheme.integer_inputs else None)
+            self.register_buffer(name, torch.tensor(torch.nan) if scheme.integer_inputs else None)
 
     def _rounded(self, x: Tensor) -> Tensor:
         if self.observed is not None:
@@ -109,7 +109,7 @@ class QuantizedConv2d(_Quantized, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """As nn.Conv2d."""
-        return self._conv_forward(self._rounded(x), self.scheme.weight(self.weight), self.bias)
+        return self._conv_forward(self._rounded(x), self.scheme.weight(self.weight), self.bias)  # type: ignore[no-any-return]
 
 
 KINDS: dict[type[nn.Module], Any] = {nn.Linear: QuantizedLinear, nn.Conv2d: QuantizedConv2d}

@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures scorecard speed clean
+.PHONY: help setup demo test test-slow lint figures scorecard reports speed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -25,7 +25,7 @@ demo: setup ## find tickets on embedded digits: a table and two figures, in unde
 test: setup ## the tests
 	$(BIN)/python -m pytest -q
 
-test-slow: setup ## the tests that take minutes
+test-slow: setup ## the tests that take minutes; those of the pages need chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -q -m slow
 
 lint: setup ## ruff and mypy
@@ -38,6 +38,9 @@ figures: setup ## every figure, from what is stored under runs/ or from the resu
 
 scorecard: setup ## what the papers claim beside what came out
 	$(BIN)/lth scorecard
+
+reports: setup ## every experiment as one page of HTML, to open without a network
+	$(BIN)/lth report all
 
 speed: setup ## the engine beside a bare PyTorch loop and Lightning's own
 	$(BIN)/lth speed

@@ -4,14 +4,19 @@ A criterion sees both ends of training, W_k (the ticket's) and W_T, and a batch 
 changes nothing: gradients are taken by `functional_call`. What is random is seeded by (replicate, level).
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lth import neuron
+from lth.neuron import Group
 from lth.seed import generator, seed
 from lth.ticket import Trained, masked
 
 Batch = tuple[Tensor, Tensor]
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def magnitude(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
@@ -55,3 +60,45 @@ def snip(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
         loss = nn.functional.cross_entropy(functional_call(net, weights, (images,)), labels)
     gradients = torch.autograd.grad(loss, list(chosen.values()))
     return {name: (w * g).detach().abs() for (name, w), g in zip(chosen.items(), gradients, strict=True)}
+
+
+def neuron_l1(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+    """The sum of |W_T| over all weights into a unit, a score that these weights share; of coupled units summed over all
+    their layers (Li et al. 2017, Section 3.1: filters by their L1 norm). For the scope `neurons`, as the next two.
+    """
+    size = {name: trained.weights[name].abs() for name in trained.ticket.mask}
+    return _shared(trained, {group: neuron.total(group, size, 0) for group in _groups(net, batch)})
+
+
+def neuron_l2(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+    """The Euclidean norm of all weights W_T into a unit; of coupled units that of all their layers together, as the
+    group norm of Fang et al. 2023.
+    """
+    square = {name: trained.weights[name].double().square() for name in trained.ticket.mask}
+    return _shared(trained, {group: neuron.total(group, square, 0).sqrt() for group in _groups(net, batch)})
+
+
+def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+    """|gamma| of a unit's batch norm, of coupled units summed over all of theirs (Liu et al. 2017, "network slimming",
+    which trains with an L1 penalty on gamma).
+    """
+    norms = [name for name, layer in net.named_modules() if isinstance(layer, NORMS)]
+    gamma = {f"{name}.weight": trained.weights[f"{name}.weight"].abs() for name in norms}
+    found = _groups(net, batch)
+    without = [group.of(trained.ticket.mask, 0)[-1].name for group in found if not group.of(gamma, 0)]
+    if without:
+        raise ValueError(f"criterion=batch_norm_scale: {without[0]} has no batch norm behind it; take neuron_l1")
+    return _shared(trained, {group: neuron.total(group, gamma, 0) for group in found})
+
+
+def _groups(net: nn.Module, batch: Batch) -> list[Group]:
+    return neuron.groups(net, batch[0].shape[1:])
+
+
+def _shared(trained: Trained, of_units: Mapping[Group, Tensor]) -> dict[str, Tensor]:
+    """Every weight scores what its unit does; those into the classes, which always stay, infinity."""
+    scores = {name: torch.full(m.shape, torch.inf) for name, m in trained.ticket.mask.items()}
+    for group, values in of_units.items():
+        for part in group.of(scores, 0):
+            scores[part.name].movedim(0, -1).copy_(values[part.unit])
+    return scores

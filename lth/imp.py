@@ -73,7 +73,8 @@ def pruned_mask(
     torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
     net = recipe.net()
     density = {name: ladder.density(level, kind) for name, kind in prunable(net).items()}
-    return scope(criterion(net, trained, batch(recipe, trained.ticket)), trained.ticket.mask, density)
+    scores = criterion(net, trained, batch(recipe, trained.ticket))
+    return scope(scores, trained.ticket.mask, density, net, recipe.data.shape)
 
 
 def child(trained: Trained, level: int, mask: Mask, rewind: Rewind) -> Ticket:

@@ -1,6 +1,6 @@
 """(scores, mask, density) -> mask: exact counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -10,12 +10,24 @@ from small import many
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
+from lth import scope as scopes
 from lth.density import iterative
-from lth.model import conv_2, conv_4, conv_6, lenet_300_100, resnet_20, vgg_19
-from lth.scope import globally, layerwise
+from lth.model import conv_2, conv_4, conv_6, lenet_300_100, mlp, resnet_20, vgg_19
 from lth.ticket import full_mask, prunable, remaining, total
 
 Scope = Callable[..., dict[str, Tensor]]
+Tensors = Mapping[str, Tensor]
+
+
+def layerwise(scores: Tensors, mask: Tensors, density: Mapping[str, float]) -> dict[str, Tensor]:
+    """What these two scopes know of the net is in the mask."""
+    return scopes.layerwise(scores, mask, density, nn.Identity(), ())
+
+
+def globally(scores: Tensors, mask: Tensors, density: Mapping[str, float]) -> dict[str, Tensor]:
+    return scopes.globally(scores, mask, density, nn.Identity(), ())
+
+
 both = pytest.mark.parametrize("scope", [layerwise, globally])
 T, F = True, False
 
@@ -212,3 +224,175 @@ def test_global_pruning_of_magnitudes_agrees_with_pytorch(seed: int, a: int, b: 
     prune.global_unstructured(chosen, pruning_method=prune.L1Unstructured, amount=sum(gone.values()))
     for name, layer in layers.items():
         assert torch.equal(mask[name], layer.get_buffer("weight_mask")[0].bool())
+
+
+# ---- whole units
+
+# 2 inputs, hidden layers of 3 and 2 units, 2 classes
+SMALL_NET, SMALL_SHAPE = mlp((1, 1, 2), 2, hidden=(3, 2)), (1, 1, 2)
+SMALL_SCORES = {
+    "1.weight": torch.tensor([[1.0, 2.0], [9.0, 9.0], [2.0, 2.0]]),  # means 1.5, 9, 2
+    "3.weight": torch.tensor([[5.0, 5.0, 5.0], [6.0, 6.0, 0.0]]),  # means 5, 4
+    "5.weight": torch.tensor([[0.0, 1.0], [0.0, 1.0]]),
+}
+
+
+def units(mask: Tensors, share: float, scores: Tensors = SMALL_SCORES) -> dict[str, list[list[bool]]]:
+    density = dict.fromkeys(mask, share)
+    return {n: m.tolist() for n, m in scopes.neurons(scores, mask, density, SMALL_NET, SMALL_SHAPE).items()}
+
+
+def test_neurons_go_with_all_weights_into_and_out_of_them() -> None:
+    # round(0.5 * 3) = 2 and round(0.5 * 2) = 1 stay
+    assert units(full_mask(SMALL_NET), 0.5) == {
+        "1.weight": [[F, F], [T, T], [T, T]],
+        "3.weight": [[F, T, T], [F, F, F]],
+        "5.weight": [[T, F], [T, F]],
+    }
+
+
+def test_the_score_of_a_neuron_is_the_mean_of_the_weights_into_it_that_remain() -> None:
+    mask = full_mask(SMALL_NET) | {"3.weight": torch.tensor([[T, T, T], [T, T, F]])}  # means 5 and now 6
+    nan = float("nan")
+    scores = {**SMALL_SCORES, "3.weight": torch.tensor([[5.0, 5.0, 5.0], [6.0, 6.0, nan]])}
+    kept = units(mask, 0.5, scores)
+    assert kept["3.weight"] == [[F, F, F], [F, T, F]]
+    assert kept["5.weight"] == [[F, T], [F, T]]
+
+
+def test_of_neurons_with_equal_scores_the_lower_index_goes_first() -> None:
+    even = {name: torch.ones_like(s) for name, s in SMALL_SCORES.items()}
+    assert units(full_mask(SMALL_NET), 0.34, even)["1.weight"] == [[F, F], [F, F], [T, T]]
+
+
+def test_a_neuron_that_is_gone_stays_gone_even_if_it_scores_best() -> None:
+    once = scopes.neurons(SMALL_SCORES, full_mask(SMALL_NET), dict.fromkeys(SMALL_SCORES, 0.67), SMALL_NET, SMALL_SHAPE)
+    assert once["1.weight"].tolist() == [[F, F], [T, T], [T, T]]
+    turned = {name: -s for name, s in SMALL_SCORES.items()}
+    assert units(once, 0.34, turned)["1.weight"] == [[F, F], [F, F], [T, T]]
+    with pytest.raises(ValueError, match=r"3\.weight has 1 units left and can't keep 2"):
+        units(once, 0.9)
+
+
+def test_a_density_that_leaves_no_neuron_is_an_error_that_names_the_layer() -> None:
+    with pytest.raises(ValueError, match=r"none of the 2 units of 3\.weight would be left"):
+        units(full_mask(SMALL_NET), 0.2)
+
+
+def test_layers_of_density_1_keep_their_neurons_and_lose_the_weights_from_those_that_go() -> None:
+    density = {"1.weight": 0.34, "3.weight": 1.0, "5.weight": 1.0}
+    kept = scopes.neurons(SMALL_SCORES, full_mask(SMALL_NET), density, SMALL_NET, SMALL_SHAPE)
+    assert {name: m.tolist() for name, m in kept.items()} == {
+        "1.weight": [[F, F], [T, T], [F, F]],
+        "3.weight": [[F, T, F], [F, T, F]],
+        "5.weight": [[T, T], [T, T]],
+    }
+
+
+def test_removing_half_of_the_neurons_leaves_about_a_quarter_of_the_weights_between_them() -> None:
+    net = lenet_300_100(SMALL, 10)
+    mask = full_mask(net)
+    scores = {name: torch.rand(m.shape, generator=torch.Generator().manual_seed(0)) for name, m in mask.items()}
+    kept = scopes.neurons(scores, mask, dict.fromkeys(mask, 0.5), net, SMALL)
+    assert {name: int(m.sum()) for name, m in kept.items()} == {
+        "1.weight": 784 * 150,
+        "3.weight": 150 * 50,
+        "5.weight": 50 * 10,
+    }
+
+
+def filters(mask: Tensors, name: str) -> list[bool]:
+    """Which filters of a layer have weights."""
+    return mask[name].flatten(1).any(1).tolist()
+
+
+def test_the_filters_of_a_residual_stage_vanish_together() -> None:
+    net = resnet_20(LARGE, 10)
+    random = torch.Generator().manual_seed(0)
+    scores = {name: torch.rand(m.shape, generator=random) for name, m in full_mask(net).items()}
+    kept = scopes.neurons(scores, full_mask(net), dict.fromkeys(scores, 0.25), net, LARGE)
+    stream = filters(kept, "block4.conv2.weight")
+    assert sum(stream) == 8
+    assert all(filters(kept, f"block{n}.conv2.weight") == stream for n in (5, 6))
+    assert filters(kept, "block4.shortcut.0.weight") == stream
+    for reader in ("block5.conv1", "block6.conv1", "block7.conv1", "block7.shortcut.0"):
+        assert kept[f"{reader}.weight"].transpose(0, 1).flatten(1).any(1).tolist() == stream
+    inner = [filters(kept, f"block{n}.conv1.weight") for n in (4, 5, 6)]
+    assert [sum(f) for f in inner] == [8, 8, 8]
+    assert len({tuple(f) for f in inner}) == 3  # each block chooses its own
+
+
+def test_with_shortcuts_of_density_1_the_later_stages_keep_their_width_and_blocks_lose_inner_filters() -> None:
+    net = resnet_20(LARGE, 10)
+    density = {name: 1.0 if kind == "shortcut" else 0.5 for name, kind in prunable(net).items()}
+    scores = {name: torch.ones(m.shape) for name, m in full_mask(net).items()}
+    kept = scopes.neurons(scores, full_mask(net), density, net, LARGE)
+    counts = {name: sum(filters(kept, f"{name}.weight")) for name in ("conv", "block4.conv2", "block4.conv1", "output")}
+    assert counts == {"conv": 8, "block4.conv2": 32, "block4.conv1": 16, "output": 10}
+
+
+# ---- n of m
+
+
+def runs(scores: list[float], n: int = 2, m: int = 4, mask: list[bool] | None = None) -> list[bool]:
+    given = {"a": torch.tensor([mask or [T] * len(scores)])}
+    found = scopes.n_of_m({"a": torch.tensor([scores])}, given, {"a": 0.5}, nn.Identity(), (), n=n, m=m)
+    return list(found["a"][0].tolist())
+
+
+def test_of_each_four_inputs_the_two_with_the_highest_scores_stay() -> None:
+    assert runs([1, 4, 3, 2, 5, 6, 7, 8]) == [F, T, T, F, F, F, T, T]
+    assert runs([1, 1, 1, 1]) == [F, F, T, T]
+    assert runs([3, 1, 2], n=1, m=3) == [T, F, F]
+
+
+def test_what_is_pruned_stays_pruned_and_a_run_with_fewer_weights_keeps_them_all() -> None:
+    assert runs([9, 1, 2, 3], mask=[F, T, T, T]) == [F, F, T, T]
+    assert runs([9, 9, 9, 1], mask=[F, F, F, T]) == [F, F, F, T]
+    assert runs([float("nan"), -float("inf"), 1, 2], n=3, mask=[F, T, T, T]) == [F, T, T, T]
+
+
+def test_a_last_shorter_run_counts_as_filled_up_with_zeros() -> None:
+    assert runs([1, 2, 3, 4, 7]) == [F, F, T, T, T]
+    assert runs([1, 2, 3, 4, 7, 5, 6]) == [F, F, T, T, T, F, T]
+    assert runs([3, 1, 2]) == [T, F, T]
+
+
+def test_the_runs_of_a_convolution_go_along_its_input_channels_at_each_place_of_the_filter() -> None:
+    scores = torch.zeros(1, 4, 1, 2)
+    scores[0, :, 0, 0] = torch.tensor([4.0, 3.0, 2.0, 1.0])
+    scores[0, :, 0, 1] = torch.tensor([1.0, 4.0, 2.0, 3.0])
+    kept = scopes.n_of_m({"a": scores}, {"a": torch.ones(1, 4, 1, 2, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), ())
+    assert kept["a"][0, :, 0, 0].tolist() == [T, T, F, F]
+    assert kept["a"][0, :, 0, 1].tolist() == [F, T, F, T]
+
+
+def test_a_layer_of_density_1_has_no_runs() -> None:
+    given = {"a": torch.ones(2, 4, dtype=torch.bool)}
+    kept = scopes.n_of_m({"a": torch.rand(2, 4)}, given, {"a": 1.0}, nn.Identity(), ())
+    assert kept["a"].all()
+    assert kept["a"] is not given["a"]
+
+
+def test_a_pattern_that_can_not_be_and_a_score_that_is_no_number_are_errors() -> None:
+    with pytest.raises(ValueError, match=r"scope\.n=5, scope\.m=4"):
+        runs([1, 2, 3, 4], n=5)
+    with pytest.raises(ValueError, match="a score of a is not a number"):
+        runs([float("nan"), 2, 3, 4])
+
+
+@many
+@given(st.integers(0, 1000), st.integers(1, 3), st.integers(1, 30))
+def test_two_of_four_is_the_mask_of_the_magnitudes_that_remain_largest_in_every_run(
+    seed: int, rows: int, size: int
+) -> None:
+    scores = distinct(seed, rows * size).abs().view(rows, size)
+    kept = scopes.n_of_m({"a": scores}, {"a": torch.ones(rows, size, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), ())[
+        "a"
+    ]
+    for row, chosen in zip(scores.tolist(), kept.tolist(), strict=True):
+        for start in range(0, size, 4):
+            run = row[start : start + 4]
+            assert [v for v, c in zip(run, chosen[start : start + 4], strict=True) if c] == [
+                v for v in run if v in sorted(run)[-2:]
+            ]

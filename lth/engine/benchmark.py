@@ -70,9 +70,10 @@ def _recipe() -> Recipe:
 def _ticket(recipe: Recipe) -> Ticket:
     ticket = dense(recipe, init.glorot_normal)
     ladder = density.iterative(7)
-    kinds = prunable(recipe.net())
-    scores = {name: ticket.weights[name].abs() for name in kinds}
-    mask = layerwise(scores, ticket.mask, {name: ladder.density(7, kind) for name, kind in kinds.items()})
+    net = recipe.net()
+    densities = {name: ladder.density(7, kind) for name, kind in prunable(net).items()}
+    scores = {name: ticket.weights[name].abs() for name in densities}
+    mask = layerwise(scores, ticket.mask, densities, net, recipe.data.shape)
     return Ticket(ticket.weights, mask)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import lth
 
 FORMATS = ("markdown", "csv", "parquet")
+WORDS = "the words of lth run that trained it, such as experiment=demo replicate=1"
 
 
 def entry() -> int:
@@ -71,6 +72,24 @@ def _parser() -> argparse.ArgumentParser:
     figure.add_argument("--run", action="store_true", help="train what is missing first, on all cores")
     figure.set_defaults(command=_figure)
 
+    compress = commands.add_parser(
+        "compress", help="stored nets as small files: bytes, accuracy, latency and memory of each, and their figure"
+    )
+    compress.add_argument("overrides", nargs="*", help=f"{WORDS}; several jobs (replicate=1,2,3) are averaged")
+    compress.add_argument("--levels", type=_numbers, help="such as 0,15 (default: the dense net and the last)")
+    compress.add_argument("--bits", type=_numbers, default=[5, 4], help="of lth files (default: 5,4)")
+    compress.add_argument("--out", type=Path, default=Path("figures"), help="where to write to (default: figures)")
+    compress.set_defaults(command=_compress)
+
+    export = commands.add_parser("export", help="one stored net as a file: ONNX, or the compact one of lth")
+    export.add_argument("overrides", nargs="*", help=WORDS)
+    export.add_argument("--level", type=int, default=0, help="prunings of the net (default: 0, the dense one)")
+    export.add_argument(
+        "--format", default="float32", help="ONNX: float32, float16, int8, int4; compact: lth, lth-1 to lth-8 (bits)"
+    )
+    export.add_argument("--out", type=Path, help="the file (default: named after what is in it)")
+    export.set_defaults(command=_export)
+
     scorecard = commands.add_parser(
         "scorecard", help="what the papers claim beside what came out: from --runs, or what comes with lth"
     )
@@ -86,6 +105,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--out", type=Path, default=Path("reports"), help="where to write to (default: reports)")
     report.set_defaults(command=_report)
+
+    cost = commands.add_parser("cost", help="what experiments cost: steps, compute, hours, energy, CO2e, dollars")
+    cost.add_argument("name", nargs="*", help="experiments, such as frankle2019_fig4 (default: all that are stored)")
+    cost.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
+    cost.add_argument("--format", choices=FORMATS[:2], default="markdown", help="(default: markdown)")
+    cost.add_argument("--table", choices=["strubell2019"], help="a published table, recomputed from watts and hours")
+    cost.add_argument("--figure", action="store_true", help="draw accuracy against the cost of training, too")
+    cost.add_argument("--out", type=Path, default=Path("figures"), help="where to draw to (default: figures)")
+    named = "an entry of the table lth/cost/tables/{}.yaml"
+    for option, usual in (("region", "strubell2019"), ("pue", "strubell2019"), ("price", None), ("watts", None)):
+        cost.add_argument(f"--{option}", default=usual, help=f"{named.format(option)} (default: {usual or 'a core'})")
+    cost.add_argument("--tables", type=Path, help="a YAML file with tables of your own, beside ours or in their place")
+    cost.set_defaults(command=_cost)
 
     speed = commands.add_parser("speed", help="measure a step of the engine beside named baselines")
     speed.set_defaults(command=_speed)
@@ -122,6 +154,22 @@ def _figure(chosen: argparse.Namespace) -> int:
     return figure.main(chosen.name, chosen.runs, chosen.out, chosen.overrides, train=chosen.run)
 
 
+def _compress(chosen: argparse.Namespace) -> int:
+    from lth import compress
+
+    return compress.main(chosen.overrides, chosen.out, chosen.levels, chosen.bits)
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from lth import compress
+
+    return compress.write(chosen.overrides, chosen.level, chosen.format, chosen.out)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
 def _scorecard(chosen: argparse.Namespace) -> int:
     from lth import scorecard
 
@@ -132,6 +180,18 @@ def _report(chosen: argparse.Namespace) -> int:
     from lth import report
 
     return report.main(chosen.name, chosen.runs, chosen.figures, chosen.out)
+
+
+def _cost(chosen: argparse.Namespace) -> int:
+    if chosen.table:
+        from lth.cost import strubell2019, text
+
+        print(text(strubell2019.HEADER, strubell2019.cells(), strubell2019.notes(), chosen.format))
+        return 0
+    from lth import bill
+
+    names = bill.Names(chosen.region, chosen.pue, chosen.price, chosen.watts, chosen.tables)
+    return bill.main(chosen.name, chosen.runs, names, chosen.format, chosen.out if chosen.figure else None)
 
 
 def _speed(chosen: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ LAYERS = [
         "init",
         "criterion",
         "scope",
+        "neuron",
         "rewind",
         "branch",
         "quantizer",
@@ -45,6 +46,7 @@ DOORS = {
     "onnx": "export",
     "onnxruntime": "export",
     "safetensors": "store",
+    "torch_pruning": "neuron",
 }
 
 

@@ -37,7 +37,7 @@ def encode(weights: Weights, mask: Mask, *, bits: int | None, description: Mappi
     if unknown := mask.keys() - weights.keys():
         raise ValueError(f"there is a mask of {', '.join(sorted(unknown))} and no weight")
     entries, payload = [], []
-    for name, weight in weights.items():
+    for name, weight in sorted(weights.items()):
         coding, kept, parts = _encoded(_plain(name, weight), mask.get(name), bits)
         entries.append(Entry(name, list(weight.shape), coding, kept, [len(part) for part in parts]))
         payload += parts

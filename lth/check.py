@@ -7,7 +7,7 @@ from lth import density, lr, meter
 
 Config = Mapping[str, Any]
 
-CHOICES = {
+CHOICES: dict[str, tuple[Any, ...]] = {
     "precision": ("auto", "fp32", "bf16"),
     "data.scaling": ("standardize", "unit", "none"),
     "scale": ("full", "reduced"),
@@ -15,6 +15,12 @@ CHOICES = {
     "meter": meter.CHOICES,
     "tracking.mode": ("offline", "online", "disabled"),
 }
+QUANTIZATIONS = [f"quantization.{name}.transform" for name in ("post_training", "aware")]
+CHOICES |= {f"{name}.calibration": ("min_max", "percentile", "mean_squared_error") for name in QUANTIZATIONS}
+CHOICES |= {f"{name}.activation_bits": (*range(2, 9),) for name in QUANTIZATIONS}
+# What may also be null.
+NULL = {f"{name}.activation_bits" for name in QUANTIZATIONS}
+BITS = (*range(2, 9), "fp16", "bf16")
 AT_LEAST = {
     "steps": 1,
     "batch_size": 1,
@@ -27,6 +33,9 @@ AT_LEAST = {
     "stop.accuracy_drop.points": 0,
     "stop.density.below": 0,
     "stop.size.below": 0,
+    "quantization.post_training.transform.images": 1,
+    "quantization.aware.transform.images": 1,
+    "quantization.aware.transform.steps": 1,
 }
 NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
 
@@ -45,6 +54,7 @@ def check(config: Config, usual: Config) -> None:
         elif "." not in key:
             raise ConfigError(f"{key} is missing")
     _check_extra(config, given.keys() - defaults.keys())
+    _check_quantization(config)
     _check_rewind(config)
     _check_ladder(config)
 
@@ -58,7 +68,7 @@ def leaves(config: Config, prefix: str = "") -> dict[str, Any]:
 
 
 def _check_type(key: str, value: Any, default: Any) -> None:
-    if default is None or key.endswith("_target_") or key == "levels":
+    if default is None or key.endswith("_target_") or key == "levels" or (value is None and key in NULL):
         return
     wanted = {float: (int, float), str: (str, int, float)}.get(type(default), (type(default),))
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
@@ -66,8 +76,8 @@ def _check_type(key: str, value: Any, default: Any) -> None:
 
 
 def _check_range(key: str, value: Any) -> None:
-    if key in CHOICES and value not in CHOICES[key]:
-        raise ConfigError(f"{key}={value}: choose one of {', '.join(CHOICES[key])}")
+    if key in CHOICES and value not in CHOICES[key] and not (value is None and key in NULL):
+        raise ConfigError(f"{key}={value}: choose one of {', '.join(map(str, CHOICES[key]))}")
     if key in AT_LEAST and value < AT_LEAST[key]:
         raise ConfigError(f"{key}={value}: must be at least {AT_LEAST[key]}")
 
@@ -79,6 +89,13 @@ def _check_extra(config: Config, added: set[str]) -> None:
         target = node.get("_target_", "lth.") if isinstance(node, Mapping) else "lth."
         if target.startswith("lth."):
             raise ConfigError(f"there is no key '{key}' (lth run --help lists what there is)")
+
+
+def _check_quantization(config: Config) -> None:
+    for name, node in (config.get("quantization") or {}).items():
+        for bits in node["bits"]:
+            if bits not in BITS:
+                raise ConfigError(f"quantization.{name}.bits={node['bits']}: choose of 2 to 8, fp16 and bf16")
 
 
 def _check_rewind(config: Config) -> None:

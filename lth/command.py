@@ -142,7 +142,8 @@ def _plan(job: Job, store: Store) -> int:
     """List what is stored and what would be trained."""
     done = {(t.ticket.branch, t.ticket.draw, t.ticket.level) for t in jobs.stored(job, store)}
     for branch, draw, level in job.tickets():
-        state = "stored" if (branch, draw, level) in done else f"to train, {job.recipe.steps:,} steps"
+        task = "to quantize" if branch in job.quantized else f"to train, {job.recipe.steps:,} steps"
+        state = "stored" if (branch, draw, level) in done else task
         console.print(f"{branch:>12}  draw {draw}  level {level:>2}  {state}")
     console.print(f"{len(done)} stored, {len(job.tickets()) - len(done)} to train; nothing was trained (plan=true)")
     return 0

@@ -36,12 +36,12 @@ class Branch:
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantization: at which levels (None: all), with how many bits a weight, and (Trained, bits) -> what is to be
-    trained or, with no steps, evaluated, and by which recipe.
+    """A quantization: at which levels (None: all), with how many bits a weight (or "fp16", "bf16"), and (Trained, bits)
+    -> what is to be trained or, with no steps left, evaluated, and by which recipe.
     """
 
     transform: Callable[..., tuple[Recipe, Ticket]]
-    bits: Sequence[int]
+    bits: Sequence[int | str]
     levels: Sequence[int] | None = None
 
     def at(self, level: int) -> bool:
@@ -112,6 +112,11 @@ class Job:
         """Where the job writes down what it consists of."""
         return Record(store.root, self.name, self.identity, self.columns)
 
+    @property
+    def quantized(self) -> set[str]:
+        """The branches that stand for a quantization."""
+        return {f"{name}_{bits}" for name, quantized in self.quantizations.items() for bits in quantized.bits}
+
     def tickets(self) -> list[tuple[str, int, int]]:
         """(branch, draw, level) of everything that the job trains, in about this order."""
         return [
@@ -179,7 +184,10 @@ def _walk(job: Job, store: Store, train: Callable[..., list[Trained]]) -> Iterat
             for bits in quantized.bits if quantized.at(trained.ticket.level) else ():
                 recipe, ticket = quantized.transform(trained, recipe=job.recipe, bits=bits)
                 named = replace(ticket, branch=f"{name}_{bits}")
-                yield from train([named], recipe, bits=bits, bytes=quantizer.size(recipe.net()))
+                # As number, and at the steps of the line that it stands beside, so that a table can put them together.
+                number = 16 if isinstance(bits, str) else bits
+                extra = {"bits": number, "bytes": quantizer.size(recipe.net()), "steps": job.recipe.steps}
+                yield from train([named], recipe, **extra)
 
 
 class _Stop:
@@ -214,9 +222,7 @@ def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:
 def _train(job: Job, recipe: Recipe, listener: Listener) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
-    return partial(
-        engine.train, recipe=recipe, keep=keep, listener=listener, device=job.device, meter=job.meter
-    )
+    return partial(engine.train, recipe=recipe, keep=keep, listener=listener, device=job.device, meter=job.meter)
 
 
 def _flat(name: str, function: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ log = logging.getLogger("lth")
 RESULTS = {"density", "remaining", "total", "early_stop_step", "early_stop_val_loss", "early_stop_val_accuracy",
            "early_stop_test_accuracy", "final_test_accuracy", "final_train_accuracy", "seconds", "machine", "commit",
            "date", "digest", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
-           "energy_method"}  # fmt: skip
+           "energy_method", "bits", "bytes"}  # fmt: skip
 # Of a training's ledger; results from before there was one have only the seconds, and most machines measure no energy.
 LEDGER = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
           "energy_method")  # fmt: skip
@@ -58,8 +58,9 @@ def row(trained: Trained) -> dict[str, Any]:
 def tickets(root: Path, experiment: str | None = None) -> pd.DataFrame:
     """One row per trained ticket of each experiment."""
     rows = [
-        {**_labels(record, item), **early_stop(result["evaluations"]), **_facts(result["steps"], result["facts"]),
-         **_origin(result["environment"]), "digest": result["digest"]}
+        {**_labels(record, item), **early_stop(result["evaluations"]),
+         **_facts(item.get("steps", result["steps"]), result["facts"]), **_origin(result["environment"]),
+         "digest": result["digest"]}
         for record, item, result in _results(root, experiment)
     ]  # fmt: skip
     table = pd.DataFrame(rows)

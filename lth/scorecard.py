@@ -66,7 +66,7 @@ def _row(name: str, claim: Claim, tickets: pd.DataFrame) -> dict[str, str | int]
             (
                 name,
                 claim.text,
-                f"{claim.paper:g} {claim.unit}" if claim.paper else "more than 0",
+                f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else "more than 0",
                 _text(ours, claim.unit),
                 0 if ours is None else ours.n,
                 "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",

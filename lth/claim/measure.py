@@ -123,7 +123,7 @@ def _paired(
 def _near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:
     """The rows of the level nearest to `percent`, if one is within a factor of 1.3."""
     if percent == 100:
-        return _dense(rows)
+        return rows[(rows["branch"] == branch) & (rows["level"] == 0)]
     part = rows[(rows["branch"] == branch) & (rows["level"] > 0)]
     ratio = (100 * part["density"] / percent).map(lambda r: max(r, 1 / r))
     close = ratio[ratio <= NEAR]

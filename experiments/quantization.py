@@ -1,0 +1,57 @@
+"""Accuracy and size against bits a weight: post-training and quantization-aware, dense nets and tickets.
+
+The figure that a textbook chapter on compression draws of quantization; the integers are those of Jacob et al. 2018
+(arXiv 1712.05877): r = S(q - Z), weights symmetric for each output channel, inputs of layers affine with 8 bits.
+
+Command
+    lth figure quantization --run data.root=DIR                    LeNet-300-100 in full
+    lth figure quantization --run scale=reduced data.root=DIR      what two cores can do of Conv-2 and ResNet-20
+    lth compress experiment=quantization replicate=1,2,3 data.root=DIR --levels 0,15,16     as files
+Expect
+    8 bits lose next to nothing against float32 (the chapter: "very low performance drops", 75% less memory); fewer lose
+    more, and training with the rounding in place gets most of it back (Jacob et al. 2018, Section 4). Tickets, whose
+    weights carry more each, are as easy to round as dense nets down to about 4 bits (Han et al. 2016 prune and then
+    round to 5 bits at no loss).
+Cost
+    Full, LeNet-300-100: 9 trainings of 50,000 steps and 12 of 2,000 with rounding a replicate. Reduced, Conv-2: 2 of
+    4,000; ResNet-20: 2 of 2,000; each with 4 of 200.
+Result
+"""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth import plot
+from lth.claim import FINAL, Claim, between
+
+COST = (
+    "LeNet-300-100, a replicate: 9 trainings of 50,000 steps and 12 of 2,000; scale=reduced: Conv-2 and ResNet-20 too"
+)
+TICKETS = {"lenet_300_100": 3.6, "conv_2": 8.8, "resnet_20": 21.9}
+
+
+def _claims(model: str, percent: float) -> list[Claim]:
+    net, name = {"model": model}, plot.NAMES[model]
+
+    def against(text: str, share: float, ours: str, theirs: str, kind: str = "value") -> Claim:
+        sides = {"ours": {**net, "branch": ours}, "theirs": {**net, "branch": theirs}}
+        return Claim(
+            f"{name}, {text}", 0.0, "points", partial(between, percent=share, column=FINAL, **sides), net, kind
+        )
+
+    return [
+        against("dense: 8 bits against float32", 100, "post_training_8", "ticket"),
+        against(f"{percent:g}%: 8 bits against float32", percent, "post_training_8", "ticket"),
+        against("dense: 3 bits, trained above rounded", 100, "aware_3", "post_training_3", "effect"),
+        against(f"{percent:g}%: 3 bits, trained above rounded", percent, "aware_3", "post_training_3", "effect"),
+    ]
+
+
+CLAIMS = [claim for model, percent in TICKETS.items() for claim in _claims(model, percent)]
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+    """Accuracy and bytes against bits a weight, a column for each net."""
+    return plot.bits(tickets, "Bits a weight: accuracy and size, after training and trained with the rounding")

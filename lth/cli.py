@@ -114,8 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--figure", action="store_true", help="draw accuracy against the cost of training, too")
     cost.add_argument("--out", type=Path, default=Path("figures"), help="where to draw to (default: figures)")
     named = "an entry of the table lth/cost/tables/{}.yaml"
-    for option, usual in (("region", "strubell2019"), ("pue", "strubell2019"), ("price", None), ("watts", None)):
-        cost.add_argument(f"--{option}", default=usual, help=f"{named.format(option)} (default: {usual or 'a core'})")
+    defaults = {"region": "strubell2019", "pue": "strubell2019", "price": "cpu_core", "watts": "cpu_core"}
+    for option, usual in defaults.items():
+        cost.add_argument(f"--{option}", default=usual, help=f"{named.format(option)} (default: {usual})")
     cost.add_argument("--tables", type=Path, help="a YAML file with tables of your own, beside ours or in their place")
     cost.set_defaults(command=_cost)
 

@@ -1,4 +1,4 @@
-"""Joules: from a folder of counters as Linux has it, from a driver, from codecarbon; and how a training adds them up."""
+"""Joules: from a folder of counters as Linux has it, a driver, codecarbon; and how a training adds them up."""
 
 import math
 import subprocess

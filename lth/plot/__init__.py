@@ -1,5 +1,6 @@
 """Tables -> figures in the style of Frankle & Carbin 2019: mean over replicates, bars from minimum to maximum."""
 
+from lth.plot.bits import bits
 from lth.plot.cost import cost, spent
 from lth.plot.curves import curves
 from lth.plot.loss import loss, lost
@@ -12,6 +13,7 @@ __all__ = [
     "LABELS",
     "NAMES",
     "accuracy_at",
+    "bits",
     "cost",
     "curves",
     "during",

@@ -1,0 +1,142 @@
+"""`lth cost`: what experiments cost, by the ledgers beside their trainings, and what finding a winning ticket cost."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lth import figure
+from lth.cost import chosen, tables, text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lth.cost.total import Rates
+
+HEADER = {
+    "experiment": "experiment", "trainings": "trainings", "shared": "shared", "steps": "steps", "samples": "samples",
+    "macs": "MACs", "macs_remaining": "MACs remaining", "wall_hours": "wall h", "cpu_hours": "CPU h",
+    "energy_kwh": "energy kWh", "energy_method": "method", "kwh_pue": "kWh x PUE", "co2e_kg": "CO2e kg",
+    "dollars_low": "$ preemptible", "dollars_high": "$ on demand",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Names:
+    """Entries of the tables by name, and a file of one's own tables."""
+
+    region: str
+    pue: str
+    price: str
+    watts: str
+    own: Path | None = None
+
+
+def main(experiments: Sequence[str], runs: Path, names: Names, form: str, out: Path | None) -> int:
+    """Print the sums, of all experiments if none is named; with `out` draw a figure of each there. Returns the exit
+    code.
+    """
+    try:
+        rates = _rates(names)
+        parts = {name: _rows(name, runs) for name in (experiments or _stored(runs))}
+        if not parts:
+            raise FileNotFoundError(f"nothing is stored under {runs}; lth run trains, --runs names another folder")
+    except ValueError as error:
+        print(f"lth cost: {error}", file=sys.stderr)
+        return 2
+    except FileNotFoundError as error:
+        print(f"lth cost: {error}", file=sys.stderr)
+        return 1
+    print(_said(parts, rates, form))
+    if out is not None:
+        _draw(parts, out)
+    return 0
+
+
+def _draw(parts: "dict[str, pd.DataFrame]", out: Path) -> None:
+    from lth import plot
+
+    for name, rows in parts.items():
+        drawn = plot.cost(rows, name, by=("model", "schedule"))
+        print(*plot.save(drawn, out, f"cost_{name}"), sep="\n", file=sys.stderr)
+
+
+def _rates(names: Names) -> "Rates":
+    from lth.cost.total import Rates
+
+    known = tables(names.own)
+    return Rates(
+        chosen(known, "region", names.region), chosen(known, "pue", names.pue),
+        chosen(known, "price", names.price), chosen(known, "watts", names.watts),
+    )  # fmt: skip
+
+
+def _stored(runs: Path) -> list[str]:
+    """The experiments in the store; of an empty one, those whose results come with lth."""
+    from lth.store import records
+
+    stored = sorted({record["experiment"] for record in records(runs)})
+    return stored or [name for name in figure.names() if (figure.RESULTS / f"{name}.csv").is_file()]
+
+
+def _rows(name: str, runs: Path) -> "pd.DataFrame":
+    """Of the store, or else of the results that come with lth. Raises ValueError, or FileNotFoundError."""
+    import pandas as pd
+
+    from lth import table
+
+    rows = table.tickets(runs, name)
+    if not rows.empty:
+        return rows
+    if (committed := figure.RESULTS / f"{name}.csv").is_file():
+        return pd.read_csv(committed)
+    if name in figure.names():
+        raise FileNotFoundError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it")
+    known = sorted({*figure.names(), *_stored(runs)})
+    raise ValueError(f"there is no experiment '{name}'; choose of {', '.join(known)}")
+
+
+def _said(parts: "dict[str, pd.DataFrame]", rates: "Rates", form: str) -> str:
+    import pandas as pd
+
+    from lth.cost import total
+
+    rows = pd.concat(parts.values(), ignore_index=True)
+    sums, each = total.totals(rows, rates), total.trainings(rows, rates)
+    if form == "csv":
+        return str(sums[list(HEADER)].to_csv(index=False)).rstrip("\n")
+    cells = [[_cell(column, row[column]) for column in HEADER] for row in sums.to_dict("records")]
+    return text(list(HEADER.values()), cells, [*_gaps(each), *_assumptions(each, rates)])
+
+
+def _gaps(each: "pd.DataFrame") -> list[str]:
+    from lth.cost import total
+
+    gaps = [f"{HEADER[c]}: {k} of {n}" for c, (k, n) in total.missing(each).items()]
+    notes = [f"a dash: not known for all trainings ({', '.join(gaps)})"] if gaps else []
+    if (each["device"].dropna() != "cpu").any():
+        notes.append("of trainings on a GPU --watts and --price name the GPU")
+    if each["device"].isna().any():
+        notes.append("results from before there was a ledger don't name their device: a core is taken")
+    return notes
+
+
+def _assumptions(each: "pd.DataFrame", rates: "Rates") -> list[str]:
+    from lth.cost import total
+
+    notes = [f"region {rates.region}", f"PUE {rates.pue}", f"price {rates.price}"]
+    if (each["energy_method"] == total.ESTIMATED).any():
+        notes.append(f"{total.ESTIMATED}: wall hours x watts {rates.watts}")
+    return [*notes, "shared: trainings that another of these experiments uses too; a total counts each once"]
+
+
+def _cell(column: str, value: object) -> str:
+    if not isinstance(value, float | int):
+        return str(value)
+    if math.isnan(value):
+        return "-"
+    if column in ("trainings", "shared", "steps", "samples"):
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if column.endswith("hours") else f"{value:.3g}"

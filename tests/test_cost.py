@@ -1,0 +1,381 @@
+"""What training costs: formulas, tables with sources, the one of Strubell et al. 2019, sums of ledgers, the figure."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import shell
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from small import many
+from test_table import JOB, run
+
+from lth import cli, figure, plot, table
+from lth.cost import chosen, dollars, kilograms, kwh, pounds, strubell2019, tables
+from lth.cost.total import Rates, missing, totals, trainings
+from lth.macs import macs
+from lth.model import lenet_300_100
+
+
+def rates(**names: str) -> Rates:
+    usual = {"region": "strubell2019", "pue": "strubell2019", "price": "cpu_core", "watts": "cpu_core"}
+    return Rates(**{name: chosen(tables(), name, entry) for name, entry in {**usual, **names}.items()})
+
+
+# ---- formulas
+
+
+def test_the_energy_of_the_base_transformer_is_27_kilowatt_hours() -> None:
+    assert kwh(12, 1415.78) == pytest.approx(26.8, abs=0.05)
+    assert kwh(12, 1415.78, pue=1.0) == pytest.approx(12 * 1.41578)
+
+
+def test_a_kilowatt_hour_is_0_954_pounds_and_a_pound_is_0_4536_kilograms() -> None:
+    assert pounds(26.843) == pytest.approx(25.608, abs=0.001)
+    assert kilograms(1) == 0.45359237
+    assert kilograms(pounds(1)) == pytest.approx(tables()["region"]["strubell2019"].value)
+
+
+def test_a_price_is_one_of_a_device_and_hour() -> None:
+    assert dollars(12, 8, (0.43, 1.46)) == pytest.approx((41.28, 140.16))
+
+
+@many
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(1, 3))
+def test_energy_is_proportional_to_hours_watts_and_overhead(hours: float, watts: float, pue: float) -> None:
+    assert kwh(2 * hours, watts, pue) == pytest.approx(kwh(hours, 2 * watts, pue)) == pytest.approx(
+        2 * pue * kwh(hours, watts, 1.0)
+    )  # fmt: skip
+
+
+# ---- Strubell et al. 2019, Table 3, as the chapter prints it
+
+PRINTED = """
+Transformer base | P100x8   | 1,415.78  | 27      | 26      | $41 to $140
+Transformer big  | P100x8   | 1,515.43  | 201     | 192     | $289 to $981
+ELMo             | P100x3   | 517.66    | 275     | 262     | $433 to $1,472
+BERT base        | V100x64  | 12,041.51 | 1,507   | 1,438   | $3,751 to $12,571
+BERT base        | TPUv2x16 | -         | -       | -       | $2,074 to $6,912
+NAS              | P100x8   | 1,515.43  | 656,347 | 626,155 | $942,973 to $3,201,722
+NAS              | TPUv2x1  | -         | -       | -       | $44,055 to $146,848
+GPT-2            | TPUv3x32 | -         | -       | -       | $12,902 to $43,008
+"""
+
+
+def test_every_row_of_the_published_table_is_recomputed_to_the_printed_digit() -> None:
+    expected = [[cell.strip() for cell in line.split("|")] for line in PRINTED.strip().splitlines()]
+    assert [[*cells[:3], *cells[4:7]] for cells in strubell2019.cells()] == expected
+    assert [cells[-1] for cells in strubell2019.cells()] == ["0.0%"] * 8
+    assert [row.printed["hours"] for row in strubell2019.rows()] == [12, 84, 336, 79, 96, 274120, 32623, 168]
+
+
+def test_with_the_printed_hours_two_rows_deviate_by_less_than_0_3_percent_and_no_other_at_all() -> None:
+    rows = strubell2019.rows(printed_hours=True)
+    off = {(row.model, row.hardware): row.deviation for row in rows if row.deviation}
+    assert off == {
+        ("BERT base", "V100x64"): pytest.approx(0.0028, abs=0.0001),
+        ("NAS", "TPUv2x1"): pytest.approx(0.0003, abs=0.0001),
+    }
+    hours = {(row.model, row.hardware): row.hours for row in strubell2019.rows()}
+    assert hours["BERT base", "V100x64"] == pytest.approx(3.3 * 24)
+    assert hours["NAS", "TPUv2x1"] == round(979e6 / 300e3 * 10)
+
+
+def test_the_table_is_printed_with_its_formula(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cost", "--table", "strubell2019"]) == 0
+    said = capsys.readouterr().out
+    assert "1.58 t (p_c + p_r + g p_g) / 1000" in said
+    assert said.count("\n| ") == 9  # the rule and eight rows
+    assert cli.main(["cost", "--table", "strubell2019", "--format", "csv"]) == 0
+    (_, first, *others) = capsys.readouterr().out.splitlines()
+    assert first.startswith('Transformer base,P100x8,"1,415.78",12,27,26,$41 to $140,')
+    assert len(others) == 7
+
+
+def test_the_published_table_needs_neither_torch_nor_pandas() -> None:
+    code = "import sys; from lth import cli; cli.main(['cost', '--table', 'strubell2019']); "
+    process = shell.started(code=code + "print({'torch', 'pandas', 'matplotlib'} & set(sys.modules))")
+    assert process.communicate()[0].splitlines()[-1] == "set()"
+
+
+# ---- tables
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "value"),
+    [
+        ("price", "v100", (0.74, 2.48)),
+        ("price", "p100", (0.43, 1.46)),
+        ("pue", "none", 1.0),
+        ("watts", "t4", 70),
+        ("region", "france", 0.056039),
+    ],
+)
+def test_an_entry_has_a_value_a_unit_a_year_and_a_source(name: str, entry: str, value: Any) -> None:
+    found = chosen(tables(), name, entry)
+    assert found.value == value
+    assert found.unit
+    assert found.source
+    assert 2015 < found.year < 2030
+
+
+def own(content: Any) -> Path:
+    Path("mine.yaml").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return Path("mine.yaml")
+
+
+MINE = {"value": 100, "unit": "W", "year": 2026, "source": "a wattmeter"}
+
+
+def test_entries_of_ones_own_stand_beside_ours_or_in_their_place() -> None:
+    merged = tables(own({"watts": {"desk": MINE, "t4": {**MINE, "value": 60}}}))
+    assert (merged["watts"]["desk"].value, merged["watts"]["t4"].value, merged["watts"]["v100"].value) == (100, 60, 300)
+    assert merged["price"] == tables()["price"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"watt": {"desk": MINE}}, "there is no table watt; choose of region, pue, price, watts"),
+        ({"watts": {"desk": 100}}, "watts.desk: must have exactly source, unit, value, year"),
+        ({"watts": {"desk": {**MINE, "unit": "kW"}}}, "watts.desk.unit=kW: must be W"),
+        ({"watts": {"desk": {**MINE, "value": -1}}}, "watts.desk.value=-1: must be a number, 0 or more"),
+        ({"watts": {"desk": {**MINE, "value": True}}}, "watts.desk.value=True"),
+        ({"pue": {"desk": {**MINE, "unit": "kWh/kWh", "value": 0.9}}}, "pue.desk.value=0.9: must be a number, 1 or"),
+        ({"price": {"desk": {**MINE, "unit": "$/h"}}}, "price.desk.value=100: must be two numbers"),
+        ({"watts": [1]}, "watts: must have entries by name"),
+        ("just words", "must have tables"),
+        ("a: [", "can't be read as YAML"),
+    ],
+)
+def test_a_wrong_table_is_told_with_its_file_and_entry(content: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=r"mine\.yaml") as error:
+        tables(own(content))
+    assert said in str(error.value)
+
+
+def test_a_wrong_name_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for option, listed in (("region", "france"), ("pue", "world_2023"), ("price", "v100"), ("watts", "a100")):
+        assert cli.main(["cost", f"--{option}", "nosuch"]) == 2
+        said = capsys.readouterr().err
+        assert f"there is no {option} 'nosuch'" in said
+        assert listed in said
+    assert cli.main(["cost", "nosuch"]) == 2
+    assert "frankle2019_fig4" in capsys.readouterr().err
+    assert cli.main(["cost", "--tables", "nowhere.yaml"]) == 2
+    assert "nowhere.yaml" in capsys.readouterr().err
+
+
+# ---- sums
+
+
+def test_a_lenet_multiplies_266200_times_an_image() -> None:
+    assert macs(lenet_300_100((1, 28, 28), 10), (1, 28, 28)) == 784 * 300 + 300 * 100 + 100 * 10 == 266_200
+
+
+def ledgers(**columns: Any) -> pd.DataFrame:
+    """Three trainings of an hour each by hand: the first serves both experiments, and tickets of the second twice."""
+    usual = {
+        "experiment": ["one", "one", "two", "two", "two"],
+        "digest": ["a", "b", "a", "a", "c"],
+        "level": [0, 1, 0, 0, 1],
+        "steps": 100,
+        "batch_size": 60,
+        "seconds": 3600.0,
+        "cpu_seconds": 1800.0,
+        "samples": 6000,
+        "macs": 10,
+        "macs_remaining": [10, 5, 10, 10, 4],
+        "device": "cpu",
+    }
+    return pd.DataFrame({**usual, **columns})
+
+
+def line(sums: pd.DataFrame, experiment: str, **wanted: Any) -> dict[str, Any]:
+    chosen_rows = sums[sums["experiment"] == experiment]
+    for column, value in wanted.items():
+        chosen_rows = chosen_rows[chosen_rows[column] == value]
+    (found,) = chosen_rows.to_dict("records")
+    return {str(key): value for key, value in found.items()}
+
+
+def test_a_training_counts_once_in_every_sum() -> None:
+    sums = totals(ledgers(), rates())
+    counts = {name: (line(sums, name)["trainings"], line(sums, name)["shared"]) for name in ("one", "two", "total")}
+    assert counts == {"one": (2, 1), "two": (2, 1), "total": (3, 1)}
+    total = line(sums, "total")
+    assert [total[c] for c in ("steps", "samples", "macs", "macs_remaining")] == [300, 18000, 30, 19]
+    assert (total["wall_hours"], total["cpu_hours"]) == (3, 1.5)
+
+
+def test_energy_that_nobody_measured_is_wall_hours_times_watts_and_says_so() -> None:
+    total = line(totals(ledgers(), rates()), "total")
+    assert total["energy_method"] == "estimated (constant W)"
+    assert total["energy_kwh"] == pytest.approx(3 * 4.26 / 1000)
+    assert total["kwh_pue"] == pytest.approx(3 * 4.26 / 1000 * 1.58)
+    assert total["co2e_kg"] == pytest.approx(3 * 4.26 / 1000 * 1.58 * 0.954 * 0.45359237)
+    assert (total["dollars_low"], total["dollars_high"]) == (pytest.approx(0.03), pytest.approx(0.1425))
+    other = line(totals(ledgers(), rates(watts="v100", pue="none", region="france", price="v100")), "total")
+    assert other["energy_kwh"] == other["kwh_pue"] == pytest.approx(0.9)
+    assert (other["co2e_kg"], other["dollars_high"]) == (pytest.approx(0.9 * 0.056039), pytest.approx(3 * 2.48))
+
+
+def test_measured_and_estimated_energy_stand_in_lines_of_their_own() -> None:
+    measured = ledgers(energy_kwh=[0.5, np.nan, 0.5, 0.5, 0.25], energy_method=["rapl", None, "rapl", "rapl", "nvml"])
+    sums = totals(measured, rates())
+    assert sums["experiment"].tolist() == ["one"] * 2 + ["two"] * 2 + ["total"] * 3
+    assert line(sums, "total", energy_method="rapl")["energy_kwh"] == 0.5
+    assert line(sums, "total", energy_method="nvml")["energy_kwh"] == 0.25
+    assert line(sums, "one", energy_method="estimated (constant W)")["energy_kwh"] == pytest.approx(0.00426)
+
+
+def test_a_sum_of_which_a_part_is_not_known_is_not_known() -> None:
+    old = ledgers(macs=[10, np.nan, 10, 10, 10]).drop(columns=["cpu_seconds", "samples", "device"])
+    sums = totals(old, rates())
+    assert np.isnan(line(sums, "one")["macs"])
+    assert line(sums, "two")["macs"] == 20
+    assert missing(trainings(old, rates())) == {"macs": (2, 3), "cpu_hours": (0, 3)}
+    assert line(sums, "total")["samples"] == 3 * 100 * 60  # steps times batch size, where no ledger says it
+
+
+def test_steps_are_those_that_were_made_and_not_those_that_were_rewound_over() -> None:
+    rewound = ledgers(samples=[6000, 5400, 6000, 6000, 5400])
+    assert line(totals(rewound, rates()), "one")["steps"] == 190
+    old = rewound.drop(columns="samples").assign(**{"rewind.step": 10})
+    assert line(totals(old, rates()), "one")["steps"] == 190
+
+
+def test_a_training_on_a_gpu_has_no_energy_and_price_until_the_gpu_is_named() -> None:
+    sums = totals(ledgers(device="cuda:0"), rates())
+    assert set(sums["energy_method"]) == {"-"}
+    assert sums[["energy_kwh", "co2e_kg", "dollars_high"]].isna().all(axis=None)
+    named = line(totals(ledgers(device="cuda:0"), rates(watts="t4", price="t4")), "one")
+    assert (named["energy_kwh"], named["dollars_high"]) == (pytest.approx(0.14), pytest.approx(0.7))
+
+
+# ---- the command, on a store of two experiments that share their dense net
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("costs")
+    run(JOB, root)  # level 0, level 1 and a control
+    run(replace(JOB, name="dense", levels=0, branches={}), root)
+    return root
+
+
+def read(capsys: pytest.CaptureFixture[str], *arguments: str) -> pd.DataFrame:
+    assert cli.main(["cost", "--format", "csv", *arguments]) == 0
+    return pd.read_csv(io.StringIO(capsys.readouterr().out))
+
+
+def test_a_store_is_summed_by_experiment_and_what_they_share_once(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sums = read(capsys, "--runs", str(store))
+    counts = ["experiment", "trainings", "shared", "steps", "samples"]
+    assert sums[counts].to_numpy().tolist() == [
+        ["dense", 1, 1, 20, 200], ["small", 3, 1, 60, 600], ["total", 3, 1, 60, 600]
+    ]  # fmt: skip
+    # 16 x 8 + 8 x 6 + 6 x 3 weights; 3 x 200 images trained on, 6 evaluations of 21 + 24
+    assert sums["macs"].tolist() == [194 * 870, 3 * 194 * 870, 3 * 194 * 870]
+    assert sums["macs_remaining"].tolist() == [194 * 870, (194 + 2 * 97) * 870, (194 + 2 * 97) * 870]
+
+
+def test_one_experiment_has_a_line_and_no_total(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read(capsys, "--runs", str(store), "dense")["experiment"].tolist() == ["dense"]
+
+
+def test_the_table_says_by_what_it_was_reckoned(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cost", "--runs", str(store), "--region", "sweden", "--price", "t4"]) == 0
+    said = capsys.readouterr().out
+    for part in ("sweden = 0.0407 kg/kWh", "strubell2019 = 1.58", "t4 = 0.11 to 0.35 $/h", "cpu_core = 4.26 W"):
+        assert part in said
+    assert "a dash" not in said
+
+
+def test_results_from_before_the_ledger_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cost", "frankle2019_fig3", "--runs", "nowhere"]) == 0
+    said = capsys.readouterr().out
+    assert "a core is taken" in said
+    assert "MACs: 0 of" in said
+
+
+def test_without_any_result_the_command_says_how_to_get_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure, "RESULTS", Path("nowhere"))
+    assert cli.main(["cost", "--runs", "nowhere"]) == 1
+    assert "nothing is stored under nowhere" in capsys.readouterr().err
+    assert cli.main(["cost", "han2015_fig5", "--runs", "nowhere"]) == 1
+    assert "lth run experiment=han2015_fig5" in capsys.readouterr().err
+
+
+# ---- the figure
+
+
+def levels(**columns: Any) -> pd.DataFrame:
+    """Two replicates of three levels; training costs 100 x 2^-level in macs_remaining, replicate 2 one more."""
+    rows = [
+        {"experiment": "one", "model": "net", "data": "digits", "branch": "ticket", "draw": 0, "replicate": r,
+         "level": level, "density": 0.5**level, "early_stop_test_accuracy": 0.9 + level / 100 + r / 1000,
+         "macs": 100, "macs_remaining": 100 // 2**level + r - 1, "seconds": 7.0, "steps": 5, "machine": "an abacus",
+         "commit": "abc", "digest": f"{level} {r}", "schedule": "iterative"}
+        for r in (1, 2) for level in (2, 0, 1)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(**columns)
+
+
+def test_finding_a_ticket_costs_the_trainings_of_all_levels_up_to_it() -> None:
+    spent = plot.spent(levels(), "macs_remaining")
+    assert spent["alone"].tolist() == [100, 50, 25, 101, 51, 26]
+    assert spent["found"].tolist() == [100, 150, 175, 101, 152, 178]
+    assert spent["accuracy"].tolist() == pytest.approx([90.1, 91.1, 92.1, 90.2, 91.2, 92.2])
+
+
+def test_finding_a_ticket_in_one_shot_costs_the_dense_training_and_its_own() -> None:
+    spent = plot.spent(levels(schedule="one_shot"), "macs_remaining")
+    assert spent["found"].tolist() == [100, 150, 125, 101, 152, 127]
+
+
+def lines(table_: pd.DataFrame) -> list[tuple[str, str, list[float], list[float]]]:
+    """(x axis, label, x, y) of the two lines of each panel."""
+    return [
+        (axes.get_xlabel(), str(box.get_label()), *(np.asarray(v, float).tolist() for v in box.lines[0].get_data()))
+        for axes in plot.cost(table_).axes
+        for box in axes.containers
+    ]
+
+
+def test_the_figure_has_the_mean_cost_of_each_ticket_alone_and_with_finding_it() -> None:
+    with_control = pd.concat([levels(), levels(branch="reinitialize", macs=1)], ignore_index=True)
+    drawn = lines(with_control)
+    assert [(axis[-18:], label) for axis, label, _, _ in drawn] == [
+        ("s (of all weights)", "the ticket alone"), ("s (of all weights)", "with finding it"),
+        ("remaining weights)", "the ticket alone"), ("remaining weights)", "with finding it"),
+    ]  # fmt: skip
+    assert [x for _, _, x, _ in drawn] == [[100] * 3, [100, 200, 300], [100.5, 50.5, 25.5], [100.5, 151, 176.5]]
+    assert drawn[0][3] == pytest.approx([90.15, 91.15, 92.15])
+
+
+def test_results_without_multiply_accumulates_are_drawn_against_seconds() -> None:
+    drawn = lines(levels(macs=np.nan).drop(columns="macs_remaining"))
+    assert [(axis, x) for axis, _, x, _ in drawn] == [
+        ("wall seconds of training", [7, 7, 7]), ("wall seconds of training", [7, 14, 21])
+    ]  # fmt: skip
+
+
+def test_the_command_draws_a_figure_of_each_experiment(store: Path, tmp_path: Path) -> None:
+    assert cli.main(["cost", "--runs", str(store), "small", "--figure", "--out", str(tmp_path / "out")]) == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["cost_small.pdf", "cost_small.png"]
+
+
+def test_the_ledger_tells_no_configurations_apart(store: Path) -> None:
+    rows = table.tickets(store, "small")
+    assert {"cpu_seconds", "samples", "evaluated", "macs", "macs_remaining", "device"} <= set(rows)
+    assert set(table.variants(rows)) == {""}

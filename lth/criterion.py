@@ -82,7 +82,7 @@ def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str
     """|gamma| of a unit's batch norm, of coupled units summed over all of theirs (Liu et al. 2017, "network slimming",
     which trains with an L1 penalty on gamma).
     """
-    norms = [name for name, layer in net.named_modules() if isinstance(layer, NORMS)]
+    norms = [name for name, layer in net.named_modules() if isinstance(layer, NORMS) and layer.affine]
     gamma = {f"{name}.weight": trained.weights[f"{name}.weight"].abs() for name in norms}
     found = _groups(net, batch)
     without = [group.of(trained.ticket.mask, 0)[-1].name for group in found if not group.of(gamma, 0)]

@@ -49,9 +49,9 @@ def total(group: Group, tensors: Mapping[str, Tensor], axis: int) -> Tensor:
     """float64, one per unit: the sum of all entries of these tensors into it (axis 0) or out of it (axis 1)."""
     sums = torch.zeros(group.size, dtype=torch.float64)
     for part in group.of(tensors, axis):
-        rows = tensors[part.name].movedim(axis, 0).flatten(1) if axis else tensors[part.name].flatten(1)
+        rows = tensors[part.name].detach().movedim(axis, 0).reshape(len(part.unit), -1)
         own = part.unit >= 0
-        sums.index_add_(0, part.unit[own], rows.detach().sum(1, dtype=torch.float64)[own])
+        sums.index_add_(0, part.unit[own], rows.sum(1, dtype=torch.float64)[own])
     return sums
 
 

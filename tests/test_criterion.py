@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from small import DATA, conv_net, copied, dropout_net, half_pruned, recipe, same, trained
+import torch_pruning
+from hypothesis import given
+from hypothesis import strategies as st
+from small import DATA, conv_net, copied, dropout_net, few, half_pruned, recipe, same, trained
 from torch import Tensor, nn
 
 from lth import criterion
 from lth.imp import batch
+from lth.model import mlp, resnet_20
 from lth.ticket import Trained, masked
 
 START = {"weight": torch.tensor([[1.0, -2.0, 3.0]]), "bias": torch.tensor([8.0])}
@@ -23,6 +27,9 @@ every = pytest.mark.parametrize(
         criterion.movement,
         criterion.random,
         criterion.snip,
+        criterion.neuron_l1,
+        criterion.neuron_l2,
+        criterion.batch_norm_scale,
     ],
 )
 
@@ -116,3 +123,79 @@ def test_random_scores_are_uniform_and_a_function_of_replicate_and_level() -> No
 def test_snip_of_a_net_with_dropout_is_a_function_of_its_arguments() -> None:
     done, net, first = example(dropout_net)
     assert same(criterion.snip(net, done, first), criterion.snip(net, done, first))
+
+
+# ---- whole units
+
+ALWAYS = float("inf")
+IMAGES = (torch.zeros(1, 1, 1, 2), torch.zeros(1, dtype=torch.int64))
+
+
+def hidden(weight: list[list[float]], end: list[list[float]]) -> tuple[nn.Module, Trained]:
+    """Two pixels, two hidden units, one class; these weights at the end of training, and those into the class."""
+    net = mlp((1, 1, 2), 1, hidden=(2,))
+    state = net.state_dict() | {"1.weight": torch.tensor(weight), "3.weight": torch.tensor(end)}
+    return net, trained(net.state_dict(), state)
+
+
+@pytest.mark.parametrize(("score", "expected"), [(criterion.neuron_l1, [7.0, 2.0]), (criterion.neuron_l2, [5.0, 2.0])])
+def test_the_weights_into_a_neuron_score_its_norm_and_those_into_a_class_always_stay(
+    score: Callable[..., dict[str, Tensor]], expected: list[float]
+) -> None:
+    scores = score(*hidden([[3.0, -4.0], [-2.0, 0.0]], [[100.0, 1.0]]), IMAGES)
+    assert {name: s.tolist() for name, s in scores.items()} == {
+        "1.weight": [[value, value] for value in expected],
+        "3.weight": [[ALWAYS, ALWAYS]],
+    }
+
+
+def test_the_scale_of_a_filter_is_that_of_its_batch_norm() -> None:
+    net = conv_net(DATA.shape, 3)
+    end = net.state_dict() | {"1.weight": torch.tensor([0.5, -2.0, 0.0])}
+    scores = criterion.batch_norm_scale(net, trained(net.state_dict(), end, half_pruned(recipe(model=conv_net)).mask),
+                                        (torch.zeros(1, *DATA.shape), torch.zeros(1)))  # fmt: skip
+    assert [filter_.unique().tolist() for filter_ in scores["0.weight"]] == [[0.5], [2.0], [0.0]]
+    assert scores["4.weight"].unique().tolist() == [ALWAYS]
+
+
+def test_a_neuron_without_a_batch_norm_has_no_scale_and_the_error_names_its_layer() -> None:
+    with pytest.raises(ValueError, match=r"1\.weight has no batch norm behind it; take neuron_l1"):
+        criterion.batch_norm_scale(*hidden([[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0]]), IMAGES)
+
+
+def test_coupled_filters_share_the_sum_over_all_layers_of_their_stage() -> None:
+    shape = (3, 8, 8)
+    net = resnet_20(shape, 10)
+    weights = {name: torch.randn_like(w) if w.is_floating_point() else w for name, w in net.state_dict().items()}
+    mask = {name: torch.ones_like(net.get_parameter(name), dtype=torch.bool) for name, w in weights.items()
+            if w.ndim > 1}  # fmt: skip
+    done, images = trained(weights, weights, mask), (torch.zeros(1, *shape), torch.zeros(1))
+    stage = ["block4.conv2", "block4.shortcut.0", "block5.conv2", "block6.conv2"]
+    norms = ["block4.norm2", "block4.shortcut.1", "block5.norm2", "block6.norm2"]
+    rows = torch.cat([weights[f"{name}.weight"].flatten(1) for name in stage], 1)
+    gamma = torch.stack([weights[f"{name}.weight"] for name in norms])
+    for score, expected in [
+        (criterion.neuron_l1, rows.abs().sum(1)),
+        (criterion.neuron_l2, rows.norm(dim=1)),
+        (criterion.batch_norm_scale, gamma.abs().sum(0)),
+    ]:
+        scores = score(net, done, images)
+        for name in stage:
+            found = scores[f"{name}.weight"].flatten(1)
+            torch.testing.assert_close(found, expected[:, None].expand_as(found))
+
+
+@few
+@given(st.integers(0, 1000), st.integers(1, 2))
+def test_the_norms_of_neurons_are_those_of_torch_pruning(seed: int, p: int) -> None:
+    torch.manual_seed(seed)
+    net = mlp(DATA.shape, 3, hidden=(6, 5))
+    score = criterion.neuron_l1 if p == 1 else criterion.neuron_l2
+    done = trained(net.state_dict(), net.state_dict())
+    scores = score(net, done, (torch.zeros(1, *DATA.shape), torch.zeros(1)))
+    importance = torch_pruning.importance.MagnitudeImportance(p=p, group_reduction="first", normalizer=None)
+    graph = torch_pruning.DependencyGraph().build_dependency(net, torch.zeros(1, *DATA.shape))
+    for name in ("1", "3"):
+        layer = net.get_submodule(name)
+        group = graph.get_pruning_group(layer, torch_pruning.prune_linear_out_channels, list(range(layer.out_features)))
+        torch.testing.assert_close(scores[f"{name}.weight"][:, 0] ** p, importance(group))

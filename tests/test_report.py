@@ -110,8 +110,8 @@ def test_every_experiment_has_a_record_with_command_expectation_and_cost() -> No
     for name in figure.names():
         record = lab.parse(figure.load(name).__doc__ or "")
         assert record.title
-        assert all(command.startswith(f"lth figure {name} ") for command, _ in lab.commands(record.command)), name
-        assert lab.commands(record.command), name
+        assert all(command.startswith("lth ") for command, _ in lab.commands(record.command)), name
+        assert lab.commands(record.command)[0][0].startswith(f"lth figure {name} --run"), name
         assert record.expect.prose, name
         assert record.cost.prose, name
 
@@ -291,6 +291,12 @@ def test_without_a_name_the_experiments_are_listed_and_a_wrong_one_is_named(
     assert "frankle2019_fig4" in capsys.readouterr().err
     assert cli.main(["report", "nosuch"]) == 2
     assert capsys.readouterr().err.startswith("lth report: there is no experiment 'nosuch'; choose one of frankle2019_")
+
+
+def test_a_wrong_name_is_answered_without_loading_torch() -> None:
+    code = "import sys; from lth import cli; print(cli.main(['report', 'nosuch']), 'torch' in sys.modules)"
+    said, _ = shell.started(code=code).communicate(timeout=120)
+    assert said.splitlines()[-1] == "2 False"
 
 
 # ---- in a browser

@@ -67,7 +67,7 @@ def _picture(drawn: Figure, title: str, what: str) -> Picture:
     with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "path"}):
         drawn.savefig(data, format="svg", metadata={"Date": None})
     caption = " ".join(what.split()) or title
-    return Picture(caption, f"{title} {caption}", "image/svg+xml", data.getvalue())
+    return Picture(caption, f"{title}. {caption}", "image/svg+xml", data.getvalue())
 
 
 def _versions(tickets: pd.DataFrame, runs: Path) -> dict[str, Sequence[str]]:

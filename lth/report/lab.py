@@ -22,7 +22,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Record:
-    """`title`: the first line. A head that the record lacks has an empty part."""
+    """`title`: the first line, without its full stop. A head that the record lacks has an empty part."""
 
     title: str
     about: Part = field(default_factory=Part)
@@ -43,7 +43,7 @@ def parse(text: str) -> Record:
             notes[head], lines[head] = found[2] or "", []
         else:
             lines[head].append(line.strip())
-    return Record(title, **{head: Part(notes[head], tuple(lines[head])) for head in lines})
+    return Record(title.rstrip("."), **{head: Part(notes[head], tuple(lines[head])) for head in lines})
 
 
 def commands(part: Part) -> list[tuple[str, str]]:

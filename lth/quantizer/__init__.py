@@ -1,7 +1,7 @@
 """r = S(q - Z): grids, the ranges that they span, and nets that compute on them."""
 
 from lth.quantizer.calibration import CALIBRATIONS, mean_squared_error, min_max, percentile
-from lth.quantizer.grid import Grid, fake_quantize, grid
+from lth.quantizer.grid import Grid, cast, fake_quantize, grid
 from lth.quantizer.layer import QuantizedConv2d, QuantizedLinear, Scheme, aware, calibrate, layers, quantized, size
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Scheme",
     "aware",
     "calibrate",
+    "cast",
     "fake_quantize",
     "grid",
     "layers",

@@ -27,10 +27,10 @@ HEADER = {
 class Names:
     """Entries of the tables by name, and a file of one's own tables."""
 
-    region: str
-    pue: str
-    price: str
-    watts: str
+    region: str = "strubell2019"
+    pue: str = "strubell2019"
+    price: str = "cpu_core"
+    watts: str = "cpu_core"
     own: Path | None = None
 
 
@@ -53,6 +53,11 @@ def main(experiments: Sequence[str], runs: Path, names: Names, form: str, out: P
     if out is not None:
         _draw(parts, out)
     return 0
+
+
+def markdown(name: str, rows: "pd.DataFrame") -> str:
+    """What one experiment cost, by the entries that are taken if none are named: a table and its notes."""
+    return _said({name: rows}, _rates(Names()), "markdown")
 
 
 def _draw(parts: "dict[str, pd.DataFrame]", out: Path) -> None:

@@ -50,7 +50,7 @@ def tickets(name: str, accuracies: dict[int, tuple[float, float]], **other: Any)
          "level": level, "density": {0: 1.0, 4: 0.41}[level], "remaining": 41, "total": 100,
          "early_stop_step": 1000 - 100 * level, "early_stop_test_accuracy": accuracy, "early_stop_val_loss": 1.0,
          "early_stop_val_accuracy": accuracy, "final_test_accuracy": accuracy, "final_train_accuracy": 1.0,
-         "steps": 2000, "seconds": 1.0, "machine": "an abacus", "commit": "abc123", "date": "today",
+         "steps": 2000, "batch_size": 60, "seconds": 1.0, "machine": "an abacus", "commit": "abc123", "date": "today",
          "digest": f"{name} {level} {replicate} {other}", **other}
         for replicate, pair in accuracies.items()
         for level, accuracy in zip((0, 4), pair, strict=True)

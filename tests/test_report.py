@@ -170,7 +170,8 @@ def test_the_figure_is_inside_and_described(text: str) -> None:
         "half of the paper's gap",  # what came out
         "<td class=\"short\">2.40 ± 0.21 times</td>",  # the scorecard
         "<td class=\"number\">5160 ± 1876</td>",  # the table
-        "197 trainings, 7.91 hours of one core",  # the cost
+        '<td class="number">144.6 ± 48.7</td><td class="number">7.91</td>',  # the cost
+        "price cpu_core = 0.01 to 0.0475 $/h",
         "lth figure frankle2019_fig4 --run data.root=DIR",
         "lth run plan=true experiment=frankle2019_fig4/one_shot",
         "lth report frankle2019_fig4 --runs nowhere",
@@ -180,6 +181,17 @@ def test_the_figure_is_inside_and_described(text: str) -> None:
 )  # fmt: skip
 def test_a_page_says(text: str, said: str) -> None:
     assert said in text
+
+
+def test_the_cost_is_that_of_lth_cost(fig4: Content, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cost", "frankle2019_fig4", "--runs", "nowhere"]) == 0
+    theirs, *_ = blocks(capsys.readouterr().out)
+    ours, *notes = fig4.cost
+    assert isinstance(ours, pd.DataFrame)
+    assert isinstance(theirs, pd.DataFrame)
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert ours["trainings"].item() == "197"
+    assert [note for note in notes if str(note).startswith("PUE strubell2019 = 1.58")]
 
 
 def test_the_same_results_draw_the_same_figure(fig4: Content) -> None:
@@ -217,7 +229,8 @@ def test_a_training_that_two_rows_share_costs_once(folder: Path) -> None:
     made_up.experiment(folder, "one")
     rows = made_up.tickets("one", ACCURACIES, seconds=900.0)
     made_up.commit(folder, pd.concat([rows, rows.head(1).assign(levels=5)], ignore_index=True))
-    assert "4 trainings, 1.00 hours of one core" in page(gather("one", NOWHERE, NOWHERE))
+    made = page(gather("one", NOWHERE, NOWHERE))
+    assert '<td class="number">4</td><td class="number">900.0 ± 0.0</td><td class="number">1.00</td>' in made
 
 
 def test_files_of_compressed_nets_are_a_section_and_the_given_folder_goes_first(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import figure, scorecard
+from lth import bill, figure, scorecard
 from lth.environment import environment
 from lth.report import files
 from lth.report.lab import Record, parse
@@ -32,6 +32,7 @@ class Content:
     claims: pd.DataFrame
     verdicts: str
     compression: Sequence[tuple[str, files.Blocks]]
+    cost: files.Blocks
     versions: dict[str, Sequence[str]]
     here: dict[str, str]
     commands: Sequence[tuple[str, str]]
@@ -55,6 +56,7 @@ def gather(name: str, runs: Path, figures: Path) -> Content:
         claims=claims,
         verdicts=scorecard.counted(claims),
         compression=files.tables(name, figures),
+        cost=list(files.blocks(bill.markdown(name, own))),
         versions=_versions(own, runs),
         here=environment(),
         commands=_commands(name, runs, figures),
@@ -95,5 +97,6 @@ def _commands(name: str, runs: Path, figures: Path) -> list[tuple[str, str]]:
     return [
         *((f"lth run plan=true experiment={arm}", "what it trains, and what is stored") for arm in figure.arms(name)),
         (f"lth figure {name}{where}", "the figure and its tables"),
+        (f"lth cost {name}{where}", "what the trainings cost"),
         (f"lth report {name}{where}{beside}", "this page"),
     ]

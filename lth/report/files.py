@@ -41,7 +41,7 @@ def blocks(text: str) -> Iterator[pd.DataFrame | str]:
             header, _, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
             yield pd.DataFrame(body, columns=header, dtype="str")
         else:
-            yield from (line.lstrip("# ") for line in lines if line)
+            yield from (line.lstrip("# ").removeprefix("- ") for line in lines if line)
 
 
 def _found(file: str, folder: Path) -> Path | None:

@@ -8,6 +8,7 @@ import pandas as pd
 from lth import plot, table
 from lth.report import lab
 from lth.report.content import Content
+from lth.report.files import Blocks
 from lth.report.markup import element, image
 from lth.report.markup import table as box
 
@@ -54,9 +55,12 @@ def _summary(variant: str, tickets: pd.DataFrame) -> Element:
 
 
 def _compression(content: Content) -> list[Element]:
+    return [each for title, blocks in content.compression for each in _blocks(title, blocks)]
+
+
+def _blocks(title: str, blocks: Blocks) -> list[Element]:
     return [
         _plain(block, title) if isinstance(block, pd.DataFrame) else element("p", block, class_="note")
-        for title, blocks in content.compression
         for block in blocks
     ]
 
@@ -67,8 +71,8 @@ def _cost(content: Content) -> list[Element]:
     spent = groups.agg(
         trainings="size", seconds=lambda v: table.mean_and_spread(v, 1), hours=lambda v: f"{v.sum() / 3600:.2f}"
     )
-    total = f"{len(rows)} trainings, {rows['seconds'].sum() / 3600:.2f} hours of one core in all."
-    return [*_noted(content.record.cost), element("p", total), _plain(spent.reset_index(), "Time of training")]
+    seconds = _plain(spent.reset_index(), "Time of a training, and of all of a line")
+    return [*_noted(content.record.cost), seconds, *_blocks("What the trainings cost", content.cost)]
 
 
 def _commands(content: Content) -> list[Element]:

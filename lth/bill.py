@@ -40,9 +40,7 @@ def main(experiments: Sequence[str], runs: Path, names: Names, form: str, out: P
     """
     try:
         rates = _rates(names)
-        parts = {name: _rows(name, runs) for name in (experiments or _stored(runs))}
-        if not parts:
-            raise FileNotFoundError(f"nothing is stored under {runs}; lth run trains, --runs names another folder")
+        parts = _parts(experiments, runs)
     except ValueError as error:
         print(f"lth cost: {error}", file=sys.stderr)
         return 2
@@ -78,29 +76,36 @@ def _rates(names: Names) -> "Rates":
     )  # fmt: skip
 
 
+def _parts(experiments: Sequence[str], runs: Path) -> "dict[str, pd.DataFrame]":
+    """Experiment -> its trainings. Raises ValueError of a name that there isn't, FileNotFoundError of no trainings."""
+    stored = _stored(runs)
+    parts = {name: _rows(name, runs) for name in experiments or stored or figure.names()}
+    for name in experiments:
+        if parts[name].empty and name not in (known := sorted({*stored, *figure.names()})):
+            raise ValueError(f"there is no experiment '{name}'; choose of {', '.join(known)}")
+        if parts[name].empty:
+            raise FileNotFoundError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it")
+    parts = {name: rows for name, rows in parts.items() if not rows.empty}
+    if not parts:
+        raise FileNotFoundError(f"nothing is stored under {runs}; lth run trains, --runs names another folder")
+    return parts
+
+
 def _stored(runs: Path) -> list[str]:
-    """The experiments in the store; of an empty one, those whose results come with lth."""
     from lth.store import records
 
-    stored = sorted({record["experiment"] for record in records(runs)})
-    return stored or [name for name in figure.names() if (figure.RESULTS / f"{name}.csv").is_file()]
+    return sorted({record["experiment"] for record in records(runs)})
 
 
 def _rows(name: str, runs: Path) -> "pd.DataFrame":
-    """Of the store, or else of the results that come with lth. Raises ValueError, or FileNotFoundError."""
+    """Of the store, or else of the results that come with lth; empty if there are none."""
     import pandas as pd
 
     from lth import table
 
     rows = table.tickets(runs, name)
-    if not rows.empty:
-        return rows
-    if (committed := figure.RESULTS / f"{name}.csv").is_file():
-        return pd.read_csv(committed)
-    if name in figure.names():
-        raise FileNotFoundError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it")
-    known = sorted({*figure.names(), *_stored(runs)})
-    raise ValueError(f"there is no experiment '{name}'; choose of {', '.join(known)}")
+    committed = figure.RESULTS / f"{name}.csv"
+    return pd.read_csv(committed) if rows.empty and committed.is_file() else rows
 
 
 def _said(parts: "dict[str, pd.DataFrame]", rates: "Rates", form: str) -> str:
@@ -144,4 +149,4 @@ def _cell(column: str, value: object) -> str:
         return "-"
     if column in ("trainings", "shared", "steps", "samples"):
         return f"{value:,.0f}"
-    return f"{value:.2f}" if column.endswith("hours") else f"{value:.3g}"
+    return f"{value:,.1f}" if column.endswith("hours") and value >= 100 else f"{value:.3g}"

@@ -85,10 +85,18 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("overrides", nargs="*", help=WORDS)
     export.add_argument("--level", type=int, default=0, help="prunings of the net (default: 0, the dense one)")
     export.add_argument(
-        "--format", default="float32", help="ONNX: float32, float16, int8, int4; compact: lth, lth-1 to lth-8 (bits)"
+        "--format", default="float32", help="ONNX: float32, float16, int8, int4, compact, compact-int8; lth, lth-1 to lth-8 (bits)"
     )
     export.add_argument("--out", type=Path, help="the file (default: named after what is in it)")
     export.set_defaults(command=_export)
+
+    layout = commands.add_parser(
+        "layout", help="stored nets as dense, sparse and smaller ones: parameters, MACs, latency, accuracy of each"
+    )
+    layout.add_argument("overrides", nargs="*", help=f"{WORDS}; several jobs are compared, replicates averaged")
+    layout.add_argument("--levels", type=_numbers, help="such as 3,15, beside the dense net (default: all)")
+    layout.add_argument("--out", type=Path, default=Path("figures"), help="where to write to (default: figures)")
+    layout.set_defaults(command=_layout)
 
     scorecard = commands.add_parser(
         "scorecard", help="what the papers claim beside what came out: from --runs, or what comes with lth"
@@ -167,6 +175,12 @@ def _export(chosen: argparse.Namespace) -> int:
     return compress.write(chosen.overrides, chosen.level, chosen.format, chosen.out)
 
 
+def _layout(chosen: argparse.Namespace) -> int:
+    from lth import layout
+
+    return layout.main(chosen.overrides, chosen.out, chosen.levels)
+
+
 def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
@@ -184,6 +198,9 @@ def _report(chosen: argparse.Namespace) -> int:
 
 
 def _cost(chosen: argparse.Namespace) -> int:
+    if chosen.table and chosen.name:
+        print(f"lth cost: --table {chosen.table} is not of an experiment, leave out {chosen.name[0]}", file=sys.stderr)
+        return 2
     if chosen.table:
         from lth.cost import strubell2019, text
 

@@ -20,6 +20,7 @@ from lth.cost import chosen, dollars, kilograms, kwh, pounds, strubell2019, tabl
 from lth.cost.total import Rates, missing, totals, trainings
 from lth.macs import macs
 from lth.model import lenet_300_100
+from lth.store import Store
 
 
 def rates(**names: str) -> Rates:
@@ -95,6 +96,8 @@ def test_the_table_is_printed_with_its_formula(capsys: pytest.CaptureFixture[str
     (_, first, *others) = capsys.readouterr().out.splitlines()
     assert first.startswith('Transformer base,P100x8,"1,415.78",12,27,26,$41 to $140,')
     assert len(others) == 7
+    assert cli.main(["cost", "--table", "strubell2019", "frankle2019_fig4"]) == 2
+    assert "leave out frankle2019_fig4" in capsys.readouterr().err
 
 
 def test_the_published_table_needs_neither_torch_nor_pandas() -> None:
@@ -289,6 +292,16 @@ def test_a_store_is_summed_by_experiment_and_what_they_share_once(
 
 def test_one_experiment_has_a_line_and_no_total(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert read(capsys, "--runs", str(store), "dense")["experiment"].tolist() == ["dense"]
+
+
+def test_an_experiment_of_which_nothing_is_trained_yet_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(replace(JOB, levels=0, branches={}), tmp_path)
+    replace(JOB, name="begun").record(Store(tmp_path)).status("running")
+    assert read(capsys, "--runs", str(tmp_path))["experiment"].tolist() == ["small"]
+    assert cli.main(["cost", "--runs", str(tmp_path), "begun"]) == 1
+    assert "nothing of begun is stored" in capsys.readouterr().err
 
 
 def test_the_table_says_by_what_it_was_reckoned(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,5 +77,5 @@ class Spent:
 
 def spending(choice: str, device: torch.device) -> Spent:
     """Nothing spent so far on a training on this device, with the meter of that choice (see `lth.meter`)."""
-    gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None
-    return Spent(meter(choice, gpu))
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None) if device.type == "cuda" else None
+    return Spent(meter(choice, uuid and f"GPU-{uuid}"))

@@ -126,7 +126,9 @@ def test_what_is_put_into_a_page_is_text_whatever_it_is() -> None:
 
 
 def test_numbers_stand_to_the_right_and_short_texts_on_one_line() -> None:
-    cells = Page(document(table(["a", "b", "c"], [["98.31 ± 0.05", "2.51 times", "x" * 30], ["", "–", "1"]]))).all("td")
+    cells = Page(
+        document(table(["a", "b", "c"], [["98.31 ± 0.05", "2.51 times", "x" * 30], ["", "–", "1"]], "what"))
+    ).all("td")
     assert [cell["class"] for cell in cells] == ["number", "short", "text"] * 2
 
 
@@ -171,6 +173,7 @@ def test_the_figure_is_inside_and_described(text: str) -> None:
         "<td class=\"short\">2.40 ± 0.21 times</td>",  # the scorecard
         "<td class=\"number\">5160 ± 1876</td>",  # the table
         '<td class="number">144.6 ± 48.7</td><td class="number">7.91</td>',  # the cost
+        '<td class="short">samples</td><td class="short">591,000,000</td>',
         "price cpu_core = 0.01 to 0.0475 $/h",
         "lth figure frankle2019_fig4 --run data.root=DIR",
         "lth run plan=true experiment=frankle2019_fig4/one_shot",

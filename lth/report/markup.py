@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element, tostring
 
 Child = Element | str
-SHORT = 24
-_NUMBER = re.compile(r"([+-]?\d[\d,.]*(e[+-]\d+)?( ± [\d.]+)?|nan|–|)")
+SHORT = 26
+_NUMBER = re.compile(r"([+-]?\d[\d,.]*(e[+-]\d+)?( ± [\d.]+)?|nan|–|-|)")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def document(root: Element) -> str:
 def table(
     header: Sequence[str],
     body: Iterable[Sequence[str]],
-    caption: str = "",
+    caption: str,
     groups: Sequence[tuple[str, int]] = (),
 ) -> Element:
     """A table that scrolls by itself where it is wider than the page; columns of numbers are aligned to the right.
@@ -57,13 +57,8 @@ def table(
         for line in lines
     ]
     head = element("thead", *([element("tr", *above)] if groups else []), element("tr", *names))
-    inside = [element("caption", caption)] if caption else []
-    # Who has no pointing device scrolls with the keys, so the box can be focused and has a name.
-    return element(
-        "div",
-        element("table", *inside, head, element("tbody", *rows)),
-        class_="wide", role="region", tabindex="0", aria_label=caption or "table",
-    )  # fmt: skip
+    inside = element("table", head, element("tbody", *rows))
+    return element("figure", element("figcaption", caption), _wide(inside, caption), class_="table")
 
 
 def _kind(cells: Sequence[str]) -> str:
@@ -76,6 +71,10 @@ def _kind(cells: Sequence[str]) -> str:
 def image(picture: Picture) -> Element:
     """The picture inside the page, with its caption."""
     data = f"data:{picture.kind};base64,{base64.b64encode(picture.data).decode()}"
-    shown = element("div", element("img", src=data, alt=picture.alt), class_="wide picture", tabindex="0",
-                    role="region", aria_label=picture.caption)  # fmt: skip
+    shown = _wide(element("img", src=data, alt=picture.alt), picture.caption, "wide picture")
     return element("figure", shown, element("figcaption", picture.caption))
+
+
+def _wide(inside: Element, name: str, kind: str = "wide") -> Element:
+    """A box that scrolls; who has no pointing device scrolls it with the keys, so it can be focused and has a name."""
+    return element("div", inside, class_=kind, role="region", tabindex="0", aria_label=name)

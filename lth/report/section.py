@@ -72,7 +72,13 @@ def _cost(content: Content) -> list[Element]:
         trainings="size", seconds=lambda v: table.mean_and_spread(v, 1), hours=lambda v: f"{v.sum() / 3600:.2f}"
     )
     seconds = _plain(spent.reset_index(), "Time of a training, and of all of a line")
-    return [*_noted(content.record.cost), seconds, *_blocks("What the trainings cost", content.cost)]
+    sums = [_upright(block) if isinstance(block, pd.DataFrame) else block for block in content.cost]
+    return [*_noted(content.record.cost), seconds, *_blocks("What the trainings cost", sums)]
+
+
+def _upright(frame: pd.DataFrame) -> pd.DataFrame:
+    """Few lines of many columns, turned: a line per column."""
+    return frame.set_index(frame.columns[0]).T.reset_index(names="")
 
 
 def _commands(content: Content) -> list[Element]:

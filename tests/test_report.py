@@ -194,6 +194,7 @@ def test_the_cost_is_that_of_lth_cost(fig4: Content, capsys: pytest.CaptureFixtu
     assert isinstance(theirs, pd.DataFrame)
     pd.testing.assert_frame_equal(ours, theirs)
     assert ours["trainings"].item() == "197"
+    assert ">shared" not in page(fig4)  # of one experiment alone it would always be 0
     assert [note for note in notes if str(note).startswith("PUE strubell2019 = 1.58")]
 
 

@@ -72,7 +72,12 @@ def _cost(content: Content) -> list[Element]:
         trainings="size", seconds=lambda v: table.mean_and_spread(v, 1), hours=lambda v: f"{v.sum() / 3600:.2f}"
     )
     seconds = _plain(spent.reset_index(), "Time of a training, and of all of a line")
-    sums = [_upright(block) if isinstance(block, pd.DataFrame) else block for block in content.cost]
+    # What is shared with other experiments can't be told from one of them.
+    sums = [
+        _upright(block.drop(columns="shared")) if isinstance(block, pd.DataFrame) else block
+        for block in content.cost
+        if not (isinstance(block, str) and block.startswith("shared:"))
+    ]
     return [*_noted(content.record.cost), seconds, *_blocks("What the trainings cost", sums)]
 
 

@@ -3,7 +3,7 @@
     4 bytes     LTHC
     u16, u32    version (1), length of the header
     header      zlib; JSON, ASCII, keys sorted, no spaces: bits (null or 1 to 8), description (the writer's), tensors,
-                in order: name, shape, coding, kept, and bytes, the lengths of the tensor's parts
+                by name: name, shape, coding, kept, and bytes, the lengths of the tensor's parts
     parts       of all tensors, one behind the other
     32 bytes    SHA-256 of all before it
 

@@ -57,9 +57,9 @@ def decode(data: bytes) -> Decoded:
         mask: dict[str, Tensor] = {}
         for entry in header.tensors:
             values, kept = _decoded(entry, header.bits, [bytes(reader.bytes(length)) for length in entry.bytes])
-            weights[entry.name] = values.view(*entry.shape)
+            weights[entry.name] = values.view(tuple(entry.shape))
             if kept is not None:
-                mask[entry.name] = kept.view(*entry.shape)
+                mask[entry.name] = kept.view(tuple(entry.shape))
         reader.end()
     except Refused as refused:
         raise Refused(f"this is no whole file of a pruned net: {refused}") from refused

@@ -1,0 +1,202 @@
+"""A trained net in a small file, and back."""
+
+import hashlib
+import json
+import struct
+import zlib
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small import DATA, adam, conv_net, few, half_pruned, many, momentum, net, recipe, same
+from torch import Tensor, nn
+
+from lth import codec, deploy, quantization
+from lth.codec import Refused
+from lth.data import normalized
+from lth.engine import train
+from lth.model import conv_2, lenet_300_100, mlp, resnet_20
+from lth.recipe import Recipe
+from lth.ticket import Trained, masked, remaining
+
+MLP = recipe(model=net, optimizer=adam)
+CONV = recipe(model=conv_net, optimizer=momentum)
+X = normalized(DATA, DATA.test)[0]
+
+
+def trained_by(plain: Recipe) -> Trained:
+    return train([half_pruned(plain)], recipe=plain, device="cpu")[0]
+
+
+def net_of(plain: Recipe, weights: dict[str, Tensor]) -> nn.Module:
+    made = plain.net()
+    made.load_state_dict(weights)
+    return made.eval()
+
+
+# ---- there and back
+
+
+@pytest.mark.parametrize("plain", [MLP, CONV], ids=["linear", "convolution"])
+@pytest.mark.parametrize("bits", [1, 2, 5, 8, None])
+def test_the_net_of_a_file_answers_as_the_net_with_its_weights_to_the_last_bit(plain: Recipe, bits: int | None) -> None:
+    trained = trained_by(plain)
+    unpacked, mask = deploy.unpack(deploy.pack(trained, plain, bits), plain.model)
+    weights = codec.approximate(masked(trained.weights, trained.ticket.mask), trained.ticket.mask, bits=bits)
+    assert torch.equal(unpacked(X), net_of(plain, weights)(X))
+    assert same(mask, trained.ticket.mask)
+    assert not unpacked.training
+    for name, kept in mask.items():
+        assert (unpacked.get_parameter(name)[~kept] == 0).all()
+
+
+def test_without_bits_the_file_is_the_trained_net() -> None:
+    trained = trained_by(CONV)
+    unpacked, _ = deploy.unpack(deploy.pack(trained, CONV, None), conv_net)
+    assert same(unpacked.state_dict(), trained.weights)
+    assert unpacked.state_dict()["1.num_batches_tracked"] == 20
+
+
+def test_a_file_says_which_architecture_it_is() -> None:
+    trained = trained_by(MLP)
+    unpacked, _ = deploy.unpack(deploy.pack(trained, MLP, 8))
+    assert [layer.out_features for layer in unpacked.modules() if isinstance(layer, nn.Linear)] == [8, 6, 3]
+
+
+@pytest.mark.parametrize("model", [lenet_300_100, conv_2, partial(conv_2, dropout=0.5), resnet_20])
+def test_every_architecture_of_ours_is_built_from_its_name(model: Any) -> None:
+    plain = recipe(model=model)
+    ticket = half_pruned(plain)
+    whole = Trained(ticket, trained_by(MLP).evaluations, {0: ticket.weights}.__getitem__, 0)
+    unpacked, mask = deploy.unpack(deploy.pack(whole, plain, None))
+    assert same(unpacked.state_dict(), masked(ticket.weights, ticket.mask))
+    assert remaining(mask) == remaining(ticket.mask)
+
+
+def test_a_quantized_net_comes_back_too() -> None:
+    trained = trained_by(CONV)
+    new, ticket = quantization.aware(trained, recipe=CONV, bits=4, steps=3)
+    (after,) = train([ticket], recipe=new, device="cpu")
+    unpacked, _ = deploy.unpack(deploy.pack(after, new, None), new.model)
+    assert torch.equal(unpacked(X), net_of(new, dict(after.weights))(X))
+
+
+def test_what_is_drawn_afterwards_is_as_if_nothing_was_unpacked() -> None:
+    file = deploy.pack(trained_by(MLP), MLP, 4)
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    deploy.unpack(file)
+    assert torch.equal(torch.rand(2), expected)
+
+
+# ---- files that come from anywhere
+
+
+def described(said: Any, weights: dict[str, Tensor] | None = None) -> bytes:
+    tensors = dict(mlp((1, 4, 4), 3, hidden=[8, 6]).state_dict()) if weights is None else weights
+    return codec.encode(tensors, {}, bits=None, description=said)
+
+
+GOOD = {"model": {"function": "lth.model.lenet.mlp", "hidden": [8, 6]}, "shape": [1, 4, 4], "classes": 3}
+
+
+def test_the_good_description_of_this_file_is_good() -> None:
+    deploy.unpack(described(GOOD))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "os.system",
+        "lth.model.lenet",
+        "lth.model.caffe._kind",
+        "small.conv_net",
+        "lth.quantizer.layer.aware",
+        None,
+        ["a"],
+    ],
+)
+def test_a_file_that_names_anything_else_is_refused(function: Any) -> None:
+    with pytest.raises(Refused, match=r"none of lth\.model: give one to unpack"):
+        deploy.unpack(described({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
+
+
+def test_an_architecture_of_ones_own_is_refused_unless_it_is_given() -> None:
+    file = deploy.pack(trained_by(CONV), CONV, 4)
+    with pytest.raises(Refused, match=r"small\.conv_net"):
+        deploy.unpack(file)
+    assert deploy.unpack(file, conv_net)[0]
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "no shape": {"shape": None},
+    "a shape of text": {"shape": "144"},
+    "a negative shape": {"shape": [1, -4, 4]},
+    "true for a number": {"shape": [True, 4, 4]},
+    "no classes": {"classes": 0},
+    "classes of text": {"classes": "3"},
+    "another number of classes": {"classes": 4},
+    "a model of text": {"model": "lth.model.lenet.mlp"},
+    "an option that there is not": {"model": {**GOOD["model"], "width": 3}},  # type: ignore[dict-item]
+    "a shape among the options": {"model": {**GOOD["model"], "shape": [1, 4, 4]}},  # type: ignore[dict-item]
+    "another width": {"model": {**GOOD["model"], "hidden": [8, 7]}},  # type: ignore[dict-item]
+    "layers of text": {"model": {**GOOD["model"], "hidden": "ab"}},  # type: ignore[dict-item]
+    "layers of nothing": {"model": {"function": "lth.model.lenet.mlp"}},
+    "a net of terabytes": {"model": {**GOOD["model"], "hidden": [2**20, 2**20]}},  # type: ignore[dict-item]
+    "a net beyond 64 bits": {"model": {**GOOD["model"], "hidden": [2**62, 2**62]}},  # type: ignore[dict-item]
+    "a million layers": {"model": {**GOOD["model"], "hidden": [1] * 10**5}},  # type: ignore[dict-item]
+    "a net of torchvision that there is not": {"model": {"function": "lth.model.named.torchvision", "name": "x"}},
+}
+
+
+@pytest.mark.parametrize("said", WRONG.values(), ids=WRONG)
+def test_a_description_that_does_not_fit_is_refused(said: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        deploy.unpack(described({**GOOD, **said} if said else {}))
+
+
+def test_a_net_that_the_tensors_do_not_fit_is_refused() -> None:
+    weights = dict(mlp((1, 4, 4), 3, hidden=[8, 6]).state_dict())
+    for changed in ({**weights, "x": torch.ones(1)}, dict(list(weights.items())[1:]),
+                    {**weights, "1.bias": torch.ones(9)}):  # fmt: skip
+        with pytest.raises(Refused, match="tensors of the file"):
+            deploy.unpack(described(GOOD, changed))
+
+
+@many
+@given(st.binary(max_size=100))
+def test_other_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(Refused):
+        deploy.unpack(data)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 2**70) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = ["lenet.mlp", "lenet.lenet_300_100", "conv.conv_2", "caffe.lenet_5", "vgg.vgg_19", "named.torchvision"]
+functions = st.sampled_from([f"lth.model.{name}" for name in NAMES])
+PACKED = described(GOOD)
+
+
+@few
+@given(functions, st.dictionaries(st.sampled_from(["hidden", "dropout", "name", "x"]), junk), junk, junk)
+def test_any_description_under_a_valid_checksum_is_refused_or_fits(
+    function: str, options: dict[str, Any], shape: Any, classes: Any
+) -> None:
+    length = struct.unpack("<I", PACKED[6:10])[0]
+    header = json.loads(zlib.decompress(PACKED[10 : 10 + length]))
+    for said in ({"model": {"function": function, **options}}, {"shape": shape}, {"classes": classes}):
+        text = json.dumps({**header, "description": {**GOOD, **said}}, sort_keys=True, separators=(",", ":"))
+        packed = zlib.compress(text.encode(), 9)
+        body = PACKED[:6] + struct.pack("<I", len(packed)) + packed + PACKED[10 + length : -32]
+        try:
+            deploy.unpack(body + hashlib.sha256(body).digest())
+        except Refused:
+            continue

@@ -1,0 +1,314 @@
+"""Quantizing a trained net, after training or with more of it, by the same engine."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shell
+import torch
+from small import DATA, adam, conv_net, copied, half_pruned, momentum, recipe, same
+from torch import nn
+
+from lth import criterion, density, init, job, quantization, rewind, scope, table
+from lth.data import normalized, rows
+from lth.engine import Interrupted, Listener, train
+from lth.job import Job, Quantized
+from lth.quantizer import layers
+from lth.recipe import Recipe, describe, digest
+from lth.store import Store
+from lth.ticket import Trained, Weights, masked, remaining
+
+Quantize = Callable[..., tuple[Recipe, Any]]
+both = pytest.mark.parametrize("quantize", [quantization.post_training, partial(quantization.aware, steps=8)])
+PLAIN = recipe(optimizer=adam)
+CONV = recipe(model=conv_net, optimizer=momentum)
+
+
+def trained_by(plain: Recipe) -> Trained:
+    return train([half_pruned(plain)], recipe=plain, device="cpu")[0]
+
+
+def net_of(plain: Recipe, weights: Weights) -> nn.Module:
+    made = plain.net()
+    made.load_state_dict(weights)
+    return made.eval()
+
+
+# ---- after training
+
+
+def test_post_training_trains_nothing_and_evaluates_the_rounded_net() -> None:
+    trained = trained_by(PLAIN)
+    new, ticket = quantization.post_training(trained, recipe=PLAIN, bits=3)
+    (rounded,) = train([ticket], recipe=new, device="cpu")
+    assert rounded.evaluations["step"].tolist() == [20]
+    assert same({n: w for n, w in rounded.weights.items() if "input" not in n}, copied(trained.weights))
+    images, labels = normalized(DATA, DATA.test)
+    by_hand = nn.functional.cross_entropy(net_of(new, rounded.weights)(images), labels).item()
+    assert rounded.evaluations["test_loss"].item() == pytest.approx(by_hand, rel=1e-6)
+    assert by_hand != trained.evaluations["test_loss"].iloc[-1]
+
+
+def test_the_ranges_of_inputs_come_from_the_first_training_images_of_the_replicate() -> None:
+    trained = trained_by(PLAIN)
+    _, ticket = quantization.post_training(trained, recipe=PLAIN, bits=8, images=7)
+    chosen = rows(1, 0, 1, size=50, batch_size=7)[0]
+    images, _ = normalized(DATA, DATA.train.take(chosen.numpy()))
+    assert ticket.weights["1.input_high"] == images.max()
+    assert ticket.weights["1.input_low"] == images.min()
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [("fp16", torch.float16), ("bf16", torch.bfloat16)])
+def test_a_short_float_is_what_weights_and_inputs_are_rounded_to(bits: str, dtype: torch.dtype) -> None:
+    trained = trained_by(PLAIN)
+    new, ticket = quantization.post_training(trained, recipe=PLAIN, bits=bits)
+    x = normalized(DATA, DATA.test)[0]
+    plain = net_of(PLAIN, trained.weights)
+    for name in ticket.mask:
+        plain.get_parameter(name).data = plain.get_parameter(name).data.to(dtype).float()
+    for layer in plain.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_pre_hook(lambda _, inputs: inputs[0].to(dtype).float())
+    assert torch.equal(net_of(new, ticket.weights)(x), plain(x))
+
+
+def test_8_bits_of_weights_alone_change_almost_nothing_and_2_bits_do() -> None:
+    trained = trained_by(CONV)
+    x = normalized(DATA, DATA.test)[0]
+    before = net_of(CONV, trained.weights)(x)
+    moved = {}
+    for bits in (8, 2):
+        new, ticket = quantization.post_training(trained, recipe=CONV, bits=bits, activation_bits=None)
+        assert ticket.weights.keys() == trained.weights.keys()
+        moved[bits] = (net_of(new, ticket.weights)(x) - before).abs().max().item()
+    assert 0 < 10 * moved[8] < moved[2]
+
+
+# ---- masks
+
+
+@both
+@pytest.mark.parametrize("plain", [PLAIN, CONV], ids=["linear", "convolution"])
+@pytest.mark.parametrize("bits", [2, 4, "bf16"])
+@pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "affine"])
+def test_a_pruned_weight_stays_exactly_0_and_the_mask_as_it_is(
+    quantize: Quantize, plain: Recipe, bits: int | str, symmetric: bool
+) -> None:
+    trained = trained_by(plain)
+    new, ticket = quantize(trained, recipe=plain, bits=bits, symmetric=symmetric)
+    assert same(ticket.mask, trained.ticket.mask)
+    (after,) = train([ticket], recipe=new, device="cpu")
+    net = net_of(new, after.weights)
+    seen = 0
+    for name, layer in layers(net):
+        pruned = ~ticket.mask[f"{name}.weight"]
+        assert (layer.weight[pruned] == 0).all()
+        assert (layer.scheme.weight(layer.weight)[pruned] == 0).all()
+        seen += int(pruned.sum())
+    assert 0 < seen == sum(mask.numel() for mask in ticket.mask.values()) - remaining(ticket.mask)
+
+
+def test_what_was_trained_is_only_read() -> None:
+    trained = trained_by(CONV)
+    before = copied(trained.weights)
+    new, ticket = quantization.aware(trained, recipe=CONV, bits=4, steps=5)
+    train([ticket], recipe=new, device="cpu")
+    assert same(trained.weights, before)
+
+
+# ---- with more training
+
+
+@pytest.mark.parametrize(("bits", "plain", "rate"), [(2, PLAIN, 1.0), (3, PLAIN, 1.0), (2, CONV, 0.1)])
+def test_training_on_lowers_the_loss_that_rounding_raised(bits: int, plain: Recipe, rate: float) -> None:
+    trained = trained_by(plain)
+    new, ticket = quantization.aware(trained, recipe=plain, bits=bits, activation_bits=4, steps=60, rate=rate)
+    loss = train([ticket], recipe=new, device="cpu")[0].evaluations["validation_loss"]
+    assert loss.iloc[-1] < 0.8 * loss.iloc[0]
+
+
+def test_it_goes_on_where_training_ended_at_a_share_of_the_rate() -> None:
+    trained = trained_by(recipe())
+    new, ticket = quantization.aware(trained, recipe=recipe(), bits=4, steps=3, rate=0.5)
+    (after,) = train([ticket], recipe=new, device="cpu")
+    assert (ticket.step, after.steps) == (20, 23)
+    net = new.net()
+    net.load_state_dict(ticket.weights)
+    net.train()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1 * 0.5)
+    images, labels = normalized(DATA, DATA.train)
+    for chosen in rows(1, 20, 23, size=50, batch_size=10):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(images[chosen]), labels[chosen]).backward()
+        optimizer.step()
+        for name, mask in ticket.mask.items():
+            net.get_parameter(name).data.mul_(mask)
+    for name, weight in net.state_dict().items():
+        torch.testing.assert_close(after.weights[name], weight, rtol=1e-5, atol=1e-7)
+
+
+def test_ranges_of_inputs_stay_as_they_were_found() -> None:
+    new, ticket = quantization.aware(trained_by(CONV), recipe=CONV, bits=4, steps=5)
+    (after,) = train([ticket], recipe=new, device="cpu")
+    ranges = [name for name in ticket.weights if "input" in name]
+    assert len(ranges) == 4
+    assert all(torch.equal(after.weights[name], ticket.weights[name]) for name in ranges)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [({"steps": 0}, "steps=0"), ({"images": 0}, "images=0"),
+                                             ({"bits": 9}, "weight_bits=9")])  # fmt: skip
+def test_what_can_not_be_meant_is_an_error(wrong: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        quantization.aware(trained_by(PLAIN), recipe=PLAIN, **{"bits": 4, **wrong})
+
+
+# ---- as any other training
+
+
+def test_the_quantization_is_part_of_the_name_of_the_result() -> None:
+    trained = trained_by(PLAIN)
+    made = [
+        quantize(trained, recipe=PLAIN, bits=bits, **more)
+        for quantize in (quantization.post_training, quantization.aware)
+        for bits in (4, 8, "fp16")
+        for more in ({}, {"per_channel": False}, {"calibration": "percentile"})
+    ]
+    assert len({digest(new, ticket) for new, ticket in made}) == len(made)
+    assert describe(made[0][0].model) == {
+        "function": "lth.quantizer.layer.aware",
+        "model": describe(PLAIN.model),
+        "weight_bits": 4,
+    }
+
+
+def test_it_is_stored_found_again_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
+    new, ticket = quantization.aware(trained_by(CONV), recipe=CONV, bits=3, steps=8)
+    plain = partial(train, recipe=new, device="cpu")
+    (undisturbed,) = Store(tmp_path / "a").cached(plain, new)([ticket])
+
+    class Stopping(Listener):
+        def stepped(self, ticket: object, step: int, steps: int) -> None:
+            if step == 24:
+                raise Interrupted
+
+    store = Store(tmp_path / "b")
+    with pytest.raises(Interrupted):
+        store.cached(partial(plain, listener=Stopping()), new)([ticket])
+    (resumed,) = store.cached(plain, new)([ticket])
+    assert same(resumed.weights, undisturbed.weights)
+    assert resumed.evaluations.equals(undisturbed.evaluations)
+    assert store.find(plain, new, ticket) is not None
+
+
+JOB = Job(
+    name="small",
+    recipe=PLAIN,
+    init=init.glorot_normal,
+    criterion=criterion.magnitude,
+    scope=scope.layerwise,
+    density=partial(density.iterative, linear=0.5, output=0.5),
+    rewind=rewind.weights,
+    levels=1,
+    quantizations={
+        "post_training": Quantized(quantization.post_training, bits=[8, "fp16"]),
+        "aware": Quantized(partial(quantization.aware, steps=4), bits=[4], levels=[1]),
+    },
+    device="cpu",
+)
+NAMES = [
+    ("ticket", 0, 0), ("post_training_8", 0, 0), ("post_training_fp16", 0, 0),
+    ("ticket", 0, 1), ("post_training_8", 0, 1), ("post_training_fp16", 0, 1), ("aware_4", 0, 1),
+]  # fmt: skip
+
+
+def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_path: Path) -> None:
+    done = list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
+    assert [(t.ticket.branch, t.ticket.draw, t.ticket.level) for t in done] == NAMES == JOB.tickets()
+    rows = table.tickets(tmp_path).set_index(["branch", "level"]).sort_index()
+    assert rows["bits"].dropna().astype(int).to_dict() == {
+        ("post_training_8", 0): 8, ("post_training_8", 1): 8, ("aware_4", 1): 4,
+        ("post_training_fp16", 0): 16, ("post_training_fp16", 1): 16,
+    }  # fmt: skip
+    # 194 weights, 17 channels, 17 biases, two ranges for each of three layers
+    counted = {"post_training_8": 194 + 4 * 40, "aware_4": 97 + 4 * 40, "post_training_fp16": 2 * 194 + 4 * 17}
+    assert rows["bytes"].dropna().groupby("branch").first().to_dict() == counted
+    assert (rows["density"].xs(1, level="level") == 97 / 194).all()
+
+
+def test_quantized_rows_stand_beside_their_line_in_one_table(tmp_path: Path) -> None:
+    list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
+    rows = table.tickets(tmp_path)
+    assert table.variants(rows).unique().tolist() == [""]
+    summary = table.summary(rows)
+    assert {branch for branch, _ in summary.columns} >= {"ticket", "post_training_8", "aware_4"}
+
+
+def test_pruning_goes_on_from_the_line_that_is_not_quantized(tmp_path: Path) -> None:
+    alone = list(job.run(replace(JOB, quantizations={}), Store(tmp_path / "a"), Listener(), lambda _: None))
+    among = [t for t in job.run(JOB, Store(tmp_path / "b"), Listener(), lambda _: None) if t.ticket.branch == "ticket"]
+    assert [t.facts["digest"] for t in among] == [t.facts["digest"] for t in alone]
+
+
+def test_a_second_run_trains_nothing(tmp_path: Path) -> None:
+    list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
+    before = {f: f.stat().st_mtime_ns for f in shell.files(tmp_path / "trained")}
+    list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
+    assert {f: f.stat().st_mtime_ns for f in shell.files(tmp_path / "trained")} == before
+    assert len(job.stored(JOB, Store(tmp_path))) == len(NAMES)
+
+
+# ---- on the command line
+
+CHOSEN = ["quantization=[post_training,aware]", "quantization.post_training.bits=[8,bf16]",
+          "quantization.aware.bits=[2]", "quantization.aware.transform.steps=5", "levels=0"]  # fmt: skip
+
+
+def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.run(*CHOSEN, "root=here", "plan=true") == 0
+    said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert said == [
+        "ticket draw 0 level 0 to train, 20 steps",
+        *(f"{name} draw 0 level 0 to quantize" for name in ("post_training_8", "post_training_bf16", "aware_2")),
+        "0 stored, 4 to train; nothing was trained (plan=true)",
+    ]
+    assert shell.run(*CHOSEN, "root=here") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert any("aware_2, replicate 1, level 0: 100.00% of weights, early stop at step 2" in line for line in said)
+    assert shell.run(*CHOSEN, "root=here", "plan=true") == 0
+    assert "4 stored, 0 to train" in capsys.readouterr().out
+
+
+WRONG = {
+    "quantization.aware.bits=[8,9]": "quantization.aware.bits=[8, 9]: choose of 2 to 8, fp16 and bf16",
+    "quantization.aware.bits=8": "must be a list",
+    "quantization.aware.transform.activation_bits=1": "activation_bits=1: choose one of 2",
+    "quantization.aware.transform.calibration=max": "calibration=max: choose one of min_max",
+    "quantization.aware.transform.images=0": "images=0: must be at least 1",
+    "quantization.aware.transform.steps=0": "steps=0: must be at least 1",
+}
+
+
+@pytest.mark.parametrize(("argument", "said"), WRONG.items())
+def test_what_can_not_be_meant_is_told_before_anything_is_trained(
+    argument: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.run("quantization=aware", argument, "root=here") == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "here").exists()
+
+
+def test_weights_alone_are_quantized_by_null() -> None:
+    assert shell.run("quantization=aware", "quantization.aware.transform.activation_bits=null", "plan=true") == 0
+
+
+def test_the_mask_of_a_ticket_is_no_part_of_its_rounded_values() -> None:
+    """A weight under the mask, kept dense in the ticket, takes no part in the range."""
+    trained = trained_by(PLAIN)
+    weights = copied(trained.weights)
+    weights["1.weight"][~trained.ticket.mask["1.weight"]] = 1000.0
+    odd = replace(trained, at={trained.steps: weights}.__getitem__)
+    (a, b) = (quantization.post_training(t, recipe=PLAIN, bits=4)[1] for t in (trained, odd))
+    assert same(masked(a.weights, a.mask), masked(b.weights, b.mask))

@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("overrides", nargs="*", help=WORDS)
     export.add_argument("--level", type=int, default=0, help="prunings of the net (default: 0, the dense one)")
     export.add_argument(
-        "--format", default="float32", help="ONNX: float32, float16, int8, int4, compact, compact-int8; lth, lth-1 to lth-8 (bits)"
+        "--format",
+        default="float32",
+        help="ONNX: float32, float16, int8, int4, compact, compact-int8; small files: lth, lth-1 to lth-8 (bits)",
     )
     export.add_argument("--out", type=Path, help="the file (default: named after what is in it)")
     export.set_defaults(command=_export)

@@ -4,15 +4,18 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from rich.progress import track
+from torch import nn
 
 from lth import command, deploy, export, plot, run
 from lth.check import ConfigError
+from lth.compact import compact
 from lth.data import normalized
 from lth.environment import commit, environment, machine
 from lth.imp import batch
@@ -25,7 +28,7 @@ from lth.ticket import Trained, masked
 
 BITS = (5, 4)
 CALIBRATION = 1000
-ONNX = ("float32", "float16", "int8", "int4")
+ONNX = ("float32", "float16", "int8", "int4", "compact", "compact-int8")
 
 log = logging.getLogger("lth")
 
@@ -39,38 +42,64 @@ class File:
 
 
 def files(trained: Trained, recipe: Recipe, bits: Iterable[int] = BITS) -> dict[str, File]:
-    """Format -> file: ONNX in float32, float16, int8 and, where a layer has it, int4; and the compact file of
-    `lth.codec`, lossless ("lth") and with so many bits a weight ("lth-5").
+    """Format -> file: ONNX in float32, float16, int8 and, where a layer has it, int4; of tickets the float32 and int8
+    of the net without what is idle ("compact", see `lth.compact`); and the small file of `lth.codec`, lossless ("lth")
+    and with so many bits a weight ("lth-5").
     """
-    return {name: made for name in (*ONNX, "lth", *(f"lth-{k}" for k in bits)) if (made := file(trained, recipe, name))}
+    idle = not all(kept.all() for kept in trained.ticket.mask.values())
+    names = [name for name in (*ONNX, *(_lth(k) for k in (None, *bits))) if idle or not name.startswith("compact")]
+    makers = _makers(trained, recipe)
+    return {name: made for name in names if (made := makers[name]())}
 
 
 def file(trained: Trained, recipe: Recipe, name: str) -> File | None:
     """One of `files`; None where no layer of the net has it. Raises ValueError."""
-    if name == "lth" or name.startswith("lth-"):
-        return _compact(trained, recipe, name)
-    if name not in ONNX:
+    makers = _makers(trained, recipe)
+    if name not in makers:
         raise ValueError(f"there is no format {name!r}: choose {', '.join(ONNX)}, lth, or lth-1 to lth-8")
+    return makers[name]()
+
+
+def _makers(trained: Trained, recipe: Recipe) -> dict[str, Callable[[], File | None]]:
+    """Format -> what makes its file; what several are made from is made once, when it is needed."""
+    plain = cache(lambda: export.float32(_net(trained, recipe), recipe.data.shape))
+    small = cache(lambda: export.float32(_compact(trained, recipe), recipe.data.shape))
+    images = cache(lambda: _calibration(trained, recipe))
+    onnx: dict[str, Callable[[], bytes | None]] = {
+        "float32": plain,
+        "float16": lambda: export.float16(plain()),
+        "int8": lambda: export.int8(plain(), images()),
+        "int4": lambda: export.int4(plain()),
+        "compact": small,
+        "compact-int8": lambda: export.int8(small(), images()),
+    }
+    packed = {_lth(bits): partial(_packed, trained, recipe, bits) for bits in (None, *range(1, 9))}
+    return {**{name: partial(_runnable, make) for name, make in onnx.items()}, **packed}
+
+
+def _lth(bits: int | None) -> str:
+    return "lth" if bits is None else f"lth-{bits}"
+
+
+def _runnable(make: Callable[[], bytes | None]) -> File | None:
+    content = make()
+    return None if content is None else File(content, content)
+
+
+def _packed(trained: Trained, recipe: Recipe, bits: int | None) -> File:
+    content = deploy.pack(trained, recipe, bits)
+    net, _ = deploy.unpack(content, recipe.model)
+    return File(content, export.float32(net, recipe.data.shape))
+
+
+def _net(trained: Trained, recipe: Recipe) -> nn.Module:
     net = recipe.net()
     net.load_state_dict(masked(trained.weights, trained.ticket.mask))
-    plain = export.float32(net, recipe.data.shape)
-    make: dict[str, Callable[[], bytes | None]] = {
-        "float32": lambda: plain,
-        "float16": lambda: export.float16(plain),
-        "int8": lambda: export.int8(plain, _calibration(trained, recipe)),
-        "int4": lambda: export.int4(plain),
-    }
-    made = make[name]()
-    return None if made is None else File(made, made)
+    return net
 
 
-def _compact(trained: Trained, recipe: Recipe, name: str) -> File:
-    bits = name.removeprefix("lth").removeprefix("-")
-    if bits and bits not in "12345678":
-        raise ValueError(f"format {name!r}: a weight has 1 to 8 bits, such as lth-5; lth alone loses nothing")
-    packed = deploy.pack(trained, recipe, int(bits) if bits else None)
-    net, _ = deploy.unpack(packed, recipe.model)
-    return File(packed, export.float32(net, recipe.data.shape))
+def _compact(trained: Trained, recipe: Recipe) -> nn.Module:
+    return compact(recipe.net(), trained.weights, trained.ticket.mask, recipe.data.shape)
 
 
 def _calibration(trained: Trained, recipe: Recipe) -> torch.Tensor:
@@ -84,19 +113,29 @@ def main(words: Sequence[str], out: Path, levels: Sequence[int] | None, bits: Se
     torch.set_num_threads(1)
     command.log_to_console(stderr=True)
     try:
-        chosen = _chosen(words, levels)
+        found = chosen(run.jobs(words), levels)
     except (ConfigError, ValueError, OSError) as error:
         print(f"lth compress: {error}", file=sys.stderr)
         return 2
-    rows = [
-        row
-        for job, trained in track(chosen, "files", transient=True, disable=not sys.stderr.isatty())
-        for row in scores(job, trained, bits)
-    ]
-    table = relative(pd.DataFrame(rows))
-    for name, part in table.groupby("experiment"):
+    nets = track(found, "files", transient=True, disable=not sys.stderr.isatty())
+    for name, part in scored(nets, bits).groupby("experiment"):
         _write(str(name), part, out)
     return 0
+
+
+def scored(nets: Iterable[tuple[Job, Trained]], bits: Sequence[int] = BITS) -> pd.DataFrame:
+    """`scores` of several nets, with smaller, faster (at batch 128; times) and points of accuracy against the float32
+    file of the same replicate's dense net; not known where that is not among them.
+    """
+    table = pd.DataFrame([row for job, trained in nets for row in scores(job, trained, bits)])
+    keys = ["experiment", "model", "data", "replicate"]
+    dense = table[(table["level"] == 0) & (table["format"] == "float32")].set_index(keys)
+    base = table[keys].join(dense[["bytes", "ms_128", "accuracy"]], on=keys)
+    return table.assign(
+        smaller=base["bytes"] / table["bytes"],
+        faster=base["ms_128"] / table["ms_128"],
+        points=100 * (table["accuracy"] - base["accuracy"]),
+    )
 
 
 def scores(job: Job, trained: Trained, bits: Sequence[int] = BITS) -> Iterator[dict[str, Any]]:
@@ -124,20 +163,6 @@ def scores(job: Job, trained: Trained, bits: Sequence[int] = BITS) -> Iterator[d
         }
 
 
-def relative(table: pd.DataFrame) -> pd.DataFrame:
-    """With smaller, faster (at batch 128; times) and points of accuracy, against the same replicate's dense float32
-    file; not known where that is not in the table.
-    """
-    keys = ["experiment", "model", "data", "replicate"]
-    dense = table[(table["level"] == 0) & (table["format"] == "float32")].set_index(keys)
-    base = table[keys].join(dense[["bytes", "ms_128", "accuracy"]], on=keys)
-    return table.assign(
-        smaller=base["bytes"] / table["bytes"],
-        faster=base["ms_128"] / table["ms_128"],
-        points=100 * (table["accuracy"] - base["accuracy"]),
-    )
-
-
 def markdown(table: pd.DataFrame) -> str:
     """Mean and sample deviation over replicates for each net and format."""
     shown = {
@@ -163,10 +188,10 @@ def write(words: Sequence[str], level: int, name: str, out: Path | None) -> int:
     """Write the file of one stored net; returns the exit code."""
     torch.set_num_threads(1)
     try:
-        chosen = _chosen(words, [level])
-        if len(chosen) > 1:
-            raise ValueError(f"these words stand for {len(chosen)} jobs: leave one replicate and one value of each key")
-        job, trained = chosen[0]
+        jobs = run.jobs(words)
+        if len(jobs) > 1:
+            raise ValueError(f"these words stand for {len(jobs)} jobs: leave one replicate and one value of each key")
+        ((job, trained),) = chosen(jobs, [level])
         made = file(trained, job.recipe, name)
         if made is None:
             raise ValueError(f"{name} needs a linear layer, and {_model(job)} has none")
@@ -181,12 +206,12 @@ def write(words: Sequence[str], level: int, name: str, out: Path | None) -> int:
     return 0
 
 
-def _chosen(words: Sequence[str], levels: Sequence[int] | None) -> list[tuple[Job, Trained]]:
+def chosen(jobs: Iterable[tuple[Job, Path]], levels: Sequence[int] | None) -> list[tuple[Job, Trained]]:
     """The stored nets of the main line, by default the dense one and the last; jobs of which nothing is stored are
     named and left out.
     """
-    chosen = []
-    for job, root in run.jobs(words):
+    nets = []
+    for job, root in jobs:
         found = {t.ticket.level: t for t in stored(replace(job, branches={}, quantizations={}), Store(root))}
         if not found:
             log.warning(
@@ -199,10 +224,10 @@ def _chosen(words: Sequence[str], levels: Sequence[int] | None) -> list[tuple[Jo
                 f"level {missing[0]} of {job.name}, {_model(job)}, replicate {job.replicate}, is not stored under "
                 f"{root}; stored: {', '.join(map(str, found))}"
             )
-        chosen += [(job, found[level]) for level in wanted]
-    if not chosen:
-        raise ValueError(f"nothing is stored yet: lth run {' '.join(words)} trains it")
-    return chosen
+        nets += [(job, found[level]) for level in wanted]
+    if not nets:
+        raise ValueError("nothing is stored yet: lth run with the same words trains it")
+    return nets
 
 
 def _model(job: Job) -> str:

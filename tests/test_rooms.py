@@ -34,7 +34,20 @@ LAYERS = [
     },
     {"imp"},
     {"engine", "export", "store", "tracking", "table", "plot", "claim", "progress"},
-    {"job", "bill", "command", "run", "compress", "figure", "scorecard", "report", "speed", "cli", "__main__"},
+    {
+        "job",
+        "bill",
+        "command",
+        "run",
+        "compress",
+        "figure",
+        "layout",
+        "scorecard",
+        "report",
+        "speed",
+        "cli",
+        "__main__",
+    },
 ]
 DOORS = {
     "pytorch_lightning": "engine",

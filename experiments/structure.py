@@ -1,0 +1,54 @@
+"""Connections, 2:4 or neurons: what is lost at equal density, and what is gained on real hardware.
+
+No figure of a paper: the answer in numbers to the warning that pruning is hard to make fast on parallel hardware. Whole
+filters by L1 norm are from Li et al. 2017, 2:4 from Mishra et al. 2021.
+
+Command
+    lth figure structure --run data.root=DIR                    LeNet-300-100 in full
+    lth figure structure --run scale=reduced data.root=DIR      a fifth of the steps, and 400 for ResNet-20
+    lth layout -m experiment=structure,structure/neurons,structure/two_of_four replicate=1,2,3      the table of layouts
+Expect
+    At equal density single connections lose less than whole neurons, and 2:4 lies between (Mishra et al.: no loss at
+    50%). Only the smaller dense net is faster at any batch; single connections need few of them left and a large batch.
+Cost
+    Full, a replicate of LeNet-300-100: a training of 20,000 steps, five fine-tunings of 10,000: a minute and a half.
+    ResNet-20 in full takes hours; reduced, 400 and 133 steps, two to three minutes.
+Result
+"""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth import plot
+from lth.claim import FINAL, Claim, between, gain
+
+COST = "a replicate: LeNet-300-100 20,000 steps and 5 fine-tunings of 10,000; ResNet-20 30,000 and 10,000, reduced 533"
+LENET = {"model": "lenet_300_100"}
+HOW = {"layerwise": "connections", "neurons": "neurons or filters", "n_of_m": "2:4"}
+
+
+def _above(percent: float, ours: str, theirs: str) -> Claim:
+    return Claim(
+        f"LeNet-300-100, {percent:g}%: {HOW[ours]} above {HOW[theirs]}",
+        0.0,
+        "points",
+        partial(between, percent=percent, ours={"scope": ours}, theirs={"scope": theirs}, column=FINAL),
+        LENET,
+    )
+
+
+CLAIMS = [
+    _above(50, "layerwise", "neurons"),
+    _above(10, "layerwise", "neurons"),
+    _above(50, "n_of_m", "neurons"),
+    Claim("LeNet-300-100, 50%: 2:4 above dense", 0.0, "points", partial(gain, percent=50, column=FINAL),
+          {**LENET, "scope": "n_of_m"}),
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+    """Accuracy lost against percent of weights pruned away, a panel for each net."""
+    title = "Connections, 2:4 or whole neurons removed, then fine-tuned"
+    return plot.loss(tickets.assign(how=tickets["scope"].map(HOW)), title, by=["how"])

@@ -264,8 +264,9 @@ def test_files_of_compressed_nets_are_a_section_and_the_given_folder_goes_first(
 
 
 def test_markdown_is_read_as_tables_and_sentences() -> None:
-    first, second, third = blocks("### title\n\n| a | b |\n| --: | --- |\n| 1 |  |\n| 2 | y |\n\nbelow\n")
-    assert (first, third) == ("title", "below")
+    text = "### title\n\n| a | b |\n| --: | --- |\n| 1 |  |\n| 2 | y |\n\n* one\n- two\n\n-3 below\n"
+    first, second, *rest = blocks(text)
+    assert (first, rest) == ("title", ["one", "two", "-3 below"])
     assert isinstance(second, pd.DataFrame)
     assert second.to_dict("list") == {"a": ["1", "2"], "b": ["", "y"]}
 

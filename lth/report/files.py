@@ -1,5 +1,6 @@
 """What `lth compress` and `lth layout` leave of an experiment: <name>_<ending>.md, .csv and .png."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -9,7 +10,7 @@ import pandas as pd
 from lth import figure
 from lth.report.markup import Picture
 
-ENDINGS = {"files": "Size and accuracy of the files", "layouts": "Size of the layouts"}
+ENDINGS = {"files": "Size and accuracy of the files", "layouts": "Size and speed of the layouts"}
 # Tables and the sentences between them.
 Blocks = Sequence[pd.DataFrame | str]
 
@@ -35,13 +36,13 @@ def pictures(name: str, folder: Path) -> list[Picture]:
 
 
 def blocks(text: str) -> Iterator[pd.DataFrame | str]:
-    """The tables of a markdown text, all cells as text, and its other lines."""
+    """The tables of a markdown text, all cells as text, and its other lines without the marks of headings and items."""
     for is_table, lines in groupby((line.strip() for line in text.splitlines()), lambda line: line.startswith("|")):
         if is_table:
             header, _, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
             yield pd.DataFrame(body, columns=header, dtype="str")
         else:
-            yield from (line.lstrip("# ").removeprefix("- ") for line in lines if line)
+            yield from (re.sub(r"^(#+|[-*]) ", "", line) for line in lines if line)
 
 
 def _found(file: str, folder: Path) -> Path | None:

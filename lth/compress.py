@@ -62,7 +62,7 @@ def file(trained: Trained, recipe: Recipe, name: str) -> File | None:
 
 def _makers(trained: Trained, recipe: Recipe) -> dict[str, Callable[[], File | None]]:
     """Format -> what makes its file; what several are made from is made once, when it is needed."""
-    plain = cache(lambda: export.float32(_net(trained, recipe), recipe.data.shape))
+    plain = cache(lambda: export.float32(masked_net(trained, recipe), recipe.data.shape))
     small = cache(lambda: export.float32(_compact(trained, recipe), recipe.data.shape))
     images = cache(lambda: _calibration(trained, recipe))
     onnx: dict[str, Callable[[], bytes | None]] = {
@@ -92,7 +92,8 @@ def _packed(trained: Trained, recipe: Recipe, bits: int | None) -> File:
     return File(content, export.float32(net, recipe.data.shape))
 
 
-def _net(trained: Trained, recipe: Recipe) -> nn.Module:
+def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
+    """f(x; m * W_T)."""
     net = recipe.net()
     net.load_state_dict(masked(trained.weights, trained.ticket.mask))
     return net

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +16,7 @@ from lth import figure, run
 from lth.check import check, leaves
 from lth.claim import Measured, added, between
 from lth.run.values import values
+from lth.ticket import full_mask, prunable, remaining, total
 
 CONF = Path(run.CONF)
 CONFIGURATIONS = sorted(
@@ -183,6 +185,30 @@ def test_the_curves_of_han_differ_in_regularization_schedule_and_fine_tuning(net
     assert keys["model._target_"] == f"lth.model.{net}"
     assert keys["rewind._target_"] == "lth.rewind.fine_tune"
     assert (keys["lr.factor"], keys["data._target_"]) == (0.1, "lth.data.mnist")
+
+
+@pytest.mark.parametrize(
+    ("arm", "percents"),
+    [
+        ("structure", {69: 50.0, 229: 10.0}),
+        ("structure/neurons", {63: 50.2, 220: 9.9}),
+        ("structure/two_of_four", {69: 50.0}),
+        ("structure/resnet_20", {35: 49.8}),
+    ],
+)
+def test_connections_runs_and_neurons_are_pruned_to_equal_shares_of_the_weights(
+    arm: str, percents: dict[int, float]
+) -> None:
+    cfg = configuration(arm).copy()
+    cfg.data, cfg.precision = configuration().data, "fp32"
+    job = values(cfg)
+    net, random, found = job.recipe.net(), torch.Generator().manual_seed(0), {}
+    for level in job.ladder.children[0]:
+        density = {name: job.ladder.density(level, kind) for name, kind in prunable(net).items()}
+        scores = {name: torch.rand(m.shape, generator=random) for name, m in full_mask(net).items()}
+        mask = job.scope(scores, full_mask(net), density, net, job.recipe.data.shape)
+        found[level] = round(100 * remaining(mask) / total(mask), 1)
+    assert found == percents
 
 
 # ---- reduced

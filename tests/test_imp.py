@@ -10,6 +10,7 @@ from small import DATA, conv_net, embedding_net, net, recipe, same
 from torch import Tensor
 
 from lth import criterion, engine, rewind, scope
+from lth.compact import shrunk
 from lth.data import normalized, rows
 from lth.density import iterative, one_shot
 from lth.imp import batch, dense, imp, prune
@@ -141,3 +142,20 @@ def test_a_real_run_has_shrinking_masks_of_exact_counts_and_one_w_0() -> None:
             gone = parent.ticket.mask[name] & ~mask
             assert parent.weights[name][gone].abs().max() <= parent.weights[name][mask].abs().min()
             assert not child.weights[name][~mask].any()
+
+
+def test_a_real_run_of_neurons_gives_ever_smaller_nets_that_start_from_rows_and_columns_of_theta_0() -> None:
+    ladder = iterative(2, linear=0.5, output=0.5)
+    train = partial(engine.train, recipe=RECIPE, device="cpu")
+    one = partial(prune, recipe=RECIPE, ladder=ladder, criterion=criterion.neuron_l2, scope=scope.neurons)
+    first, *others = imp([dense(RECIPE, glorot_normal)], train, one, ladder)
+    theta_0, before = first.ticket.weights, RECIPE.net()
+    assert [tuple(first.ticket.mask[name].shape) for name in ("1.weight", "3.weight")] == [(8, 16), (6, 8)]
+    for trained_one, widths in zip(others, [(4, 3), (2, 2)], strict=True):  # round(0.25 * 6) is 2
+        mask = trained_one.ticket.mask
+        rows, inner = mask["1.weight"].any(1), mask["3.weight"].any(1)
+        assert (int(rows.sum()), int(inner.sum())) == widths
+        small = shrunk(before, theta_0, mask, DATA.shape)
+        assert torch.equal(small.get_parameter("1.weight"), theta_0["1.weight"][rows])
+        assert torch.equal(small.get_parameter("3.weight"), theta_0["3.weight"][inner][:, rows])
+        assert remaining(mask) == sum(p.numel() for p in small.parameters() if p.ndim == 2)

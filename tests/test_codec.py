@@ -198,6 +198,23 @@ def test_one_symbol_alone_costs_three_bytes_however_often() -> None:
     assert rans.decode(b"\x00\x80\x80", 3).tolist() == [0, 0, 0]
 
 
+def test_a_stream_with_any_byte_behind_its_alphabet_changed_or_missing_is_refused() -> None:
+    symbols = np.random.default_rng(0).integers(0, 3, 400)
+    coded = rans.encode(symbols)
+    for at in range(7, len(coded)):
+        with pytest.raises(Refused):
+            rans.decode(coded[:at] + bytes([coded[at] ^ 1]) + coded[at + 1 :], 400)
+    for other in (coded[:-2], coded[:-1], coded + b"\0", coded + b"\0\0"):
+        with pytest.raises(Refused):
+            rans.decode(other, 400)
+
+
+def test_a_position_behind_the_end_is_named() -> None:
+    classes, rest = encode_positions(np.array([False, False, True]))
+    with pytest.raises(Refused, match="keeps more than there is"):
+        decode_positions(classes, rest, 1, 2)
+
+
 @many
 @given(st.sets(st.integers(0, 5000), max_size=60))
 def test_any_positions_come_back(chosen: set[int]) -> None:
@@ -377,6 +394,7 @@ ENTRIES: dict[str, tuple[dict[str, Any], bytes]] = {
     "many values in a shape of 0": ({"shape": [0, 2**28, 2**28], "bytes": [0]}, b""),
     "a product beyond 64 bits": ({"shape": [2**28] * 8}, b""),
     "a shape of a hundred thousand numbers": ({"shape": [2**28] * 100_000}, b""),
+    "a shape of 70 ones": ({"shape": [1] * 70, "bytes": [4]}, b"\0" * 4),
     "negative": ({"shape": [-1]}, b""),
     "more kept than there is": (kept(3, [3, 0, 7]), NONE + HALF + NONE),
     "a mask with one value too far": (kept(1, [5, 1, 7]), ONE + b"\x80" + HALF + NONE),

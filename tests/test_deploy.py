@@ -149,6 +149,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "layers of nothing": {"model": {"function": "lth.model.lenet.mlp"}},
     "a net of terabytes": {"model": {**GOOD["model"], "hidden": [2**20, 2**20]}},  # type: ignore[dict-item]
     "a net beyond 64 bits": {"model": {**GOOD["model"], "hidden": [2**62, 2**62]}},  # type: ignore[dict-item]
+    "a long story": {"story": "a" * 5000},
     "a million layers": {"model": {**GOOD["model"], "hidden": [1] * 10**5}},  # type: ignore[dict-item]
     "a net of torchvision that there is not": {"model": {"function": "lth.model.named.torchvision", "name": "x"}},
 }

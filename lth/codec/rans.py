@@ -50,8 +50,6 @@ def decode(data: bytes, count: int) -> np.ndarray:
     state = reader.array("<u4", _lanes(count)).astype(np.uint64)
     words = reader.array("<u2", reader.left // 2).astype(np.uint64)
     reader.end()
-    if (state < LOWEST).any():
-        raise Refused("the states of a stream are out of range")
     symbols, used = _symbols(frequency, state, words, count)
     if used != len(words) or (state != LOWEST).any():
         raise Refused("a stream does not end where it should")

@@ -186,7 +186,7 @@ def _walk(job: Job, store: Store, train: Callable[..., list[Trained]]) -> Iterat
                 named = replace(ticket, branch=f"{name}_{bits}")
                 # As number, and at the steps of the line that it stands beside, so that a table can put them together.
                 number = 16 if isinstance(bits, str) else bits
-                extra = {"bits": number, "bytes": quantizer.size(recipe.net()), "steps": job.recipe.steps}
+                extra = {"bits": number, "bytes": quantizer.size(recipe.net(), ticket.mask), "steps": job.recipe.steps}
                 yield from train([named], recipe, **extra)
 
 

@@ -31,6 +31,7 @@ from lth.quantizer import (
     quantized,
     size,
 )
+from lth.ticket import full_mask
 
 every_bits = pytest.mark.parametrize("bits", range(2, 9))
 either = pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "affine"])
@@ -386,17 +387,17 @@ def test_a_convolution_computes_with_rounded_weights_and_inputs(bits: int | str)
 def test_a_net_keeps_its_names_values_and_itself() -> None:
     plain = conv_net((1, 4, 4), 3)
     made = quantized(plain, Scheme())
-    ranges = {f"{layer}.input_{end}" for layer in ("0", "4") for end in ("low", "high")}
+    ranges = {f"{layer}.{end}" for layer in ("0", "4") for end in ("weight_share", "input_low", "input_high")}
     assert made.state_dict().keys() == plain.state_dict().keys() | ranges
     assert [type(layer) for _, layer in layers(made)] == [QuantizedConv2d, QuantizedLinear]
     assert [type(plain[i]) for i in (0, 4)] == [nn.Conv2d, nn.Linear]  # type: ignore[index]
     assert all(torch.equal(value, made.state_dict()[name]) for name, value in plain.state_dict().items())
 
 
-def test_weights_only_leaves_inputs_and_state_dict_alone() -> None:
+def test_weights_only_leaves_inputs_alone() -> None:
     plain = conv_net((1, 4, 4), 3).eval()
     made = quantized(plain, Scheme(weight_bits=4, activation_bits=None))
-    assert made.state_dict().keys() == plain.state_dict().keys()
+    assert made.state_dict().keys() == plain.state_dict().keys() | {"0.weight_share", "4.weight_share"}
     for layer in (plain[0], plain[4]):  # type: ignore[index]
         layer.weight.data = fake_quantize(layer.weight, spanning(layer.weight, bits=4, symmetric=True, axis=0)).detach()
     x = some(2, 5, 1, 4, 4)
@@ -456,7 +457,40 @@ SIZES: list[tuple[dict[str, object], int]] = [
 
 @pytest.mark.parametrize(("scheme", "count"), SIZES)
 def test_the_bytes_of_a_net_can_be_counted_by_hand(scheme: dict[str, object], count: int) -> None:
-    assert size(aware((1, 4, 4), 3, model=net, **scheme)) == count  # type: ignore[arg-type]
+    made = aware((1, 4, 4), 3, model=net, **scheme)  # type: ignore[arg-type]
+    assert size(made, full_mask(made)) == count
+
+
+def test_of_a_pruned_net_the_kept_weights_count_and_where_they_are() -> None:
+    made = aware((1, 4, 4), 3, model=net, weight_bits=4, activation_bits=None)
+    mask = full_mask(made)
+    mask["1.weight"][:, ::2] = False  # 64 of 128 are kept: 32 bytes, and a bit for each place
+    assert size(made, mask) == (32 + 16 + 24 + 9) + 4 * 17 + 4 * 17
+
+
+@pytest.mark.parametrize("calibration", ["min_max", "percentile", "mean_squared_error"])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_calibrated_weights_are_rounded_in_the_range_that_was_found(calibration: str, per_channel: bool) -> None:
+    layer = nn.Linear(400, 3)
+    scheme = Scheme(weight_bits=3, activation_bits=None, per_channel=per_channel, calibration=calibration)
+    made, axis = quantized(nn.Sequential(layer), scheme), 0 if per_channel else None
+    calibrate(made, [])
+    low, high = CALIBRATIONS[calibration](layer.weight, axis=axis, bits=3, symmetric=True)
+    ((_, rounded),) = layers(made)
+    torch.testing.assert_close(
+        scheme.weight(rounded.weight, rounded.weight_share),
+        fake_quantize(layer.weight, grid(low, high, bits=3, symmetric=True, axis=axis)),
+    )
+
+
+def test_the_range_of_trained_weights_follows_them() -> None:
+    made = quantized(nn.Sequential(nn.Linear(400, 3)), Scheme(calibration="mean_squared_error", weight_bits=3))
+    calibrate(made, [some(1, 5, 400)])
+    ((_, layer),) = layers(made)
+    before = layer.scheme.weight_grid(layer.weight, layer.weight_share).scale
+    with torch.no_grad():
+        layer.weight.mul_(2)
+    torch.testing.assert_close(layer.scheme.weight_grid(layer.weight, layer.weight_share).scale, 2 * before)
 
 
 @pytest.mark.parametrize("model", [net, conv_net])
@@ -467,4 +501,4 @@ def test_a_weight_of_0_stays_exactly_0(model: Callable[..., nn.Module], bits: in
     for name, layer in layers(made):
         with torch.no_grad():
             layer.weight[:, ::2] = 0
-        assert (layer.scheme.weight(layer.weight)[:, ::2] == 0).all(), name
+        assert (layer.scheme.weight(layer.weight, layer.weight_share)[:, ::2] == 0).all(), name

@@ -5,6 +5,7 @@ training them is quantization-aware (Jacob et al. 2018, Section 3). A weight tha
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lth.quantizer.calibration import CALIBRATIONS
+from lth.quantizer.calibration import CALIBRATIONS, min_max
 from lth.quantizer.grid import Grid, cast, fake_quantize, grid
+from lth.ticket import Mask
 
 FLOATS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 # Values of one batch that are remembered beside its least and greatest.
@@ -43,17 +45,33 @@ class Scheme:
     @property
     def integer_inputs(self) -> bool:
         """Whether the inputs of layers are rounded to integers; beside float weights they have the weights' type."""
-        return self.activation_bits is not None and self.weight_bits not in FLOATS
+        return self.activation_bits is not None and self.integer_weights
 
-    def weight_grid(self, weight: Tensor) -> Grid:
+    @property
+    def integer_weights(self) -> bool:
+        """Whether weights are rounded to integers."""
+        return self.weight_bits not in FLOATS
+
+    def weight_share(self, weight: Tensor) -> Tensor:
+        """The calibrated range of a weight as shares of its least and its greatest value: 2, or 2 x output channels.
+
+        Found once: while the weights are trained, their range follows them by these shares.
+        """
+        how: Any = {"axis": self._axis, "bits": self.weight_bits, "symmetric": self.symmetric}
+        found, whole = (torch.stack(find(weight, **how)) for find in (CALIBRATIONS[self.calibration], min_max))
+        return torch.where(whole == 0, 1.0, (found / whole).clamp(0, 1))
+
+    def weight_grid(self, weight: Tensor, share: Tensor) -> Grid:
         """The grid of a weight (output channels first); only for integers."""
-        return self._grid(weight, 0 if self.per_channel else None, self.weight_bits, self.symmetric)
+        bits: Any = self.weight_bits
+        low, high = share * torch.stack(min_max(weight, axis=self._axis, bits=bits, symmetric=self.symmetric))
+        return grid(low, high, bits=bits, symmetric=self.symmetric, axis=self._axis)
 
-    def weight(self, weight: Tensor) -> Tensor:
-        """The weight as the layer computes with it, float32."""
-        if self.weight_bits in FLOATS:
+    def weight(self, weight: Tensor, share: Tensor | None) -> Tensor:
+        """The weight as the layer computes with it, float32; share: None for floats."""
+        if share is None:
             return cast(weight, FLOATS[str(self.weight_bits)])
-        return fake_quantize(weight, self.weight_grid(weight))
+        return fake_quantize(weight, self.weight_grid(weight, share))
 
     def input_range(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """The range of the inputs of a layer."""
@@ -68,22 +86,27 @@ class Scheme:
             return cast(x, FLOATS[str(self.weight_bits)])
         return fake_quantize(x, grid(low, high, bits=self.activation_bits, symmetric=False))
 
-    def _grid(self, r: Tensor, axis: int | None, bits: Any, symmetric: bool) -> Grid:
-        low, high = CALIBRATIONS[self.calibration](r, axis=axis, bits=bits, symmetric=symmetric)
-        return grid(low, high, bits=bits, symmetric=symmetric, axis=axis)
+    @property
+    def _axis(self) -> int | None:
+        return 0 if self.per_channel else None
 
 
 class _Quantized(nn.Module):
-    """The range of the inputs is part of the state dict; until it is calibrated it is no number, which no grid has."""
+    """The ranges are part of the state dict. Until they are calibrated, that of the weights is all of them, and that of
+    the inputs is no number, which no grid has.
+    """
 
     scheme: Scheme
     weight: Tensor
+    weight_share: Tensor | None
     input_low: Tensor | None
     input_high: Tensor | None
     observed: list[Tensor] | None
 
     def _set(self, scheme: Scheme) -> None:
         self.scheme, self.observed = scheme, None
+        shares = (2, len(self.weight)) if scheme.per_channel else (2,)
+        self.register_buffer("weight_share", torch.ones(shares) if scheme.integer_weights else None)
         for name in ("input_low", "input_high"):
             self.register_buffer(name, torch.tensor(torch.nan) if scheme.integer_inputs else None)
 
@@ -95,13 +118,16 @@ class _Quantized(nn.Module):
             return x
         return self.scheme.input(x, self.input_low, self.input_high)
 
+    def _rounded_weight(self) -> Tensor:
+        return self.scheme.weight(self.weight, self.weight_share)
+
 
 class QuantizedLinear(_Quantized, nn.Linear):
     """A linear layer on rounded weights and inputs; the bias stays float32."""
 
     def forward(self, x: Tensor) -> Tensor:
         """As nn.Linear."""
-        return nn.functional.linear(self._rounded(x), self.scheme.weight(self.weight), self.bias)
+        return nn.functional.linear(self._rounded(x), self._rounded_weight(), self.bias)
 
 
 class QuantizedConv2d(_Quantized, nn.Conv2d):
@@ -109,7 +135,7 @@ class QuantizedConv2d(_Quantized, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """As nn.Conv2d."""
-        return self._conv_forward(self._rounded(x), self.scheme.weight(self.weight), self.bias)  # type: ignore[no-any-return]
+        return self._conv_forward(self._rounded(x), self._rounded_weight(), self.bias)  # type: ignore[no-any-return]
 
 
 KINDS: dict[type[nn.Module], Any] = {nn.Linear: QuantizedLinear, nn.Conv2d: QuantizedConv2d}
@@ -147,12 +173,15 @@ def layers(net: nn.Module) -> Iterator[tuple[str, _Quantized]]:
 
 
 def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set the ranges of the inputs of all layers from what they get of these batches (float32, B x shape), the weights
-    being rounded and the inputs not, in evaluation mode.
+    """Set the ranges of the weights of all layers, and those of their inputs from what they get of these batches
+    (float32, B x shape), the weights being rounded and the inputs not, in evaluation mode.
     """
-    watched = [layer for _, layer in layers(net) if layer.scheme.integer_inputs]
     mode = net.training
     net.eval()
+    for _, layer in layers(net):
+        if layer.scheme.integer_weights:
+            layer.weight_share = layer.scheme.weight_share(layer.weight)
+    watched = [layer for _, layer in layers(net) if layer.scheme.integer_inputs]
     for layer in watched:
         layer.observed = []
     with torch.no_grad():
@@ -164,18 +193,26 @@ def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> None:
     net.train(mode)
 
 
-def size(net: nn.Module) -> int:
-    """Bytes of a net, every tensor dense: a quantized weight packed, with 4 bytes for each scale and, if it is affine,
-    one for each zero point; all other floats at 4 bytes. No masks and no codes: for these see `lth.codec`.
+def size(net: nn.Module, mask: Mask) -> int:
+    """Bytes of m * W: kept weights of quantized layers packed, their positions at the entropy of the mask, 4 bytes for
+    each scale and, if it is affine, one for each zero point; all other floats at 4 bytes. A bound for a file: see
+    `lth.codec` for one.
     """
-    rounded = {layer.weight for _, layer in layers(net)}
-    others = [p for p in net.parameters() if p not in rounded] + [b for b in net.buffers() if b.is_floating_point()]
-    return sum(_packed(layer) for _, layer in layers(net)) + 4 * sum(t.numel() for t in others)
+    own = {id(t) for _, layer in layers(net) for t in (layer.weight, layer.weight_share)}
+    floats = [t for t in (*net.parameters(), *net.buffers()) if t.is_floating_point() and id(t) not in own]
+    packed = (_packed(layer, mask[f"{name}.weight" if name else "weight"]) for name, layer in layers(net))
+    return sum(packed) + 4 * sum(t.numel() for t in floats)
 
 
-def _packed(layer: _Quantized) -> int:
-    scheme, count = layer.scheme, layer.weight.numel()
+def _packed(layer: _Quantized, kept: Tensor) -> int:
+    scheme, count = layer.scheme, int(kept.sum())
+    places = -(-kept.numel() * _entropy(count / kept.numel()) // 8)
     if isinstance(scheme.weight_bits, str):
-        return 2 * count
+        return int(2 * count + places)
     grids = layer.weight.shape[0] if scheme.per_channel else 1
-    return -(-count * scheme.weight_bits // 8) + grids * (4 if scheme.symmetric else 5)
+    return int(-(-count * scheme.weight_bits // 8) + places + grids * (4 if scheme.symmetric else 5))
+
+
+def _entropy(p: float) -> float:
+    """Bits that tell whether something of probability p is."""
+    return 0.0 if p in (0, 1) else -p * math.log2(p) - (1 - p) * math.log2(1 - p)

@@ -56,6 +56,7 @@ def check(config: Config, usual: Config) -> None:
     _check_extra(config, given.keys() - defaults.keys())
     _check_quantization(config)
     _check_rewind(config)
+    _check_scope(config)
     _check_ladder(config)
 
 
@@ -92,7 +93,10 @@ def _check_extra(config: Config, added: set[str]) -> None:
 
 
 def _check_quantization(config: Config) -> None:
-    for name, node in (config.get("quantization") or {}).items():
+    chosen, keep = config.get("quantization") or {}, config["store"]["keep"]
+    if chosen and keep != "all":
+        raise ConfigError(f"store.keep={keep}: a quantization starts from the trained weights, use store.keep=all")
+    for name, node in chosen.items():
         for bits in node["bits"]:
             if bits not in BITS:
                 raise ConfigError(f"quantization.{name}.bits={node['bits']}: choose of 2 to 8, fp16 and bf16")
@@ -110,6 +114,14 @@ def _check_rewind(config: Config) -> None:
     if name in ("learning_rate", "fine_tune") and config["store"]["keep"] != "all":
         keep = config["store"]["keep"]
         raise ConfigError(f"store.keep={keep}: rewind={name} goes on from the trained weights, use store.keep=all")
+
+
+def _check_scope(config: Config) -> None:
+    scope = config["scope"]
+    if scope["_target_"] == "lth.scope.n_of_m" and not 0 < scope["n"] <= scope["m"]:
+        raise ConfigError(
+            f"scope.n={scope['n']}, scope.m={scope['m']}: n of each m weights stay, from 1 to all of them"
+        )
 
 
 def _check_ladder(config: Config) -> None:

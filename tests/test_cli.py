@@ -49,6 +49,7 @@ QUICK = [
     (["run", "steps=many"], 2, "a whole number"),
     (["run", "density.linear=1.5"], 2, "density.linear=1.5"),
     (["run", "rewind.step=5000"], 2, "rewind.step=5000"),
+    (["run", "scope=n_of_m", "scope.n=5"], 2, "scope.n=5, scope.m=4"),
     (["run", "levels=[]"], 2, "nothing to train"),
     (["run", "criterion=foo"], 2, "magnitude"),
     (["run", "data.scaling=foo"], 2, "standardize"),

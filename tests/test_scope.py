@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 from small import many
 from torch import Tensor, nn
 from torch.nn.utils import prune
+from torch.sparse._semi_structured_conversions import (
+    sparse_semi_structured_from_dense_cutlass,
+    sparse_semi_structured_to_dense_cutlass,
+)
 
 from lth import scope as scopes
 from lth.density import iterative
@@ -396,3 +400,14 @@ def test_two_of_four_is_the_mask_of_the_magnitudes_that_remain_largest_in_every_
             assert [v for v, c in zip(run, chosen[start : start + 4], strict=True) if c] == [
                 v for v in run if v in sorted(run)[-2:]
             ]
+
+
+def test_two_of_four_goes_into_the_compressed_format_of_sparse_tensor_cores_and_back() -> None:
+    weights = distinct(0, 64 * 64).view(64, 64).half()
+    mask = {"a": torch.ones(64, 64, dtype=torch.bool)}
+    kept = scopes.n_of_m({"a": weights.abs()}, mask, {"a": 0.5}, nn.Identity(), ())["a"]
+    values, places = sparse_semi_structured_from_dense_cutlass(weights * kept)
+    assert values.shape == (64, 32)
+    assert torch.equal(sparse_semi_structured_to_dense_cutlass(values, places), weights * kept)
+    values, places = sparse_semi_structured_from_dense_cutlass(weights)
+    assert not torch.equal(sparse_semi_structured_to_dense_cutlass(values, places), weights)

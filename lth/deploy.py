@@ -17,7 +17,10 @@ MOST_TEXT = 2**12
 
 
 def pack(trained: Trained, recipe: Recipe, bits: int | None) -> bytes:
-    """m * W_T with `bits` bits for each weight that remains (None: float32, lossless), and how to build the net."""
+    """m * W_T with `bits` bits for each weight that remains (None: float32, lossless), and how to build the net.
+
+    Of a net of `lth.quantization`, W_T is what the net rounds itself: take None, and unpack it with its `recipe.model`.
+    """
     data = recipe.data
     description = {"model": describe(recipe.model), "shape": list(data.shape), "classes": data.classes}
     weights = masked(trained.weights, trained.ticket.mask)

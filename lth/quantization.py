@@ -8,6 +8,7 @@ starts at the last step, so that it is only evaluated; quantization-aware, it is
 from dataclasses import replace
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from lth import lr, quantizer
@@ -80,6 +81,7 @@ def aware(
 def _calibrated(recipe: Recipe, weights: dict[str, Tensor], trained: Trained, images: int) -> dict[str, Tensor]:
     if images < 1:
         raise ValueError(f"images={images}: must be at least 1, to find the ranges of the inputs on")
+    torch.set_flush_denormal(True)  # as in training: the ranges are the same before and after one
     net, train = recipe.net(), recipe.data.train
     net.load_state_dict({**net.state_dict(), **weights})  # the ranges, which are missing, are what is found here
     chosen = rows(trained.ticket.replicate, 0, 1, size=len(train), batch_size=min(images, len(train)))[0]

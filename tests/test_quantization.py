@@ -293,6 +293,7 @@ WRONG = {
     "quantization.aware.transform.calibration=max": "calibration=max: choose one of min_max",
     "quantization.aware.transform.images=0": "images=0: must be at least 1",
     "quantization.aware.transform.steps=0": "steps=0: must be at least 1",
+    "store.keep=last": "a quantization starts from the trained weights",
 }
 
 

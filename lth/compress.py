@@ -160,6 +160,7 @@ def scores(job: Job, trained: Trained, bits: Sequence[int] = BITS) -> Iterator[d
             "ms_1": alone[name],
             "ms_128": many[name],
             "memory_mb": export.memory(each.onnx, shape, 128),
+            **({"reduced": job.reduced} if job.reduced else {}),
             **{key: environment()[key] for key in ("machine", "commit", "date")},
         }
 
@@ -237,9 +238,8 @@ def _model(job: Job) -> str:
 
 
 def _write(name: str, table: pd.DataFrame, out: Path) -> None:
-    text = (
-        f"{markdown(table)}\n\n{machine()}, one thread; commit {commit()}; mean ± standard deviation over n replicates"
-    )
+    facts = f"{machine()}, one thread; commit {commit()}; mean ± standard deviation over n replicates"
+    text = "\n".join([markdown(table), "", "; ".join([facts, *plot.reductions(table)])])
     written = plot.save(plot.pareto(table, f"{name}: accuracy against size"), out, f"{name}_files")
     table.to_csv(out / f"{name}_files.csv", index=False)
     (out / f"{name}_files.md").write_text(f"{text}\n")

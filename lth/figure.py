@@ -68,6 +68,14 @@ def results(experiment: ModuleType, name: str, runs: Path) -> "tuple[pd.DataFram
     return tickets, evaluations
 
 
+def files(name: str, folder: Path = Path("figures")) -> "pd.DataFrame":
+    """What `lth compress` wrote of an experiment to `folder`, or else what is committed; empty if there is neither."""
+    import pandas as pd
+
+    found = [place / f"{name}_files.csv" for place in (folder, RESULTS)]
+    return next((pd.read_csv(file) for file in found if file.is_file()), pd.DataFrame())
+
+
 def drawn(name: str, runs: Path = Path("runs")) -> "Figure":
     """The figure of an experiment, from the store under `runs` or from the committed results; raises FileNotFoundError
     if there are none.

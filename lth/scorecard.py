@@ -36,11 +36,14 @@ def scorecard(runs: Path) -> pd.DataFrame:
 
 
 def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.DataFrame:
-    """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with."""
+    """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with. FILES of
+    an experiment are claims about its files.
+    """
     rows = [
-        _row(name, claim, tickets)
+        _row(name, claim, results)
         for name, experiment, tickets in experiments
-        for claim in getattr(experiment, "CLAIMS", ())
+        for claims, results in (("CLAIMS", tickets), ("FILES", figure.files(name)))
+        for claim in getattr(experiment, claims, ())
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

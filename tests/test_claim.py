@@ -6,7 +6,21 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lth.claim import Claim, Measured, added, best_gain, between, earlier, faster, gain, lowest, value, worst
+from lth.claim import (
+    Claim,
+    Measured,
+    added,
+    best_gain,
+    between,
+    earlier,
+    faster,
+    gain,
+    lowest,
+    of_file,
+    smallest,
+    value,
+    worst,
+)
 from lth.claim.claim import chosen
 
 
@@ -384,3 +398,33 @@ def test_between_compares_two_configurations_at_the_same_sparsity_within_each_re
 def test_rows_can_be_chosen_by_a_function_of_a_value() -> None:
     table = pd.DataFrame({"steps": [0.0, 5.0, None]})
     assert chosen(table, {"steps": lambda steps: steps > 0}).index.tolist() == [1]
+
+
+# ---- files
+
+FILES = pd.DataFrame(
+    [
+        [1, 0, 1.0, "float32", 1.0, 0.0],
+        [2, 0, 1.0, "float32", 1.0, 0.0],
+        [1, 0, 1.0, "int8", 4.0, -0.1],
+        [2, 0, 1.0, "int8", 3.0, 0.0],
+        [1, 9, 0.135, "lth-5", 40.0, 0.3],
+        [2, 9, 0.135, "lth-5", 44.0, -0.2],
+        [1, 15, 0.036, "lth-5", 90.0, -0.1],
+        [2, 15, 0.036, "lth-5", 92.0, 0.0],
+    ],
+    columns=["replicate", "level", "density", "format", "smaller", "points"],
+)
+
+
+def test_a_number_of_a_file_is_that_of_its_format_and_net() -> None:
+    ours = of_file(FILES, column="smaller", name="int8")
+    assert ours == Measured(3.5, pytest.approx(0.5**0.5), 2, 100.0)
+    assert of_file(FILES, column="smaller", name="lth-5", percent=3.6).mean == 91
+    assert of_file(FILES, column="smaller", name="lth-5", percent=60) is None
+    assert of_file(FILES, column="smaller", name="int4") is None
+
+
+def test_the_smallest_file_at_no_loss_loses_nothing_on_average() -> None:
+    assert smallest(FILES) == Measured(42.0, pytest.approx(8**0.5), 2, pytest.approx(13.5))
+    assert smallest(FILES[FILES["points"] < 0]) is None

@@ -148,7 +148,10 @@ def test_a_folder_that_can_not_be_made_is_a_clear_error(
 
 
 def test_the_scorecard_has_a_row_for_every_claim_of_every_experiment() -> None:
-    claims = [(name, claim) for name in figure.names() for claim in getattr(figure.load(name), "CLAIMS", ())]
+    experiments = [(name, figure.load(name)) for name in figure.names()]
+    claims = [
+        (name, claim) for name, each in experiments for part in ("CLAIMS", "FILES") for claim in getattr(each, part, ())
+    ]
     table = scorecard(Path("nowhere"))
     assert list(zip(table["figure"], table["claim"], strict=True)) == [(name, claim.text) for name, claim in claims]
     assert not table.duplicated(["figure", "claim"]).any()

@@ -1,6 +1,7 @@
 """What a paper claims, measured on a table of tickets."""
 
 from lth.claim.claim import Claim, Measured
+from lth.claim.file import of_file, smallest
 from lth.claim.measure import EARLY, FINAL, added, best_gain, between, earlier, faster, gain, lowest, value, worst
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "faster",
     "gain",
     "lowest",
+    "of_file",
+    "smallest",
     "value",
     "worst",
 ]

@@ -1,12 +1,14 @@
 """Accuracy against size."""
 
+import textwrap
+
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lth.plot.style import NAMES, STYLE
+from lth.plot.style import NAMES, STYLE, reductions
 
 FORMATS = "osDv^P*Xhd"
 
@@ -31,7 +33,8 @@ def pareto(table: pd.DataFrame, title: str = "") -> Figure:
             f"{' / '.join(sorted(table['machine'].unique()))}; commit {', '.join(sorted(table['commit'].unique()))}"
         )
         counts = ", ".join(f"n={count} {NAMES.get(str(model), str(model))}" for model, count in n.items())
-        figure.supxlabel(f"{counts}; {origin}", fontsize=7, color="gray")
+        foot = textwrap.fill("; ".join([counts, origin, *reductions(table)]), 170)
+        figure.supxlabel(foot, fontsize=7, color="gray")
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lth import codec, model
+from lth import codec, model, quantizer
 from lth.codec import Refused
 from lth.recipe import Recipe, describe
 from lth.ticket import Mask, Trained, masked
@@ -19,8 +19,11 @@ MOST_TEXT = 2**12
 def pack(trained: Trained, recipe: Recipe, bits: int | None) -> bytes:
     """m * W_T with `bits` bits for each weight that remains (None: float32, lossless), and how to build the net.
 
-    Of a net of `lth.quantization`, W_T is what the net rounds itself: take None, and unpack it with its `recipe.model`.
+    Of a net of `lth.quantization`, W_T is what the net rounds itself, so that it can be packed with None alone; unpack
+    it with its `recipe.model`. Raises ValueError.
     """
+    if bits is not None and any(quantizer.layers(recipe.net())):
+        raise ValueError(f"bits={bits}: the net rounds its weights itself, and would do it again; pack it with None")
     data = recipe.data
     description = {"model": describe(recipe.model), "shape": list(data.shape), "classes": data.classes}
     weights = masked(trained.weights, trained.ticket.mask)

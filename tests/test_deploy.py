@@ -82,6 +82,8 @@ def test_a_quantized_net_comes_back_too() -> None:
     (after,) = train([ticket], recipe=new, device="cpu")
     unpacked, _ = deploy.unpack(deploy.pack(after, new, None), new.model)
     assert torch.equal(unpacked(X), net_of(new, dict(after.weights))(X))
+    with pytest.raises(ValueError, match="bits=4: the net rounds its weights itself"):
+        deploy.pack(after, new, 4)
 
 
 def test_what_is_drawn_afterwards_is_as_if_nothing_was_unpacked() -> None:

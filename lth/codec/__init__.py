@@ -15,7 +15,7 @@ bits null float32, else a codebook and entropy-coded indices (`tensor`). What is
 
 Nothing in a file is ever executed, and what is not exactly such a file is refused. So is one that asks for more than
 2^24 + 2^10 n values, or 2^18 + 2^5 n kept ones, n being its length in bytes, or for more than 2^28: a hostile file can
-take 100 MB and a kilobyte for each byte of its own, and no more.
+take 100 MB and six kilobytes for each byte of its own, and no more.
 """
 
 from lth.codec.file import Decoded, approximate, decode, encode

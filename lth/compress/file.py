@@ -1,0 +1,94 @@
+"""A trained net -> its file in each format."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+
+import torch
+from torch import nn
+
+from lth import deploy, export
+from lth.compact import compact
+from lth.imp import batch
+from lth.recipe import Recipe
+from lth.ticket import Trained, masked
+
+BITS = (5, 4)
+CALIBRATION = 1000
+ONNX = ("float32", "float16", "int8", "int4", "compact", "compact-int8")
+
+
+@dataclass(frozen=True)
+class File:
+    """content: the bytes of the file; onnx: what ONNX Runtime runs of it, the file itself or what it unpacks to."""
+
+    content: bytes
+    onnx: bytes
+
+
+def files(trained: Trained, recipe: Recipe, bits: Iterable[int] = BITS) -> dict[str, File]:
+    """Format -> file: ONNX in float32, float16, int8 and, where a layer has it, int4; of tickets the float32 and int8
+    of the net without what is idle ("compact", see `lth.compact`); and the small file of `lth.codec`, lossless ("lth")
+    and with so many bits a weight ("lth-5").
+    """
+    idle = not all(kept.all() for kept in trained.ticket.mask.values())
+    names = [name for name in (*ONNX, *(_lth(k) for k in (None, *bits))) if idle or not name.startswith("compact")]
+    makers = _makers(trained, recipe)
+    return {name: made for name in names if (made := makers[name]())}
+
+
+def file(trained: Trained, recipe: Recipe, name: str) -> File | None:
+    """One of `files`; None where no layer of the net has it. Raises ValueError."""
+    makers = _makers(trained, recipe)
+    if name not in makers:
+        raise ValueError(f"there is no format {name!r}: choose {', '.join(ONNX)}, lth, or lth-1 to lth-8")
+    return makers[name]()
+
+
+def _makers(trained: Trained, recipe: Recipe) -> dict[str, Callable[[], File | None]]:
+    """Format -> what makes its file; what several are made from is made once, when it is needed."""
+    plain = cache(lambda: export.float32(masked_net(trained, recipe), recipe.data.shape))
+    small = cache(lambda: export.float32(_compact(trained, recipe), recipe.data.shape))
+    images = cache(lambda: _calibration(trained, recipe))
+    onnx: dict[str, Callable[[], bytes | None]] = {
+        "float32": plain,
+        "float16": lambda: export.float16(plain()),
+        "int8": lambda: export.int8(plain(), images()),
+        "int4": lambda: export.int4(plain()),
+        "compact": small,
+        "compact-int8": lambda: export.int8(small(), images()),
+    }
+    packed = {_lth(bits): partial(_packed, trained, recipe, bits) for bits in (None, *range(1, 9))}
+    return {**{name: partial(_runnable, make) for name, make in onnx.items()}, **packed}
+
+
+def _lth(bits: int | None) -> str:
+    return "lth" if bits is None else f"lth-{bits}"
+
+
+def _runnable(make: Callable[[], bytes | None]) -> File | None:
+    content = make()
+    return None if content is None else File(content, content)
+
+
+def _packed(trained: Trained, recipe: Recipe, bits: int | None) -> File:
+    content = deploy.pack(trained, recipe, bits)
+    net, _ = deploy.unpack(content, recipe.model)
+    return File(content, export.float32(net, recipe.data.shape))
+
+
+def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
+    """f(x; m * W_T)."""
+    net = recipe.net()
+    net.load_state_dict(masked(trained.weights, trained.ticket.mask))
+    return net
+
+
+def _compact(trained: Trained, recipe: Recipe) -> nn.Module:
+    return compact(recipe.net(), trained.weights, trained.ticket.mask, recipe.data.shape)
+
+
+def _calibration(trained: Trained, recipe: Recipe) -> torch.Tensor:
+    """The first images that the replicate is trained on."""
+    size = min(CALIBRATION, len(recipe.data.train))
+    return batch(replace(recipe, batch_size=size), replace(trained.ticket, step=0))[0]

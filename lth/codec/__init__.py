@@ -14,7 +14,7 @@ gap behind its first, entropy-coded (`rans`); those digits, highest first, eight
 bits null float32, else a codebook and entropy-coded indices (`tensor`). What is not kept is 0.
 
 Nothing in a file is ever executed, and what is not exactly such a file is refused. So is one that asks for more than
-2^24 + 2^10 n values, or 2^18 + 2^5 n kept ones, n being its length in bytes, or for more than 2^28: a hostile file can
+2^24 + 2^10 n values, or 2^16 + 2^5 n kept ones, n being its length in bytes, or for more than 2^28: a hostile file can
 take 100 MB and six kilobytes for each byte of its own, and no more.
 """
 

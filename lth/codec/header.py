@@ -105,7 +105,7 @@ def _entry(entry: Entry) -> Entry:
 
 def _bounded(header: Header, length: int) -> None:
     """A pruned value costs no byte, and an even one hardly any: a file must not ask for more than its size allows."""
-    most, most_kept = min(MOST_VALUES, 2**24 + 2**10 * length), 2**18 + 2**5 * length
+    most, most_kept = min(MOST_VALUES, 2**24 + 2**10 * length), 2**16 + 2**5 * length
     values = sum(math.prod(max(count, 1) for count in entry.shape) for entry in header.tensors)
     kept = sum(entry.kept or 0 for entry in header.tensors)
     if values > most or kept > most_kept:

@@ -2,7 +2,7 @@
 
 A stream of n symbols below 256 becomes: the size of the alphabet less 1 (u8), the frequency of each symbol, out of 2^14
 (LEB128), and, unless a single symbol has them all, the state of each lane (u32, little-endian) and words (u16) up to
-its end. There are n div 2048 lanes, but at least 1 and at most 256; symbol i is of lane i mod lanes. A lane in state x
+its end. There are n div 1024 lanes, but at least 1 and at most 256; symbol i is of lane i mod lanes. A lane in state x
 decodes slot = x mod 2^14 to the symbol s whose interval holds it, goes to x = f_s (x div 2^14) + slot - c_s, and if
 x < 2^16 reads the next word w: x = 2^16 x + w; of lanes that read at the same time, lower ones read first. All lanes
 end in state 2^16 and no word is left: what was damaged is found.
@@ -16,7 +16,7 @@ BITS = 14
 SLOTS = 1 << BITS
 LOWEST = 1 << 16
 MOST_LANES = 256
-PER_LANE = 2048
+PER_LANE = 1024
 
 
 def encode(symbols: np.ndarray) -> bytes:

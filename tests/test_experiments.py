@@ -349,7 +349,7 @@ HAN = [
 ]
 LINES = {
     "han2015_fig5": HAN,
-    "structure": ["connections", "neurons or filters", "2:4"],
+    "structure": ["connections", "whole neurons", "2:4", "whole filters of ResNet-20"],
     "frankle2019_fig1": ["winning ticket", "random sparsity", "Conv-2", "Conv-4", "Conv-6, random sparsity"],
     "frankle2019_fig3": ["100.0"],
     "frankle2019_fig4": ["iterative", "iterative, random reinit", "one-shot"],

@@ -127,7 +127,7 @@ def test_the_nets_whose_latency_is_measured_take_turns() -> None:
     assert all(milliseconds > 0 for milliseconds in found.values())
     turns = "".join(calls)
     assert turns.rfind("a") > turns.find("b")
-    assert sum(x != y for x, y in pairwise(calls)) >= 2 * 15  # rounds at least
+    assert sum(x != y for x, y in pairwise(calls)) >= 15  # one a round: ab ba ab ...
 
 
 # ---- the command

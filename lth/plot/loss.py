@@ -15,7 +15,7 @@ def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: s
     """
     parts = list(table.groupby(panels, sort=True))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6 * len(parts), 4.2), layout="constrained")
+        figure = Figure(figsize=(max(6 * len(parts), 10), 4.2), layout="constrained")
         for axes, (name, part) in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
             lines = names(part, by)
             for index, line in enumerate(dict.fromkeys(lines)):

@@ -232,7 +232,7 @@ def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_pa
         ("post_training_8", 0): 8, ("post_training_8", 1): 8, ("aware_4", 1): 4,
         ("post_training_fp16", 0): 16, ("post_training_fp16", 1): 16,
     }  # fmt: skip
-    # 194 weights, 17 channels, 17 biases, two ranges for each of three layers; at level 1 64, 24 and 9 of 128, 48 and 18
+    # 194 weights, 17 channels, 17 biases, two ranges a layer; at level 1 64, 24 and 9 of 128, 48 and 18
     # weights, each at 4 bits, and a bit for each place
     counted = {
         "post_training_8": 194 + 4 * 40,

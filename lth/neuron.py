@@ -42,7 +42,8 @@ class Group:
 
 def groups(net: nn.Module, shape: Sequence[int]) -> list[Group]:
     """Every unit but the classes, by group, in the order of the trace; the net is only read."""
-    return [_group(net, found) for found in _found(copy.deepcopy(net).eval(), shape)]
+    state = net.state_dict()
+    return [_group(state, found) for found in _found(copy.deepcopy(net), shape)]
 
 
 def total(group: Group, tensors: Mapping[str, Tensor], axis: int) -> Tensor:
@@ -96,43 +97,36 @@ def _places(part: Part, gone: Tensor) -> Tensor:
 
 
 def _found(net: nn.Module, shape: Sequence[int]) -> list[Any]:
-    mode, images = net.training, next(net.parameters()).new_zeros(1, *shape)
-    last = net.get_submodule(list(prunable(net))[-1].rpartition(".")[0])
+    """Torch-Pruning's groups of this very net, which only they can make smaller."""
+    kinds, mode, images = prunable(net), net.training, next(net.parameters()).new_zeros(1, *shape)
+    last = [name for name, kind in kinds.items() if kind == "output"] or list(kinds)  # some nets end in a convolution
     try:
         with torch.enable_grad():
             graph = torch_pruning.DependencyGraph().build_dependency(net.eval(), images, verbose=False)
     finally:
         net.train(mode)
-    return list(graph.get_all_groups(ignored_layers=[last]))
+    return list(graph.get_all_groups(ignored_layers=[net.get_submodule(last[-1].rpartition(".")[0])]))
 
 
-def _group(net: nn.Module, found: Any) -> Group:
-    size, parts = len(found[0].idxs), []
+def _group(state: Mapping[str, Tensor], found: Any) -> Group:
+    parts = []
     for item in found:
-        dependency, indices, units = item.dep, torch.tensor(item.idxs), torch.tensor(item.root_idxs)
-        for name, axis in _tensors(net, dependency.target, dependency.handler.__name__):
-            unit = torch.full((_state(net, name).shape[axis],), -1)
-            unit[indices] = units
+        for name, axis in _tensors(item.dep.target, item.dep.handler.__name__):
+            unit = torch.full((state[name].shape[axis],), -1)
+            unit[torch.tensor(item.idxs)] = torch.tensor(item.root_idxs)
             parts.append(Part(name, axis, unit))
-    return Group(size, tuple(parts))
+    return Group(len(found[0].idxs), tuple(parts))
 
 
-def _tensors(net: nn.Module, node: Any, handler: str) -> Iterator[tuple[str, int]]:
+def _tensors(node: Any, handler: str) -> Iterator[tuple[str, int]]:
     """The names and axes of what a layer of the trace owns; operations without parameters own nothing."""
     if isinstance(node.module, nn.Parameter):
         raise ValueError("a parameter outside of any layer depends on units: neurons of this net can't be removed")
     name, layer = node.name.partition(" ")[0], node.module
-    tensors = [key for key, value in layer.state_dict().items() if value.ndim]
-    reads = isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) and handler.endswith("_in_channels")
-    if reads and getattr(layer, "groups", 1) > 1 and layer.groups != layer.in_channels:
-        raise ValueError(f"{name} is a grouped convolution: neurons of this net can't be removed")
     depthwise = getattr(layer, "groups", 1) > 1
-    for key in ["weight"] if reads and not depthwise else tensors:
-        yield f"{name}.{key}", int(reads and not depthwise)
-
-
-def _state(net: nn.Module, name: str) -> Tensor:
-    module, _, key = name.rpartition(".")
-    value = getattr(net.get_submodule(module), key)
-    assert isinstance(value, Tensor)
-    return value
+    if depthwise and not layer.groups == layer.in_channels == layer.out_channels:
+        raise ValueError(f"{name} is a grouped convolution: neurons of this net can't be removed")
+    if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) and handler.endswith("_in_channels"):
+        yield f"{name}.weight", 1
+    else:
+        yield from ((f"{name}.{key}", 0) for key, value in layer.state_dict().items() if value.ndim)

@@ -1,41 +1,20 @@
-"""The command `lth` and its subcommands; each imports what it needs when it is known to be wanted."""
+"""The words that each command takes."""
 
 import argparse
-import gc
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lth
+from lth.cli import subcommand
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("markdown", "csv", "parquet")
 WORDS = "the words of lth run that trained it, such as experiment=demo replicate=1"
 
 
-def entry() -> int:
-    """`main` as the whole of a process."""
-    code = main()
-    gc.freeze()  # the last collection would go through all objects of PyTorch for more than a second, to free none
-    return code
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run `lth` with these arguments; returns the exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    try:
-        if given[:1] == ["run"]:  # Hydra reads what is behind it
-            from lth import run
-
-            return run.main(given[1:])
-        chosen = _parsed(given)
-        return int(chosen.command(chosen))
-    except KeyboardInterrupt:
-        return 130
-    except OSError as error:
-        print(f"lth {given[0]}: {error}", file=sys.stderr)
-        return 1
-
-
-def _parsed(given: list[str]) -> argparse.Namespace:
+def parsed(given: list[str]) -> argparse.Namespace:
     """argparse takes key=value words only from one place; a person puts them behind any option."""
     parser = _parser()
     chosen, rest = parser.parse_known_args(given)
@@ -51,7 +30,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lth {lth.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     commands.add_parser("run", help="train, prune, rewind; resumes by itself (lth run --help)")
+    for add in (_table, _figure, _compress, _export, _layout, _scorecard, _report, _cost, _speed):
+        add(commands)
+    return parser
 
+
+def _table(commands: "Commands") -> None:
     table = commands.add_parser("table", help="what is stored, as a table")
     table.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
     table.add_argument(
@@ -62,16 +46,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     table.add_argument("--experiment", help="only this one")
     table.add_argument("--out", type=Path, help="write to this file instead of the terminal")
-    table.set_defaults(command=_table)
+    table.set_defaults(command=subcommand.table)
 
+
+def _figure(commands: "Commands") -> None:
     figure = commands.add_parser("figure", help="draw a figure of a paper from what is stored")
     figure.add_argument("name", nargs="?", help="such as frankle2019_fig4, or all; none: list them")
     figure.add_argument("overrides", nargs="*", help="further key=value for --run, such as data.root=DIR")
     figure.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
     figure.add_argument("--out", type=Path, default=Path("figures"), help="where to draw to (default: figures)")
     figure.add_argument("--run", action="store_true", help="train what is missing first, on all cores")
-    figure.set_defaults(command=_figure)
+    figure.set_defaults(command=subcommand.figure)
 
+
+def _compress(commands: "Commands") -> None:
     compress = commands.add_parser(
         "compress", help="stored nets as small files: bytes, accuracy, latency and memory of each, and their figure"
     )
@@ -79,8 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     compress.add_argument("--levels", type=_numbers, help="such as 0,15 (default: the dense net and the last)")
     compress.add_argument("--bits", type=_numbers, default=[5, 4], help="of lth files (default: 5,4)")
     compress.add_argument("--out", type=Path, default=Path("figures"), help="where to write to (default: figures)")
-    compress.set_defaults(command=_compress)
+    compress.set_defaults(command=subcommand.compress)
 
+
+def _export(commands: "Commands") -> None:
     export = commands.add_parser("export", help="one stored net as a file: ONNX, or the compact one of lth")
     export.add_argument("overrides", nargs="*", help=WORDS)
     export.add_argument("--level", type=int, default=0, help="prunings of the net (default: 0, the dense one)")
@@ -90,23 +80,29 @@ def _parser() -> argparse.ArgumentParser:
         help="ONNX: float32, float16, int8, int4, compact, compact-int8; small files: lth, lth-1 to lth-8 (bits)",
     )
     export.add_argument("--out", type=Path, help="the file (default: named after what is in it)")
-    export.set_defaults(command=_export)
+    export.set_defaults(command=subcommand.export)
 
+
+def _layout(commands: "Commands") -> None:
     layout = commands.add_parser(
         "layout", help="stored nets as dense, sparse and smaller ones: parameters, MACs, latency, accuracy of each"
     )
     layout.add_argument("overrides", nargs="*", help=f"{WORDS}; several jobs are compared, replicates averaged")
     layout.add_argument("--levels", type=_numbers, help="such as 3,15, beside the dense net (default: all)")
     layout.add_argument("--out", type=Path, default=Path("figures"), help="where to write to (default: figures)")
-    layout.set_defaults(command=_layout)
+    layout.set_defaults(command=subcommand.layout)
 
+
+def _scorecard(commands: "Commands") -> None:
     scorecard = commands.add_parser(
         "scorecard", help="what the papers claim beside what came out: from --runs, or what comes with lth"
     )
     scorecard.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
     scorecard.add_argument("--out", type=Path, help="a folder for scorecard.md and scorecard.csv")
-    scorecard.set_defaults(command=_scorecard)
+    scorecard.set_defaults(command=subcommand.scorecard)
 
+
+def _report(commands: "Commands") -> None:
     report = commands.add_parser("report", help="an experiment as one page of HTML, to open without a network")
     report.add_argument("name", nargs="?", help="such as frankle2019_fig4, or all; none: list them")
     report.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
@@ -114,8 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         "--figures", type=Path, default=Path("figures"), help="where tables of files are (default: figures)"
     )
     report.add_argument("--out", type=Path, default=Path("reports"), help="where to write to (default: reports)")
-    report.set_defaults(command=_report)
+    report.set_defaults(command=subcommand.report)
 
+
+def _cost(commands: "Commands") -> None:
     cost = commands.add_parser("cost", help="what experiments cost: steps, compute, hours, energy, CO2e, dollars")
     cost.add_argument("name", nargs="*", help="experiments, such as frankle2019_fig4 (default: all that are stored)")
     cost.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
@@ -128,93 +126,13 @@ def _parser() -> argparse.ArgumentParser:
     for option, usual in defaults.items():
         cost.add_argument(f"--{option}", default=usual, help=f"{named.format(option)} (default: {usual})")
     cost.add_argument("--tables", type=Path, help="a YAML file with tables of your own, beside ours or in their place")
-    cost.set_defaults(command=_cost)
+    cost.set_defaults(command=subcommand.cost)
 
+
+def _speed(commands: "Commands") -> None:
     speed = commands.add_parser("speed", help="measure a step of the engine beside named baselines")
-    speed.set_defaults(command=_speed)
-    return parser
-
-
-def _table(chosen: argparse.Namespace) -> int:
-    from lth import table
-
-    rows = table.tickets(chosen.runs, chosen.experiment)
-    if rows.empty:
-        print(
-            f"lth table: nothing is stored under {chosen.runs}; lth run trains, --runs names another folder",
-            file=sys.stderr,
-        )
-        return 1
-    if chosen.format == "markdown":
-        data = f"{table.markdown(rows)}\n".encode()
-    else:
-        data = rows.to_csv(index=False).encode() if chosen.format == "csv" else rows.to_parquet(index=False)
-    if chosen.out is not None:
-        chosen.out.write_bytes(data)
-    elif chosen.format == "parquet" and sys.stdout.isatty():
-        print("lth table: parquet is not for a terminal; name a file with --out", file=sys.stderr)
-        return 2
-    else:
-        sys.stdout.buffer.write(data)
-    return 0
-
-
-def _figure(chosen: argparse.Namespace) -> int:
-    from lth import figure
-
-    return figure.main(chosen.name, chosen.runs, chosen.out, chosen.overrides, train=chosen.run)
-
-
-def _compress(chosen: argparse.Namespace) -> int:
-    from lth import compress
-
-    return compress.main(chosen.overrides, chosen.out, chosen.levels, chosen.bits)
-
-
-def _export(chosen: argparse.Namespace) -> int:
-    from lth import compress
-
-    return compress.write(chosen.overrides, chosen.level, chosen.format, chosen.out)
-
-
-def _layout(chosen: argparse.Namespace) -> int:
-    from lth import layout
-
-    return layout.main(chosen.overrides, chosen.out, chosen.levels)
+    speed.set_defaults(command=subcommand.speed)
 
 
 def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
-
-
-def _scorecard(chosen: argparse.Namespace) -> int:
-    from lth import scorecard
-
-    return scorecard.main(chosen.runs, chosen.out)
-
-
-def _report(chosen: argparse.Namespace) -> int:
-    from lth import report
-
-    return report.main(chosen.name, chosen.runs, chosen.figures, chosen.out)
-
-
-def _cost(chosen: argparse.Namespace) -> int:
-    if chosen.table and chosen.name:
-        print(f"lth cost: --table {chosen.table} is not of an experiment, leave out {chosen.name[0]}", file=sys.stderr)
-        return 2
-    if chosen.table:
-        from lth.cost import strubell2019, text
-
-        print(text(strubell2019.HEADER, strubell2019.cells(), strubell2019.notes(), chosen.format))
-        return 0
-    from lth import bill
-
-    names = bill.Names(chosen.region, chosen.pue, chosen.price, chosen.watts, chosen.tables)
-    return bill.main(chosen.name, chosen.runs, names, chosen.format, chosen.out if chosen.figure else None)
-
-
-def _speed(chosen: argparse.Namespace) -> int:
-    from lth import speed
-
-    return speed.main()

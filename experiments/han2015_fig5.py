@@ -4,11 +4,11 @@ The paper draws AlexNet; its Table 1 gives the two LeNets of this file.
 
 Command
     lth figure han2015_fig5 --run data.root=DIR                    LeNet-300-100 in full
-    lth figure han2015_fig5 --run scale=reduced data.root=DIR      a tenth of the steps, for LeNet-5
+    lth figure han2015_fig5 --run scale=reduced data.root=DIR      a fifth of the steps, for LeNet-5
 Expect (the paper)
-    Not retrained, accuracy falls when about half of the weights are gone (2x), L1 better than L2; retrained at a tenth of
-    the rate, L2 better than L1, no loss down to about a fifth (5x); step by step, none down to a ninth (9x, AlexNet) or
-    a twelfth (12x, both LeNets: error 1.64% -> 1.59% and 0.80% -> 0.77%).
+    Not retrained, accuracy falls when about half of the weights are gone (2x), L1 better than L2; retrained at a tenth
+    of the rate, L2 better than L1, no loss down to about a fifth (5x); step by step, none down to a ninth (9x, AlexNet)
+    or a twelfth (12x, both LeNets: error 1.64% -> 1.59% and 0.80% -> 0.77%).
 Cost
     Full, a replicate and net: 2 trainings of 20,000 steps, 24 fine-tunings of 10,000. Reduced: a fifth of the steps.
 Result
@@ -22,8 +22,10 @@ from matplotlib.figure import Figure
 from lth import plot
 from lth.claim import FINAL, Claim, between, gain, lowest, value
 
-COST = "a replicate and net: 2 trainings of 20,000 steps and 22 fine-tunings of 10,000; scale=reduced: a tenth"
+COST = "a replicate and net: 2 trainings of 20,000 steps and 24 fine-tunings of 10,000; scale=reduced: a fifth"
 NETS = {"lenet_300_100": (98.36, 98.41), "lenet_5": (99.20, 99.23)}
+# Of 10,000 test images ten: about the deviation between replicates. The paper's axis can't be read any closer.
+NO_LOSS = 0.1
 ONCE = {"schedule": "one_shot", "branch": "ticket"}
 
 
@@ -41,14 +43,14 @@ def _claims(model: str, dense: float, pruned: float) -> list[Claim]:
               kind="value"),
         Claim(f"{name}: accuracy, 12 times smaller", pruned, "%", partial(value, percent=8.3, column=FINAL), stepwise,
               kind="value"),
-        Claim(f"{name}, step by step: no loss down to", 8.3, "% of weights", partial(lowest, column=FINAL), stepwise,
-              kind="lowest"),
-        Claim(f"{name}, step by step, 90% pruned: accuracy above dense", 0.0, "points",
-              partial(gain, percent=10, column=FINAL), stepwise),
-        Claim(f"{name}, once, not retrained: no loss down to (AlexNet)", 50.0, "% of weights",
-              partial(lowest, column=FINAL), {**l2, **cut}, kind="point"),
-        Claim(f"{name}, once, retrained: no loss down to (AlexNet)", 20.0, "% of weights",
-              partial(lowest, column=FINAL), {**l2, **retrained}, kind="lowest"),
+        Claim(f"{name}, 12 times smaller: accuracy above dense", round(pruned - dense, 2), "points",
+              partial(gain, percent=8.3, column=FINAL), stepwise),
+        Claim(f"{name}, step by step: at most {NO_LOSS} points lost down to", 8.3, "% of weights",
+              partial(lowest, column=FINAL, slack=NO_LOSS), stepwise, kind="lowest"),
+        Claim(f"{name}, once, not retrained: at most {NO_LOSS} points lost down to (AlexNet)", 50.0, "% of weights",
+              partial(lowest, column=FINAL, slack=NO_LOSS), {**l2, **cut}, kind="point"),
+        Claim(f"{name}, once, retrained: at most {NO_LOSS} points lost down to (AlexNet)", 20.0, "% of weights",
+              partial(lowest, column=FINAL, slack=NO_LOSS), {**l2, **retrained}, kind="lowest"),
         Claim(f"{name}, 13.5%, not retrained: L1 above L2", 0.0, "points",
               partial(between, percent=13.5, ours={**l1, **cut}, theirs={**l2, **cut}, column=FINAL), net),
         Claim(f"{name}, 13.5%, retrained: L2 above L1", 0.0, "points",

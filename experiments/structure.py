@@ -5,9 +5,8 @@ filters by L1 norm are from Li et al. 2017, 2:4 from Mishra et al. 2021.
 
 Command
     lth figure structure --run data.root=DIR
-    lth figure structure --run scale=reduced data.root=DIR      a fifth of the steps
-    lth layout experiment=structure,structure/neurons,structure/two_of_four,structure/resnet_20 replicate=1,2,3 ...
-        with the same data.root=DIR, then, on an idle machine: the table of layouts
+    lth figure structure --run scale=reduced data.root=DIR      a fifth of the steps; then, on an idle machine:
+    lth layout experiment=structure,structure/neurons,structure/two_of_four,structure/resnet_20 replicate=1,2,3
 Expect
     At equal density single connections lose less than whole neurons, and 2:4 lies between (Mishra et al.: no loss at
     50%). Only the smaller dense net is faster at any batch; single connections need few of them left and a large batch.

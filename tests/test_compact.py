@@ -61,22 +61,24 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def same_outputs(a: nn.Module, b: nn.Module, shape: Sequence[int]) -> bool:
-    """Far closer than 1e-6, since in float64 only the order of sums differs; and not because nothing depends on the
-    images.
+def same_outputs(a: nn.Module, b: nn.Module, shape: Sequence[int], *, alive: bool = True) -> bool:
+    """Far closer than 1e-6, since in float64 only the order of sums differs; and, where the net has to be alive, not
+    because nothing depends on the images.
     """
     images = torch.rand(4, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         one, other = a.eval()(images), b.eval()(images)
-    return bool(one.std(0).max() > 1e-4) and torch.allclose(one, other, rtol=1e-9, atol=1e-9)
+    return bool(one.std(0).max() > 1e-4 or not alive) and torch.allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
 def test_the_test_sees_every_architecture() -> None:
     assert set(NETS) == set(model.__all__)
 
 
-@pytest.mark.parametrize("density", [0.5, 0.05, 0.01])
-@pytest.mark.parametrize("name", NETS)
+# VGG-19 takes five seconds a time.
+@pytest.mark.parametrize(
+    ("name", "density"), [(n, d) for n in NETS for d in (0.5, 0.05, 0.01) if n != "vgg_19"] + [("vgg_19", 0.05)]
+)
 def test_the_compact_net_of_a_random_ticket_computes_the_same(name: str, density: float) -> None:
     make, shape = NETS[name]
     net = trained(make, shape, density=density)
@@ -226,7 +228,7 @@ def test_any_share_of_the_units_can_be_removed(seed: int, share: float, make: Ne
     net = trained(make, ONE, seed)
     mask = pruned(net, ONE, share, seed)
     small = shrunk(net, net.state_dict(), mask, ONE)
-    assert same_outputs(small, with_mask(net, mask), ONE)
+    assert same_outputs(small, with_mask(net, mask), ONE, alive=False)  # two units of ReLU may well be dead
     assert same_outputs(compact(net, net.state_dict(), mask, ONE), small, ONE)
 
 

@@ -68,9 +68,10 @@ def test_a_lossless_file_answers_as_the_net_does_and_the_store_says_the_same(tab
 
 
 def test_an_exported_file_is_the_scored_one(table: pd.DataFrame, store: Path, tmp_path: Path) -> None:
-    words = ["export", *WORDS, f"root={store}", "--level", "14", "--format", "lth-5", "--out", str(tmp_path / "net.lth")]
-    assert cli.main(words) == 0
-    data = (tmp_path / "net.lth").read_bytes()
+    file = tmp_path / "net.lth"
+    words = [*WORDS, f"root={store}", "--level", "14", "--format", "lth-5", "--out", str(file)]
+    assert cli.main(["export", *words]) == 0
+    data = file.read_bytes()
     assert len(data) == of(table, level=14, format="lth-5")["bytes"].item()
     net, mask = deploy.unpack(data)
     kept = sum(int(m.sum()) for m in mask.values())

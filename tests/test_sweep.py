@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lth import cli, run
+from lth import run
+from lth.cli.parser import parsed
 from lth.run.words import after_groups
 
 PLAN = ["plan=true", "tracking=none", "levels=1"]
@@ -33,10 +34,10 @@ def test_without_a_swept_group_nothing_is_rewritten() -> None:
 
 
 def test_overrides_of_a_figure_may_stand_behind_its_options(capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = cli._parsed(["figure", "frankle2019_fig5", "--runs", "there", "--run", "steps=5", "replicate=1"])
+    chosen = parsed(["figure", "frankle2019_fig5", "--runs", "there", "--run", "steps=5", "replicate=1"])
     assert (chosen.overrides, chosen.runs, chosen.run) == (["steps=5", "replicate=1"], Path("there"), True)
     with pytest.raises(SystemExit):
-        cli._parsed(["figure", "frankle2019_fig5", "--run", "steps=5", "--bad"])
+        parsed(["figure", "frankle2019_fig5", "--run", "steps=5", "--bad"])
     with pytest.raises(SystemExit):
-        cli._parsed(["table", "steps=5"])
+        parsed(["table", "steps=5"])
     assert "unrecognized arguments: steps=5" in capsys.readouterr().err

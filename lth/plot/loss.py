@@ -6,7 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth.plot.style import STYLE, finish, names
+from lth.plot.style import NAMES, STYLE, finish, names
 
 
 def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: str = "model") -> Figure:
@@ -28,7 +28,7 @@ def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: s
                 )  # fmt: skip
             axes.axhline(0, color="gray", linewidth=0.8)
             axes.set_ylim(-4.5, 0.5)
-            axes.set_title(str(name), fontsize=9)
+            axes.set_title(NAMES.get(str(name), str(name)), fontsize=9)
             axes.set_xlabel("percent of weights pruned away")
         figure.axes[0].set_ylabel("test accuracy minus dense (points)")
         figure.axes[0].legend(fontsize=8)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lth.store import Damaged, read_result, records
+from lth.text import aligned
 from lth.ticket import Ticket, Trained, remaining, total
 
 log = logging.getLogger("lth")
@@ -147,12 +148,7 @@ def _section(name: str, table: pd.DataFrame) -> str:
     frame = summary(table).fillna("")
     header = ["level", *(f"{branch}: {title}" if branch else title for branch, title in frame.columns)]
     body = [[str(level), *map(str, values)] for level, *values in frame.itertuples(name=None)]
-    widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
-    lines = [
-        " | ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *body]
-    ]
-    rule = " | ".join(["-" * (width - 1) + ":" for width in widths])
-    return "\n".join([f"### {name}", "", f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:])])
+    return f"### {name}\n\n{aligned([header, *body])}"
 
 
 def _results(root: Path, experiment: str | None) -> Any:

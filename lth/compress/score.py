@@ -11,6 +11,7 @@ from lth.data import normalized
 from lth.environment import environment
 from lth.job import Job
 from lth.table import mean_and_spread, origin
+from lth.text import aligned
 from lth.ticket import Trained
 
 
@@ -72,5 +73,4 @@ def markdown(table: pd.DataFrame) -> str:
         name_of = plot.NAMES.get(str(model), str(model))
         cells = [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
         lines.append([name_of, f"{100 * part['density'].mean():.2f}", str(name), *cells, str(len(part))])
-    rule = ["---"] * len(lines[0])
-    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
+    return aligned(lines)

@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
+from lth.text import aligned
+
 FORMATS = ("markdown", "csv")
 
 
@@ -15,7 +17,4 @@ def text(
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows([header, *cells])
         return out.getvalue().rstrip("\n")
-    widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
-    lines = [" | ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)) for line in [header, *cells]]
-    rule = " | ".join("-" * (width - 1) + ":" for width in widths)
-    return "\n".join([*(f"| {line} |" for line in (lines[0], rule, *lines[1:])), "", *(f"- {note}" for note in notes)])
+    return "\n".join([aligned([header, *cells]), "", *(f"- {note}" for note in notes)])

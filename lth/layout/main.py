@@ -19,6 +19,7 @@ from lth.layout.form import NOTES, layouts
 from lth.layout.speed import accuracy, latencies
 from lth.store import Store
 from lth.table import mean_and_spread, origin
+from lth.text import aligned
 from lth.ticket import Trained
 
 BATCHES = (1, 128)
@@ -88,8 +89,7 @@ def _markdown(table: pd.DataFrame) -> str:
     for (scope, _, _, layout), part in table.groupby(["scope", "config", "level", "layout"], sort=False):
         cells = [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
         lines.append([str(scope), f"{100 * part['density'].mean():.2f}", str(layout), *cells, str(len(part))])
-    rule = ["---"] * len(lines[0])
-    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
+    return aligned(lines)
 
 
 def _labels(job: Job, trained: Trained) -> dict[str, Any]:

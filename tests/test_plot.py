@@ -297,3 +297,69 @@ def test_losses_are_drawn_against_weights_pruned_away_a_panel_a_net() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["net", "other"]
     (line, *_) = figure.axes[0].get_lines()
     assert (line.get_xdata()[0], line.get_ydata()[0]) == pytest.approx((59, -0.25))
+
+
+# ---- bits
+
+
+def rounded(**other: Any) -> dict[str, Any]:
+    """A row of a quantized net, or of the net that it was."""
+    return {"model": "lenet_300_100", "data": "mnist", "steps": 100, "replicate": 1, "draw": 0, "level": 0,
+            "density": 1.0, "branch": "ticket", "final_test_accuracy": 0.98, "machine": "m", "commit": "c",
+            "digest": "d", **other}  # fmt: skip
+
+
+BITS = pd.DataFrame([
+    rounded(),
+    rounded(branch="post_training_8", bits=8, bytes=800, final_test_accuracy=0.97),
+    rounded(branch="post_training_2", bits=2, bytes=200, final_test_accuracy=0.60),
+    rounded(branch="aware_2", bits=2, bytes=200, final_test_accuracy=0.90),
+    rounded(level=3, density=0.5),  # not quantized, so not shown
+    rounded(level=7, density=0.21, final_test_accuracy=0.99),
+    rounded(level=7, density=0.21, branch="aware_2", bits=2, bytes=50, final_test_accuracy=0.95),
+    rounded(level=7, density=0.21, branch="aware_2", bits=2, bytes=50, final_test_accuracy=0.97, replicate=2),
+])  # fmt: skip
+
+
+def test_accuracy_and_bytes_stand_against_bits_a_line_for_each_way_and_net() -> None:
+    above, below = plot.bits(BITS).axes
+    drawn = {line.get_label(): line for line in above.get_lines()}
+    assert {"dense, float32", "21.0%, float32"} <= drawn.keys()
+    assert not [name for name in drawn if name.startswith("50")]
+    lines = {c.get_label(): c.lines[0].get_xydata().tolist() for c in above.containers}
+    assert lines == {
+        "dense, post-training": [[2, 60], [8, 97]],
+        "dense, aware": [[2, 90]],
+        "21.0%, aware": [[2, 96]],
+    }
+    assert {line.get_label(): line.get_xydata().tolist() for line in below.get_lines()} == {
+        "dense": [[2, 200], [8, 800]],
+        "21.0%": [[2, 50]],
+    }
+
+
+def test_without_a_quantized_net_the_nets_themselves_are_drawn() -> None:
+    above, _ = plot.bits(BITS[BITS["branch"] == "ticket"].drop(columns=["bits", "bytes"])).axes
+    assert [line.get_label() for line in above.get_lines()] == ["dense, float32", "50.0%, float32", "21.0%, float32"]
+
+
+# ---- files
+
+
+def test_files_stand_as_accuracy_against_bytes_and_the_front_joins_the_best() -> None:
+    rows = [
+        {"model": "mlp", "replicate": r, "level": level, "density": density, "format": name, "bytes": size,
+         "accuracy": accuracy + r / 100, "machine": "m", "commit": "c"}
+        for level, density, name, size, accuracy in [(0, 1.0, "float32", 1000, 0.9), (0, 1.0, "int8", 250, 0.8),
+                                                     (7, 0.2, "float32", 1000, 0.7), (7, 0.2, "lth-5", 50, 0.7)]
+        for r in (1, 2)
+    ]  # fmt: skip
+    (axes,) = plot.pareto(pd.DataFrame(rows), "files").axes
+    assert [c.get_label() for c in axes.containers] == [
+        "dense, float32",
+        "dense, int8",
+        "20.0%, float32",
+        "20.0%, lth-5",
+    ]
+    front = next(line for line in axes.get_lines() if line.get_label() == "Pareto front")
+    assert front.get_xydata().round(6).tolist() == [[50, 71.5], [250, 81.5], [1000, 91.5]]

@@ -90,9 +90,9 @@ def test_an_exported_file_has_a_name_that_says_what_it_is(store: Path, capsys: p
     [
         (["--format", "int3"], "there is no format 'int3': choose float32, float16, int8, int4, compact, compact-int8"),
         (["--format", "lth-9"], "there is no format 'lth-9'"),
-        (["--level", "3"], "level 3 of first_ticket"),
+        (["--level", "3"], "(stored: 0, 14); lth run with the same words trains it"),
         (["replicate=1,2"], "these words stand for 2 jobs"),
-        (["replicate=7"], "nothing is stored yet"),
+        (["replicate=7"], "replicate 7, is not stored under"),
         (["steps=abc"], "steps"),
     ],
 )
@@ -109,7 +109,7 @@ def test_what_is_not_stored_is_left_out_and_named(
 ) -> None:
     assert set(table["replicate"]) == {1}  # 7 was asked for, too
     assert len(compress.chosen(run.jobs([*WORDS, f"root={store}", "replicate=1,7"]), [0])) == 1
-    assert "nothing of first_ticket, mlp, replicate 7, is stored" in caplog.text
+    assert "level 0 of first_ticket, mlp, replicate 7, is not stored" in caplog.text
 
 
 def test_replicates_are_averaged_in_the_table_that_is_printed() -> None:

@@ -62,26 +62,24 @@ def write(words: Sequence[str], level: int, name: str, out: Path | None) -> int:
 
 
 def chosen(jobs: Iterable[tuple[Job, Path]], levels: Sequence[int] | None) -> list[tuple[Job, Trained]]:
-    """The stored nets of the main line, by default the dense one and the last; jobs of which nothing is stored are
-    named and left out.
+    """The stored nets of the main line, by default the dense one and the last; what is not stored is named and left
+    out. Raises ValueError if nothing of it is.
     """
-    nets = []
+    nets, missing = [], []
     for job, root in jobs:
         found = {t.ticket.level: t for t in stored(replace(job, branches={}, quantizations={}), Store(root))}
-        if not found:
-            log.warning(
-                "nothing of %s, %s, replicate %d, is stored under %s", job.name, _model(job), job.replicate, root
-            )
-            continue
-        wanted = sorted({0, max(found)}) if levels is None else levels
-        if missing := [level for level in wanted if level not in found]:
-            raise ValueError(
-                f"level {missing[0]} of {job.name}, {_model(job)}, replicate {job.replicate}, is not stored under "
-                f"{root}; stored: {', '.join(map(str, found))}"
-            )
-        nets += [(job, found[level]) for level in wanted]
+        wanted = sorted({0, max(found, default=0)}) if levels is None else levels
+        missing += [
+            f"level {level} of {job.name}, {_model(job)}, replicate {job.replicate}, is not stored under {root} "
+            f"(stored: {', '.join(map(str, found)) or 'nothing yet'})"
+            for level in wanted
+            if level not in found
+        ]
+        nets += [(job, found[level]) for level in wanted if level in found]
     if not nets:
-        raise ValueError("nothing is stored yet: lth run with the same words trains it")
+        raise ValueError("; ".join([*missing, "lth run with the same words trains it"]))
+    for each in missing:
+        log.warning("%s", each)
     return nets
 
 

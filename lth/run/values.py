@@ -12,6 +12,7 @@ from lth.run.conf import branches, plain, reductions
 
 if TYPE_CHECKING:
     from lth.job import Job
+    from lth.recipe import Recipe
 
 
 def made(node: DictConfig) -> Any:
@@ -28,28 +29,10 @@ def made(node: DictConfig) -> Any:
 
 def values(cfg: DictConfig) -> "Job":
     """The values that a configuration stands for."""
-    from lth.engine import compilable, fastest
     from lth.job import Branch, Job, Quantized
     from lth.meter import meter
-    from lth.recipe import Recipe
 
-    recipe = Recipe(
-        model=made(cfg.model),
-        data=made(cfg.data),
-        optimizer=made(cfg.optimizer),
-        lr=made(cfg.lr),
-        steps=cfg.steps,
-        batch_size=cfg.batch_size,
-        evaluate_every=cfg.evaluate_every,
-        augment=made(cfg.augment),
-        regularization=made(cfg.regularization),
-        precision="fp32" if cfg.precision == "auto" else cfg.precision,
-        compile=cfg.compile,
-    )
-    if cfg.precision == "auto":
-        recipe = replace(recipe, precision=fastest(recipe.net(), cfg.device))
-    if recipe.compile:
-        compilable(recipe, recipe.net())  # or raise before anything is trained
+    recipe = _recipe(cfg)
     meter(cfg.meter)  # or raise before anything is trained
     return Job(
         name=str(cfg.name),
@@ -73,3 +56,27 @@ def values(cfg: DictConfig) -> "Job":
         meter=cfg.meter,
         reduced=reductions(cfg),
     )
+
+
+def _recipe(cfg: DictConfig) -> "Recipe":
+    from lth.engine import compilable, fastest
+    from lth.recipe import Recipe
+
+    recipe = Recipe(
+        model=made(cfg.model),
+        data=made(cfg.data),
+        optimizer=made(cfg.optimizer),
+        lr=made(cfg.lr),
+        steps=cfg.steps,
+        batch_size=cfg.batch_size,
+        evaluate_every=cfg.evaluate_every,
+        augment=made(cfg.augment),
+        regularization=made(cfg.regularization),
+        precision="fp32" if cfg.precision == "auto" else cfg.precision,
+        compile=cfg.compile,
+    )
+    if cfg.precision == "auto":
+        recipe = replace(recipe, precision=fastest(recipe.net(), cfg.device))
+    if recipe.compile:
+        compilable(recipe, recipe.net())  # or raise before anything is trained
+    return recipe

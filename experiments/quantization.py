@@ -6,7 +6,7 @@ The figure that a textbook chapter on compression draws of quantization; the int
 Command
     lth figure quantization --run data.root=DIR                    LeNet-300-100 in full
     lth figure quantization --run scale=reduced data.root=DIR      what two cores can do of Conv-2 and ResNet-20
-    lth compress experiment=quantization replicate=1,2,3 data.root=DIR --levels 0,15,16     as files
+    lth compress experiment=quantization replicate=1,2,3 data.root=DIR --levels 0,7,11,15,16      its files
 Expect
     8 bits lose next to nothing against float32 (the chapter: "very low performance drops", 75% less memory); fewer lose
     more, and training with the rounding in place gets most of it back (Jacob et al. 2018, Section 4). Tickets, whose
@@ -15,7 +15,7 @@ Expect
     LeNet-300-100 pruned, rounded and entropy-coded 40 times smaller (Han et al. 2016, "Deep Compression", Table 1).
 Cost
     Full, LeNet-300-100: 9 trainings of 50,000 steps and 12 of 2,000 with rounding a replicate. Reduced, Conv-2: 2 of
-    4,000; ResNet-20: 2 of 2,000; each with 4 of 200.
+    4,000; ResNet-20: 2 of 1,000; each with 4 of 200.
 Result
 """
 

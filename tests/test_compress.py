@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -134,3 +136,9 @@ def test_without_the_dense_net_nothing_is_known_relative_to_it(store: Path, tmp_
 def test_the_front_joins_the_files_that_no_other_beats_at_both_size_and_accuracy() -> None:
     points = pd.DataFrame({"bytes": [10, 20, 20, 30, 40], "accuracy": [0.5, 0.8, 0.7, 0.8, 0.9]})
     assert plot.front(points).index.tolist() == [0, 1, 4]
+
+
+def test_without_the_packages_for_it_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['onnx'] = None; from lth import cli; sys.exit(cli.main(['compress', 'steps=5']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "lth compress: onnx is not installed: pip install 'lth[deploy]'\n")

@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lth import run
+from lth import cli, run
+from lth.cli.parser import parsed
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -33,3 +35,25 @@ def test_own_criteria_and_models_run_by_their_import_path(
     Path("mine.py").write_text(block("def smallest("))
     assert run.main([what, "steps=5", "levels=1", "tracking=none"]) == 0
     assert (tmp_path / "runs" / "experiments" / "first_ticket").is_dir()
+
+
+def test_a_ticket_is_exported_to_a_file_that_gives_back_the_net() -> None:
+    words = ["model=mlp", "model.hidden=[8]", "levels=1", "steps=5"]
+    assert run.main([*words, "tracking=none"]) == 0
+    assert cli.main(["export", *words, "--level", "1", "--format", "lth-5", "--out", "ticket.lth"]) == 0
+    found: dict[str, Any] = {}
+    exec(block("unpack(Path("), found)
+    assert {name: int(kept.sum()) for name, kept in found["mask"].items()} == {"1.weight": 5018, "3.weight": 72}
+
+
+def test_every_command_of_the_section_on_small_models_is_one_that_there_is() -> None:
+    section = README[README.index("## From a ticket to a small model") :]
+    (commands,) = re.findall(r"```sh\n(.*?)```", section[: section.index("```python")], re.DOTALL)
+    lines = [line.partition("#")[0].split() for line in commands.splitlines()]
+    assert [line[:2] for line in lines] == [["lth", word] for word in
+                                           ("run", "run", "run", "compress", "export", "layout", "cost")]  # fmt: skip
+    for _, command, *words in lines:
+        if command == "run":
+            assert run.main([*words, "plan=true", "tracking=none"]) == 0
+        else:
+            parsed([command, *words])

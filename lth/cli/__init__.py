@@ -3,6 +3,9 @@
 import gc
 import sys
 
+# What the extra "deploy" installs.
+DEPLOY = {"onnx", "onnxruntime", "onnxscript"}
+
 
 def entry() -> int:
     """`main` as the whole of a process."""
@@ -25,6 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
         return int(chosen.command(chosen))
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in DEPLOY:
+            raise
+        print(f"lth {given[0]}: {error.name} is not installed: pip install 'lth[deploy]'", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"lth {given[0]}: {error}", file=sys.stderr)
         return 1

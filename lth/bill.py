@@ -62,7 +62,7 @@ def _draw(parts: "dict[str, pd.DataFrame]", out: Path) -> None:
     from lth import plot
 
     for name, rows in parts.items():
-        drawn = plot.cost(rows, name, by=("model", "schedule"))
+        drawn = plot.cost(rows, name, by=["schedule"])
         print(*plot.save(drawn, out, f"cost_{name}"), sep="\n", file=sys.stderr)
 
 

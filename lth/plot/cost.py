@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lth.plot.style import STYLE, finish, names
+from lth.plot.style import NAMES, STYLE, finish, names
 
 AXES = {
     "macs": "multiply-accumulates (of all weights)",
@@ -21,24 +21,32 @@ SPENT = {"alone": ("-", "o", "the ticket alone"), "found": ("--", "s", "with fin
 def cost(table: pd.DataFrame, title: str = "", by: Sequence[str] = ()) -> Figure:
     """Test accuracy at early stop against the cost of training each ticket alone, and against that of all trainings up
     to it: mean over replicates, bars from minimum to maximum, percent of weights at some points, dotted the dense net.
-    Panels: multiply-accumulates of all and of remaining weights; of results that have none, seconds. by: columns that
-    tell the lines apart.
+    Panels: multiply-accumulates of all and of remaining weights, or of results that have none, seconds; a row for each
+    model. by: columns that tell the lines apart.
     """
     counted = [c for c in ("macs", "macs_remaining") if c in table and table[c].notna().all()] or ["seconds"]
     tickets = table[table["branch"] == "ticket"]
-    lines = names(tickets, by)
-    several = lines.nunique() > 1
+    models = list(tickets.groupby("model", sort=True))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(max(10, 6.5 * len(counted)), 4.4), layout="constrained")
-        for axes, column in zip(figure.subplots(1, len(counted), squeeze=False)[0], counted, strict=True):
-            for index, line in enumerate(dict.fromkeys(lines)):
-                _line(axes, spent(tickets[lines == line], column), f"{line}, " if several else "", f"C{index}")
-            axes.set_xscale("log")
-            axes.set_xlabel(AXES[column])
-        figure.axes[0].set_ylabel("test accuracy at early stop (%)")
-        figure.axes[0].legend(fontsize=8)
+        figure = Figure(figsize=(max(10, 6.5 * len(counted)), 4.4 * len(models)), layout="constrained")
+        rows = figure.subplots(len(models), len(counted), squeeze=False)
+        for row, (model, part) in zip(rows, models, strict=True):
+            for axes, column in zip(row, counted, strict=True):
+                _panel(axes, part, column, by)
+            row[0].set_ylabel("test accuracy at early stop (%)")
+            row[0].set_title(NAMES.get(str(model), str(model)), fontsize=9)
+            row[0].legend(fontsize=8)
         finish(figure, title, tickets)
     return figure
+
+
+def _panel(axes: Axes, table: pd.DataFrame, column: str, by: Sequence[str]) -> None:
+    lines = names(table, by)
+    several = lines.nunique() > 1
+    for index, line in enumerate(dict.fromkeys(lines)):
+        _line(axes, spent(table[lines == line], column), f"{line}, " if several else "", f"C{index}")
+    axes.set_xscale("log")
+    axes.set_xlabel(AXES[column])
 
 
 def spent(table: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """What files are worth: bytes, accuracy, latency, memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -16,10 +17,12 @@ from lth.ticket import Trained
 
 
 def scored(nets: Iterable[tuple[Job, Trained]], bits: Sequence[int] = BITS) -> pd.DataFrame:
-    """`scores` of several nets, with smaller, faster (at batch 128; times) and points of accuracy against the float32
-    file of the same replicate's dense net; not known where that is not among them.
+    """A row for each file of several nets: bytes, accuracy in [0, 1], milliseconds, megabytes; how many times smaller
+    and faster (at batch 128) and how many points more accurate than the float32 file of the same job's dense net, which
+    is not known if that is not among them. The nets of a job stand beside each other; they are timed together.
     """
-    table = pd.DataFrame([row for job, trained in nets for row in scores(job, trained, bits)])
+    jobs = groupby(nets, key=lambda net: id(net[0]))
+    table = pd.DataFrame([row for _, of_job in jobs for row in _scores(list(of_job), bits)])
     keys = ["experiment", "model", "data", "replicate"]
     dense = table[(table["level"] == 0) & (table["format"] == "float32")].set_index(keys)
     base = table[keys].join(dense[["bytes", "ms_128", "accuracy"]], on=keys)
@@ -30,26 +33,25 @@ def scored(nets: Iterable[tuple[Job, Trained]], bits: Sequence[int] = BITS) -> p
     )
 
 
-def scores(job: Job, trained: Trained, bits: Sequence[int] = BITS) -> Iterator[dict[str, Any]]:
-    """A row for each file of a trained net: bytes, accuracy in [0, 1], milliseconds, megabytes."""
-    recipe = job.recipe
-    made = files(trained, recipe, bits)
-    runnable, shape = {name: each.onnx for name, each in made.items()}, recipe.data.shape
+def _scores(nets: Sequence[tuple[Job, Trained]], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
+    job, recipe = nets[0][0], nets[0][0].recipe
+    made = {(t.ticket, name): each for _, t in nets for name, each in files(t, recipe, bits).items()}
+    runnable, shape = {key: each.onnx for key, each in made.items()}, recipe.data.shape
     images, labels = normalized(recipe.data, recipe.data.test)
     alone, many = (export.latencies(runnable, shape, size) for size in (1, 128))
-    for name, each in made.items():
+    for (ticket, name), each in made.items():
         yield {
             "experiment": job.name,
             "model": job.columns["model"],
             "data": recipe.data.name,
             "replicate": job.replicate,
-            "level": trained.ticket.level,
-            "density": origin(trained.ticket)["density"],
+            "level": ticket.level,
+            "density": origin(ticket)["density"],
             "format": name,
             "bytes": len(each.content),
             "accuracy": export.accuracy(each.onnx, images, labels),
-            "ms_1": alone[name],
-            "ms_128": many[name],
+            "ms_1": alone[ticket, name],
+            "ms_128": many[ticket, name],
             "memory_mb": export.memory(each.onnx, shape, 128),
             **({"reduced": job.reduced} if job.reduced else {}),
             **{key: environment()[key] for key in ("machine", "commit", "date")},

@@ -5,8 +5,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,8 @@ from lth.export.convert import INPUT
 CHUNK = 1000
 # A measurement is at least this long, so that the clock and a neighbour don't decide it.
 SECONDS = 0.02
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:
@@ -37,11 +40,11 @@ def accuracy(model: bytes, images: Tensor, labels: Tensor) -> float:
     return right / len(labels)
 
 
-def latencies(models: Mapping[str, bytes], shape: Sequence[int], batch: int, rounds: int = 7) -> dict[str, float]:
-    """Name -> median milliseconds for a batch of images of this shape. The files take turns."""
+def latencies(models: Mapping[Key, bytes], shape: Sequence[int], batch: int, rounds: int = 7) -> dict[Key, float]:
+    """Key -> median milliseconds for a batch of images of this shape. The files take turns."""
     images = {INPUT: np.random.default_rng(0).standard_normal((batch, *shape), dtype=np.float32)}
     running = {name: session(model) for name, model in models.items()}
-    times: dict[str, list[float]] = {name: [] for name in models}
+    times: dict[Key, list[float]] = {name: [] for name in models}
     repeats = {name: max(1, round(SECONDS / _seconds(each, images, 1))) for name, each in running.items()}
     for _ in range(rounds):
         for name, each in running.items():

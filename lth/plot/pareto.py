@@ -6,6 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lth.plot.style import NAMES, STYLE, reductions
@@ -25,7 +26,11 @@ def pareto(table: pd.DataFrame, title: str = "") -> Figure:
             _points(axes, part, formats)
             axes.set_title(NAMES.get(str(model), str(model)), fontsize=9)
             axes.set_xlabel("bytes of the file")
-            axes.legend(fontsize=7, ncols=2)
+            _nets(axes, part)
+        shapes = [
+            Line2D([], [], color="gray", marker=_marker(formats, name), linestyle="", label=name) for name in formats
+        ]
+        figure.axes[-1].legend(handles=shapes, fontsize=8, title="format", loc="upper left", bbox_to_anchor=(1.01, 1))
         figure.axes[0].set_ylabel("test accuracy through the file (%)")
         figure.suptitle(title)
         n = table.groupby("model")["replicate"].nunique()
@@ -59,8 +64,22 @@ def _points(axes: Axes, table: pd.DataFrame, formats: list[str]) -> None:
         bar = [[max(point.accuracy - point.low, 0)], [max(point.high - point.accuracy, 0)]]
         axes.errorbar(
             point.bytes, point.accuracy, yerr=bar, color=f"C{levels.index(point.level)}", markersize=6, capsize=2,
-            marker=FORMATS[formats.index(point.format) % len(FORMATS)], linestyle="", label=f"{name}, {point.format}",
+            marker=_marker(formats, point.format), linestyle="", label=f"{name}, {point.format}",
         )  # fmt: skip
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _nets(axes: Axes, table: pd.DataFrame) -> None:
+    """A legend of its colours, in each panel; that of the markers is beside the last."""
+    densities = table.groupby("level")["density"].mean()
+    names = ["dense" if level == 0 else f"{100 * density:.1f}%" for level, density in densities.items()]
+    shown = [Line2D([], [], color=f"C{i}", marker="s", linestyle="", label=name) for i, name in enumerate(names)]
+    line = Line2D([], [], color="gray", linewidth=1, label="Pareto front")
+    panel = axes.legend(handles=[*shown, line], fontsize=8, title="% of weights")
+    axes.add_artist(panel)
+
+
+def _marker(formats: list[str], name: str) -> str:
+    return FORMATS[formats.index(name) % len(FORMATS)]

@@ -13,13 +13,13 @@ Expect
 Cost
     A replicate of LeNet-300-100: a training of 20,000 steps, five fine-tunings of 10,000, about a minute and a half. Of
     ResNet-20, for the speed of what is left: 400 and 133 steps, two to three minutes.
-Result (2026-11-24, LeNet-300-100 in full, n = 3, ResNet-20 n = 1, Intel Xeon, one thread; results/structure_layouts.md)
+Result (2026-11-24, LeNet-300-100 n = 3, mean (deviation); Intel Xeon, one thread; results/structure_layouts.md)
     At 50% of the weights connections have 98.44 (0.16)%, 2:4 98.26 (0.06)%, neurons 98.25 (0.11)%, dense 98.41
-    (0.09)%; at 10% connections 97.25 (0.12)%, neurons 95.60 (0.35)%. Masked, all of these are as slow as the dense
-    net. As sparse rows connections take 0.59 times its speed at 50% and 2.05 (0.05) times at 10%, at batch 128, and
-    are slower at batch 1. Without the removed neurons the net is 2.04 (0.01) times faster at half of its parameters
-    and 5.78 (0.07) times at a tenth. 2:4 has no kernel on a CPU. ResNet-20 without half of its weights is 1.36
-    times faster.
+    (0.09)%; at 10% connections 97.25 (0.12)%, neurons 95.60 (0.35)%. With their zeros all of these are as slow as
+    the dense net. As sparse rows connections run at 0.60 (0.01) times its speed at 50% and 2.05 (0.03) times at
+    10%, at batch 128, and slower at batch 1. Without the removed neurons the net is 2.07 (0.02) times faster at
+    half of its parameters and 5.79 (0.05) times at a tenth. 2:4 has no kernel on a CPU. ResNet-20, n = 1, without
+    half of its weights is 1.36 times faster.
 """
 
 from functools import partial

@@ -6,7 +6,8 @@ The figure that a textbook chapter on compression draws of quantization; the int
 Command
     lth figure quantization --run data.root=DIR                    LeNet-300-100 in full
     lth figure quantization --run scale=reduced data.root=DIR      what two cores can do of Conv-2 and ResNet-20
-    lth compress experiment=quantization replicate=1,2,3 data.root=DIR --levels 0,7,11,15,16      its files
+    lth compress experiment=quantization,quantization/conv_2,quantization/resnet_20 scale=full,reduced data.root=DIR \
+replicate=1,2,3 --levels 0,7,11,15,16
 Expect
     8 bits lose next to nothing against float32 (the chapter: "very low performance drops", 75% less memory); fewer lose
     more, and training with the rounding in place gets most of it back (Jacob et al. 2018, Section 4). Tickets, whose

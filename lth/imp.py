@@ -88,3 +88,9 @@ def batch(recipe: Recipe, ticket: Ticket) -> Batch:
     train = recipe.data.train
     chosen = rows(ticket.replicate, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
     return normalized(recipe.data, train.take(chosen.numpy()))
+
+
+def first_images(recipe: Recipe, ticket: Ticket, count: int) -> Tensor:
+    """The first `count` images that the replicate is trained on, float32, B x shape: for the ranges of inputs."""
+    size = min(count, len(recipe.data.train))
+    return batch(replace(recipe, batch_size=size), replace(ticket, step=0))[0]

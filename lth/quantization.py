@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lth import lr, quantizer
-from lth.data import normalized, rows
+from lth.imp import first_images
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, masked
 
@@ -82,9 +82,7 @@ def _calibrated(recipe: Recipe, weights: dict[str, Tensor], trained: Trained, im
     if images < 1:
         raise ValueError(f"images={images}: must be at least 1, to find the ranges of the inputs on")
     torch.set_flush_denormal(True)  # as in training: the ranges are the same before and after one
-    net, train = recipe.net(), recipe.data.train
+    net = recipe.net()
     net.load_state_dict({**net.state_dict(), **weights})  # the ranges, which are missing, are what is found here
-    chosen = rows(trained.ticket.replicate, 0, 1, size=len(train), batch_size=min(images, len(train)))[0]
-    inputs, _ = normalized(recipe.data, train.take(chosen.numpy()))
-    quantizer.calibrate(net, inputs.split(100))
+    quantizer.calibrate(net, first_images(recipe, trained.ticket, images).split(100))
     return {name: value.detach().clone() for name, value in net.state_dict().items()}

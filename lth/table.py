@@ -1,7 +1,7 @@
 """The store -> tidy pandas tables: one row per trained ticket, one per evaluation; and a summary."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,21 @@ def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
     """As "98.31 ± 0.05"; of a single value no spread is known."""
     spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{spread}"
+
+
+def spreads(
+    groups: Iterable[tuple[Sequence[str], pd.DataFrame]],
+    labels: Sequence[str],
+    shown: Mapping[str, tuple[str, float, int]],
+) -> str:
+    """A line for each group (its labels, its rows): mean and sample deviation of some columns, and n. shown: title ->
+    column, factor, digits.
+    """
+    lines = [[*labels, *shown, "n"]]
+    for names, part in groups:
+        cells = [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
+        lines.append([*names, *cells, str(len(part))])
+    return aligned(lines)
 
 
 def markdown(table: pd.DataFrame) -> str:

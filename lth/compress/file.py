@@ -1,15 +1,14 @@
 """A trained net -> its file in each format."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 
-import torch
 from torch import nn
 
 from lth import deploy, export
 from lth.compact import compact
-from lth.imp import batch
+from lth.imp import first_images
 from lth.recipe import Recipe
 from lth.ticket import Trained, masked
 
@@ -49,7 +48,7 @@ def _makers(trained: Trained, recipe: Recipe) -> dict[str, Callable[[], File | N
     """Format -> what makes its file; what several are made from is made once, when it is needed."""
     plain = cache(lambda: export.float32(masked_net(trained, recipe), recipe.data.shape))
     small = cache(lambda: export.float32(_compact(trained, recipe), recipe.data.shape))
-    images = cache(lambda: _calibration(trained, recipe))
+    images = cache(lambda: first_images(recipe, trained.ticket, CALIBRATION))
     onnx: dict[str, Callable[[], bytes | None]] = {
         "float32": plain,
         "float16": lambda: export.float16(plain()),
@@ -86,9 +85,3 @@ def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:
     return compact(recipe.net(), trained.weights, trained.ticket.mask, recipe.data.shape)
-
-
-def _calibration(trained: Trained, recipe: Recipe) -> torch.Tensor:
-    """The first images that the replicate is trained on."""
-    size = min(CALIBRATION, len(recipe.data.train))
-    return batch(replace(recipe, batch_size=size), replace(trained.ticket, step=0))[0]

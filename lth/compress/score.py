@@ -11,8 +11,7 @@ from lth.compress.file import BITS, files
 from lth.data import normalized
 from lth.environment import environment
 from lth.job import Job
-from lth.table import mean_and_spread, origin
-from lth.text import aligned
+from lth.table import origin, spreads
 from lth.ticket import Trained
 
 
@@ -70,9 +69,8 @@ def markdown(table: pd.DataFrame) -> str:
         "times faster, 128": ("faster", 1, 1),
         "peak MB": ("memory_mb", 1, 1),
     }
-    lines = [["net", "% of weights", "format", *shown, "n"]]
-    for (model, _, name), part in table.groupby(["model", "level", "format"], sort=False):
-        name_of = plot.NAMES.get(str(model), str(model))
-        cells = [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
-        lines.append([name_of, f"{100 * part['density'].mean():.2f}", str(name), *cells, str(len(part))])
-    return aligned(lines)
+    groups = (
+        ([plot.NAMES.get(str(model), str(model)), f"{100 * part['density'].mean():.2f}", str(name)], part)
+        for (model, _, name), part in table.groupby(["model", "level", "format"], sort=False)
+    )
+    return spreads(groups, ["net", "% of weights", "format"], shown)

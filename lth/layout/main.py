@@ -18,8 +18,7 @@ from lth.job import Job, stored
 from lth.layout.form import NOTES, layouts
 from lth.layout.speed import accuracy, latencies
 from lth.store import Store
-from lth.table import mean_and_spread, origin
-from lth.text import aligned
+from lth.table import origin, spreads
 from lth.ticket import Trained
 
 BATCHES = (1, 128)
@@ -85,11 +84,11 @@ def _markdown(table: pd.DataFrame) -> str:
         "accuracy %": ("accuracy", 100, 2),
         "points above dense": ("points", 1, 2),
     }
-    lines = [["pruned by scope", "% of weights", "layout", *shown, "n"]]
-    for (scope, _, _, layout), part in table.groupby(["scope", "config", "level", "layout"], sort=False):
-        cells = [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
-        lines.append([str(scope), f"{100 * part['density'].mean():.2f}", str(layout), *cells, str(len(part))])
-    return aligned(lines)
+    groups = (
+        ([str(scope), f"{100 * part['density'].mean():.2f}", str(layout)], part)
+        for (scope, _, _, layout), part in table.groupby(["scope", "config", "level", "layout"], sort=False)
+    )
+    return spreads(groups, ["pruned by scope", "% of weights", "layout"], shown)
 
 
 def _labels(job: Job, trained: Trained) -> dict[str, Any]:

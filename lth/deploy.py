@@ -61,7 +61,9 @@ def unpack(file: bytes, make: Callable[..., nn.Module] | None = None) -> tuple[n
 
 
 def _named(described: Any) -> Callable[..., nn.Module]:
-    known = {describe(getattr(model, name))["function"]: getattr(model, name) for name in model.__all__}
+    public = {f"model.{name}": getattr(model, name) for name in model.__all__}
+    # Version 0.1 wrote import paths.
+    known = public | {f"{make.__module__}.{make.__qualname__}": make for make in public.values()}
     options = dict(described) if isinstance(described, dict) else {}
     name = str(options.pop("function", None))
     if name not in known:

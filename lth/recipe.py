@@ -5,6 +5,7 @@ give the same description, so that YAML and Python find each other's results.
 """
 
 import hashlib
+import importlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -76,7 +77,7 @@ def short(description: Any) -> str:
 
 
 def describe(value: Any) -> Any:
-    """A JSON value that says what `value` is: functions by import path and arguments that aren't defaults."""
+    """Describe a value as JSON: functions by public name or import path, with the arguments that aren't defaults."""
     if isinstance(value, Data):
         return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint}
     if isinstance(value, Recipe):
@@ -106,13 +107,25 @@ def _described_function(function: Callable[..., Any]) -> dict[str, Any]:
                 f"{function!r} binds arguments by position: name them, so that a reader knows what they are"
             )
         bound, function = {**function.keywords, **bound}, function.func
-    name = f"{function.__module__}.{getattr(function, '__qualname__', '<object>')}"
+    name = _name(function)
     if "<" in name or function.__module__ == "__main__" or inspect.ismethod(function):
         raise TypeError(f"{name} has no import path of its own, so its results can't be found again: use a function "
                         "of a module")  # fmt: skip
     defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
     unusual = {k: describe(v) for k, v in sorted(bound.items()) if k not in defaults or not _same(v, defaults[k])}
     return {"function": name, **unusual}
+
+
+def _name(function: Callable[..., Any]) -> str:
+    """`model.lenet_300_100` for a public function of lth, wherever its file is; the import path of any other."""
+    module, name = function.__module__, getattr(function, "__qualname__", "<object>")
+    if not module.startswith("lth."):
+        return f"{module}.{name}"
+    room = module.split(".")[1]
+    package = importlib.import_module(f"lth.{room}")
+    if getattr(package, name, None) is not function or name not in getattr(package, "__all__", [name]):
+        raise TypeError(f"{module}.{name} is not public: a result can't be found again by a name that may change")
+    return f"{room}.{name}"
 
 
 def _same(value: Any, default: Any) -> bool:

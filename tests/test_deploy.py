@@ -103,21 +103,22 @@ def described(said: Any, weights: dict[str, Tensor] | None = None) -> bytes:
     return codec.encode(tensors, {}, bits=None, description=said)
 
 
-GOOD = {"model": {"function": "lth.model.lenet.mlp", "hidden": [8, 6]}, "shape": [1, 4, 4], "classes": 3}
+GOOD = {"model": {"function": "model.mlp", "hidden": [8, 6]}, "shape": [1, 4, 4], "classes": 3}
 
 
-def test_the_good_description_of_this_file_is_good() -> None:
-    deploy.unpack(described(GOOD))
+@pytest.mark.parametrize("function", ["model.mlp", "lth.model.lenet.mlp"])
+def test_a_file_names_a_public_architecture_and_one_of_version_0_1_its_import_path(function: str) -> None:
+    deploy.unpack(described({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
 
 
 @pytest.mark.parametrize(
     "function",
     [
         "os.system",
-        "lth.model.lenet",
-        "lth.model.caffe._kind",
+        "model",
+        "model._kind",
         "small.conv_net",
-        "lth.quantizer.layer.aware",
+        "quantizer.aware",
         None,
         ["a"],
     ],
@@ -143,17 +144,17 @@ WRONG: dict[str, dict[str, Any]] = {
     "no classes": {"classes": 0},
     "classes of text": {"classes": "3"},
     "another number of classes": {"classes": 4},
-    "a model of text": {"model": "lth.model.lenet.mlp"},
+    "a model of text": {"model": "model.mlp"},
     "an option that there is not": {"model": {**GOOD["model"], "width": 3}},  # type: ignore[dict-item]
     "a shape among the options": {"model": {**GOOD["model"], "shape": [1, 4, 4]}},  # type: ignore[dict-item]
     "another width": {"model": {**GOOD["model"], "hidden": [8, 7]}},  # type: ignore[dict-item]
     "layers of text": {"model": {**GOOD["model"], "hidden": "ab"}},  # type: ignore[dict-item]
-    "layers of nothing": {"model": {"function": "lth.model.lenet.mlp"}},
+    "layers of nothing": {"model": {"function": "model.mlp"}},
     "a net of terabytes": {"model": {**GOOD["model"], "hidden": [2**20, 2**20]}},  # type: ignore[dict-item]
     "a net beyond 64 bits": {"model": {**GOOD["model"], "hidden": [2**62, 2**62]}},  # type: ignore[dict-item]
     "a long story": {"story": "a" * 5000},
     "a million layers": {"model": {**GOOD["model"], "hidden": [1] * 10**5}},  # type: ignore[dict-item]
-    "a net of torchvision that there is not": {"model": {"function": "lth.model.named.torchvision", "name": "x"}},
+    "a net of torchvision that there is not": {"model": {"function": "model.torchvision", "name": "x"}},
 }
 
 
@@ -183,8 +184,8 @@ junk = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-NAMES = ["lenet.mlp", "lenet.lenet_300_100", "conv.conv_2", "caffe.lenet_5", "vgg.vgg_19", "named.torchvision"]
-functions = st.sampled_from([f"lth.model.{name}" for name in NAMES])
+NAMES = ["mlp", "lenet_300_100", "conv_2", "lenet_5", "vgg_19", "torchvision"]
+functions = st.sampled_from([f"model.{name}" for name in NAMES])
 PACKED = described(GOOD)
 
 

@@ -178,7 +178,7 @@ def test_the_quantization_is_part_of_the_name_of_the_result() -> None:
     ]
     assert len({digest(new, ticket) for new, ticket in made}) == len(made)
     assert describe(made[0][0].model) == {
-        "function": "lth.quantizer.layer.aware",
+        "function": "quantizer.aware",
         "model": describe(PLAIN.model),
         "weight_bits": 4,
     }

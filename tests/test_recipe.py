@@ -14,7 +14,7 @@ from small import DATA, conv_net, half_pruned, many, momentum, net, recipe, sgd,
 
 from lth import augment, lr
 from lth.data import Data, Split
-from lth.model import lenet_300_100, mlp
+from lth.model import conv, lenet_300_100, mlp
 from lth.recipe import Recipe, describe, digest, short
 from lth.ticket import Ticket, masked
 
@@ -35,13 +35,20 @@ class Schedule:
     __call__ = factor
 
 
-def test_a_function_is_described_by_its_import_path_and_the_arguments_that_are_not_its_defaults() -> None:
-    assert describe(lr.constant) == {"function": "lth.lr.constant"}
+def test_a_function_is_described_by_its_public_name_and_the_arguments_that_are_not_its_defaults() -> None:
+    assert describe(lr.constant) == {"function": "lr.constant"}
     assert describe(partial(lr.drop, at=[3, 5], factor=0.5)) == {
-        "function": "lth.lr.drop",
+        "function": "lr.drop",
         "at": [3, 5],
         "factor": 0.5,
     }
+
+
+def test_moving_a_file_of_lth_changes_no_name_and_what_is_not_public_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlp, "__module__", "lth.model.elsewhere")
+    assert describe(mlp) == {"function": "model.mlp"}
+    with pytest.raises(TypeError, match=r"lth\.model\.conv\._conv is not public"):
+        describe(conv._conv)
 
 
 @many
@@ -79,7 +86,7 @@ def test_a_partial_of_a_partial_is_described_as_one_and_the_outer_argument_count
 def test_a_recipe_says_what_decides_a_result_and_nothing_else() -> None:
     described = describe(recipe(batch_size=60, evaluate_every=100))
     assert described == {
-        "model": {"function": "lth.model.lenet.mlp", "hidden": [8, 6]},
+        "model": {"function": "model.mlp", "hidden": [8, 6]},
         "data": {"name": "tiny", "scaling": "unit", "fingerprint": DATA.fingerprint},
         "optimizer": {"function": "small.sgd"},
         "steps": 20,
@@ -159,10 +166,8 @@ def example(**changes: Any) -> tuple[Recipe, Ticket]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"augment": augment.none}, {"precision": "fp32"}])
-def test_a_result_keeps_the_name_that_it_had_before_there_were_augmentations_and_precisions(
-    changes: dict[str, Any],
-) -> None:
-    assert digest(*example(**changes)) == "e57aa5d063c7ea30a888"
+def test_a_result_has_the_same_name_on_every_machine(changes: dict[str, Any]) -> None:
+    assert digest(*example(**changes)) == "84884e3e57d2c5874540"
 
 
 def test_augmentations_and_precisions_are_told_apart_by_their_values() -> None:
@@ -176,7 +181,7 @@ def test_augmentations_and_precisions_are_told_apart_by_their_values() -> None:
     assert len({digest(*example(**change)) for change in changes}) == 5
     assert describe(recipe(augment=partial(augment.flip_crop, pad=4), precision="bf16")) == {
         **describe(recipe()),
-        "augment": {"function": "lth.augment.flip_crop"},
+        "augment": {"function": "augment.flip_crop"},
         "precision": "bf16",
     }
 

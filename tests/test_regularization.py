@@ -62,7 +62,7 @@ def test_biases_are_left_alone() -> None:
 def test_no_regularization_is_no_part_of_the_name_of_a_result() -> None:
     assert "regularization" not in describe(recipe(regularization=none))
     assert describe(recipe(regularization=partial(l1, strength=2e-5)))["regularization"] == {
-        "function": "lth.regularization.l1",
+        "function": "regularization.l1",
         "strength": 2e-5,
     }
 

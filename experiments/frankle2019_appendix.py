@@ -20,8 +20,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import Claim, between, lowest
+from lth.analysis import plot
+from lth.analysis.claim import Claim, between, lowest
 
 COST = "19 trainings of 50,000 steps a replicate, shared with frankle2019_fig3, and 68 more"
 ADAM, SGD = {"optimizer": "Adam"}, {"optimizer": "SGD"}

@@ -17,8 +17,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import Claim, gain
+from lth.analysis import plot
+from lth.analysis.claim import Claim, gain
 
 COST = "LeNet-300-100: 55 trainings of 50,000 steps a replicate; Conv-2, -4, -6: 61 of 20,000 to 30,000 steps each"
 WITH = ("frankle2019_fig4",)

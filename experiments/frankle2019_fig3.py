@@ -18,8 +18,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import FINAL, Claim, best_gain, earlier, gain, lowest, worst
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, best_gain, earlier, gain, lowest, worst
 
 COST = "19 trainings of 50,000 steps a replicate"
 CLAIMS = [

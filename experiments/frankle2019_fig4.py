@@ -20,8 +20,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import Claim, faster, gain, lowest
+from lth.analysis import plot
+from lth.analysis.claim import Claim, faster, gain, lowest
 
 COST = "50 trainings of 50,000 steps a replicate, 19 of them shared with frankle2019_fig3"
 ITERATIVE, ONE_SHOT = {"schedule": "iterative"}, {"schedule": "one_shot"}

@@ -23,8 +23,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import Claim, best_gain, faster, gain, lowest, value, worst
+from lth.analysis import plot
+from lth.analysis.claim import Claim, best_gain, faster, gain, lowest, value, worst
 
 COST = "41 trainings of 20,000 to 30,000 steps a net and replicate; scale=reduced: 5, 3 and 3 of 4,000, 1,250 and 1,000"
 

@@ -21,8 +21,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import Claim, added, best_gain, faster, gain, lowest, value
+from lth.analysis import plot
+from lth.analysis.claim import Claim, added, best_gain, faster, gain, lowest, value
 
 COST = "21 trainings of 60,000 to 90,000 steps a net and replicate, and frankle2019_fig5; scale=reduced: 3, 2 and 2"
 WITH = ("frankle2019_fig5",)

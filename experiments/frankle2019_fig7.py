@@ -17,8 +17,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import FINAL, Claim, lowest
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, lowest
 
 COST = "41 trainings of VGG-19, 112,480 steps, for each of four lines and replicate; scale=reduced: 2 of 280 steps"
 CLAIMS = [

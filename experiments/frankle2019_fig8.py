@@ -20,8 +20,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import FINAL, Claim, lowest, value
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, lowest, value
 
 COST = "41 trainings of ResNet-20, 30,000 steps, for each of three lines and replicate; scale=reduced: 5 of 2,000 steps"
 HIGH, LOW, WARM = {"optimizer.lr": 0.1}, {"optimizer.lr": 0.01}, {"optimizer.lr": 0.03}

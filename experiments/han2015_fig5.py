@@ -26,8 +26,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import FINAL, Claim, between, gain, lowest, value
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, between, gain, lowest, value
 
 COST = "a replicate and net: 2 trainings of 20,000 steps and 24 fine-tunings of 10,000; scale=reduced: a fifth"
 NETS = {"lenet_300_100": (98.36, 98.41), "lenet_5": (99.20, 99.23)}

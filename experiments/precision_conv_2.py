@@ -16,7 +16,7 @@ Result (2026-11-24, n = 2, results/precision_conv_2.md)
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
+from lth.analysis import plot
 
 COST = "3 trainings of Conv-2, 1,000 steps, for each of two precisions"
 

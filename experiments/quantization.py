@@ -39,8 +39,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import FINAL, Claim, between, of_file, smallest
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, between, of_file, smallest
 
 COST = (
     "LeNet-300-100, a replicate: 9 trainings of 50,000 steps and 12 of 2,000; scale=reduced: Conv-2 and ResNet-20 too"

@@ -27,8 +27,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lth import plot
-from lth.claim import FINAL, Claim, between, gain
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, between, gain
 
 COST = "a replicate: LeNet-300-100 20,000 steps and 5 fine-tunings of 10,000; ResNet-20 400 steps and 133"
 LENET = {"model": "lenet_300_100"}

@@ -11,8 +11,8 @@ from lth import rewind as rewinding
 from lth import scope as scopes
 from lth.criterion import Batch
 from lth.data import normalized, rows
-from lth.density import Ladder
 from lth.recipe import Recipe
+from lth.schedule import Ladder
 from lth.seed import seed
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, prunable
 

@@ -40,7 +40,7 @@ def globally(scores: Scores, mask: Mask, density: Densities, net: nn.Module, sha
 
 
 def neurons(scores: Scores, mask: Mask, density: Densities, net: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:
-    """Whole units go, with all weights into and out of them, so that the net can be made smaller (`lth.compact`).
+    """Whole units go, with all weights into and out of them, so that the net can be made smaller (see `compact`).
 
     Here density is the share of *units* that remains: each coupled group keeps round(density * size) of its units,
     those whose remaining incoming weights have the highest mean score. Of the weights between two such layers about the

@@ -6,6 +6,7 @@ that a control can put another mask on the same theta; training, and everything 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -33,6 +34,16 @@ class Ticket:
     replicate: int = 1
     branch: str = "ticket"
     draw: int = 0
+
+    @cached_property
+    def remaining(self) -> int:
+        """||m||_0, the weights that remain."""
+        return remaining(self.mask)
+
+    @cached_property
+    def total(self) -> int:
+        """All prunable weights."""
+        return total(self.mask)
 
     def __str__(self) -> str:
         draw = f", draw {self.draw}" if self.draw else ""

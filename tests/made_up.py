@@ -7,15 +7,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lth import figure
+from lth.analysis import registry
 
 # The file of an experiment; only its claims and what it is drawn with differ.
 FILE = '''"""An experiment for the tests."""
 
 from functools import partial
 
-from lth import plot
-from lth.claim import Claim, faster, gain, lowest
+from lth.analysis import plot
+from lth.analysis.claim import Claim, faster, gain, lowest
 
 COST = "two trainings on an abacus"
 WITH = {others}
@@ -32,8 +32,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that experiments are read from, empty but for an empty folder of committed results."""
     place = tmp_path / "elsewhere" / "experiments"
     (place / "results").mkdir(parents=True)
-    monkeypatch.setattr(figure, "EXPERIMENTS", place)
-    monkeypatch.setattr(figure, "RESULTS", place / "results")
+    monkeypatch.setattr(registry, "EXPERIMENTS", place)
+    monkeypatch.setattr(registry, "RESULTS", place / "results")
     return place
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lth.claim import (
+from lth.analysis.claim import (
     Claim,
     Measured,
     added,
@@ -21,7 +21,7 @@ from lth.claim import (
     value,
     worst,
 )
-from lth.claim.claim import chosen
+from lth.analysis.claim.claim import chosen
 
 
 def one(level: int, percent: float, replicate: int, step: int, accuracy: float, **other: Any) -> dict[str, Any]:

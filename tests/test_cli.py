@@ -9,7 +9,8 @@ import pytest
 import shell
 
 import lth
-from lth import cli, figure
+from lth import cli
+from lth.analysis import registry
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +176,7 @@ def test_a_figure_with_a_broken_bit_in_the_store_names_the_file(
     file = sorted(root.glob("trained/*/evaluations.parquet"))[0]
     file.write_bytes(file.read_bytes()[:100])
     assert cli.main(["figure", "frankle2019_fig4", "--runs", str(root), "--out", "out"]) == 0
-    assert f"{file} is damaged" in capsys.readouterr().err
+    assert f"{file} is corrupt" in capsys.readouterr().err
 
 
 def test_figures_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +195,7 @@ def test_a_figure_that_there_is_not_is_named_with_those_that_there_are(capsys: p
 def test_a_figure_without_results_says_what_training_them_costs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(figure, "RESULTS", tmp_path / "none")
+    monkeypatch.setattr(registry, "RESULTS", tmp_path / "none")
     assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
@@ -212,7 +213,7 @@ def test_a_figure_without_results_of_ones_own_is_drawn_from_those_that_come_with
         "frankle2019_fig3: nothing under nowhere, taken from the results that come with lth; --run trains your own"
     ]
     assert said.out.startswith("### frankle2019_fig3\n")
-    ours, theirs = (pd.read_csv(f / "frankle2019_fig3.csv") for f in (tmp_path / "out", figure.RESULTS))
+    ours, theirs = (pd.read_csv(f / "frankle2019_fig3.csv") for f in (tmp_path / "out", registry.RESULTS))
     pd.testing.assert_frame_equal(ours, theirs)
 
 

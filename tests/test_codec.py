@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from small import half_pruned, many, recipe, same
 from torch import Tensor
 
-from lth import codec
-from lth.codec import Refused, rans
-from lth.codec.codebook import shared
-from lth.codec.header import MOST_HEADER, MOST_TENSORS
-from lth.codec.tensor import decode_positions, encode_positions
+from lth.compress import codec
+from lth.compress.codec import Refused, rans
+from lth.compress.codec.codebook import shared
+from lth.compress.codec.header import MOST_HEADER, MOST_TENSORS
+from lth.compress.codec.tensor import decode_positions, encode_positions
 
 every_bits = st.none() | st.integers(1, 8)
 TICKET = half_pruned(recipe())

@@ -12,7 +12,7 @@ from small import conv_net, dropout_net, everything_net, few
 from torch import Tensor, nn
 
 from lth import model, neuron, scope
-from lth.compact import compact, shrunk
+from lth.compress.compact import compact, shrunk
 from lth.ticket import full_mask, masked
 
 Net = Callable[..., nn.Module]

@@ -6,7 +6,11 @@ import pandas as pd
 import pytest
 import torch
 
-from lth import cli, compress, deploy, plot, run
+from lth import cli, compress
+from lth.analysis import plot
+from lth.cli import compress as cli_compress
+from lth.cli import config
+from lth.compress import package
 
 WORDS = ["model=mlp", "model.hidden=[30]", "levels=[14]", "steps=60", "tracking=none"]
 DENSE = ["float32", "float16", "int8", "int4", "lth", "lth-5", "lth-3"]
@@ -17,7 +21,7 @@ FORMATS = {0: DENSE, 14: [*DENSE[:4], "compact", "compact-int8", *DENSE[4:]]}
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small net on the embedded digits, dense and with 5% of its weights."""
     root = tmp_path_factory.mktemp("runs")
-    assert run.main([*WORDS, f"root={root}"]) == 0
+    assert config.main([*WORDS, f"root={root}"]) == 0
     return root
 
 
@@ -60,7 +64,7 @@ def test_a_float32_file_holds_four_bytes_a_parameter_and_a_lossless_one_less_for
 
 
 def test_a_lossless_file_answers_as_the_net_does_and_the_store_says_the_same(table: pd.DataFrame, store: Path) -> None:
-    from lth.table import tickets
+    from lth.store.table import tickets
 
     stored = tickets(store).set_index("level")["final_test_accuracy"]
     for name in ("float32", "compact", "lth"):
@@ -75,7 +79,7 @@ def test_an_exported_file_is_the_scored_one(table: pd.DataFrame, store: Path, tm
     assert cli.main(["export", *words]) == 0
     data = file.read_bytes()
     assert len(data) == of(table, level=14, format="lth-5")["bytes"].item()
-    net, mask = deploy.unpack(data)
+    net, mask = package.unpack(data)
     kept = sum(int(m.sum()) for m in mask.values())
     assert kept / (784 * 30 + 300) == pytest.approx(of(table, level=14)["density"].iloc[0])
     assert net(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
@@ -93,7 +97,7 @@ def test_an_exported_file_has_a_name_that_says_what_it_is(store: Path, capsys: p
         (["--format", "int3"], "there is no format 'int3': choose float32, float16, int8, int4, compact, compact-int8"),
         (["--format", "lth-9"], "there is no format 'lth-9'"),
         (["--level", "3"], "(stored: 0, 14); lth run with the same words trains it"),
-        (["replicate=1,2"], "these words stand for 2 jobs"),
+        (["replicate=1,2"], "these overrides stand for 2 jobs"),
         (["replicate=7"], "replicate 7, is not stored under"),
         (["steps=abc"], "steps"),
     ],
@@ -110,7 +114,7 @@ def test_what_is_not_stored_is_left_out_and_named(
     table: pd.DataFrame, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert set(table["replicate"]) == {1}  # 7 was asked for, too
-    assert len(compress.chosen(run.jobs([*WORDS, f"root={store}", "replicate=1,7"]), [0])) == 1
+    assert len(cli_compress.selected(config.jobs([*WORDS, f"root={store}", "replicate=1,7"]), [0])) == 1
     assert "level 0 of first_ticket, mlp, replicate 7, is not stored" in caplog.text
 
 

@@ -13,7 +13,7 @@ from lth.job import Branch, Quantized
 
 CONF = Path(__file__).parent.parent / "conf"
 OPTIONS = sorted(file for file in CONF.glob("*/*.yaml") if file.parent.name not in {"experiment", "hydra"})
-PURE = ["augment", "criterion", "init", "lr", "quantization", "regularization", "rewind", "scope", "stop"]
+PURE = ["augment", "criterion", "init", "lr", "quantization.recipes", "regularization", "rewind", "scope", "stop"]
 NESTED = {"branch": Branch, "quantization": Quantized, "stop": None}
 # What the code gives to what a config names.
 GIVEN = {
@@ -65,9 +65,10 @@ def test_the_keys_of_an_option_are_the_keyword_parameters_of_its_function(file: 
 def test_an_option_is_named_after_its_function_and_its_group_after_the_module(file: Path) -> None:
     name = node(file)["_target_"]
     if file.parent.name == "tracking":
-        assert name.startswith("lth.tracking.")
+        assert name.startswith("lth.cli.tracking.")
     else:
-        assert name == f"lth.{file.parent.name}.{file.stem}"
+        group = {"density": "schedule"}.get(file.parent.name, file.parent.name)
+        assert name == f"lth.{group}.{file.stem}"
 
 
 @ours
@@ -91,7 +92,7 @@ def test_every_function_of_a_pure_room_can_be_chosen(group: str) -> None:
         for name, f in inspect.getmembers(module, inspect.isfunction)
         if f.__module__ == module.__name__ and name[0] != "_"
     }
-    assert functions == {file.stem for file in OPTIONS if file.parent.name == group}
+    assert functions == {file.stem for file in OPTIONS if file.parent.name == group.split(".")[0]}
 
 
 @pytest.mark.parametrize("file", [f for f in OPTIONS if f.parent.name in NESTED], ids=lambda file: file.stem)

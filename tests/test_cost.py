@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from small import many
 from test_table import JOB, run
 
-from lth import cli, figure, plot, table
-from lth.cost import chosen, dollars, kilograms, kwh, pounds, strubell2019, tables
-from lth.cost.total import Rates, missing, totals, trainings
-from lth.macs import macs
+from lth import cli
+from lth.analysis import plot, registry, summary
+from lth.analysis.cost import chosen, dollars, kilograms, kwh, pounds, strubell2019, tables
+from lth.analysis.cost.total import Rates, missing, totals, trainings
+from lth.engine.macs import macs
 from lth.model import lenet_300_100
-from lth.store import Store
+from lth.store import Store, table
 
 
 def rates(**names: str) -> Rates:
@@ -322,7 +323,7 @@ def test_results_from_before_the_ledger_say_what_is_missing(capsys: pytest.Captu
 def test_without_any_result_the_command_says_how_to_get_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figure, "RESULTS", Path("nowhere"))
+    monkeypatch.setattr(registry, "RESULTS", Path("nowhere"))
     assert cli.main(["cost", "--runs", "nowhere"]) == 1
     assert "nothing is stored under nowhere" in capsys.readouterr().err
     assert cli.main(["cost", "han2015_fig5", "--runs", "nowhere"]) == 1
@@ -391,4 +392,4 @@ def test_the_command_draws_a_figure_of_each_experiment(store: Path, tmp_path: Pa
 def test_the_ledger_tells_no_configurations_apart(store: Path) -> None:
     rows = table.tickets(store, "small")
     assert {"cpu_seconds", "samples", "evaluated", "macs", "macs_remaining", "device"} <= set(rows)
-    assert set(table.variants(rows)) == {""}
+    assert set(summary.variants(rows)) == {""}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import many
 
-from lth.density import iterative, one_shot, rungs
+from lth.schedule import iterative, one_shot, rungs
 
 LENET = {"linear": 784 * 300 + 300 * 100, "output": 1000}
 CONV_2 = {"conv": 27 * 64 + 576 * 64, "linear": 16384 * 256 + 256 * 256, "output": 2560}

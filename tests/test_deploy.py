@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from small import DATA, adam, conv_net, few, half_pruned, many, momentum, net, recipe, same
 from torch import Tensor, nn
 
-from lth import codec, deploy, quantization
-from lth.codec import Refused
+from lth import quantization
+from lth.compress import codec, package
+from lth.compress.codec import Refused
 from lth.data import normalized
 from lth.engine import train
 from lth.model import conv_2, lenet_300_100, mlp, resnet_20
@@ -44,7 +45,7 @@ def net_of(plain: Recipe, weights: dict[str, Tensor]) -> nn.Module:
 @pytest.mark.parametrize("bits", [1, 2, 5, 8, None])
 def test_the_net_of_a_file_answers_as_the_net_with_its_weights_to_the_last_bit(plain: Recipe, bits: int | None) -> None:
     trained = trained_by(plain)
-    unpacked, mask = deploy.unpack(deploy.pack(trained, plain, bits), plain.model)
+    unpacked, mask = package.unpack(package.pack(trained, plain, bits), plain.model)
     weights = codec.approximate(masked(trained.weights, trained.ticket.mask), trained.ticket.mask, bits=bits)
     assert torch.equal(unpacked(X), net_of(plain, weights)(X))
     assert same(mask, trained.ticket.mask)
@@ -55,14 +56,14 @@ def test_the_net_of_a_file_answers_as_the_net_with_its_weights_to_the_last_bit(p
 
 def test_without_bits_the_file_is_the_trained_net() -> None:
     trained = trained_by(CONV)
-    unpacked, _ = deploy.unpack(deploy.pack(trained, CONV, None), conv_net)
+    unpacked, _ = package.unpack(package.pack(trained, CONV, None), conv_net)
     assert same(unpacked.state_dict(), trained.weights)
     assert unpacked.state_dict()["1.num_batches_tracked"] == 20
 
 
 def test_a_file_says_which_architecture_it_is() -> None:
     trained = trained_by(MLP)
-    unpacked, _ = deploy.unpack(deploy.pack(trained, MLP, 8))
+    unpacked, _ = package.unpack(package.pack(trained, MLP, 8))
     assert [layer.out_features for layer in unpacked.modules() if isinstance(layer, nn.Linear)] == [8, 6, 3]
 
 
@@ -71,7 +72,7 @@ def test_every_architecture_of_ours_is_built_from_its_name(model: Any) -> None:
     plain = recipe(model=model)
     ticket = half_pruned(plain)
     whole = Trained(ticket, trained_by(MLP).evaluations, {0: ticket.weights}.__getitem__, 0)
-    unpacked, mask = deploy.unpack(deploy.pack(whole, plain, None))
+    unpacked, mask = package.unpack(package.pack(whole, plain, None))
     assert same(unpacked.state_dict(), masked(ticket.weights, ticket.mask))
     assert remaining(mask) == remaining(ticket.mask)
 
@@ -80,18 +81,18 @@ def test_a_quantized_net_comes_back_too() -> None:
     trained = trained_by(CONV)
     new, ticket = quantization.aware(trained, recipe=CONV, bits=4, steps=3)
     (after,) = train([ticket], recipe=new, device="cpu")
-    unpacked, _ = deploy.unpack(deploy.pack(after, new, None), new.model)
+    unpacked, _ = package.unpack(package.pack(after, new, None), new.model)
     assert torch.equal(unpacked(X), net_of(new, dict(after.weights))(X))
     with pytest.raises(ValueError, match="bits=4: the net rounds its weights itself"):
-        deploy.pack(after, new, 4)
+        package.pack(after, new, 4)
 
 
 def test_what_is_drawn_afterwards_is_as_if_nothing_was_unpacked() -> None:
-    file = deploy.pack(trained_by(MLP), MLP, 4)
+    file = package.pack(trained_by(MLP), MLP, 4)
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    deploy.unpack(file)
+    package.unpack(file)
     assert torch.equal(torch.rand(2), expected)
 
 
@@ -108,7 +109,7 @@ GOOD = {"model": {"function": "model.mlp", "hidden": [8, 6]}, "shape": [1, 4, 4]
 
 @pytest.mark.parametrize("function", ["model.mlp", "lth.model.lenet.mlp"])
 def test_a_file_names_a_public_architecture_and_one_of_version_0_1_its_import_path(function: str) -> None:
-    deploy.unpack(described({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
+    package.unpack(described({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
 
 
 @pytest.mark.parametrize(
@@ -118,21 +119,21 @@ def test_a_file_names_a_public_architecture_and_one_of_version_0_1_its_import_pa
         "model",
         "model._kind",
         "small.conv_net",
-        "quantizer.aware",
+        "quantization.quantized_model",
         None,
         ["a"],
     ],
 )
 def test_a_file_that_names_anything_else_is_refused(function: Any) -> None:
     with pytest.raises(Refused, match=r"none of lth\.model: give one to unpack"):
-        deploy.unpack(described({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
+        package.unpack(described({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
 
 
 def test_an_architecture_of_ones_own_is_refused_unless_it_is_given() -> None:
-    file = deploy.pack(trained_by(CONV), CONV, 4)
+    file = package.pack(trained_by(CONV), CONV, 4)
     with pytest.raises(Refused, match=r"small\.conv_net"):
-        deploy.unpack(file)
-    assert deploy.unpack(file, conv_net)[0]
+        package.unpack(file)
+    assert package.unpack(file, conv_net)[0]
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -161,7 +162,7 @@ WRONG: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("said", WRONG.values(), ids=WRONG)
 def test_a_description_that_does_not_fit_is_refused(said: dict[str, Any]) -> None:
     with pytest.raises(Refused):
-        deploy.unpack(described({**GOOD, **said} if said else {}))
+        package.unpack(described({**GOOD, **said} if said else {}))
 
 
 def test_a_net_that_the_tensors_do_not_fit_is_refused() -> None:
@@ -169,14 +170,14 @@ def test_a_net_that_the_tensors_do_not_fit_is_refused() -> None:
     for changed in ({**weights, "x": torch.ones(1)}, dict(list(weights.items())[1:]),
                     {**weights, "1.bias": torch.ones(9)}):  # fmt: skip
         with pytest.raises(Refused, match="tensors of the file"):
-            deploy.unpack(described(GOOD, changed))
+            package.unpack(described(GOOD, changed))
 
 
 @many
 @given(st.binary(max_size=100))
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(Refused):
-        deploy.unpack(data)
+        package.unpack(data)
 
 
 junk = st.recursive(
@@ -201,6 +202,6 @@ def test_any_description_under_a_valid_checksum_is_refused_or_fits(
         packed = zlib.compress(text.encode(), 9)
         body = PACKED[:6] + struct.pack("<I", len(packed)) + packed + PACKED[10 + length : -32]
         try:
-            deploy.unpack(body + hashlib.sha256(body).digest())
+            package.unpack(body + hashlib.sha256(body).digest())
         except Refused:
             continue

@@ -12,13 +12,14 @@ from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
-from lth import figure, run
-from lth.check import check, leaves
-from lth.claim import Measured, added, between
-from lth.run.values import values
+from lth.analysis import registry
+from lth.analysis.claim import Measured, added, between
+from lth.cli import config
+from lth.cli.config.check import check, leaves
+from lth.cli.config.values import values
 from lth.ticket import full_mask, prunable, remaining, total
 
-CONF = Path(run.CONF)
+CONF = Path(config.CONF)
 CONFIGURATIONS = sorted(
     str(file.relative_to(CONF / "experiment").with_suffix("")) for file in (CONF / "experiment").rglob("*.yaml")
 )
@@ -74,7 +75,7 @@ ADAM = {"optimizer._target_": "torch.optim.Adam", "optimizer.weight_decay": 0.0,
 SGD = {"optimizer._target_": "torch.optim.SGD", "optimizer.momentum": 0.9, "optimizer.weight_decay": 1e-4,
        "scope._target_": "lth.scope.globally", "lr._target_": "lth.lr.drop", "lr.factor": 0.1,
        "augment._target_": "lth.augment.flip_crop", "augment.pad": 4}  # fmt: skip
-ALL = {"init._target_": "lth.init.glorot_normal", "density._target_": "lth.density.iterative", "evaluate_every": 100,
+ALL = {"init._target_": "lth.init.glorot_normal", "density._target_": "lth.schedule.iterative", "evaluate_every": 100,
        "criterion._target_": "lth.criterion.magnitude", "rewind._target_": "lth.rewind.weights", "rewind.step": 0,
        "lr.warmup": 0, "data.validation": 5000}  # fmt: skip
 KINDS = ("conv", "linear", "output", "shortcut")
@@ -130,7 +131,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig4": ("lenet", control("reinitialize")),
     "frankle2019_fig4/one_shot": (
         "lenet",
-        {"density._target_": "lth.density.one_shot", "levels": [3, 7, 9, 12, 15, 18]},
+        {"density._target_": "lth.schedule.one_shot", "levels": [3, 7, 9, 12, 15, 18]},
     ),
     "frankle2019_fig5": ("conv_2", control("reinitialize")),
     "frankle2019_fig5/conv_4": ("conv_4", control("reinitialize")),
@@ -181,7 +182,7 @@ def test_the_curves_of_han_differ_in_regularization_schedule_and_fine_tuning(net
     keys = scaled("/".join(filter(None, ["han2015_fig5", name])), "full")
     found = [keys[key] for key in ("regularization._target_", "density._target_", "rewind.steps", "lr.at", "steps")]
     penalty, schedule, steps = CURVES[curve]
-    assert found == [f"lth.regularization.{penalty}", f"lth.density.{schedule}", steps, [10_000], 20_000]
+    assert found == [f"lth.regularization.{penalty}", f"lth.schedule.{schedule}", steps, [10_000], 20_000]
     assert keys["model._target_"] == f"lth.model.{net}"
     assert keys["rewind._target_"] == "lth.rewind.fine_tune"
     assert (keys["lr.factor"], keys["data._target_"]) == (0.1, "lth.data.mnist")
@@ -257,13 +258,13 @@ def test_the_configurations_of_one_size_are_good(name: str) -> None:
 
 # ---- the files
 
-NAMES = figure.names()
+NAMES = registry.names()
 SECTIONS = ["Command", "Expect", "Cost", "Result"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_opens_with_its_lab_record(name: str) -> None:
-    experiment = figure.load(name)
+    experiment = registry.load(name)
     lines = [line.split(" (")[0] for line in (experiment.__doc__ or "").splitlines()]
     assert [line for line in lines if line in SECTIONS] == SECTIONS
     assert f"    lth figure {name} --run" in experiment.__doc__
@@ -273,15 +274,15 @@ def test_an_experiment_opens_with_its_lab_record(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_configuration_of_an_experiment_exists_and_files_its_results_under_its_name(name: str) -> None:
-    arms = figure.arms(name)
+    arms = registry.arms(name)
     assert arms[0] == name
     assert set(arms) <= set(CONFIGURATIONS)
     assert {configuration(arm).name for arm in arms} == {name}
-    assert set(getattr(figure.load(name), "WITH", ())) <= set(NAMES)
+    assert set(getattr(registry.load(name), "WITH", ())) <= set(NAMES)
 
 
 def test_every_figure_configuration_belongs_to_an_experiment() -> None:
-    drawn = {arm for name in NAMES for arm in figure.arms(name)}
+    drawn = {arm for name in NAMES for arm in registry.arms(name)}
     assert {name for name in CONFIGURATIONS if not name.startswith("frankle2019/")} - drawn == {"demo"}
 
 
@@ -292,8 +293,8 @@ def test_every_figure_configuration_belongs_to_an_experiment() -> None:
 def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two replicates of levels 0 and 4, with their controls, of an experiment and those that it is drawn with."""
     rows = []
-    for each in (name, *getattr(figure.load(name), "WITH", ())):
-        for arm, replicate, level in product(figure.arms(each), (1, 2), (0, 4)):
+    for each in (name, *getattr(registry.load(name), "WITH", ())):
+        for arm, replicate, level in product(registry.arms(each), (1, 2), (0, 4)):
             branches = ["ticket", *(configuration(arm).get("branch") or {})] if level else ["ticket"]
             rows += [
                 {**columns(arm), "experiment": each, "branch": branch, "draw": 0, "replicate": replicate,
@@ -315,7 +316,7 @@ def claims() -> list[Any]:
     return [
         pytest.param(name, claim, id=f"{name}: {claim.text}")
         for name in NAMES
-        for claim in getattr(figure.load(name), "CLAIMS", ())
+        for claim in getattr(registry.load(name), "CLAIMS", ())
     ]
 
 
@@ -373,7 +374,7 @@ LINES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_is_drawn_with_a_line_for_each_of_its_configurations(name: str) -> None:
-    drawn = figure.load(name).draw(*results(name))
+    drawn = registry.load(name).draw(*results(name))
     assert isinstance(drawn, Figure)
     labels = {label for axes in drawn.axes for label in axes.get_legend_handles_labels()[1]}
     assert labels >= set(LINES.get(name, []))
@@ -387,5 +388,5 @@ def test_an_experiment_is_drawn_with_a_line_for_each_of_its_configurations(name:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_is_drawn_from_its_dense_net_alone(name: str) -> None:
     tickets, evaluations = results(name)
-    drawn = figure.load(name).draw(tickets[tickets["level"] == 0], evaluations[evaluations["level"] == 0])
+    drawn = registry.load(name).draw(tickets[tickets["level"] == 0], evaluations[evaluations["level"] == 0])
     assert drawn.axes

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lth import export, model
-from lth.export.peak import main as peak_of
-from lth.quantizer import grid
+from lth import model
+from lth.compress import onnx as export
+from lth.compress.onnx.peak import main as peak_of
+from lth.quantization import grid
 from tests import small
 
 SHAPE = (1, 4, 4)

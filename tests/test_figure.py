@@ -8,7 +8,8 @@ import pytest
 import shell
 from made_up import folder
 
-from lth import cli, figure, scorecard
+from lth import cli
+from lth.analysis import registry, scorecard
 
 __all__ = ["folder"]
 ACCURACIES = {1: (0.90, 0.92), 2: (0.80, 0.81)}
@@ -42,13 +43,13 @@ def lines(text: str) -> list[str]:
     ],
 )
 def test_the_arms_of_an_experiment_are_its_configuration_and_those_of_its_folder(name: str, arms: list[str]) -> None:
-    assert figure.arms(name) == [name + arm for arm in arms]
+    assert registry.arms(name) == [name + arm for arm in arms]
 
 
 def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arms = ",".join(figure.arms("frankle2019_fig8"))
+    arms = ",".join(registry.arms("frankle2019_fig8"))
     given = ["root=here", "scale=reduced", "levels=0", f"experiment={arms}", "replicate=1", "hydra/launcher=basic"]
     assert shell.run("-m", *given) == 0
     rates = {r["columns"]["optimizer.lr"]: r["columns"].get("lr.warmup") for r in shell.records(tmp_path / "here")}
@@ -71,7 +72,7 @@ def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
 def test_the_committed_results_are_read_where_nothing_is_stored(folder: Path) -> None:
     made_up.experiment(folder, "one")
     made_up.commit(folder, made_up.tickets("one", ACCURACIES))
-    rows, curves = figure.results(figure.load("one"), "one", Path("nowhere"))
+    rows, curves = registry.results(registry.load("one"), "one", Path("nowhere"))
     assert list(rows["early_stop_test_accuracy"]) == [0.90, 0.92, 0.80, 0.81]
     assert list(curves["step"]) == [0] * 4 + [1000] * 4 + [2000] * 4
 
@@ -79,7 +80,7 @@ def test_the_committed_results_are_read_where_nothing_is_stored(folder: Path) ->
 def test_what_is_stored_goes_before_the_committed_results(stored: Path, folder: Path) -> None:
     made_up.experiment(folder, "one")
     made_up.commit(folder, made_up.tickets("one", ACCURACIES))
-    rows, curves = figure.results(figure.load("one"), "one", stored)
+    rows, curves = registry.results(registry.load("one"), "one", stored)
     assert list(rows["data"]) == ["mnist_5k"] * 3
     assert list(curves["step"]) == [0, 10, 20] * 3
 
@@ -89,17 +90,17 @@ def test_an_experiment_is_drawn_with_the_results_of_those_it_names(folder: Path)
     made_up.experiment(folder, "two")
     for name in ("one", "two"):
         made_up.commit(folder, made_up.tickets(name, ACCURACIES))
-    rows, curves = figure.results(figure.load("one"), "one", Path("nowhere"))
+    rows, curves = registry.results(registry.load("one"), "one", Path("nowhere"))
     assert list(rows["experiment"]) == ["one"] * 4 + ["two"] * 4
     assert set(curves["experiment"]) == {"one", "two"}
-    assert set(figure.results(figure.load("two"), "two", Path("nowhere"))[0]["experiment"]) == {"two"}
+    assert set(registry.results(registry.load("two"), "two", Path("nowhere"))[0]["experiment"]) == {"two"}
 
 
 def test_half_of_the_committed_results_is_none(folder: Path) -> None:
     made_up.experiment(folder, "one")
     made_up.commit(folder, made_up.tickets("one", ACCURACIES))
     (folder / "results" / "one.parquet").unlink()
-    assert all(part.empty for part in figure.results(figure.load("one"), "one", Path("nowhere")))
+    assert all(part.empty for part in registry.results(registry.load("one"), "one", Path("nowhere")))
 
 
 def test_the_tables_beside_a_figure_are_of_the_experiment_alone(folder: Path, tmp_path: Path) -> None:
@@ -115,10 +116,10 @@ def test_the_tables_beside_a_figure_are_of_the_experiment_alone(folder: Path, tm
 
 def test_what_a_figure_writes_can_be_committed_and_is_read_back_the_same(stored: Path, folder: Path) -> None:
     made_up.experiment(folder, "one")
-    experiment = figure.load("one")
+    experiment = registry.load("one")
     assert cli.main(["figure", "one", "--runs", str(stored), "--out", str(folder / "results")]) == 0
-    committed = figure.results(experiment, "one", Path("nowhere"))
-    for ours, theirs in zip(figure.results(experiment, "one", stored), committed, strict=True):
+    committed = registry.results(experiment, "one", Path("nowhere"))
+    for ours, theirs in zip(registry.results(experiment, "one", stored), committed, strict=True):
         pd.testing.assert_frame_equal(ours, theirs, check_dtype=False, check_exact=False, rtol=1e-12)
 
 
@@ -172,21 +173,21 @@ def test_all_is_well_when_everything_is_drawn(folder: Path, tmp_path: Path) -> N
 
 
 def test_the_committed_results_of_the_project_are_whole() -> None:
-    stems = {file.stem for file in figure.RESULTS.iterdir()}
+    stems = {file.stem for file in registry.RESULTS.iterdir()}
     assert "frankle2019_fig4" in stems
     also = {
-        f"{name}_{ending}" for name in figure.names() for ending in ("files", "layouts")
+        f"{name}_{ending}" for name in registry.names() for ending in ("files", "layouts")
     }  # lth compress, lth layout
-    also |= {f"cost_{name}" for name in figure.names()}  # lth cost --figure
-    assert stems - {"scorecard"} <= set(figure.names()) | also
-    for name in stems & set(figure.names()):
-        rows, curves = figure.results(figure.load(name), name, Path("nowhere"))
+    also |= {f"cost_{name}" for name in registry.names()}  # lth cost --figure
+    assert stems - {"scorecard"} <= set(registry.names()) | also
+    for name in stems & set(registry.names()):
+        rows, curves = registry.results(registry.load(name), name, Path("nowhere"))
         assert name in set(rows["experiment"])
         assert set(rows["digest"]) == set(curves["digest"])
 
 
 def test_every_committed_number_of_an_early_stop_is_what_its_curve_says() -> None:
-    for file in figure.RESULTS.glob("*.parquet"):
+    for file in registry.RESULTS.glob("*.parquet"):
         rows, curves = pd.read_csv(file.with_suffix(".csv")), pd.read_parquet(file)
         best = curves.loc[curves.groupby("digest")["validation_loss"].idxmin()].set_index("digest")
         assert (rows["early_stop_step"].to_numpy() == best.loc[rows["digest"], "step"].to_numpy()).all()
@@ -195,6 +196,6 @@ def test_every_committed_number_of_an_early_stop_is_what_its_curve_says() -> Non
 
 
 def test_the_scorecard_beside_the_committed_results_is_that_of_these_results() -> None:
-    file = figure.RESULTS / "scorecard.md"
+    file = registry.RESULTS / "scorecard.md"
     if file.exists():
         assert file.read_text() == scorecard.markdown(scorecard.scorecard(Path("nowhere"))) + "\n"

@@ -10,11 +10,11 @@ from small import DATA, conv_net, embedding_net, net, recipe, same
 from torch import Tensor
 
 from lth import criterion, engine, rewind, scope
-from lth.compact import shrunk
+from lth.compress.compact import shrunk
 from lth.data import normalized, rows
-from lth.density import iterative, one_shot
 from lth.imp import batch, dense, imp, prune
 from lth.init import glorot_normal
+from lth.schedule import iterative, one_shot
 from lth.ticket import Ticket, Trained, remaining, total
 
 RECIPE = recipe(model=net)

@@ -15,11 +15,11 @@ import torch
 from small import adam, recipe
 from torch import Tensor
 
-from lth import augment, branch, criterion, density, init, job, rewind, scope, table
+from lth import augment, branch, criterion, init, job, rewind, schedule, scope
 from lth.engine import Listener
 from lth.imp import prune
 from lth.job import Branch, Job
-from lth.store import Store, read_result
+from lth.store import Store, read_result, table
 from lth.ticket import Ticket, Trained, remaining
 
 JOB = Job(
@@ -28,7 +28,7 @@ JOB = Job(
     init=init.glorot_normal,
     criterion=criterion.magnitude,
     scope=scope.layerwise,
-    density=partial(density.iterative, linear=0.5, output=0.5),
+    density=partial(schedule.iterative, linear=0.5, output=0.5),
     rewind=rewind.weights,
     levels=2,
     device="cpu",
@@ -98,7 +98,7 @@ def test_the_dense_level_is_trained_though_the_list_of_levels_leaves_it_out(tmp_
 def test_one_shot_prunes_every_level_from_the_dense_net_to_the_density_that_iterative_pruning_has(
     tmp_path: Path,
 ) -> None:
-    one_shot = replace(JOB, density=partial(density.one_shot, linear=0.5, output=0.5), levels=3)
+    one_shot = replace(JOB, density=partial(schedule.one_shot, linear=0.5, output=0.5), levels=3)
     trained = ran(one_shot, tmp_path)
     assert [t.ticket.level for t in trained] == [0, 1, 2, 3]
     for one in trained[1:]:
@@ -199,7 +199,7 @@ def test_a_listing_does_not_train_weights_anew_that_were_not_kept(tmp_path: Path
         {"recipe": recipe(augment=augment.none)},
         {"recipe": recipe(precision="fp32")},
         {"rewind": partial(rewind.weights, step=0)},
-        {"density": partial(density.iterative, output=0.5, linear=0.5, conv=0.1)},
+        {"density": partial(schedule.iterative, output=0.5, linear=0.5, conv=0.1)},
     ],
 )
 def test_the_name_of_a_job_stays_the_same_when_the_science_does(changes: dict[str, Any]) -> None:
@@ -217,7 +217,7 @@ def test_the_name_of_a_job_is_another_when_the_science_is() -> None:
         replace(JOB, init=init.kaiming_normal),
         replace(JOB, criterion=criterion.random),
         replace(JOB, scope=scope.globally),
-        replace(JOB, density=partial(density.iterative, linear=0.5, output=0.4)),
+        replace(JOB, density=partial(schedule.iterative, linear=0.5, output=0.4)),
         replace(JOB, rewind=partial(rewind.weights, step=1)),
         replace(JOB, levels=[0, 2]),
     ]

@@ -10,9 +10,11 @@ import torch
 from small import DATA, everything_net, half_pruned, net, recipe, trained
 from torch import Tensor, nn
 
-from lth import cli, job, layout, run, scope
+from lth import cli, job, scope
+from lth.cli import config, layout
+from lth.compress.latency import accuracy, latencies
+from lth.compress.layouts import Sparse, layouts
 from lth.engine import Listener
-from lth.layout import Sparse, accuracy, latencies, layouts
 from lth.store import Store
 from lth.ticket import Trained, full_mask, masked, remaining
 
@@ -137,7 +139,7 @@ def test_the_nets_whose_latency_is_measured_take_turns() -> None:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two replicates of the tiny job (784 - 8 - 10), pruned by connections, and by neurons to 6 of 8."""
     root = tmp_path_factory.mktemp("stored")
-    for each, folder in run.jobs(words(root, "scope=layerwise,neurons", "replicate=1,2")):
+    for each, folder in config.jobs(words(root, "scope=layerwise,neurons", "replicate=1,2")):
         assert len(list(job.run(each, Store(folder), Listener(), lambda _: None))) == 2
     return root
 
@@ -145,8 +147,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Latencies need not be exact here."""
-    monkeypatch.setattr("lth.layout.speed.AT_LEAST", 0.0002)
-    monkeypatch.setattr("lth.layout.speed.BUDGET", 0.01)
+    monkeypatch.setattr("lth.compress.latency.AT_LEAST", 0.0002)
+    monkeypatch.setattr("lth.compress.latency.BUDGET", 0.01)
 
 
 def words(root: Path, *extra: str) -> list[str]:

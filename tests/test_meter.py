@@ -15,10 +15,11 @@ import torch
 from small import half_pruned, recipe
 from test_table import JOB, run
 
-import lth.engine.spent
-from lth import engine, table
-from lth.engine.spent import Spent
-from lth.meter import MODELLED, Meter, codecarbon, meter, nvml, rapl
+import lth.engine.usage
+from lth import engine
+from lth.engine.meter import MODELLED, Meter, codecarbon, meter, nvml, rapl
+from lth.engine.usage import Spent
+from lth.store import table
 from lth.ticket import Trained
 
 TURN = 262_143_328_850  # max_energy_range_uj of many processors
@@ -132,7 +133,7 @@ def test_codecarbon_gives_a_total_that_rises() -> None:
     pytest.importorskip("codecarbon")
     code = """
 import sys, time
-from lth.meter import meter
+from lth.engine.meter import meter
 m = meter("codecarbon")
 first = m.joules_so_far(); time.sleep(0.2); second = m.joules_so_far()
 assert 0 <= first < second < 1000, (first, second)
@@ -220,7 +221,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
         readings = iter(range(0, 10**9, 3600))
         return Meter("rapl", readings.__next__) if choice == "auto" else None
 
-    monkeypatch.setattr(lth.engine.spent, "meter", chosen)
+    monkeypatch.setattr(lth.engine.usage, "meter", chosen)
 
 
 @pytest.mark.usefixtures("counted")

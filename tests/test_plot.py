@@ -11,7 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
-from lth import plot
+from lth.analysis import plot
 
 
 def tickets() -> pd.DataFrame:

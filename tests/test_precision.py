@@ -11,13 +11,13 @@ import torch
 from small import COLOUR, adam, conv_net, everything_net, half_pruned, momentum, net, recipe, same
 from torch import Tensor, nn
 
-from lth import environment
 from lth.augment import flip_crop
 from lth.data import rows
 from lth.engine import Interrupted, Listener, State, fastest
 from lth.engine import train as train_all
 from lth.model import conv_2, conv_4, lenet_300_100, mlp, resnet_20
 from lth.recipe import Recipe
+from lth.store import environment
 from lth.ticket import Ticket, Trained, masked
 
 STEPS = 8

@@ -12,13 +12,14 @@ import torch
 from small import DATA, adam, conv_net, copied, half_pruned, momentum, recipe, same
 from torch import nn
 
-from lth import criterion, density, init, job, quantization, rewind, scope, table
+from lth import criterion, init, job, quantization, rewind, schedule, scope
+from lth.analysis import summary
 from lth.data import normalized, rows
 from lth.engine import Interrupted, Listener, train
 from lth.job import Job, Quantized
-from lth.quantizer import layers
+from lth.quantization import layers
 from lth.recipe import Recipe, describe, digest
-from lth.store import Store
+from lth.store import Store, table
 from lth.ticket import Trained, Weights, masked, remaining
 
 Quantize = Callable[..., tuple[Recipe, Any]]
@@ -178,7 +179,7 @@ def test_the_quantization_is_part_of_the_name_of_the_result() -> None:
     ]
     assert len({digest(new, ticket) for new, ticket in made}) == len(made)
     assert describe(made[0][0].model) == {
-        "function": "quantizer.aware",
+        "function": "quantization.quantized_model",
         "model": describe(PLAIN.model),
         "weight_bits": 4,
     }
@@ -209,7 +210,7 @@ JOB = Job(
     init=init.glorot_normal,
     criterion=criterion.magnitude,
     scope=scope.layerwise,
-    density=partial(density.iterative, linear=0.5, output=0.5),
+    density=partial(schedule.iterative, linear=0.5, output=0.5),
     rewind=rewind.weights,
     levels=1,
     quantizations={
@@ -246,9 +247,8 @@ def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_pa
 def test_quantized_rows_stand_beside_their_line_in_one_table(tmp_path: Path) -> None:
     list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
     rows = table.tickets(tmp_path)
-    assert table.variants(rows).unique().tolist() == [""]
-    summary = table.summary(rows)
-    assert {branch for branch, _ in summary.columns} >= {"ticket", "post_training_8", "aware_4"}
+    assert summary.variants(rows).unique().tolist() == [""]
+    assert {branch for branch, _ in summary.summary(rows).columns} >= {"ticket", "post_training_8", "aware_4"}
 
 
 def test_pruning_goes_on_from_the_line_that_is_not_quantized(tmp_path: Path) -> None:

@@ -13,13 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 from small import conv_net, many, net
 from torch import Tensor, nn
 
-from lth.quantizer import (
+from lth.quantization import (
     CALIBRATIONS,
     Grid,
     QuantizedConv2d,
     QuantizedLinear,
     Scheme,
-    aware,
     calibrate,
     cast,
     fake_quantize,
@@ -29,6 +28,7 @@ from lth.quantizer import (
     min_max,
     percentile,
     quantized,
+    quantized_model,
     size,
 )
 from lth.ticket import full_mask
@@ -442,7 +442,7 @@ def test_of_many_inputs_the_extremes_are_remembered_too() -> None:
 )
 def test_a_scheme_that_there_is_not_is_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        aware((1, 4, 4), 3, model=net, **wrong)  # type: ignore[arg-type]
+        quantized_model((1, 4, 4), 3, model=net, **wrong)  # type: ignore[arg-type]
 
 
 SIZES: list[tuple[dict[str, object], int]] = [
@@ -457,12 +457,12 @@ SIZES: list[tuple[dict[str, object], int]] = [
 
 @pytest.mark.parametrize(("scheme", "count"), SIZES)
 def test_the_bytes_of_a_net_can_be_counted_by_hand(scheme: dict[str, object], count: int) -> None:
-    made = aware((1, 4, 4), 3, model=net, **scheme)  # type: ignore[arg-type]
+    made = quantized_model((1, 4, 4), 3, model=net, **scheme)  # type: ignore[arg-type]
     assert size(made, full_mask(made)) == count
 
 
 def test_of_a_pruned_net_the_kept_weights_count_and_where_they_are() -> None:
-    made = aware((1, 4, 4), 3, model=net, weight_bits=4, activation_bits=None)
+    made = quantized_model((1, 4, 4), 3, model=net, weight_bits=4, activation_bits=None)
     mask = full_mask(made)
     mask["1.weight"][:, ::2] = False  # 64 of 128 are kept: 32 bytes, and a bit for each place
     assert size(made, mask) == (32 + 16 + 24 + 9) + 4 * 17 + 4 * 17
@@ -497,7 +497,7 @@ def test_the_range_of_trained_weights_follows_them() -> None:
 @pytest.mark.parametrize("bits", [2, 8, "fp16", "bf16"])
 @either
 def test_a_weight_of_0_stays_exactly_0(model: Callable[..., nn.Module], bits: int | str, symmetric: bool) -> None:
-    made = aware((1, 4, 4), 3, model=model, weight_bits=bits, symmetric=symmetric)
+    made = quantized_model((1, 4, 4), 3, model=model, weight_bits=bits, symmetric=symmetric)
     for name, layer in layers(made):
         with torch.no_grad():
             layer.weight[:, ::2] = 0

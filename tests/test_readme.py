@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lth import cli, run
+from lth import cli
+from lth.cli import config
 from lth.cli.parser import parsed
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -33,13 +34,13 @@ def test_own_criteria_and_models_run_by_their_import_path(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
     Path("mine.py").write_text(block("def smallest("))
-    assert run.main([what, "steps=5", "levels=1", "tracking=none"]) == 0
+    assert config.main([what, "steps=5", "levels=1", "tracking=none"]) == 0
     assert (tmp_path / "runs" / "experiments" / "first_ticket").is_dir()
 
 
 def test_a_ticket_is_exported_to_a_file_that_gives_back_the_net() -> None:
     words = ["model=mlp", "model.hidden=[8]", "levels=1", "steps=5"]
-    assert run.main([*words, "tracking=none"]) == 0
+    assert config.main([*words, "tracking=none"]) == 0
     assert cli.main(["export", *words, "--level", "1", "--format", "lth-5", "--out", "ticket.lth"]) == 0
     found: dict[str, Any] = {}
     exec(block("unpack(Path("), found)
@@ -54,6 +55,6 @@ def test_every_command_of_the_section_on_small_models_is_one_that_there_is() -> 
                                            ("run", "run", "run", "compress", "export", "layout", "cost")]  # fmt: skip
     for _, command, *words in lines:
         if command == "run":
-            assert run.main([*words, "plan=true", "tracking=none"]) == 0
+            assert config.main([*words, "plan=true", "tracking=none"]) == 0
         else:
             parsed([command, *words])

@@ -18,13 +18,14 @@ import pytest
 import shell
 from made_up import folder
 
-from lth import cli, figure
-from lth.environment import environment
-from lth.report import lab
-from lth.report.content import Content, gather
-from lth.report.files import blocks
-from lth.report.markup import document, element, table
-from lth.report.page import page
+from lth import cli
+from lth.analysis import registry
+from lth.analysis.report import lab
+from lth.analysis.report.content import Content, gather
+from lth.analysis.report.files import blocks
+from lth.analysis.report.markup import document, element, table
+from lth.analysis.report.page import page
+from lth.store.environment import environment
 
 __all__ = ["folder"]
 ACCURACIES = {1: (0.90, 0.92), 2: (0.80, 0.81)}
@@ -107,8 +108,8 @@ def test_a_record_is_taken_apart_at_its_heads() -> None:
 
 
 def test_every_experiment_has_a_record_with_command_expectation_and_cost() -> None:
-    for name in figure.names():
-        record = lab.parse(figure.load(name).__doc__ or "")
+    for name in registry.names():
+        record = lab.parse(registry.load(name).__doc__ or "")
         assert record.title
         assert all(command.startswith("lth ") for command, _ in lab.commands(record.command)), name
         assert lab.commands(record.command)[0][0].startswith(f"lth figure {name} --run"), name

@@ -10,11 +10,11 @@ from small import COLOUR, adam, conv_net, copied, half_pruned, momentum, net, re
 
 from lth import engine, lr, rewind
 from lth.augment import flip_crop
-from lth.density import iterative
 from lth.imp import dense, imp, prune
 from lth.init import glorot_normal
 from lth.model import resnet_20
 from lth.recipe import Recipe
+from lth.schedule import iterative
 from lth.scope import globally
 from lth.ticket import Ticket, Trained, masked
 

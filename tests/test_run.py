@@ -13,8 +13,8 @@ import shell
 from rich.console import Console
 from shell import run
 
-from lth import command
 from lth.cli import main
+from lth.cli import run as command
 
 TICKETS = ["ticket/0/0", "ticket/0/1"]
 

@@ -15,8 +15,8 @@ from torch.sparse._semi_structured_conversions import (
 )
 
 from lth import scope as scopes
-from lth.density import iterative
 from lth.model import conv_2, conv_4, conv_6, lenet_300_100, mlp, resnet_20, vgg_19
+from lth.schedule import iterative
 from lth.ticket import full_mask, prunable, remaining, total
 
 Scope = Callable[..., dict[str, Tensor]]

@@ -8,8 +8,9 @@ import pytest
 import shell
 from made_up import folder
 
-from lth import cli, figure
-from lth.scorecard import COLUMNS, scorecard
+from lth import cli
+from lth.analysis import registry
+from lth.analysis.scorecard import COLUMNS, scorecard
 
 __all__ = ["folder"]
 ACCURACIES = {1: (0.90, 0.92), 2: (0.80, 0.81)}  # 2 points and 1 point more at 41% of the weights
@@ -148,7 +149,7 @@ def test_a_folder_that_can_not_be_made_is_a_clear_error(
 
 
 def test_the_scorecard_has_a_row_for_every_claim_of_every_experiment() -> None:
-    experiments = [(name, figure.load(name)) for name in figure.names()]
+    experiments = [(name, registry.load(name)) for name in registry.names()]
     claims = [
         (name, claim) for name, each in experiments for part in ("CLAIMS", "FILES") for claim in getattr(each, part, ())
     ]
@@ -158,7 +159,7 @@ def test_the_scorecard_has_a_row_for_every_claim_of_every_experiment() -> None:
 
 
 def test_the_gain_of_lenet_at_13_5_percent_is_that_of_the_committed_table() -> None:
-    rows = pd.read_csv(figure.RESULTS / "frankle2019_fig3.csv")
+    rows = pd.read_csv(registry.RESULTS / "frankle2019_fig3.csv")
     rows = rows[rows["branch"] == "ticket"].set_index(["level", "replicate"])["early_stop_test_accuracy"]
     gains = 100 * (rows[9] - rows[0]).dropna()  # 0.8^9 = 13.4% and 0.9^9 of the output layer
     table = scorecard(Path("nowhere")).set_index(["figure", "claim"])

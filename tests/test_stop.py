@@ -10,11 +10,11 @@ import torch
 from small import recipe
 
 from lth import stop
-from lth.density import iterative
 from lth.engine import train
 from lth.imp import dense, imp, prune
 from lth.init import glorot_normal
 from lth.rewind import fine_tune
+from lth.schedule import iterative
 from lth.ticket import Ticket, Trained
 
 # A weight of 10 values and a bias of 2: 4 x (10 + 2) bytes.

@@ -18,12 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import adam, few, half_pruned, many, recipe, same
 
-from lth import branch, criterion, density, init, job, rewind, scope
+from lth import branch, criterion, init, job, rewind, schedule, scope
 from lth.engine import Interrupted, Listener, train
 from lth.imp import dense
 from lth.job import Branch, Job
-from lth.store import Damaged, Record, Store, read_result
-from lth.store.file import read_json, read_mask, read_tensors, write_json, write_mask, write_tensors, write_whole
+from lth.store import Corrupt, Record, Store, read_result
+from lth.store.file import read_json, write_json, write_whole
+from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Ticket, Trained
 
 JOB = Job(
@@ -32,7 +33,7 @@ JOB = Job(
     init=init.glorot_normal,
     criterion=criterion.magnitude,
     scope=scope.layerwise,
-    density=density.iterative,
+    density=schedule.iterative,
     rewind=partial(rewind.weights, step=6),
     levels=1,
     branches={"reinitialize": Branch(branch.reinitialize)},
@@ -159,7 +160,7 @@ def test_a_flipped_bit_anywhere_is_found_or_changes_nothing(
     file.write_bytes(raw)
     try:
         back = {"json": read_json, "tensors": read_tensors, "mask": read_mask}[kind](file)
-    except Damaged as damage:
+    except Corrupt as damage:
         assert str(file) in str(damage)  # noqa: PT017 - both ends are good
     else:
         assert back == written if kind == "json" else same(back, written)
@@ -169,7 +170,7 @@ def test_a_flipped_bit_anywhere_is_found_or_changes_nothing(
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[]", b"{}", b'{"a": 1}', b"\x80\x04N.", b"\xff" * 8])
 def test_a_file_that_is_something_else_is_damaged(tmp_path: Path, read: Any, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(Damaged, match="file"):
+    with pytest.raises(Corrupt, match="file"):
         read(tmp_path / "file")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import shell
 
-from lth import table
 from lth.cli import main
+from lth.store import table
 
 
 def killed(given: list[str], delay: float) -> bool:

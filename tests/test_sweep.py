@@ -4,21 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from lth import run
+from lth.cli import config
+from lth.cli.config.words import after_groups
 from lth.cli.parser import parsed
-from lth.run.words import after_groups
 
 PLAN = ["plan=true", "tracking=none", "levels=1"]
 
 
 def test_a_key_of_a_swept_group_can_be_overridden(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run.main(["-m", "model=mlp,lenet_300_100", "density=iterative,one_shot", "density.linear=0.5", *PLAN]) == 0
+    assert (
+        config.main(["-m", "model=mlp,lenet_300_100", "density=iterative,one_shot", "density.linear=0.5", *PLAN]) == 0
+    )
     assert capfd.readouterr().out.count("0 stored, 2 to train") == 4
 
 
 def test_a_key_that_only_the_swept_option_has_can_be_overridden(capfd: pytest.CaptureFixture[str]) -> None:
     arms = "experiment=frankle2019_fig5,frankle2019_fig5/conv_4"
-    assert run.main(["-m", arms, "model.dropout=0.25", "data=mnist_5k", *PLAN]) == 0
+    assert config.main(["-m", arms, "model.dropout=0.25", "data=mnist_5k", *PLAN]) == 0
     assert capfd.readouterr().out.count("level  1  to train, 25,000 steps") == 2  # Conv-4, ticket and re-initialized
     assert after_groups([arms, "model.dropout=0.25", "replicate=1,2", "-m"]) == [
         arms,

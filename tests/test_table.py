@@ -11,10 +11,11 @@ import pytest
 import shell
 from small import adam, recipe
 
-from lth import branch, criterion, density, init, job, rewind, scope, table
+from lth import branch, criterion, init, job, rewind, schedule, scope
+from lth.analysis import summary
 from lth.engine import Listener
 from lth.job import Branch, Job
-from lth.store import Store
+from lth.store import Store, table
 
 JOB = Job(
     name="small",
@@ -22,7 +23,7 @@ JOB = Job(
     init=init.glorot_normal,
     criterion=criterion.magnitude,
     scope=scope.layerwise,
-    density=partial(density.iterative, linear=0.5, output=0.5),
+    density=partial(schedule.iterative, linear=0.5, output=0.5),
     rewind=rewind.weights,
     levels=1,
     branches={"reinitialize": Branch(branch.reinitialize)},
@@ -149,14 +150,14 @@ def test_two_configurations_of_one_experiment_are_never_averaged(tmp_path: Path)
     run(plain, tmp_path)
     run(replace(plain, recipe=recipe(optimizer=adam)), tmp_path)
     run(replace(plain, replicate=2), tmp_path)
-    text = table.markdown(table.tickets(tmp_path))
+    text = summary.markdown(table.tickets(tmp_path))
     sections = {part.splitlines()[0]: part.splitlines()[-1].split("|")[-2].strip() for part in text.split("\n\n###")}
     assert len(sections) == 2
     assert sorted(sections.values()) == ["1", "2"]  # n
 
 
 def test_the_summary_has_mean_and_sample_deviation_over_replicates_and_n() -> None:
-    assert table.markdown(tickets()).splitlines() == [
+    assert summary.markdown(tickets()).splitlines() == [
         "### one",
         "",
         "| level | % of weights | ticket: early-stop step | ticket: accuracy % | ticket: n "
@@ -172,7 +173,7 @@ def test_the_summary_has_mean_and_sample_deviation_over_replicates_and_n() -> No
 
 def test_of_a_single_replicate_no_spread_is_claimed() -> None:
     one = tickets()
-    lines = table.markdown(one[(one["replicate"] == 1) & (one["branch"] == "ticket")]).splitlines()
+    lines = summary.markdown(one[(one["replicate"] == 1) & (one["branch"] == "ticket")]).splitlines()
     assert lines[4:] == [
         "|     0 |       100.00 |                     400 |              97.00 |         1 |",
         "|     3 |        51.20 |                     300 |              98.01 |         1 |",
@@ -180,7 +181,7 @@ def test_of_a_single_replicate_no_spread_is_claimed() -> None:
 
 
 def test_every_experiment_has_a_section_of_its_own() -> None:
-    text = table.markdown(pd.concat([tickets(), tickets(experiment="another")], ignore_index=True))
+    text = summary.markdown(pd.concat([tickets(), tickets(experiment="another")], ignore_index=True))
     assert [line for line in text.splitlines() if line.startswith("#")] == ["### another", "### one"]
 
 
@@ -194,7 +195,7 @@ def test_every_experiment_has_a_section_of_its_own() -> None:
     ],
 )
 def test_mean_and_sample_deviation(values: list[float], digits: int, text: str) -> None:
-    assert table.mean_and_spread(pd.Series(values), digits) == text
+    assert summary.mean_and_spread(pd.Series(values), digits) == text
 
 
 def test_the_same_science_run_twice_gives_the_same_table(tmp_path: Path) -> None:
@@ -206,9 +207,9 @@ def test_the_same_science_run_twice_gives_the_same_table(tmp_path: Path) -> None
 
 def test_what_is_reduced_is_no_part_of_a_name() -> None:
     both = pd.concat([tickets(reduced="steps 1000 instead of 50000"), tickets(steps=50000)], ignore_index=True)
-    titles = [line for line in table.markdown(both).splitlines() if line.startswith("#")]
+    titles = [line for line in summary.markdown(both).splitlines() if line.startswith("#")]
     assert titles == ["### one: steps=1000", "### one: steps=50000"]
-    assert set(table.variants(tickets(reduced=["steps 1 instead of 2"] * 3 + [None] * 3))) == {""}
+    assert set(summary.variants(tickets(reduced=["steps 1 instead of 2"] * 3 + [None] * 3))) == {""}
 
 
 def test_beside_results_in_bfloat16_those_in_float32_say_so(tmp_path: Path) -> None:

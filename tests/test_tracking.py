@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import shell
 
-from lth import table
+from lth.store import table
 
 GIVEN = ["tracking=wandb", "branch=[reinitialize]", "name=tracked", "replicate=2"]
 

@@ -1,38 +1,47 @@
-"""The command `lth` and its subcommands."""
+"""The command `lth`: one file per subcommand, each with `main(arguments) -> exit code`."""
 
 import gc
+import importlib
 import sys
 
-# What the extra "deploy" installs.
+from lth import UserError
+
+# Packages that the extra "deploy" installs.
 DEPLOY = {"onnx", "onnxruntime", "onnxscript"}
 
 
 def entry() -> int:
-    """`main` as the whole of a process."""
+    """Run `main` as the whole of a process."""
     code = main()
     gc.freeze()  # the last collection would go through all objects of PyTorch for more than a second, to free none
     return code
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run `lth` with these arguments; returns the exit code."""
+    """Run `lth` with these arguments; returns the exit code. Errors of the user's become one line on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        if given[:1] == ["run"]:  # Hydra reads what is behind it
-            from lth import run
-
-            return run.main(given[1:])
-        from lth.cli.parser import parsed
-
-        chosen = parsed(given)
-        return int(chosen.command(chosen))
+        return _run(given)
     except KeyboardInterrupt:
         return 130
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in DEPLOY:
             raise
-        print(f"lth {given[0]}: {error.name} is not installed: pip install 'lth[deploy]'", file=sys.stderr)
-        return 1
+        message, code = f"{error.name} is not installed: pip install 'lth[deploy]'", 1
+    except UserError as error:
+        message, code = str(error), error.code
     except OSError as error:
-        print(f"lth {given[0]}: {error}", file=sys.stderr)
-        return 1
+        message, code = str(error), 1
+    print(f"lth {given[0]}: {message}", file=sys.stderr)
+    return code
+
+
+def _run(given: list[str]) -> int:
+    if given[:1] == ["run"]:  # Hydra parses what follows
+        from lth.cli import config
+
+        return config.main(given[1:])
+    from lth.cli.parser import parsed
+
+    chosen = parsed(given)
+    return int(importlib.import_module(f"lth.cli.{chosen.command}").main(chosen))

@@ -1,21 +1,20 @@
-"""The words that each command takes."""
+"""Argument parser of the `lth` command. Imports nothing heavy."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lth
-from lth.cli import subcommand
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("markdown", "csv", "parquet")
-WORDS = "the words of lth run that trained it, such as experiment=demo replicate=1"
+OVERRIDES = "the `lth run` overrides that trained it, e.g. experiment=demo replicate=1"
 
 
 def parsed(given: list[str]) -> argparse.Namespace:
-    """argparse takes key=value words only from one place; a person puts them behind any option."""
+    """Parse arguments; argparse accepts key=value overrides in one place only, a person puts them anywhere."""
     parser = _parser()
     chosen, rest = parser.parse_known_args(given)
     if rest and (not hasattr(chosen, "overrides") or any(word.startswith("-") for word in rest)):
@@ -46,7 +45,7 @@ def _table(commands: "Commands") -> None:
     )
     table.add_argument("--experiment", help="only this one")
     table.add_argument("--out", type=Path, help="write to this file instead of the terminal")
-    table.set_defaults(command=subcommand.table)
+    table.set_defaults(command="table")
 
 
 def _figure(commands: "Commands") -> None:
@@ -56,23 +55,23 @@ def _figure(commands: "Commands") -> None:
     figure.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
     figure.add_argument("--out", type=Path, default=Path("figures"), help="where to draw to (default: figures)")
     figure.add_argument("--run", action="store_true", help="train what is missing first, on all cores")
-    figure.set_defaults(command=subcommand.figure)
+    figure.set_defaults(command="figure")
 
 
 def _compress(commands: "Commands") -> None:
     compress = commands.add_parser(
         "compress", help="stored nets as small files: bytes, accuracy, latency and memory of each, and their figure"
     )
-    compress.add_argument("overrides", nargs="*", help=f"{WORDS}; several jobs (replicate=1,2,3) are averaged")
+    compress.add_argument("overrides", nargs="*", help=f"{OVERRIDES}; several jobs (replicate=1,2,3) are averaged")
     compress.add_argument("--levels", type=_numbers, help="such as 0,15 (default: the dense net and the last)")
     compress.add_argument("--bits", type=_numbers, default=[5, 4], help="of lth files (default: 5,4)")
     compress.add_argument("--out", type=Path, default=Path("figures"), help="where to write to (default: figures)")
-    compress.set_defaults(command=subcommand.compress)
+    compress.set_defaults(command="compress")
 
 
 def _export(commands: "Commands") -> None:
     export = commands.add_parser("export", help="one stored net as a file: ONNX, or the compact one of lth")
-    export.add_argument("overrides", nargs="*", help=WORDS)
+    export.add_argument("overrides", nargs="*", help=OVERRIDES)
     export.add_argument("--level", type=int, default=0, help="prunings of the net (default: 0, the dense one)")
     export.add_argument(
         "--format",
@@ -80,17 +79,17 @@ def _export(commands: "Commands") -> None:
         help="ONNX: float32, float16, int8, int4, compact, compact-int8; small files: lth, lth-1 to lth-8 (bits)",
     )
     export.add_argument("--out", type=Path, help="the file (default: named after what is in it)")
-    export.set_defaults(command=subcommand.export)
+    export.set_defaults(command="export")
 
 
 def _layout(commands: "Commands") -> None:
     layout = commands.add_parser(
         "layout", help="stored nets as dense, sparse and smaller ones: parameters, MACs, latency, accuracy of each"
     )
-    layout.add_argument("overrides", nargs="*", help=f"{WORDS}; several jobs are compared, replicates averaged")
+    layout.add_argument("overrides", nargs="*", help=f"{OVERRIDES}; several jobs are compared, replicates averaged")
     layout.add_argument("--levels", type=_numbers, help="such as 3,15, beside the dense net (default: all)")
     layout.add_argument("--out", type=Path, default=Path("figures"), help="where to write to (default: figures)")
-    layout.set_defaults(command=subcommand.layout)
+    layout.set_defaults(command="layout")
 
 
 def _scorecard(commands: "Commands") -> None:
@@ -99,7 +98,7 @@ def _scorecard(commands: "Commands") -> None:
     )
     scorecard.add_argument("--runs", type=Path, default=Path("runs"), help="where results live (default: runs)")
     scorecard.add_argument("--out", type=Path, help="a folder for scorecard.md and scorecard.csv")
-    scorecard.set_defaults(command=subcommand.scorecard)
+    scorecard.set_defaults(command="scorecard")
 
 
 def _report(commands: "Commands") -> None:
@@ -110,7 +109,7 @@ def _report(commands: "Commands") -> None:
         "--figures", type=Path, default=Path("figures"), help="where tables of files are (default: figures)"
     )
     report.add_argument("--out", type=Path, default=Path("reports"), help="where to write to (default: reports)")
-    report.set_defaults(command=subcommand.report)
+    report.set_defaults(command="report")
 
 
 def _cost(commands: "Commands") -> None:
@@ -126,12 +125,12 @@ def _cost(commands: "Commands") -> None:
     for option, usual in defaults.items():
         cost.add_argument(f"--{option}", default=usual, help=f"{named.format(option)} (default: {usual})")
     cost.add_argument("--tables", type=Path, help="a YAML file with tables of your own, beside ours or in their place")
-    cost.set_defaults(command=subcommand.cost)
+    cost.set_defaults(command="cost")
 
 
 def _speed(commands: "Commands") -> None:
     speed = commands.add_parser("speed", help="measure a step of the engine beside named baselines")
-    speed.set_defaults(command=subcommand.speed)
+    speed.set_defaults(command="speed")
 
 
 def _numbers(text: str) -> list[int]:

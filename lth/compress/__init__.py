@@ -1,7 +1,6 @@
-"""`lth compress`: stored nets as files, what each is worth, and the front of them; `lth export`: one of these files."""
+"""Smaller nets and files: compaction, layouts, formats, and what each is worth."""
 
-from lth.compress.file import File, file, files, masked_net
-from lth.compress.main import chosen, main, write
-from lth.compress.score import markdown, scored
+from lth.compress.formats import File, file, files, masked_net
+from lth.compress.scores import markdown, scored
 
-__all__ = ["File", "chosen", "file", "files", "main", "markdown", "masked_net", "scored", "write"]
+__all__ = ["File", "file", "files", "markdown", "masked_net", "scored"]

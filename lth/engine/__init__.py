@@ -1,7 +1,7 @@
 """list[Ticket] -> list[Trained], the only expensive verb. This package is the only door to Lightning."""
 
+from lth.engine.callback import Interrupted, Listener
 from lth.engine.compiled import compilable
-from lth.engine.listener import Interrupted, Listener
 from lth.engine.loop import NonFiniteLoss, State
 from lth.engine.precision import fastest
 from lth.engine.train import train

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lth import density, init, model
+from lth import init, model, schedule
 from lth.data import Data, Split, normalized, rows
 from lth.engine.train import fit, train
 from lth.imp import dense
@@ -69,7 +69,7 @@ def _recipe() -> Recipe:
 
 def _ticket(recipe: Recipe) -> Ticket:
     ticket = dense(recipe, init.glorot_normal)
-    ladder = density.iterative(7)
+    ladder = schedule.iterative(7)
     net = recipe.net()
     densities = {name: ladder.density(7, kind) for name, kind in prunable(net).items()}
     scores = {name: ticket.weights[name].abs() for name in densities}

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from lth.data import Data, normalized, scaler
 from lth.data.dataset import CHUNK
+from lth.engine.callback import Listener
 from lth.engine.compiled import Compiled, compilable
-from lth.engine.listener import Listener
-from lth.engine.spent import Spent, spending
+from lth.engine.usage import Spent, spending
 from lth.recipe import Recipe
 from lth.seed import seed
 from lth.ticket import Ticket, masked

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lth.environment import cpu_flags
+from lth.store.environment import cpu_flags
 
 BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 

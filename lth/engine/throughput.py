@@ -17,7 +17,7 @@ from torch import nn
 
 from lth import augment, init, model
 from lth.data import Data, Split, normalized
-from lth.engine.listener import Listener
+from lth.engine.callback import Listener
 from lth.engine.loop import Loop, splits_on
 from lth.engine.precision import fastest
 from lth.imp import dense

@@ -20,9 +20,9 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from lth.data import Data, rows
-from lth.engine.ledger import ledger
-from lth.engine.listener import Interrupted, Listener
+from lth.engine.callback import Interrupted, Listener
 from lth.engine.loop import COLUMNS, Examples, Loop, State, splits_on
+from lth.engine.usage import ledger
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights, masked
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from lth.store.file import Damaged, make_folder, read_json, write_json
+from lth.store.file import Corrupt, make_folder, read_json, write_json
 
 log = logging.getLogger("lth")
 
@@ -45,7 +45,7 @@ class Record:
             if self.file.exists():
                 try:
                     old = read_json(self.file)
-                except Damaged as damage:
+                except Corrupt as damage:
                     log.warning("%s; its rows are gathered anew", damage)
             new = {**old, "experiment": self.experiment, "columns": dict(self.columns), **change(old)}
             if new != old:
@@ -57,5 +57,5 @@ def records(root: Path) -> Iterator[dict[str, Any]]:
     for file in sorted((root / "experiments").glob("*/*.json")):
         try:
             yield read_json(file)
-        except Damaged as damage:
+        except Corrupt as damage:
             log.warning("%s; run its experiment again to gather its rows anew", damage)

@@ -18,24 +18,15 @@ import io
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
-from lth.environment import environment
 from lth.recipe import Recipe, describe, digest
-from lth.store.file import (
-    Damaged,
-    make_folder,
-    read_json,
-    read_mask,
-    read_tensors,
-    write_json,
-    write_mask,
-    write_tensors,
-    write_whole,
-)
+from lth.store.environment import environment
+from lth.store.file import Corrupt, make_folder, write_json, write_whole
+from lth.store.result import read_result
+from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights, masked
 
 log = logging.getLogger("lth")
@@ -124,10 +115,10 @@ class Store:
         try:
             result = read_result(entry)
             if not (entry / "mask.safetensors").exists():
-                raise Damaged(f"{entry / 'mask.safetensors'} is missing")
+                raise Corrupt(f"{entry / 'mask.safetensors'} is missing")
             for file in sorted(entry.glob("*.safetensors")):
                 _verified(file, optional=file.name.startswith("pruned-"))
-        except Damaged as damage:
+        except Corrupt as damage:
             log.warning("%s; it is trained again", damage)
             with contextlib.suppress(FileNotFoundError):
                 (entry / "result.json").unlink()
@@ -176,23 +167,10 @@ class Store:
             lock.release()
 
 
-def read_result(entry: Path) -> dict[str, Any]:
-    """The result of an entry with its `evaluations`; raises Damaged."""
-    result = read_json(entry / "result.json")
-    file = entry / "evaluations.parquet"
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError as error:
-        raise Damaged(f"{file} is missing") from error
-    if hashlib.sha256(data).hexdigest() != result["evaluations_sha256"]:
-        raise Damaged(f"{file} is damaged (its checksum is another)")
-    return {**result, "evaluations": pd.read_parquet(io.BytesIO(data))}
-
-
 def _verified(file: Path, *, optional: bool) -> None:
     try:
         read_tensors(file)
-    except Damaged as damage:
+    except Corrupt as damage:
         file.unlink(missing_ok=True)
         if not optional:
             raise
@@ -203,6 +181,6 @@ def _whole(read: Callable[[Path], T], file: Path) -> T | None:
     """What is in the file; None if there is no file, or, after a warning, if it is damaged."""
     try:
         return read(file) if file.exists() else None
-    except Damaged as damage:
+    except Corrupt as damage:
         log.warning("%s; it is made again", damage)
         return None

@@ -1,0 +1,1 @@
+"""Tables -> figures, claims, costs, reports; the registry of experiments. Imports no PyTorch."""

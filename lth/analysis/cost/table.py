@@ -1,0 +1,97 @@
+"""Named numbers with their sources: carbon intensity, PUE, prices, watts; in tables/*.yaml, or a file of one's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lth import UserError
+
+FOLDER = Path(__file__).parent / "tables"
+UNITS = {"region": "kg/kWh", "pue": "kWh/kWh", "price": "$/h", "watts": "W"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A number and where it is from. value: of a price (preemptible, on demand)."""
+
+    name: str
+    value: Any
+    unit: str
+    year: int
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.shown} {self.unit} ({self.source}; {self.year})"
+
+    @property
+    def shown(self) -> str:
+        """The value as text."""
+        return " to ".join(f"{v:g}" for v in self.value) if isinstance(self.value, tuple) else f"{self.value:.4g}"
+
+
+Tables = Mapping[str, Mapping[str, Entry]]
+
+
+def tables(own: Path | None = None) -> Tables:
+    """Table -> name -> entry. own: a YAML file of the same tables ({price: {mine: {value: ..., unit: ..., year: ...,
+    source: ...}}}), whose entries stand beside ours or in place of them. Raises UserError.
+    """
+    ours = {table: _entries(table, yaml.safe_load((FOLDER / f"{table}.yaml").read_text())) for table in UNITS}
+    if own is None:
+        return ours
+    given = _read(own)
+    if wrong := given.keys() - UNITS.keys():
+        raise UserError(f"{own}: there is no table {', '.join(sorted(wrong))}; choose of {', '.join(UNITS)}")
+    try:
+        return {table: {**ours[table], **_entries(table, given.get(table) or {})} for table in UNITS}
+    except UserError as error:
+        raise UserError(f"{own}: {error}") from error
+
+
+def chosen(all_tables: Tables, table: str, name: str) -> Entry:
+    """The entry of that name; raises UserError that lists them all."""
+    if name not in all_tables[table]:
+        raise UserError(f"there is no {table} '{name}'; choose one of {', '.join(all_tables[table])}")
+    return all_tables[table][name]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file} can't be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: must have tables, such as price: {{...}}")
+    return content
+
+
+def _entries(table: str, content: Any) -> dict[str, Entry]:
+    if not isinstance(content, dict):
+        raise UserError(f"{table}: must have entries by name")
+    return {str(name): _entry(table, str(name), fields) for name, fields in content.items()}
+
+
+def _entry(table: str, name: str, fields: Any) -> Entry:
+    wanted = {"value", "unit", "year", "source"}
+    if not isinstance(fields, dict) or set(fields) != wanted:
+        raise UserError(f"{table}.{name}: must have exactly {', '.join(sorted(wanted))}")
+    if fields["unit"] != UNITS[table]:
+        raise UserError(f"{table}.{name}.unit={fields['unit']}: must be {UNITS[table]}")
+    value = tuple(fields["value"]) if isinstance(fields["value"], list) else fields["value"]
+    numbers = value if table == "price" and isinstance(value, tuple) and len(value) == 2 else (value,)
+    if (table == "price") != (len(numbers) == 2) or not all(_good(table, number) for number in numbers):
+        what = "two numbers, [preemptible, on demand]" if table == "price" else "a number"
+        raise UserError(f"{table}.{name}.value={fields['value']}: must be {what}, {_least(table)} or more")
+    return Entry(name, value, fields["unit"], fields["year"], str(fields["source"]))
+
+
+def _good(table: str, number: Any) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and number >= _least(table)
+
+
+def _least(table: str) -> int:
+    """A building takes what its computers take, at least."""
+    return 1 if table == "pue" else 0

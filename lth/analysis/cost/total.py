@@ -1,0 +1,88 @@
+"""Sums of the ledgers of trainings, per experiment; measured and estimated energy stand in different lines.
+
+A ledger is a row of `lth.store.table.tickets`; old ones have only seconds. A sum with an unknown term is unknown (NaN).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lth.analysis.cost.formula import kwh
+from lth.analysis.cost.table import Entry
+
+ESTIMATED, UNKNOWN = "estimated (constant W)", "-"
+CORE = "cpu_core"
+SUMMED = ("steps", "samples", "macs", "macs_remaining", "wall_hours", "cpu_hours", "energy_kwh", "kwh_pue", "co2e_kg",
+          "dollars_low", "dollars_high")  # fmt: skip
+TOTAL = "total"
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What energy, CO2e and dollars are reckoned by. Price and watts of CORE are not those of a training on a GPU."""
+
+    region: Entry
+    pue: Entry
+    price: Entry
+    watts: Entry
+
+
+def totals(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
+    """A line per experiment and way of knowing the energy, and, of several experiments, of all together. A training
+    counts once in each line, however many tickets of the experiment or experiments it serves; `shared` of them also
+    serve another experiment of the table. energy_kwh: of the device; kwh_pue: with the overhead of its data center;
+    dollars: preemptible and on demand.
+    """
+    each = trainings(table, rates).drop_duplicates(["experiment", "digest"])
+    users = each.groupby("digest")["experiment"].transform("nunique")
+    each = each.assign(shared=users > 1)
+    parts = (
+        [each] if each["experiment"].nunique() == 1 else [each, each.drop_duplicates("digest").assign(experiment=TOTAL)]
+    )
+    return pd.concat([_summed(part) for part in parts], ignore_index=True)
+
+
+def trainings(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
+    """The rows of a table with what they cost, NaN where it is not known."""
+    known = table.reindex(columns=[*dict.fromkeys([*table.columns, "cpu_seconds", "samples", "macs", "macs_remaining",
+                                                   "energy_kwh", "energy_method", "device"])])  # fmt: skip
+    hours, measured = known["seconds"] / 3600, _numbers(known, "energy_kwh")
+    energy = measured.fillna(hours.where(_fits(known, rates.watts)) * rates.watts.value / 1000)
+    method = known["energy_method"].astype(object).where(measured.notna(), ESTIMATED).where(energy.notna(), UNKNOWN)
+    overhead = energy * kwh(1, 1000, rates.pue.value)
+    paid, (low, high) = hours.where(_fits(known, rates.price)), rates.price.value
+    steps = _steps(known)
+    return known.assign(
+        steps=steps, samples=steps * known["batch_size"], macs=_numbers(known, "macs"),
+        macs_remaining=_numbers(known, "macs_remaining"), wall_hours=hours,
+        cpu_hours=_numbers(known, "cpu_seconds") / 3600, energy_kwh=energy, energy_method=method, kwh_pue=overhead,
+        co2e_kg=overhead * rates.region.value, dollars_low=paid * low, dollars_high=paid * high,
+    )  # fmt: skip
+
+
+def missing(table: pd.DataFrame, columns: Sequence[str] = SUMMED) -> dict[str, tuple[int, int]]:
+    """Column -> (trainings for which it is known, trainings), of the columns that are not known for all."""
+    each = table.drop_duplicates("digest")
+    return {c: (int(each[c].notna().sum()), len(each)) for c in columns if each[c].isna().any()}
+
+
+def _summed(each: pd.DataFrame) -> pd.DataFrame:
+    groups = each.groupby(["experiment", "energy_method"], sort=True)
+    counts = groups.agg(trainings=("digest", "size"), shared=("shared", "sum"))
+    return counts.join(groups[list(SUMMED)].agg(lambda values: values.sum(skipna=False))).reset_index()
+
+
+def _fits(table: pd.DataFrame, entry: Entry) -> pd.Series:
+    """Whether the entry is of the device; of old results, which don't name theirs, a core is taken."""
+    return pd.Series(entry.name != CORE, index=table.index) | table["device"].isna() | (table["device"] == "cpu")
+
+
+def _steps(table: pd.DataFrame) -> pd.Series:
+    """Optimizer steps that were made: T - k. Where no samples are known, k is 0 or, above level 0, rewind.step."""
+    rewound = table.get("rewind.step", pd.Series(0, index=table.index)).fillna(0).where(table["level"] > 0, 0)
+    return (_numbers(table, "samples") / table["batch_size"]).fillna(table["steps"] - rewound)
+
+
+def _numbers(table: pd.DataFrame, column: str) -> pd.Series:
+    return pd.to_numeric(table[column]).astype("float64")

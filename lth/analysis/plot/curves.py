@@ -1,0 +1,71 @@
+"""Learning curves."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lth.analysis.plot.style import STYLE, finish, names
+
+
+def curves(
+    evaluations: pd.DataFrame,
+    table: pd.DataFrame,
+    levels: Sequence[int] | None = None,
+    title: str = "",
+    by: Sequence[str] = (),
+) -> Figure:
+    """Test accuracy against step for some levels (default: five spread over what there is), tickets solid, random
+    reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        whole, close = figure.subplots(1, 2)
+        chosen = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
+        lines = names(table, by) if by else pd.Series("", index=table.index)
+        shown = evaluations.assign(line=evaluations["digest"].map(dict(zip(table["digest"], lines, strict=True))))
+        for axes in (whole, close):
+            _curves(axes, shown, chosen)
+        _zoom(close, evaluations[evaluations["level"].isin(chosen)])
+        whole.legend(title="% of weights", fontsize=8)
+        finish(figure, title, table)
+    return figure
+
+
+def _curves(axes: Axes, evaluations: pd.DataFrame, levels: Sequence[int]) -> None:
+    colors = matplotlib.colormaps["viridis"]
+    shown = evaluations[evaluations["level"].isin(levels) & (evaluations["step"] > 0)]
+    lines = sorted(shown["line"].unique())
+    shades = max(len(levels) * len(lines) - 1, 1)
+    for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
+        if branch not in ("ticket", "reinitialize"):
+            continue
+        color = colors(0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
+        groups = 100 * part.groupby("step")["test_accuracy"].agg(["mean", "min", "max"])
+        name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
+        name += f", {line}" if line else ""
+        axes.plot(
+            groups.index, groups["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1
+        )
+        if branch == "ticket":
+            axes.fill_between(groups.index, groups["min"], groups["max"], color=color, alpha=0.15, linewidth=0)
+    axes.set_xlabel("step")
+    axes.set_ylabel("test accuracy (%)")
+
+
+def _zoom(axes: Axes, evaluations: pd.DataFrame) -> None:
+    """The first third of the steps, where tickets differ in how fast they learn."""
+    end = evaluations["step"].max() / 3
+    early = evaluations.loc[evaluations["step"].between(end / 10, end), "test_accuracy"]
+    if early.nunique() > 1:
+        low, high = early.quantile(0.02), early.max()
+        axes.set_xlim(0, end)
+        axes.set_ylim(100 * low, 100 * (high + 0.05 * (high - low)))
+        axes.set_title("the first third", fontsize=9)
+
+
+def _spread(levels: Sequence[int]) -> list[int]:
+    count = min(5, len(levels))
+    return sorted({levels[round(i * (len(levels) - 1) / max(count - 1, 1))] for i in range(count)})

@@ -1,0 +1,109 @@
+"""Accuracy and early-stop step against percent of weights remaining."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from lth.analysis.plot.style import COLORS, LABELS, MARKERS, STYLE, finish, names
+from lth.analysis.summary import branches
+
+TICKS = 7
+
+
+def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows: str = "") -> Figure:
+    """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, by branch.
+
+    The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
+    apart, such as ["model"]; default: whatever differs. rows: a column; each value of it has its own row of panels.
+    """
+    parts = [part for _, part in table.groupby(rows, sort=True)] if rows else [table]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4 * len(parts)), layout="constrained")
+        for part, (left, right) in zip(parts, figure.subplots(len(parts), 2, squeeze=False), strict=True):
+            _lines(left, part, "early_stop_test_accuracy", 100, by)
+            left.set_ylabel("test accuracy at early stop (%)")
+            _lines(right, part, "early_stop_step", 1, by)
+            right.set_ylabel("early-stop step")
+            right.set_ylim(bottom=0)
+            left.legend(fontsize=8)
+        finish(figure, title, table)
+    return figure
+
+
+def during(
+    table: pd.DataFrame,
+    evaluations: pd.DataFrame,
+    shares: Sequence[float],
+    title: str = "",
+    by: Sequence[str] = (),
+) -> Figure:
+    """Test accuracy at some shares of the steps against percent of weights remaining (the paper's Figures 7 and 8, for
+    nets whose validation loss has no minimum before the end).
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4 * len(shares), 4), layout="constrained")
+        panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+        for axes, share in zip(panels, shares, strict=True):
+            # Under the name of a result: any other column would tell configurations apart.
+            shown = table.assign(final_test_accuracy=accuracy_at(table, evaluations, share))
+            _lines(axes, shown, "final_test_accuracy", 100, by)
+            axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
+        panels[0].set_ylabel("test accuracy (%)")
+        panels[0].legend(fontsize=8)
+        finish(figure, title, table)
+    return figure
+
+
+def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
+    """For each row of the table the test accuracy at the last evaluation within this share of its steps, rounded."""
+    curves = dict(iter(evaluations.groupby("digest")))
+
+    def at(digest: str, steps: int) -> float:
+        curve = curves[digest]
+        return float(curve.loc[curve["step"] <= round(share * steps), "test_accuracy"].iloc[-1])
+
+    return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
+
+
+def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float, by: Sequence[str]) -> None:
+    line = names(table, by)
+    several = line.nunique() > 1
+    for index, name in enumerate(dict.fromkeys(line)):
+        rows = table[line == name]
+        for branch in branches(rows):
+            part = rows[(rows["branch"] == branch) | (rows["level"] == 0)]
+            values = scale * part.groupby("level")[column].agg(["mean", "min", "max"])
+            bars = [values["mean"] - values["min"], values["max"] - values["mean"]]
+            label = LABELS.get(branch, branch)
+            if several:
+                label = str(name) if branch == "ticket" else f"{name}, {label}"
+            axes.errorbar(
+                100 * part.groupby("level")["density"].mean(),
+                values["mean"],
+                yerr=[bar.clip(lower=0) for bar in bars],  # the mean of equal values can round to beside them
+                label=label,
+                color=f"C{index}" if several else COLORS.get(branch),
+                linestyle="-" if branch == "ticket" else "--",
+                marker=MARKERS.get(branch, "o"),
+                markersize=4,
+                capsize=2,
+                linewidth=1.3,
+            )
+    _percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
+
+
+def _percent_axis(axes: Axes, percents: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    ticks, apart = [percents[0]], (percents[0] / percents[-1]) ** (1 / TICKS)
+    for percent in percents[1:]:
+        if percent < 1.01 * ticks[-1] / apart:
+            ticks.append(percent)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.set_xlim(percents[0] * 1.1, percents[-1] / 1.1)
+    axes.set_xlabel("percent of weights remaining")

@@ -1,0 +1,86 @@
+"""Scorecard: the papers' claims beside our results. Only the papers' numbers are typed by hand."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+
+from lth.analysis import registry
+from lth.analysis.claim import Claim, Measured
+
+VERDICTS = ("reproduced", "within", "not reproduced", "not run that far", "not run")
+COLUMNS = ("figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict")
+
+
+def scorecard(runs: Path) -> pd.DataFrame:
+    """One row per claim of every experiment; from the store under `runs`, else from the committed results."""
+    experiments = ((name, registry.load(name)) for name in registry.names())
+    claiming = ((name, experiment) for name, experiment in experiments if getattr(experiment, "CLAIMS", ()))
+    return compared((name, each, registry.results(each, name, runs)[0]) for name, each in claiming)
+
+
+def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.DataFrame:
+    """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with. FILES of
+    an experiment are claims about its files.
+    """
+    rows = [
+        _row(name, claim, results)
+        for name, experiment, tickets in experiments
+        for claims, results in (("CLAIMS", tickets), ("FILES", registry.files(name)))
+        for claim in getattr(experiment, claims, ())
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The scorecard as a table, and its sum."""
+    lines = [" | ".join(row) for row in [table.columns, *table.astype(str).itertuples(index=False, name=None)]]
+    rule = " | ".join("---" for _ in table.columns)
+    return "\n".join([f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:]), "", counted(table)])
+
+
+def counted(table: pd.DataFrame) -> str:
+    """How many claims of a scorecard got which verdict, as a sentence."""
+    counts = table["verdict"].str.replace(r"^within .*", "within", regex=True).value_counts()
+    return ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS) + "."
+
+
+def _row(name: str, claim: Claim, tickets: pd.DataFrame) -> dict[str, str | int]:
+    ours, scale = _best(claim, tickets)
+    return dict(
+        zip(
+            COLUMNS,
+            (
+                name,
+                claim.text,
+                f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else "more than 0",
+                _text(ours, claim.unit),
+                0 if ours is None else ours.n,
+                "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",
+                scale,
+                claim.verdict(ours),
+            ),
+            strict=True,
+        )
+    )
+
+
+def _best(claim: Claim, tickets: pd.DataFrame) -> tuple[Measured | None, str]:
+    """Our number at full scale; if that was not run, reduced."""
+    if tickets.empty:
+        return None, ""
+    reduced = tickets["reduced"].notna() if "reduced" in tickets else pd.Series(False, index=tickets.index)
+    for scale, part in (("full", tickets[~reduced]), ("reduced", tickets[reduced])):
+        rows = claim.rows(part)
+        ours = claim.measure(rows) if not rows.empty else None
+        if ours is not None:
+            return ours, scale
+    return None, ""
+
+
+def _text(ours: Measured | None, unit: str) -> str:
+    if ours is None:
+        return ""
+    spread = "" if ours.spread is None else f" ± {ours.spread:.2f}"
+    return f"{ours.mean:.2f}{spread} {unit}"

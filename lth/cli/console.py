@@ -1,0 +1,42 @@
+"""The terminal: results and log messages."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+
+from rich.console import Console
+
+from lth import UserError
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def log_to_console(*, stderr: bool = False) -> None:
+    """Messages of the project go to the terminal, warnings in front of everything; to stderr, if what a command prints
+    is for reading on.
+    """
+    logger = logging.getLogger("lth")
+    logger.handlers, logger.propagate = [_ToConsole(Console(stderr=True, soft_wrap=True) if stderr else console)], False
+    logger.setLevel(logging.INFO)
+
+
+class _ToConsole(logging.Handler):
+    def __init__(self, to: Console) -> None:
+        super().__init__()
+        self.to = to
+
+    def emit(self, record: logging.LogRecord) -> None:
+        style = "yellow" if record.levelno >= logging.WARNING else "dim"
+        self.to.print(record.getMessage(), style=style, markup=False)
+
+
+def for_each(command: str, names: Iterable[str], action: Callable[[str], int]) -> int:
+    """Run the action on every name; an error of one is printed and the others go on. Returns the highest exit code."""
+    codes = [0]
+    for name in names:
+        try:
+            codes.append(action(name))
+        except UserError as error:
+            print(f"lth {command}: {error}", file=sys.stderr)
+            codes.append(error.code)
+    return max(codes)

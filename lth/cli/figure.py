@@ -1,0 +1,46 @@
+"""`lth figure`: an experiment drawn from what is stored, and the tables it was drawn from."""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+from lth.analysis import plot, registry, summary
+from lth.cli.console import for_each, log_to_console
+
+REPLICATES = "replicate=1,2,3"
+
+
+def main(chosen: argparse.Namespace) -> int:
+    """Draw one figure, or all; with --run train first what is missing. Returns the exit code."""
+    log_to_console(stderr=True)
+    return for_each("figure", registry.chosen(chosen.name, "figure"), partial(_one, chosen))
+
+
+def _one(chosen: argparse.Namespace, name: str) -> int:
+    experiment = registry.load(name)
+    if chosen.run and (code := _train(experiment, name, chosen.runs, chosen.overrides)):
+        return code
+    _draw(experiment, name, chosen.runs, chosen.out)
+    return 0
+
+
+def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[str]) -> int:
+    from lth.cli import config
+
+    replicates = [] if any(o.startswith("replicate=") for o in overrides) else [REPLICATES]
+    configurations = [arm for each in (name, *getattr(experiment, "WITH", ())) for arm in registry.arms(each)]
+    given = [f"experiment={','.join(configurations)}", f"root={runs}", "hydra/launcher=joblib", *replicates]
+    return config.main(["-m", *given, *overrides])
+
+
+def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> None:
+    rows, evaluations = registry.results(experiment, name, runs)
+    files = plot.save(registry.figure_of(experiment, name, runs, rows, evaluations), out, name)
+    own = rows[rows["experiment"] == name]
+    own.dropna(axis=1, how="all").to_csv(out / f"{name}.csv", index=False)
+    (out / f"{name}.md").write_text(summary.markdown(own) + "\n")
+    evaluations[evaluations["experiment"] == name].to_parquet(out / f"{name}.parquet", index=False)
+    files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
+    print(f"{summary.markdown(rows)}\n", *files, sep="\n")

@@ -1,0 +1,114 @@
+"""Weights and mask <-> a file; the format is described in `lth.compress.codec`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lth.compress.codec.header import Entry, Header, closed, opened
+from lth.compress.codec.reader import Reader, Refused
+from lth.compress.codec.tensor import approximated, decode_positions, decode_values, encode_positions, encode_values
+from lth.ticket import Mask, Weights
+
+RAW = {"float16": "<f2", "float32": "<f4", "int64": "<i8"}
+TYPES = {"float16": torch.float32, "float32": torch.float32, "int64": torch.int64}
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a file holds: weights, pruned ones exactly 0, mask, bits (None: float32), and what the writer said of it."""
+
+    weights: dict[str, Tensor]
+    mask: dict[str, Tensor]
+    bits: int | None
+    description: Mapping[str, Any]
+
+
+def encode(weights: Weights, mask: Mask, *, bits: int | None, description: Mapping[str, Any] | None = None) -> bytes:
+    """m * W as a file. bits: 1 to 8 for the index of each kept weight into the codebook of its tensor, all other floats
+    in float16 where it holds them; None: all in float32, nothing lost. description: anything that is JSON.
+
+    Raises ValueError for what a file can't hold.
+    """
+    if unknown := mask.keys() - weights.keys():
+        raise ValueError(f"there is a mask of {', '.join(sorted(unknown))} and no weight")
+    entries, payload = [], []
+    for name, weight in sorted(weights.items()):
+        coding, kept, parts = _encoded(_plain(name, weight), mask.get(name), bits)
+        entries.append(Entry(name, list(weight.shape), coding, kept, [len(part) for part in parts]))
+        payload += parts
+    return closed(Header(bits, json.loads(json.dumps(dict(description or {}))), entries), b"".join(payload))
+
+
+def approximate(weights: Weights, mask: Mask, *, bits: int | None) -> dict[str, Tensor]:
+    """The weights that decoding the file gives back, to the last bit, without a file."""
+    return {name: _approximated(_plain(name, weight), mask.get(name), bits) for name, weight in weights.items()}
+
+
+def decode(data: bytes) -> Decoded:
+    """What `encode` wrote. Raises Refused, and nothing else, for any other bytes: it names what is wrong."""
+    try:
+        header, reader = opened(data)
+        weights: dict[str, Tensor] = {}
+        mask: dict[str, Tensor] = {}
+        for entry in header.tensors:
+            values, kept = _decoded(entry, header.bits, [bytes(reader.bytes(length)) for length in entry.bytes])
+            weights[entry.name] = values.view(tuple(entry.shape))
+            if kept is not None:
+                mask[entry.name] = kept.view(tuple(entry.shape))
+        reader.end()
+    except Refused as refused:
+        raise Refused(f"this is no whole file of a pruned net: {refused}") from refused
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"this is no whole file of a pruned net: its header says {error}") from error
+    return Decoded(weights, mask, header.bits, header.description)
+
+
+def _plain(name: str, weight: Tensor) -> Tensor:
+    """On the CPU, float32 or int64."""
+    if weight.is_complex() or weight.dtype == torch.float64:
+        raise ValueError(f"{name} is {weight.dtype}, and a file holds float32: convert it first")
+    return weight.detach().cpu().to(torch.float32 if weight.is_floating_point() else torch.int64)
+
+
+def _encoded(weight: Tensor, kept: Tensor | None, bits: int | None) -> tuple[str, int | None, list[bytes]]:
+    if kept is None:
+        coding = _coding(weight, bits)
+        return coding, None, [weight.numpy().astype(RAW[coding]).tobytes()]
+    flat = kept.cpu().flatten().numpy()
+    values = weight.flatten().numpy()[flat]
+    return "kept", len(values), [*encode_positions(flat), encode_values(values, bits)]
+
+
+def _decoded(entry: Entry, bits: int | None, parts: list[bytes]) -> tuple[Tensor, Tensor | None]:
+    if entry.kept is None:
+        (data,) = parts
+        raw = Reader(data)
+        values = raw.array(RAW[entry.coding], entry.size)
+        raw.end()
+        return torch.from_numpy(values.copy()).to(TYPES[entry.coding]), None
+    classes, rest, coded = parts
+    positions = decode_positions(classes, rest, entry.kept, entry.size)
+    flat, kept = np.zeros(entry.size, dtype=np.float32), np.zeros(entry.size, dtype=bool)
+    flat[positions], kept[positions] = decode_values(coded, entry.kept, bits), True
+    return torch.from_numpy(flat), torch.from_numpy(kept)
+
+
+def _approximated(weight: Tensor, kept: Tensor | None, bits: int | None) -> Tensor:
+    if kept is None:
+        return weight.half().float() if _coding(weight, bits) == "float16" else weight.clone()
+    chosen, flat = kept.cpu().flatten(), torch.zeros(weight.numel())
+    flat[chosen] = torch.from_numpy(approximated(weight.flatten()[chosen].numpy(), bits))
+    return flat.view(weight.shape)
+
+
+def _coding(weight: Tensor, bits: int | None) -> str:
+    if not weight.is_floating_point():
+        return "int64"
+    half = weight.half()
+    fits = bits is not None and bool(half.isfinite().all() and ((weight == 0) == (half == 0)).all())
+    return "float16" if fits else "float32"

@@ -1,0 +1,23 @@
+"""A finished training on disk: its facts and learning curve. Imports no PyTorch."""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lth.store.file import Corrupt, read_json
+
+
+def read_result(entry: Path) -> dict[str, Any]:
+    """The result of an entry with its `evaluations`; raises Corrupt."""
+    result = read_json(entry / "result.json")
+    file = entry / "evaluations.parquet"
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise Corrupt(f"{file} is missing") from error
+    if hashlib.sha256(data).hexdigest() != result["evaluations_sha256"]:
+        raise Corrupt(f"{file} is corrupt: checksum mismatch")
+    return {**result, "evaluations": pd.read_parquet(io.BytesIO(data))}

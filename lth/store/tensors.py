@@ -1,0 +1,66 @@
+"""Checksummed safetensors files: state dicts and bit-packed masks. No pickle."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from lth.store.file import Corrupt, write_whole
+from lth.ticket import Mask, content
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Tensor], **metadata: str) -> None:
+    """As safetensors, with the checksum of names, shapes, bytes and metadata among the metadata."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    checksum = _tensor_checksum(tensors, metadata)
+    write_whole(file, safetensors.torch.save(tensors, metadata={**metadata, "sha256": checksum}))
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """What `write_tensors` wrote; raises Corrupt."""
+    return _read_tensors(file)[0]
+
+
+def write_mask(file: Path, mask: Mask) -> None:
+    """Eight weights a byte."""
+    packed = {name: torch.from_numpy(np.packbits(kept.cpu().numpy())) for name, kept in mask.items()}
+    write_tensors(file, packed, shapes=json.dumps({name: list(kept.shape) for name, kept in mask.items()}))
+
+
+def read_mask(file: Path) -> dict[str, Tensor]:
+    """What `write_mask` wrote; raises Corrupt."""
+    packed, metadata = _read_tensors(file)
+    return {
+        name: torch.from_numpy(np.unpackbits(packed[name].numpy(), count=int(np.prod(shape)))).bool().view(shape)
+        for name, shape in json.loads(metadata["shapes"]).items()
+    }
+
+
+def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        data = file.read_bytes()
+        tensors = safetensors.torch.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = dict(header["__metadata__"])
+        checksum = metadata.pop("sha256")
+    except FileNotFoundError as error:
+        raise Corrupt(f"{file} is missing") from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
+    if checksum != _tensor_checksum(tensors, metadata):
+        raise Corrupt(f"{file} is corrupt: checksum mismatch")
+    return tensors, metadata
+
+
+def _tensor_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    sha = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        sha.update(content(tensor))
+    return sha.hexdigest()

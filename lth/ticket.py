@@ -23,8 +23,9 @@ SHORTCUTS = {"shortcut", "downsample"}
 class Ticket:
     """m, W_k and k: all that, besides the recipe, decides what training gives.
 
-    `level`, `branch` and `draw` say where the ticket comes from and decide nothing: `branch` is "ticket" for the main
-    line, else the name of a control; `draw` counts that control's independent draws from 0.
+    `level`, `branch`, `draw` and `bits` say where the ticket comes from and decide nothing: `branch` is "ticket" for the
+    main line, else the name of a control or a quantization; `draw` counts independent draws of a control from 0; `bits`
+    is what a weight is quantized to: 2 to 8, "fp16" or "bf16", None for float32.
     """
 
     weights: Weights
@@ -34,6 +35,7 @@ class Ticket:
     replicate: int = 1
     branch: str = "ticket"
     draw: int = 0
+    bits: int | str | None = None
 
     @cached_property
     def remaining(self) -> int:
@@ -47,7 +49,8 @@ class Ticket:
 
     def __str__(self) -> str:
         draw = f", draw {self.draw}" if self.draw else ""
-        return f"{self.branch}, replicate {self.replicate}, level {self.level}{draw}"
+        bits = "" if self.bits is None else f", {self.bits} bits" if isinstance(self.bits, int) else f", {self.bits}"
+        return f"{self.branch}, replicate {self.replicate}, level {self.level}{draw}{bits}"
 
 
 @dataclass(frozen=True, eq=False)

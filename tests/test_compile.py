@@ -122,7 +122,7 @@ def test_what_is_saved_has_the_form_of_what_the_plain_engine_saves() -> None:
     for settings in (recipe(optimizer=adam), compiled(optimizer=adam)):
         states: list[State] = []
         with pytest.raises(Interrupted):
-            train(half_pruned(settings), settings, save=states.append, listener=Stop(9))
+            train(half_pruned(settings), settings, save=states.append, callback=Stop(9))
         forms.append({key: (value.dtype, value.shape) for key, value in states[-1].items()})
     assert forms[0] == forms[1]
 

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from lth import lr
 from lth.augment import flip_crop
 from lth.data import Split, rows
-from lth.engine import Interrupted, Listener, NonFiniteLoss, State
+from lth.engine import Callback, Interrupted, NonFiniteLoss, State
 from lth.engine import train as train_all
 from lth.imp import dense
 from lth.init import glorot_normal
@@ -112,7 +112,7 @@ def test_a_training_moves_every_kept_weight() -> None:
         assert (end[name] != ticket.weights[name])[mask].all()
 
 
-class Watching(Listener):
+class Watching(Callback):
     """Remembers what it hears."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class Watching(Listener):
 )
 def test_the_first_step_every_nth_and_the_last_are_evaluated_once(start: int, every: int, expected: list[int]) -> None:
     settings, watching = recipe(evaluate_every=every), Watching()
-    done = train(half_pruned(settings, step=start), settings, listener=watching)
+    done = train(half_pruned(settings, step=start), settings, callback=watching)
     assert done.evaluations["step"].tolist() == [row["step"] for row in watching.rows] == expected
     assert watching.steps == sorted(watching.steps)
     assert set(range(start + 1, STEPS + 1)) <= set(watching.steps)
@@ -183,7 +183,7 @@ def test_the_final_training_accuracy_is_that_of_the_last_weights_on_the_whole_tr
 def test_how_often_is_evaluated_kept_or_listened_changes_no_weight(model: Callable[..., nn.Module]) -> None:
     often, never = recipe(model=model, optimizer=adam, evaluate_every=1), recipe(model=model, optimizer=adam)
     ticket = half_pruned(often)
-    watched = train(ticket, often, keep=range(20), listener=Watching(), save=lambda _: None)
+    watched = train(ticket, often, keep=range(20), callback=Watching(), save=lambda _: None)
     assert same(watched.weights, train(ticket, never).weights)
 
 
@@ -243,7 +243,7 @@ def test_pruned_weights_stay_exactly_zero_under_momentum_and_weight_decay(
     for step in range(STEPS + 1):
         assert not pruned_values(done.at(step), ticket.mask).any()
     with pytest.raises(Interrupted):
-        train(ticket, settings, save=states.append, listener=Stop(9))
+        train(ticket, settings, save=states.append, callback=Stop(9))
     assert not pruned_values(weights_of(states[-1]), ticket.mask).any()
 
 
@@ -251,7 +251,7 @@ def weights_of(state: State) -> dict[str, Tensor]:
     return {name.removeprefix("weights/"): w for name, w in state.items() if name.startswith("weights/")}
 
 
-class Stop(Listener):
+class Stop(Callback):
     """Interrupts at the n-th chance."""
 
     def __init__(self, chance: int) -> None:
@@ -274,7 +274,7 @@ def resumed(ticket: Ticket, settings: Recipe, chances: list[int], **options: Any
     for chance in chances:
         saved: list[State] = []
         try:
-            return train(ticket, settings, state=state, save=saved.append, listener=Stop(chance), **options)
+            return train(ticket, settings, state=state, save=saved.append, callback=Stop(chance), **options)
         except Interrupted:
             state = through_bytes(saved[-1])
     return train(ticket, settings, state=state, **options)
@@ -385,7 +385,7 @@ def test_going_on_from_a_state_leaves_the_state_as_it_was() -> None:
     settings, states = disturbable(net, adam), list[State]()
     ticket = half_pruned(settings)
     with pytest.raises(Interrupted):
-        train(ticket, settings, save=states.append, listener=Stop(12))
+        train(ticket, settings, save=states.append, callback=Stop(12))
     before = through_bytes(states[0])
     train(ticket, settings, state=states[0])
     changed = [key for key in before if not torch.equal(states[0][key].nan_to_num(), before[key].nan_to_num())]
@@ -395,9 +395,9 @@ def test_going_on_from_a_state_leaves_the_state_as_it_was() -> None:
 def test_an_interruption_while_the_training_set_is_scored_is_saved_too() -> None:
     settings, states = recipe(), list[State]()
     chances = Watching()
-    train(half_pruned(settings), settings, listener=chances)
+    train(half_pruned(settings), settings, callback=chances)
     with pytest.raises(Interrupted):
-        train(half_pruned(settings), settings, save=states.append, listener=Stop(len(chances.steps)))
+        train(half_pruned(settings), settings, save=states.append, callback=Stop(len(chances.steps)))
     assert [int(state["step"]) for state in states] == [STEPS]
 
 
@@ -406,7 +406,7 @@ def test_a_non_finite_loss_names_its_step_and_its_ticket_and_what_came_before_wa
     settings, watching = recipe(lr=partial(exploding, at=9)), Watching()
     ticket = half_pruned(settings, level=2, replicate=3, branch="shuffle", draw=1)
     with pytest.raises(NonFiniteLoss, match=r"at step 10 of shuffle, replicate 3, level 2, draw 1;"):
-        train(ticket, settings, listener=watching)
+        train(ticket, settings, callback=watching)
     assert [row["step"] for row in watching.rows] == [0, 4, 8]
 
 
@@ -461,7 +461,7 @@ def test_an_interrupted_training_adds_up_its_time() -> None:
     states: list[State] = []
     settings = recipe()
     with pytest.raises(Interrupted):
-        train(half_pruned(settings), settings, listener=Stop(11), save=states.append)
+        train(half_pruned(settings), settings, callback=Stop(11), save=states.append)
     long_ago = {**states[-1], "spent": torch.tensor([100.0, 50.0, float("nan")], dtype=torch.float64)}
     facts = train(half_pruned(settings), settings, state=long_ago).facts
     assert 100 < facts["seconds"] < 110

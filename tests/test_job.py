@@ -16,7 +16,7 @@ from small import adam, recipe
 from torch import Tensor
 
 from lth import augment, branch, criterion, init, job, rewind, schedule, scope
-from lth.engine import Listener
+from lth.engine import Callback
 from lth.imp import prune
 from lth.job import Branch, Job
 from lth.store import Store, read_result, table
@@ -38,7 +38,7 @@ REINITIALIZE, SHUFFLE = Branch(branch.reinitialize), Branch(branch.shuffle)
 REMAINING = {0: 194, 1: 97, 2: 48, 3: 24, 4: 12}
 
 
-class Begun(Listener):
+class Begun(Callback):
     """Counts the trainings that begin."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Begun(Listener):
 
 
 def ran(what: Job, root: Path, keep: str = "all") -> list[Trained]:
-    return list(job.run(what, Store(root, keep=keep), Listener(), lambda _: None))
+    return list(job.run(what, Store(root, keep=keep), Callback(), lambda _: None))
 
 
 def levels(trained: list[Trained]) -> list[tuple[str, int, int]]:
@@ -146,7 +146,7 @@ def test_a_control_does_not_change_the_tickets_beside_it(tmp_path: Path) -> None
 
 def test_everything_trained_is_recorded_and_heard_in_order(tmp_path: Path) -> None:
     heard: list[Trained] = []
-    trained = list(job.run(JOB, Store(tmp_path), Listener(), heard.append))
+    trained = list(job.run(JOB, Store(tmp_path), Callback(), heard.append))
     assert [t.facts["digest"] for t in heard] == [t.facts["digest"] for t in trained]
     (record,) = shell.records(tmp_path)
     assert [(row["level"], row["digest"], row["remaining"]) for row in record["rows"].values()] == [

@@ -14,7 +14,7 @@ from lth import cli, job, scope
 from lth.cli import config, layout
 from lth.compress.latency import accuracy, latencies
 from lth.compress.layouts import Sparse, layouts
-from lth.engine import Listener
+from lth.engine import Callback
 from lth.store import Store
 from lth.ticket import Trained, full_mask, masked, remaining
 
@@ -140,7 +140,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two replicates of the tiny job (784 - 8 - 10), pruned by connections, and by neurons to 6 of 8."""
     root = tmp_path_factory.mktemp("stored")
     for each, folder in config.jobs(words(root, "scope=layerwise,neurons", "replicate=1,2")):
-        assert len(list(job.run(each, Store(folder), Listener(), lambda _: None))) == 2
+        assert len(list(job.run(each, Store(folder), Callback(), lambda _: None))) == 2
     return root
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lth.augment import flip_crop
 from lth.data import rows
-from lth.engine import Interrupted, Listener, State, fastest
+from lth.engine import Callback, Interrupted, State, fastest
 from lth.engine import train as train_all
 from lth.model import conv_2, conv_4, lenet_300_100, mlp, resnet_20
 from lth.recipe import Recipe
@@ -129,7 +129,7 @@ def test_a_conv_net_learns_what_can_be_learned(precision: str) -> None:
     assert accuracy.iloc[-1] > 0.8
 
 
-class Stop(Listener):
+class Stop(Callback):
     """Interrupts after so many steps."""
 
     def __init__(self, at: int) -> None:
@@ -149,7 +149,7 @@ def test_in_bfloat16_weights_statistics_moments_and_losses_stay_float32(
     weights = train(ticket, settings).weights
     assert [w.dtype for w in weights.values()] == [w.dtype for w in settings.net().state_dict().values()]
     with pytest.raises(Interrupted):
-        train(ticket, settings, save=states.append, listener=Stop(5))
+        train(ticket, settings, save=states.append, callback=Stop(5))
     kinds = {value.dtype for key, value in states[-1].items() if key.startswith("slot/") or key == "losses"}
     assert kinds == {torch.float32}
     # float32 numbers that bfloat16 could not hold

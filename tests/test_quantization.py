@@ -15,7 +15,7 @@ from torch import nn
 from lth import criterion, init, job, quantization, rewind, schedule, scope
 from lth.analysis import summary
 from lth.data import normalized, rows
-from lth.engine import Interrupted, Listener, train
+from lth.engine import Callback, Interrupted, train
 from lth.job import Job, Quantized
 from lth.quantization import layers
 from lth.recipe import Recipe, describe, digest
@@ -190,14 +190,14 @@ def test_it_is_stored_found_again_and_goes_on_after_an_interruption(tmp_path: Pa
     plain = partial(train, recipe=new, device="cpu")
     (undisturbed,) = Store(tmp_path / "a").cached(plain, new)([ticket])
 
-    class Stopping(Listener):
+    class Stopping(Callback):
         def stepped(self, ticket: object, step: int, steps: int) -> None:
             if step == 24:
                 raise Interrupted
 
     store = Store(tmp_path / "b")
     with pytest.raises(Interrupted):
-        store.cached(partial(plain, listener=Stopping()), new)([ticket])
+        store.cached(partial(plain, callback=Stopping()), new)([ticket])
     (resumed,) = store.cached(plain, new)([ticket])
     assert same(resumed.weights, undisturbed.weights)
     assert resumed.evaluations.equals(undisturbed.evaluations)
@@ -226,7 +226,7 @@ NAMES = [
 
 
 def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_path: Path) -> None:
-    done = list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
+    done = list(job.run(JOB, Store(tmp_path), Callback(), lambda _: None))
     assert [(t.ticket.branch, t.ticket.draw, t.ticket.level) for t in done] == NAMES == JOB.tickets()
     rows = table.tickets(tmp_path).set_index(["branch", "level"]).sort_index()
     assert rows["bits"].dropna().astype(int).to_dict() == {
@@ -245,22 +245,22 @@ def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_pa
 
 
 def test_quantized_rows_stand_beside_their_line_in_one_table(tmp_path: Path) -> None:
-    list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
+    list(job.run(JOB, Store(tmp_path), Callback(), lambda _: None))
     rows = table.tickets(tmp_path)
     assert summary.variants(rows).unique().tolist() == [""]
     assert {branch for branch, _ in summary.summary(rows).columns} >= {"ticket", "post_training_8", "aware_4"}
 
 
 def test_pruning_goes_on_from_the_line_that_is_not_quantized(tmp_path: Path) -> None:
-    alone = list(job.run(replace(JOB, quantizations={}), Store(tmp_path / "a"), Listener(), lambda _: None))
-    among = [t for t in job.run(JOB, Store(tmp_path / "b"), Listener(), lambda _: None) if t.ticket.branch == "ticket"]
+    alone = list(job.run(replace(JOB, quantizations={}), Store(tmp_path / "a"), Callback(), lambda _: None))
+    among = [t for t in job.run(JOB, Store(tmp_path / "b"), Callback(), lambda _: None) if t.ticket.branch == "ticket"]
     assert [t.facts["digest"] for t in among] == [t.facts["digest"] for t in alone]
 
 
 def test_a_second_run_trains_nothing(tmp_path: Path) -> None:
-    list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
+    list(job.run(JOB, Store(tmp_path), Callback(), lambda _: None))
     before = {f: f.stat().st_mtime_ns for f in shell.files(tmp_path / "trained")}
-    list(job.run(JOB, Store(tmp_path), Listener(), lambda _: None))
+    list(job.run(JOB, Store(tmp_path), Callback(), lambda _: None))
     assert {f: f.stat().st_mtime_ns for f in shell.files(tmp_path / "trained")} == before
     assert len(job.stored(JOB, Store(tmp_path))) == len(NAMES)
 

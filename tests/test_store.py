@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from small import adam, few, half_pruned, many, recipe, same
 
 from lth import branch, criterion, init, job, rewind, schedule, scope
-from lth.engine import Interrupted, Listener, train
+from lth.engine import Callback, Interrupted, train
 from lth.imp import dense
 from lth.job import Branch, Job
 from lth.store import Corrupt, Record, Store, read_result
@@ -42,7 +42,7 @@ JOB = Job(
 NO_BRANCH = replace(JOB, branches={})
 
 
-class Ears(Listener):
+class Ears(Callback):
     """Notes which trainings begin, as "branch, replicate, level", and stops one at a chosen step."""
 
     def __init__(self, stop_at: int | None = None) -> None:
@@ -316,7 +316,7 @@ def test_interrupted_at_either_end_it_saves_where_it_was(undisturbed: Path, tmp_
     assert _without_status(shell.results(tmp_path)) == _without_status(shell.results(undisturbed))
 
 
-class OnlyAfterTheLastEvaluation(Listener):
+class OnlyAfterTheLastEvaluation(Callback):
     """Stops when everything is evaluated and only the training accuracy is still to be counted."""
 
     over = False
@@ -368,7 +368,7 @@ def test_a_run_that_was_interrupted_drops_its_weights_when_it_is_through(tmp_pat
     assert weight_files(tmp_path) == ["step-6.safetensors"]
 
 
-class StopsAtLevel1(Listener):
+class StopsAtLevel1(Callback):
     """Lets the dense training through."""
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
@@ -379,7 +379,7 @@ class StopsAtLevel1(Listener):
 @pytest.mark.parametrize("kept", [set(), {6}])
 def test_a_step_that_was_not_kept_is_trained_anew_and_equals_the_kept_one(tmp_path: Path, kept: set[int]) -> None:
     ears = Ears()
-    options: Any = {"recipe": JOB.recipe, "device": "cpu", "listener": ears}
+    options: Any = {"recipe": JOB.recipe, "device": "cpu", "callback": ears}
     ticket = dense(JOB.recipe, init.glorot_normal)
     cached = Store(tmp_path).cached(partial(train, keep=kept, **options), JOB.recipe)
     trained = cached([ticket])[0]
@@ -465,5 +465,5 @@ def test_waiting_for_another_process_can_be_interrupted(tmp_path: Path) -> None:
         raise Interrupted
 
     with FileLock(folder / "lock"), pytest.raises(Interrupted):
-        list(job.run(NO_BRANCH, Store(tmp_path, wait=wait), Listener(), lambda _: None))
+        list(job.run(NO_BRANCH, Store(tmp_path, wait=wait), Callback(), lambda _: None))
     assert not (folder / "result.json").exists()

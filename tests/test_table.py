@@ -13,7 +13,7 @@ from small import adam, recipe
 
 from lth import branch, criterion, init, job, rewind, schedule, scope
 from lth.analysis import summary
-from lth.engine import Listener
+from lth.engine import Callback
 from lth.job import Branch, Job
 from lth.store import Store, table
 
@@ -32,7 +32,7 @@ JOB = Job(
 
 
 def run(what: Job, root: Path) -> None:
-    for _ in job.run(what, Store(root), Listener(), lambda _: None):
+    for _ in job.run(what, Store(root), Callback(), lambda _: None):
         pass
 
 

@@ -9,14 +9,14 @@ from types import FrameType, TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from lth.engine import Interrupted, Listener
+from lth.engine import Callback, Interrupted
 from lth.store.table import row
 from lth.ticket import Ticket, Trained
 
 LINE_EVERY = 30.0
 
 
-class Display(Listener):
+class Display(Callback):
     """`trainings` in all, of `steps` each at most. live: a moving line, else plain lines."""
 
     def __init__(

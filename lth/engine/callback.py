@@ -1,4 +1,4 @@
-"""What the outside hears of a training, and how it stops one."""
+"""Callbacks that observe a training and may interrupt it."""
 
 from collections.abc import Mapping
 
@@ -6,14 +6,14 @@ from lth.ticket import Ticket
 
 
 class Interrupted(Exception):
-    """Raised by a listener to stop a training between two steps; what was reached is saved."""
+    """Raised by a callback to stop a training between two steps; the state reached is saved."""
 
 
-class Listener:
-    """Hears nothing and stops nothing; subclasses show progress. No listener changes what training gives."""
+class Callback:
+    """No-op base class; subclass it to report progress. Callbacks never affect the result."""
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        """After every optimizer step: `step` of `steps` are done. May raise Interrupted."""
+        """Called after every optimizer step: `step` of `steps` are done. May raise Interrupted."""
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        """After every evaluation, with its row (the columns of `Trained.evaluations`)."""
+        """Called after every evaluation, with its row (the columns of `Trained.evaluations`)."""

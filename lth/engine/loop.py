@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lth.data import Data, normalized, scaler
 from lth.data.dataset import CHUNK
-from lth.engine.callback import Listener
+from lth.engine.callback import Callback
 from lth.engine.compiled import Compiled, compilable
 from lth.engine.usage import Spent, spending
 from lth.recipe import Recipe
@@ -35,9 +35,9 @@ class Loop:
     """
 
     def __init__(
-        self, ticket: Ticket, recipe: Recipe, keep: Collection[int], listener: Listener, meter: str = "auto"
+        self, ticket: Ticket, recipe: Recipe, keep: Collection[int], callback: Callback, meter: str = "auto"
     ) -> None:
-        self.ticket, self.recipe, self.keep, self.listener = ticket, recipe, frozenset(keep), listener
+        self.ticket, self.recipe, self.keep, self.callback = ticket, recipe, frozenset(keep), callback
         self.meter = meter
         self.net = recipe.net()
         self.net.load_state_dict(masked(ticket.weights, ticket.mask))
@@ -83,7 +83,7 @@ class Loop:
             self._descend(images.index_select(0, chosen), labels.index_select(0, chosen))
             self.step += 1
             self._keep()
-            self.listener.stepped(self.ticket, self.step, self.recipe.steps)
+            self.callback.stepped(self.ticket, self.step, self.recipe.steps)
         if self.evaluation_due():
             self._evaluate()
         self.spent.stop()
@@ -96,7 +96,7 @@ class Loop:
         self.net.eval()
         with torch.no_grad():
             for x, y in zip(images.split(size), labels.split(size), strict=True):
-                self.listener.stepped(self.ticket, self.step, self.recipe.steps)
+                self.callback.stepped(self.ticket, self.step, self.recipe.steps)
                 logits = self._logits(x)
                 loss += nn.functional.cross_entropy(logits, y, reduction="sum").item()
                 correct += int((logits.argmax(1) == y).sum())
@@ -170,7 +170,7 @@ class Loop:
             raise self._diverged("validation", row[2], self.step)
         self.curve.append([float(value) for value in row])
         self.losses.clear()
-        self.listener.evaluated(self.ticket, dict(zip(COLUMNS, self.curve[-1], strict=True)))
+        self.callback.evaluated(self.ticket, dict(zip(COLUMNS, self.curve[-1], strict=True)))
 
     def _train_loss(self) -> float:
         """Mean over the steps since the last evaluation; NaN before the first step."""

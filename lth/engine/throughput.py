@@ -17,7 +17,7 @@ from torch import nn
 
 from lth import augment, init, model
 from lth.data import Data, Split, normalized
-from lth.engine.callback import Listener
+from lth.engine.callback import Callback
 from lth.engine.loop import Loop, splits_on
 from lth.engine.precision import fastest
 from lth.imp import dense
@@ -77,7 +77,7 @@ def _plain(recipe: Recipe) -> Iterator[None]:
 
 
 def _engine(recipe: Recipe) -> Iterator[None]:
-    loop = Loop(dense(recipe, init.glorot_normal), recipe, (), Listener())
+    loop = Loop(dense(recipe, init.glorot_normal), recipe, (), Callback())
     loop.start(recipe.optimizer(loop.net.parameters()), splits_on(recipe.data, torch.device("cpu")), None)
     for step in count():
         loop.run(torch.arange(step * BATCH, (step + 1) * BATCH)[None] % IMAGES)

@@ -20,7 +20,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from lth.data import Data, rows
-from lth.engine.callback import Interrupted, Listener
+from lth.engine.callback import Callback, Interrupted
 from lth.engine.loop import COLUMNS, Examples, Loop, State, splits_on
 from lth.engine.usage import ledger
 from lth.recipe import Recipe
@@ -40,7 +40,7 @@ def train(
     keep: Collection[int] = (),
     state: State | None = None,
     save: Callable[[State], None] | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     device: str = "auto",
     meter: str = "auto",
 ) -> list[Trained]:
@@ -49,13 +49,13 @@ def train(
     keep: steps at which the weights are kept in passing. state: where an interrupted training of a single ticket left
     off; going on from there gives, bit for bit, what an undisturbed training gives. A ticket that starts at step T is
     evaluated and not trained. save: called with the state every
-    minute and when the listener interrupts. device: a Lightning accelerator: "auto", "cpu", "gpu", ... meter: what
+    minute and when the callback interrupts. device: a Lightning accelerator: "auto", "cpu", "gpu", ... meter: what
     measures the energy, "auto", "codecarbon" or "none".
-    Raises NonFiniteLoss, and Interrupted if the listener does.
+    Raises NonFiniteLoss, and Interrupted if the callback does.
     """
     if state is not None and len(tickets) != 1:
         raise ValueError(f"one state belongs to one ticket, not to {len(tickets)}")
-    hear, end = _Saving(listener or Listener(), save), recipe.steps if until is None else until
+    hear, end = _Saving(callback or Callback(), save), recipe.steps if until is None else until
     with torch.random.fork_rng(devices=[]):
         return [_train(ticket, recipe, end, keep, state, hear, device, meter) for ticket in tickets]
 
@@ -133,21 +133,21 @@ class _Blocks:
             yield rows(replicate, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
 
 
-class _Saving(Listener):
+class _Saving(Callback):
     """Passes everything on, and saves the state of the loop every minute."""
 
     loop: Loop
 
-    def __init__(self, listener: Listener, save: Callable[[State], None] | None) -> None:
-        self.listener, self.save, self.last = listener, save, time.monotonic()
+    def __init__(self, callback: Callback, save: Callable[[State], None] | None) -> None:
+        self.callback, self.save, self.last = callback, save, time.monotonic()
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        self.listener.stepped(ticket, step, steps)
+        self.callback.stepped(ticket, step, steps)
         if self.save and time.monotonic() - self.last > SAVE_EVERY:
             self.save_now()
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        self.listener.evaluated(ticket, row)
+        self.callback.evaluated(ticket, row)
 
     def save_now(self) -> None:
         if self.save:

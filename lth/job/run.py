@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from lth import engine, quantization
-from lth.engine import Listener
+from lth.engine import Callback
 from lth.imp import child, dense, imp, pruned_mask
 from lth.job.values import Branch, Job
 from lth.recipe import Recipe, describe, short
@@ -19,12 +19,12 @@ from lth.ticket import Ticket, Trained
 log = logging.getLogger("lth")
 
 
-def run(job: Job, store: Store, listener: Listener, heard: Callable[[Trained], None]) -> Iterator[Trained]:
+def run(job: Job, store: Store, callback: Callback, heard: Callable[[Trained], None]) -> Iterator[Trained]:
     """Train what the job asks for; what is stored is read. Every trained ticket is recorded, then given to `heard`."""
     record = job.record(store)
 
     def train(tickets: list[Ticket], recipe: Recipe = job.recipe, **extra: Any) -> list[Trained]:
-        cached, done = store.cached(_train(job, recipe, listener), recipe), []
+        cached, done = store.cached(_train(job, recipe, callback), recipe), []
         for ticket in tickets:
             done += cached([ticket])
             record.add({**origin(ticket), **extra, "digest": done[-1].facts["digest"]})
@@ -113,7 +113,7 @@ def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:
     return child(trained, level, mask, job.rewind)
 
 
-def _train(job: Job, recipe: Recipe, listener: Listener) -> Callable[..., list[Trained]]:
+def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
-    return partial(engine.train, recipe=recipe, keep=keep, listener=listener, device=job.device, meter=job.meter)
+    return partial(engine.train, recipe=recipe, keep=keep, callback=callback, device=job.device, meter=job.meter)

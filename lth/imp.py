@@ -1,14 +1,15 @@
 """Iterative magnitude pruning: the loop, and one pruning (Frankle & Carbin 2019, Section 1)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from lth import criterion as criteria
+from lth import distribution as distributions
 from lth import rewind as rewinding
-from lth import scope as scopes
+from lth import structure as structures
 from lth.criterion import Batch
 from lth.data import normalized, rows
 from lth.recipe import Recipe
@@ -17,14 +18,21 @@ from lth.seed import seed
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, prunable
 
 Criterion = Callable[[nn.Module, Trained, Batch], dict[str, Tensor]]
-Scope = Callable[..., dict[str, Tensor]]
+Distribution = Callable[[Mapping[str, Tensor], Mask, Mapping[str, float]], Mapping[str, float]]
+Structure = Callable[..., Mask]
 Rewind = Callable[[Trained], tuple[Weights, int]]
 Train = Callable[[list[Ticket]], list[Trained]]
+Masks = Callable[[Trained, int, Callable[[], Mask]], Mask]
 
 
 def never(trained: Trained) -> bool:
     """Prune to the end of the ladder."""
     return False
+
+
+def afresh(trained: Trained, level: int, make: Callable[[], Mask]) -> Mask:
+    """Compute the mask; a job looks it up in its store first."""
+    return make()
 
 
 def imp(
@@ -34,9 +42,10 @@ def imp(
     ladder: Ladder,
     stop: Callable[[Trained], bool] = never,
 ) -> Iterator[Trained]:
-    """Train, prune, rewind, until the ladder ends or `stop` says so; yields every trained ticket as soon as it is one.
+    """Train, prune, rewind, until the ladder ends or `stop` says so. Yields each trained ticket as it finishes.
 
-    With rewind.fine_tune this is the general loop of pruning: score, remove, fine-tune, decide whether to go on.
+    With rewind.fine_tune this is the general loop of pruning: score, remove, fine-tune, decide whether to go on. A
+    ticket that `train` does not give back, since its training diverged, leaves the loop.
     """
     while tickets:
         trained = train(tickets)
@@ -58,29 +67,27 @@ def prune(
     recipe: Recipe,
     ladder: Ladder,
     criterion: Criterion = criteria.magnitude,
-    scope: Scope = scopes.layerwise,
+    distribution: Distribution = distributions.by_kind,
+    structure: Structure = structures.weight,
     rewind: Rewind = rewinding.weights,
+    masks: Masks = afresh,
 ) -> Ticket:
-    """Score, mask, rewind: the ticket of `level`, made from a trained one of a lower level."""
-    mask = pruned_mask(trained, level, recipe=recipe, ladder=ladder, criterion=criterion, scope=scope)
-    return child(trained, level, mask, rewind)
+    """Score, mask, rewind: the ticket of `level`, from a trained one of a lower level. masks: cache of the masks."""
 
+    def mask() -> Mask:
+        torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
+        net, density = recipe.net(), densities(recipe, ladder, level)
+        scores = criterion(net, trained, batch(recipe, trained.ticket))
+        shares = distribution(scores, trained.mask, density)
+        return structure(scores, trained.mask, shares, net, recipe.data.shape)
 
-def pruned_mask(
-    trained: Trained, level: int, *, recipe: Recipe, ladder: Ladder, criterion: Criterion, scope: Scope
-) -> dict[str, Tensor]:
-    """Score and mask: the mask of `level`."""
-    torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
-    net = recipe.net()
-    density = {name: ladder.density(level, kind) for name, kind in prunable(net).items()}
-    scores = criterion(net, trained, batch(recipe, trained.ticket))
-    return scope(scores, trained.ticket.mask, density, net, recipe.data.shape)
-
-
-def child(trained: Trained, level: int, mask: Mask, rewind: Rewind) -> Ticket:
-    """The next ticket: this mask, and the weights and step that rewinding gives."""
     weights, step = rewind(trained)
-    return replace(trained.ticket, weights=weights, mask=mask, step=step, level=level)
+    return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
+
+
+def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
+    """Layer -> density that the ladder asks of its kind at `level`."""
+    return {name: ladder.density(level, kind) for name, kind in prunable(recipe.net()).items()}
 
 
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:

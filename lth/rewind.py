@@ -1,5 +1,6 @@
-"""Trained -> (weights, step): where the next ticket starts from."""
+"""Trained -> (weights, step): the start of the next ticket."""
 
+from lth import UserError
 from lth.ticket import Trained, Weights
 
 
@@ -18,20 +19,21 @@ def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
     rate this is the continued training of Frankle & Carbin 2019, Appendix B.
     """
     _check(trained, step)
-    return trained.weights, step
+    return trained.weights(), step
 
 
 def fine_tune(trained: Trained, *, steps: int = 500) -> tuple[Weights, int]:
-    """W_T and T - steps: the trained weights stay, and the last `steps` steps of the schedule, as a rule those with the
-    lowest rate, are trained again (Han et al. 2015; "fine-tuning" in Renda et al. 2020). 0: no training after pruning.
+    """W_T and T - steps: the trained weights stay, and the last `steps` steps of the schedule, usually those with the
+    lowest learning rate, are trained again (Han et al. 2015; "fine-tuning" in Renda et al. 2020). 0: no training after
+    pruning.
     """
     if not 0 <= steps <= trained.steps:
-        raise ValueError(f"rewind.steps={steps}: training has {trained.steps} steps, fine-tune for 0 to all of them")
-    return trained.weights, trained.steps - steps
+        raise UserError(f"rewind.steps={steps}: training has {trained.steps} steps, fine-tune for 0 to all of them")
+    return trained.weights(), trained.steps - steps
 
 
 def _check(trained: Trained, step: int) -> None:
     if not 0 <= step < trained.steps:
-        raise ValueError(
+        raise UserError(
             f"rewind.step={step}: training has {trained.steps} steps, rewind to one of 0 to {trained.steps - 1}"
         )

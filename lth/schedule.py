@@ -1,24 +1,25 @@
-"""level -> the density of each kind of weight, and which level is scored for which: the ladder of a pruning run.
+"""Level -> share of the weights that remains, and which level is pruned to which: the ladder of a pruning run.
 
 Frankle & Carbin 2019, Section 2: a rate p is the share of the *remaining* weights that one round prunes, so that
-level n keeps (1 - p)^n. Imports no torch, so that a wrong rate is found before anything heavy is loaded.
+level n keeps (1 - p)^n. Imports no PyTorch, so that a wrong rate is found before anything heavy is loaded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+
+from lth import UserError
+
+KINDS = ("conv", "linear", "output", "shortcut")
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """rate: kind -> share of the remaining weights pruned per level. children: level scored -> levels pruned to."""
+    """children: level scored -> levels pruned to. density: (level, kind) -> share that remains, in (0, 1]."""
 
-    rate: Mapping[str, float]
     children: Mapping[int, tuple[int, ...]]
-
-    def density(self, level: int, kind: str) -> float:
-        """Density of a `kind` of weight at `level`, in (0, 1]."""
-        return float((1 - self.rate[kind]) ** level)
+    density: Callable[[int, str], float]
 
 
 def iterative(
@@ -29,9 +30,8 @@ def iterative(
     output: float = 0.1,
     shortcut: float = 0.0,
 ) -> Ladder:
-    """Each level is pruned from the level before it; levels [0, 2, 4] climb two rungs at a time."""
-    rates = _rates(conv=conv, linear=linear, output=output, shortcut=shortcut)
-    return Ladder(rates, {a: (b,) for a, b in pairwise(rungs(levels))})
+    """Prune each level from the level before it; levels [0, 2, 4] climb two rungs at a time."""
+    return Ladder(_step_by_step(levels), _geometric(conv=conv, linear=linear, output=output, shortcut=shortcut))
 
 
 def one_shot(
@@ -42,27 +42,63 @@ def one_shot(
     output: float = 0.1,
     shortcut: float = 0.0,
 ) -> Ladder:
-    """Every level is pruned in one go from the dense net, to the density that iterative pruning has there."""
-    rates = _rates(conv=conv, linear=linear, output=output, shortcut=shortcut)
-    return Ladder(rates, {0: tuple(rungs(levels)[1:])})
+    """Prune every level in one go from the dense net, to the density that iterative pruning has there."""
+    rates = _geometric(conv=conv, linear=linear, output=output, shortcut=shortcut)
+    return Ladder({0: tuple(rungs(levels)[1:])}, rates)
+
+
+def exponential(levels: int | Sequence[int], *, density: float = 0.05, rounds: int = 6) -> Ladder:
+    """Prune step by step, level n of all kinds to density^(n / rounds): the same share of what remains each time
+    (Tanaka et al. 2020, Algorithm 1).
+    """
+    _check_target(levels, density, rounds)
+    return Ladder(_step_by_step(levels), lambda level, _: float(density ** (level / rounds)))
+
+
+def cubic(levels: int | Sequence[int], *, density: float = 0.05, rounds: int = 6) -> Ladder:
+    """Prune step by step, level n of all kinds to density + (1 - density)(1 - n / rounds)^3: much at first, little at
+    the end (Zhu & Gupta 2017, Equation 1).
+    """
+    _check_target(levels, density, rounds)
+    return Ladder(_step_by_step(levels), lambda level, _: cubic_share(level / rounds, density))
+
+
+def cubic_share(progress: float, density: float) -> float:
+    """Share that remains after `progress`, in [0, 1], of a cubic schedule that ends at `density`."""
+    return float(density + (1 - density) * (1 - progress) ** 3)
 
 
 def rungs(levels: int | Sequence[int]) -> list[int]:
     """The levels of a run, dense level 0 always among them: 3 -> [0, 1, 2, 3]; [3, 7] -> [0, 3, 7]."""
     chosen = range(levels + 1) if isinstance(levels, int) else levels
     if not len(chosen) or min(chosen) < 0:
-        raise ValueError(
+        raise UserError(
             f"levels={levels}: nothing to train. Give the number of prunings (levels=3; 0 is dense only) "
             "or the levels themselves (levels=[0,3,7])"
         )
     return sorted({0, *chosen})
 
 
-def _rates(**rates: float) -> dict[str, float]:
+def _step_by_step(levels: int | Sequence[int]) -> dict[int, tuple[int, ...]]:
+    return {a: (b,) for a, b in pairwise(rungs(levels))}
+
+
+def _geometric(**rates: float) -> Callable[[int, str], float]:
     for kind, rate in rates.items():
         if not 0 <= rate < 1:
-            raise ValueError(
-                f"density.{kind}={rate}: a pruning rate is the share of the remaining weights that one level prunes, "
+            raise UserError(
+                f"schedule.{kind}={rate}: a pruning rate is the share of the remaining weights that one level prunes, "
                 "from 0 (this kind is left alone) to below 1; 0.2 prunes 20%"
             )
-    return rates
+    return partial(_remaining, rates)
+
+
+def _remaining(rates: Mapping[str, float], level: int, kind: str) -> float:
+    return float((1 - rates[kind]) ** level)
+
+
+def _check_target(levels: int | Sequence[int], density: float, rounds: int) -> None:
+    if not 0 < density <= 1:
+        raise UserError(f"schedule.density={density}: the share that remains in the end, above 0 and at most 1")
+    if rounds < 1 or rungs(levels)[-1] > rounds:
+        raise UserError(f"schedule.rounds={rounds}: levels={levels} goes beyond it; the schedule ends after `rounds`")

@@ -1,7 +1,7 @@
-"""(dense, trained) -> whether to stop pruning: the question after every round of prune and fine-tune.
+"""(dense, trained) -> stop pruning here? The question after every round of prune and fine-tune.
 
-All rules look at W_T, the weights that would be pruned next, and at validation data only. Several rules stop at the
-first that says so.
+Rules look at W_T, the weights that would be pruned next, and at validation data only. Of several rules the first that
+says yes stops.
 """
 
 from lth.ticket import Trained, remaining, total
@@ -15,12 +15,11 @@ def accuracy_drop(dense: Trained, trained: Trained, *, points: float = 1.0) -> b
 
 def density(dense: Trained, trained: Trained, *, below: float = 0.05) -> bool:
     """Less than the share `below` of the prunable weights remains."""
-    mask = trained.ticket.mask
-    return remaining(mask) < below * total(mask)
+    return remaining(trained.mask) < below * total(trained.mask)
 
 
 def size(dense: Trained, trained: Trained, *, below: int = 100_000) -> bool:
-    """What remains takes less than `below` bytes in float32: the kept weights and all that is never pruned."""
-    weights, mask = trained.ticket.weights, trained.ticket.mask
+    """The kept weights and everything that is never pruned take less than `below` bytes in float32."""
+    weights, mask = trained.ticket.weights, trained.mask
     others = sum(w.numel() for name, w in weights.items() if name not in mask and w.is_floating_point())
     return 4 * (remaining(mask) + others) < below

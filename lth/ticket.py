@@ -6,7 +6,6 @@ that a control can put another mask on the same theta; training, and everything 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -21,11 +20,11 @@ SHORTCUTS = {"shortcut", "downsample"}
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
-    """m, W_k and k: all that, besides the recipe, decides what training gives.
+    """m, W_k and k: all that, besides the recipe, decides the result of training.
 
-    `level`, `branch`, `draw` and `bits` say where the ticket comes from and decide nothing: `branch` is "ticket" for the
-    main line, else the name of a control or a quantization; `draw` counts independent draws of a control from 0; `bits`
-    is what a weight is quantized to: 2 to 8, "fp16" or "bf16", None for float32.
+    `level`, `branch`, `draw` and `bits` say where the ticket comes from and decide nothing. branch: "ticket" for the
+    main line, else the name of a control or a quantization. draw: counts independent draws of a control from 0. bits:
+    width that weights are quantized to, 2 to 8, "fp16" or "bf16"; None for float32.
     """
 
     weights: Weights
@@ -37,16 +36,6 @@ class Ticket:
     draw: int = 0
     bits: int | str | None = None
 
-    @cached_property
-    def remaining(self) -> int:
-        """||m||_0, the weights that remain."""
-        return remaining(self.mask)
-
-    @cached_property
-    def total(self) -> int:
-        """All prunable weights."""
-        return total(self.mask)
-
     def __str__(self) -> str:
         draw = f", draw {self.draw}" if self.draw else ""
         bits = "" if self.bits is None else f", {self.bits} bits" if isinstance(self.bits, int) else f", {self.bits}"
@@ -55,23 +44,25 @@ class Ticket:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training made of a ticket.
+    """A trained ticket: (W_T, m_T) and the way there.
 
     evaluations: one row per evaluation; columns step, train_loss (mean since the row before), validation_loss,
         validation_accuracy, test_loss, test_accuracy. Losses in nats, accuracies in [0, 1].
-    at: step -> the weights W_step of this very training, pruned ones exactly 0. What was not kept is trained anew.
+    at: step -> the weights W_step of this very training, pruned ones exactly 0; every call reads them, or trains up to
+        there again if they were not kept.
     steps: the step T at which training ended.
+    mask: m_T, the mask at the end; that of the ticket unless the recipe has an updater.
     """
 
     ticket: Ticket
     evaluations: pd.DataFrame
     at: Callable[[int], Weights]
     steps: int
+    mask: Mask
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
     def weights(self) -> Weights:
-        """W_T."""
+        """Read W_T, once per call."""
         return self.at(self.steps)
 
 
@@ -112,11 +103,16 @@ def content(tensor: Tensor) -> memoryview:
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
+def density(mask: Mask) -> float:
+    """Share of the prunable weights that remains, in [0, 1]."""
+    return remaining(mask) / total(mask)
+
+
 def remaining(mask: Mask) -> int:
-    """||m||_0, counted from the mask: a trained weight may happen to be 0."""
+    """||m||_0, counted from the mask, since a trained weight may happen to be 0."""
     return sum(int(kept.sum()) for kept in mask.values())
 
 
 def total(mask: Mask) -> int:
-    """All prunable weights, the denominator of density; layers with rate 0 count too (the paper's P_m does so)."""
+    """Number of prunable weights, the denominator of density; layers with rate 0 count (as in the paper's P_m)."""
     return sum(kept.numel() for kept in mask.values())

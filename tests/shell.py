@@ -80,6 +80,7 @@ def _content(file: Path) -> Any:
         return {k: (v.dtype, v.shape, v.tobytes()) for k, v in safetensors.numpy.load_file(file).items()}
     content = json.loads(file.read_text())
     del content["sha256"]
+    content.pop("updated", None)
     for name in ("seconds", "cpu_seconds"):
         content.get("facts", {}).pop(name, None)
     for name in INCIDENTAL:

@@ -131,7 +131,7 @@ def trained(start: Weights, end: Weights, mask: Weights | None = None, **ticket:
     """A trained ticket with given ends, 10 steps apart."""
     mask = full_mask_of(start) if mask is None else mask
     first = Ticket(start, mask, **ticket)
-    return Trained(first, pd.DataFrame(), {first.step: start, first.step + 10: end}.__getitem__, first.step + 10)
+    return Trained(first, pd.DataFrame(), {first.step: start, first.step + 10: end}.__getitem__, first.step + 10, mask)
 
 
 def full_mask_of(weights: Weights) -> dict[str, Tensor]:

@@ -1,9 +1,11 @@
-"""Ticket -> Ticket: the controls."""
+"""Trained -> (Recipe, Ticket): the controls."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -14,20 +16,30 @@ from lth import branch
 from lth.imp import dense
 from lth.init import glorot_normal
 from lth.model import mlp
-from lth.ticket import Ticket
+from lth.recipe import Recipe
+from lth.ticket import Ticket, Trained
 
 NET = recipe(model=conv_net)
-shuffle = partial(branch.shuffle, recipe=NET, init=glorot_normal)
-reinitialize = partial(branch.reinitialize, recipe=NET, init=glorot_normal)
-random_sparsity = partial(branch.random_sparsity, recipe=NET, init=glorot_normal)
+
+
+def drawn(control: Callable[..., tuple[Recipe, Ticket]], ticket: Ticket, **options: Any) -> Ticket:
+    """The ticket that branches off the trained one of this ticket, on its recipe."""
+    trained = Trained(ticket, pd.DataFrame(), {}.__getitem__, 20, ticket.mask)
+    settings = {"recipe": NET, "init": glorot_normal, "draw": 0, **options}
+    kept, branched = control(trained, **settings)
+    assert kept is settings["recipe"]
+    return branched
+
+
+shuffle, reinitialize = partial(drawn, branch.shuffle), partial(drawn, branch.reinitialize)
+random_sparsity = partial(drawn, branch.random_sparsity)
 every = pytest.mark.parametrize("control", [shuffle, reinitialize, random_sparsity])
 moving = pytest.mark.parametrize("control", [shuffle, random_sparsity])
 
 
 @every
-def test_a_control_says_what_it_is_and_keeps_level_replicate_and_step(control: partial[Ticket]) -> None:
+def test_a_control_keeps_level_replicate_and_step(control: partial[Ticket]) -> None:
     made = control(half_pruned(NET, step=4, replicate=2), draw=1)
-    assert (made.branch, made.draw) == (control.func.__name__, 1)
     assert (made.level, made.replicate, made.step) == (3, 2, 4)
 
 
@@ -100,10 +112,7 @@ def test_which_weights_a_random_sparse_network_keeps_has_nothing_to_do_with_thei
     ticket = dense(wide, glorot_normal)
     mask = {name: torch.zeros_like(m) for name, m in ticket.mask.items()}
     mask["1.weight"].view(-1)[:1960] = True
-    made = [
-        branch.random_sparsity(replace(ticket, mask=mask), draw=draw, recipe=wide, init=glorot_normal)
-        for draw in range(100)
-    ]
+    made = [random_sparsity(replace(ticket, mask=mask), draw=draw, recipe=wide) for draw in range(100)]
     size = torch.stack([t.weights["1.weight"].abs() for t in made])
     kept = torch.stack([t.mask["1.weight"] for t in made])
     assert kept.sum() == 196_000
@@ -112,7 +121,7 @@ def test_which_weights_a_random_sparse_network_keeps_has_nothing_to_do_with_thei
 
 @pytest.mark.parametrize("control", [branch.reinitialize, branch.random_sparsity])
 def test_weights_that_are_drawn_anew_come_from_the_given_distribution(control: Callable[..., Ticket]) -> None:
-    made = control(half_pruned(recipe(model=net)), draw=0, recipe=recipe(model=net), init=sevens)
+    made = drawn(control, half_pruned(recipe(model=net)), recipe=recipe(model=net), init=sevens)
     assert all((w == 7).all() for w in made.weights.values())
 
 
@@ -125,7 +134,7 @@ def test_a_ticket_that_is_reset_has_its_mask_on_theta_0_whatever_it_trained_from
     first = dense(settings, glorot_normal, replicate=2)
     ticket = half_pruned(settings, step=4, replicate=2)
     trained_on = replace(ticket, weights={name: w + 1 for name, w in ticket.weights.items()})
-    made = branch.reset(trained_on, draw=0, recipe=settings, init=glorot_normal)
+    made = drawn(branch.reset, trained_on, recipe=settings)
     assert same(made.weights, first.weights)
     assert same(made.mask, ticket.mask)
-    assert (made.branch, made.step, made.level, made.replicate) == ("reset", 0, 3, 2)
+    assert (made.step, made.level, made.replicate) == (0, 3, 2)

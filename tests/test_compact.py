@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small import conv_net, dropout_net, everything_net, few
 from torch import Tensor, nn
 
-from lth import model, neuron, scope
+from lth import model, neuron, structure
 from lth.compress.compact import compact, shrunk
 from lth.ticket import full_mask, masked
 
@@ -205,11 +205,11 @@ def test_a_constant_in_front_of_a_padded_convolution_keeps_its_filter_unless_it_
 
 
 def pruned(net: nn.Module, shape: Sequence[int], share: float, seed: int = 0) -> dict[str, Tensor]:
-    """The mask of the scope `neurons` from random scores."""
+    """The mask of structure=neuron from random scores."""
     mask = full_mask(net)
     random = torch.Generator().manual_seed(seed)
     scores = {name: torch.rand(m.shape, generator=random) for name, m in mask.items()}
-    return scope.neurons(scores, mask, dict.fromkeys(mask, share), net, shape)
+    return structure.neuron(scores, mask, dict.fromkeys(mask, share), net, shape)
 
 
 @pytest.mark.parametrize("name", [name for name in NETS if name != "torchvision"])

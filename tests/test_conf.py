@@ -9,12 +9,24 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from lth.job import Branch, Quantized
+from lth.job import Branch
 
 CONF = Path(__file__).parent.parent / "conf"
 OPTIONS = sorted(file for file in CONF.glob("*/*.yaml") if file.parent.name not in {"experiment", "hydra"})
-PURE = ["augment", "criterion", "init", "lr", "quantization.recipes", "regularization", "rewind", "scope", "stop"]
-NESTED = {"branch": Branch, "quantization": Quantized, "stop": None}
+PURE = [
+    "augment",
+    "criterion",
+    "init",
+    "lr",
+    "quantization.recipes",
+    "regularization",
+    "rewind",
+    "stop",
+    "structure",
+    "distribution",
+    "updater",
+]
+NESTED = {"branch": Branch, "quantization": Branch, "stop": None}
 # What the code gives to what a config names.
 GIVEN = {
     "augment": {"replicate", "step"},
@@ -67,8 +79,7 @@ def test_an_option_is_named_after_its_function_and_its_group_after_the_module(fi
     if file.parent.name == "tracking":
         assert name.startswith("lth.cli.tracking.")
     else:
-        group = {"density": "schedule"}.get(file.parent.name, file.parent.name)
-        assert name == f"lth.{group}.{file.stem}"
+        assert name == f"lth.{file.parent.name}.{file.stem}"
 
 
 @ours
@@ -100,4 +111,5 @@ def test_an_option_of_which_several_can_be_chosen_is_nested_under_its_name(file:
     content: Any = OmegaConf.to_container(OmegaConf.load(file))
     assert set(content) == {file.stem}
     if (kind := NESTED[file.parent.name]) is not None:
-        assert set(content[file.stem]) == set(inspect.signature(kind).parameters)
+        given = {"draws"} if file.parent.name == "quantization" else {"bits"}
+        assert set(content[file.stem]) == set(inspect.signature(kind).parameters) - given

@@ -70,21 +70,21 @@ def test_there_is_one_score_for_each_prunable_weight(score: Callable[..., dict[s
 @every
 def test_a_criterion_changes_neither_net_nor_weights(score: Callable[..., dict[str, Tensor]]) -> None:
     done, net, first = example()
-    before = [copied(net.state_dict()), copied(done.ticket.weights), copied(done.weights)]
+    before = [copied(net.state_dict()), copied(done.ticket.weights), copied(done.weights())]
     for tensor in score(net, done, first).values():
         tensor.fill_(7.0)
-    after = [net.state_dict(), done.ticket.weights, done.weights]
+    after = [net.state_dict(), done.ticket.weights, done.weights()]
     assert all(same(a, b) for a, b in zip(after, before, strict=True))
     assert net.training
     assert all(p.grad is None and p.requires_grad for p in net.parameters())
-    assert not any(w.requires_grad for w in done.weights.values())
+    assert not any(w.requires_grad for w in done.weights().values())
 
 
 def test_snip_is_the_weight_times_its_gradient_at_the_masked_trained_weights() -> None:
     done, net, (images, labels) = example()
     scores = criterion.snip(net, done, (images, labels))
     reference = conv_net(DATA.shape, DATA.classes)
-    reference.load_state_dict(masked(done.weights, done.ticket.mask))
+    reference.load_state_dict(masked(done.weights(), done.ticket.mask))
     nn.functional.cross_entropy(reference(images), labels).backward()
     for name, score in scores.items():
         weight = reference.get_parameter(name)
@@ -159,7 +159,7 @@ def test_the_scale_of_a_filter_is_that_of_its_batch_norm() -> None:
 
 
 def test_a_neuron_without_a_batch_norm_has_no_scale_and_the_error_names_its_layer() -> None:
-    with pytest.raises(ValueError, match=r"1\.weight has no batch norm behind it; take neuron_l1"):
+    with pytest.raises(ValueError, match=r"no batch norm follows 1\.weight; take criterion=neuron_l1"):
         criterion.batch_norm_scale(*hidden([[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0]]), IMAGES)
 
 

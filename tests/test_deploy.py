@@ -46,7 +46,7 @@ def net_of(plain: Recipe, weights: dict[str, Tensor]) -> nn.Module:
 def test_the_net_of_a_file_answers_as_the_net_with_its_weights_to_the_last_bit(plain: Recipe, bits: int | None) -> None:
     trained = trained_by(plain)
     unpacked, mask = package.unpack(package.pack(trained, plain, bits), plain.model)
-    weights = codec.approximate(masked(trained.weights, trained.ticket.mask), trained.ticket.mask, bits=bits)
+    weights = codec.approximate(masked(trained.weights(), trained.ticket.mask), trained.ticket.mask, bits=bits)
     assert torch.equal(unpacked(X), net_of(plain, weights)(X))
     assert same(mask, trained.ticket.mask)
     assert not unpacked.training
@@ -57,7 +57,7 @@ def test_the_net_of_a_file_answers_as_the_net_with_its_weights_to_the_last_bit(p
 def test_without_bits_the_file_is_the_trained_net() -> None:
     trained = trained_by(CONV)
     unpacked, _ = package.unpack(package.pack(trained, CONV, None), conv_net)
-    assert same(unpacked.state_dict(), trained.weights)
+    assert same(unpacked.state_dict(), trained.weights())
     assert unpacked.state_dict()["1.num_batches_tracked"] == 20
 
 
@@ -71,7 +71,7 @@ def test_a_file_says_which_architecture_it_is() -> None:
 def test_every_architecture_of_ours_is_built_from_its_name(model: Any) -> None:
     plain = recipe(model=model)
     ticket = half_pruned(plain)
-    whole = Trained(ticket, trained_by(MLP).evaluations, {0: ticket.weights}.__getitem__, 0)
+    whole = Trained(ticket, trained_by(MLP).evaluations, {0: ticket.weights}.__getitem__, 0, ticket.mask)
     unpacked, mask = package.unpack(package.pack(whole, plain, None))
     assert same(unpacked.state_dict(), masked(ticket.weights, ticket.mask))
     assert remaining(mask) == remaining(ticket.mask)
@@ -82,7 +82,7 @@ def test_a_quantized_net_comes_back_too() -> None:
     new, ticket = quantization.aware(trained, recipe=CONV, bits=4, steps=3)
     (after,) = train([ticket], recipe=new, device="cpu")
     unpacked, _ = package.unpack(package.pack(after, new, None), new.model)
-    assert torch.equal(unpacked(X), net_of(new, dict(after.weights))(X))
+    assert torch.equal(unpacked(X), net_of(new, dict(after.weights()))(X))
     with pytest.raises(ValueError, match="bits=4: the net rounds its weights itself"):
         package.pack(after, new, 4)
 

@@ -55,8 +55,15 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 optimizers = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
 
-def train(ticket: Ticket, recipe: Recipe, **options: Any) -> Trained:
-    return train_all([ticket], recipe=recipe, device="cpu", **options)[0]
+def train(
+    ticket: Ticket,
+    recipe: Recipe,
+    state: State | None = None,
+    save: Callable[[State], None] = lambda _: None,
+    **options: Any,
+) -> Trained:
+    states = {} if state is None else {ticket: state}
+    return train_all([ticket], recipe=recipe, device="cpu", states=states, save=lambda _, s: save(s), **options)[0]
 
 
 def scaled(part: Split) -> tuple[Tensor, Tensor]:
@@ -107,7 +114,7 @@ def test_every_step_gives_bit_for_bit_what_a_plain_loop_gives_that_masks_after_e
 
 def test_a_training_moves_every_kept_weight() -> None:
     ticket = half_pruned(recipe(model=conv_net))
-    end = train(ticket, recipe(model=conv_net)).weights
+    end = train(ticket, recipe(model=conv_net)).weights()
     for name, mask in ticket.mask.items():
         assert (end[name] != ticket.weights[name])[mask].all()
 
@@ -174,7 +181,7 @@ def test_the_final_training_accuracy_is_that_of_the_last_weights_on_the_whole_tr
     settings = recipe(model=conv_net, optimizer=adam)
     done = train(half_pruned(settings), settings)
     model = settings.net().eval()
-    model.load_state_dict(done.weights)
+    model.load_state_dict(done.weights())
     images, labels = scaled(DATA.train)
     assert done.facts["final_train_accuracy"] == (model(images).argmax(1) == labels).sum().item() / 50
 
@@ -184,7 +191,7 @@ def test_how_often_is_evaluated_kept_or_listened_changes_no_weight(model: Callab
     often, never = recipe(model=model, optimizer=adam, evaluate_every=1), recipe(model=model, optimizer=adam)
     ticket = half_pruned(often)
     watched = train(ticket, often, keep=range(20), callback=Watching(), save=lambda _: None)
-    assert same(watched.weights, train(ticket, never).weights)
+    assert same(watched.weights(), train(ticket, never).weights())
 
 
 @models
@@ -196,13 +203,13 @@ def test_training_is_a_function_of_recipe_and_ticket_whatever_the_global_randomn
     for chance in (1, 2):
         torch.manual_seed(chance)
         ends.append(train(half_pruned(settings), settings))
-    assert same(ends[0].weights, ends[1].weights)
+    assert same(ends[0].weights(), ends[1].weights())
     pd.testing.assert_frame_equal(ends[0].evaluations, ends[1].evaluations, check_exact=True)
 
 
 def test_replicates_differ_in_their_order_and_their_dropout() -> None:
     settings = recipe(model=dropout_net, batch_size=50)
-    one, two = (train(half_pruned(settings, replicate=r), settings).weights for r in (1, 2))
+    one, two = (train(half_pruned(settings, replicate=r), settings).weights() for r in (1, 2))
     assert not torch.equal(one["5.weight"], two["5.weight"])
 
 
@@ -212,8 +219,8 @@ def test_several_tickets_are_trained_as_each_alone_with_a_new_optimizer_for_each
     together = train_all(tickets, recipe=settings, device="cpu")
     assert [t.ticket for t in together] == tickets
     for ticket, done in zip(tickets, together, strict=True):
-        assert same(done.weights, train(ticket, settings).weights)
-    assert same(together[0].weights, together[2].weights)
+        assert same(done.weights(), train(ticket, settings).weights())
+    assert same(together[0].weights(), together[2].weights())
 
 
 def test_weights_under_the_mask_do_not_decide_anything() -> None:
@@ -223,7 +230,7 @@ def test_weights_under_the_mask_do_not_decide_anything() -> None:
         name: w.masked_fill(~ticket.mask[name], 1e9) if name in ticket.mask else w for name, w in ticket.weights.items()
     }
     other = Ticket(junk, ticket.mask)
-    assert same(train(ticket, settings).weights, train(other, settings).weights)
+    assert same(train(ticket, settings).weights(), train(other, settings).weights())
 
 
 def pruned_values(weights: Mapping[str, Tensor], mask: Mapping[str, Tensor]) -> Tensor:
@@ -291,7 +298,7 @@ def disturbable(model: Callable[..., nn.Module], optimizer: Callable[..., torch.
 
 
 def assert_equal(a: Trained, b: Trained) -> None:
-    assert same(a.weights, b.weights)
+    assert same(a.weights(), b.weights())
     pd.testing.assert_frame_equal(a.evaluations, b.evaluations, check_exact=True)
     assert a.facts["final_train_accuracy"] == b.facts["final_train_accuracy"]
     assert a.facts["kept"] == b.facts["kept"]
@@ -435,8 +442,8 @@ def test_a_ticket_that_starts_at_or_after_the_end_is_an_error_that_names_both() 
 def test_a_ticket_that_starts_at_the_last_step_is_evaluated_and_not_trained() -> None:
     settings = recipe()
     whole = train(half_pruned(settings), settings)
-    again = train(replace(whole.ticket, weights=whole.weights, step=20), settings)
-    assert same(again.weights, whole.weights)
+    again = train(replace(whole.ticket, weights=whole.weights(), step=20), settings)
+    assert same(again.weights(), whole.weights())
     assert again.evaluations["step"].tolist() == [20]
     columns = ["validation_loss", "validation_accuracy", "test_loss", "test_accuracy"]
     assert again.evaluations[columns].iloc[-1].tolist() == whole.evaluations[columns].iloc[-1].tolist()
@@ -462,7 +469,7 @@ def test_an_interrupted_training_adds_up_its_time() -> None:
     settings = recipe()
     with pytest.raises(Interrupted):
         train(half_pruned(settings), settings, callback=Stop(11), save=states.append)
-    long_ago = {**states[-1], "spent": torch.tensor([100.0, 50.0, float("nan")], dtype=torch.float64)}
+    long_ago = {**states[-1], "usage": torch.tensor([100.0, 50.0, float("nan")], dtype=torch.float64)}
     facts = train(half_pruned(settings), settings, state=long_ago).facts
     assert 100 < facts["seconds"] < 110
     assert 50 < facts["cpu_seconds"] < 60
@@ -473,7 +480,7 @@ def test_training_only_until_a_step_gives_the_weights_that_the_whole_training_ha
     settings = disturbable(dropout_net, adam)
     part = train(half_pruned(settings), settings, until=11)
     assert part.steps == 11
-    assert same(part.weights, undisturbed(dropout_net, adam).at(11))
+    assert same(part.weights(), undisturbed(dropout_net, adam).at(11))
 
 
 def test_what_at_gives_for_the_start_is_masked_and_fresh() -> None:
@@ -489,6 +496,6 @@ def test_what_at_gives_for_the_start_is_masked_and_fresh() -> None:
 
 def test_the_trained_weights_are_float32_on_the_cpu_and_the_whole_state_dict() -> None:
     settings = recipe(model=conv_net)
-    weights = train(half_pruned(settings), settings).weights
+    weights = train(half_pruned(settings), settings).weights()
     assert weights.keys() == settings.net().state_dict().keys()
     assert all(w.device.type == "cpu" and not w.requires_grad for w in weights.values())

@@ -71,11 +71,11 @@ FIGURE_2 = [
 ]
 MODELS = {"lenet": "lenet_300_100"}
 ADAM = {"optimizer._target_": "torch.optim.Adam", "optimizer.weight_decay": 0.0, "lr._target_": "lth.lr.constant",
-        "scope._target_": "lth.scope.layerwise", "augment._target_": "lth.augment.none"}  # fmt: skip
+        "distribution._target_": "lth.distribution.by_kind", "augment._target_": "lth.augment.none"}  # fmt: skip
 SGD = {"optimizer._target_": "torch.optim.SGD", "optimizer.momentum": 0.9, "optimizer.weight_decay": 1e-4,
-       "scope._target_": "lth.scope.globally", "lr._target_": "lth.lr.drop", "lr.factor": 0.1,
+       "distribution._target_": "lth.distribution.globally", "lr._target_": "lth.lr.drop", "lr.factor": 0.1,
        "augment._target_": "lth.augment.flip_crop", "augment.pad": 4}  # fmt: skip
-ALL = {"init._target_": "lth.init.glorot_normal", "density._target_": "lth.schedule.iterative", "evaluate_every": 100,
+ALL = {"init._target_": "lth.init.glorot_normal", "schedule._target_": "lth.schedule.iterative", "evaluate_every": 100,
        "criterion._target_": "lth.criterion.magnitude", "rewind._target_": "lth.rewind.weights", "rewind.step": 0,
        "lr.warmup": 0, "data.validation": 5000}  # fmt: skip
 KINDS = ("conv", "linear", "output", "shortcut")
@@ -92,7 +92,7 @@ def test_the_settings_of_each_net_are_those_of_figure_2(row: list[Any]) -> None:
         "steps": wanted["steps"],
         "batch_size": wanted["batch_size"],
         "optimizer.lr": wanted["lr"],
-        **{f"density.{kind}": wanted[kind] for kind in KINDS if wanted[kind] is not None},
+        **{f"schedule.{kind}": wanted[kind] for kind in KINDS if wanted[kind] is not None},
         **({"lr.at": wanted["drops"]} if wanted["drops"] else {}),
         **({"model.dropout": DROPOUT[net]} if net in DROPOUT else {}),
         **(SGD if wanted["drops"] else ADAM),
@@ -118,7 +118,7 @@ def control(name: str, draws: int = 1) -> dict[str, Any]:
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_appendix": ("lenet", {}),
     "frankle2019_appendix/continued": ("lenet", control("reset") | {"rewind._target_": "lth.rewind.learning_rate"}),
-    "frankle2019_appendix/fast": ("lenet", {"density.linear": 0.4, "density.output": 0.2, "levels": 8}),
+    "frankle2019_appendix/fast": ("lenet", {"schedule.linear": 0.4, "schedule.output": 0.2, "levels": 8}),
     "frankle2019_appendix/sgd": (
         "lenet",
         {"optimizer._target_": "torch.optim.SGD", "optimizer.lr": 0.4, "optimizer.momentum": 0.0, "levels": 22},
@@ -131,7 +131,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig4": ("lenet", control("reinitialize")),
     "frankle2019_fig4/one_shot": (
         "lenet",
-        {"density._target_": "lth.schedule.one_shot", "levels": [3, 7, 9, 12, 15, 18]},
+        {"schedule._target_": "lth.schedule.one_shot", "levels": [3, 7, 9, 12, 15, 18]},
     ),
     "frankle2019_fig5": ("conv_2", control("reinitialize")),
     "frankle2019_fig5/conv_4": ("conv_4", control("reinitialize")),
@@ -144,7 +144,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig7/warmup": ("vgg_19", control("reinitialize") | {"lr.warmup": 10_000}),
     "frankle2019_fig7/layerwise": (
         "vgg_19",
-        control("reinitialize") | {"lr.warmup": 10_000, "scope._target_": "lth.scope.layerwise"},
+        control("reinitialize") | {"lr.warmup": 10_000, "distribution._target_": "lth.distribution.by_kind"},
     ),
     "frankle2019_fig8": ("resnet_20", control("reinitialize")),
     "frankle2019_fig8/low_rate": ("resnet_20", control("reinitialize") | {"optimizer.lr": 0.01}),
@@ -180,7 +180,7 @@ CURVES = {
 def test_the_curves_of_han_differ_in_regularization_schedule_and_fine_tuning(net: str, curve: str) -> None:
     name = curve if net == "lenet_300_100" else "_".join(filter(None, ["lenet_5", curve]))
     keys = scaled("/".join(filter(None, ["han2015_fig5", name])), "full")
-    found = [keys[key] for key in ("regularization._target_", "density._target_", "rewind.steps", "lr.at", "steps")]
+    found = [keys[key] for key in ("regularization._target_", "schedule._target_", "rewind.steps", "lr.at", "steps")]
     penalty, schedule, steps = CURVES[curve]
     assert found == [f"lth.regularization.{penalty}", f"lth.schedule.{schedule}", steps, [10_000], 20_000]
     assert keys["model._target_"] == f"lth.model.{net}"
@@ -207,7 +207,8 @@ def test_connections_runs_and_neurons_are_pruned_to_equal_shares_of_the_weights(
     for level in job.ladder.children[0]:
         density = {name: job.ladder.density(level, kind) for name, kind in prunable(net).items()}
         scores = {name: torch.rand(m.shape, generator=random) for name, m in full_mask(net).items()}
-        mask = job.scope(scores, full_mask(net), density, net, job.recipe.data.shape)
+        shares = job.distribution(scores, full_mask(net), density)
+        mask = job.structure(scores, full_mask(net), shares, net, job.recipe.data.shape)
         found[level] = round(100 * remaining(mask) / total(mask), 1)
     assert found == percents
 

@@ -9,7 +9,7 @@ import torch
 from small import DATA, conv_net, embedding_net, net, recipe, same
 from torch import Tensor
 
-from lth import criterion, engine, rewind, scope
+from lth import criterion, distribution, engine, rewind, structure
 from lth.compress.compact import shrunk
 from lth.data import normalized, rows
 from lth.imp import batch, dense, imp, prune
@@ -26,7 +26,7 @@ def doubled(tickets: list[Ticket]) -> list[Trained]:
 
 
 def trained(ticket: Ticket, end: Mapping[str, Tensor]) -> Trained:
-    return Trained(ticket, pd.DataFrame(), {ticket.step: ticket.weights, 10: end}.__getitem__, 10)
+    return Trained(ticket, pd.DataFrame(), {ticket.step: ticket.weights, 10: end}.__getitem__, 10, ticket.mask)
 
 
 def test_the_loop_trains_prunes_and_goes_on_until_the_ladder_ends() -> None:
@@ -106,13 +106,13 @@ def test_iterative_and_one_shot_pruning_keep_equal_numbers_at_equal_levels() -> 
     assert same(ticket.mask, at_once.mask)
 
 
-def test_one_pruning_uses_the_given_criterion_scope_and_rewinding() -> None:
+def test_one_pruning_uses_the_given_criterion_distribution_and_rewinding() -> None:
     done = doubled([dense(RECIPE, glorot_normal)])[0]
     one = partial(prune, recipe=RECIPE, ladder=iterative(1))
     by_chance = one(done, 1, criterion=criterion.random, rewind=rewind.learning_rate)
-    assert by_chance.weights is done.weights
+    assert same(by_chance.weights, done.weights())
     assert not same(by_chance.mask, one(done, 1).mask)
-    everywhere = one(done, 1, scope=scope.globally)
+    everywhere = one(done, 1, distribution=distribution.globally)
     assert remaining(everywhere.mask) == 102 + 38 + 16
     assert not same(everywhere.mask, one(done, 1).mask)
 
@@ -140,14 +140,14 @@ def test_a_real_run_has_shrinking_masks_of_exact_counts_and_one_w_0() -> None:
         for name, mask in child.ticket.mask.items():
             assert not (mask & ~parent.ticket.mask[name]).any()
             gone = parent.ticket.mask[name] & ~mask
-            assert parent.weights[name][gone].abs().max() <= parent.weights[name][mask].abs().min()
-            assert not child.weights[name][~mask].any()
+            assert parent.weights()[name][gone].abs().max() <= parent.weights()[name][mask].abs().min()
+            assert not child.weights()[name][~mask].any()
 
 
 def test_a_real_run_of_neurons_gives_ever_smaller_nets_that_start_from_rows_and_columns_of_theta_0() -> None:
     ladder = iterative(2, linear=0.5, output=0.5)
     train = partial(engine.train, recipe=RECIPE, device="cpu")
-    one = partial(prune, recipe=RECIPE, ladder=ladder, criterion=criterion.neuron_l2, scope=scope.neurons)
+    one = partial(prune, recipe=RECIPE, ladder=ladder, criterion=criterion.neuron_l2, structure=structure.neuron)
     first, *others = imp([dense(RECIPE, glorot_normal)], train, one, ladder)
     theta_0, before = first.ticket.weights, RECIPE.net()
     assert [tuple(first.ticket.mask[name].shape) for name in ("1.weight", "3.weight")] == [(8, 16), (6, 8)]

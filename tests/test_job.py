@@ -1,6 +1,8 @@
 """One job: what it trains, in which order, and what it is called."""
 
+import importlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,22 +15,25 @@ import pytest
 import shell
 import torch
 from small import adam, recipe
-from torch import Tensor
+from torch import Tensor, nn
 
-from lth import augment, branch, criterion, init, job, rewind, schedule, scope
+from lth import augment, branch, criterion, distribution, engine, init, job, rewind, schedule, structure
 from lth.engine import Callback
 from lth.imp import prune
 from lth.job import Branch, Job
+from lth.seed import seed
 from lth.store import Store, read_result, table
-from lth.ticket import Ticket, Trained, remaining
+from lth.store import digest as digest_module
+from lth.ticket import Ticket, Trained, Weights, remaining
 
 JOB = Job(
     name="small",
     recipe=recipe(),
     init=init.glorot_normal,
     criterion=criterion.magnitude,
-    scope=scope.layerwise,
-    density=partial(schedule.iterative, linear=0.5, output=0.5),
+    distribution=distribution.by_kind,
+    structure=structure.weight,
+    schedule=partial(schedule.iterative, linear=0.5, output=0.5),
     rewind=rewind.weights,
     levels=2,
     device="cpu",
@@ -49,7 +54,7 @@ class Begun(Callback):
 
 
 def ran(what: Job, root: Path, keep: str = "all") -> list[Trained]:
-    return list(job.run(what, Store(root, keep=keep), Callback(), lambda _: None))
+    return job.run(what, Store(root, keep=keep), Callback(), lambda _: None)
 
 
 def levels(trained: list[Trained]) -> list[tuple[str, int, int]]:
@@ -60,7 +65,7 @@ def pruned_once(dense: Trained, level: int) -> dict[str, Tensor]:
     """The mask of `level` straight from the dense net, by sorting."""
     kept = {}
     for name, mask in dense.ticket.mask.items():
-        size = dense.weights[name].abs().flatten()
+        size = dense.weights()[name].abs().flatten()
         order = torch.argsort(size, stable=True)
         gone = round(mask.numel() * (1 - 0.5**level))
         chosen = torch.ones(mask.numel(), dtype=torch.bool)
@@ -71,7 +76,7 @@ def pruned_once(dense: Trained, level: int) -> dict[str, Tensor]:
 
 def test_iterative_pruning_trains_every_level_once_and_prunes_each_from_the_one_before(tmp_path: Path) -> None:
     ears = Begun()
-    trained = list(job.run(JOB, Store(tmp_path), ears, lambda _: None))
+    trained = job.run(JOB, Store(tmp_path), ears, lambda _: None)
     assert levels(trained) == [("ticket", 0, 0), ("ticket", 0, 1), ("ticket", 0, 2)]
     assert set(ears.count.values()) == {1}
     assert len(ears.count) == 3
@@ -98,7 +103,7 @@ def test_the_dense_level_is_trained_though_the_list_of_levels_leaves_it_out(tmp_
 def test_one_shot_prunes_every_level_from_the_dense_net_to_the_density_that_iterative_pruning_has(
     tmp_path: Path,
 ) -> None:
-    one_shot = replace(JOB, density=partial(schedule.one_shot, linear=0.5, output=0.5), levels=3)
+    one_shot = replace(JOB, schedule=partial(schedule.one_shot, linear=0.5, output=0.5), levels=3)
     trained = ran(one_shot, tmp_path)
     assert [t.ticket.level for t in trained] == [0, 1, 2, 3]
     for one in trained[1:]:
@@ -134,7 +139,7 @@ def test_what_is_listed_is_what_is_trained(tmp_path: Path) -> None:
     for number, what in enumerate(
         [replace(JOB, branches=chosen), replace(JOB, levels=[1, 3], branches={"shuffle": SHUFFLE}), JOB]
     ):
-        assert sorted(what.tickets()) == sorted(levels(ran(what, tmp_path / str(number))))
+        assert what.places() == [job.place(t.ticket) for t in ran(what, tmp_path / str(number))]
 
 
 def test_a_control_does_not_change_the_tickets_beside_it(tmp_path: Path) -> None:
@@ -146,7 +151,7 @@ def test_a_control_does_not_change_the_tickets_beside_it(tmp_path: Path) -> None
 
 def test_everything_trained_is_recorded_and_heard_in_order(tmp_path: Path) -> None:
     heard: list[Trained] = []
-    trained = list(job.run(JOB, Store(tmp_path), Callback(), heard.append))
+    trained = job.run(JOB, Store(tmp_path), Callback(), heard.append)
     assert [t.facts["digest"] for t in heard] == [t.facts["digest"] for t in trained]
     (record,) = shell.records(tmp_path)
     assert [(row["level"], row["digest"], row["remaining"]) for row in record["rows"].values()] == [
@@ -199,7 +204,7 @@ def test_a_listing_does_not_train_weights_anew_that_were_not_kept(tmp_path: Path
         {"recipe": recipe(augment=augment.none)},
         {"recipe": recipe(precision="fp32")},
         {"rewind": partial(rewind.weights, step=0)},
-        {"density": partial(schedule.iterative, output=0.5, linear=0.5, conv=0.1)},
+        {"schedule": partial(schedule.iterative, output=0.5, linear=0.5, conv=0.1)},
     ],
 )
 def test_the_name_of_a_job_stays_the_same_when_the_science_does(changes: dict[str, Any]) -> None:
@@ -209,15 +214,15 @@ def test_the_name_of_a_job_stays_the_same_when_the_science_does(changes: dict[st
 def test_the_name_of_a_job_is_another_when_the_science_is() -> None:
     jobs = [
         JOB,
-        replace(JOB, replicate=2),
         replace(JOB, recipe=recipe(steps=21)),
         replace(JOB, recipe=recipe(optimizer=adam)),
         replace(JOB, recipe=recipe(augment=augment.flip_crop)),
         replace(JOB, recipe=recipe(precision="bf16")),
         replace(JOB, init=init.kaiming_normal),
         replace(JOB, criterion=criterion.random),
-        replace(JOB, scope=scope.globally),
-        replace(JOB, density=partial(schedule.iterative, linear=0.5, output=0.4)),
+        replace(JOB, distribution=distribution.globally),
+        replace(JOB, structure=structure.n_of_m),
+        replace(JOB, schedule=partial(schedule.iterative, linear=0.5, output=0.4)),
         replace(JOB, rewind=partial(rewind.weights, step=1)),
         replace(JOB, levels=[0, 2]),
     ]
@@ -263,7 +268,100 @@ def test_a_result_says_what_it_was_made_from(tmp_path: Path) -> None:
     trained = ran(replace(JOB, levels=0), tmp_path)[0]
     result = read_result(tmp_path / "trained" / trained.facts["digest"])
     assert result["recipe"]["steps"] == 20
-    assert result["recipe"]["optimizer"] == {"function": "small.sgd"}
+    assert result["recipe"]["optimizer"]["function"] == "small.sgd"
     assert result["ticket"]["layers"] == {"1.weight": [128, 128], "3.weight": [48, 48], "5.weight": [18, 18]}
     assert {"python", "torch", "machine", "commit", "date"} <= result["environment"].keys()
     assert json.loads(json.dumps(result["recipe"])) == result["recipe"]
+
+
+# ---- several replicates in one process
+
+
+BOTH = replace(JOB, replicates=[1, 2], branches={"shuffle": replace(SHUFFLE, draws=2)})
+
+
+def test_all_replicates_branches_and_draws_of_a_level_are_trained_in_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: list[list[str]] = []
+    train = engine.train
+
+    def watched(tickets: list[Ticket], **options: Any) -> list[Trained]:
+        lists.append([f"{t.branch} {t.replicate} {t.draw}" for t in tickets])
+        return train(tickets, **options)
+
+    monkeypatch.setattr(engine, "train", watched)
+    ran(replace(BOTH, levels=1), tmp_path)
+    shuffled = ["shuffle 1 0", "shuffle 1 1", "shuffle 2 0", "shuffle 2 1"]
+    assert lists == [["ticket 1 0", "ticket 2 0"], ["ticket 1 0", "ticket 2 0"], shuffled]
+
+
+def test_replicates_of_one_process_are_those_of_a_sweep(tmp_path: Path) -> None:
+    together = ran(BOTH, tmp_path / "together")
+    for replicate in (1, 2):
+        ran(replace(BOTH, replicates=[replicate]), tmp_path / "alone")
+    assert shell.results(tmp_path / "together") == shell.results(tmp_path / "alone")
+    assert sorted(job.place(t.ticket) for t in together) == sorted(BOTH.places())
+
+
+def infinite_for_2(net: nn.Module, number: int) -> Weights:
+    """Glorot, but with an infinite bias for replicate 2."""
+    weights = init.glorot_normal(net, number)
+    return weights | ({"1.bias": torch.full((8,), torch.inf)} if number == seed("init", 2) else {})
+
+
+def test_when_one_ticket_diverges_it_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    failures: list[str] = []
+
+    class Listening(Callback):
+        def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
+            failures.append(f"{ticket}: {error}")
+
+    diverging = replace(JOB, replicates=[1, 2, 3], init=infinite_for_2)
+    trained = job.run(diverging, Store(tmp_path), Listening(), lambda _: None)
+    assert [(t.ticket.replicate, t.ticket.level) for t in trained] == [(r, n) for n in range(3) for r in (1, 3)]
+    assert len(failures) == 1
+    assert failures[0].startswith("ticket, replicate 2, level 0: the validation loss is nan at step 0")
+    with pytest.raises(engine.NonFiniteLoss):
+        job.run(diverging, Store(tmp_path / "loud"), Callback(), lambda _: None)
+
+
+# ---- the user's own code
+
+MINE = "def smallest(net, trained, batch):\n    return {name: -w.abs() for name, w in trained.weights().items()}\n"
+
+
+def test_an_edit_of_the_users_own_function_is_trained_again_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    caplog.set_level("INFO", "lth")
+
+    def run_with(text: str) -> list[str]:
+        (tmp_path / "mine.py").write_text(text)
+        sys.modules.pop("mine", None)
+        importlib.invalidate_caches()
+        what, store = replace(JOB, criterion=importlib.import_module("mine").smallest), Store(tmp_path / "runs")
+        caplog.clear()
+        job.status(what, store, "running")
+        return [t.facts["digest"] for t in job.run(what, store, Callback(), lambda _: None)]
+
+    first = run_with(MINE)
+    assert caplog.messages == []
+    assert run_with("# a comment\n" + MINE) == first
+    assert caplog.messages == []
+    edited = run_with(MINE.replace("-w.abs()", "w.abs()"))
+    assert caplog.messages == ["mine.py changed since: trained again"]
+    assert (edited[0], len(set(first) & set(edited))) == (first[0], 1)  # the dense net does not depend on it
+    assert run_with(MINE) == first
+    assert caplog.messages == []
+
+
+def test_a_version_of_a_function_of_lth_is_part_of_the_name_when_its_meaning_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = JOB.identity
+    assert digest_module.describe(rewind.weights) == {"function": "rewind.weights"}
+    monkeypatch.setitem(digest_module.VERSIONS, "rewind.weights", 2)
+    assert digest_module.describe(rewind.weights) == {"function": "rewind.weights", "version": 2}
+    assert JOB.identity != before

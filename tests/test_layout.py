@@ -10,7 +10,7 @@ import torch
 from small import DATA, everything_net, half_pruned, net, recipe, trained
 from torch import Tensor, nn
 
-from lth import cli, job, scope
+from lth import cli, job, structure
 from lth.cli import config, layout
 from lth.compress.latency import accuracy, latencies
 from lth.compress.layouts import Sparse, layouts
@@ -31,7 +31,7 @@ def done(mask: dict[str, Tensor]) -> Trained:
 def neurons_pruned() -> dict[str, Tensor]:
     made = RECIPE.net()
     scores = {name: made.get_parameter(name).abs() for name in full_mask(made)}
-    return scope.neurons(scores, full_mask(made), dict.fromkeys(scores, 0.5), made, DATA.shape)
+    return structure.neuron(scores, full_mask(made), dict.fromkeys(scores, 0.5), made, DATA.shape)
 
 
 # ---- what a layout is
@@ -139,7 +139,7 @@ def test_the_nets_whose_latency_is_measured_take_turns() -> None:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two replicates of the tiny job (784 - 8 - 10), pruned by connections, and by neurons to 6 of 8."""
     root = tmp_path_factory.mktemp("stored")
-    for each, folder in config.jobs(words(root, "scope=layerwise,neurons", "replicate=1,2")):
+    for each, folder in config.jobs(words(root, "structure=weight,neuron", "replicate=1,2")):
         assert len(list(job.run(each, Store(folder), Callback(), lambda _: None))) == 2
     return root
 
@@ -152,29 +152,29 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def words(root: Path, *extra: str) -> list[str]:
-    return [*shell.TINY, f"root={root}", "density.linear=0.25", *extra]
+    return [*shell.TINY, f"root={root}", "schedule.linear=0.25", *extra]
 
 
 def test_the_command_measures_every_layout_of_every_stored_net_of_its_words(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = words(stored, "scope=layerwise,neurons", "replicate=2,1,3")
+    chosen = words(stored, "structure=weight,neuron", "replicate=2,1,3")
     assert cli.main(["layout", *chosen, "--out", str(tmp_path)]) == 0
     said = capsys.readouterr()
     assert "nothing of first_ticket, replicate 3" in said.err
     table = pd.read_csv(tmp_path / "first_ticket_layouts.csv")
-    assert table[["scope", "replicate", "level", "layout"]].to_numpy().tolist() == [
+    assert table[["structure", "replicate", "level", "layout"]].to_numpy().tolist() == [
         [scope_, replicate, level, name]
         for replicate in (2, 1)
         for scope_, level, name in [
             ("none", 0, "dense"),
-            ("layerwise", 1, "masked"),
-            ("layerwise", 1, "csr"),
-            ("layerwise", 1, "compact"),
-            ("neurons", 1, "masked"),
-            ("neurons", 1, "csr"),
-            ("neurons", 1, "shrunk"),
-            ("neurons", 1, "compact"),
+            ("weight", 1, "masked"),
+            ("weight", 1, "csr"),
+            ("weight", 1, "compact"),
+            ("neuron", 1, "masked"),
+            ("neuron", 1, "csr"),
+            ("neuron", 1, "shrunk"),
+            ("neuron", 1, "compact"),
         ]
     ]
     shrunk = table[table["layout"] == "shrunk"]
@@ -186,7 +186,7 @@ def test_accuracies_are_those_that_training_measured_and_the_same_in_every_layou
     assert cli.main(["layout", *words(stored), "--out", str(tmp_path)]) == 0
     table = pd.read_csv(tmp_path / "first_ticket_layouts.csv")
     assert cli.main(["table", "--runs", str(stored), "--format", "csv", "--out", str(tmp_path / "table.csv")]) == 0
-    known = pd.read_csv(tmp_path / "table.csv").query("scope == 'layerwise' and replicate == 1")
+    known = pd.read_csv(tmp_path / "table.csv").query("structure == 'weight' and replicate == 1")
     expected = known.set_index("level")["final_test_accuracy"]
     assert set(table["level"]) == {0, 1}
     assert table["accuracy"].tolist() == pytest.approx([expected[level] for level in table["level"]])
@@ -197,18 +197,18 @@ def test_accuracies_are_those_that_training_measured_and_the_same_in_every_layou
 
 def test_the_text_has_mean_spread_and_n_of_each_layout_and_says_what_they_are() -> None:
     rows = [
-        {"model": "lenet_300_100", "scope": scope_, "config": scope_, "replicate": replicate, "level": level,
+        {"model": "lenet_300_100", "structure": scope_, "config": scope_, "replicate": replicate, "level": level,
          "density": density, "layout": name, "parameters": 100, "macs": 90, "ms_1": 0.5, "ms_128": 2.0 * replicate,
          "accuracy": 0.9, "faster_1": 1.0, "faster_128": 1.0, "points": 0.0}
         for replicate in (1, 2)
-        for scope_, level, density, name in [("none", 0, 1.0, "dense"), ("neurons", 3, 0.25, "shrunk")]
+        for scope_, level, density, name in [("none", 0, 1.0, "dense"), ("neuron", 3, 0.25, "shrunk")]
     ]  # fmt: skip
     title, _, head, _, dense, shrunk = layout.markdown(pd.DataFrame(rows)).splitlines()
     assert title == "### LeNet-300-100"
     assert head.count("|") == dense.count("|") == 13
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (dense, shrunk)]
     assert cells[0][:7] == ["none", "100.00", "dense", "100 ± 0", "90 ± 0", "0.500 ± 0.000", "3.00 ± 1.41"]
-    assert cells[1][:3] == ["neurons", "25.00", "shrunk"]
+    assert cells[1][:3] == ["neuron", "25.00", "shrunk"]
     assert cells[1][-3:] == ["90.00 ± 0.00", "0.00 ± 0.00", "2"]
 
 

@@ -83,7 +83,7 @@ def test_a_rewound_ticket_of_another_replicate_sees_the_augmented_batches_of_its
     settings = colour(model=conv_net, augment=augmented)
     ticket = half_pruned(settings, step=3, replicate=2)
     expected, _ = plainly(ticket, settings)
-    end = train(ticket, settings).weights
+    end = train(ticket, settings).weights()
     for name, value in end.items():
         torch.testing.assert_close(value, expected[-1][name], rtol=1e-3, atol=1e-4)
     elsewhere, _ = plainly(half_pruned(settings, step=3, replicate=1), settings)
@@ -146,7 +146,7 @@ def test_in_bfloat16_weights_statistics_moments_and_losses_stay_float32(
 ) -> None:
     settings = colour(model=everything_net, optimizer=optimizer, precision="bf16")
     ticket, states = half_pruned(settings), list[State]()
-    weights = train(ticket, settings).weights
+    weights = train(ticket, settings).weights()
     assert [w.dtype for w in weights.values()] == [w.dtype for w in settings.net().state_dict().values()]
     with pytest.raises(Interrupted):
         train(ticket, settings, save=states.append, callback=Stop(5))
@@ -168,7 +168,7 @@ def test_in_bfloat16_pruned_weights_stay_exactly_zero_under_momentum_and_weight_
     for step in range(STEPS + 1):
         weights = done.at(step)
         assert not any(weights[name][~mask].any() for name, mask in ticket.mask.items())
-    moved = [(done.weights[name] != ticket.weights[name])[mask].any() for name, mask in ticket.mask.items()]
+    moved = [(done.weights()[name] != ticket.weights[name])[mask].any() for name, mask in ticket.mask.items()]
     assert all(moved)
 
 
@@ -178,7 +178,7 @@ def test_training_in_bfloat16_is_a_function_of_recipe_and_ticket() -> None:
     for chance in (1, 2):
         torch.manual_seed(chance)
         ends.append(train(half_pruned(settings), settings))
-    assert same(ends[0].weights, ends[1].weights)
+    assert same(ends[0].weights(), ends[1].weights())
     pd.testing.assert_frame_equal(ends[0].evaluations, ends[1].evaluations, check_exact=True)
 
 

@@ -12,14 +12,15 @@ import torch
 from small import DATA, adam, conv_net, copied, half_pruned, momentum, recipe, same
 from torch import nn
 
-from lth import criterion, init, job, quantization, rewind, schedule, scope
+from lth import criterion, distribution, init, job, quantization, rewind, schedule, structure
 from lth.analysis import summary
 from lth.data import normalized, rows
 from lth.engine import Callback, Interrupted, train
-from lth.job import Job, Quantized
+from lth.job import Branch, Job, Place, place
 from lth.quantization import layers
-from lth.recipe import Recipe, describe, digest
+from lth.recipe import Recipe
 from lth.store import Store, table
+from lth.store.digest import describe, digest
 from lth.ticket import Trained, Weights, masked, remaining
 
 Quantize = Callable[..., tuple[Recipe, Any]]
@@ -46,9 +47,9 @@ def test_post_training_trains_nothing_and_evaluates_the_rounded_net() -> None:
     new, ticket = quantization.post_training(trained, recipe=PLAIN, bits=3)
     (rounded,) = train([ticket], recipe=new, device="cpu")
     assert rounded.evaluations["step"].tolist() == [20]
-    assert same({n: w for n, w in rounded.weights.items() if n in trained.weights}, copied(trained.weights))
+    assert same({n: w for n, w in rounded.weights().items() if n in trained.weights()}, copied(trained.weights()))
     images, labels = normalized(DATA, DATA.test)
-    by_hand = nn.functional.cross_entropy(net_of(new, rounded.weights)(images), labels).item()
+    by_hand = nn.functional.cross_entropy(net_of(new, rounded.weights())(images), labels).item()
     assert rounded.evaluations["test_loss"].item() == pytest.approx(by_hand, rel=1e-6)
     assert by_hand != trained.evaluations["test_loss"].iloc[-1]
 
@@ -67,7 +68,7 @@ def test_a_short_float_is_what_weights_and_inputs_are_rounded_to(bits: str, dtyp
     trained = trained_by(PLAIN)
     new, ticket = quantization.post_training(trained, recipe=PLAIN, bits=bits)
     x = normalized(DATA, DATA.test)[0]
-    plain = net_of(PLAIN, trained.weights)
+    plain = net_of(PLAIN, trained.weights())
     for name in ticket.mask:
         plain.get_parameter(name).data = plain.get_parameter(name).data.to(dtype).float()
     for layer in plain.modules():
@@ -79,7 +80,7 @@ def test_a_short_float_is_what_weights_and_inputs_are_rounded_to(bits: str, dtyp
 def test_8_bits_of_weights_alone_change_almost_nothing_and_2_bits_do() -> None:
     trained = trained_by(CONV)
     x = normalized(DATA, DATA.test)[0]
-    before = net_of(CONV, trained.weights)(x)
+    before = net_of(CONV, trained.weights())(x)
     moved = {}
     for bits in (8, 2):
         new, ticket = quantization.post_training(trained, recipe=CONV, bits=bits, activation_bits=None)
@@ -102,7 +103,7 @@ def test_a_pruned_weight_stays_exactly_0_and_the_mask_as_it_is(
     new, ticket = quantize(trained, recipe=plain, bits=bits, symmetric=symmetric)
     assert same(ticket.mask, trained.ticket.mask)
     (after,) = train([ticket], recipe=new, device="cpu")
-    net = net_of(new, after.weights)
+    net = net_of(new, after.weights())
     seen = 0
     for name, layer in layers(net):
         pruned = ~ticket.mask[f"{name}.weight"]
@@ -114,10 +115,10 @@ def test_a_pruned_weight_stays_exactly_0_and_the_mask_as_it_is(
 
 def test_what_was_trained_is_only_read() -> None:
     trained = trained_by(CONV)
-    before = copied(trained.weights)
+    before = copied(trained.weights())
     new, ticket = quantization.aware(trained, recipe=CONV, bits=4, steps=5)
     train([ticket], recipe=new, device="cpu")
-    assert same(trained.weights, before)
+    assert same(trained.weights(), before)
 
 
 # ---- with more training
@@ -148,7 +149,7 @@ def test_it_goes_on_where_training_ended_at_a_share_of_the_rate() -> None:
         for name, mask in ticket.mask.items():
             net.get_parameter(name).data.mul_(mask)
     for name, weight in net.state_dict().items():
-        torch.testing.assert_close(after.weights[name], weight, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(after.weights()[name], weight, rtol=1e-5, atol=1e-7)
 
 
 def test_ranges_of_inputs_stay_as_they_were_found() -> None:
@@ -156,7 +157,7 @@ def test_ranges_of_inputs_stay_as_they_were_found() -> None:
     (after,) = train([ticket], recipe=new, device="cpu")
     ranges = [name for name in ticket.weights if "input" in name]
     assert len(ranges) == 4
-    assert all(torch.equal(after.weights[name], ticket.weights[name]) for name in ranges)
+    assert all(torch.equal(after.weights()[name], ticket.weights[name]) for name in ranges)
 
 
 @pytest.mark.parametrize(("wrong", "said"), [({"steps": 0}, "steps=0"), ({"images": 0}, "images=0"),
@@ -199,7 +200,7 @@ def test_it_is_stored_found_again_and_goes_on_after_an_interruption(tmp_path: Pa
     with pytest.raises(Interrupted):
         store.cached(partial(plain, callback=Stopping()), new)([ticket])
     (resumed,) = store.cached(plain, new)([ticket])
-    assert same(resumed.weights, undisturbed.weights)
+    assert same(resumed.weights(), undisturbed.weights())
     assert resumed.evaluations.equals(undisturbed.evaluations)
     assert store.find(plain, new, ticket) is not None
 
@@ -209,60 +210,61 @@ JOB = Job(
     recipe=PLAIN,
     init=init.glorot_normal,
     criterion=criterion.magnitude,
-    scope=scope.layerwise,
-    density=partial(schedule.iterative, linear=0.5, output=0.5),
+    distribution=distribution.by_kind,
+    structure=structure.weight,
+    schedule=partial(schedule.iterative, linear=0.5, output=0.5),
     rewind=rewind.weights,
     levels=1,
-    quantizations={
-        "post_training": Quantized(quantization.post_training, bits=[8, "fp16"]),
-        "aware": Quantized(partial(quantization.aware, steps=4), bits=[4], levels=[1]),
+    branches={
+        "post_training": Branch(quantization.post_training, bits=[8, "fp16"]),
+        "aware": Branch(partial(quantization.aware, steps=4), bits=[4], levels=[1]),
     },
     device="cpu",
 )
-NAMES = [
-    ("ticket", 0, 0), ("post_training_8", 0, 0), ("post_training_fp16", 0, 0),
-    ("ticket", 0, 1), ("post_training_8", 0, 1), ("post_training_fp16", 0, 1), ("aware_4", 0, 1),
+PLACES = [
+    Place(1, 0), Place(1, 0, "post_training", bits=8), Place(1, 0, "post_training", bits="fp16"),
+    Place(1, 1), Place(1, 1, "post_training", bits=8), Place(1, 1, "post_training", bits="fp16"),
+    Place(1, 1, "aware", bits=4),
 ]  # fmt: skip
 
 
 def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_path: Path) -> None:
-    done = list(job.run(JOB, Store(tmp_path), Callback(), lambda _: None))
-    assert [(t.ticket.branch, t.ticket.draw, t.ticket.level) for t in done] == NAMES == JOB.tickets()
-    rows = table.tickets(tmp_path).set_index(["branch", "level"]).sort_index()
-    assert rows["bits"].dropna().astype(int).to_dict() == {
-        ("post_training_8", 0): 8, ("post_training_8", 1): 8, ("aware_4", 1): 4,
-        ("post_training_fp16", 0): 16, ("post_training_fp16", 1): 16,
-    }  # fmt: skip
+    done = job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
+    assert [place(t.ticket) for t in done] == PLACES == JOB.places()
+    rows = table.tickets(tmp_path)
     # 194 weights, 17 channels, 17 biases, two ranges a layer; at level 1 64, 24 and 9 of 128, 48 and 18
     # weights, each at 4 bits, and a bit for each place
     counted = {
-        "post_training_8": 194 + 4 * 40,
-        "aware_4": 32 + 12 + 5 + 16 + 6 + 3 + 4 * 40,
-        "post_training_fp16": 2 * 194 + 4 * 17,
+        ("post_training", 0, "8"): 194 + 4 * 40,
+        ("post_training", 0, "fp16"): 2 * 194 + 4 * 17,
+        ("aware", 1, "4"): 32 + 12 + 5 + 16 + 6 + 3 + 4 * 40,
     }
-    assert rows["bytes"].dropna().groupby("branch").first().to_dict() == counted
-    assert (rows["density"].xs(1, level="level") == 97 / 194).all()
+    found = rows.dropna(subset="bytes").astype({"bits": "str"}).set_index(["branch", "level", "bits"])["bytes"]
+    assert found[counted.keys()].to_dict() == counted
+    assert len(found) == 5
+    assert (rows["density"][rows["level"] == 1] == 97 / 194).all()
 
 
 def test_quantized_rows_stand_beside_their_line_in_one_table(tmp_path: Path) -> None:
-    list(job.run(JOB, Store(tmp_path), Callback(), lambda _: None))
+    job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
     rows = table.tickets(tmp_path)
     assert summary.variants(rows).unique().tolist() == [""]
-    assert {branch for branch, _ in summary.summary(rows).columns} >= {"ticket", "post_training_8", "aware_4"}
+    branches = {branch for branch, _ in summary.summary(rows).columns}
+    assert branches >= {"ticket", "post_training, 8 bits", "post_training, fp16", "aware, 4 bits"}
 
 
 def test_pruning_goes_on_from_the_line_that_is_not_quantized(tmp_path: Path) -> None:
-    alone = list(job.run(replace(JOB, quantizations={}), Store(tmp_path / "a"), Callback(), lambda _: None))
+    alone = job.run(replace(JOB, branches={}), Store(tmp_path / "a"), Callback(), lambda _: None)
     among = [t for t in job.run(JOB, Store(tmp_path / "b"), Callback(), lambda _: None) if t.ticket.branch == "ticket"]
     assert [t.facts["digest"] for t in among] == [t.facts["digest"] for t in alone]
 
 
 def test_a_second_run_trains_nothing(tmp_path: Path) -> None:
-    list(job.run(JOB, Store(tmp_path), Callback(), lambda _: None))
+    job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
     before = {f: f.stat().st_mtime_ns for f in shell.files(tmp_path / "trained")}
-    list(job.run(JOB, Store(tmp_path), Callback(), lambda _: None))
+    job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
     assert {f: f.stat().st_mtime_ns for f in shell.files(tmp_path / "trained")} == before
-    assert len(job.stored(JOB, Store(tmp_path))) == len(NAMES)
+    assert len(job.stored(JOB, Store(tmp_path))) == len(PLACES)
 
 
 # ---- on the command line
@@ -275,13 +277,16 @@ def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFi
     assert shell.run(*CHOSEN, "root=here", "plan=true") == 0
     said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert said == [
-        "ticket draw 0 level 0 to train, 20 steps",
-        *(f"{name} draw 0 level 0 to quantize" for name in ("post_training_8", "post_training_bf16", "aware_2")),
+        "ticket draw 0 replicate 1 level 0 to train, 20 steps",
+        *(
+            f"{name} replicate 1 level 0 to quantize"
+            for name in ("post_training bits 8", "post_training bits bf16", "aware bits 2")
+        ),
         "0 stored, 4 to train; nothing was trained (plan=true)",
     ]
     assert shell.run(*CHOSEN, "root=here") == 0
     said = capsys.readouterr().out.splitlines()
-    assert any("aware_2, replicate 1, level 0: 100.00% of weights, early stop at step 2" in line for line in said)
+    assert any("aware, replicate 1, level 0, 2 bits: 100.00% of weights, early stop at step 2" in line for line in said)
     assert shell.run(*CHOSEN, "root=here", "plan=true") == 0
     assert "4 stored, 0 to train" in capsys.readouterr().out
 
@@ -313,7 +318,7 @@ def test_weights_alone_are_quantized_by_null() -> None:
 def test_the_mask_of_a_ticket_is_no_part_of_its_rounded_values() -> None:
     """A weight under the mask, kept dense in the ticket, takes no part in the range."""
     trained = trained_by(PLAIN)
-    weights = copied(trained.weights)
+    weights = copied(trained.weights())
     weights["1.weight"][~trained.ticket.mask["1.weight"]] = 1000.0
     odd = replace(trained, at={trained.steps: weights}.__getitem__)
     (a, b) = (quantization.post_training(t, recipe=PLAIN, bits=4)[1] for t in (trained, odd))

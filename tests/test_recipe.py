@@ -15,7 +15,8 @@ from small import DATA, conv_net, half_pruned, many, momentum, net, recipe, sgd,
 from lth import augment, lr
 from lth.data import Data, Split
 from lth.model import conv, lenet_300_100, mlp
-from lth.recipe import Recipe, describe, digest, short
+from lth.recipe import Recipe
+from lth.store.digest import describe, digest, short
 from lth.ticket import Ticket, masked
 
 
@@ -70,7 +71,7 @@ def test_spelled_out_defaults_give_the_description_of_defaults_left_away(given_:
 
 
 def test_the_default_of_none_is_not_left_away_for_0() -> None:
-    assert describe(partial(options, nothing=0)) == {"function": "test_recipe.options", "nothing": 0}
+    assert describe(partial(options, nothing=0)) == {**describe(options), "nothing": 0}
 
 
 def test_1_is_not_true() -> None:
@@ -88,7 +89,7 @@ def test_a_recipe_says_what_decides_a_result_and_nothing_else() -> None:
     assert described == {
         "model": {"function": "model.mlp", "hidden": [8, 6]},
         "data": {"name": "tiny", "scaling": "unit", "fingerprint": DATA.fingerprint},
-        "optimizer": {"function": "small.sgd"},
+        "optimizer": describe(sgd),
         "steps": 20,
     }
 

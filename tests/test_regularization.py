@@ -9,8 +9,8 @@ from torch import nn
 
 from lth.data import normalized, rows
 from lth.engine import train
-from lth.recipe import describe
 from lth.regularization import l1, l2, none
+from lth.store.digest import describe
 
 WEIGHTS = [torch.tensor([[1.0, -2.0]]), torch.tensor([0.5])]
 
@@ -56,7 +56,7 @@ def test_biases_are_left_alone() -> None:
     ticket = half_pruned(strong)
     (trained,) = train([ticket], recipe=strong)
     for name in ticket.weights.keys() - ticket.mask.keys():
-        assert (trained.weights[name] - ticket.weights[name]).abs().max() < 1e-6
+        assert (trained.weights()[name] - ticket.weights[name]).abs().max() < 1e-6
 
 
 def test_no_regularization_is_no_part_of_the_name_of_a_result() -> None:

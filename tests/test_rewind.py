@@ -10,12 +10,12 @@ from small import COLOUR, adam, conv_net, copied, half_pruned, momentum, net, re
 
 from lth import engine, lr, rewind
 from lth.augment import flip_crop
+from lth.distribution import globally
 from lth.imp import dense, imp, prune
 from lth.init import glorot_normal
 from lth.model import resnet_20
 from lth.recipe import Recipe
 from lth.schedule import iterative
-from lth.scope import globally
 from lth.ticket import Ticket, Trained, masked
 
 NET = recipe(model=conv_net)
@@ -29,7 +29,7 @@ def example() -> Trained:
     """Three moments of a training of 10 steps, of a ticket that starts at step 2."""
     moments = {k: {"weight": torch.full((2,), float(k))} for k in (2, 6, 10)}
     ticket = Ticket(moments[2], {"weight": torch.tensor([True, False])}, step=2)
-    return Trained(ticket, pd.DataFrame(), moments.__getitem__, steps=10)
+    return Trained(ticket, pd.DataFrame(), moments.__getitem__, 10, ticket.mask)
 
 
 def test_rewinding_to_where_the_ticket_started_is_the_absence_of_an_operation() -> None:
@@ -72,17 +72,17 @@ def test_training_a_ticket_changes_neither_its_weights_nor_its_mask() -> None:
     done = train(ticket)
     assert same(ticket.weights, weights)
     assert same(ticket.mask, mask)
-    assert not torch.equal(done.weights["4.weight"], weights["4.weight"])
+    assert not torch.equal(done.weights()["4.weight"], weights["4.weight"])
 
 
 def test_training_a_rewound_ticket_does_not_reach_the_w_k_that_its_parent_keeps() -> None:
     parent = train(dense(NET, glorot_normal), keep=[5])
-    kept, end = copied(parent.at(5)), copied(parent.weights)
+    kept, end = copied(parent.at(5)), copied(parent.weights())
     rewound = prune(parent, 1, recipe=NET, ladder=iterative(1), rewind=partial(rewind.weights, step=5))
     train(rewound)
     assert same(parent.at(5), kept)
     assert same(rewound.weights, kept)
-    assert same(parent.weights, end)
+    assert same(parent.weights(), end)
 
 
 def test_batch_norm_is_rewound_together_with_the_weights() -> None:
@@ -94,8 +94,8 @@ def test_batch_norm_is_rewound_together_with_the_weights() -> None:
     for k, moment in ((0, start.weights), (5, parent.at(5))):
         child = prune(parent, 1, recipe=NET, ladder=iterative(1), rewind=partial(rewind.weights, step=k))
         assert all(torch.equal(child.weights[name], moment[name]) for name in names)
-        assert not torch.equal(child.weights["1.running_mean"], parent.weights["1.running_mean"])
-        assert int(train(child).weights["1.num_batches_tracked"]) == 20
+        assert not torch.equal(child.weights["1.running_mean"], parent.weights()["1.running_mean"])
+        assert int(train(child).weights()["1.num_batches_tracked"]) == 20
 
 
 @pytest.mark.parametrize("k", [0, 2])
@@ -109,7 +109,7 @@ def test_everything_in_the_state_of_a_resnet_is_rewound_shortcuts_and_their_norm
         1,
         recipe=settings,
         ladder=iterative(1, conv=0.2, output=0.0),
-        scope=globally,
+        distribution=globally,
         rewind=partial(rewind.weights, step=k),
     )
     assert (child.level, child.step) == (1, k)
@@ -117,9 +117,9 @@ def test_everything_in_the_state_of_a_resnet_is_rewound_shortcuts_and_their_norm
     norms = [name for name in child.weights if name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
     # a norm for each of 19 convolutions and 2 shortcuts
     assert len(norms) == 3 * 21
-    assert all(not torch.equal(child.weights[name], parent.weights[name]) for name in norms)
+    assert all(not torch.equal(child.weights[name], parent.weights()[name]) for name in norms)
     assert {int(child.weights[name]) for name in norms if name.endswith("tracked")} == {k}
-    after = train(child, settings).weights
+    after = train(child, settings).weights()
     assert {int(after[name]) for name in norms if name.endswith("tracked")} == {4}
 
 
@@ -130,7 +130,7 @@ def test_the_warm_up_is_counted_from_step_0_also_by_a_ticket_that_starts_later()
         for warmup in (0, 12):
             settings = recipe(model=net, lr=partial(lr.constant, warmup=warmup))
             ticket = half_pruned(settings, step=start)
-            end = train(ticket, settings, until=start + 1).weights
+            end = train(ticket, settings, until=start + 1).weights()
             way = {name: end[name] - w for name, w in masked(ticket.weights, ticket.mask).items()}
             ends[start, warmup] = torch.cat([w.flatten() for w in way.values()])
         torch.testing.assert_close(ends[start, 12], start / 12 * ends[start, 0], rtol=1e-3, atol=1e-6)
@@ -157,18 +157,18 @@ def test_resetting_every_round_goes_back_to_w_0_and_continued_training_keeps_w_t
     assert [t.ticket.step for t in resets + continued] == [0] * 8
     assert all(same(t.ticket.weights, w_0) for t in resets)
     for before, after in itertools.pairwise(continued):
-        assert same(after.ticket.weights, before.weights)
+        assert same(after.ticket.weights, before.weights())
         assert not torch.equal(after.ticket.weights["4.weight"], w_0["4.weight"])
     # both train the same dense net, and so prune the same weights of it
-    assert same(resets[0].weights, continued[0].weights)
+    assert same(resets[0].weights(), continued[0].weights())
     assert same(resets[1].ticket.mask, continued[1].ticket.mask)
-    assert not same(resets[1].weights, continued[1].weights)
+    assert not same(resets[1].weights(), continued[1].weights())
 
 
 def test_continued_training_trains_on_for_as_long_as_there_are_levels() -> None:
     settings = recipe(model=conv_net, optimizer=momentum)
     counts = {
-        how: [int(t.weights["1.num_batches_tracked"]) for t in walk(how, settings)]
+        how: [int(t.weights()["1.num_batches_tracked"]) for t in walk(how, settings)]
         for how in (rewind.weights, rewind.learning_rate)
     }
     assert counts == {rewind.weights: [20, 20, 20, 20], rewind.learning_rate: [20, 40, 60, 80]}
@@ -179,7 +179,7 @@ def test_plain_sgd_from_w_k_at_step_k_ends_where_the_undisturbed_training_ended(
     whole = train(dense(settings, glorot_normal), settings, keep=[7])
     weights, step = rewind.weights(whole, step=7)
     rest = train(Ticket(weights, whole.ticket.mask, step=step), settings)
-    assert same(rest.weights, whole.weights)
+    assert same(rest.weights(), whole.weights())
     assert rest.evaluations["step"].tolist() == [7, 8, 12, 16, 20]
     later = whole.evaluations["step"] > 8
     columns = ["step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy"]
@@ -198,12 +198,12 @@ def test_learning_rate_rewinding_goes_on_from_w_t_with_the_batches_and_the_sched
     settings = recipe(model=conv_net, optimizer=sgd, lr=drop_and_warm_up)
     parent = train(dense(settings, glorot_normal), settings)
     child = prune(parent, 1, recipe=settings, ladder=iterative(1), rewind=partial(rewind.learning_rate, step=8))
-    assert same(child.weights, parent.weights)
+    assert same(child.weights, parent.weights())
     assert child.step == 8
-    by_hand = Ticket(masked(parent.weights, child.mask), child.mask, step=8)
+    by_hand = Ticket(masked(parent.weights(), child.mask), child.mask, step=8)
     done = train(child, settings)
-    assert same(done.weights, train(by_hand, settings).weights)
-    assert int(done.weights["1.num_batches_tracked"]) == 20 + 12
+    assert same(done.weights(), train(by_hand, settings).weights())
+    assert int(done.weights()["1.num_batches_tracked"]) == 20 + 12
 
 
 def test_weights_that_were_not_kept_are_trained_anew_to_the_same_bits() -> None:
@@ -232,7 +232,7 @@ def test_fine_tuning_keeps_the_trained_weights_and_trains_the_last_steps_of_the_
     settings = recipe(lr=partial(lr.drop, at=[15], factor=0.1))
     parent = engine.train([half_pruned(settings)], recipe=settings)[0]
     weights, step = rewind.fine_tune(parent, steps=5)
-    assert same(weights, parent.weights)
+    assert same(weights, parent.weights())
     assert step == 15  # from here on the rate is a tenth
 
 
@@ -242,7 +242,7 @@ def test_fine_tuning_for_no_steps_leaves_the_pruned_net_as_it_is() -> None:
     ladder = iterative(9)
     child = prune(parent, 9, recipe=settings, ladder=ladder, rewind=partial(rewind.fine_tune, steps=0))
     tuned = engine.train([child], recipe=settings)[0]
-    assert same(tuned.weights, masked(parent.weights, child.mask))
+    assert same(tuned.weights(), masked(parent.weights(), child.mask))
 
 
 @pytest.mark.parametrize("steps", [-1, 21])

@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"ticket", "recipe", "imp", "seed"}
     | {"model", "data", "init", "augment", "lr", "regularization"}
-    | {"criterion", "schedule", "scope", "neuron", "rewind", "branch", "stop"},
+    | {"criterion", "schedule", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"},
     {"quantization", "engine", "store"},
     {"job", "compress", "analysis"},
     {"cli", "__main__"},

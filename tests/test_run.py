@@ -82,9 +82,9 @@ WRONG = {
     "optimizer.lr=fast": ["optimizer.lr=fast", "a number"],
     "plan=7": ["plan=7", "true or false"],
     "name=[1,2]": ["name=[1, 2]", "text"],
-    "density.linear=1": ["density.linear=1", "below 1"],
-    "density.linear=-0.1": ["density.linear=-0.1", "from 0"],
-    "density.output=20": ["density.output=20", "below 1"],
+    "schedule.linear=1": ["schedule.linear=1", "below 1"],
+    "schedule.linear=-0.1": ["schedule.linear=-0.1", "from 0"],
+    "schedule.output=20": ["schedule.output=20", "below 1"],
     "rewind.step=20": ["rewind.step=20", "20 steps", "0 to 19"],
     "rewind.step=-1": ["rewind.step=-1"],
     "levels=[]": ["levels=[]", "nothing to train"],
@@ -125,8 +125,8 @@ def test_what_cannot_be_meant_is_named_before_anything_is_written(
 def test_a_wrong_value_anywhere_in_a_sweep_is_named_before_its_first_job(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("-m", "root=here", "density.linear=0.2,0.5,1.5") == 2
-    assert "density.linear=1.5" in capsys.readouterr().err
+    assert run("-m", "root=here", "schedule.linear=0.2,0.5,1.5") == 2
+    assert "schedule.linear=1.5" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

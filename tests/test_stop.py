@@ -24,7 +24,7 @@ WEIGHTS = {"weight": torch.ones(2, 5), "bias": torch.zeros(2), "steps": torch.te
 def trained(kept: int, validation: float, test: float = 0.5) -> Trained:
     mask = {"weight": torch.arange(10).view(2, 5) < kept}
     curve = pd.DataFrame({"validation_accuracy": [0.99, validation], "test_accuracy": [0.99, test]})
-    return Trained(Ticket(WEIGHTS, mask), curve, {9: WEIGHTS}.__getitem__, 9)
+    return Trained(Ticket(WEIGHTS, mask), curve, {9: WEIGHTS}.__getitem__, 9, mask)
 
 
 @pytest.mark.parametrize(("accuracy", "stops"), [(0.97, False), (0.96, False), (0.9599, True), (0.99, False)])

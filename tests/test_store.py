@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import adam, few, half_pruned, many, recipe, same
 
-from lth import branch, criterion, init, job, rewind, schedule, scope
+from lth import branch, criterion, distribution, init, job, rewind, schedule, structure
 from lth.engine import Callback, Interrupted, train
 from lth.imp import dense
 from lth.job import Branch, Job
@@ -32,8 +32,9 @@ JOB = Job(
     recipe=recipe(optimizer=adam),
     init=init.glorot_normal,
     criterion=criterion.magnitude,
-    scope=scope.layerwise,
-    density=schedule.iterative,
+    distribution=distribution.by_kind,
+    structure=structure.weight,
+    schedule=schedule.iterative,
     rewind=partial(rewind.weights, step=6),
     levels=1,
     branches={"reinitialize": Branch(branch.reinitialize)},
@@ -241,7 +242,7 @@ def test_asking_for_more_levels_trains_only_the_new_ones(undisturbed: Path, tmp_
 
 def test_another_replicate_shares_nothing(undisturbed: Path, tmp_path: Path) -> None:
     root = shutil.copytree(undisturbed, tmp_path / "copy")
-    begun, _ = ran(replace(NO_BRANCH, replicate=2), root)
+    begun, _ = ran(replace(NO_BRANCH, replicates=[2]), root)
     assert begun == ["ticket, replicate 2, level 0", "ticket, replicate 2, level 1"]
 
 

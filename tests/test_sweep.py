@@ -13,7 +13,7 @@ PLAN = ["plan=true", "tracking=none", "levels=1"]
 
 def test_a_key_of_a_swept_group_can_be_overridden(capfd: pytest.CaptureFixture[str]) -> None:
     assert (
-        config.main(["-m", "model=mlp,lenet_300_100", "density=iterative,one_shot", "density.linear=0.5", *PLAN]) == 0
+        config.main(["-m", "model=mlp,lenet_300_100", "schedule=iterative,one_shot", "schedule.linear=0.5", *PLAN]) == 0
     )
     assert capfd.readouterr().out.count("0 stored, 2 to train") == 4
 

@@ -11,7 +11,7 @@ import pytest
 import shell
 from small import adam, recipe
 
-from lth import branch, criterion, init, job, rewind, schedule, scope
+from lth import branch, criterion, distribution, init, job, rewind, schedule, structure
 from lth.analysis import summary
 from lth.engine import Callback
 from lth.job import Branch, Job
@@ -22,8 +22,9 @@ JOB = Job(
     recipe=recipe(),
     init=init.glorot_normal,
     criterion=criterion.magnitude,
-    scope=scope.layerwise,
-    density=partial(schedule.iterative, linear=0.5, output=0.5),
+    distribution=distribution.by_kind,
+    structure=structure.weight,
+    schedule=partial(schedule.iterative, linear=0.5, output=0.5),
     rewind=rewind.weights,
     levels=1,
     branches={"reinitialize": Branch(branch.reinitialize)},
@@ -149,7 +150,7 @@ def test_two_configurations_of_one_experiment_are_never_averaged(tmp_path: Path)
     plain = replace(JOB, branches={}, levels=0)
     run(plain, tmp_path)
     run(replace(plain, recipe=recipe(optimizer=adam)), tmp_path)
-    run(replace(plain, replicate=2), tmp_path)
+    run(replace(plain, replicates=[2]), tmp_path)
     text = summary.markdown(table.tickets(tmp_path))
     sections = {part.splitlines()[0]: part.splitlines()[-1].split("|")[-2].strip() for part in text.split("\n\n###")}
     assert len(sections) == 2

@@ -96,4 +96,4 @@ def test_a_ticket_is_frozen_and_says_where_it_comes_from() -> None:
 
 def test_the_weights_of_a_trained_ticket_are_those_of_its_last_step() -> None:
     at = {0: {"weight": torch.zeros(1)}, 7: {"weight": torch.ones(1)}}
-    assert Trained(Ticket(at[0], {}), pd.DataFrame(), at.__getitem__, steps=7).weights is at[7]
+    assert Trained(Ticket(at[0], {}), pd.DataFrame(), at.__getitem__, 7, {}).weights() is at[7]

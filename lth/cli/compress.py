@@ -41,10 +41,11 @@ def selected(jobs: Iterable[tuple[Job, Path]], levels: Sequence[int] | None) -> 
     """
     nets, missing = [], []
     for job, root in jobs:
-        found = {t.ticket.level: t for t in stored(replace(job, branches={}, quantizations={}), Store(root))}
+        found = {t.ticket.level: t for t in stored(replace(job, branches={}), Store(root))}
         wanted = sorted({0, max(found, default=0)}) if levels is None else levels
         missing += [
-            f"level {level} of {job.name}, {model_name(job)}, replicate {job.replicate}, is not stored under {root} "
+            f"level {level} of {job.name}, {model_name(job)}, replicate {job.replicates[0]}, is not stored "
+            f"under {root} "
             f"(stored: {', '.join(map(str, found)) or 'nothing yet'})"
             for level in wanted
             if level not in found

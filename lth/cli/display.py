@@ -31,6 +31,7 @@ class Display(Callback):
         self.tell = tell
         self.console, self.trainings, self.steps, self.live = console, trainings, steps, live
         self.interrupted = False
+        self.failures: dict[int, str] = {}
         self.where: Ticket | None = None
         self.done = self.seen = self.trained_steps = 0
         self.begun = self.shown = time.monotonic()
@@ -68,6 +69,11 @@ class Display(Callback):
         """Remembers the validation accuracy for the next line, and tells the tracker."""
         self.accuracy = row["validation_accuracy"]
         self.tell(ticket, row)
+
+    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
+        """Print the error and let the other tickets go on."""
+        self.failures.setdefault(ticket.replicate, f"{type(error).__name__}: {error}")
+        self.console.print(f"failed: {error}", style="red", markup=False)
 
     def trained(self, trained: Trained) -> None:
         """A plain line that stays."""

@@ -10,6 +10,7 @@ from lth.cli import config
 from lth.cli.compress import model_name, selected
 from lth.compress.formats import file
 from lth.store.file import write_whole
+from lth.ticket import density
 
 
 def main(chosen: argparse.Namespace) -> int:
@@ -23,9 +24,9 @@ def main(chosen: argparse.Namespace) -> int:
     if made is None:
         raise UserError(f"{chosen.format} needs a linear layer, and {model_name(job)} has none")
     kind = "lth" if chosen.format.startswith("lth") else "onnx"
-    target = chosen.out or Path(f"{job.name}-{job.replicate}-level-{chosen.level}-{chosen.format}.{kind}")
+    target = chosen.out or Path(f"{job.name}-{job.replicates[0]}-level-{chosen.level}-{chosen.format}.{kind}")
     write_whole(target, made.content)
     ticket = trained.ticket
-    percent = 100 * ticket.remaining / ticket.total
+    percent = 100 * density(trained.mask)
     print(f"{target}  {len(made.content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
     return 0

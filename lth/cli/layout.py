@@ -21,8 +21,7 @@ from lth.data import normalized
 from lth.job import Job, stored
 from lth.store import Store
 from lth.store.environment import commit, environment, machine
-from lth.store.table import origin
-from lth.ticket import Trained
+from lth.ticket import Trained, density
 
 BATCHES = (1, 128)
 
@@ -84,10 +83,10 @@ def _markdown(table: pd.DataFrame) -> str:
         "points above dense": ("points", 1, 2),
     }
     groups = (
-        ([str(scope), f"{100 * part['density'].mean():.2f}", str(layout)], part)
-        for (scope, _, _, layout), part in table.groupby(["scope", "config", "level", "layout"], sort=False)
+        ([str(structure), f"{100 * part['density'].mean():.2f}", str(layout)], part)
+        for (structure, _, _, layout), part in table.groupby(["structure", "config", "level", "layout"], sort=False)
     )
-    return spreads(groups, ["pruned by scope", "% of weights", "layout"], shown)
+    return spreads(groups, ["structure", "% of weights", "layout"], shown)
 
 
 def _labels(job: Job, trained: Trained) -> dict[str, Any]:
@@ -97,11 +96,11 @@ def _labels(job: Job, trained: Trained) -> dict[str, Any]:
         "experiment": job.name,
         "model": columns["model"],
         "data": columns["data"],
-        "scope": columns["scope"] if level else "none",
+        "structure": columns["structure"] if level else "none",
         "config": columns["config"] if level else "",
-        "replicate": job.replicate,
+        "replicate": job.replicates[0],
         "level": level,
-        "density": origin(trained.ticket)["density"],
+        "density": density(trained.mask),
     }
 
 
@@ -111,15 +110,15 @@ def _families(words: Sequence[str], levels: Sequence[int] | None) -> list[list[t
     """
     families: dict[tuple[str, str], list[tuple[Job, Trained]]] = {}
     for job, root in config.jobs(words):
-        found = stored(replace(job, branches={}, quantizations={}), Store(root))
+        found = stored(replace(job, branches={}), Store(root))
         if not found:
-            log.warning("nothing of %s, replicate %d, is stored under %s", job.name, job.replicate, root)
+            log.warning("nothing of %s, replicate %d, is stored under %s", job.name, job.replicates[0], root)
             continue
         pruned = {t.ticket.level: t for t in found[1:]}
         wanted = [*pruned] if levels is None else [level for level in levels if level]
         if missing := [level for level in wanted if level not in pruned]:
             raise UserError(
-                f"level {missing[0]} of {job.name}, replicate {job.replicate}, is not stored under {root}; "
+                f"level {missing[0]} of {job.name}, replicate {job.replicates[0]}, is not stored under {root}; "
                 f"stored: {', '.join(str(t.ticket.level) for t in found)}"
             )
         family = families.setdefault((job.name, str(found[0].facts["digest"])), [(job, found[0])])

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from lth import job as jobs
 from lth.analysis import summary
 from lth.cli.console import console, log_to_console
 from lth.cli.display import Display, interruptible
-from lth.engine import Interrupted, NonFiniteLoss
+from lth.engine import Interrupted
 from lth.job import Job
-from lth.store import Record, Store, table
+from lth.store import Store, table
 from lth.store.environment import peak_memory
 from lth.ticket import Trained
 
@@ -43,35 +43,35 @@ def run(values: Callable[[], Job], setting: Setting) -> int:
     store = Store(setting.root, keep=setting.keep)
     try:
         job = values()
-        record = job.record(store)
+        job.record(store, job.replicates[0])  # describes the job, so that what can't be described is told first
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         console.print(f"failed: {error}", style="red", markup=False)
         return 1
     if setting.plan:
         return _plan(job, store)
     try:
-        record.status("running")
-        _run(job, setting, store)
-        record.status("finished")
+        jobs.status(job, store, "running")
+        failures = _run(job, setting, store)
     except Interrupted:
-        _end(record, "interrupted")
+        _end(job, store, "interrupted")
         _say(job, f"stopped. Everything up to here is saved under {store.root}; the same command goes on from here.")
         return 130
-    except (NonFiniteLoss, ValueError, OSError, RuntimeError) as error:
-        _end(record, "failed", f"{type(error).__name__}: {error}")
+    except (ValueError, OSError, RuntimeError) as error:
+        _end(job, store, "failed", f"{type(error).__name__}: {error}")
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
         _say(job, f"failed: {error}{notes}", style="red")
         return 1
     except KeyboardInterrupt:
-        _end(record, "interrupted")
+        _end(job, store, "interrupted")
         return 130
     except BaseException as error:
-        _end(record, "failed", f"{type(error).__name__}: {error}")
+        _end(job, store, "failed", f"{type(error).__name__}: {error}")
         raise
+    _finish(job, store, failures)
     if not setting.sweeping:
         report(setting.root, job.name)
         console.print(f"memory  {peak_memory():.2f} GB at most")
-    return 0
+    return 1 if failures else 0
 
 
 def report(root: Path, experiment: str) -> None:
@@ -91,40 +91,48 @@ def report(root: Path, experiment: str) -> None:
     )
 
 
-def _run(job: Job, setting: Setting, store: Store) -> None:
+def _run(job: Job, setting: Setting, store: Store) -> dict[int, str]:
+    """Run the job; returns replicate -> error of those of which a training diverged."""
     live = console.is_terminal and not setting.sweeping
-    name = f"{job.name}-{job.replicate}"
+    name = f"{job.name}-{','.join(map(str, job.replicates))}"
     with setting.tracking(group=job.name, name=name, folder=setting.root, config=setting.config) as tracker:
-        display = Display(console, len(job.tickets()), job.recipe.steps, live=live, tell=tracker.evaluated)
+        display = Display(console, len(job.places()), job.recipe.steps, live=live, tell=tracker.evaluated)
 
-        def heard(trained: Trained) -> None:
+        def finished(trained: Trained) -> None:
             tracker.trained(trained)
             display.trained(trained)
 
         store.wait = display.check
         try:
             with interruptible(display), display:
-                for _ in jobs.run(job, store, display, heard):
-                    pass
+                jobs.run(job, store, display, finished)
         except (ValueError, OSError, RuntimeError) as error:
             error.add_note(f"after {display.reached()}")
             raise
         tracker.figures({file.stem: file for file in _draw(setting.root, job.name) if file.suffix == ".png"})
+    return display.failures
 
 
-def _end(record: Record, status: str, error: str = "") -> None:
+def _finish(job: Job, store: Store, failures: Mapping[int, str]) -> None:
+    for replicate in job.replicates:
+        one, error = replace(job, replicates=[replicate]), failures.get(replicate, "")
+        jobs.status(one, store, "failed" if error else "finished", error)
+
+
+def _end(job: Job, store: Store, status: str, error: str = "") -> None:
     with contextlib.suppress(OSError):  # the disk may be what failed
-        record.status(status, error)
+        jobs.status(job, store, status, error)
 
 
 def _plan(job: Job, store: Store) -> int:
     """List what is stored and what would be trained."""
-    done = {(t.ticket.branch, t.ticket.draw, t.ticket.level) for t in jobs.stored(job, store)}
-    for branch, draw, level in job.tickets():
-        task = "to quantize" if branch in job.quantized else f"to train, {job.recipe.steps:,} steps"
-        state = "stored" if (branch, draw, level) in done else task
-        console.print(f"{branch:>12}  draw {draw}  level {level:>2}  {state}")
-    console.print(f"{len(done)} stored, {len(job.tickets()) - len(done)} to train; nothing was trained (plan=true)")
+    done, places = {jobs.place(t.ticket) for t in jobs.stored(job, store)}, job.places()
+    for place in places:
+        task = f"to train, {job.recipe.steps:,} steps" if place.bits is None else "to quantize"
+        variant = f"draw {place.draw}" if place.bits is None else f"bits {place.bits}"
+        where = f"{place.branch:>12}  {variant}  replicate {place.replicate}  level {place.level:>2}"
+        console.print(f"{where}  {'stored' if place in done else task}")
+    console.print(f"{len(done)} stored, {len(places) - len(done)} to train; nothing was trained (plan=true)")
     return 0
 
 
@@ -151,4 +159,5 @@ def _drawn(root: Path, experiment: str) -> list[Path]:
 
 
 def _say(job: Job, message: str, style: str | None = None) -> None:
-    console.print(f"{job.name}, replicate {job.replicate}: {message}", style=style, markup=False)
+    which = ", ".join(map(str, job.replicates))
+    console.print(f"{job.name}, replicate {which}: {message}", style=style, markup=False)

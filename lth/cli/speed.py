@@ -16,11 +16,10 @@ def main(chosen: argparse.Namespace) -> int:
     from lth.engine.benchmark import measure
 
     print(f"{machine()}; commit {commit()}; one thread; LeNet-300-100, batch 60, 21% of the weights\n")
-    times, warm_up = measure()
+    times = measure()
     engine = times["lth engine"]
     for name, milliseconds in times.items():
         print(f"{name:<52}{milliseconds:6.3f} ms/step   engine takes {engine / milliseconds:.2f} x")
-    _warm_up(warm_up, engine - times["lth engine, compile=true"])
     with tempfile.TemporaryDirectory() as folder:
         bare = min(_seconds("-c", f"{IMPORTS}; print('done')") for _ in range(3))
         roots = (f"root={folder}/{i}" for i in range(3))
@@ -29,12 +28,6 @@ def main(chosen: argparse.Namespace) -> int:
     print(f"   {first - bare:+.2f} s over the imports")
     _convolutions()
     return 0
-
-
-def _warm_up(seconds: float, gain: float) -> None:
-    """What compile=true costs once, in seconds, and gains with every step, in milliseconds."""
-    paid = f"made up for after {1000 * seconds / gain:,.0f} steps" if gain > 0 else "never made up for"
-    print(f"{'warm-up of compile=true':<52}{seconds:6.3f} s   {paid}")
 
 
 def _convolutions() -> None:

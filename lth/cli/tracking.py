@@ -85,8 +85,8 @@ class Wandb(Silent):
         for values in trained.evaluations.to_dict("records"):
             if values["step"] > seen:
                 self.evaluated(trained.ticket, {str(key): value for key, value in values.items()})
-        facts = {**origin(trained.ticket), **early_stop(trained.evaluations)}
-        branch = f"{facts['branch']}{facts['draw'] or ''}"
+        facts = {**origin(trained), **early_stop(trained.evaluations)}
+        branch = _branch(trained.ticket)
         results = {f"result/{branch}/{name}": facts[name] for name in RESULTS}
         self.run.log({"sparsity": 100 * (1 - facts["density"]), **results})
 
@@ -96,5 +96,8 @@ class Wandb(Silent):
 
 
 def _prefix(ticket: Ticket) -> str:
-    draw = ticket.draw or ""
-    return f"curve/{ticket.branch}{draw}/level_{ticket.level:02d}"
+    return f"curve/{_branch(ticket)}/level_{ticket.level:02d}"
+
+
+def _branch(ticket: Ticket) -> str:
+    return f"{ticket.branch}{ticket.draw or ''}" + ("" if ticket.bits is None else f"_{ticket.bits}")

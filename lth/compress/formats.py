@@ -31,7 +31,7 @@ def files(trained: Trained, recipe: Recipe, bits: Iterable[int] = BITS) -> dict[
     int8 of the net without idle units ("compact", see `lth.compress.compact`); and the small files of
     `lth.compress.codec`, lossless ("lth") and with a number of bits a weight ("lth-5").
     """
-    idle = not all(kept.all() for kept in trained.ticket.mask.values())
+    idle = not all(kept.all() for kept in trained.mask.values())
     names = [name for name in (*ONNX, *(_lth(k) for k in (None, *bits))) if idle or not name.startswith("compact")]
     makers = _makers(trained, recipe)
     return {name: made for name in names if (made := makers[name]())}
@@ -80,9 +80,9 @@ def _packed(trained: Trained, recipe: Recipe, bits: int | None) -> File:
 def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
     """f(x; m * W_T)."""
     net = recipe.net()
-    net.load_state_dict(masked(trained.weights, trained.ticket.mask))
+    net.load_state_dict(masked(trained.weights(), trained.mask))
     return net
 
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:
-    return compact(recipe.net(), trained.weights, trained.ticket.mask, recipe.data.shape)
+    return compact(recipe.net(), trained.weights(), trained.mask, recipe.data.shape)

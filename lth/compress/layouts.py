@@ -49,8 +49,8 @@ class Sparse(nn.Module):
 
 def layouts(trained: Trained, recipe: Recipe) -> dict[str, Layout]:
     """Name -> W_T in that layout; all compute the same. Sparse rows and whole units only where there are such."""
-    net, shape, mask = recipe.net().eval(), recipe.data.shape, trained.ticket.mask
-    weights = masked(trained.weights, mask)
+    net, shape, mask = recipe.net().eval(), recipe.data.shape, trained.mask
+    weights = masked(trained.weights(), mask)
     net.load_state_dict(weights)
     if remaining(mask) == total(mask):
         return {"dense": _dense(net, shape)}

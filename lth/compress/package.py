@@ -10,7 +10,8 @@ from torch import nn
 from lth import model, quantization
 from lth.compress import codec
 from lth.compress.codec import Refused
-from lth.recipe import Recipe, describe
+from lth.recipe import Recipe
+from lth.store.digest import describe
 from lth.ticket import Mask, Trained, masked
 
 # Of the description, as JSON: an architecture of a million layers fits into no such text.
@@ -27,8 +28,8 @@ def pack(trained: Trained, recipe: Recipe, bits: int | None) -> bytes:
         raise ValueError(f"bits={bits}: the net rounds its weights itself, and would do it again; pack it with None")
     data = recipe.data
     description = {"model": describe(recipe.model), "shape": list(data.shape), "classes": data.classes}
-    weights = masked(trained.weights, trained.ticket.mask)
-    return codec.encode(weights, trained.ticket.mask, bits=bits, description=description)
+    weights = masked(trained.weights(), trained.mask)
+    return codec.encode(weights, trained.mask, bits=bits, description=description)
 
 
 def unpack(file: bytes, make: Callable[..., nn.Module] | None = None) -> tuple[nn.Module, Mask]:

@@ -13,8 +13,7 @@ from lth.compress.formats import BITS, files
 from lth.data import normalized
 from lth.job import Job
 from lth.store.environment import environment
-from lth.store.table import origin
-from lth.ticket import Trained
+from lth.ticket import Trained, density
 
 
 def scored(nets: Iterable[tuple[Job, Trained]], bits: Sequence[int] = BITS) -> pd.DataFrame:
@@ -45,9 +44,9 @@ def _scores(nets: Sequence[tuple[Job, Trained]], bits: Sequence[int]) -> Iterato
             "experiment": job.name,
             "model": job.columns["model"],
             "data": recipe.data.name,
-            "replicate": job.replicate,
+            "replicate": job.replicates[0],
             "level": ticket.level,
-            "density": origin(ticket)["density"],
+            "density": density(ticket.mask),
             "format": name,
             "bytes": len(each.content),
             "accuracy": onnx.accuracy(each.onnx, images, labels),

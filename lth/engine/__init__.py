@@ -1,9 +1,8 @@
 """list[Ticket] -> list[Trained], the only expensive verb. This package is the only door to Lightning."""
 
 from lth.engine.callback import Callback, Interrupted
-from lth.engine.compiled import compilable
 from lth.engine.loop import NonFiniteLoss, State
 from lth.engine.precision import fastest
 from lth.engine.train import train
 
-__all__ = ["Callback", "Interrupted", "NonFiniteLoss", "State", "compilable", "fastest", "train"]
+__all__ = ["Callback", "Interrupted", "NonFiniteLoss", "State", "fastest", "train"]

@@ -2,13 +2,11 @@
 
 The same net (LeNet-300-100), batch (60), data (55,000 images of noise) and masks (21% of the weights). A time is the
 slope between a short and a long training, so that set-up cancels out; the loops take turns, and the median counts.
-The warm-up of `compile=true` is what its first training of one step takes longer than a later one.
 """
 
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -22,32 +20,28 @@ from lth.data import Data, Split, normalized, rows
 from lth.engine.train import fit, train
 from lth.imp import dense
 from lth.recipe import Recipe
-from lth.scope import layerwise
+from lth.structure import weight
 from lth.ticket import Ticket, prunable
 
 SHORT, LONG, BATCH, RATE = 200, 1700, 60, 1.2e-3
-COMPILED = "lth engine, compile=true"
 
 
-def measure(rounds: int = 5) -> tuple[dict[str, float], float]:
-    """(loop -> median milliseconds per step, the warm-up of compile=true in seconds), on one thread."""
+def measure(rounds: int = 5) -> dict[str, float]:
+    """Loop -> median milliseconds per step, on one thread."""
     torch.set_num_threads(1)
     recipe = _recipe()
     ticket = _ticket(recipe)
     loops: dict[str, Callable[[int], object]] = {
         "bare PyTorch loop, fused Adam": partial(_bare, recipe, ticket),
         "lth engine": partial(_engine, recipe, ticket),
-        COMPILED: partial(_engine, replace(recipe, compile=True), ticket),
         "Lightning automatic, DataLoader, fused Adam": partial(_automatic, recipe, ticket, True),
         "Lightning automatic, DataLoader, Adam as it comes": partial(_automatic, recipe, ticket, False),
     }
-    first = {name: _seconds(loop, 1) for name, loop in loops.items()}
-    later = statistics.median(_seconds(loops[COMPILED], 1) for _ in range(rounds))
     times: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(rounds):
         for name, loop in loops.items():
             times[name].append(1000 * (_seconds(loop, LONG) - _seconds(loop, SHORT)) / (LONG - SHORT))
-    return {name: statistics.median(values) for name, values in times.items()}, max(0.0, first[COMPILED] - later)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def _seconds(loop: Callable[[int], object], steps: int) -> float:
@@ -73,7 +67,7 @@ def _ticket(recipe: Recipe) -> Ticket:
     net = recipe.net()
     densities = {name: ladder.density(7, kind) for name, kind in prunable(net).items()}
     scores = {name: ticket.weights[name].abs() for name in densities}
-    mask = layerwise(scores, ticket.mask, densities, net, recipe.data.shape)
+    mask = weight(scores, ticket.mask, densities, net, recipe.data.shape)
     return Ticket(ticket.weights, mask)
 
 

@@ -17,3 +17,7 @@ class Callback:
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Called after every evaluation, with its row (the columns of `Trained.evaluations`)."""
+
+    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
+        """Called when the loss of a ticket is not finite; raises it. Override it to let the other tickets go on."""
+        raise error

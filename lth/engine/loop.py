@@ -1,4 +1,4 @@
-"""The plain training loop of one ticket; Lightning calls it once a block (see `train.py`)."""
+"""The plain training loop of one ticket; Lightning calls it once per block (see `train.py`)."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 from lth.data import Data, normalized, scaler
 from lth.data.dataset import CHUNK
 from lth.engine.callback import Callback
-from lth.engine.compiled import Compiled, compilable
-from lth.engine.usage import Spent, spending
+from lth.engine.macs import positions, total
+from lth.engine.usage import Usage, usage_on
 from lth.recipe import Recipe
 from lth.seed import seed
-from lth.ticket import Ticket, masked
+from lth.ticket import Mask, Ticket, masked
 
 State = Mapping[str, Tensor]
 Examples = tuple[Tensor, Tensor]
 
 COLUMNS = ("step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
-# Images that are evaluated at once: as many as pay, and for convolutions as few as leave what they make in the cache.
+# Evaluation batch size: large for MLPs, small for convolutional nets so that activations stay in cache.
 EVALUATION_BATCH = 1000
 EVALUATION_BATCH_CONV = 125
 
@@ -42,51 +42,52 @@ class Loop:
         self.net = recipe.net()
         self.net.load_state_dict(masked(ticket.weights, ticket.mask))
         self.images = any(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
-        self.step, self.spent = ticket.step, Spent()
+        self.step, self.usage = ticket.step, Usage()
         self.train_accuracy: float | None = None
         self.losses: list[Tensor] = []
         self.curve: list[list[float]] = []
         self.kept: dict[int, dict[str, Tensor]] = {}
 
     def start(self, optimizer: torch.optim.Optimizer, splits: Mapping[str, Examples], state: State | None) -> None:
-        """Once the net is on its device: a new optimizer for every ticket, and `state` if there is one."""
+        """Begin once the net is on its device, with the new optimizer of the ticket, from `state` if there is one."""
         device = next(self.net.parameters()).device
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, device)
         self.device = device
-        pruned = {name: mask for name, mask in self.ticket.mask.items() if not mask.all()}
-        self.pruned = [self.net.get_parameter(name) for name in pruned]
-        self.masks = [mask.to(device, torch.float32) for mask in pruned.values()]
-        self.regularized: list[Tensor] = [self.net.get_parameter(name) for name in self.ticket.mask]
-        self.spent = spending(self.meter, device)
+        self.prunable: dict[str, Tensor] = {name: self.net.get_parameter(name) for name in self.ticket.mask}
+        self.updater = self.recipe.updater if self.recipe.moves_mask else None
+        self._set_mask({name: mask.to(device) for name, mask in self.ticket.mask.items()})
+        self.uses, self.macs, self.counted = positions(self.net, self.recipe.data.shape), 0, self.step
+        self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
         for layer in self.net.modules():
             if isinstance(layer, nn.MaxPool2d):
                 layer.register_forward_hook(_channels_last_gradient)
-        self.compiled = Compiled(compilable(self.recipe, self.net)) if self.recipe.compile else None
         torch.manual_seed(seed("training", self.ticket.replicate, self.ticket.step))
         if state is not None:
             self._load(state)
         self.net.train()
 
     def evaluation_due(self) -> bool:
-        """Whether the step that is reached is to be evaluated and is not yet: the first, every n-th, the last."""
+        """True if the current step is the first, an n-th or the last, and not evaluated yet."""
         ends = self.step in (self.ticket.step, self.recipe.steps)
         due = ends or self.step % self.recipe.evaluate_every == 0
         return due and not (self.curve and self.curve[-1][0] == self.step)
 
     def run(self, block: Tensor) -> None:
-        """Steps on the rows of a block (int64, steps x B), then the evaluation that is due at its end."""
-        self.spent.start()
+        """Take the steps of a block of rows (int64, steps x B), then evaluate if that is due."""
+        self.usage.start()
         images, labels = self.splits["train"]
         for chosen in block:
             self._descend(images.index_select(0, chosen), labels.index_select(0, chosen))
             self.step += 1
+            if self.updater is not None:
+                self._update_mask()
             self._keep()
             self.callback.stepped(self.ticket, self.step, self.recipe.steps)
         if self.evaluation_due():
             self._evaluate()
-        self.spent.stop()
+        self.usage.stop()
 
     def score(self, split: str) -> tuple[float, float]:
         """(mean cross-entropy in nats, accuracy in [0, 1]) of the net, in evaluation mode, on a split."""
@@ -103,19 +104,26 @@ class Loop:
         self.net.train()
         return loss / len(labels), correct / len(labels)
 
+    def macs_remaining(self) -> int:
+        """Multiply-accumulates of kept weights so far."""
+        self._count(0)
+        return self.macs
+
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
         return {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
 
     def state(self) -> State:
-        """All that training goes on from, as flat tensors, copied."""
+        """Everything that training resumes from, as flat tensors, copied."""
         slots = self.optimizer.state_dict()["state"]
         return {
             "step": torch.tensor(self.step),
-            "spent": self.spent.state(),
+            "usage": self.usage.state(),
             "random": torch.get_rng_state(),
             "losses": torch.stack(self.losses).cpu() if self.losses else torch.empty(0),
             "curve": torch.tensor(self.curve, dtype=torch.float64).reshape(-1, len(COLUMNS)),
+            "macs": torch.tensor([self.macs, self.counted]),
+            **{f"mask/{name}": mask.cpu() for name, mask in (self.mask.items() if self.updater else ())},
             **{f"weights/{name}": value for name, value in self.weights().items()},
             **{f"kept/{k}/{name}": value for k, kept in self.kept.items() for name, value in kept.items()},
             **{f"slot/{i}/{key}": v.detach().cpu().clone() for i, s in slots.items() for key, v in s.items()
@@ -131,26 +139,52 @@ class Loop:
         x = self.recipe.augment(x, replicate=self.ticket.replicate, step=self.step)
         loss = self._gradients(x, y)
         self.optimizer.step()
+        self._apply_mask()
+        self.losses.append(loss)
+
+    def _update_mask(self) -> None:
+        """Call the updater after a step; the multiply-accumulates up to here are those of the old mask."""
+        gradients = {name: weight.grad for name, weight in self.prunable.items()}
+        with torch.no_grad():
+            mask = self.updater(self.step, self.prunable, gradients, self.mask)  # type: ignore[misc]
+        if mask is self.mask:
+            return
+        self._count(0)
+        self._set_mask(mask)
+        self._apply_mask()
+
+    def _apply_mask(self) -> None:
         if self.masks:
             with torch.no_grad():
-                torch._foreach_mul_(self.pruned, self.masks)  # type: ignore[arg-type]
-        self.losses.append(loss)
+                torch._foreach_mul_(self.pruned, self.masks)
+
+    def _set_mask(self, mask: Mask) -> None:
+        """Hold weights that are not in the mask (bool, on the device) at 0 from now on."""
+        self.mask = mask
+        self.kept_weights = {name: int(m.sum()) for name, m in mask.items()}
+        pruned = {name: m for name, m in mask.items() if not m.all()}
+        self.pruned = [self.prunable[name] for name in pruned]
+        self.masks = [m.to(torch.float32) for m in pruned.values()]
+
+    def _count(self, evaluated: int) -> None:
+        """Add the multiply-accumulates of kept weights since the last count, and of `evaluated` images.
+
+        A sample takes three forward passes, since the backward pass takes two (Amodei & Hernandez 2018).
+        """
+        steps, self.counted = self.step - self.counted, self.step
+        self.macs += (3 * steps * self.recipe.batch_size + evaluated) * total(self.uses, self.kept_weights)
 
     def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of a batch and return its loss, the mean cross-entropy in nats."""
-        if self.compiled:
-            return self.compiled.gradients(self._scaled(x), y)
         loss = nn.functional.cross_entropy(self._logits(x), y)
         self.optimizer.zero_grad()
-        penalty = self.recipe.regularization(self.regularized)
+        penalty = self.recipe.regularization([*self.prunable.values()])
         (loss if penalty is None else loss + penalty).backward()
         return loss.detach()
 
     def _logits(self, images: Tensor) -> Tensor:
         """float32, B x C."""
         x = self._scaled(images)
-        if self.compiled:
-            return self.compiled.logits(x)
         if self.recipe.precision == "fp32":
             logits: Tensor = self.net(x)
             return logits
@@ -169,6 +203,7 @@ class Loop:
         if not math.isfinite(row[2]):
             raise self._diverged("validation", row[2], self.step)
         self.curve.append([float(value) for value in row])
+        self._count(sum(len(self.splits[split][1]) for split in ("validation", "test")))
         self.losses.clear()
         self.callback.evaluated(self.ticket, dict(zip(COLUMNS, self.curve[-1], strict=True)))
 
@@ -185,7 +220,7 @@ class Loop:
     def _diverged(self, which: str, loss: float, step: int) -> NonFiniteLoss:
         return NonFiniteLoss(
             f"the {which} loss is {loss} at step {step} of {self.ticket}; a lower learning rate (optimizer.lr) or a "
-            "warm-up (lr.warmup) usually helps. What was finished is kept"
+            "warm-up (lr.warmup) usually helps. Finished trainings are kept"
         )
 
     def _keep(self) -> None:
@@ -197,10 +232,13 @@ class Loop:
             return {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}
 
         self.step = int(state["step"])
-        self.spent.load(state["spent"])
+        self.usage.load(state["usage"])
         self.losses = list(state["losses"].to(next(self.net.parameters()).device))
         self.curve = state["curve"].tolist()
+        self.macs, self.counted = state["macs"].tolist()
         self.net.load_state_dict(part("weights/"))
+        if masks := part("mask/"):
+            self._set_mask({name: mask.to(self.device) for name, mask in masks.items()})
         for key, value in part("kept/").items():
             step, name = key.split("/", 1)
             self.kept.setdefault(int(step), {})[name] = value
@@ -213,16 +251,16 @@ class Loop:
 
 
 def _channels_last_gradient(layer: nn.Module, images: tuple[Tensor], pooled: Tensor) -> None:
-    """Pooling takes the layout of the gradient that comes in, so that behind a flattening all that follows backwards
-    would run channels first: a tenth of a step of Conv-2.
+    """Keep the gradient of pooling channels-last: after a flattening it would run channels-first from here on, at a
+    tenth of a step of Conv-2.
     """
     if pooled.requires_grad and pooled.is_contiguous(memory_format=torch.channels_last):
         pooled.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
 
 
 def splits_on(data: Data, device: torch.device) -> dict[str, Examples]:
-    """The three splits on the device: the training set as bytes, a quarter of the memory, since a batch is scaled in no
-    time; the other two scaled, since they are gone through again and again.
+    """The splits on the device: the training set as bytes, a quarter of the memory, since scaling a batch is cheap; the
+    other two scaled, since every evaluation reads them.
     """
     train = torch.empty((len(data.train), *data.shape), dtype=torch.uint8, device=device)
     for part, raw in zip(train.split(CHUNK), data.train.chunks(), strict=True):

@@ -9,7 +9,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
@@ -21,14 +21,14 @@ from torch import Tensor
 
 from lth.data import Data, rows
 from lth.engine.callback import Callback, Interrupted
-from lth.engine.loop import COLUMNS, Examples, Loop, State, splits_on
+from lth.engine.loop import COLUMNS, Examples, Loop, NonFiniteLoss, State, splits_on
 from lth.engine.usage import ledger
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights, masked
 
 SAVE_EVERY = 60.0
-# Lightning says "1" here when it is imported, whereupon every step of an optimizer searches the disk for NVIDIA's
-# library where there is none: 0.2 ms, a seventh of a step of LeNet. "0" is PyTorch's own default.
+# Lightning sets "1" when it is imported; then every optimizer step searches the disk for NVIDIA's library where there
+# is none: 0.2 ms, a seventh of a step of LeNet. "0" is PyTorch's own default.
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
@@ -38,50 +38,64 @@ def train(
     recipe: Recipe,
     until: int | None = None,
     keep: Collection[int] = (),
-    state: State | None = None,
-    save: Callable[[State], None] | None = None,
+    states: Mapping[Ticket, State] | None = None,
+    save: Callable[[Ticket, State], None] | None = None,
+    finished: Callable[[Trained], None] | None = None,
     callback: Callback | None = None,
     device: str = "auto",
     meter: str = "auto",
 ) -> list[Trained]:
     """Train each ticket from its step k to step T (or only `until`), by the recipe.
 
-    keep: steps at which the weights are kept in passing. state: where an interrupted training of a single ticket left
-    off; going on from there gives, bit for bit, what an undisturbed training gives. A ticket that starts at step T is
-    evaluated and not trained. save: called with the state every
-    minute and when the callback interrupts. device: a Lightning accelerator: "auto", "cpu", "gpu", ... meter: what
-    measures the energy, "auto", "codecarbon" or "none".
-    Raises NonFiniteLoss, and Interrupted if the callback does.
+    keep: steps at which the weights are kept in passing. states: where interrupted trainings left off; resuming from
+    there gives, bit for bit, what an undisturbed training gives. save: called with a ticket and its state every minute
+    and when the callback interrupts. finished: called with each trained ticket as soon as it is one. A ticket that
+    starts at step T is evaluated and not trained. device: a Lightning accelerator: "auto", "cpu", "gpu", ... meter: of
+    energy, "auto", "codecarbon" or "none".
+
+    A ticket whose loss is not finite goes to `callback.failed`, which raises NonFiniteLoss unless it is overridden; the
+    others are trained and given back. Raises Interrupted if the callback does.
     """
-    if state is not None and len(tickets) != 1:
-        raise ValueError(f"one state belongs to one ticket, not to {len(tickets)}")
-    hear, end = _Saving(callback or Callback(), save), recipe.steps if until is None else until
+    observer, end = _Saving(callback or Callback(), save), recipe.steps if until is None else until
+    run = partial(_train, recipe=recipe, until=end, keep=keep, observer=observer, device=device, meter=meter)
+    done = []
     with torch.random.fork_rng(devices=[]):
-        return [_train(ticket, recipe, end, keep, state, hear, device, meter) for ticket in tickets]
+        for ticket in tickets:
+            try:
+                trained = run(ticket, state=(states or {}).get(ticket))
+            except NonFiniteLoss as error:
+                observer.failed(ticket, error)
+                continue
+            done.append(trained)
+            if finished:
+                finished(trained)
+    return done
 
 
 def _train(
     ticket: Ticket,
+    *,
     recipe: Recipe,
     until: int,
     keep: Collection[int],
     state: State | None,
-    hear: "_Saving",
+    observer: "_Saving",
     device: str,
     meter: str,
 ) -> Trained:
     if not (ticket.step < until <= recipe.steps or ticket.step == until == recipe.steps):
         raise ValueError(f"{ticket} starts at step {ticket.step}, training ends at step {until} of {recipe.steps}")
     torch.set_flush_denormal(True)  # the moments of pruned weights decay into subnormal numbers, slow on a CPU
-    hear.loop = loop = Loop(ticket, recipe, {*keep, until}, hear, meter)
+    observer.loop = loop = Loop(ticket, recipe, {*keep, until}, observer, meter)
     try:
         fit(_Shell(loop, state), _Blocks(loop, until, state), device)
     except Interrupted:
-        hear.save_now()
+        observer.save_now()
         raise
     facts = {**ledger(loop), "kept": sorted(loop.kept), "final_train_accuracy": loop.train_accuracy}
     evaluations = pd.DataFrame(loop.curve, columns=list(COLUMNS)).astype({"step": "int64"})
-    return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, facts)
+    mask = {name: m.cpu() for name, m in loop.mask.items()} if loop.updater else ticket.mask
+    return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, mask, facts)
 
 
 def _weights_at(ticket: Ticket, recipe: Recipe, kept: Mapping[int, Weights], device: str) -> Callable[[int], Weights]:
@@ -119,7 +133,7 @@ class _Shell(pl.LightningModule):
 
 
 class _Blocks:
-    """The rows of the steps from where the loop is to `until`, cut at every evaluation; an empty block evaluates."""
+    """The rows of the steps from the loop's to `until`, cut at every evaluation; an empty block evaluates."""
 
     def __init__(self, loop: Loop, until: int, state: State | None) -> None:
         self.loop, self.until = loop, until
@@ -134,11 +148,11 @@ class _Blocks:
 
 
 class _Saving(Callback):
-    """Passes everything on, and saves the state of the loop every minute."""
+    """Forward every call, and save the state of the loop every minute."""
 
     loop: Loop
 
-    def __init__(self, callback: Callback, save: Callable[[State], None] | None) -> None:
+    def __init__(self, callback: Callback, save: Callable[[Ticket, State], None] | None) -> None:
         self.callback, self.save, self.last = callback, save, time.monotonic()
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
@@ -149,9 +163,12 @@ class _Saving(Callback):
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         self.callback.evaluated(ticket, row)
 
+    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
+        self.callback.failed(ticket, error)
+
     def save_now(self) -> None:
         if self.save:
-            self.save(self.loop.state())
+            self.save(self.loop.ticket, self.loop.state())
         self.last = time.monotonic()
 
 
@@ -161,7 +178,7 @@ def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
 
 
 def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: int = 1, max_steps: int = -1) -> None:
-    """Lightning's `fit` that only trains: no logger, no checkpoint, no progress bar, no signal of Slurm's caught."""
+    """Lightning's `fit` with training only: no logger, checkpoint, progress bar or handler of Slurm's signals."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch)\b")

@@ -1,4 +1,4 @@
-"""What a training has spent: wall seconds, seconds of the processor and, where the machine measures it, joules."""
+"""Usage of a training: wall seconds, CPU seconds, multiply-accumulates and, where the machine measures it, joules."""
 
 import math
 import time
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lth.engine.macs import macs
+from lth.engine.macs import total
 from lth.engine.meter import METHODS, Meter, meter
 
 if TYPE_CHECKING:
     from lth.engine.loop import Loop
 
 
-class Spent:
-    """Adds up what is between `start` and `stop`, also over several processes, by `state` and `load`.
+class Usage:
+    """Sums of the intervals between `start` and `stop`, also over several processes, by `state` and `load`.
 
     Without a meter, or if not all of the time was measured by the same method, `joules` is NaN.
     """
@@ -26,11 +26,11 @@ class Spent:
         self.marks: list[float] | None = None
 
     def start(self) -> None:
-        """From here on time counts."""
+        """Start the clock."""
         self.marks = self._now()
 
     def stop(self) -> None:
-        """Up to here."""
+        """Stop the clock and add the elapsed interval."""
         self._add()
         self.marks = None
 
@@ -41,27 +41,27 @@ class Spent:
 
     @property
     def cpu_seconds(self) -> float:
-        """Seconds of the processor, of all threads of the process."""
+        """CPU seconds of all threads of the process."""
         return self.totals[1]
 
     @property
     def joules(self) -> float:
-        """Joules of the whole device, NaN where nothing measures them all the time."""
+        """Joules of the whole device, NaN unless all of the time was measured."""
         return self.totals[2]
 
     @property
     def method(self) -> str | None:
-        """How the joules are measured."""
+        """The method that measures the joules."""
         return None if self.meter is None else self.meter.method
 
     def state(self) -> Tensor:
-        """The three totals up to now and the number of the method, float64."""
+        """The three totals so far and the number of the method, float64."""
         if self.marks is not None:
             self._add()
         return torch.tensor([*self.totals, self._number()], dtype=torch.float64)
 
     def load(self, state: Tensor) -> None:
-        """Go on from the totals of another process; of one that measured energy in another way only from its times."""
+        """Resume from the totals of another process; joules are NaN if it measured them by another method."""
         self.totals = state[:3].tolist()
         if state[3:].tolist() != [self._number()]:
             self.totals[2] = math.nan
@@ -80,10 +80,10 @@ class Spent:
         return -1 if self.meter is None else METHODS.index(self.meter.method)
 
 
-def spending(choice: str, device: torch.device) -> Spent:
-    """Nothing spent so far on a training on this device, with the meter of that choice (see `lth.engine.meter`)."""
+def usage_on(device: torch.device, choice: str) -> Usage:
+    """A zeroed usage counter for this device and meter (see `lth.engine.meter`)."""
     uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None) if device.type == "cuda" else None
-    return Spent(meter(choice, uuid and f"GPU-{uuid}"))
+    return Usage(meter(choice, uuid and f"GPU-{uuid}"))
 
 
 def ledger(loop: "Loop") -> dict[str, Any]:
@@ -92,20 +92,20 @@ def ledger(loop: "Loop") -> dict[str, Any]:
     forward pass for each sample (the backward pass takes two: Amodei & Hernandez 2018), once for each image evaluated;
     energy_kwh, of the whole device and without the overhead of its building, and energy_method where a meter ran.
     """
-    recipe, mask = loop.recipe, loop.ticket.mask
+    recipe = loop.recipe
     samples = (loop.step - loop.ticket.step) * recipe.batch_size
     evaluated = len(loop.curve) * (len(recipe.data.validation) + len(recipe.data.test))
     forward = 3 * samples + evaluated
-    measured = {} if math.isnan(loop.spent.joules) else {
-        "energy_kwh": loop.spent.joules / 3.6e6, "energy_method": loop.spent.method
+    measured = {} if math.isnan(loop.usage.joules) else {
+        "energy_kwh": loop.usage.joules / 3.6e6, "energy_method": loop.usage.method
     }  # fmt: skip
     return {
-        "seconds": loop.spent.seconds,
-        "cpu_seconds": loop.spent.cpu_seconds,
+        "seconds": loop.usage.seconds,
+        "cpu_seconds": loop.usage.cpu_seconds,
         "device": str(loop.device),
         "samples": samples,
         "evaluated": evaluated,
-        "macs": forward * macs(loop.net, recipe.data.shape),
-        "macs_remaining": forward * macs(loop.net, recipe.data.shape, mask),
+        "macs": forward * total(loop.uses, {name: m.numel() for name, m in loop.mask.items()}),
+        "macs_remaining": loop.macs_remaining(),
         **measured,
     }

@@ -1,6 +1,6 @@
-"""One job: a replicate of a configuration, from values to trained tickets, recorded as they come."""
+"""One configuration with all its replicates: from values to trained tickets, recorded as they finish."""
 
-from lth.job.run import run, stored
-from lth.job.values import Branch, Job, Quantized
+from lth.job.run import run, status, stored
+from lth.job.values import Branch, Job, Place, place
 
-__all__ = ["Branch", "Job", "Quantized", "run", "stored"]
+__all__ = ["Branch", "Job", "Place", "place", "run", "status", "stored"]

@@ -1,119 +1,165 @@
-"""From a job's dense net to all that it trains."""
+"""Executes a job: trains the dense nets of all replicates, their tickets and branches, level by level."""
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from lth import engine, quantization
 from lth.engine import Callback
-from lth.imp import child, dense, imp, pruned_mask
-from lth.job.values import Branch, Job
-from lth.recipe import Recipe, describe, short
-from lth.store import Store
+from lth.imp import dense, imp, prune
+from lth.job.values import Job
+from lth.recipe import Recipe
+from lth.schedule import KINDS
+from lth.store import Record, Store
+from lth.store.digest import describe, short
 from lth.store.table import origin
-from lth.ticket import Ticket, Trained
+from lth.ticket import Mask, Ticket, Trained
 
 log = logging.getLogger("lth")
+Lists = Callable[[list[Ticket], Recipe], list[Trained]]
 
 
-def run(job: Job, store: Store, callback: Callback, heard: Callable[[Trained], None]) -> Iterator[Trained]:
-    """Train what the job asks for; what is stored is read. Every trained ticket is recorded, then given to `heard`."""
-    record = job.record(store)
-
-    def train(tickets: list[Ticket], recipe: Recipe = job.recipe, **extra: Any) -> list[Trained]:
-        cached, done = store.cached(_train(job, recipe, callback), recipe), []
-        for ticket in tickets:
-            done += cached([ticket])
-            record.add({**origin(ticket), **extra, "digest": done[-1].facts["digest"]})
-            heard(done[-1])
-        return done
-
-    done = []
-    for trained in _walk(job, store, train):
-        yield trained
-        done.append(trained)
-    reached = {t.ticket.level for t in done}
-    last = {t.facts["digest"] for t in done if not reached & {*job.ladder.children.get(t.ticket.level, ())}}
-    store.forget_weights(done, last)
-
-
-def stored(job: Job, store: Store) -> list[Trained]:
-    """What of the job is stored already; trains nothing and waits for nothing."""
-    store = Store(store.root, wait=_refuse)
-
-    def find(tickets: list[Ticket], recipe: Recipe = job.recipe, **extra: Any) -> list[Trained]:
-        found = (store.find(_refuse, recipe, ticket) for ticket in tickets)
-        return [trained for trained in found if trained is not None]
-
+def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained], None]) -> list[Trained]:
+    """Train everything the job asks for; what is stored is read. Each trained ticket is recorded, then given to
+    `finished`, as soon as it is there.
+    """
+    records = {replicate: job.record(store, replicate) for replicate in job.replicates}
     done: list[Trained] = []
-    with contextlib.suppress(_Missing):
-        for trained in _walk(job, store, find):
-            done.append(trained)
+
+    def add(recipe: Recipe, trained: Trained) -> None:
+        records[trained.ticket.replicate].add(_row(job, recipe, trained))
+        finished(trained)
+        done.append(trained)
+
+    def train(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
+        return store.cached(_train(job, recipe, callback), recipe, partial(add, recipe))(tickets)
+
+    _execute(job, store, train, job.replicates)
+    store.forget_weights(done, _last(job, done))
     return done
 
 
+def stored(job: Job, store: Store) -> list[Trained]:
+    """Everything of the job that is stored; trains nothing and waits for nothing."""
+    store = Store(store.root, wait=_refuse)
+    done: list[Trained] = []
+
+    def find(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
+        found = [t for ticket in tickets if (t := store.find(_refuse, recipe, ticket)) is not None]
+        done.extend(found)
+        return found
+
+    for replicate in job.replicates:
+        with contextlib.suppress(_Missing):
+            _execute(job, store, find, [replicate])
+    return done
+
+
+def status(job: Job, store: Store, status: str, error: str = "") -> None:
+    """Write the status of the job into the records of all its replicates; a change of the user's code is reported."""
+    for replicate in job.replicates:
+        record = job.record(store, replicate)
+        if status == "running":
+            _report_changes(record)
+        record.status(status, error)
+
+
 class _Missing(Exception):
-    """Weights that were not kept would have to be trained anew."""
+    """Weights that were not kept would have to be trained again."""
 
 
 def _refuse(*unused: Any, **options: Any) -> Any:
     raise _Missing
 
 
-def _walk(job: Job, store: Store, train: Callable[..., list[Trained]]) -> Iterator[Trained]:
-    start = dense(job.recipe, job.init, job.replicate)
-    for trained in imp([start], train, partial(_prune, job, store), job.ladder, _Stop(job)):
-        yield trained
-        for branch in job.branches.values():
-            if branch.at(trained.ticket.level):
-                yield from train([_branched(job, branch, trained.ticket, draw) for draw in range(branch.draws)])
-        for name, quantized in job.quantizations.items():
-            for bits in quantized.bits if quantized.at(trained.ticket.level) else ():
-                recipe, ticket = quantized.transform(trained, recipe=job.recipe, bits=bits)
-                named = replace(ticket, branch=f"{name}_{bits}")
-                # As number, and at the steps of the line that it stands beside, so that a table can put them together.
-                number = 16 if isinstance(bits, str) else bits
-                extra = {
-                    "bits": number,
-                    "bytes": quantization.size(recipe.net(), ticket.mask),
-                    "steps": job.recipe.steps,
-                }
-                yield from train([named], recipe, **extra)
+def _execute(job: Job, store: Store, train: Lists, replicates: Iterable[int]) -> None:
+    def level(tickets: list[Ticket]) -> list[Trained]:
+        trained = train(tickets, job.recipe)
+        for recipe, branched in _branched(job, trained):
+            train(branched, recipe)
+        return trained
+
+    start = [dense(job.recipe, job.init, replicate) for replicate in replicates]
+    one = partial(
+        prune,
+        recipe=job.recipe,
+        ladder=job.ladder,
+        criterion=job.criterion,
+        distribution=job.distribution,
+        structure=job.structure,
+        rewind=job.rewind,
+        masks=_masks(job, store),
+    )
+    for _ in imp(start, level, one, job.ladder, _Stop(job)):
+        pass
+
+
+def _branched(job: Job, trained: list[Trained]) -> list[tuple[Recipe, list[Ticket]]]:
+    """All tickets that branch off these, of every replicate and draw, in one list for each recipe."""
+    lists: dict[str, tuple[Recipe, list[Ticket]]] = {}
+    for name, branch in job.branches.items():
+        for each in trained:
+            if branch.at(each.ticket.level):
+                for recipe, ticket in branch.tickets(name, each, job):
+                    lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
+    return [*lists.values()]
+
+
+def _row(job: Job, recipe: Recipe, trained: Trained) -> dict[str, Any]:
+    """The row of a trained ticket in its record."""
+    row = {**origin(trained), "digest": trained.facts["digest"]}
+    if trained.ticket.bits is None:
+        return row
+    # At the steps of the line beside it, so that a table can put them together.
+    return {**row, "bytes": quantization.size(recipe.net(), trained.mask), "steps": job.recipe.steps}
+
+
+def _last(job: Job, done: list[Trained]) -> set[str]:
+    """Digests of the trainings that nothing was pruned from."""
+    reached = {(t.ticket.replicate, t.ticket.level) for t in done}
+    return {
+        t.facts["digest"]
+        for t in done
+        if not reached & {(t.ticket.replicate, level) for level in job.ladder.children.get(t.ticket.level, ())}
+    }
 
 
 class _Stop:
-    """Whether a rule of the job stops pruning here; says which one."""
+    """True where a stop rule of the job ends pruning; logs the rule."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.dense: Trained | None = None
+        self.dense: dict[int, Trained] = {}
 
     def __call__(self, trained: Trained) -> bool:
-        if self.dense is None:
-            self.dense = trained
-        rules = [name for name, rule in self.job.stops.items() if rule(self.dense, trained)]
+        first = self.dense.setdefault(trained.ticket.replicate, trained)
+        rules = [name for name, rule in self.job.stops.items() if rule(first, trained)]
         if rules:
             log.info("%s: pruning stops here (stop=%s)", trained.ticket, ", ".join(rules))
         return bool(rules)
 
 
-def _branched(job: Job, branch: Branch, ticket: Ticket, draw: int) -> Ticket:
-    return branch.transform(ticket, draw=draw, recipe=job.recipe, init=job.init)
+def _masks(job: Job, store: Store) -> Callable[[Trained, int, Callable[[], Mask]], Mask]:
+    """Masks from the store, each computed once."""
+    science = [describe(function) for function in (job.criterion, job.distribution, job.structure)]
+    ladder = job.ladder
 
+    def masks(trained: Trained, level: int, make: Callable[[], Mask]) -> Mask:
+        density = {kind: share for kind in KINDS if (share := ladder.density(level, kind)) < 1}
+        return store.mask(trained, short([science, density, trained.ticket.level]), make)
 
-def _prune(job: Job, store: Store, trained: Trained, level: int) -> Ticket:
-    """`lth.imp.prune`, the mask made once and stored."""
-    rule = partial(pruned_mask, recipe=job.recipe, ladder=job.ladder, criterion=job.criterion, scope=job.scope)
-    density = {kind: job.ladder.density(level, kind) for kind, rate in job.ladder.rate.items() if rate}
-    key = short([describe(job.criterion), describe(job.scope), density, trained.ticket.level])
-    mask = store.mask(trained, key, lambda: rule(trained, level))
-    return child(trained, level, mask, job.rewind)
+    return masks
 
 
 def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
     return partial(engine.train, recipe=recipe, keep=keep, callback=callback, device=job.device, meter=job.meter)
+
+
+def _report_changes(record: Record) -> None:
+    """Name the user's files that changed since the same configuration was last run."""
+    for file in record.changed_files():
+        log.info("%s changed since: trained again", file)

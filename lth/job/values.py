@@ -1,83 +1,101 @@
 """The values that a configuration stands for."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from lth import augment, regularization
-from lth.imp import Criterion, Rewind, Scope
-from lth.recipe import Recipe, describe, short
+from lth.imp import Criterion, Distribution, Rewind, Structure
+from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
 from lth.store import Record, Store
+from lth.store.digest import describe, short, sourceless, sources, unbound
 from lth.ticket import Ticket, Trained, Weights
+
+
+class Place(NamedTuple):
+    """The place of a ticket in a job."""
+
+    replicate: int
+    level: int
+    branch: str = "ticket"
+    draw: int = 0
+    bits: int | str | None = None
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A control: at which levels (None: all but the dense one), how many draws, and Ticket -> Ticket."""
+    """A branch off the main line: transform: Trained -> (Recipe, Ticket), called with `draw`, `recipe` and `init`, or,
+    for a quantization, with `bits` and `recipe`.
 
-    transform: Callable[..., Ticket]
-    levels: Sequence[int] | None = None
-    draws: int = 1
-
-    def at(self, level: int) -> bool:
-        """Whether the tickets of this level branch off."""
-        return level > 0 if self.levels is None else level in self.levels
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """A quantization: at which levels (None: all), with how many bits a weight (or "fp16", "bf16"), and (Trained, bits)
-    -> what is to be trained or, with no steps left, evaluated, and by which recipe.
+    levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
+    that weights are quantized to.
     """
 
     transform: Callable[..., tuple[Recipe, Ticket]]
-    bits: Sequence[int | str]
     levels: Sequence[int] | None = None
+    draws: int = 1
+    bits: Sequence[int | str] = ()
 
     def at(self, level: int) -> bool:
-        """Whether the trained tickets of this level are quantized."""
-        return self.levels is None or level in self.levels
+        """Whether tickets of this level branch off."""
+        return level in self.levels if self.levels is not None else level > 0 or bool(self.bits)
+
+    def tickets(self, name: str, trained: Trained, job: "Job") -> Iterator[tuple[Recipe, Ticket]]:
+        """The tickets that branch off a trained one, each with its recipe."""
+        for bits in self.bits:
+            recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
+            yield recipe, replace(ticket, branch=name, bits=bits)
+        for draw in range(0 if self.bits else self.draws):
+            recipe, ticket = self.transform(trained, draw=draw, recipe=job.recipe, init=job.init)
+            yield recipe, replace(ticket, branch=name, draw=draw)
+
+    def places(self, name: str, replicate: int, level: int) -> list[Place]:
+        """The places of its tickets beside one of the main line."""
+        if not self.at(level):
+            return []
+        if self.bits:
+            return [Place(replicate, level, name, bits=bits) for bits in self.bits]
+        return [Place(replicate, level, name, draw) for draw in range(self.draws)]
 
 
 @dataclass(frozen=True)
 class Job:
-    """The values that a configuration stands for. `reduced` says what is smaller than in the paper, for the tables."""
+    """One configuration with all its replicates. `reduced` names what is smaller than in the paper, for the tables."""
 
     name: str
     recipe: Recipe
     init: Callable[[nn.Module, int], Weights]
     criterion: Criterion
-    scope: Scope
-    density: Callable[[int | Sequence[int]], Ladder]
+    distribution: Distribution
+    structure: Structure
+    schedule: Callable[[int | Sequence[int]], Ladder]
     rewind: Rewind
     levels: int | Sequence[int]
-    replicate: int = 1
+    replicates: Sequence[int] = (1,)
     branches: Mapping[str, Branch] = field(default_factory=dict)
     stops: Mapping[str, Callable[[Trained, Trained], bool]] = field(default_factory=dict)
-    quantizations: Mapping[str, Quantized] = field(default_factory=dict)
     device: str = "auto"
     meter: str = "auto"
     reduced: str = ""
 
     @property
     def ladder(self) -> Ladder:
-        """Which level is pruned to which density, from which level."""
-        return self.density(self.levels)
+        """Levels, the level each is pruned from, and their densities."""
+        return self.schedule(self.levels)
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What all rows of the job have in common: functions by name, and their arguments that aren't defaults."""
+        """Columns that all rows of the job share: functions by name, and their arguments that aren't defaults."""
         recipe, path = self.recipe, [] if isinstance(self.levels, int) else list(self.levels)
         science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": self.init}
-        science |= {"criterion": self.criterion, "scope": self.scope, "schedule": self.density, "rewind": self.rewind}
-        science |= (
-            {} if getattr(recipe.augment, "func", recipe.augment) is augment.none else {"augment": recipe.augment}
-        )
-        if getattr(recipe.regularization, "func", recipe.regularization) is not regularization.none:
-            science |= {"regularization": recipe.regularization}
+        science |= {name: getattr(self, name) for name in ("criterion", "distribution", "structure", "schedule")}
+        science |= {"rewind": self.rewind}
+        usual = {"augment": augment.none, "regularization": regularization.none}
+        science |= {name: f for name, none in usual.items() if unbound(f := getattr(recipe, name))[0] is not none}
+        science |= {"updater": recipe.updater} if recipe.moves_mask else {}
         described = {name: _flat(name, function) for name, function in science.items()}
         return {
             **described.pop("model"),
@@ -87,44 +105,51 @@ class Job:
             "evaluate_every": recipe.evaluate_every,
             **{key: value for columns in described.values() for key, value in columns.items()},
             **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
-            **({"compile": True} if recipe.compile else {}),
             **({"levels": str(path)} if path else {}),
             **({"reduced": self.reduced} if self.reduced else {}),
-            "replicate": self.replicate,
             "config": self.identity[:8],
         }
 
     @property
-    def identity(self) -> str:
-        """A name for the job that does not change when it is asked for more levels or other controls."""
-        science = [self.recipe, self.init, self.criterion, self.scope, self.density, self.rewind]
+    def description(self) -> list[Any]:
+        """Everything that decides the results, as JSON; not how many levels, replicates or branches were asked for."""
+        science = [self.recipe, self.init, self.criterion, self.distribution, self.structure, self.schedule]
         path = None if isinstance(self.levels, int) else list(self.levels)
-        return f"{short([*map(describe, science), path])}-{self.replicate}"
-
-    def record(self, store: Store) -> Record:
-        """Where the job writes down what it consists of."""
-        return Record(store.root, self.name, self.identity, self.columns)
+        return [*map(describe, [*science, self.rewind]), path]
 
     @property
-    def quantized(self) -> set[str]:
-        """The branches that stand for a quantization."""
-        return {f"{name}_{bits}" for name, quantized in self.quantizations.items() for bits in quantized.bits}
+    def identity(self) -> str:
+        """A name that does not change when the job is asked for more levels, replicates or branches."""
+        return short(self.description)
 
-    def tickets(self) -> list[tuple[str, int, int]]:
-        """(branch, draw, level) of everything that the job trains, in about this order."""
+    def record(self, store: Store, replicate: int) -> Record:
+        """The file that lists the trainings of a replicate."""
+        description, columns = self.description, {**self.columns, "replicate": replicate}
+        code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
+        return Record(store.root, self.name, f"{self.identity}-{replicate}", columns, code)
+
+    def places(self) -> list[Place]:
+        """Everything that the job trains, in the order of work."""
         return [
-            entry
+            place
             for level in rungs(self.levels)
-            for entry in [("ticket", 0, level), *((n, d, level) for n, b in self.branches.items()
-                                                  for d in range(b.draws) if b.at(level)),
-                          *((f"{n}_{bits}", 0, level) for n, q in self.quantizations.items() if q.at(level)
-                            for bits in q.bits)]
-        ]  # fmt: skip
+            for places in [
+                [Place(replicate, level) for replicate in self.replicates],
+                *([p for r in self.replicates for p in b.places(name, r, level)] for name, b in self.branches.items()),
+            ]
+            for place in places
+        ]
+
+
+def place(ticket: Ticket) -> Place:
+    """The place of a ticket in its job."""
+    return Place(ticket.replicate, ticket.level, ticket.branch, ticket.draw, ticket.bits)
 
 
 def _flat(name: str, function: Any) -> dict[str, Any]:
     """A function as columns: {"rewind": "weights", "rewind.step": 100}."""
     described = describe(function)
     short_name = described.pop("function").rpartition(".")[2]
+    described.pop("source", None)
     return {name: short_name} | {f"{name}.{key}": value if isinstance(value, str | int | float) else str(value)
                                  for key, value in described.items()}  # fmt: skip

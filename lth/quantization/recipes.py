@@ -1,4 +1,4 @@
-"""(trained, bits) -> (recipe, ticket): what quantizing a trained net leaves to train, by the same engine.
+"""Trained -> (Recipe, Ticket): branches that quantize a trained net, trained or evaluated by the same engine.
 
 Quantization is part of the model: the net of the new recipe rounds its weights, and its inputs if so wished, whenever
 it computes (`quantized_model`), and keeps the weights in float32 for the optimizer. Post-training, its ticket
@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lth import lr
+from lth import UserError, lr, updater
 from lth.imp import first_images
 from lth.quantization.layer import calibrate, quantized_model
 from lth.recipe import Recipe
@@ -43,9 +43,10 @@ def post_training(
         symmetric=symmetric,
         calibration=calibration,
     )
-    new = replace(recipe, model=model, precision="fp32", compile=False)
-    weights = masked(trained.weights, trained.ticket.mask)
-    return new, replace(trained.ticket, weights=_calibrated(new, weights, trained, images), step=recipe.steps)
+    new = replace(recipe, model=model, precision="fp32", updater=updater.none)
+    weights = masked(trained.weights(), trained.mask)
+    ticket = replace(trained.ticket, mask=trained.mask, step=recipe.steps)
+    return new, replace(ticket, weights=_calibrated(new, weights, trained, images))
 
 
 def aware(
@@ -75,13 +76,13 @@ def aware(
         images=images,
     )
     if steps < 1:
-        raise ValueError(f"steps={steps}: must be at least 1; without training it is quantization=post_training")
+        raise UserError(f"steps={steps}: must be at least 1; without training it is quantization=post_training")
     return replace(new, steps=recipe.steps + steps, lr=partial(lr.drop, at=[0], factor=rate)), ticket
 
 
 def _calibrated(recipe: Recipe, weights: dict[str, Tensor], trained: Trained, images: int) -> dict[str, Tensor]:
     if images < 1:
-        raise ValueError(f"images={images}: must be at least 1, to find the ranges of the inputs on")
+        raise UserError(f"images={images}: must be at least 1, to find the ranges of the inputs on")
     torch.set_flush_denormal(True)  # as in training: the ranges are the same before and after one
     net = recipe.net()
     net.load_state_dict({**net.state_dict(), **weights})  # the ranges, which are missing, are what is found here

@@ -1,8 +1,9 @@
-"""Which trainings a job consists of, and how it ended. A job is one replicate of one configuration of an experiment."""
+"""Records: the trainings of one replicate of one configuration, and how it ended. Imports no PyTorch."""
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,47 @@ log = logging.getLogger("lth")
 class Record:
     """root/experiments/<experiment>/<job>.json; several processes may add to the same one.
 
-    columns: what all rows of the job have in common, such as {"model": "lenet_300_100", "replicate": 1}.
+    columns: shared by all rows of the job, such as {"model": "lenet_300_100", "replicate": 1}. code: "science", the
+    same for all versions of the user's functions, and "sources", function -> file -> digest of its code.
     """
 
     root: Path
     experiment: str
     job: str
     columns: Mapping[str, Any]
+    code: Mapping[str, Any] = field(default_factory=dict)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """A trained ticket: branch, draw, level, digest and what else the table shows of it."""
-        self._write(lambda old: {"rows": {**old["rows"], f"{row['branch']}/{row['draw']}/{row['level']}": dict(row)}})
+        """Add the row of a trained ticket: branch, draw, level, digest and further columns of the table."""
+        branch = "-".join(str(row[key]) for key in ("branch", "bits") if key in row)
+        self._write(lambda old: {"rows": {**old["rows"], f"{branch}/{row['draw']}/{row['level']}": dict(row)}})
 
     def status(self, status: str, error: str = "") -> None:
-        """One of running, finished, interrupted, failed: the truth about the job, whatever a launcher says."""
+        """Write the status: running, finished, interrupted or failed."""
         self._write(lambda _: {"status": status, "error": error})
+
+    def changed_files(self) -> list[str]:
+        """The user's files whose code differs from the latest record of the same science; none if this one exists."""
+        if self.file.exists() or not self.code.get("sources"):
+            return []
+        same = [
+            each
+            for each in records(self.root, self.experiment)
+            if each.get("code", {}).get("science") == self.code["science"]
+            and each["columns"].get("replicate") == self.columns.get("replicate")
+        ]
+        before = max(same, key=lambda each: each["updated"], default={"code": self.code})["code"]["sources"]
+        changed = [
+            file
+            for function, files in self.code["sources"].items()
+            for file, digest in files.items()
+            if before.get(function, {}).get(file) != digest
+        ]
+        return sorted(set(changed))
 
     @property
     def file(self) -> Path:
-        """Where it is kept."""
+        """Path of the record."""
         return self.root / "experiments" / self.experiment / f"{self.job}.json"
 
     def _write(self, change: Any) -> None:
@@ -45,17 +68,18 @@ class Record:
             if self.file.exists():
                 try:
                     old = read_json(self.file)
-                except Corrupt as damage:
-                    log.warning("%s; its rows are gathered anew", damage)
-            new = {**old, "experiment": self.experiment, "columns": dict(self.columns), **change(old)}
+                except Corrupt as error:
+                    log.warning("%s; its rows are gathered again", error)
+            facts = {"experiment": self.experiment, "columns": dict(self.columns), "code": dict(self.code)}
+            new = {**old, **facts, **change(old)}
             if new != old:
-                write_json(self.file, new)
+                write_json(self.file, {**new, "updated": datetime.now(UTC).isoformat(timespec="microseconds")})
 
 
-def records(root: Path) -> Iterator[dict[str, Any]]:
-    """The content of every whole record under root, by name; damaged ones are named and left out."""
-    for file in sorted((root / "experiments").glob("*/*.json")):
+def records(root: Path, experiment: str = "*") -> Iterator[dict[str, Any]]:
+    """The content of every intact record under root, by name; corrupt ones are named and left out."""
+    for file in sorted((root / "experiments").glob(f"{experiment}/*.json")):
         try:
             yield read_json(file)
-        except Corrupt as damage:
-            log.warning("%s; run its experiment again to gather its rows anew", damage)
+        except Corrupt as error:
+            log.warning("%s; run its experiment again to gather its rows again", error)

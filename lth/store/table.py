@@ -12,7 +12,7 @@ from lth.store.record import records
 from lth.store.result import read_result
 
 if TYPE_CHECKING:
-    from lth.ticket import Ticket, Trained
+    from lth.ticket import Trained
 
 log = logging.getLogger("lth")
 
@@ -41,21 +41,25 @@ def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def origin(ticket: "Ticket") -> dict[str, Any]:
-    """Where a ticket stands: the part of its row that is known before it is trained."""
+def origin(trained: "Trained") -> dict[str, Any]:
+    """Columns that say which ticket was trained, and how much of it remains at the end (m_T)."""
+    from lth.ticket import density, remaining, total
+
+    ticket, mask = trained.ticket, trained.mask
     return {
         "branch": ticket.branch,
         "draw": ticket.draw,
         "level": ticket.level,
-        "density": ticket.remaining / ticket.total,
-        "remaining": ticket.remaining,
-        "total": ticket.total,
+        **({} if ticket.bits is None else {"bits": ticket.bits}),
+        "density": density(mask),
+        "remaining": remaining(mask),
+        "total": total(mask),
     }
 
 
 def row(trained: "Trained") -> dict[str, Any]:
-    """A trained ticket as a row of the table."""
-    return {**origin(trained.ticket), **early_stop(trained.evaluations), **_facts(trained.steps, trained.facts)}
+    """The row of a trained ticket in the table."""
+    return {**origin(trained), **early_stop(trained.evaluations), **_facts(trained.steps, trained.facts)}
 
 
 def tickets(root: Path, experiment: str | None = None) -> pd.DataFrame:

@@ -25,7 +25,6 @@ AT_LEAST = {
     "steps": 1,
     "batch_size": 1,
     "evaluate_every": 1,
-    "replicate": 0,
     "threads": 1,
     "lr.warmup": 0,
     "augment.pad": 0,
@@ -52,7 +51,7 @@ def check(config: Config, usual: Config) -> None:
     _check_extra(config, given.keys() - defaults.keys())
     _check_quantization(config)
     _check_rewind(config)
-    _check_scope(config)
+    _check_structure(config)
     _check_ladder(config)
 
 
@@ -65,7 +64,7 @@ def leaves(config: Config, prefix: str = "") -> dict[str, Any]:
 
 
 def _check_type(key: str, value: Any, default: Any) -> None:
-    if default is None or key.endswith("_target_") or key == "levels" or (value is None and key in NULL):
+    if default is None or key.endswith("_target_") or key in ("levels", "replicate") or (value is None and key in NULL):
         return
     wanted = {float: (int, float), str: (str, int, float)}.get(type(default), (type(default),))
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
@@ -110,19 +109,24 @@ def _check_rewind(config: Config) -> None:
         raise UserError(f"store.keep={keep}: rewind={name} goes on from the trained weights, use store.keep=all")
 
 
-def _check_scope(config: Config) -> None:
-    scope = config["scope"]
-    if scope["_target_"] == "lth.scope.n_of_m" and not 0 < scope["n"] <= scope["m"]:
-        raise UserError(f"scope.n={scope['n']}, scope.m={scope['m']}: n of each m weights stay, from 1 to all of them")
+def _check_structure(config: Config) -> None:
+    structure = config["structure"]
+    if structure["_target_"] == "lth.structure.n_of_m" and not 0 < structure["n"] <= structure["m"]:
+        n, m = structure["n"], structure["m"]
+        raise UserError(f"structure.n={n}, structure.m={m}: n of each m weights stay, from 1 to all of them")
 
 
 def _check_ladder(config: Config) -> None:
     levels = config["levels"]
+    replicate = config["replicate"]
+    seeds = replicate if isinstance(replicate, list) else [replicate]
+    if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise UserError(f"replicate={replicate}: must be a whole number from 0 on, or a list of such: [1,2,3]")
     if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
         raise UserError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
     try:
         schedule.rungs(levels)
-        _call(config["density"], schedule, levels)
+        _call(config["schedule"], schedule, levels)
         _call(config["lr"], lr, 0)
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,13 @@ if TYPE_CHECKING:
 
 
 def jobs(arguments: Sequence[str]) -> "list[tuple[Job, Path]]":
-    """Each job with the folder of its store; raises UserError."""
+    """A job for each replicate, with the folder of its store; raises UserError."""
     configurations = compositions(arguments)
     sys.path.insert(0, str(Path.cwd()))  # as `lth run` does, for a user's own functions
     from lth.cli.config.values import values
 
     try:
-        return [(values(cfg), Path(str(cfg.root))) for cfg in configurations]
+        jobs = [(values(cfg), Path(str(cfg.root))) for cfg in configurations]
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
+    return [(replace(job, replicates=[replicate]), root) for job, root in jobs for replicate in job.replicates]

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from lth.cli.config.compose import check_all
 from lth.cli.config.conf import CONF, plain
-from lth.cli.config.values import made, values
+from lth.cli.config.values import instantiate, values
 from lth.cli.config.words import after_groups, flags_first
 from lth.store.file import make_folder
 
@@ -73,7 +73,7 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     from lth.cli import run
 
-    tracking = made(cfg.tracking)
+    tracking = instantiate(cfg.tracking)
     root = Path(str(cfg.root))
     setting = run.Setting(root, tracking, plain(cfg), cfg.store.keep, cfg.threads, cfg.plan, sweeping)
     codes.append(run.run(lambda: values(cfg), setting))

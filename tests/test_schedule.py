@@ -42,7 +42,8 @@ def test_level_0_is_dense_and_each_level_keeps_one_minus_the_rate_of_the_one_bef
 
 def test_the_usual_rates_are_those_of_figure_2_with_the_output_layer_at_half_the_rate() -> None:
     usual = {"conv": 0.1, "linear": 0.2, "output": 0.1, "shortcut": 0.0}
-    assert iterative(1).rate == one_shot(1).rate == usual
+    for ladder in (iterative(1), one_shot(1)):
+        assert {kind: 1 - ladder.density(1, kind) for kind in usual} == pytest.approx(usual)
 
 
 def test_the_described_conv_6_keeps_more_than_the_labels_of_the_paper_say() -> None:
@@ -86,11 +87,11 @@ def test_levels_that_can_not_be_meant_are_an_error_that_says_what_to_give(levels
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 20.0])
 def test_a_rate_outside_0_to_1_is_an_error_that_names_its_key(rate: float) -> None:
-    with pytest.raises(ValueError, match=f"density.linear={rate}"):
+    with pytest.raises(ValueError, match=f"schedule.linear={rate}"):
         iterative(3, linear=rate)
-    with pytest.raises(ValueError, match=f"density.output={rate}"):
+    with pytest.raises(ValueError, match=f"schedule.output={rate}"):
         one_shot(3, output=rate)
-    with pytest.raises(ValueError, match=f"density.shortcut={rate}"):
+    with pytest.raises(ValueError, match=f"schedule.shortcut={rate}"):
         iterative(3, shortcut=rate)
 
 

@@ -1,4 +1,4 @@
-"""(scores, mask, density) -> mask: exact counts."""
+"""(scores, mask, shares) -> mask: exact counts, of single weights, whole units and n of m."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,25 +14,25 @@ from torch.sparse._semi_structured_conversions import (
     sparse_semi_structured_to_dense_cutlass,
 )
 
-from lth import scope as scopes
+from lth import distribution, structure
 from lth.model import conv_2, conv_4, conv_6, lenet_300_100, mlp, resnet_20, vgg_19
 from lth.schedule import iterative
 from lth.ticket import full_mask, prunable, remaining, total
 
-Scope = Callable[..., dict[str, Tensor]]
+Prune = Callable[..., dict[str, Tensor]]
 Tensors = Mapping[str, Tensor]
 
 
 def layerwise(scores: Tensors, mask: Tensors, density: Mapping[str, float]) -> dict[str, Tensor]:
-    """What these two scopes know of the net is in the mask."""
-    return scopes.layerwise(scores, mask, density, nn.Identity(), ())
+    """Single weights know nothing of the net but what the mask says."""
+    return structure.weight(scores, mask, distribution.by_kind(scores, mask, density), nn.Identity(), ())
 
 
 def globally(scores: Tensors, mask: Tensors, density: Mapping[str, float]) -> dict[str, Tensor]:
-    return scopes.globally(scores, mask, density, nn.Identity(), ())
+    return structure.weight(scores, mask, distribution.globally(scores, mask, density), nn.Identity(), ())
 
 
-both = pytest.mark.parametrize("scope", [layerwise, globally])
+both = pytest.mark.parametrize("prune_by", [layerwise, globally])
 T, F = True, False
 
 
@@ -52,7 +52,7 @@ SMALL, LARGE = (1, 28, 28), (3, 32, 32)
 
 
 @pytest.mark.parametrize(
-    ("model", "shape", "scope", "rates", "printed"),
+    ("model", "shape", "prune_by", "rates", "printed"),
     [
         (lenet_300_100, SMALL, layerwise, {}, {3: 51.28, 7: 21.07, 9: 13.52, 15: 3.58, 16: 2.87, 18: 1.85}),
         (conv_2, LARGE, layerwise, {}, {11: 8.81, 14: 4.57}),
@@ -65,7 +65,7 @@ SMALL, LARGE = (1, 28, 28), (3, 32, 32)
 def test_every_net_climbs_the_ladder_of_frankle_and_carbin_2019(
     model: Callable[..., nn.Module],
     shape: tuple[int, int, int],
-    scope: Scope,
+    prune_by: Prune,
     rates: dict[str, float],
     printed: dict[int, float],
 ) -> None:
@@ -78,62 +78,62 @@ def test_every_net_climbs_the_ladder_of_frankle_and_carbin_2019(
         # bytes, so that thousands of weights tie for the threshold
         scores = {name: torch.randint(256, m.shape, generator=random, dtype=torch.uint8) for name, m in mask.items()}
         before = mask
-        mask = scope(scores, mask, {name: ladder.density(level, kind) for name, kind in kinds.items()})
+        mask = prune_by(scores, mask, {name: ladder.density(level, kind) for name, kind in kinds.items()})
         assert not any((mask[name] & ~before[name]).any() for name in mask)
         percent[level] = round(100 * remaining(mask) / total(mask), 2)
         (level,) = ladder.children.get(level, (0,))
     assert {level: percent[level] for level in printed} == printed
-    alone = {kind for kind in kinds.values() if ladder.rate[kind] == 0}
+    alone = {kind for kind in kinds.values() if ladder.density(1, kind) == 1}
     assert all(m.all() == (kinds[name] in alone) for name, m in mask.items())
 
 
 @both
-def test_the_lowest_scores_go(scope: Scope) -> None:
+def test_the_lowest_scores_go(prune_by: Prune) -> None:
     scores = {"a": torch.tensor([[0.3, -0.1], [0.2, 5.0]])}
-    mask = scope(scores, {"a": torch.ones(2, 2, dtype=torch.bool)}, {"a": 0.5})
+    mask = prune_by(scores, {"a": torch.ones(2, 2, dtype=torch.bool)}, {"a": 0.5})
     assert mask["a"].tolist() == [[T, F], [F, T]]
     assert mask["a"].dtype == torch.bool
 
 
 @both
-def test_of_equal_scores_the_lower_index_goes_first(scope: Scope) -> None:
-    assert scope({"a": torch.zeros(5)}, kept(5), {"a": 0.4})["a"].tolist() == [F, F, F, T, T]
-    assert scope({"a": torch.tensor([0.0, -0.0, 0.0])}, kept(3), {"a": 0.34})["a"].tolist() == [F, F, T]
+def test_of_equal_scores_the_lower_index_goes_first(prune_by: Prune) -> None:
+    assert prune_by({"a": torch.zeros(5)}, kept(5), {"a": 0.4})["a"].tolist() == [F, F, F, T, T]
+    assert prune_by({"a": torch.tensor([0.0, -0.0, 0.0])}, kept(3), {"a": 0.34})["a"].tolist() == [F, F, T]
 
 
 @both
-def test_ties_cost_no_more_weights_than_the_rate_says_seven_of_ten_never_six(scope: Scope) -> None:
-    assert int(scope({"a": torch.ones(10)}, kept(10), {"a": 0.7})["a"].sum()) == 7
+def test_ties_cost_no_more_weights_than_the_rate_says_seven_of_ten_never_six(prune_by: Prune) -> None:
+    assert int(prune_by({"a": torch.ones(10)}, kept(10), {"a": 0.7})["a"].sum()) == 7
 
 
 @both
-def test_what_is_pruned_stays_pruned_even_if_it_scores_best(scope: Scope) -> None:
+def test_what_is_pruned_stays_pruned_even_if_it_scores_best(prune_by: Prune) -> None:
     mask = {"a": torch.tensor([T, F, T, T])}
-    assert scope({"a": torch.tensor([1.0, 9.0, 2.0, 3.0])}, mask, {"a": 0.5})["a"].tolist() == [F, F, T, T]
+    assert prune_by({"a": torch.tensor([1.0, 9.0, 2.0, 3.0])}, mask, {"a": 0.5})["a"].tolist() == [F, F, T, T]
 
 
 @both
-def test_the_score_of_a_pruned_weight_may_even_be_no_number(scope: Scope) -> None:
+def test_the_score_of_a_pruned_weight_may_even_be_no_number(prune_by: Prune) -> None:
     scores = {"a": torch.tensor([float("nan"), 1.0, 2.0])}
-    assert scope(scores, {"a": torch.tensor([F, T, T])}, {"a": 1 / 3})["a"].tolist() == [F, F, T]
+    assert prune_by(scores, {"a": torch.tensor([F, T, T])}, {"a": 1 / 3})["a"].tolist() == [F, F, T]
 
 
 @both
-def test_a_score_that_is_no_number_is_an_error_that_names_the_layers(scope: Scope) -> None:
+def test_a_score_that_is_no_number_is_an_error_that_names_the_layers(prune_by: Prune) -> None:
     with pytest.raises(ValueError, match=r"a score of (a|all layers) is not a number"):
-        scope({"a": torch.tensor([float("nan"), 1.0])}, kept(2), {"a": 0.5})
+        prune_by({"a": torch.tensor([float("nan"), 1.0])}, kept(2), {"a": 0.5})
 
 
 @both
-def test_a_density_that_leaves_nothing_of_a_layer_is_an_error_that_names_it(scope: Scope) -> None:
+def test_a_density_that_leaves_nothing_of_a_layer_is_an_error_that_names_it(prune_by: Prune) -> None:
     with pytest.raises(ValueError, match=r"none of the 4 weights of (a|all layers) would be left"):
-        scope({"a": torch.rand(4)}, kept(4), {"a": 0.1})
+        prune_by({"a": torch.rand(4)}, kept(4), {"a": 0.1})
 
 
 @both
-def test_asking_for_more_weights_than_are_left_is_an_error(scope: Scope) -> None:
+def test_asking_for_more_weights_than_are_left_is_an_error(prune_by: Prune) -> None:
     with pytest.raises(ValueError, match="has 1 weights left and can't keep 2"):
-        scope({"a": torch.rand(4)}, {"a": torch.tensor([T, F, F, F])}, {"a": 0.5})
+        prune_by({"a": torch.rand(4)}, {"a": torch.tensor([T, F, F, F])}, {"a": 0.5})
 
 
 def test_layers_compete_globally_for_the_sum_of_what_they_keep_layerwise() -> None:
@@ -158,9 +158,9 @@ def test_with_nothing_to_prune_the_global_mask_stays_as_it_is() -> None:
 
 
 @both
-def test_scores_and_mask_are_only_read(scope: Scope) -> None:
+def test_scores_and_mask_are_only_read(prune_by: Prune) -> None:
     scores, mask = {"a": torch.arange(4.0), "b": torch.arange(4.0)}, {**kept(4), "b": torch.ones(4, dtype=torch.bool)}
-    new = scope(scores, mask, {"a": 0.5, "b": 1.0})
+    new = prune_by(scores, mask, {"a": 0.5, "b": 1.0})
     for m in new.values():
         m.zero_()
     assert scores["a"].tolist() == [0.0, 1.0, 2.0, 3.0]
@@ -176,18 +176,18 @@ def test_scores_and_mask_are_only_read(scope: Scope) -> None:
     st.lists(st.floats(0.05, 1), min_size=1, max_size=4),
 )
 def test_counts_are_exact_and_masks_shrink_however_many_scores_are_equal(
-    scope: Scope, first: list[int], second: list[int], densities: list[float]
+    prune_by: Prune, first: list[int], second: list[int], densities: list[float]
 ) -> None:
     scores = {"a": torch.tensor(first, dtype=torch.float32), "b": torch.tensor(second, dtype=torch.float32)}
     mask = {name: torch.ones_like(s, dtype=torch.bool) for name, s in scores.items()}
     for density in sorted(densities, reverse=True):
         wanted = {name: round(density * s.numel()) for name, s in scores.items()}
-        if min(wanted.values()) < 1 or (density == 1 and scope is globally):
+        if min(wanted.values()) < 1 or (density == 1 and prune_by is globally):
             continue
-        new = scope(scores, mask, {"a": density, "b": density})
+        new = prune_by(scores, mask, {"a": density, "b": density})
         assert all((mask[name] | ~new[name]).all() for name in mask)
         assert remaining(new) == sum(wanted.values())
-        assert scope is globally or {name: int(m.sum()) for name, m in new.items()} == wanted
+        assert prune_by is globally or {name: int(m.sum()) for name, m in new.items()} == wanted
         mask = new
 
 
@@ -243,7 +243,7 @@ SMALL_SCORES = {
 
 def units(mask: Tensors, share: float, scores: Tensors = SMALL_SCORES) -> dict[str, list[list[bool]]]:
     density = dict.fromkeys(mask, share)
-    return {n: m.tolist() for n, m in scopes.neurons(scores, mask, density, SMALL_NET, SMALL_SHAPE).items()}
+    return {n: m.tolist() for n, m in structure.neuron(scores, mask, density, SMALL_NET, SMALL_SHAPE).items()}
 
 
 def test_neurons_go_with_all_weights_into_and_out_of_them() -> None:
@@ -270,7 +270,9 @@ def test_of_neurons_with_equal_scores_the_lower_index_goes_first() -> None:
 
 
 def test_a_neuron_that_is_gone_stays_gone_even_if_it_scores_best() -> None:
-    once = scopes.neurons(SMALL_SCORES, full_mask(SMALL_NET), dict.fromkeys(SMALL_SCORES, 0.67), SMALL_NET, SMALL_SHAPE)
+    once = structure.neuron(
+        SMALL_SCORES, full_mask(SMALL_NET), dict.fromkeys(SMALL_SCORES, 0.67), SMALL_NET, SMALL_SHAPE
+    )
     assert once["1.weight"].tolist() == [[F, F], [T, T], [T, T]]
     turned = {name: -s for name, s in SMALL_SCORES.items()}
     assert units(once, 0.34, turned)["1.weight"] == [[F, F], [F, F], [T, T]]
@@ -285,7 +287,7 @@ def test_a_density_that_leaves_no_neuron_is_an_error_that_names_the_layer() -> N
 
 def test_layers_of_density_1_keep_their_neurons_and_lose_the_weights_from_those_that_go() -> None:
     density = {"1.weight": 0.34, "3.weight": 1.0, "5.weight": 1.0}
-    kept = scopes.neurons(SMALL_SCORES, full_mask(SMALL_NET), density, SMALL_NET, SMALL_SHAPE)
+    kept = structure.neuron(SMALL_SCORES, full_mask(SMALL_NET), density, SMALL_NET, SMALL_SHAPE)
     assert {name: m.tolist() for name, m in kept.items()} == {
         "1.weight": [[F, F], [T, T], [F, F]],
         "3.weight": [[F, T, F], [F, T, F]],
@@ -297,7 +299,7 @@ def test_removing_half_of_the_neurons_leaves_about_a_quarter_of_the_weights_betw
     net = lenet_300_100(SMALL, 10)
     mask = full_mask(net)
     scores = {name: torch.rand(m.shape, generator=torch.Generator().manual_seed(0)) for name, m in mask.items()}
-    kept = scopes.neurons(scores, mask, dict.fromkeys(mask, 0.5), net, SMALL)
+    kept = structure.neuron(scores, mask, dict.fromkeys(mask, 0.5), net, SMALL)
     assert {name: int(m.sum()) for name, m in kept.items()} == {
         "1.weight": 784 * 150,
         "3.weight": 150 * 50,
@@ -314,7 +316,7 @@ def test_the_filters_of_a_residual_stage_vanish_together() -> None:
     net = resnet_20(LARGE, 10)
     random = torch.Generator().manual_seed(0)
     scores = {name: torch.rand(m.shape, generator=random) for name, m in full_mask(net).items()}
-    kept = scopes.neurons(scores, full_mask(net), dict.fromkeys(scores, 0.25), net, LARGE)
+    kept = structure.neuron(scores, full_mask(net), dict.fromkeys(scores, 0.25), net, LARGE)
     stream = filters(kept, "block4.conv2.weight")
     assert sum(stream) == 8
     assert all(filters(kept, f"block{n}.conv2.weight") == stream for n in (5, 6))
@@ -330,7 +332,7 @@ def test_with_shortcuts_of_density_1_the_later_stages_keep_their_width_and_block
     net = resnet_20(LARGE, 10)
     density = {name: 1.0 if kind == "shortcut" else 0.5 for name, kind in prunable(net).items()}
     scores = {name: torch.ones(m.shape) for name, m in full_mask(net).items()}
-    kept = scopes.neurons(scores, full_mask(net), density, net, LARGE)
+    kept = structure.neuron(scores, full_mask(net), density, net, LARGE)
     counts = {name: sum(filters(kept, f"{name}.weight")) for name in ("conv", "block4.conv2", "block4.conv1", "output")}
     assert counts == {"conv": 8, "block4.conv2": 32, "block4.conv1": 16, "output": 10}
 
@@ -340,7 +342,7 @@ def test_with_shortcuts_of_density_1_the_later_stages_keep_their_width_and_block
 
 def runs(scores: list[float], n: int = 2, m: int = 4, mask: list[bool] | None = None) -> list[bool]:
     given = {"a": torch.tensor([mask or [T] * len(scores)])}
-    found = scopes.n_of_m({"a": torch.tensor([scores])}, given, {"a": 0.5}, nn.Identity(), (), n=n, m=m)
+    found = structure.n_of_m({"a": torch.tensor([scores])}, given, {"a": 0.5}, nn.Identity(), (), n=n, m=m)
     return list(found["a"][0].tolist())
 
 
@@ -366,20 +368,22 @@ def test_the_runs_of_a_convolution_go_along_its_input_channels_at_each_place_of_
     scores = torch.zeros(1, 4, 1, 2)
     scores[0, :, 0, 0] = torch.tensor([4.0, 3.0, 2.0, 1.0])
     scores[0, :, 0, 1] = torch.tensor([1.0, 4.0, 2.0, 3.0])
-    kept = scopes.n_of_m({"a": scores}, {"a": torch.ones(1, 4, 1, 2, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), ())
+    kept = structure.n_of_m(
+        {"a": scores}, {"a": torch.ones(1, 4, 1, 2, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), ()
+    )
     assert kept["a"][0, :, 0, 0].tolist() == [T, T, F, F]
     assert kept["a"][0, :, 0, 1].tolist() == [F, T, F, T]
 
 
 def test_a_layer_of_density_1_has_no_runs() -> None:
     given = {"a": torch.ones(2, 4, dtype=torch.bool)}
-    kept = scopes.n_of_m({"a": torch.rand(2, 4)}, given, {"a": 1.0}, nn.Identity(), ())
+    kept = structure.n_of_m({"a": torch.rand(2, 4)}, given, {"a": 1.0}, nn.Identity(), ())
     assert kept["a"].all()
     assert kept["a"] is not given["a"]
 
 
 def test_a_pattern_that_can_not_be_and_a_score_that_is_no_number_are_errors() -> None:
-    with pytest.raises(ValueError, match=r"scope\.n=5, scope\.m=4"):
+    with pytest.raises(ValueError, match=r"structure\.n=5, structure\.m=4"):
         runs([1, 2, 3, 4], n=5)
     with pytest.raises(ValueError, match="a score of a is not a number"):
         runs([float("nan"), 2, 3, 4])
@@ -391,9 +395,9 @@ def test_two_of_four_is_the_mask_of_the_magnitudes_that_remain_largest_in_every_
     seed: int, rows: int, size: int
 ) -> None:
     scores = distinct(seed, rows * size).abs().view(rows, size)
-    kept = scopes.n_of_m({"a": scores}, {"a": torch.ones(rows, size, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), ())[
-        "a"
-    ]
+    kept = structure.n_of_m(
+        {"a": scores}, {"a": torch.ones(rows, size, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), ()
+    )["a"]
     for row, chosen in zip(scores.tolist(), kept.tolist(), strict=True):
         for start in range(0, size, 4):
             run = row[start : start + 4]
@@ -405,7 +409,7 @@ def test_two_of_four_is_the_mask_of_the_magnitudes_that_remain_largest_in_every_
 def test_two_of_four_goes_into_the_compressed_format_of_sparse_tensor_cores_and_back() -> None:
     weights = distinct(0, 64 * 64).view(64, 64).half()
     mask = {"a": torch.ones(64, 64, dtype=torch.bool)}
-    kept = scopes.n_of_m({"a": weights.abs()}, mask, {"a": 0.5}, nn.Identity(), ())["a"]
+    kept = structure.n_of_m({"a": weights.abs()}, mask, {"a": 0.5}, nn.Identity(), ())["a"]
     values, places = sparse_semi_structured_from_dense_cutlass(weights * kept)
     assert values.shape == (64, 32)
     assert torch.equal(sparse_semi_structured_to_dense_cutlass(values, places), weights * kept)

@@ -1,0 +1,117 @@
+"""(scores, mask, density) -> share of each layer that remains: the distribution of a pruning over the layers.
+
+density: the share that the schedule asks of each layer, by its kind. A layer of density 1 is left alone; the others
+together keep the sum of round(density * size) weights, however they divide it. Shares are of all weights of a layer.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lth import UserError
+from lth.ticket import Mask
+
+Scores = Mapping[str, Tensor]
+Densities = Mapping[str, float]
+
+
+def by_kind(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
+    """Every layer keeps what the schedule asks of its kind (Frankle & Carbin 2019, Section 2)."""
+    return _none_empty(dict(density), mask)
+
+
+def globally(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
+    """All layers compete: the highest scores of the whole net stay, ties by index; a layer may lose all its weights.
+
+    Frankle & Carbin 2019, Section 4, for deep networks, whose layers differ in size.
+    """
+    pool = _pool(mask, density)
+    shares = {name: float(m.sum()) / m.numel() for name, m in mask.items()}
+    if not pool:
+        return shares
+    kept = highest(
+        "all layers",
+        torch.cat([scores[name].flatten() for name in pool]),
+        torch.cat([mask[name].flatten() for name in pool]),
+        _budget(mask, density),
+    )
+    parts = kept.split([mask[name].numel() for name in pool])
+    return shares | {name: float(part.sum()) / len(part) for name, part in zip(pool, parts, strict=True)}
+
+
+def uniform(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
+    """Every layer keeps the same share."""
+    return _scaled(mask, density, dict.fromkeys(mask, 1.0))
+
+
+def er(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
+    """Erdos-Renyi: the share of a layer is proportional to (n_in + n_out) / (n_in n_out) (Mocanu et al. 2018).
+
+    Layers whose share would exceed 1 become dense, and the rest is rescaled until the total fits (Evci et al. 2020).
+    """
+    return _scaled(mask, density, {name: _erdos_renyi(m.shape[:2]) for name, m in mask.items()})
+
+
+def erk(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
+    """Erdos-Renyi with kernel sizes: as `er`, the sides of a kernel counted among n_in and n_out (Evci et al. 2020)."""
+    return _scaled(mask, density, {name: _erdos_renyi(m.shape) for name, m in mask.items()})
+
+
+def balanced(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
+    """Every layer keeps the same number of weights; layers smaller than that stay dense (Gadhikar et al. 2023)."""
+    return _scaled(mask, density, {name: 1 / m.numel() for name, m in mask.items()})
+
+
+def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "weights") -> Tensor:
+    """The mask of the `kept` highest scores among the remaining; of equal scores the lower index goes first."""
+    left = mask.flatten().nonzero().squeeze(1)
+    if kept > len(left):
+        raise ValueError(f"{name} has {len(left)} {what} left and can't keep {kept}: pruned weights stay pruned")
+    candidates = scores.detach().flatten()[left]
+    if candidates.isnan().any():
+        raise ValueError(f"a score of {name} is not a number")
+    survivors = left[candidates.argsort(stable=True)[len(left) - kept :]]
+    chosen = torch.zeros(mask.numel(), dtype=torch.bool, device=mask.device)
+    chosen[survivors] = True
+    return chosen.view_as(mask)
+
+
+def at_least_one(name: str, size: int, kept: int, what: str = "weights") -> int:
+    """`kept`, if it is at least 1."""
+    if kept < 1:
+        raise UserError(f"none of the {size} {what} of {name} would be left: ask for fewer levels")
+    return kept
+
+
+def _pool(mask: Mask, density: Densities) -> list[str]:
+    return [name for name in mask if density[name] < 1]
+
+
+def _budget(mask: Mask, density: Densities) -> int:
+    pool = _pool(mask, density)
+    kept = sum(round(density[name] * mask[name].numel()) for name in pool)
+    return at_least_one("all layers", sum(mask[name].numel() for name in pool), kept)
+
+
+def _scaled(mask: Mask, density: Densities, raw: Mapping[str, float]) -> dict[str, float]:
+    """Shares in proportion to `raw` that keep the budget; one that would exceed 1 is 1, and the others are rescaled."""
+    shares, pool = dict(density), _pool(mask, density)
+    left = float(_budget(mask, density)) if pool else 0.0
+    while pool:
+        factor = left / sum(raw[name] * mask[name].numel() for name in pool)
+        dense = [name for name in pool if factor * raw[name] > 1]
+        shares |= dict.fromkeys(dense, 1.0) if dense else {name: factor * raw[name] for name in pool}
+        left -= sum(mask[name].numel() for name in dense)
+        pool = [name for name in pool if name not in dense] if dense else []
+    return _none_empty(shares, mask)
+
+
+def _erdos_renyi(sides: torch.Size) -> float:
+    return sum(sides) / sides.numel()
+
+
+def _none_empty(shares: dict[str, float], mask: Mask) -> dict[str, float]:
+    for name, m in mask.items():
+        at_least_one(name, m.numel(), round(shares[name] * m.numel()))
+    return shares

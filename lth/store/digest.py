@@ -1,0 +1,128 @@
+"""Names of results: a JSON description of everything that decides one, and its digest.
+
+A recipe is described by values, not by how it was written: a default that is spelled out, and one that is left away,
+give the same description, so that YAML and Python find each other's results. Functions of lth have public names, so
+that moving a file loses nothing; a user's own function has its import path and digests of the code it reaches.
+"""
+
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from functools import partial
+from typing import Any
+
+from lth.data import Data
+from lth.recipe import Recipe
+from lth.store.source import source
+from lth.ticket import Ticket, content, masked
+
+DIGITS = 20
+# Versions of functions of lth, raised when the same arguments come to mean something else; 1 is left away.
+VERSIONS: dict[str, int] = {}
+
+
+def digest(recipe: Recipe, ticket: Ticket) -> str:
+    """The name of a training: SHA-256 of the recipe, m * W_k, m, k and the replicate (which orders the data)."""
+    sha = hashlib.sha256(json.dumps(describe(recipe), sort_keys=True).encode())
+    sha.update(repr((ticket.step, ticket.replicate)).encode())
+    for tensors in (masked(ticket.weights, ticket.mask), ticket.mask):
+        for name, tensor in sorted(tensors.items()):
+            sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+            sha.update(content(tensor))
+    return sha.hexdigest()[:DIGITS]
+
+
+def short(description: Any) -> str:
+    """The digest of a description."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:DIGITS]
+
+
+def describe(value: Any) -> Any:
+    """Describe a value as JSON: functions by public name or import path, with the arguments that aren't defaults."""
+    if isinstance(value, Data):
+        return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint}
+    if isinstance(value, Recipe):
+        return {
+            f.name: describe(getattr(value, f.name))
+            for f in fields(value)
+            if f.default is MISSING or not _same(getattr(value, f.name), f.default)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if callable(value):
+        return _function(value)
+    raise TypeError(f"{value!r} can't be part of a recipe: give a function, numbers, text, lists or mappings of them")
+
+
+def sources(description: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    """(import path, file -> digest of its code) of every function of the user's own in a description."""
+    if isinstance(description, Mapping):
+        if "source" in description and "function" in description:
+            yield description["function"], description["source"]
+        for item in description.values():
+            yield from sources(item)
+    elif isinstance(description, list):
+        for item in description:
+            yield from sources(item)
+
+
+def sourceless(description: Any) -> Any:
+    """The description without the digests of sources: the same before and after an edit."""
+    if isinstance(description, Mapping):
+        own = "source" in description and "function" in description
+        return {key: sourceless(item) for key, item in description.items() if not (own and key == "source")}
+    return [sourceless(item) for item in description] if isinstance(description, list) else description
+
+
+def unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """A function without its partials, and the arguments that they bind, the outermost first."""
+    bound: dict[str, Any] = {}
+    while isinstance(function, partial):
+        if function.args:
+            raise TypeError(
+                f"{function!r} binds arguments by position: name them, so that a reader knows what they are"
+            )
+        bound, function = {**function.keywords, **bound}, function.func
+    return function, bound
+
+
+def _function(value: Callable[..., Any]) -> dict[str, Any]:
+    function, bound = unbound(value)
+    defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
+    unusual = {k: describe(v) for k, v in sorted(bound.items()) if k not in defaults or not _same(v, defaults[k])}
+    return {**_named(function), **unusual}
+
+
+def _named(function: Callable[..., Any]) -> dict[str, Any]:
+    module, name = function.__module__, getattr(function, "__qualname__", "<object>")
+    if "<" in name or module == "__main__" or inspect.ismethod(function):
+        raise TypeError(f"{module}.{name} has no import path of its own, so its results can't be found again: use a "
+                        "function of a module")  # fmt: skip
+    if module.startswith("lth."):
+        public = _public_name(function)
+        return {"function": public, **({"version": VERSIONS[public]} if public in VERSIONS else {})}
+    own = source(function)
+    return {"function": f"{module}.{name}", **({} if own is None else {"source": dict(own)})}
+
+
+def _public_name(function: Callable[..., Any]) -> str:
+    """`model.lenet_300_100`, wherever in `lth.model` the function is written."""
+    name, room = function.__qualname__, function.__module__.split(".")[1]
+    package = importlib.import_module(f"lth.{room}")
+    if getattr(package, name, None) is not function or name not in getattr(package, "__all__", [name]):
+        raise TypeError(f"{function.__module__}.{name} is not public: its name may change and lose its results")
+    return f"{room}.{name}"
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Compare descriptions, so that [1, 2] equals (1, 2) and 1 equals 1.0, but 1 is not True."""
+    return default is not inspect.Parameter.empty and json.dumps(describe(value)) == json.dumps(describe(default))

@@ -1,0 +1,79 @@
+"""(scores, mask, shares, net, shape) -> mask: the weights that go together when some of a layer go.
+
+Counts are exact: of the remaining units the lowest-scoring go, ties by index, and pruned weights stay pruned.
+shares: the share of each layer that remains, from `lth.distribution`. shape: of one image. The net is only read.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lth import UserError
+from lth import neuron as units
+from lth.distribution import Densities, Scores, at_least_one, highest
+from lth.ticket import Mask
+
+
+def weight(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:
+    """Single weights go: each layer keeps round(share * size) of them."""
+    return {name: highest(name, scores[name], m, round(shares[name] * m.numel())) for name, m in mask.items()}
+
+
+def neuron(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:
+    """Whole neurons and filters go, with all weights into and out of them, so that the net can be made smaller.
+
+    The share is one of *units* here: each coupled group keeps round(share * size) of its units, those whose remaining
+    incoming weights have the highest mean score. Of the weights between two such layers about the square of it remains;
+    the density of a ticket is, as ever, the share of weights. Coupled layers of different shares keep the greatest; a
+    layer of share 1 keeps its units, and loses only the weights from units that others lose. The classes always stay.
+    """
+    new = {name: m.clone() for name, m in mask.items()}
+    for group in units.groups(net, shape):
+        into = [part.name for part in group.of(mask, 0)]
+        share = max(shares[name] for name in into)
+        if share == 1:
+            continue
+        name, left, count = into[-1], units.left(group, mask), units.total(group, mask, 0)
+        summed = units.total(group, {n: scores[n].masked_fill(~mask[n], 0) for n in into}, 0)
+        kept = at_least_one(name, group.size, round(share * group.size), "units")
+        new = units.without(new, group, ~highest(name, summed / count.clamp(min=1), left, kept, "units"))
+    return new
+
+
+def n_of_m(
+    scores: Scores,
+    mask: Mask,
+    shares: Densities,
+    net: nn.Module,
+    shape: Sequence[int],
+    *,
+    n: int = 2,
+    m: int = 4,
+) -> dict[str, Tensor]:
+    """Keep the n highest scores of every m consecutive inputs of a unit (channels, at each place of a filter): 2:4 is
+    what sparse tensor cores multiply (Mishra et al. 2021).
+
+    That leaves n / m whatever the share, so one level is enough; a layer of share 1 is left alone. A last run that is
+    shorter counts as padded with zeros, as in hardware: up to n of it stay.
+    """
+    if not 0 < n <= m:
+        raise UserError(f"structure.n={n}, structure.m={m}: keep at least one and at most all of each run")
+    return {
+        name: _highest_in_runs(name, scores[name], left, n, m) if shares[name] < 1 else left.clone()
+        for name, left in mask.items()
+    }
+
+
+def _highest_in_runs(name: str, scores: Tensor, mask: Tensor, n: int, m: int) -> Tensor:
+    """Keep the n highest scores of every m consecutive entries along axis 1."""
+    if scores[mask].isnan().any():
+        raise ValueError(f"a score of {name} is not a number")
+    size = mask.shape[1]
+    values = scores.detach().double()
+    values = values.clamp(min=torch.finfo(values.dtype).min).masked_fill(~mask, -torch.inf)  # pruned weights come last
+    fill = values.new_full((len(mask), -size % m, *mask.shape[2:]), -torch.inf)
+    values = torch.cat([values, fill], 1).unflatten(1, (-1, m))
+    best = values.flip(2).argsort(dim=2, descending=True, stable=True)[:, :, :n]  # flipped: the later of equal scores
+    chosen = torch.zeros_like(values, dtype=torch.bool).scatter_(2, m - 1 - best, True)
+    return chosen.flatten(1, 2)[:, :size] & mask

@@ -18,7 +18,7 @@ from test_table import JOB, run
 import lth.engine.usage
 from lth import engine
 from lth.engine.meter import MODELLED, Meter, codecarbon, meter, nvml, rapl
-from lth.engine.usage import Spent
+from lth.engine.usage import Usage
 from lth.store import table
 from lth.ticket import Trained
 
@@ -164,7 +164,7 @@ def test_a_job_without_its_meter_trains_nothing(
     assert "auto, codecarbon, none" in capsys.readouterr().err
 
 
-# ---- what a training has spent
+# ---- what a training has usage
 
 
 def ticking(*joules: float, method: str = "rapl") -> Meter:
@@ -172,20 +172,20 @@ def ticking(*joules: float, method: str = "rapl") -> Meter:
 
 
 def test_only_what_is_between_start_and_stop_is_added() -> None:
-    spent = Spent(ticking(10, 15, 100, 102))
+    usage = Usage(ticking(10, 15, 100, 102))
     for _ in range(2):
-        spent.start()
-        spent.stop()
-    assert (spent.joules, spent.method) == (7, "rapl")
-    spent = Spent()
-    spent.start()
-    spent.stop()
-    assert math.isnan(spent.joules)
+        usage.start()
+        usage.stop()
+    assert (usage.joules, usage.method) == (7, "rapl")
+    usage = Usage()
+    usage.start()
+    usage.stop()
+    assert math.isnan(usage.joules)
 
 
-def resumed(before: Meter | None, after: Meter | None) -> Spent:
+def resumed(before: Meter | None, after: Meter | None) -> Usage:
     """Of a training that was interrupted between two blocks."""
-    first, second = Spent(before), Spent(after)
+    first, second = Usage(before), Usage(after)
     first.start()
     first.stop()
     second.load(first.state())
@@ -204,9 +204,9 @@ def test_an_interrupted_training_adds_up_its_joules() -> None:
     ids=["not measured at first", "not measured later", "modelled later"],
 )
 def test_joules_of_different_methods_are_never_added(before: Meter | None, after: Meter | None) -> None:
-    spent = resumed(before, after)
-    assert math.isnan(spent.joules)
-    assert spent.seconds > 0
+    usage = resumed(before, after)
+    assert math.isnan(usage.joules)
+    assert usage.seconds > 0
 
 
 def trained(**options: Any) -> Trained:

@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lth {lth.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     commands.add_parser("run", help="train, prune, rewind; resumes by itself (lth run --help)")
-    for add in (_table, _figure, _compress, _export, _layout, _scorecard, _report, _cost, _speed):
+    for add in (_table, _figure, _compress, _export, _layout, _scorecard, _report, _cost, _speed, _migrate):
         add(commands)
     return parser
 
@@ -131,6 +131,12 @@ def _cost(commands: "Commands") -> None:
 def _speed(commands: "Commands") -> None:
     speed = commands.add_parser("speed", help="measure a step of the engine beside named baselines")
     speed.set_defaults(command="speed")
+
+
+def _migrate(commands: "Commands") -> None:
+    migrate = commands.add_parser("migrate", help="rename trainings that version 0.1 stored, so that they are found")
+    migrate.add_argument("overrides", nargs="*", help=OVERRIDES)
+    migrate.set_defaults(command="migrate")
 
 
 def _numbers(text: str) -> list[int]:

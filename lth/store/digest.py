@@ -26,7 +26,12 @@ VERSIONS: dict[str, int] = {}
 
 def digest(recipe: Recipe, ticket: Ticket) -> str:
     """The name of a training: SHA-256 of the recipe, m * W_k, m, k and the replicate (which orders the data)."""
-    sha = hashlib.sha256(json.dumps(describe(recipe), sort_keys=True).encode())
+    return digest_of(describe(recipe), ticket)
+
+
+def digest_of(recipe: Any, ticket: Ticket) -> str:
+    """The digest of a training by the description of its recipe."""
+    sha = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     sha.update(repr((ticket.step, ticket.replicate)).encode())
     for tensors in (masked(ticket.weights, ticket.mask), ticket.mask):
         for name, tensor in sorted(tensors.items()):

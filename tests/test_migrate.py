@@ -1,0 +1,78 @@
+"""A store of version 0.1 under the names of this version."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import shell
+import torch
+from test_job import JOB, REINITIALIZE, ran
+from test_recipe import example
+
+from lth import cli, job, lr, quantization
+from lth.job import Branch, Job
+from lth.recipe import Recipe
+from lth.store import Store, table
+from lth.store.digest import describe, digest_of
+from lth.store.file import read_json, write_json
+from lth.store.migrate import _old, old_digest
+from lth.ticket import Ticket, Trained
+
+
+def test_the_old_name_of_a_training_is_the_one_that_version_0_1_gave() -> None:
+    assert old_digest(*example()) == "e57aa5d063c7ea30a888"
+
+
+def test_functions_had_the_paths_of_their_files() -> None:
+    assert _old(describe(partial(lr.drop, at=[3], factor=0.5))) == {"function": "lth.lr.drop", "at": [3], "factor": 0.5}
+    quantized = partial(quantization.quantized_model, model=JOB.recipe.model, weight_bits=4)
+    assert _old(describe(quantized)) == {
+        "function": "lth.quantizer.layer.aware",
+        "model": {"function": "lth.model.lenet.mlp", "hidden": [8, 6]},
+        "weight_bits": 4,
+    }
+    assert _old(describe(torch.optim.Adam)) == {"function": "torch.optim.adam.Adam"}
+
+
+def test_a_migrated_store_has_the_same_results_and_trains_nothing(tmp_path: Path) -> None:
+    branches = {"reinitialize": REINITIALIZE, "aware": Branch(partial(quantization.aware, steps=4), bits=[4])}
+    what = Job(**{**vars(JOB), "branches": branches})
+    before = ran(what, tmp_path)
+    expected = table.tickets(tmp_path).drop(columns=["digest"])
+    names, find = {}, sys.modules["lth.job.run"]._find
+
+    def look(recipe: Recipe, ticket: Ticket) -> None:
+        names[digest_of(describe(recipe), ticket)] = old_digest(recipe, ticket)
+
+    find(what, Store(tmp_path), look)
+    _rename(tmp_path, names)
+    assert job.stored(what, Store(tmp_path)) == []
+    found = job.migrate(what, Store(tmp_path))
+    assert [t.facts["digest"] for t in found] == [t.facts["digest"] for t in before]
+    assert table.tickets(tmp_path).drop(columns=["digest"]).equals(expected)
+    assert len(shell.records(tmp_path)) == 1
+    files = {file: file.stat().st_mtime_ns for file in shell.files(tmp_path / "trained") if "step-" in file.name}
+    again: list[Trained] = ran(what, tmp_path)
+    assert [t.facts["stored"] for t in again] == [True] * len(before)
+    assert {file: file.stat().st_mtime_ns for file in files} == files
+
+
+def _rename(root: Path, names: dict[str, str]) -> None:
+    for new, old in names.items():
+        entry = (root / "trained" / new).rename(root / "trained" / old)
+        write_json(entry / "result.json", {**read_json(entry / "result.json"), "digest": old})
+    for file in (root / "experiments").glob("*/*.json"):
+        record = read_json(file)
+        for row in record["rows"].values():
+            row["digest"] = names[row["digest"]]
+        write_json(file.rename(file.with_name(f"old-{file.name}")), record)
+
+
+def test_the_command_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["migrate", *shell.TINY, f"root={tmp_path}"]) == 1
+    assert "nothing of these jobs is stored" in capsys.readouterr().err
+    assert shell.run(f"root={tmp_path}") == 0
+    capsys.readouterr()
+    assert cli.main(["migrate", *shell.TINY, f"root={tmp_path}"]) == 0
+    assert capsys.readouterr().out == "2 trainings of 1 jobs are stored under the names of this version\n"

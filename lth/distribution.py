@@ -9,8 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lth import UserError
-from lth.ticket import Mask
+from lth.ticket import Mask, at_least_one, highest
 
 Scores = Mapping[str, Tensor]
 Densities = Mapping[str, float]
@@ -61,27 +60,6 @@ def erk(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
 def balanced(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
     """Every layer keeps the same number of weights; layers smaller than that stay dense (Gadhikar et al. 2023)."""
     return _scaled(mask, density, {name: 1 / m.numel() for name, m in mask.items()})
-
-
-def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "weights") -> Tensor:
-    """The mask of the `kept` highest scores among the remaining; of equal scores the lower index goes first."""
-    left = mask.flatten().nonzero().squeeze(1)
-    if kept > len(left):
-        raise ValueError(f"{name} has {len(left)} {what} left and can't keep {kept}: pruned weights stay pruned")
-    candidates = scores.detach().flatten()[left]
-    if candidates.isnan().any():
-        raise ValueError(f"a score of {name} is not a number")
-    survivors = left[candidates.argsort(stable=True)[len(left) - kept :]]
-    chosen = torch.zeros(mask.numel(), dtype=torch.bool, device=mask.device)
-    chosen[survivors] = True
-    return chosen.view_as(mask)
-
-
-def at_least_one(name: str, size: int, kept: int, what: str = "weights") -> int:
-    """`kept`, if it is at least 1."""
-    if kept < 1:
-        raise UserError(f"none of the {size} {what} of {name} would be left: ask for fewer levels")
-    return kept
 
 
 def _pool(mask: Mask, density: Densities) -> list[str]:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth import neuron as units
-from lth.distribution import Densities, Scores, at_least_one, highest
-from lth.ticket import Mask
+from lth.distribution import Densities, Scores
+from lth.ticket import Mask, at_least_one, highest
 
 
 def weight(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:

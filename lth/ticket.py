@@ -12,6 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lth import UserError
+
 Weights = Mapping[str, Tensor]
 Mask = Mapping[str, Tensor]
 
@@ -116,3 +118,24 @@ def remaining(mask: Mask) -> int:
 def total(mask: Mask) -> int:
     """Number of prunable weights, the denominator of density; layers with rate 0 count (as in the paper's P_m)."""
     return sum(kept.numel() for kept in mask.values())
+
+
+def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "weights") -> Tensor:
+    """The mask of the `kept` highest scores among the remaining; of equal scores the lower index goes first."""
+    left = mask.flatten().nonzero().squeeze(1)
+    if kept > len(left):
+        raise ValueError(f"{name} has {len(left)} {what} left and can't keep {kept}: pruned weights stay pruned")
+    candidates = scores.detach().flatten()[left]
+    if candidates.isnan().any():
+        raise ValueError(f"a score of {name} is not a number")
+    survivors = left[candidates.argsort(stable=True)[len(left) - kept :]]
+    chosen = torch.zeros(mask.numel(), dtype=torch.bool, device=mask.device)
+    chosen[survivors] = True
+    return chosen.view_as(mask)
+
+
+def at_least_one(name: str, size: int, kept: int, what: str = "weights") -> int:
+    """`kept`, if it is at least 1."""
+    if kept < 1:
+        raise UserError(f"none of the {size} {what} of {name} would be left: ask for fewer levels")
+    return kept

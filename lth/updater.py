@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from lth import UserError
-from lth.distribution import highest
 from lth.schedule import cubic_share
-from lth.ticket import Mask
+from lth.ticket import Mask, highest
 
 Tensors = Mapping[str, Tensor]
 

@@ -63,7 +63,7 @@ ours = pytest.mark.parametrize(
 
 
 def test_the_test_sees_the_options() -> None:
-    assert {"criterion", "density", "branch", "tracking", "optimizer"} <= {file.parent.name for file in OPTIONS}
+    assert {"criterion", "schedule", "branch", "tracking", "optimizer"} <= {file.parent.name for file in OPTIONS}
 
 
 @ours

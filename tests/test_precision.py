@@ -149,7 +149,7 @@ def test_in_bfloat16_weights_statistics_moments_and_losses_stay_float32(
     weights = train(ticket, settings).weights()
     assert [w.dtype for w in weights.values()] == [w.dtype for w in settings.net().state_dict().values()]
     with pytest.raises(Interrupted):
-        train(ticket, settings, save=states.append, callback=Stop(5))
+        train(ticket, settings, save=lambda _, state: states.append(state), callback=Stop(5))
     kinds = {value.dtype for key, value in states[-1].items() if key.startswith("slot/") or key == "losses"}
     assert kinds == {torch.float32}
     # float32 numbers that bfloat16 could not hold

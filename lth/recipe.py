@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from lth.data import Data
 from lth.ticket import Ticket, content, masked
 
 DIGITS = 20
-PRECISIONS = ("fp32", "bf16")
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +43,12 @@ class Recipe:
     lr: Callable[[int], float] = lr.constant
     augment: Callable[..., Tensor] = augment.none
     regularization: Callable[[list[Tensor]], Tensor | None] = regularization.none
-    precision: str = "fp32"
+    precision: Precision = "fp32"
     compile: bool = False
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision={self.precision}: choose one of {', '.join(PRECISIONS)}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision={self.precision}: choose one of {', '.join(get_args(Precision))}")
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")

@@ -14,7 +14,7 @@ from rich.console import Console
 from shell import run
 
 from lth.cli import main
-from lth.cli import run as command
+from lth.cli import plan
 
 TICKETS = ["ticket/0/0", "ticket/0/1"]
 
@@ -100,7 +100,7 @@ WRONG = {
     "precision=fp64": ["precision=fp64", "auto, fp32, bf16"],
     "scale=small": ["scale=small", "full, reduced"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],
-    "branch=null": ["a group can't be null", "branch=[]"],
+    "branch=null": ["a config group can't be null", "branch=[]"],
     "lr.warmup=-5": ["warmup"],
     "steps=": ["steps"],
     "noequals": ["noequals"],
@@ -154,7 +154,7 @@ def planned(*arguments: str) -> Counter[str]:
     """How often what is to be trained: branch, level, steps."""
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "console", Console(file=said, soft_wrap=True))
+        patch.setattr(plan, "console", Console(file=said, soft_wrap=True))
         assert main(["run", *PLANNED, *arguments]) == 0
     rows = [line.split() for line in said.getvalue().splitlines() if "to train" in line]
     return Counter(" ".join([row[0], row[4], row[-2]]) for row in rows if row[1] == "draw")
@@ -358,7 +358,7 @@ def test_ctrl_c_stops_between_two_steps_and_the_same_command_goes_on_to_the_same
         process.kill()
     assert process.returncode == 130, said
     assert "stopped" in said
-    assert "the same command goes on from here" in said
+    assert "the same command continues from here" in said
     (record,) = shell.records(tmp_path / "here")
     assert (record["status"], record["error"]) == ("interrupted", "")
     assert len(list((tmp_path / "here").glob("trained/*/partial.safetensors"))) == 1

@@ -5,12 +5,13 @@ import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-SCALINGS = ("standardize", "unit", "none")
+Scaling = Literal["standardize", "unit", "none"]
 CHUNK = 1000
 
 
@@ -56,11 +57,11 @@ class Data:
     train: Split
     validation: Split
     test: Split
-    scaling: str = "standardize"
+    scaling: Scaling = "standardize"
 
     def __post_init__(self) -> None:
-        if self.scaling not in SCALINGS:
-            raise ValueError(f"data.scaling={self.scaling}: choose one of {', '.join(SCALINGS)}")
+        if self.scaling not in get_args(Scaling):
+            raise ValueError(f"data.scaling={self.scaling}: choose one of {', '.join(get_args(Scaling))}")
 
     @property
     def shape(self) -> tuple[int, ...]:

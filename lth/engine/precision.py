@@ -3,12 +3,13 @@
 import torch
 from torch import nn
 
+from lth.recipe import Precision
 from lth.store.environment import cpu_flags
 
 BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 
 
-def fastest(net: nn.Module, device: str = "auto") -> str:
+def fastest(net: nn.Module, device: str = "auto") -> Precision:
     """Give "bf16" for a net with convolutions where the hardware multiplies bfloat16, else "fp32".
 
     device: as for `train`. For small linear layers the conversions cost more than bfloat16 gains.

@@ -18,7 +18,7 @@ import io
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -31,6 +31,7 @@ from lth.ticket import Mask, Ticket, Trained, Weights, masked
 
 log = logging.getLogger("lth")
 T = TypeVar("T")
+Keep = Literal["all", "last", "none"]
 
 
 class Store:
@@ -38,7 +39,7 @@ class Store:
     remembers it. `wait` is called again and again while another process holds what is needed.
     """
 
-    def __init__(self, root: str | Path, *, keep: str = "all", wait: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, root: str | Path, *, keep: Keep = "all", wait: Callable[[], None] = lambda: None) -> None:
         self.root, self.keep, self.wait = Path(root), keep, wait
 
     def cached(self, train: Callable[..., list[Trained]], recipe: Recipe) -> Callable[[list[Ticket]], list[Trained]]:

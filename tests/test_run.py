@@ -9,12 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import safetensors.numpy
 import shell
 from rich.console import Console
 from shell import run
 
-from lth.cli import main
-from lth.cli import plan
+from lth.cli import main, plan, results
 
 TICKETS = ["ticket/0/0", "ticket/0/1"]
 
@@ -62,7 +62,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(
     assert "[2/2] ticket, replicate 1, level 1: 80.13% of weights" in capsys.readouterr().out
 
 
-# ---- what can't be meant
+# ---- invalid configurations
 
 WRONG = {
     "stepz=5": ["there is no key 'stepz'", "Did you mean steps"],
@@ -108,18 +108,17 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("argument", WRONG)
-def test_what_cannot_be_meant_is_named_before_anything_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], argument: str
+def test_an_invalid_override_is_named_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("root=here", argument) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("lth run: ")
-    assert "Traceback" not in said.err
-    for part in WRONG[argument]:
-        assert part in said.err
-    assert list(tmp_path.iterdir()) == []
+    for argument, parts in WRONG.items():
+        assert run("root=here", argument) == 2, argument
+        said = capsys.readouterr()
+        assert said.out == "", argument
+        assert said.err.startswith("lth run: "), argument
+        assert "Traceback" not in said.err, argument
+        assert [part for part in parts if part not in said.err] == [], said.err
+        assert list(tmp_path.iterdir()) == [], argument
 
 
 def test_a_wrong_value_anywhere_in_a_sweep_is_named_before_its_first_job(
@@ -248,6 +247,13 @@ def test_a_root_below_a_file_is_a_clear_error(tmp_path: Path, capsys: pytest.Cap
     assert "root=" in said.out + said.err
 
 
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes half of a tiny run."""
+    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
+
+
+@pytest.mark.usefixtures("without_figures")
 def test_a_full_disk_loses_nothing_and_the_same_command_completes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -321,12 +327,11 @@ def test_a_sweep_trains_every_replicate_and_reports_once(tmp_path: Path, capsys:
     assert " ± " in last[0]
 
 
-def test_flags_may_stand_before_between_and_behind_the_overrides(tmp_path: Path) -> None:
-    for number in range(3):
-        given = ["run", *shell.TINY, "levels=0", "replicate=1,2", f"root=root{number}"]
-        given.insert([1, 4, len(given)][number], "-m")
-        assert main(given) == 0
-        assert len(shell.records(tmp_path / f"root{number}")) == 2
+def test_flags_may_stand_before_between_and_behind_the_overrides(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["run", *shell.TINY, "levels=0", "replicate=1,2", "root=here", "plan=true"]
+    for place in (1, 4, len(given)):
+        assert main([*given[:place], "-m", *given[place:]]) == 0
+        assert capsys.readouterr().out.count("0 stored, 1 to train") == 2
 
 
 def test_a_sweep_goes_on_when_one_job_fails_and_says_so_at_the_end(
@@ -342,31 +347,37 @@ def test_a_sweep_goes_on_when_one_job_fails_and_says_so_at_the_end(
 # ---- stopped
 
 
-def test_ctrl_c_stops_between_two_steps_and_the_same_command_goes_on_to_the_same_end(
-    tmp_path: Path,
+INTERRUPTS = """
+import signal
+from pathlib import Path
+
+def constant(step):
+    if step == 13 and Path("interrupt").exists():
+        Path("interrupt").unlink()
+        signal.raise_signal(signal.SIGINT)
+    return 1.0
+"""
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_ctrl_c_stops_between_two_steps_and_the_same_command_continues_to_the_same_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [*shell.TINY, "steps=3000", "evaluate_every=1000", "levels=0"]
-    process = shell.started("run", *given, "root=here")
-    try:
-        while not list((tmp_path / "here" / "trained").glob("*/lock")):
-            assert process.poll() is None
-            time.sleep(0.05)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, said
-    assert "stopped" in said
-    assert "the same command continues from here" in said
+    (tmp_path / "mine.py").write_text(INTERRUPTS)
+    (tmp_path / "interrupt").touch()
+    given = ["levels=0", "lr._target_=mine.constant", "~lr.warmup"]
+    assert run(*given, "root=here") == 130
+    said = capsys.readouterr().out
+    assert "stopped. All progress is saved under here; the same command continues from here." in said
     (record,) = shell.records(tmp_path / "here")
-    assert (record["status"], record["error"]) == ("interrupted", "")
-    assert len(list((tmp_path / "here").glob("trained/*/partial.safetensors"))) == 1
+    assert (record["status"], record["error"], record["rows"]) == ("interrupted", "", {})
+    (partial,) = (tmp_path / "here").glob("trained/*/partial.safetensors")
+    assert int(safetensors.numpy.load_file(partial)["step"]) == 14
 
     for root in ("here", "undisturbed"):
-        assert run(*given[-3:], f"root={root}") == 0
+        assert run(*given, f"root={root}") == 0
     assert shell.results(tmp_path / "here") == shell.results(tmp_path / "undisturbed")
-    assert not list((tmp_path / "here").glob("trained/*/partial.safetensors"))
+    assert not partial.exists()
 
 
 @pytest.mark.slow

@@ -107,7 +107,7 @@ class Display(Callback):
             [
                 f"{ticket} and {others} more" if others else str(ticket),
                 f"step {step:,}/{steps:,}",
-                f"{rate:,.0f} steps/s",
+                f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s",
                 *([] if accuracy is None else [f"validation {100 * accuracy:.1f}%"]),
                 f"{_clock(self.steps.left / rate) if rate else '?'} left",
             ]

@@ -25,9 +25,8 @@ def validated(arguments: Sequence[str]) -> DictConfig:
         options = expand(overrides_of(arguments))
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
-        for overrides in [first, *others]:
-            _validate(overrides, search)
-        return compose("config", [*first, *search])
+        configurations = [_validated(overrides, search) for overrides in [first, *others]]
+        return configurations[0]
 
 
 def compositions(arguments: Sequence[str]) -> list[DictConfig]:
@@ -37,12 +36,13 @@ def compositions(arguments: Sequence[str]) -> list[DictConfig]:
         return [compose("config", [*overrides]) for overrides in product(*expand(arguments))]
 
 
-def _validate(overrides: Sequence[str], search: Sequence[str]) -> None:
+def _validated(overrides: Sequence[str], search: Sequence[str]) -> DictConfig:
     usual = compose("config", [*filter(is_group, overrides), *search])
     cfg = compose("config", [*overrides, *search])
     validate(plain(cfg), plain(usual))
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
+    return cfg
 
 
 def _search_path(arguments: Sequence[str]) -> list[str]:

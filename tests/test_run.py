@@ -46,6 +46,12 @@ def test_a_run_records_what_it_trained_and_says_how_it_went(tmp_path: Path, caps
         assert (tmp_path / "here" / "figures" / "mine" / name).stat().st_size > 1000
 
 
+def test_a_sweep_without_tracking_draws_only_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = shell.counted(monkeypatch)
+    assert run("-m", "root=here", "replicate=1,2", "levels=0", "hydra/launcher=basic") == 0
+    assert calls == {"tickets": 1, "evaluations": 1, "save": 2}
+
+
 def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:
     assert run("root=here") == 0
     assert [f.name for f in tmp_path.iterdir()] == ["here"]
@@ -70,38 +76,15 @@ WRONG = {
     "criteron=snip": ["criteron", "Did you mean criterion"],
     "density.linaer=0.3": ["density.linaer", "Did you mean density.linear"],
     "+foo=1": ["there is no key 'foo'"],
-    "+density.dense=0.1": ["there is no key 'density.dense'"],
-    "+rewind.stepp=5": ["there is no key 'rewind.stepp'"],
-    "steps=many": ["steps=many", "a whole number"],
-    "steps=2.5": ["steps=2.5", "a whole number"],
+    "+rewind.stepp=5": ["there is no key 'rewind.stepp'", "Did you mean rewind.step"],
     "steps=true": ["steps=True", "a whole number"],
-    "steps=0": ["steps=0", "at least 1"],
-    "evaluate_every=0": ["evaluate_every=0", "at least 1"],
-    "batch_size=-1": ["batch_size=-1", "at least 1"],
-    "threads=0": ["threads=0", "at least 1"],
-    "optimizer.lr=fast": ["optimizer.lr=fast", "a number"],
-    "plan=7": ["plan=7", "true or false"],
     "name=[1,2]": ["name=[1, 2]", "text"],
     "density.linear=1": ["density.linear=1", "below 1"],
-    "density.linear=-0.1": ["density.linear=-0.1", "from 0"],
-    "density.output=20": ["density.output=20", "below 1"],
-    "rewind.step=20": ["rewind.step=20", "20 steps", "0 to 19"],
-    "rewind.step=-1": ["rewind.step=-1"],
-    "levels=[]": ["levels=[]", "nothing to train"],
-    "levels=-1": ["levels=-1", "nothing to train"],
-    "levels=[0,-2]": ["levels=[0, -2]", "nothing to train"],
-    "levels=two": ["levels=two", "a whole number"],
-    "levels=[0,1.5]": ["levels=[0, 1.5]", "a whole number"],
     "criterion=foo": ["criterion/foo", "magnitude", "snip"],
-    "model=alexnet": ["model/alexnet", "lenet_300_100"],
     "branch=[foo]": ["branch/foo"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
-    "store.keep=foo": ["store.keep=foo", "all, last, none"],
-    "precision=fp64": ["precision=fp64", "auto, fp32, bf16"],
-    "scale=small": ["scale=small", "full, reduced"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],
     "branch=null": ["a config group can't be null", "branch=[]"],
-    "lr.warmup=-5": ["warmup"],
     "steps=": ["steps"],
     "noequals": ["noequals"],
     "steps=[": ["["],

@@ -1,7 +1,9 @@
 """Signatures read from source, the values that they accept, and the errors that follow from them."""
 
+import copy
 import importlib
 import inspect
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -20,6 +22,11 @@ NULL = Annotation((type(None),))
 
 
 def composed(*overrides: str) -> dict[str, Any]:
+    return copy.deepcopy(_composed(overrides))
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return plain(compose("config", [*overrides]))
 
@@ -114,6 +121,54 @@ def test_an_annotation_accepts_its_values_and_no_other(annotation: Annotation, g
 
 # ---- errors
 
+RATE = (
+    "a pruning rate is the share of the remaining weights that one level prunes, "
+    "from 0 (this kind is left alone) to below 1; 0.2 prunes 20%"
+)
+LEVELS = (
+    "nothing to train. Give the number of prunings (levels=3; 0 is dense only) "
+    "or the levels themselves (levels=[0,3,7])"
+)
+KINDS = "must be a whole number such as 6, or a list of them such as [0,3,7]"
+# Key, value, and what is said of them.
+INVALID = [
+    ("steps", "many", "must be a whole number, such as 1000"),
+    ("steps", 2.5, "must be a whole number, such as 1000"),
+    ("steps", 0, "must be at least 1"),
+    ("evaluate_every", 0, "must be at least 1"),
+    ("batch_size", -1, "must be at least 1"),
+    ("threads", 0, "must be at least 1"),
+    ("lr.warmup", -5, "must be at least 0"),
+    ("optimizer.lr", "fast", "must be a number, such as 0.0012"),
+    ("plan", 7, "must be true or false, such as False"),
+    ("density.linear", "much", "must be a number, such as 0.2"),
+    ("density.linear", -0.1, RATE),
+    ("density.output", 20, RATE),
+    ("rewind.step", 1000, "training has 1000 steps, rewind to one of 0 to 999"),
+    ("rewind.step", -1, "training has 1000 steps, rewind to one of 0 to 999"),
+    ("levels", -1, LEVELS),
+    ("levels", [0, -2], LEVELS),
+    ("levels", "two", KINDS),
+    ("levels", [0, 1.5], KINDS),
+    ("store.keep", "foo", "choose one of all, last, none"),
+    ("precision", "fp64", "choose one of auto, fp32, bf16"),
+    ("scale", "small", "choose one of full, reduced"),
+    ("meter", "watts", "choose one of auto, codecarbon, none"),
+    ("tracking.mode", "cloud", "choose one of offline, online, disabled"),
+    ("data.cache", ["here"], "must be text or null"),
+]
+
+
+def test_an_invalid_value_is_named_with_those_that_are_valid() -> None:
+    for key, value, message in INVALID:
+        config = composed()
+        *parents, last = key.split(".")
+        node = config
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+        assert error(config, composed()) == f"{key}={value}: {message}"
+
 
 def test_a_key_of_ours_that_is_not_a_parameter_is_unknown_and_the_nearest_is_named() -> None:
     config = composed()
@@ -139,7 +194,11 @@ def test_the_keys_of_other_functions_are_free() -> None:
     config = composed()
     config["optimizer"] = {**config["optimizer"], "betas": [0.9, 0.95], "anything": None}
     config["criterion"] = {"_target_": "mine.smallest", "_partial_": True, "power": 2}
-    validate(config, composed())
+    config["branch"] = {"mine": {"levels": None, "draws": 1, "transform": {"_target_": "mine.branch", "power": 2}}}
+    usual = composed() | {"branch": {"mine": {"levels": None, "draws": 1, "transform": {"_target_": "mine.branch"}}}}
+    validate(config, usual)
+    config["branch"]["mine"]["drows"] = 2
+    assert "there is no key 'branch.mine.drows'. Did you mean branch.mine.draws?" in error(config, usual)
 
 
 def test_what_may_be_null_says_so_among_its_choices() -> None:

@@ -1,10 +1,12 @@
 """Command line -> configuration, validated before anything heavy is imported."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException
@@ -25,7 +27,8 @@ def validated(arguments: Sequence[str]) -> DictConfig:
         options = expand(overrides_of(arguments))
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
-        configurations = [_validated(overrides, search) for overrides in [first, *others]]
+        usual = cache(lambda groups: plain(compose("config", [*groups, *search])))
+        configurations = [_validated([*overrides, *search], usual) for overrides in [first, *others]]
         return configurations[0]
 
 
@@ -36,10 +39,10 @@ def compositions(arguments: Sequence[str]) -> list[DictConfig]:
         return [compose("config", [*overrides]) for overrides in product(*expand(arguments))]
 
 
-def _validated(overrides: Sequence[str], search: Sequence[str]) -> DictConfig:
-    usual = compose("config", [*filter(is_group, overrides), *search])
-    cfg = compose("config", [*overrides, *search])
-    validate(plain(cfg), plain(usual))
+def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
+    """Compose and validate. usual: config groups -> their configuration without other overrides."""
+    cfg = compose("config", overrides)
+    validate(plain(cfg), usual(tuple(filter(is_group, overrides))))
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
     return cfg

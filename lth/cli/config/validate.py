@@ -67,9 +67,18 @@ def _check_keys(config: Config, usual: Config) -> None:
             _check_value(key, given[key], _annotation(key, default), default)
             _check_bound(key, key, given[key])
     for key in sorted(given.keys() - defaults.keys()):
-        node = config.get(key.partition(".")[0])
-        if not key.startswith(ours) and not (isinstance(node, Mapping) and "_target_" in node):
+        if not key.startswith(ours) and not _in_function(config, key):
             raise _unknown(key, defaults)
+
+
+def _in_function(config: Config, key: str) -> bool:
+    """Test whether a key, or a mapping around it, belongs to a node with a `_target_`."""
+    node: Any = config
+    for part in key.split(".")[:-1]:
+        node = node[part]
+        if "_target_" in node:
+            return True
+    return False
 
 
 def _annotation(key: str, default: Any) -> Annotation:
@@ -113,6 +122,9 @@ def _check_bound(key: str, name: str, value: Any) -> None:
 
 
 def _unknown(key: str, known: Iterable[str]) -> UserError:
-    close = difflib.get_close_matches(key, list(known), n=2, cutoff=0.7)
+    """An error that names the key, and similar ones beside it."""
+    parent, _, name = key.rpartition(".")
+    beside = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == parent}
+    close = [beside[other] for other in difflib.get_close_matches(name, list(beside), n=2, cutoff=0.7)]
     meant = f". Did you mean {' or '.join(close)}?" if close else ""
     return UserError(f"there is no key '{key}'{meant} (lth run --help lists all keys)")

@@ -56,7 +56,7 @@ def test_a_line_tells_ticket_step_rate_accuracy_and_what_is_left() -> None:
     watched.display.stepped(ticket(), 20, 100)
     # 20 steps in 40 seconds; 80 of this training and 2 x 100 of the others are left, 560 seconds
     assert watched.lines == [
-        "ticket, replicate 1, level 1 · step 20/100 · 0.5 steps/s · validation 91.5% · 0:09:20 left"
+        "ticket, replicate 1, level 1 · step 20/100 · 0:09:20 left · 0.5 steps/s · validation 91.5%"
     ]
 
 
@@ -75,7 +75,7 @@ def test_interleaved_trainings_are_counted_each_on_its_own() -> None:
         for each in (one, two):
             watched.display.stepped(each, step, 100)
     # after 32 seconds 16 steps of the first and 15 of the second: 84 + 85 + 100 steps are left
-    assert watched.lines == ["ticket, replicate 1, level 1 and 1 more · step 16/100 · 1.0 steps/s · 0:04:37 left"]
+    assert watched.lines == ["ticket, replicate 1, level 1 and 1 more · step 16/100 · 0:04:37 left · 1.0 steps/s"]
     assert watched.display.steps.taken == 60
 
 

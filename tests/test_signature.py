@@ -66,7 +66,7 @@ def test_a_class_is_called_by_its_init_and_a_dataclass_by_its_fields() -> None:
 
 
 def test_what_lth_does_not_have_is_an_error_that_names_it() -> None:
-    with pytest.raises(UserError, match=r"_target_=lth.criterion.magnitud: lth.criterion has no function 'magnitud'"):
+    with pytest.raises(UserError, match=r"lth.criterion has no function 'magnitud'"):
         parameters("lth.criterion.magnitud")
     with pytest.raises(UserError, match=r"lth.nosuch has no function 'f'"):
         parameters("lth.nosuch.f")
@@ -182,6 +182,12 @@ def test_a_parameter_without_default_that_is_not_given_is_missing() -> None:
     config = composed()
     config["model"] = {"_target_": "lth.model.mlp", "_partial_": True}
     assert error(config, composed()) == "model.hidden is missing: lth.model.mlp needs it"
+
+
+def test_a_function_that_lth_does_not_have_is_an_error_of_its_key() -> None:
+    config = composed()
+    config["criterion"]["_target_"] = "lth.criterion.magnitud"
+    assert error(config) == ("criterion._target_=lth.criterion.magnitud: lth.criterion has no function 'magnitud'")
 
 
 def test_types_are_those_of_the_function_that_is_named_and_not_of_the_option() -> None:

@@ -39,7 +39,7 @@ class Display(Callback):
         self.accuracy: dict[str, float] = {}
         self.last: Ticket | None = None
         self.interrupted = False
-        columns = TextColumn("{task.description}"), BarColumn(12)
+        columns = BarColumn(12), TextColumn("{task.description}")
         self.progress = Progress(*columns, console=console, transient=True, disable=not live)
         self.bar = self.progress.add_task("starting", total=trainings * steps)
 
@@ -107,9 +107,9 @@ class Display(Callback):
             [
                 f"{ticket} and {others} more" if others else str(ticket),
                 f"step {step:,}/{steps:,}",
+                f"{_clock(self.steps.left / rate) if rate else '?'} left",
                 f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s",
                 *([] if accuracy is None else [f"validation {100 * accuracy:.1f}%"]),
-                f"{_clock(self.steps.left / rate) if rate else '?'} left",
             ]
         )
 

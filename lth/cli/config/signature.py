@@ -33,13 +33,13 @@ def parameters(target: str) -> dict[str, Parameter]:
         module, found = _definition(target)
     except LookupError:
         module, _, name = target.rpartition(".")
-        raise UserError(f"_target_={target}: {module} has no function '{name}'") from None
+        raise UserError(f"{module} has no function '{name}'") from None
     if isinstance(found, ast.ClassDef):
         init = [s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"]
         return _keywords(module, init[0]) if init else _fields(module, found)
     if isinstance(found, ast.FunctionDef):
         return _keywords(module, found)
-    raise UserError(f"_target_={target}: not a function")
+    raise UserError(f"{target} is not a function")
 
 
 @cache

@@ -93,7 +93,7 @@ def _annotation(key: str, default: Any) -> Annotation:
 def _check_function(prefix: str, node: Config) -> None:
     target = node["_target_"]
     supplied = SUPPLIED.get(prefix.partition(".")[0], set())
-    wanted = {name: p for name, p in parameters(target).items() if name not in supplied}
+    wanted = {name: p for name, p in _parameters(prefix, target).items() if name not in supplied}
     given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
     for name, value in given.items():
         if name not in wanted:
@@ -103,6 +103,13 @@ def _check_function(prefix: str, node: Config) -> None:
     for name, parameter in wanted.items():
         if parameter.default is REQUIRED and name not in given:
             raise UserError(f"{prefix}{name} is missing: {target} needs it")
+
+
+def _parameters(prefix: str, target: str) -> dict[str, Parameter]:
+    try:
+        return parameters(target)
+    except UserError as error:
+        raise UserError(f"{prefix}_target_={target}: {error}") from None
 
 
 def _check_entry(prefix: str, entry: Config, fields: Mapping[str, Parameter]) -> None:

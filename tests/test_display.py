@@ -108,6 +108,8 @@ def test_an_error_can_name_the_last_step() -> None:
     assert watched.display.reached() == "the beginning"
     watched.display.stepped(ticket(), 7, 100)
     assert watched.display.reached() == "step 7 of ticket, replicate 1, level 1"
+    watched.display.trained(trained(ticket()))
+    assert watched.display.reached() == "step 7 of ticket, replicate 1, level 1"
 
 
 def test_ctrl_c_interrupts_at_the_next_step_and_a_second_one_at_once() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import shell
 
-from lth.cli.tracking import line
+from lth.cli.tracking import CURVES, Wandb, line
 from lth.store import table
 from lth.ticket import Ticket
 
@@ -154,6 +154,16 @@ def test_a_run_reads_its_tables_once_and_draws_each_figure_once(monkeypatch: pyt
     calls = shell.counted(monkeypatch)
     assert shell.run("root=here", "tracking=wandb", "levels=0") == 0
     assert calls == {"tickets": 1, "evaluations": 1, "save": 2}
+
+
+def test_replicates_of_one_job_have_curves_of_their_own(tmp_path: Path) -> None:
+    row = dict.fromkeys(CURVES, 0.5) | {"step": 10}
+    with Wandb(group="g", name="n", folder=tmp_path, config={"replicate": [1, 2]}) as tracker:
+        for replicate in (1, 2):
+            tracker.evaluated(Ticket({}, {}, replicate=replicate), row)
+    (records,) = written(tmp_path)
+    logged = [key for item in history(records) for key in item if key.endswith("/test_accuracy")]
+    assert logged == [f"curve/replicate_{replicate}/ticket/level_00/test_accuracy" for replicate in (1, 2)]
 
 
 def test_without_tracking_there_are_no_files_of_wandb(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Display(Callback):
         self.steps = Steps(trainings, steps)
         self.begun = self.shown = clock()
         self.accuracy: dict[str, float] = {}
-        self.last: Ticket | None = None
+        self.last: tuple[Ticket, int] | None = None
         self.interrupted = False
         columns = BarColumn(12), TextColumn("{task.description}")
         self.progress = Progress(*columns, console=console, transient=True, disable=not live)
@@ -57,7 +57,7 @@ class Display(Callback):
         now = self.clock()
         if self.last is None:
             self.begun = now
-        self.last = ticket
+        self.last = ticket, step
         if now - self.shown > (LIVE_EVERY if self.live else LINE_EVERY):
             self.shown = now
             self._show(ticket, now)
@@ -71,7 +71,8 @@ class Display(Callback):
         """The last step and its ticket, for an error that doesn't name them."""
         if self.last is None:
             return "the beginning"
-        return f"step {self.steps.running.get(str(self.last), (0, 0))[0]} of {self.last}"
+        ticket, step = self.last
+        return f"step {step} of {ticket}"
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Remember the validation accuracy for the next line, and pass the evaluation on."""

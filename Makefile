@@ -1,4 +1,4 @@
-# One virtual environment, made when it is needed. Waiting OpenMP threads must not spin beside another process.
+# Targets create the virtual environment when they need it. Waiting OpenMP threads must not take a neighbor's core.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,10 +8,10 @@ export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow lint figures scorecard reports speed clean
 
-help: ## this list
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(VENV)/.ready ## the virtual environment .venv with everything in it
+setup: $(VENV)/.ready ## create the virtual environment .venv
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lth needs Python 3.11 or newer, this is " + sys.version)'
@@ -22,29 +22,29 @@ $(VENV)/.ready: pyproject.toml
 demo: setup ## find tickets on embedded digits: a table and two figures, in under three minutes
 	$(BIN)/lth run -m experiment=demo replicate=1,2,3 hydra/launcher=joblib
 
-test: setup ## the tests
+test: lint ## ruff, mypy and the tests
 	$(BIN)/python -m pytest -q
 
-test-slow: setup ## the tests that take minutes; those of the pages need chromium (apt-get install chromium)
+test-slow: setup ## the slow tests (minutes); those of HTML pages need chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -q -m slow
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff check, ruff format --check and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-figures: setup ## every figure, from what is stored under runs/ or from the results that come with lth
+figures: setup ## draw every figure, from results under runs/ or the committed ones
 	$(BIN)/lth figure all
 
-scorecard: setup ## what the papers claim beside what came out
+scorecard: setup ## compare the papers' claims with the results
 	$(BIN)/lth scorecard
 
-reports: setup ## every experiment as one page of HTML, to open without a network
+reports: setup ## write every experiment as one self-contained HTML page
 	$(BIN)/lth report all
 
-speed: setup ## the engine beside a bare PyTorch loop and Lightning's own
+speed: setup ## measure the engine beside a bare PyTorch loop and Lightning's own
 	$(BIN)/lth speed
 
-clean: ## the virtual environment and caches; runs/ stays
+clean: ## remove the virtual environment and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,16 +5,20 @@ import os
 import resource
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import safetensors.numpy
 
 import lth
 from lth import cli
+from lth.analysis import plot
+from lth.store import table
 
 # A job of two trainings of 20 steps.
 TINY = ["data=mnist_5k", "model=mlp", "model.hidden=[8]", "steps=20", "evaluate_every=10", "levels=1", "tracking=none"]
@@ -52,6 +56,19 @@ def file_size_limit(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count how often tables are read and figures saved from now on; both happen as usual."""
+    calls: Counter[str] = Counter()
+
+    def count(module: Any, name: str) -> None:
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: (calls.update([name]), function(*given))[1])
+
+    for module, name in [(table, "tickets"), (table, "evaluations"), (plot, "save")]:
+        count(module, name)
+    return calls
 
 
 def files(root: Path) -> list[Path]:

@@ -285,7 +285,7 @@ def test_images_of_another_shape_or_type_are_an_error_that_names_the_file(
     part: str, array: np.ndarray, held: str, tmp_path: Path
 ) -> None:
     write_arrays(tmp_path / "cifar10", 10, **{part: array})
-    expected = f"{tmp_path / 'cifar10' / part}.npy holds {held}: wanted uint8, N x 3 x 32 x 32"
+    expected = f"{tmp_path / 'cifar10' / part}.npy holds {held}: expected uint8, N x 3 x 32 x 32"
     with pytest.raises(ValueError, match=re.escape(expected)):
         cifar10(root=str(tmp_path))
 
@@ -302,7 +302,7 @@ def test_labels_that_are_not_one_whole_number_per_image_are_an_error_that_names_
 ) -> None:
     write_arrays(tmp_path / "cifar10", 10, test_images=colour(1000, 60), test_labels=np.zeros(60, int))
     np.save(tmp_path / "cifar10" / f"{part}.npy", array)
-    expected = f"{tmp_path / 'cifar10' / part}.npy holds {held}: wanted whole numbers, one for each of 60 images"
+    expected = f"{tmp_path / 'cifar10' / part}.npy holds {held}: expected integers, one for each of 60 images"
     with pytest.raises(ValueError, match=re.escape(expected)):
         cifar10(root=str(tmp_path))
 
@@ -311,7 +311,7 @@ def test_labels_that_are_not_one_whole_number_per_image_are_an_error_that_names_
 def test_an_array_that_is_missing_among_others_is_named_and_not_made_up_for(part: str, tmp_path: Path) -> None:
     write_arrays(tmp_path / "cifar10", 10)
     (tmp_path / "cifar10" / f"{part}.npy").unlink()
-    expected = f"data=cifar10: {tmp_path / 'cifar10' / part}.npy is not there, though others of the 4 arrays are"
+    expected = f"data=cifar10: {tmp_path / 'cifar10' / part}.npy is missing, though others of the 4 arrays are there"
     with pytest.raises(FileNotFoundError, match=re.escape(expected)):
         cifar10(root=str(tmp_path))
 
@@ -368,7 +368,7 @@ def test_cifar_that_is_not_there_is_an_error_that_names_the_first_file_and_the_r
         raise URLError("no network")
 
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", no_network)
-    expected = f"data={source.__name__}: {tmp_path / first} is not there and could not be downloaded"
+    expected = f"data={source.__name__}: {tmp_path / first} is missing and could not be downloaded"
     with pytest.raises(FileNotFoundError, match=re.escape(expected)) as error:
         source(root=str(tmp_path), cache=str(tmp_path / "cache"))
     assert "no network" in str(error.value)

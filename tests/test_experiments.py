@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from lth.analysis import registry
 from lth.analysis.claim import Measured, added, between
 from lth.cli import config
-from lth.cli.config.check import check, leaves
+from lth.cli.config.keys import leaves
+from lth.cli.config.validate import validate
 from lth.cli.config.values import values
 from lth.ticket import full_mask, prunable, remaining, total
 
@@ -40,7 +41,7 @@ def scaled(name: str, scale: str) -> dict[str, Any]:
     cfg = configuration(name).copy()
     cfg.scale = scale
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
-    check(plain, plain)
+    validate(plain, plain)
     return leaves(plain)
 
 

@@ -243,7 +243,7 @@ def test_a_name_that_torchvision_does_not_have_is_an_error_that_lists_its_classi
 
 
 def test_images_of_one_channel_are_refused_by_the_nets_of_torchvision() -> None:
-    with pytest.raises(ValueError, match=r"needs images of 3 channels, these have 1: take data=cifar10"):
+    with pytest.raises(ValueError, match=r"needs images of 3 channels, these have 1: use data=cifar10"):
         torchvision(MNIST, 10, name="resnet18")
 
 

@@ -292,13 +292,13 @@ def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFi
 
 
 WRONG = {
-    "quantization.aware.bits=[8,9]": "quantization.aware.bits=[8, 9]: choose of 2 to 8, fp16 and bf16",
+    "quantization.aware.bits=[8,9]": "quantization.aware.bits=[8, 9]: choose from 2 to 8, fp16 and bf16",
     "quantization.aware.bits=8": "must be a list",
     "quantization.aware.transform.activation_bits=1": "activation_bits=1: choose one of 2",
     "quantization.aware.transform.calibration=max": "calibration=max: choose one of min_max",
     "quantization.aware.transform.images=0": "images=0: must be at least 1",
     "quantization.aware.transform.steps=0": "steps=0: must be at least 1",
-    "store.keep=last": "a quantization starts from the trained weights",
+    "store.keep=last": "quantization starts from the trained weights",
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lth.cli import config
-from lth.cli.config.words import after_groups
+from lth.cli.config.overrides import swept_with_groups
 from lth.cli.parser import parsed
 
 PLAN = ["plan=true", "tracking=none", "levels=1"]
@@ -22,7 +22,7 @@ def test_a_key_that_only_the_swept_option_has_can_be_overridden(capfd: pytest.Ca
     arms = "experiment=frankle2019_fig5,frankle2019_fig5/conv_4"
     assert config.main(["-m", arms, "model.dropout=0.25", "data=mnist_5k", *PLAN]) == 0
     assert capfd.readouterr().out.count("level  1  to train, 25,000 steps") == 2  # Conv-4, ticket and re-initialized
-    assert after_groups([arms, "model.dropout=0.25", "replicate=1,2", "-m"]) == [
+    assert swept_with_groups([arms, "model.dropout=0.25", "replicate=1,2", "-m"]) == [
         arms,
         "model.dropout=choice(0.25)",
         "replicate=1,2",
@@ -32,7 +32,7 @@ def test_a_key_that_only_the_swept_option_has_can_be_overridden(capfd: pytest.Ca
 
 def test_without_a_swept_group_nothing_is_rewritten() -> None:
     given = ["-m", "replicate=1,2", "steps=5", "data=mnist_5k"]
-    assert after_groups(given) == given
+    assert swept_with_groups(given) == given
 
 
 def test_overrides_of_a_figure_may_stand_behind_its_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 import shell
 
+from lth.cli.tracking import CURVES, Wandb, line
 from lth.store import table
+from lth.ticket import Ticket
 
 GIVEN = ["tracking=wandb", "branch=[reinitialize]", "name=tracked", "replicate=2"]
 
@@ -133,6 +135,35 @@ def test_a_job_that_fails_marks_its_run_as_failed(tmp_path: Path) -> None:
     assert shell.run("tracking=wandb", "optimizer=sgd", "optimizer.lr=1e30", f"root={tmp_path}") == 1
     (records,) = written(tmp_path)
     assert of_kind(records, "exit")[0]["exit_code"] == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, "ticket"),
+        ({"branch": "aware", "bits": 3}, "aware_3bits"),
+        ({"branch": "post_training", "bits": "fp16"}, "post_training_fp16"),
+        ({"branch": "shuffle", "draw": 1}, "shuffle_draw1"),
+    ],
+)
+def test_a_line_of_tickets_is_named_after_its_branch_bits_and_draw(facts: dict[str, Any], expected: str) -> None:
+    assert line(Ticket({}, {}, **facts)) == expected
+
+
+def test_a_run_reads_its_tables_once_and_draws_each_figure_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = shell.counted(monkeypatch)
+    assert shell.run("root=here", "tracking=wandb", "levels=0") == 0
+    assert calls == {"tickets": 1, "evaluations": 1, "save": 2}
+
+
+def test_replicates_of_one_job_have_curves_of_their_own(tmp_path: Path) -> None:
+    row = dict.fromkeys(CURVES, 0.5) | {"step": 10}
+    with Wandb(group="g", name="n", folder=tmp_path, config={"replicate": [1, 2]}) as tracker:
+        for replicate in (1, 2):
+            tracker.evaluated(Ticket({}, {}, replicate=replicate), row)
+    (records,) = written(tmp_path)
+    logged = [key for item in history(records) for key in item if key.endswith("/test_accuracy")]
+    assert logged == [f"curve/replicate_{replicate}/ticket/level_00/test_accuracy" for replicate in (1, 2)]
 
 
 def test_without_tracking_there_are_no_files_of_wandb(tmp_path: Path) -> None:

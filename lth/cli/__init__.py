@@ -43,5 +43,5 @@ def _run(given: list[str]) -> int:
         return config.main(given[1:])
     from lth.cli.parser import parsed
 
-    chosen = parsed(given)
-    return int(importlib.import_module(f"lth.cli.{chosen.command}").main(chosen))
+    options = parsed(given)
+    return int(importlib.import_module(f"lth.cli.{options.command}").main(options))

@@ -1,4 +1,4 @@
-"""The terminal: results and log messages."""
+"""The terminal: printed results, log messages and errors."""
 
 import logging
 import sys
@@ -12,9 +12,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def log_to_console(*, stderr: bool = False) -> None:
-    """Messages of the project go to the terminal, warnings in front of everything; to stderr, if what a command prints
-    is for reading on.
-    """
+    """Print log messages of lth on the terminal; on stderr, if stdout is the command's output."""
     logger = logging.getLogger("lth")
     logger.handlers, logger.propagate = [_ToConsole(Console(stderr=True, soft_wrap=True) if stderr else console)], False
     logger.setLevel(logging.INFO)

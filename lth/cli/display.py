@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live line on a terminal, plain lines elsewhere; and Ctrl-C, between two steps."""
+"""Progress display (live line on a TTY, log lines otherwise) and graceful Ctrl-C."""
 
 import signal
 import time
@@ -9,15 +9,19 @@ from types import FrameType, TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from lth.cli.steps import Steps
 from lth.engine import Callback, Interrupted
 from lth.store.table import row
 from lth.ticket import Ticket, Trained
 
-LINE_EVERY = 30.0
+LIVE_EVERY, LINE_EVERY = 0.2, 30.0
 
 
 class Display(Callback):
-    """`trainings` in all, of `steps` each at most. live: a moving line, else plain lines."""
+    """Progress of `trainings` trainings of up to `steps` steps each, several of which may run at once.
+
+    live: a moving line, else a log line now and then. evaluated: called with every evaluation, too. clock: in seconds.
+    """
 
     def __init__(
         self,
@@ -26,18 +30,19 @@ class Display(Callback):
         steps: int,
         *,
         live: bool,
-        tell: Callable[[Ticket, Mapping[str, float]], None],
+        evaluated: Callable[[Ticket, Mapping[str, float]], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.tell = tell
-        self.console, self.trainings, self.steps, self.live = console, trainings, steps, live
+        self.console, self.live, self.clock, self.tracked = console, live, clock, evaluated
+        self.steps = Steps(trainings, steps)
+        self.begun = self.shown = clock()
+        self.accuracy: dict[str, float] = {}
+        self.last: tuple[Ticket, int] | None = None
         self.interrupted = False
         self.failures: dict[int, str] = {}
-        self.where: Ticket | None = None
-        self.done = self.seen = self.trained_steps = 0
-        self.begun = self.shown = time.monotonic()
-        self.accuracy = float("nan")
-        self.progress = Progress(TextColumn("{task.description}"), BarColumn(12), transient=True, disable=not live)
-        self.task = self.progress.add_task("starting", total=trainings * steps)
+        columns = BarColumn(12), TextColumn("{task.description}")
+        self.progress = Progress(*columns, console=console, transient=True, disable=not live)
+        self.bar = self.progress.add_task("starting", total=trainings * steps)
 
     def __enter__(self) -> "Display":
         self.progress.start()
@@ -47,63 +52,79 @@ class Display(Callback):
         self.progress.stop()
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        """Raises Interrupted after Ctrl-C."""
+        """Count a step, and show it if it is time to. Raises Interrupted after Ctrl-C."""
         self.check()
-        self.trained_steps += step != self.seen
-        self.seen, self.where = step, ticket
-        now = time.monotonic()
-        if now - self.shown > (0.2 if self.live else LINE_EVERY):
+        self.steps.reach(str(ticket), step, steps)
+        now = self.clock()
+        if self.last is None:
+            self.begun = now
+        self.last = ticket, step
+        if now - self.shown > (LIVE_EVERY if self.live else LINE_EVERY):
             self.shown = now
-            self._show(ticket, step, steps, now)
+            self._show(ticket, now)
 
     def check(self) -> None:
-        """Raises Interrupted after Ctrl-C."""
+        """Raise Interrupted after Ctrl-C."""
         if self.interrupted:
             raise Interrupted
 
     def reached(self) -> str:
-        """Which step of which ticket was the last, for an error that doesn't know."""
-        return f"step {self.seen} of {self.where}" if self.where else "the beginning"
+        """The last step and its ticket, for an error that doesn't name them."""
+        if self.last is None:
+            return "the beginning"
+        ticket, step = self.last
+        return f"step {step} of {ticket}"
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        """Remembers the validation accuracy for the next line, and tells the tracker."""
-        self.accuracy = row["validation_accuracy"]
-        self.tell(ticket, row)
+        """Remember the validation accuracy for the next line, and pass the evaluation on."""
+        self.accuracy[str(ticket)] = row["validation_accuracy"]
+        self.tracked(ticket, row)
 
     def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
-        """Print the error and let the other tickets go on."""
+        """Print the error, and let the other tickets go on."""
+        self.steps.finish(str(ticket))
         self.failures.setdefault(ticket.replicate, f"{type(error).__name__}: {error}")
         self.console.print(f"failed: {error}", style="red", markup=False)
 
     def trained(self, trained: Trained) -> None:
-        """A plain line that stays."""
-        self.done += 1
-        facts = row(trained)
+        """Print a line that stays."""
+        self.steps.finish(str(trained.ticket))
+        facts, count = row(trained), str(self.steps.trainings)
+        took = "stored" if trained.facts.get("stored") else f"{facts['seconds']:.1f} s"
         self.console.print(
-            f"[{self.done:>{len(str(self.trainings))}}/{self.trainings}] {trained.ticket}: "
+            f"[{self.steps.finished:>{len(count)}}/{count}] {trained.ticket}: "
             f"{100 * facts['density']:.2f}% of weights, early stop at step {facts['early_stop_step']}, "
-            f"test accuracy {100 * facts['early_stop_test_accuracy']:.2f}%, {facts['seconds']:.1f} s",
+            f"test accuracy {100 * facts['early_stop_test_accuracy']:.2f}%, {took}",
             highlight=False,
             markup=False,
         )
 
-    def _show(self, ticket: Ticket, step: int, steps: int, now: float) -> None:
-        rate = self.trained_steps / (now - self.begun)
-        left = (self.trainings - self.done) * self.steps - step
-        text = (
-            f"{ticket.branch} level {ticket.level} · step {step:,}/{steps:,} · {rate:,.0f} steps/s · "
-            f"validation {100 * self.accuracy:.1f}% · {_clock(left / rate) if rate else '?'} left"
-        )
+    def _show(self, ticket: Ticket, now: float) -> None:
+        text = self._text(ticket, self.steps.taken / (now - self.begun) if now > self.begun else 0.0)
         if self.live:
-            done = self.done * self.steps + step
-            self.progress.update(self.task, description=text, completed=done)
+            total = self.steps.trainings * self.steps.each
+            self.progress.update(self.bar, description=text, completed=max(0, total - self.steps.left))
         else:
-            self.console.print(f"replicate {ticket.replicate}: {text}", highlight=False, markup=False)
+            self.console.print(text, highlight=False, markup=False)
+
+    def _text(self, ticket: Ticket, rate: float) -> str:
+        step, steps = self.steps.running[str(ticket)]
+        others = len(self.steps.running) - 1
+        accuracy = self.accuracy.get(str(ticket))
+        return " · ".join(
+            [
+                f"{ticket} and {others} more" if others else str(ticket),
+                f"step {step:,}/{steps:,}",
+                f"{_clock(self.steps.left / rate) if rate else '?'} left",
+                f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s",
+                *([] if accuracy is None else [f"validation {100 * accuracy:.1f}%"]),
+            ]
+        )
 
 
 @contextmanager
 def interruptible(display: Display) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the training at the next step; a second Ctrl-C stops at once."""
+    """Let Ctrl-C and SIGTERM stop the training at the next step; a second Ctrl-C stops at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if display.interrupted:

@@ -1,15 +1,16 @@
-"""What Weights & Biases sees of a job; the only door to wandb. A mirror: the store is the truth."""
+"""Trackers mirror a job elsewhere (the store is the truth). The only door to wandb."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import wandb
 
 from lth.store.table import early_stop, origin
 from lth.ticket import Ticket, Trained
 
+Mode = Literal["offline", "online", "disabled"]
 CURVES = ("train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
 RESULTS = ("early_stop_step", "early_stop_test_accuracy", "final_test_accuracy")
 
@@ -18,7 +19,7 @@ class Silent:
     """No tracking."""
 
     def __init__(self, *, group: str, name: str, folder: Path, config: Mapping[str, Any]) -> None:
-        """Takes what `Wandb` takes."""
+        """Accepts the arguments of `Wandb`."""
 
     def __enter__(self) -> "Silent":
         return self
@@ -27,19 +28,21 @@ class Silent:
         pass
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        """An evaluation, while it happens."""
+        """Log an evaluation of a ticket that is being trained."""
 
     def trained(self, trained: Trained) -> None:
-        """A trained ticket, fresh or from the store."""
+        """Log a trained ticket, fresh or from the store."""
 
-    def figures(self, files: Mapping[str, Path]) -> None:
-        """Figures as images, by name."""
+    def figures(self, draw: Callable[[], Mapping[str, Path]]) -> None:
+        """Log figures as images by name; they are drawn only if a tracker wants them."""
 
 
 class Wandb(Silent):
-    """One run per job, grouped by experiment. `mode` offline needs no key and no network and never asks for them; the
-    files lie in folder/wandb, `wandb sync` uploads them. Results have sparsity (%) as their x axis, learning curves the
-    optimizer step. A job that fails marks its run as failed.
+    """One Weights & Biases run per job, grouped by experiment.
+
+    mode: offline needs neither key nor network and never asks for them; its files are in folder/wandb, and `wandb sync`
+    uploads them. The x axis of results is sparsity (%), that of learning curves the optimizer step. A job that fails
+    marks its run as failed.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Wandb(Silent):
         name: str,
         folder: Path,
         config: Mapping[str, Any],
-        mode: str = "offline",
+        mode: Mode = "offline",
         project: str = "lth",
     ) -> None:
         self.run = wandb.init(
@@ -58,13 +61,14 @@ class Wandb(Silent):
             name=name,
             dir=folder.resolve(),
             config=dict(config),
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         )
         self.run.define_metric("sparsity")
         self.run.define_metric("step")
         self.run.define_metric("result/*", step_metric="sparsity")
         self.run.define_metric("curve/*", step_metric="step")
+        self.several = isinstance(config.get("replicate"), list)
         self.logged: dict[str, int] = {}
 
     def __enter__(self) -> "Wandb":
@@ -74,30 +78,34 @@ class Wandb(Silent):
         self.run.finish(exit_code=0 if kind is None else 1)
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        """A point of the learning curve of this ticket."""
-        prefix = _prefix(ticket)
-        self.logged[prefix] = int(row["step"])
-        self.run.log({"step": int(row["step"]), **{f"{prefix}/{name}": row[name] for name in CURVES}})
+        """Log a point of the learning curve of this ticket."""
+        curve = self._curve(ticket)
+        self.logged[curve] = int(row["step"])
+        self.run.log({"step": int(row["step"]), **{f"{curve}/{name}": row[name] for name in CURVES}})
 
     def trained(self, trained: Trained) -> None:
-        """The rest of the learning curve (a stored training has none yet), and a point of the results."""
-        seen = self.logged.get(_prefix(trained.ticket), -1)
+        """Log what is missing of the learning curve (all of it, if it comes from the store) and a point of results."""
+        seen = self.logged.get(self._curve(trained.ticket), -1)
         for values in trained.evaluations.to_dict("records"):
             if values["step"] > seen:
                 self.evaluated(trained.ticket, {str(key): value for key, value in values.items()})
         facts = {**origin(trained), **early_stop(trained.evaluations)}
-        branch = _branch(trained.ticket)
-        results = {f"result/{branch}/{name}": facts[name] for name in RESULTS}
+        results = {f"result/{self._line(trained.ticket)}/{name}": facts[name] for name in RESULTS}
         self.run.log({"sparsity": 100 * (1 - facts["density"]), **results})
 
-    def figures(self, files: Mapping[str, Path]) -> None:
-        """Figures as images, by name."""
-        self.run.log({f"figure/{name}": wandb.Image(str(file)) for name, file in files.items()})
+    def figures(self, draw: Callable[[], Mapping[str, Path]]) -> None:
+        """Log figures as images by name."""
+        self.run.log({f"figure/{name}": wandb.Image(str(file)) for name, file in draw().items()})
+
+    def _curve(self, ticket: Ticket) -> str:
+        return f"curve/{self._line(ticket)}/level_{ticket.level:02d}"
+
+    def _line(self, ticket: Ticket) -> str:
+        name = line(ticket)
+        return f"replicate_{ticket.replicate}/{name}" if self.several else name
 
 
-def _prefix(ticket: Ticket) -> str:
-    return f"curve/{_branch(ticket)}/level_{ticket.level:02d}"
-
-
-def _branch(ticket: Ticket) -> str:
-    return f"{ticket.branch}{ticket.draw or ''}" + ("" if ticket.bits is None else f"_{ticket.bits}")
+def line(ticket: Ticket) -> str:
+    """Name of the line of tickets that this one is part of: ticket, aware_3bits, aware_fp16, shuffle_draw1."""
+    bits = "" if ticket.bits is None else f"_{ticket.bits}" if isinstance(ticket.bits, str) else f"_{ticket.bits}bits"
+    return f"{ticket.branch}{bits}{f'_draw{ticket.draw}' if ticket.draw else ''}"

@@ -1,4 +1,4 @@
-"""Data sets as arrays of bytes, and the order in which training sees them."""
+"""Data sets as arrays of bytes, and the order of training batches."""
 
 from lth.data.dataset import Data, Split, normalized, scaler
 from lth.data.order import rows

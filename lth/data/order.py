@@ -1,4 +1,4 @@
-"""(replicate, step) -> rows: the batch of a step is a function of these two alone, resumed or not."""
+"""(replicate, step) -> rows of the batch: a pure function, so that resumed training sees the same batches."""
 
 from functools import lru_cache
 
@@ -11,8 +11,8 @@ from lth.seed import generator
 def rows(replicate: int, start: int, stop: int, *, size: int, batch_size: int) -> Tensor:
     """Rows of the training set for steps start to stop - 1: int64, (stop - start) x batch_size.
 
-    The training set is reshuffled every epoch and the epochs are read as one endless stream, so that every example is
-    seen once per epoch and no batch is short (55,000 is no multiple of 60).
+    Epochs are random permutations, read as one endless stream: every example is seen once per epoch, and no batch is
+    short (55,000 is not a multiple of 60).
     """
     first, last = start * batch_size, stop * batch_size
     epochs = range(first // size, -(-last // size))

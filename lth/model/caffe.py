@@ -1,4 +1,4 @@
-"""LeNet-5 as Caffe has it, which Han et al. 2015 prune (that of LeCun et al. 1998 is smaller and has other layers)."""
+"""Caffe's LeNet-5, pruned by Han et al. 2015 (the LeNet-5 of LeCun et al. 1998 is smaller)."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,10 @@ from torch import nn
 
 
 def lenet_5(shape: Sequence[int], classes: int) -> nn.Module:
-    """Two convolutions, each pooled, and two linear layers: 430,500 weights on MNIST. ReLU only after the
-    first linear layer.
-    """
+    """Two convolutions with pooling and two linear layers, ReLU only after the first: 430,500 weights on MNIST."""
     channels, height, width = shape
     if min(height, width) < 16:
-        raise ValueError(f"images of {height} x {width} are too small for two convolutions of 5 x 5: take another net")
+        raise ValueError(f"images of {height} x {width} are too small for two 5 x 5 convolutions: use another net")
     high, wide = (((size - 4) // 2 - 4) // 2 for size in (height, width))
     return nn.Sequential(
         nn.Conv2d(channels, 20, 5),

@@ -1,4 +1,4 @@
-"""Conv-2, -4 and -6: VGG cut down for CIFAR-10, without batch norm (Frankle & Carbin 2019, Figure 2)."""
+"""Conv-2, Conv-4 and Conv-6: small VGGs for CIFAR-10 without batch norm (Frankle & Carbin 2019, Figure 2)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,18 +22,18 @@ def conv_4(shape: Sequence[int], classes: int, *, dropout: float = 0.0) -> nn.Mo
 def conv_6(shape: Sequence[int], classes: int, *, dropout: float = 0.0) -> nn.Module:
     """Six convolutions and three linear layers: 2,261,184 weights on CIFAR-10.
 
-    The paper prints 1.7M, which no net of its description has; this is the net that it describes.
+    The paper prints 1.7M, but the net that it describes has 2.3M.
     """
     return _conv(shape, classes, 3, dropout)
 
 
 def _conv(shape: Sequence[int], classes: int, blocks: int, dropout: float) -> nn.Module:
-    """Blocks of two 3 x 3 convolutions and a pooling that halves the image. `dropout` is the probability of dropping a
-    hidden unit of the linear layers (Srivastava et al. 2014); the paper says how much (0.5), not where.
+    """Blocks of two 3 x 3 convolutions and 2 x 2 pooling. `dropout` follows the hidden linear layers (Srivastava et
+    al. 2014); the paper gives its probability (0.5), not its place.
     """
     channels, height, width = shape
     if min(height, width) < 2**blocks:
-        raise ValueError(f"images of {height} x {width} can't be halved {blocks} times: take a net with fewer blocks")
+        raise ValueError(f"images of {height} x {width} can't be halved {blocks} times: use a net with fewer blocks")
     layers: list[nn.Module] = []
     for before, after in pairwise([channels, *WIDTHS[:blocks]]):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]

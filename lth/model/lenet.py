@@ -8,7 +8,7 @@ from torch import nn
 
 
 def mlp(shape: Sequence[int], classes: int, *, hidden: Sequence[int]) -> nn.Module:
-    """Linear layers with ReLU between them; `hidden` are the widths of the hidden layers."""
+    """Linear layers with ReLU between them. hidden: widths of the hidden layers."""
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in, fan_out in pairwise([prod(shape), *hidden, classes]):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]

@@ -1,4 +1,4 @@
-"""Networks of torchvision, by name."""
+"""Classifiers of torchvision, by name."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ from torch import nn
 
 
 def torchvision(shape: Sequence[int], classes: int, *, name: str) -> nn.Module:
-    """`torchvision.models.<name>` for classification, untrained, such as resnet18, vgg11_bn or mobilenet_v3_small.
+    """`torchvision.models.<name>`, untrained, such as resnet18, vgg11_bn or mobilenet_v3_small.
 
-    Made for images of three channels, most of them for 224 x 224. Auxiliary classifiers are left out.
+    Most expect images of 3 x 224 x 224. Auxiliary classifiers are left out.
     """
     from torchvision import models
 
@@ -16,7 +16,7 @@ def torchvision(shape: Sequence[int], classes: int, *, name: str) -> nn.Module:
     if name not in classifiers:
         raise ValueError(f"model.name={name}: torchvision has no such classifier; it has {', '.join(classifiers)}")
     if shape[0] != 3:
-        raise ValueError(f"model=torchvision needs images of 3 channels, these have {shape[0]}: take data=cifar10")
+        raise ValueError(f"model=torchvision needs images of 3 channels, these have {shape[0]}: use data=cifar10")
     auxiliary = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
     net: nn.Module = models.get_model(name, weights=None, num_classes=classes, **auxiliary)
     return net

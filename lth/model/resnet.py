@@ -1,4 +1,4 @@
-"""The residual network for CIFAR of He et al. 2016, Section 4.2, with 1 x 1 convolutions where the shape changes."""
+"""Residual network for CIFAR (He et al. 2016, Section 4.2), with 1 x 1 convolutions where the shape changes."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ BLOCKS = 3
 
 
 def resnet_20(shape: Sequence[int], classes: int) -> nn.Module:
-    """ResNet-20, which Frankle & Carbin 2019 call Resnet-18: 270,896 weights on CIFAR-10, 2,560 of them in shortcuts
-    and 640 in the output layer, which the paper leaves unpruned.
+    """ResNet-20 ("Resnet-18" in Frankle & Carbin 2019): 270,896 weights on CIFAR-10, of which the paper leaves the
+    2,560 in shortcuts and the 640 in the output layer unpruned.
     """
     layers: list[tuple[str, nn.Module]] = [
         ("conv", nn.Conv2d(shape[0], WIDTHS[0], 3, padding=1, bias=False)),
@@ -29,7 +29,7 @@ def resnet_20(shape: Sequence[int], classes: int) -> nn.Module:
 
 
 class Block(nn.Module):
-    """relu(F(x) + shortcut(x)), F two 3 x 3 convolutions with batch norm."""
+    """relu(F(x) + shortcut(x)); F is two 3 x 3 convolutions with batch norm."""
 
     def __init__(self, before: int, width: int, stride: int) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lth.quantization.scheme import Scheme
+from lth.quantization.scheme import ActivationBits, Calibration, Scheme
 
 # Values of one batch that are remembered beside its least and greatest.
 MOST = 2**17
@@ -83,10 +83,10 @@ def quantized_model(
     *,
     model: Callable[..., nn.Module],
     weight_bits: int | str = 8,
-    activation_bits: int | None = 8,
+    activation_bits: ActivationBits | None = 8,
     per_channel: bool = True,
     symmetric: bool = True,
-    calibration: str = "min_max",
+    calibration: Calibration = "min_max",
 ) -> nn.Module:
     """`model(shape, classes)`, quantized: a model of its own, for a recipe."""
     scheme = Scheme(weight_bits, activation_bits, per_channel, symmetric, calibration)

@@ -14,6 +14,7 @@ from torch import Tensor
 from lth import UserError, lr, updater
 from lth.imp import first_images
 from lth.quantization.layer import calibrate, quantized_model
+from lth.quantization.scheme import ActivationBits, Calibration
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, masked
 
@@ -23,10 +24,10 @@ def post_training(
     *,
     recipe: Recipe,
     bits: int | str,
-    activation_bits: int | None = 8,
+    activation_bits: ActivationBits | None = 8,
     per_channel: bool = True,
     symmetric: bool = True,
-    calibration: str = "min_max",
+    calibration: Calibration = "min_max",
     images: int = 1000,
 ) -> tuple[Recipe, Ticket]:
     """W_T rounded, and nothing trained. bits: 2 to 8 for the weights, or "fp16" or "bf16", which inputs then have too.
@@ -54,10 +55,10 @@ def aware(
     *,
     recipe: Recipe,
     bits: int | str,
-    activation_bits: int | None = 8,
+    activation_bits: ActivationBits | None = 8,
     per_channel: bool = True,
     symmetric: bool = True,
-    calibration: str = "min_max",
+    calibration: Calibration = "min_max",
     images: int = 1000,
     steps: int = 500,
     rate: float = 0.1,

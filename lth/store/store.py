@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -34,6 +34,7 @@ from lth.ticket import Mask, Ticket, Trained, Weights, masked
 
 log = logging.getLogger("lth")
 T = TypeVar("T")
+Keep = Literal["all", "last", "none"]
 Train = Callable[..., list[Trained]]
 POLL = 0.2  # seconds between two looks at a lock of another process
 
@@ -43,7 +44,7 @@ class Store:
     remembers it. `wait` is called again and again while another process holds what is needed.
     """
 
-    def __init__(self, root: str | Path, *, keep: str = "all", wait: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, root: str | Path, *, keep: Keep = "all", wait: Callable[[], None] = lambda: None) -> None:
         self.root, self.keep, self.wait = Path(root), keep, wait
 
     def cached(

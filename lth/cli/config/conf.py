@@ -1,28 +1,30 @@
-"""Where the configuration is, and what can be read off it."""
+"""The location of the configuration files, and views of a composed configuration."""
 
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
 from lth.analysis.registry import CONF
-from lth.cli.config.check import leaves
+from lth.cli.config.keys import leaves
 
-__all__ = ["CONF", "branches", "plain", "reductions"]
+__all__ = ["CONF", "Scale", "branches", "plain", "reductions"]
 
-# ${scaled:full,reduced} in a config: the first value as the paper has it, the second under scale=reduced.
+Scale = Literal["full", "reduced"]
+
+# ${scaled:full,reduced} in a config: the paper's value, or the second one under scale=reduced.
 OmegaConf.register_new_resolver(
     "scaled", lambda full, reduced, *, _root_: full if _root_.scale == "full" else reduced, replace=True
 )
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as mappings, lists and values, everything resolved."""
+    """The configuration as mappings, lists and values, with all interpolations resolved."""
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     return resolved  # type: ignore[no-any-return]
 
 
 def reductions(cfg: DictConfig) -> str:
-    """What scale=reduced changes, such as "steps 4000 of 20000"; nothing at full scale."""
+    """Changes made by scale=reduced, such as "steps 4000 instead of 20000"; empty at full scale."""
     unscaled = cfg.copy()
     unscaled.scale = "full"
     now, full = leaves(plain(cfg)), leaves(plain(unscaled))
@@ -32,5 +34,5 @@ def reductions(cfg: DictConfig) -> str:
 
 
 def branches(cfg: DictConfig) -> dict[str, DictConfig]:
-    """The controls that were chosen; an experiment says of its own at which levels, also if branch= chooses others."""
+    """The selected controls. An experiment sets levels of its own controls even if branch= selects others."""
     return {str(name): node for name, node in (cfg.get("branch") or {}).items() if "transform" in node}

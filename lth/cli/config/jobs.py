@@ -1,4 +1,4 @@
-"""The words of `lth run` -> the jobs they stand for, for commands that look at what such jobs have stored."""
+"""`lth run` overrides -> jobs, for commands that read what such jobs have stored."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def jobs(arguments: Sequence[str]) -> "list[tuple[Job, Path]]":
     """A job for each replicate, with the folder of its store; raises UserError."""
     configurations = compositions(arguments)
-    sys.path.insert(0, str(Path.cwd()))  # as `lth run` does, for a user's own functions
+    sys.path.insert(0, str(Path.cwd()))  # as `lth run` does, for the user's own functions
     from lth.cli.config.values import values
 
     try:

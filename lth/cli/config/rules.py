@@ -1,0 +1,69 @@
+"""Rules about several configuration keys, or about a value that its type can't describe."""
+
+from typing import Any
+
+from lth import UserError, lr, schedule
+from lth.cli.config.keys import Config, nodes
+from lth.cli.config.signature import parameters
+
+BITS = (*range(2, 9), "fp16", "bf16")
+
+
+def check_rules(config: Config) -> None:
+    """Raise UserError for the first rule that a configuration breaks; its keys and types are valid already."""
+    _check_quantization(config)
+    _check_rewind(config)
+    _check_n_of_m(config)
+    _check_levels(config)
+
+
+def _check_quantization(config: Config) -> None:
+    chosen, keep = config.get("quantization") or {}, config["store"]["keep"]
+    if chosen and keep != "all":
+        raise UserError(f"store.keep={keep}: quantization starts from the trained weights, use store.keep=all")
+    for name, node in chosen.items():
+        for bits in node["bits"]:
+            if bits not in BITS:
+                raise UserError(f"quantization.{name}.bits={node['bits']}: choose from 2 to 8, fp16 and bf16")
+
+
+def _check_rewind(config: Config) -> None:
+    rewind, steps = config["rewind"], config["steps"]
+    if not 0 <= rewind.get("steps", 0) <= steps:
+        raise UserError(f"rewind.steps={rewind['steps']}: training has {steps} steps, fine-tune for 0 to {steps}")
+    if not 0 <= rewind.get("step", 0) < steps:
+        raise UserError(f"rewind.step={rewind['step']}: training has {steps} steps, rewind to one of 0 to {steps - 1}")
+    name, keep = rewind["_target_"].removeprefix("lth.rewind."), config["store"]["keep"]
+    if name in ("learning_rate", "fine_tune") and keep != "all":
+        raise UserError(f"store.keep={keep}: rewind={name} continues from the trained weights, use store.keep=all")
+
+
+def _check_n_of_m(config: Config) -> None:
+    for prefix, node in nodes(config):
+        if node["_target_"].endswith(".n_of_m"):
+            n, m = (node.get(name, parameters(node["_target_"])[name].default) for name in ("n", "m"))
+            if not 0 < n <= m:
+                raise UserError(f"{prefix}n={n}, {prefix}m={m}: keep 1 to m of every m weights")
+
+
+def _check_levels(config: Config) -> None:
+    levels, replicate = config["levels"], config["replicate"]
+    seeds = replicate if isinstance(replicate, list) else [replicate]
+    if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise UserError(f"replicate={replicate}: must be a whole number from 0 on, or a list of such: [1,2,3]")
+    if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
+        raise UserError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
+    try:
+        schedule.rungs(levels)
+        for _, node in nodes(config):
+            _call(node, schedule, levels)
+            _call(node, lr, 0)
+    except (ValueError, TypeError) as error:
+        raise UserError(str(error)) from error
+
+
+def _call(node: Config, module: Any, argument: Any) -> None:
+    """Call the function of a node if it belongs to this module, which rejects invalid values itself."""
+    name = node["_target_"].removeprefix(f"{module.__name__}.")
+    if "." not in name:
+        getattr(module, name)(argument, **{key: value for key, value in node.items() if not key.startswith("_")})

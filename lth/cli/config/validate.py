@@ -1,0 +1,136 @@
+"""Validation of a configuration, on plain mappings and without importing torch, so that errors are reported quickly."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lth import UserError
+from lth.cli.config.annotation import Annotation
+from lth.cli.config.keys import Config, leaves, nodes
+from lth.cli.config.rules import check_rules
+from lth.cli.config.signature import REQUIRED, Parameter, choices, parameters
+
+# Keywords of a config group's functions that lth itself supplies when it calls them.
+SUPPLIED = {
+    "augment": {"replicate", "step"},
+    "branch": {"draw", "recipe", "init"},
+    "quantization": {"recipe", "bits"},
+    "tracking": {"group", "name", "folder", "config"},
+}
+# Classes whose fields are the keys beside `transform`.
+ENTRIES = {"branch": "lth.job.Branch", "quantization": "lth.job.Branch"}
+ALIASES = {
+    "precision": "lth.recipe.Precision",
+    "scale": "lth.cli.config.conf.Scale",
+    "store.keep": "lth.store.store.Keep",
+    "meter": "lth.engine.meter.Choice",
+}
+AUTO = {"precision"}
+# Lower bounds, by key or by module and parameter.
+AT_LEAST = {
+    "steps": 1,
+    "batch_size": 1,
+    "evaluate_every": 1,
+    "threads": 1,
+    "lth.lr.warmup": 0,
+    "lth.augment.pad": 0,
+    "lth.regularization.strength": 0,
+    "lth.stop.points": 0,
+    "lth.stop.below": 0,
+    "lth.quantization.images": 1,
+    "lth.quantization.steps": 1,
+}
+
+
+def validate(config: Config, usual: Config) -> None:
+    """Raise UserError for the first invalid key or value. `usual`: the same config groups, no other override."""
+    _check_keys(config, usual)
+    for prefix, node in nodes(config):
+        _check_function(prefix, node)
+    for group, kind in ENTRIES.items():
+        for name, entry in (config.get(group) or {}).items():
+            _check_entry(f"{group}.{name}.", entry, parameters(kind))
+    check_rules(config)
+
+
+def _check_keys(config: Config, usual: Config) -> None:
+    """Check keys outside lth functions against their defaults. Keys added to a user's function or another library's
+    are not known here.
+    """
+    given, defaults = leaves(config), leaves(usual)
+    ours = tuple(prefix for prefix, _ in nodes(config))
+    for key, default in defaults.items():
+        if key not in given and "." not in key:
+            raise UserError(f"{key} is missing")
+        if key in given and not key.startswith(ours):
+            _check_value(key, given[key], _annotation(key, default), default)
+            _check_bound(key, key, given[key])
+    for key in sorted(given.keys() - defaults.keys()):
+        if not key.startswith(ours) and not _in_function(config, key):
+            raise _unknown(key, defaults)
+
+
+def _in_function(config: Config, key: str) -> bool:
+    """Test whether a key, or a mapping around it, belongs to a node with a `_target_`."""
+    node: Any = config
+    for part in key.split(".")[:-1]:
+        node = node[part]
+        if "_target_" in node:
+            return True
+    return False
+
+
+def _annotation(key: str, default: Any) -> Annotation:
+    """Type of a key outside functions: by its alias or its default, which says nothing if it is null."""
+    if key in ALIASES:
+        return Annotation(choices=("auto",) * (key in AUTO) + choices(ALIASES[key]))
+    if default is None or key.endswith("_target_") or key in ("levels", "replicate"):
+        return Annotation()
+    return Annotation(items=Annotation()) if isinstance(default, list) else Annotation((type(default),))
+
+
+def _check_function(prefix: str, node: Config) -> None:
+    target = node["_target_"]
+    supplied = SUPPLIED.get(prefix.partition(".")[0], set())
+    wanted = {name: p for name, p in _parameters(prefix, target).items() if name not in supplied}
+    given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
+    for name, value in given.items():
+        if name not in wanted:
+            raise _unknown(f"{prefix}{name}", {f"{prefix}{name}" for name in wanted})
+        _check_value(f"{prefix}{name}", value, wanted[name].annotation, wanted[name].default)
+        _check_bound(f"{prefix}{name}", f"{target.rpartition('.')[0]}.{name}", value)
+    for name, parameter in wanted.items():
+        if parameter.default is REQUIRED and name not in given:
+            raise UserError(f"{prefix}{name} is missing: {target} needs it")
+
+
+def _parameters(prefix: str, target: str) -> dict[str, Parameter]:
+    try:
+        return parameters(target)
+    except UserError as error:
+        raise UserError(f"{prefix}_target_={target}: {error}") from None
+
+
+def _check_entry(prefix: str, entry: Config, fields: Mapping[str, Parameter]) -> None:
+    for name in entry.keys() & fields.keys() - {"transform"}:
+        _check_value(f"{prefix}{name}", entry[name], fields[name].annotation, fields[name].default)
+
+
+def _check_value(key: str, value: Any, annotation: Annotation, default: Any) -> None:
+    if not annotation.accepts(value):
+        example = "" if annotation.choices or default in (REQUIRED, None) else f", such as {default}"
+        raise UserError(f"{key}={value}: {annotation}{example}")
+
+
+def _check_bound(key: str, name: str, value: Any) -> None:
+    if name in AT_LEAST and value < AT_LEAST[name]:
+        raise UserError(f"{key}={value}: must be at least {AT_LEAST[name]}")
+
+
+def _unknown(key: str, known: Iterable[str]) -> UserError:
+    """An error that names the key, and similar ones beside it."""
+    parent, _, name = key.rpartition(".")
+    beside = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == parent}
+    close = [beside[other] for other in difflib.get_close_matches(name, list(beside), n=2, cutoff=0.7)]
+    meant = f". Did you mean {' or '.join(close)}?" if close else ""
+    return UserError(f"there is no key '{key}'{meant} (lth run --help lists all keys)")

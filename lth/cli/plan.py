@@ -1,0 +1,19 @@
+"""`lth run plan=true`: what a job would train, and what is stored."""
+
+from lth import job as jobs
+from lth.cli.console import console
+from lth.job import Job
+from lth.store import Store
+
+
+def show(job: Job, store: Store) -> None:
+    """Print a line per ticket of the job, and how many are stored; trains nothing."""
+    stored, places = {jobs.place(t.ticket) for t in jobs.stored(job, store)}, job.places()
+    for place in places:
+        quantized = place.bits is not None
+        variant = f"bits {place.bits}" if quantized else f"draw {place.draw}"
+        task = "to quantize" if quantized else f"to train, {job.recipe.steps:,} steps"
+        where = f"{place.branch:>12}  {variant}  replicate {place.replicate}  level {place.level:>2}"
+        console.print(f"{where}  {'stored' if place in stored else task}")
+    missing = len(places) - len(stored)
+    console.print(f"{len(stored)} stored, {missing} to train; nothing was trained (plan=true)")

@@ -1,0 +1,78 @@
+"""Results of an experiment after a run: its table, its figures, and commands to continue with."""
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from lth.analysis import summary
+from lth.cli.console import console
+from lth.store import table
+
+
+@dataclass(frozen=True)
+class Results:
+    """Tables and figures of an experiment under `root`; each is read or drawn once, when it is first asked for."""
+
+    root: Path
+    experiment: str
+
+    @cached_property
+    def tickets(self) -> pd.DataFrame:
+        """One row per trained ticket."""
+        return table.tickets(self.root, self.experiment)
+
+    @cached_property
+    def evaluations(self) -> pd.DataFrame:
+        """One row per evaluation."""
+        return table.evaluations(self.root, self.experiment)
+
+    @cached_property
+    def figures(self) -> list[Path]:
+        """Files of the figures. If they can't be drawn, a warning says why: what was trained is not lost."""
+        try:
+            return [*_draw(self)]
+        except Exception as error:
+            logging.getLogger("lth").warning("no figure could be drawn (%s: %s)", type(error).__name__, error)
+            return []
+
+    @property
+    def images(self) -> dict[str, Path]:
+        """Name -> PNG file of each figure."""
+        return {file.stem: file for file in self.figures if file.suffix == ".png"}
+
+
+def show(results: Results) -> None:
+    """Print the table, the files of the figures, and what to type next."""
+    if results.tickets.empty:
+        return
+    console.print(f"\n{summary.markdown(results.tickets)}\n", markup=False)
+    for file in results.figures:
+        console.print(f"figure  {file}", markup=False)
+    console.print(f"results {results.root}", markup=False)
+    lth = "lth" if shutil.which("lth") else f"{os.path.relpath(sys.executable)} -m lth"
+    runs = "" if str(results.root) == "runs" else f" --runs {results.root}"
+    console.print(f"next    {lth} table{runs} --format csv     one row per trained ticket", markup=False)
+    console.print(
+        f"        {lth} run ... -m replicate=1,2,3,4,5 hydra/launcher=joblib     more replicates, on all cores",
+        markup=False,
+    )
+
+
+def _draw(results: Results) -> Iterator[Path]:
+    """Draw accuracy over sparsity, and the learning curves of each variant."""
+    from lth.analysis import plot  # 30 MB that no training needs
+
+    rows, name = results.tickets, results.experiment
+    folder, variants = results.root / "figures" / name, summary.variants(rows)
+    yield from plot.save(plot.sparsity(rows, name), folder, "sparsity")
+    for number, (variant, part) in enumerate(rows.groupby(variants, sort=False)):
+        curves = results.evaluations[results.evaluations["digest"].isin(part["digest"])]
+        figure = plot.curves(curves, part, title=f"{name}: {variant}" if variant else name)
+        yield from plot.save(figure, folder, f"curves-{number + 1}" if variant else "curves")

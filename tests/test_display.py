@@ -1,0 +1,151 @@
+"""The progress of a run: one training or several at once, fresh or from the store."""
+
+import io
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from rich.console import Console
+
+from lth.cli.display import Display, interruptible
+from lth.cli.steps import Steps
+from lth.engine import Interrupted
+from lth.ticket import Ticket, Trained
+
+WEIGHTS = {"a.weight": torch.ones(4)}
+MASK = {"a.weight": torch.tensor([True, True, True, False])}
+
+
+def ticket(**changes: Any) -> Ticket:
+    return Ticket(WEIGHTS, MASK, **{"level": 1, **changes})
+
+
+def trained(of: Ticket, **facts: Any) -> Trained:
+    """A training of 100 steps with the best validation loss at step 50."""
+    table = pd.DataFrame({
+        "step": [0, 50, 100], "validation_loss": [2.0, 0.5, 1.0], "validation_accuracy": [0.1, 0.9, 0.8],
+        "test_accuracy": [0.1, 0.875, 0.75],
+    })  # fmt: skip
+    facts = {"seconds": 1.25, "final_train_accuracy": 1.0, **facts}
+    return Trained(of, table, {100: WEIGHTS}.__getitem__, 100, of.mask, facts)
+
+
+class Watched:
+    """A display that writes to text, with a clock that is set by hand."""
+
+    def __init__(self, trainings: int, steps: int, *, live: bool = False) -> None:
+        self.text, self.now, self.tracked = io.StringIO(), 0.0, list[tuple[str, Mapping[str, float]]]()
+        console = Console(file=self.text, width=200, force_terminal=live, highlight=False)
+        self.display = Display(
+            console, trainings, steps, live=live, clock=lambda: self.now,
+            evaluated=lambda ticket, row: self.tracked.append((str(ticket), row)),
+        )  # fmt: skip
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.getvalue().splitlines()
+
+
+def test_a_line_tells_ticket_step_rate_accuracy_and_what_is_left() -> None:
+    watched = Watched(3, 100)
+    watched.display.stepped(ticket(), 0, 100)
+    watched.display.evaluated(ticket(), {"validation_accuracy": 0.915})
+    watched.now = 40.0
+    watched.display.stepped(ticket(), 20, 100)
+    # 20 steps in 40 seconds; 80 of this training and 2 x 100 of the others are left, 560 seconds
+    assert watched.lines == [
+        "ticket, replicate 1, level 1 · step 20/100 · 0:09:20 left · 0.5 steps/s · validation 91.5%"
+    ]
+
+
+def test_evaluations_are_passed_on() -> None:
+    watched = Watched(1, 100)
+    row = {"step": 0.0, "validation_accuracy": 0.5}
+    watched.display.evaluated(ticket(replicate=4), row)
+    assert watched.tracked == [("ticket, replicate 4, level 1", row)]
+
+
+def test_interleaved_trainings_are_counted_each_on_its_own() -> None:
+    watched = Watched(3, 100)
+    one, two = ticket(replicate=1), ticket(replicate=2)
+    for step in range(31):
+        watched.now = 2.0 * step
+        for each in (one, two):
+            watched.display.stepped(each, step, 100)
+    # after 32 seconds 16 steps of the first and 15 of the second: 84 + 85 + 100 steps are left
+    assert watched.lines == ["ticket, replicate 1, level 1 and 1 more · step 16/100 · 0:04:37 left · 1.0 steps/s"]
+    assert watched.display.steps.taken == 60
+
+
+@pytest.mark.parametrize(("facts", "end"), [({}, "1.2 s"), ({"stored": False}, "1.2 s"), ({"stored": True}, "stored")])
+def test_a_trained_ticket_is_a_line_with_its_time_or_that_it_was_stored(facts: dict[str, bool], end: str) -> None:
+    watched = Watched(12, 100)
+    watched.display.trained(trained(ticket(branch="aware", bits=3, level=2), **facts))
+    assert watched.lines == [
+        "[ 1/12] aware, replicate 1, level 2, 3 bits: 75.00% of weights, early stop at step 50, "
+        f"test accuracy 87.50%, {end}"
+    ]
+
+
+def test_a_live_line_is_gone_when_a_line_that_stays_is_printed() -> None:
+    watched = Watched(2, 100, live=True)
+    with watched.display as display:
+        display.stepped(ticket(), 0, 100)
+        watched.now = 1.0
+        display.stepped(ticket(), 10, 100)
+        display.progress.refresh()
+        display.trained(trained(ticket()))
+    finished = [line for line in watched.lines if "[1/2] ticket" in line]
+    assert len(finished) == 1
+    assert "steps/s" in watched.text.getvalue()
+    assert "steps/s" not in finished[0].rpartition("\x1b[2K")[2]
+
+
+def test_an_error_can_name_the_last_step() -> None:
+    watched = Watched(1, 100)
+    assert watched.display.reached() == "the beginning"
+    watched.display.stepped(ticket(), 7, 100)
+    assert watched.display.reached() == "step 7 of ticket, replicate 1, level 1"
+    watched.display.trained(trained(ticket()))
+    assert watched.display.reached() == "step 7 of ticket, replicate 1, level 1"
+
+
+def test_ctrl_c_interrupts_at_the_next_step_and_a_second_one_at_once() -> None:
+    display = Watched(1, 100).display
+    with interruptible(display):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted):
+            display.stepped(ticket(), 1, 100)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+# ---- steps
+
+
+def test_a_training_counts_from_the_step_at_which_it_is_first_seen() -> None:
+    steps = Steps(2, 100)
+    steps.reach("a", 40, 100)
+    steps.reach("a", 43, 100)
+    assert (steps.taken, steps.left) == (3, 57 + 100)
+
+
+def test_the_same_step_twice_counts_once_and_beginning_again_takes_nothing_back() -> None:
+    steps = Steps(1, 100)
+    for step in (0, 1, 1, 2, 0, 1):
+        steps.reach("a", step, 100)
+    assert (steps.taken, steps.left) == (3, 99)
+
+
+def test_what_is_left_is_never_negative() -> None:
+    steps = Steps(1, 100)
+    for training in ("a", "b"):
+        steps.reach(training, 100, 100)
+        steps.finish(training)
+    steps.reach("longer", 100, 150)
+    assert (steps.finished, steps.left) == (2, 50)
+    steps.finish("longer")
+    assert steps.left == 0

@@ -205,7 +205,7 @@ def test_a_constant_in_front_of_a_padded_convolution_keeps_its_filter_unless_it_
 
 
 def pruned(net: nn.Module, shape: Sequence[int], share: float, seed: int = 0) -> dict[str, Tensor]:
-    """The mask of the scope `neurons` from random scores."""
+    """Mask of neuron pruning by random scores."""
     mask = full_mask(net)
     random = torch.Generator().manual_seed(seed)
     scores = {name: torch.rand(m.shape, generator=random) for name, m in mask.items()}
@@ -229,7 +229,7 @@ def test_any_share_of_the_units_can_be_removed(seed: int, share: float, make: Ne
     mask = pruned(net, ONE, share, seed)
     small = shrunk(net, net.state_dict(), mask, ONE)
     assert same_outputs(small, with_mask(net, mask), ONE, alive=False)  # two units of ReLU may well be dead
-    assert same_outputs(compact(net, net.state_dict(), mask, ONE), small, ONE)
+    assert same_outputs(compact(net, net.state_dict(), mask, ONE), small, ONE, alive=False)
 
 
 @pytest.mark.parametrize(

@@ -7,25 +7,25 @@ import torch
 
 from lth import UserError
 from lth.cli import config
-from lth.cli.compress import model_name, selected
 from lth.compress.formats import file
+from lth.compress.nets import model_name, replicates, select
 from lth.store.file import write_whole
 
 
-def main(chosen: argparse.Namespace) -> int:
+def main(arguments: argparse.Namespace) -> int:
     """Write the file of one stored net; returns the exit code."""
     torch.set_num_threads(1)
-    jobs = config.jobs(chosen.overrides)
-    if len(jobs) > 1:
-        raise UserError(f"these overrides stand for {len(jobs)} jobs: leave one replicate and one value of each key")
-    ((job, trained),) = selected(jobs, [chosen.level])
-    made = file(trained, job.recipe, chosen.format)
+    jobs = config.jobs(arguments.overrides)
+    if (count := sum(len(replicates(job)) for job, _ in jobs)) > 1:
+        raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
+    ((job, trained),) = select(jobs, [arguments.level])
+    made = file(trained, job.recipe, arguments.format)
     if made is None:
-        raise UserError(f"{chosen.format} needs a linear layer, and {model_name(job)} has none")
-    kind = "lth" if chosen.format.startswith("lth") else "onnx"
-    target = chosen.out or Path(f"{job.name}-{job.replicate}-level-{chosen.level}-{chosen.format}.{kind}")
+        raise UserError(f"{arguments.format} needs a linear layer, and {model_name(job.columns['model'])} has none")
+    ticket, kind = trained.ticket, "lth" if arguments.format.startswith("lth") else "onnx"
+    name = f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}.{kind}"
+    target = arguments.out or Path(name)
     write_whole(target, made.content)
-    ticket = trained.ticket
     percent = 100 * ticket.remaining / ticket.total
     print(f"{target}  {len(made.content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
     return 0

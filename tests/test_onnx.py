@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from lth import model
 from lth.compress import onnx as export
-from lth.compress.onnx.peak import main as peak_of
+from lth.compress.latency import accuracy, latencies
+from lth.compress.onnx.memory import main
 from lth.quantization import grid
 from tests import small
 
@@ -30,7 +31,7 @@ def images(count: int, shape: Sequence[int] = SHAPE) -> Tensor:
 
 
 def logits(file: bytes, x: Tensor) -> Tensor:
-    return torch.from_numpy(export.session(file).run(None, {"images": x.numpy()})[0])
+    return export.logits(export.session(file))(x)
 
 
 def initializers(file: bytes) -> dict[str, np.ndarray]:
@@ -51,14 +52,14 @@ def test_the_nets_of_the_papers_can_be_exported(name: str) -> None:
     torch.testing.assert_close(logits(export.float32(made, shape), x), made(x).detach(), atol=1e-4, rtol=1e-4)
 
 
-def test_a_net_in_training_is_exported_as_it_evaluates_and_stays_in_training() -> None:
+def test_a_net_in_training_mode_is_exported_in_evaluation_mode_and_stays_in_training_mode() -> None:
     made = net(small.everything_net)
     before = export.float32(made, SHAPE)
     assert export.float32(made.train(), SHAPE) == before
     assert made.training
 
 
-def test_a_file_names_no_path_of_the_machine_that_wrote_it() -> None:
+def test_a_model_contains_no_local_path() -> None:
     file = export.float32(net(small.net), SHAPE)
     assert str(Path(small.__file__).parent.parent).encode() not in file
     assert b".py" not in file
@@ -121,27 +122,29 @@ def test_a_net_without_linear_layers_has_no_int4() -> None:
     assert export.int4(export.float32(made, SHAPE)) is None
 
 
-def test_accuracy_is_the_share_of_right_answers() -> None:
+def test_accuracy_is_the_share_of_correct_predictions() -> None:
     made = nn.Sequential(nn.Flatten())  # its own logits
     file = export.float32(made, (3, 1, 1))
     x = torch.eye(3)[[0, 1, 2, 2]].view(4, 3, 1, 1)
-    assert export.accuracy(file, x, torch.tensor([0, 1, 2, 0])) == 0.75
+    assert accuracy(export.logits(export.session(file)), x, torch.tensor([0, 1, 2, 0])) == 0.75
 
 
-def test_every_file_gets_a_latency() -> None:
-    file = export.float32(net(small.net), SHAPE)
-    found = export.latencies({"a": file, "b": file}, SHAPE, 2, rounds=1)
-    assert found.keys() == {"a", "b"}
+def test_a_session_and_a_module_are_timed_by_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lth.compress.latency.BUDGET", 0.01)
+    made, x = net(small.net), images(2)
+    running = export.session(export.float32(made, SHAPE))
+    found = latencies({"onnx": export.forward(running, x), "torch": lambda: made(x)})
+    assert found.keys() == {"onnx", "torch"}
     assert all(0 < value < 1000 for value in found.values())
 
 
-def test_a_file_needs_at_least_the_memory_of_its_weights() -> None:
+def test_a_model_needs_at_least_the_memory_of_its_weights() -> None:
     shape, weights = (3, 32, 32), 4_300_992
     file = export.float32(model.conv_2(shape, 10), shape)
-    assert export.memory(file, shape, 1) > 4 * weights / 1e6
+    assert export.peak_memory(file, shape, 1) > 4 * weights / 1e6
 
 
-def test_the_script_that_measures_memory_takes_what_it_says(tmp_path: Path) -> None:
+def test_the_script_that_measures_memory_takes_a_file_a_batch_and_a_shape(tmp_path: Path) -> None:
     file = tmp_path / "net.onnx"
     file.write_bytes(export.float32(net(small.net), SHAPE))
-    assert peak_of(str(file), 2, *SHAPE) >= 0
+    assert main(str(file), 2, *SHAPE) >= 0

@@ -19,13 +19,13 @@ def main(arguments: argparse.Namespace) -> int:
     if (count := sum(len(replicates(job)) for job, _ in jobs)) > 1:
         raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
     ((job, trained),) = select(jobs, [arguments.level])
-    made = file(trained, job.recipe, arguments.format)
-    if made is None:
+    exported = file(trained, job.recipe, arguments.format)
+    if exported is None:
         raise UserError(f"{arguments.format} needs a linear layer, and {model_name(job.columns['model'])} has none")
     ticket, kind = trained.ticket, "lth" if arguments.format.startswith("lth") else "onnx"
     name = f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}.{kind}"
     target = arguments.out or Path(name)
-    write_whole(target, made.content)
+    write_whole(target, exported.content)
     percent = 100 * ticket.remaining / ticket.total
-    print(f"{target}  {len(made.content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
+    print(f"{target}  {len(exported.content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
     return 0

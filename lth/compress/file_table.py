@@ -47,15 +47,15 @@ def markdown(table: pd.DataFrame) -> str:
 
 def _rows(run: Sequence[Net], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
     recipe = run[0][0].recipe
-    of_net = [files(trained, recipe, bits) for _, trained in run]
-    made = {(index, name): each for index, of in enumerate(of_net) for name, each in of.items()}
-    sessions = {key: onnx.session(each.model) for key, each in made.items()}
+    formats = [files(trained, recipe, bits) for _, trained in run]
+    found = {(index, name): each for index, of_net in enumerate(formats) for name, each in of_net.items()}
+    sessions = {key: onnx.session(each.model) for key, each in found.items()}
     images, targets = normalized(recipe.data, recipe.data.test)
     speeds = {
         f"ms_{size}": latencies({key: onnx.forward(session, images[:size]) for key, session in sessions.items()})
         for size in BATCHES
     }
-    for (index, name), each in made.items():
+    for (index, name), each in found.items():
         job, trained = run[index]
         yield {
             **labels(job, trained),

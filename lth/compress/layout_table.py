@@ -50,13 +50,13 @@ def markdown(table: pd.DataFrame) -> str:
 def _family(family: Sequence[Net]) -> pd.DataFrame:
     data = family[0][0].recipe.data
     images, targets = normalized(data, data.test)
-    made = {
+    found = {
         (index, name): each
         for index, (job, trained) in enumerate(family)
         for name, each in layouts(trained, job.recipe).items()
     }
     speeds = {
-        f"ms_{size}": latencies({key: partial(each.net, images[:size]) for key, each in made.items()})
+        f"ms_{size}": latencies({key: partial(each.net, images[:size]) for key, each in found.items()})
         for size in BATCHES
     }
     rows = [
@@ -69,7 +69,7 @@ def _family(family: Sequence[Net]) -> pd.DataFrame:
             "accuracy": accuracy(each.net, images, targets),
             **where(),
         }
-        for (index, name), each in made.items()
+        for (index, name), each in found.items()
     ]
     return _compared(pd.DataFrame(rows))
 

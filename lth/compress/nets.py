@@ -49,7 +49,7 @@ def replicates(job: Job) -> list[int]:
 
 
 def first_and_last(nets: Iterable[Net]) -> list[Net]:
-    """Of each job and replicate the net of the lowest and that of the highest level: dense, and most pruned."""
+    """The nets of the lowest and the highest level of each job and replicate: dense, and most pruned."""
     return [net for run in by_run(nets) for net in sorted(run, key=_level)[:: max(len(run) - 1, 1)]]
 
 

@@ -1,4 +1,4 @@
-"""Small files: what goes in comes out, and what is not such a file is refused, quickly and in little memory."""
+"""Small files: lossless round trips, a pinned format, and invalid files refused in bounded time and memory."""
 
 import hashlib
 import json
@@ -19,8 +19,8 @@ from torch import Tensor
 
 from lth.compress import codec
 from lth.compress.codec import Refused, rans
-from lth.compress.codec.codebook import shared
-from lth.compress.codec.header import MOST_HEADER, MOST_TENSORS
+from lth.compress.codec.codebook import cluster
+from lth.compress.codec.header import MAX_HEADER, MAX_TENSORS
 from lth.compress.codec.tensor import decode_positions, encode_positions
 
 every_bits = st.none() | st.integers(1, 8)
@@ -50,15 +50,15 @@ def random_tensors(seed: int, shape: tuple[int, ...], density: float) -> tuple[d
     st.sampled_from([0.0, 0.01, 0.3, 1.0]),
     every_bits,
 )
-def test_what_is_written_is_read_to_the_last_bit(
+def test_decoding_inverts_encoding_to_the_last_bit(
     seed: int, shape: tuple[int, ...], density: float, bits: int | None
 ) -> None:
     weights, mask = random_tensors(seed, shape, density)
-    decoded = codec.decode(codec.encode(weights, mask, bits=bits, description={"said": [1, "ü", None]}))
+    decoded = codec.decode(codec.encode(weights, mask, bits=bits, description={"note": [1, "ü", None]}))
     assert same(decoded.weights, codec.approximate(weights, mask, bits=bits))
     assert same(decoded.mask, mask)
     assert {name: w.dtype for name, w in decoded.weights.items()} == {name: w.dtype for name, w in weights.items()}
-    assert (decoded.bits, decoded.description) == (bits, {"said": [1, "ü", None]})
+    assert (decoded.bits, decoded.description) == (bits, {"note": [1, "ü", None]})
     assert (decoded.weights["a.weight"][~mask["a.weight"]] == 0).all()
 
 
@@ -89,7 +89,7 @@ def test_other_tensors_are_float16_where_that_holds_them() -> None:
     assert torch.equal(decoded["tiny"], weights["tiny"])
 
 
-def test_layout_and_length_of_floats_do_not_matter() -> None:
+def test_memory_format_and_float_type_do_not_matter() -> None:
     weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
     mask = {"w": weight > 0}
     file = codec.encode({"w": weight}, mask, bits=3)
@@ -104,8 +104,8 @@ def test_weights_and_mask_are_only_read() -> None:
     assert same(weights, before)
 
 
-NOT: list[tuple[dict[str, Tensor], dict[str, Tensor], int | None, Any, str]] = [
-    ({"w": torch.ones(2)}, {"v": torch.ones(2, dtype=torch.bool)}, 4, {}, "mask of v and no weight"),
+INVALID: list[tuple[dict[str, Tensor], dict[str, Tensor], int | None, Any, str]] = [
+    ({"w": torch.ones(2)}, {"v": torch.ones(2, dtype=torch.bool)}, 4, {}, "the mask has no weight named v"),
     ({"w": torch.ones(2, dtype=torch.float64)}, {}, None, {}, "w is torch.float64"),
     ({"w": torch.tensor([1.0, math.nan])}, {"w": torch.ones(2, dtype=torch.bool)}, 4, {}, "not finite"),
     ({"w": torch.ones(2)}, {"w": torch.ones(2, dtype=torch.bool)}, 9, {}, "bits=9"),
@@ -114,11 +114,11 @@ NOT: list[tuple[dict[str, Tensor], dict[str, Tensor], int | None, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("weights", "mask", "bits", "description", "said"), NOT)
-def test_what_a_file_can_not_hold_is_an_error(
-    weights: dict[str, Tensor], mask: dict[str, Tensor], bits: int | None, description: Any, said: str
+@pytest.mark.parametrize(("weights", "mask", "bits", "description", "message"), INVALID)
+def test_tensors_that_the_format_cannot_represent_are_an_error(
+    weights: dict[str, Tensor], mask: dict[str, Tensor], bits: int | None, description: Any, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         codec.encode(weights, mask, bits=bits, description=description)
 
 
@@ -154,7 +154,7 @@ def test_a_ticket_takes_hardly_more_than_its_entropy() -> None:
     weight, kept = torch.randn(300, 784, generator=random), torch.rand(300, 784, generator=random) < 0.03
     file = codec.encode({"w": weight}, {"w": kept}, bits=4)
     p = kept.double().mean().item()
-    share = np.bincount(shared(weight[kept].numpy(), 4)[1]) / int(kept.sum())
+    share = np.bincount(cluster(weight[kept].numpy(), 4)[1]) / int(kept.sum())
     bound = -kept.numel() * (p * math.log2(p) + (1 - p) * math.log2(1 - p))
     bound -= float(kept.sum() * (share * np.log2(share)).sum())
     assert bound / 8 < len(file) < 1.02 * bound / 8 + 200  # of which the header and the checksum are 150
@@ -209,26 +209,26 @@ def test_a_stream_with_any_byte_behind_its_alphabet_changed_or_missing_is_refuse
             rans.decode(other, 400)
 
 
-def test_a_position_behind_the_end_is_named() -> None:
+def test_a_position_out_of_range_is_named() -> None:
     classes, rest = encode_positions(np.array([False, False, True]))
-    with pytest.raises(Refused, match="keeps more than there is"):
+    with pytest.raises(Refused, match="mask position out of range"):
         decode_positions(classes, rest, 1, 2)
 
 
 @many
 @given(st.sets(st.integers(0, 5000), max_size=60))
-def test_any_positions_come_back(chosen: set[int]) -> None:
+def test_any_positions_come_back(positions: set[int]) -> None:
     kept = np.zeros(5001, dtype=bool)
-    kept[sorted(chosen)] = True
-    assert decode_positions(*encode_positions(kept), len(chosen), 5001).tolist() == sorted(chosen)
+    kept[sorted(positions)] = True
+    assert decode_positions(*encode_positions(kept), len(positions), 5001).tolist() == sorted(positions)
 
 
-# ---- values that are shared
+# ---- codebooks
 
 
-def test_the_codebook_of_two_heaps_is_their_means() -> None:
+def test_the_codebook_of_two_clusters_is_their_means() -> None:
     values = np.array([-1.25, -1.0, -0.75, 2.0, 2.5], dtype=np.float32)
-    codebook, index = shared(values, 1)
+    codebook, index = cluster(values, 1)
     assert codebook.tolist() == [-1.0, 2.25]
     assert index.tolist() == [0, 0, 0, 1, 1]
 
@@ -237,18 +237,18 @@ def test_the_codebook_of_two_heaps_is_their_means() -> None:
 @given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=60), st.integers(1, 8))
 def test_every_value_gets_the_nearest_of_at_most_so_many(values: list[float], bits: int) -> None:
     array = np.array(values, dtype=np.float32)
-    codebook, index = shared(array, bits)
+    codebook, index = cluster(array, bits)
     assert len(codebook) <= 2**bits
     assert codebook.dtype == np.float32
     distance = np.abs(array.astype(float)[:, None] - codebook.astype(float))
     assert np.array_equal(distance[np.arange(len(array)), index], distance.min(axis=1))
 
 
-# ---- what is no such file
+# ---- invalid files
 
 
 def refused(data: bytes) -> bool:
-    """Whether it is, by Refused; any other exception goes through."""
+    """True if decoding raises Refused; any other exception is not caught."""
     try:
         codec.decode(data)
     except Refused:
@@ -274,7 +274,7 @@ def written(header: Any, payload: bytes = b"") -> bytes:
     return with_header(json.dumps(header, sort_keys=True, separators=(",", ":")).encode(), payload)
 
 
-def opened(file: bytes) -> tuple[Any, bytes]:
+def taken_apart(file: bytes) -> tuple[Any, bytes]:
     length = struct.unpack("<I", file[6:10])[0]
     return json.loads(zlib.decompress(file[10 : 10 + length])), file[10 + length : -32]
 
@@ -286,7 +286,12 @@ def header_of(**entry: Any) -> dict[str, Any]:
 
 def test_the_crafting_tools_of_this_file_make_files_that_are_read() -> None:
     assert not refused(written(header_of(), b"\0" * 8))
-    assert not refused(written(*opened(tiny_file())))
+    assert not refused(written(*taken_apart(tiny_file())))
+
+
+def test_a_changed_byte_is_a_checksum_mismatch() -> None:
+    with pytest.raises(Refused, match="invalid file: checksum mismatch: the file is corrupt or truncated"):
+        codec.decode(tiny_file()[:-1] + bytes([tiny_file()[-1] ^ 1]))
 
 
 def test_every_flipped_bit_is_found() -> None:
@@ -315,7 +320,7 @@ def test_any_other_bytes_are_refused(data: bytes) -> None:
 @many
 @given(st.binary(min_size=1, max_size=8), st.integers(0, 10**6), st.booleans())
 def test_a_damaged_payload_under_a_valid_checksum_is_refused_or_read(new: bytes, at: int, insert: bool) -> None:
-    header, payload = opened(tiny_file())
+    header, payload = taken_apart(tiny_file())
     at %= len(payload)
     changed = payload[:at] + new + payload[at if insert else at + len(new) :]
     assert refused(written(header, changed)) or len(changed) == len(payload)
@@ -333,7 +338,7 @@ junk = st.recursive(
 def test_an_entry_of_anything_under_a_valid_checksum_is_refused_or_read(key: str, value: Any, coding: str) -> None:
     usual = {"coding": coding, "kept": 1 if coding == "kept" else None}
     refused(written(header_of(**{**usual, key: value}), b"\0" * 8))
-    header, payload = opened(tiny_file())
+    header, payload = taken_apart(tiny_file())
     header["tensors"][0][key] = value
     refused(written(header, payload))
 
@@ -341,7 +346,7 @@ def test_an_entry_of_anything_under_a_valid_checksum_is_refused_or_read(key: str
 @many
 @given(st.sampled_from(["bits", "description", "tensors"]), junk)
 def test_a_header_of_anything_under_a_valid_checksum_is_refused_or_read(key: str, value: Any) -> None:
-    header, payload = opened(tiny_file())
+    header, payload = taken_apart(tiny_file())
     refused(written({**header, key: value}, payload))
     refused(written(value, payload))
 
@@ -357,7 +362,7 @@ HEADERS: dict[str, bytes] = {
     "spaces": b'{"bits": 4,"description":{},"tensors":[]}',
     "no UTF-8": b'{"bits":4,"description":{"a":"\xff"},"tensors":[]}',
     "true for a number": b'{"bits":true,"description":{},"tensors":[]}',
-    "too long": b'{"bits":4,"description":{"a":"' + b"a" * MOST_HEADER + b'"},"tensors":[]}',
+    "too long": b'{"bits":4,"description":{"a":"' + b"a" * MAX_HEADER + b'"},"tensors":[]}',
     "tensors by name": b'{"bits":4,"description":{},"tensors":{"w":1}}',
     "empty": b"",
 }  # fmt: skip
@@ -377,7 +382,7 @@ def test_a_header_with_something_behind_it_or_cut_off_is_refused() -> None:
 
 
 def test_another_version_is_named() -> None:
-    with pytest.raises(Refused, match="version 2, this program reads version 1"):
+    with pytest.raises(Refused, match="format version 2, this program reads version 1"):
         codec.decode(sealed(b"LTHC" + struct.pack("<HI", 2, 0)))
 
 
@@ -422,10 +427,10 @@ def test_two_tensors_of_one_name_and_too_many_are_refused() -> None:
     several: Callable[[int], list[Any]] = lambda n: [{**one, "name": str(i)} for i in range(n)]  # noqa: E731
     assert not refused(written({**header_of(), "tensors": several(20)}, b"\0" * 80))
     assert refused(written({**header_of(), "tensors": [one, one]}, b"\0" * 8))
-    assert refused(written({**header_of(), "tensors": several(MOST_TENSORS + 1)}, b"\0" * 4 * (MOST_TENSORS + 1)))
+    assert refused(written({**header_of(), "tensors": several(MAX_TENSORS + 1)}, b"\0" * 4 * (MAX_TENSORS + 1)))
 
 
-# ---- what a small file may cost
+# ---- resources
 
 
 def costly() -> Iterator[tuple[str, bytes]]:

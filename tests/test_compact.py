@@ -71,7 +71,7 @@ def same_outputs(a: nn.Module, b: nn.Module, shape: Sequence[int], *, alive: boo
     return bool(one.std(0).max() > 1e-4 or not alive) and torch.allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
-def test_the_test_sees_every_architecture() -> None:
+def test_every_architecture_is_tested() -> None:
     assert set(NETS) == set(model.__all__)
 
 
@@ -122,7 +122,7 @@ def small_mlp(weights: Mapping[str, Sequence[Sequence[float]]], biases: Sequence
     return net
 
 
-def test_a_unit_that_reads_nothing_goes_into_the_bias_and_one_that_nothing_reads_just_goes() -> None:
+def test_a_constant_unit_is_folded_into_the_bias_and_a_unit_without_consumers_is_removed() -> None:
     net = small_mlp(
         {"1.weight": [[1, 2], [0, 0], [3, 4]], "3.weight": [[5, 6, 0], [7, 0, 0]]},
         [[0.5, 0.25, 9.0], [1.0, 2.0]],
@@ -137,7 +137,7 @@ def test_a_unit_that_reads_nothing_goes_into_the_bias_and_one_that_nothing_reads
     }
 
 
-def test_a_unit_whose_constant_is_cut_off_by_the_relu_adds_nothing() -> None:
+def test_a_negative_constant_before_a_relu_adds_nothing() -> None:
     net = small_mlp(
         {"1.weight": [[1, 2], [0, 0], [3, 4]], "3.weight": [[5, 6, 1], [7, 6, 1]]}, [[0.5, -0.25, 0.0], [1.0, 2.0]]
     )
@@ -147,7 +147,7 @@ def test_a_unit_whose_constant_is_cut_off_by_the_relu_adds_nothing() -> None:
     assert small.get_parameter("3.weight").tolist() == [[5, 1], [7, 1]]
 
 
-def test_a_pixel_that_nothing_reads_is_not_read() -> None:
+def test_an_unread_pixel_is_not_read() -> None:
     net = small_mlp(
         {"1.weight": [[0, 2], [0, 1], [0, 4]], "3.weight": [[5, 6, 1], [7, 6, 1]]}, [[0.5, 0.5, 0.0], [1.0, 2.0]]
     )
@@ -159,7 +159,7 @@ def test_a_pixel_that_nothing_reads_is_not_read() -> None:
     assert torch.equal(small(image), net.eval()(image))
 
 
-def test_a_whole_chain_of_units_that_hangs_on_nothing_goes() -> None:
+def test_a_whole_chain_of_idle_units_is_removed() -> None:
     net = model.mlp((1, 1, 2), 2, hidden=(2, 2, 2)).eval()
     mask = full_mask(net)
     mask["1.weight"][0] = mask["3.weight"][0, 1] = mask["5.weight"][0, 1] = False  # unit 0 of each reads unit 0 only
@@ -171,7 +171,7 @@ def test_a_whole_chain_of_units_that_hangs_on_nothing_goes() -> None:
     assert [layer.out_features for layer in small.modules() if isinstance(layer, nn.Linear)] == [1, 1, 1, 2]
 
 
-def test_a_net_that_reads_nothing_at_all_keeps_one_unit_a_layer_and_its_constant_outputs() -> None:
+def test_a_net_without_any_weight_keeps_one_unit_per_layer_and_its_constant_outputs() -> None:
     net = trained(partial(model.mlp, hidden=(4, 3)), ONE)
     nothing = {name: torch.zeros_like(m) for name, m in full_mask(net).items()}
     small = compact(net, net.state_dict(), nothing, ONE)
@@ -181,7 +181,7 @@ def test_a_net_that_reads_nothing_at_all_keeps_one_unit_a_layer_and_its_constant
 
 
 @pytest.mark.parametrize(("padding", "bias", "filters"), [(1, -1.0, 1), (1, 1.0, 2), (0, 1.0, 1)])
-def test_a_constant_in_front_of_a_padded_convolution_keeps_its_filter_unless_it_is_0(
+def test_a_constant_before_a_padded_convolution_keeps_its_filter_unless_it_is_0(
     padding: int, bias: float, filters: int
 ) -> None:
     net = nn.Sequential(
@@ -205,7 +205,7 @@ def test_a_constant_in_front_of_a_padded_convolution_keeps_its_filter_unless_it_
 
 
 def pruned(net: nn.Module, shape: Sequence[int], share: float, seed: int = 0) -> dict[str, Tensor]:
-    """The mask of structure=neuron from random scores."""
+    """Mask of neuron pruning by random scores."""
     mask = full_mask(net)
     random = torch.Generator().manual_seed(seed)
     scores = {name: torch.rand(m.shape, generator=random) for name, m in mask.items()}
@@ -229,7 +229,7 @@ def test_any_share_of_the_units_can_be_removed(seed: int, share: float, make: Ne
     mask = pruned(net, ONE, share, seed)
     small = shrunk(net, net.state_dict(), mask, ONE)
     assert same_outputs(small, with_mask(net, mask), ONE, alive=False)  # two units of ReLU may well be dead
-    assert same_outputs(compact(net, net.state_dict(), mask, ONE), small, ONE)
+    assert same_outputs(compact(net, net.state_dict(), mask, ONE), small, ONE, alive=False)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_any_share_of_the_units_can_be_removed(seed: int, share: float, make: Ne
         ("lenet_5", 0.5, 25 * 10 + 10 + 10 * 25 * 25 + 25 + 25 * 16 * 250 + 250 + 250 * 10 + 10),
     ],
 )
-def test_the_number_of_parameters_that_are_left_is_what_one_computes_by_hand(
+def test_the_number_of_remaining_parameters_equals_the_one_computed_by_hand(
     name: str, share: float, expected: int
 ) -> None:
     make, shape = NETS[name]
@@ -283,8 +283,8 @@ def test_the_smaller_net_trains_as_the_masked_one_does() -> None:
             nn.functional.cross_entropy(each(images), labels).backward()
             optimizer.step()
             each.load_state_dict(masked(big.state_dict(), mask) if each is big else small.state_dict())
-    gone = [~neuron.left(group, mask) for group in groups]
-    for name, value in neuron.selected(big.state_dict(), groups, gone).items():
+    removed = [~neuron.left(group, mask) for group in groups]
+    for name, value in neuron.selected(big.state_dict(), groups, removed).items():
         torch.testing.assert_close(small.state_dict()[name], value)
 
 

@@ -1,34 +1,46 @@
+"""`lth compress` and `lth export`: files of stored nets, measured and written."""
+
+import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from lth import cli, compress
+from lth import UserError, cli
 from lth.analysis import plot
-from lth.cli import compress as cli_compress
 from lth.cli import config
-from lth.compress import package
+from lth.compress import file_table, package
+from lth.compress.nets import first_and_last, select
 
-WORDS = ["model=mlp", "model.hidden=[30]", "levels=[14]", "steps=60", "tracking=none"]
+OVERRIDES = ["model=mlp", "model.hidden=[30]", "levels=[14]", "steps=60", "tracking=none"]
 DENSE = ["float32", "float16", "int8", "int4", "lth", "lth-5", "lth-3"]
 FORMATS = {0: DENSE, 14: [*DENSE[:4], "compact", "compact-int8", *DENSE[4:]]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Latencies need not be exact here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lth.compress.latency.BUDGET", 0.01)
+        yield
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small net on the embedded digits, dense and with 5% of its weights."""
     root = tmp_path_factory.mktemp("runs")
-    assert config.main([*WORDS, f"root={root}"]) == 0
+    assert config.main([*OVERRIDES, f"root={root}"]) == 0
     return root
 
 
 @pytest.fixture(scope="module")
 def table(store: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    out, words = tmp_path_factory.mktemp("figures"), [*WORDS, f"root={store}", "replicate=1,7"]
-    assert cli.main(["compress", *words, "--bits", "5,3", "--out", str(out)]) == 0
+    out, overrides = tmp_path_factory.mktemp("figures"), [*OVERRIDES, f"root={store}", "replicate=1,7"]
+    assert cli.main(["compress", *overrides, "--bits", "5,3", "--out", str(out)]) == 0
     assert {each.name for each in out.iterdir()} == {
         f"first_ticket_files.{kind}" for kind in ("csv", "md", "png", "pdf")
     }
@@ -41,7 +53,7 @@ def of(table: pd.DataFrame, **where: object) -> pd.DataFrame:
     return table
 
 
-def test_every_net_is_scored_in_every_format(table: pd.DataFrame) -> None:
+def test_every_net_is_measured_in_every_format(table: pd.DataFrame) -> None:
     assert table.groupby("level")["format"].apply(list).to_dict() == FORMATS
 
 
@@ -63,7 +75,7 @@ def test_a_float32_file_holds_four_bytes_a_parameter_and_a_lossless_one_less_for
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_a_lossless_file_answers_as_the_net_does_and_the_store_says_the_same(table: pd.DataFrame, store: Path) -> None:
+def test_the_accuracy_of_a_lossless_file_is_the_stored_one(table: pd.DataFrame, store: Path) -> None:
     from lth.store.table import tickets
 
     stored = tickets(store).set_index("level")["final_test_accuracy"]
@@ -73,10 +85,10 @@ def test_a_lossless_file_answers_as_the_net_does_and_the_store_says_the_same(tab
         assert ours.to_dict() == pytest.approx(theirs.to_dict(), abs=0.0021)  # two of 1,000 images may be a tie
 
 
-def test_an_exported_file_is_the_scored_one(table: pd.DataFrame, store: Path, tmp_path: Path) -> None:
+def test_an_exported_file_is_the_measured_one(table: pd.DataFrame, store: Path, tmp_path: Path) -> None:
     file = tmp_path / "net.lth"
-    words = [*WORDS, f"root={store}", "--level", "14", "--format", "lth-5", "--out", str(file)]
-    assert cli.main(["export", *words]) == 0
+    arguments = [*OVERRIDES, f"root={store}", "--level", "14", "--format", "lth-5", "--out", str(file)]
+    assert cli.main(["export", *arguments]) == 0
     data = file.read_bytes()
     assert len(data) == of(table, level=14, format="lth-5")["bytes"].item()
     net, mask = package.unpack(data)
@@ -85,53 +97,91 @@ def test_an_exported_file_is_the_scored_one(table: pd.DataFrame, store: Path, tm
     assert net(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
 
 
-def test_an_exported_file_has_a_name_that_says_what_it_is(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["export", *WORDS, f"root={store}", "--format", "int8"]) == 0
+def test_an_exported_file_is_named_after_its_net_and_format(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", *OVERRIDES, f"root={store}", "--format", "int8"]) == 0
     assert Path("first_ticket-1-level-0-int8.onnx").is_file()
     assert "100.00% of the weights" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("extra", "message"),
     [
         (["--format", "int3"], "there is no format 'int3': choose float32, float16, int8, int4, compact, compact-int8"),
         (["--format", "lth-9"], "there is no format 'lth-9'"),
-        (["--level", "3"], "(stored: 0, 14); lth run with the same words trains it"),
-        (["replicate=1,2"], "these overrides stand for 2 jobs"),
-        (["replicate=7"], "replicate 7, is not stored under"),
+        (["--level", "3"], "(stored: 0, 14); lth run with the same overrides trains it"),
+        (["replicate=1,2"], "these overrides name 2 nets: give one replicate"),
+        (["replicate=7"], "nothing of first_ticket, mlp, replicate 7, is stored under"),
         (["steps=abc"], "steps"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_and_said(
-    words: list[str], said: str, store: Path, capsys: pytest.CaptureFixture[str]
+def test_an_export_that_is_not_possible_is_an_error(
+    extra: list[str], message: str, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["export", *WORDS, f"root={store}", *words]) == 2
-    assert said in capsys.readouterr().err
+    assert cli.main(["export", *OVERRIDES, f"root={store}", *extra]) == 2
+    assert message in capsys.readouterr().err
     assert list(Path().iterdir()) == []
 
 
-def test_what_is_not_stored_is_left_out_and_named(
+def test_a_net_that_is_not_stored_is_named_and_left_out(
     table: pd.DataFrame, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert set(table["replicate"]) == {1}  # 7 was asked for, too
-    assert len(cli_compress.selected(config.jobs([*WORDS, f"root={store}", "replicate=1,7"]), [0])) == 1
-    assert "level 0 of first_ticket, mlp, replicate 7, is not stored" in caplog.text
+    assert set(table["replicate"]) == {1}  # of 1 and 7
+    jobs = config.jobs([*OVERRIDES, f"root={store}", "replicate=1,7"])
+    assert [trained.ticket.level for _, trained in select(jobs, [14, 3])] == [14]
+    assert caplog.record_tuples == [
+        (
+            "lth",
+            logging.WARNING,
+            f"level 3 of first_ticket, mlp, replicate 1, is not stored under {store} (stored: 0, 14)",
+        ),
+        ("lth", logging.WARNING, f"nothing of first_ticket, mlp, replicate 7, is stored under {store}"),
+    ]
+    with pytest.raises(UserError, match=r"replicate 7, is stored under .*; lth run with the same overrides trains it"):
+        select(jobs[1:])
+
+
+def test_nets_are_selected_in_the_order_asked_for_with_the_dense_one_first_where_it_is_compared_with(
+    store: Path,
+) -> None:
+    jobs = config.jobs([*OVERRIDES, f"root={store}"])
+
+    def levels(*arguments: list[int], with_dense: bool = False) -> list[int]:
+        return [trained.ticket.level for _, trained in select(jobs, *arguments, with_dense=with_dense)]
+
+    assert levels() == [0, 14]
+    assert levels([14, 0]) == [14, 0]
+    assert levels([14], with_dense=True) == levels([14, 0], with_dense=True) == [0, 14]
+    with pytest.raises(UserError, match="level 3 of"):
+        levels([3], with_dense=True)
+
+
+@pytest.mark.parametrize(("levels", "expected"), [([0, 14], [0, 14]), ([14, 14, 0], [0, 14]), ([14], [14])])
+def test_of_each_run_the_first_and_the_last_level_can_be_taken(
+    store: Path, levels: list[int], expected: list[int]
+) -> None:
+    jobs = config.jobs([*OVERRIDES, f"root={store}"])
+    assert [trained.ticket.level for _, trained in first_and_last(select(jobs, levels))] == expected
 
 
 def test_replicates_are_averaged_in_the_table_that_is_printed() -> None:
     row = {"experiment": "e", "model": "lenet_300_100", "level": 15, "density": 0.0358, "format": "lth-5"}
     row |= {"ms_1": 0.1, "ms_128": 1.0, "memory_mb": 12.0, "faster": 2.0, "points": 0.5}
     both = [{**row, "bytes": b, "smaller": s, "accuracy": a} for b, s, a in [(10_000, 100, 0.98), (12_000, 90, 0.99)]]
-    line = compress.markdown(pd.DataFrame(both)).splitlines()[-1]
+    line = file_table.markdown(pd.DataFrame(both)).splitlines()[-1]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
         "LeNet-300-100", "3.58", "lth-5", "11000 ± 1414", "95.0 ± 7.1", "98.50 ± 0.71", "0.50 ± 0.00", "0.100 ± 0.000",
         "1.00 ± 0.00", "2.0 ± 0.0", "12.0 ± 0.0", "2",
     ]  # fmt: skip
 
 
-def test_without_the_dense_net_nothing_is_known_relative_to_it(store: Path, tmp_path: Path) -> None:
-    words = [*WORDS, f"root={store}", "--levels", "14", "--bits", "8", "--out", str(tmp_path)]
-    assert cli.main(["compress", *words]) == 0
+def test_bits_that_a_file_cannot_have_are_an_error(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compress", *OVERRIDES, f"root={store}", "--levels", "0", "--bits", "9"]) == 2
+    assert "there is no format 'lth-9'" in capsys.readouterr().err
+
+
+def test_without_the_dense_net_nothing_is_relative_to_it(store: Path, tmp_path: Path) -> None:
+    arguments = [*OVERRIDES, f"root={store}", "--levels", "14", "--bits", "8", "--out", str(tmp_path)]
+    assert cli.main(["compress", *arguments]) == 0
     found = pd.read_csv(tmp_path / "first_ticket_files.csv")
     assert found[["smaller", "faster", "points"]].isna().all(axis=None)
     assert found["accuracy"].notna().all()
@@ -142,7 +192,14 @@ def test_the_front_joins_the_files_that_no_other_beats_at_both_size_and_accuracy
     assert plot.front(points).index.tolist() == [0, 1, 4]
 
 
-def test_without_the_packages_for_it_the_command_says_what_to_install() -> None:
-    code = "import sys; sys.modules['onnx'] = None; from lth import cli; sys.exit(cli.main(['compress', 'steps=5']))"
+def test_only_the_commands_that_write_onnx_need_it_and_say_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["onnx"] = None
+from lth import cli
+from lth.cli import layout
+from lth.compress import package
+sys.exit(cli.main(["compress", "steps=5"]))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "lth compress: onnx is not installed: pip install 'lth[deploy]'\n")

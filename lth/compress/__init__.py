@@ -1,6 +1,4 @@
-"""Smaller nets and files: compaction, layouts, formats, and what each is worth."""
+"""Smaller nets and files: compaction, layouts, file formats, and tables of what each is worth.
 
-from lth.compress.formats import File, file, files, masked_net
-from lth.compress.scores import markdown, scored
-
-__all__ = ["File", "file", "files", "markdown", "masked_net", "scored"]
+Modules are imported by name (`from lth.compress import layouts`): only `formats`, `file_table` and `onnx` need ONNX.
+"""

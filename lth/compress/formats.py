@@ -1,6 +1,6 @@
-"""A trained net -> its file in each format."""
+"""File formats of a trained net: ONNX in several precisions, and the small files of `lth.compress.codec`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -9,9 +9,10 @@ from torch import nn
 from lth import UserError
 from lth.compress import onnx, package
 from lth.compress.compact import compact
+from lth.compress.layouts import masked_net
 from lth.imp import first_images
 from lth.recipe import Recipe
-from lth.ticket import Trained, masked
+from lth.ticket import Trained, remaining, total
 
 BITS = (5, 4)
 CALIBRATION = 1000
@@ -20,37 +21,47 @@ ONNX = ("float32", "float16", "int8", "int4", "compact", "compact-int8")
 
 @dataclass(frozen=True)
 class File:
-    """content: the bytes of the file; onnx: what ONNX Runtime runs of it, the file itself or what it unpacks to."""
+    """content: bytes of the file; model: the ONNX model that is measured, the file itself or an export of the net that
+    it unpacks to.
+    """
 
     content: bytes
-    onnx: bytes
+    model: bytes
+
+
+Writer = Callable[[], File | None]
 
 
 def files(trained: Trained, recipe: Recipe, bits: Iterable[int] = BITS) -> dict[str, File]:
-    """Format -> file: ONNX in float32, float16, int8 and, where a layer has it, int4; of tickets also the float32 and
-    int8 of the net without idle units ("compact", see `lth.compress.compact`); and the small files of
-    `lth.compress.codec`, lossless ("lth") and with a number of bits a weight ("lth-5").
+    """Format -> file: ONNX in float32, float16, int8 and, where a layer supports it, int4; for pruned nets also float32
+    and int8 of the net without idle units ("compact", see `lth.compress.compact`); and the small files of
+    `lth.compress.codec`, lossless ("lth") and with a number of bits a weight ("lth-5"). Raises UserError.
     """
-    idle = not all(kept.all() for kept in trained.mask.values())
-    names = [name for name in (*ONNX, *(_lth(k) for k in (None, *bits))) if idle or not name.startswith("compact")]
-    makers = _makers(trained, recipe)
-    return {name: made for name in names if (made := makers[name]())}
+    mask = trained.mask
+    names = [*ONNX, *(_lth(k) for k in (None, *bits))]
+    if remaining(mask) == total(mask):
+        names = [name for name in names if not name.startswith("compact")]
+    writers = _writers(trained, recipe)
+    return {name: each for name in names if (each := _writer(writers, name)())}
 
 
 def file(trained: Trained, recipe: Recipe, name: str) -> File | None:
-    """One of `files`; None where no layer of the net has it. Raises UserError."""
-    makers = _makers(trained, recipe)
-    if name not in makers:
+    """The file in one format; None if no layer of the net supports it. Raises UserError."""
+    return _writer(_writers(trained, recipe), name)()
+
+
+def _writer(writers: Mapping[str, Writer], name: str) -> Writer:
+    if name not in writers:
         raise UserError(f"there is no format {name!r}: choose {', '.join(ONNX)}, lth, or lth-1 to lth-8")
-    return makers[name]()
+    return writers[name]
 
 
-def _makers(trained: Trained, recipe: Recipe) -> dict[str, Callable[[], File | None]]:
-    """Format -> what makes its file; what several are made from is made once, when it is needed."""
+def _writers(trained: Trained, recipe: Recipe) -> dict[str, Writer]:
+    """Format -> function that makes its file; models that several formats start from are exported once."""
     plain = cache(lambda: onnx.float32(masked_net(trained, recipe), recipe.data.shape))
     small = cache(lambda: onnx.float32(_compact(trained, recipe), recipe.data.shape))
     images = cache(lambda: first_images(recipe, trained.ticket, CALIBRATION))
-    plain_makers: dict[str, Callable[[], bytes | None]] = {
+    models: dict[str, Callable[[], bytes | None]] = {
         "float32": plain,
         "float16": lambda: onnx.float16(plain()),
         "int8": lambda: onnx.int8(plain(), images()),
@@ -59,15 +70,15 @@ def _makers(trained: Trained, recipe: Recipe) -> dict[str, Callable[[], File | N
         "compact-int8": lambda: onnx.int8(small(), images()),
     }
     packed = {_lth(bits): partial(_packed, trained, recipe, bits) for bits in (None, *range(1, 9))}
-    return {**{name: partial(_runnable, make) for name, make in plain_makers.items()}, **packed}
+    return {**{name: partial(_onnx_file, export) for name, export in models.items()}, **packed}
 
 
 def _lth(bits: int | None) -> str:
     return "lth" if bits is None else f"lth-{bits}"
 
 
-def _runnable(make: Callable[[], bytes | None]) -> File | None:
-    content = make()
+def _onnx_file(export: Callable[[], bytes | None]) -> File | None:
+    content = export()
     return None if content is None else File(content, content)
 
 
@@ -75,13 +86,6 @@ def _packed(trained: Trained, recipe: Recipe, bits: int | None) -> File:
     content = package.pack(trained, recipe, bits)
     net, _ = package.unpack(content, recipe.model)
     return File(content, onnx.float32(net, recipe.data.shape))
-
-
-def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
-    """f(x; m * W_T)."""
-    net = recipe.net()
-    net.load_state_dict(masked(trained.weights(), trained.mask))
-    return net
 
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:

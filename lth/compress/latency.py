@@ -1,53 +1,28 @@
-"""Latency and accuracy of nets as they are."""
+"""Latency and accuracy of a net, whatever runs it: a PyTorch module or an ONNX session."""
 
-import time
-from collections.abc import Hashable, Mapping
-from statistics import median
-from typing import TypeVar
+from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-AT_LEAST = 0.0005  # seconds of one repetition: long beside a step of the clock, short beside a turn of another process
-BUDGET = 1.0  # seconds of all repetitions of the slowest net
+from lth.engine.timing import Call, Key, in_turn
+
+AT_LEAST = 0.0005  # seconds of one measurement: many ticks of the clock, few time slices of another process
+BUDGET = 1.0  # seconds of all measurements of the slowest net
 ROUNDS = (15, 400)
-EVALUATED = 500  # images at once
-
-Key = TypeVar("Key", bound=Hashable)
+BATCH = 500  # images evaluated at once
 
 
-def latencies(nets: Mapping[Key, nn.Module], images: Tensor) -> dict[Key, float]:
-    """Milliseconds of a forward pass of these images: the median of repetitions in which all nets take turns, so that a
-    busy neighbour slows down all of them.
-    """
-    times = {key: max(1, round(AT_LEAST / _seconds(net, images, 1))) for key, net in nets.items()}
-    slowest = max(_seconds(net, images, times[key]) for key, net in nets.items())
-    rounds = min(max(round(BUDGET / slowest), ROUNDS[0]), ROUNDS[1])
-    found: dict[Key, list[float]] = {key: [] for key in nets}
-    for first in range(rounds):
-        for key in _rotated([*nets], first):
-            found[key].append(_seconds(nets[key], images, times[key]) / times[key])
-    return {key: 1000 * median(seconds) for key, seconds in found.items()}
-
-
-def accuracy(net: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """In [0, 1], computed in float32 by this very net."""
-    parts = zip(images.split(EVALUATED), labels.split(EVALUATED), strict=True)
+def latencies(passes: Mapping[Key, Call]) -> dict[Key, float]:
+    """Median milliseconds of each forward pass (a call without arguments); all passes take turns."""
     with torch.no_grad():
-        return sum(int((net(x).argmax(1) == y).sum()) for x, y in parts) / len(labels)
+        slowest = max(in_turn(passes, 1, at_least=AT_LEAST).values())
+        rounds = min(max(round(BUDGET / max(slowest, AT_LEAST)), ROUNDS[0]), ROUNDS[1])
+        return {key: 1000 * each for key, each in in_turn(passes, rounds, at_least=AT_LEAST).items()}
 
 
-def _rotated(keys: list[Key], first: int) -> list[Key]:
-    """Another one goes first in every round: what ran before leaves its mark on the next."""
-    start = first % len(keys)
-    return keys[start:] + keys[:start]
-
-
-def _seconds(net: nn.Module, images: Tensor, times: int) -> float:
-    """Of so many passes, after one that brings the weights back into the cache."""
+def accuracy(logits: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> float:
+    """Share of correct predictions, in [0, 1]; images float32, N x shape; labels int64, N."""
+    batches = zip(images.split(BATCH), labels.split(BATCH), strict=True)
     with torch.no_grad():
-        net(images)
-        begun = time.perf_counter()
-        for _ in range(times):
-            net(images)
-        return time.perf_counter() - begun
+        return sum(int((logits(x).argmax(1) == y).sum()) for x, y in batches) / len(labels)

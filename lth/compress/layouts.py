@@ -1,4 +1,4 @@
-"""The forms in which a pruned net can be stored and run."""
+"""Storage layouts of a pruned net: masked, CSR, shrunk, compact."""
 
 import copy
 import warnings
@@ -23,8 +23,8 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Layout:
-    """A net in evaluation mode, the parameters it stores (zeros that it skips, and indices, not counted), and the
-    multiply-accumulates it does for an image.
+    """A net in evaluation mode, the number of parameters it stores (neither zeros that it skips nor indices), and its
+    multiply-accumulates for one image.
     """
 
     net: nn.Module
@@ -38,7 +38,7 @@ class Sparse(nn.Module):
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*Sparse CSR.*")  # that it is "in beta state"
+            warnings.filterwarnings("ignore", message=".*Sparse CSR.*")  # "... is in beta state"
             self.weight = layer.weight.detach().to_sparse_csr()
         bias = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias.detach()
         self.bias = bias[:, None]
@@ -47,13 +47,19 @@ class Sparse(nn.Module):
         return torch.addmm(self.bias, self.weight, x.T).T
 
 
+def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
+    """f(x; m * W_T), in training mode."""
+    net = recipe.net()
+    net.load_state_dict(masked(trained.weights(), trained.mask))
+    return net
+
+
 def layouts(trained: Trained, recipe: Recipe) -> dict[str, Layout]:
-    """Name -> W_T in that layout; all compute the same. Sparse rows and whole units only where there are such."""
-    net, shape, mask = recipe.net().eval(), recipe.data.shape, trained.mask
-    weights = masked(trained.weights(), mask)
-    net.load_state_dict(weights)
+    """Name -> the net in that layout; all compute the same. "csr" and "shrunk" are left out where they save nothing."""
+    net, shape, mask = masked_net(trained, recipe).eval(), recipe.data.shape, trained.mask
     if remaining(mask) == total(mask):
         return {"dense": _dense(net, shape)}
+    weights = net.state_dict()
     found = {
         "masked": _dense(net, shape),
         "csr": _csr(net, mask, shape),
@@ -69,7 +75,7 @@ def _dense(net: nn.Module, shape: Sequence[int]) -> Layout:
 
 
 def _csr(net: nn.Module, mask: Mask, shape: Sequence[int]) -> Layout:
-    """Only layers that have zeros."""
+    """The net with CSR in place of linear layers that have pruned weights."""
     sparse, skipped = copy.deepcopy(net), full_mask(net)
     for name, kept in mask.items():
         layer = net.get_submodule(name.rpartition(".")[0])

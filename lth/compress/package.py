@@ -1,4 +1,4 @@
-"""A trained net <-> one small file (`lth.compress.codec`), with the name of its architecture in it."""
+"""A trained net <-> one small file (`lth.compress.codec`) that also names its architecture."""
 
 import json
 from collections.abc import Callable
@@ -14,62 +14,70 @@ from lth.recipe import Recipe
 from lth.store.digest import describe
 from lth.ticket import Mask, Trained, masked
 
-# Of the description, as JSON: an architecture of a million layers fits into no such text.
-MOST_TEXT = 2**12
+# Characters of the description as JSON: too few to describe an architecture of a million layers.
+MAX_DESCRIPTION = 2**12
+
+Architecture = Callable[..., nn.Module]
 
 
 def pack(trained: Trained, recipe: Recipe, bits: int | None) -> bytes:
-    """m * W_T with `bits` bits for each weight that remains (None: float32, lossless), and how to build the net.
+    """m * W_T with `bits` bits for each remaining weight (None: float32, lossless), and how to build the net.
 
-    Of a net of `lth.quantization`, W_T is what the net rounds itself, so that it can be packed with None alone; unpack
-    it with its `recipe.model`. Raises ValueError.
+    A net of `lth.quantization` rounds its weights itself, so only bits=None is valid for it; unpack it with its
+    `recipe.model`. Raises ValueError.
     """
     if bits is not None and any(quantization.layers(recipe.net())):
-        raise ValueError(f"bits={bits}: the net rounds its weights itself, and would do it again; pack it with None")
+        raise ValueError(f"bits={bits}: the net is quantized already; pack it with bits=None")
     data = recipe.data
     description = {"model": describe(recipe.model), "shape": list(data.shape), "classes": data.classes}
     weights = masked(trained.weights(), trained.mask)
     return codec.encode(weights, trained.mask, bits=bits, description=description)
 
 
-def unpack(file: bytes, make: Callable[..., nn.Module] | None = None) -> tuple[nn.Module, Mask]:
+def unpack(file: bytes, architecture: Architecture | None = None) -> tuple[nn.Module, Mask]:
     """The net, in evaluation mode, and its mask; raises Refused.
 
-    A file can name the architectures of `lth.model` and nothing else, since it may come from anywhere; for any other
-    give `make`: (shape, classes) -> net.
+    Files are untrusted, so a file can name the architectures of `lth.model` and nothing else. For any other net pass
+    its `architecture`: (shape, classes) -> net.
     """
-    decoded = codec.decode(file)
-    said = dict(decoded.description)
-    if len(json.dumps(said)) > MOST_TEXT:
-        raise Refused(f"what the file says of its net is longer than {MOST_TEXT} characters")
-    shape, classes = said.get("shape"), said.get("classes")
-    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**16 for n in [*shape, classes]):
-        raise Refused(f"the file says that images are of shape {shape!r} and of {classes!r} classes")
-    build = make or _named(said.get("model"))
-    wanted = {name: weight.shape for name, weight in decoded.weights.items()}
+    contents = codec.decode(file)
+    shape, classes, named = _described(contents.description)
+    build = architecture or _public(named)
+    expected = {name: weight.shape for name, weight in contents.weights.items()}
     try:
-        with torch.device("meta"):  # takes no memory, however large a net the file names
-            shapes = {name: weight.shape for name, weight in build(tuple(shape), classes).state_dict().items()}
-        if shapes != wanted:
-            raise Refused("the tensors of the file are not those of its net")
+        with torch.device("meta"):  # allocates nothing, however large the net
+            shapes = {name: weight.shape for name, weight in build(shape, classes).state_dict().items()}
+        if shapes != expected:
+            raise Refused("the tensors of the file do not match its architecture")
         with torch.random.fork_rng(devices=[]):
-            net = build(tuple(shape), classes)
-        net.load_state_dict(decoded.weights)
+            net = build(shape, classes)
+        net.load_state_dict(contents.weights)
     except Refused:
         raise
-    except Exception as error:  # whatever an architecture raises when its options are nonsense
-        raise Refused(f"the net that the file names can't be built: {error}") from error
-    return net.eval(), decoded.mask
+    except Exception as error:  # an architecture may raise anything when its options are invalid
+        raise Refused(f"the architecture named in the file can't be built: {error}") from error
+    return net.eval(), contents.mask
 
 
-def _named(described: Any) -> Callable[..., nn.Module]:
+def _described(description: Any) -> tuple[tuple[int, ...], int, Any]:
+    """Image shape, number of classes and (unchecked) model of a description."""
+    if len(json.dumps(dict(description))) > MAX_DESCRIPTION:
+        raise Refused(f"the description is longer than {MAX_DESCRIPTION} characters")
+    shape, classes = description.get("shape"), description.get("classes")
+    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**16 for n in [*shape, classes]):
+        raise Refused(f"invalid image shape {shape!r} or number of classes {classes!r}")
+    return tuple(shape), classes, description.get("model")
+
+
+def _public(described: Any) -> Architecture:
+    """The architecture of `lth.model` with these options bound."""
     public = {f"model.{name}": getattr(model, name) for name in model.__all__}
     # Version 0.1 wrote import paths.
     known = public | {f"{make.__module__}.{make.__qualname__}": make for make in public.values()}
     options = dict(described) if isinstance(described, dict) else {}
     name = str(options.pop("function", None))
     if name not in known:
-        raise Refused(f"the file names the architecture {name}, which is none of lth.model: give one to unpack")
+        raise Refused(f"the architecture {name} is not one of lth.model: pass it to unpack")
 
     def build(shape: tuple[int, ...], classes: int) -> nn.Module:
         net: nn.Module = known[name](shape, classes, **options)

@@ -1,10 +1,10 @@
 """Milliseconds per step of the engine, of a bare PyTorch loop, and of Lightning's automatic loop, in one process.
 
 The same net (LeNet-300-100), batch (60), data (55,000 images of noise) and masks (21% of the weights). A time is the
-slope between a short and a long training, so that set-up cancels out; the loops take turns, and the median counts.
+slope between a short and a long training, so that set-up cancels out; the trainings take turns, and the median counts.
+CPU time, since wall time depends on what else the machine does.
 """
 
-import statistics
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lth import init, model, schedule
 from lth.data import Data, Split, normalized, rows
+from lth.engine.timing import in_turn
 from lth.engine.train import fit, train
 from lth.imp import dense
 from lth.recipe import Recipe
@@ -24,30 +25,23 @@ from lth.structure import weight
 from lth.ticket import Ticket, prunable
 
 SHORT, LONG, BATCH, RATE = 200, 1700, 60, 1.2e-3
+BARE = "bare PyTorch loop, fused Adam"
 
 
 def measure(rounds: int = 5) -> dict[str, float]:
-    """Loop -> median milliseconds per step, on one thread."""
+    """Loop -> CPU milliseconds per step, on one thread."""
     torch.set_num_threads(1)
     recipe = _recipe()
     ticket = _ticket(recipe)
     loops: dict[str, Callable[[int], object]] = {
-        "bare PyTorch loop, fused Adam": partial(_bare, recipe, ticket),
+        BARE: partial(_bare, recipe, ticket),
         "lth engine": partial(_engine, recipe, ticket),
         "Lightning automatic, DataLoader, fused Adam": partial(_automatic, recipe, ticket, True),
-        "Lightning automatic, DataLoader, Adam as it comes": partial(_automatic, recipe, ticket, False),
+        "Lightning automatic, DataLoader, default Adam": partial(_automatic, recipe, ticket, False),
     }
-    times: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in range(rounds):
-        for name, loop in loops.items():
-            times[name].append(1000 * (_seconds(loop, LONG) - _seconds(loop, SHORT)) / (LONG - SHORT))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def _seconds(loop: Callable[[int], object], steps: int) -> float:
-    begun = time.perf_counter()
-    loop(steps)
-    return time.perf_counter() - begun
+    calls = {(name, steps): partial(loop, steps) for name, loop in loops.items() for steps in (SHORT, LONG)}
+    seconds = in_turn(calls, rounds, clock=time.process_time)
+    return {name: 1000 * (seconds[name, LONG] - seconds[name, SHORT]) / (LONG - SHORT) for name in loops}
 
 
 def _recipe() -> Recipe:
@@ -56,7 +50,7 @@ def _recipe() -> Recipe:
     def split(n: int) -> Split:
         return Split(random.integers(0, 256, (n, 1, 28, 28), dtype=np.uint8), random.integers(0, 10, n))
 
-    # Ten images to evaluate on: evaluation is not what is measured.
+    # Ten images to evaluate on, since evaluation is not to be measured.
     data = Data("noise", split(55_000), split(10), split(10))
     return Recipe(model.lenet_300_100, data, partial(torch.optim.Adam, lr=RATE, fused=True), steps=10 * LONG)
 
@@ -82,8 +76,8 @@ def _bare(recipe: Recipe, ticket: Ticket, steps: int) -> None:
     masks = [mask.float() for mask in ticket.mask.values()]
     order = rows(1, 0, steps, size=len(labels), batch_size=BATCH)
     torch.set_flush_denormal(True)
-    for chosen in order:
-        loss = nn.functional.cross_entropy(net(images.index_select(0, chosen)), labels.index_select(0, chosen))
+    for batch in order:
+        loss = nn.functional.cross_entropy(net(images.index_select(0, batch)), labels.index_select(0, batch))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -92,7 +86,7 @@ def _bare(recipe: Recipe, ticket: Ticket, steps: int) -> None:
 
 
 class _Automatic(pl.LightningModule):
-    """The module that Lightning's own documentation would have one write, with the masks put on after every batch."""
+    """A module as in Lightning's documentation, with the masks applied after every batch."""
 
     def __init__(self, recipe: Recipe, ticket: Ticket, fused: bool) -> None:
         super().__init__()

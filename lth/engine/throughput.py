@@ -1,12 +1,11 @@
-"""Images per second of Conv-2 in training, for each precision, beside a plain float32 loop; and what augmenting costs.
+"""Images per second of Conv-2 in training, for each precision and for a plain float32 loop; and the cost of augmenting.
 
-Batches of 60 images of noise of CIFAR-10's size, Adam, one thread. The ways take turns, and the median of the steps
-counts, in time of the processor, since the other cores may be at work.
+Batches of 60 images of noise of CIFAR-10's size, Adam, one thread. Steps take turns, and the median counts, in CPU
+time, since wall time depends on what else the machine does.
 """
 
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -20,37 +19,27 @@ from lth.data import Data, Split, normalized
 from lth.engine.callback import Callback
 from lth.engine.loop import Loop, splits_on
 from lth.engine.precision import fastest
+from lth.engine.timing import in_turn
 from lth.imp import dense
 from lth.recipe import Recipe
 
-BATCH, RATE, IMAGES, WARM_UP = 60, 2e-4, 600, 2
+BATCH, RATE, IMAGES = 60, 2e-4, 600
+PLAIN = "plain float32 loop, channels first"
 
 
 def measure(steps: int = 15) -> tuple[dict[str, float], float]:
-    """(way -> images per second, share of a step that augmentation takes)."""
+    """(Loop -> images per CPU second, augmentation's share of the fastest loop's step)."""
     torch.set_num_threads(1)
     recipe = _recipe()
-    ways = {
-        "plain float32 loop, channels first": _plain(recipe),
+    best = fastest(recipe.net())
+    loops = {
+        PLAIN: _plain(recipe),
         "lth engine, precision=fp32": _engine(recipe),
         "lth engine, precision=bf16": _engine(replace(recipe, precision="bf16")),
+        f"lth engine, precision=auto (here {best})": _engine(replace(recipe, precision=best)),
     }
-    ways[f"lth engine, precision=auto (here {fastest(recipe.net())})"] = _engine(
-        replace(recipe, precision=fastest(recipe.net()))
-    )
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(WARM_UP + steps):
-        for name, step in ways.items():
-            seconds = _seconds(lambda step=step: next(step))  # type: ignore[misc]
-            times[name] += [seconds] if turn >= WARM_UP else []
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    return {name: BATCH / value for name, value in medians.items()}, _augmentation(recipe) / min(medians.values())
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    begun = time.process_time()
-    call()
-    return time.process_time() - begun
+    seconds = in_turn({name: partial(next, loop) for name, loop in loops.items()}, steps, clock=time.process_time)
+    return {name: BATCH / value for name, value in seconds.items()}, _augmentation(recipe) / min(seconds.values())
 
 
 def _recipe() -> Recipe:
@@ -84,7 +73,8 @@ def _engine(recipe: Recipe) -> Iterator[None]:
         yield
 
 
-def _augmentation(recipe: Recipe, repeats: int = 100) -> float:
-    images = torch.from_numpy(recipe.data.train.source[:BATCH])
-    augmented = partial(augment.flip_crop, images, replicate=1)
-    return statistics.median(_seconds(lambda step=step: augmented(step=step)) for step in range(repeats))  # type: ignore[misc]
+def _augmentation(recipe: Recipe, rounds: int = 100) -> float:
+    """CPU seconds for a batch."""
+    images, steps = torch.from_numpy(recipe.data.train.source[:BATCH]), count()
+    calls = {"augmentation": lambda: augment.flip_crop(images, replicate=1, step=next(steps))}
+    return in_turn(calls, rounds, clock=time.process_time)["augmentation"]

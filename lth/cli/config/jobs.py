@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ def jobs(arguments: Sequence[str]) -> "list[tuple[Job, Path]]":
     from lth.cli.config.values import values
 
     try:
-        jobs = [(values(cfg), Path(str(cfg.root))) for cfg in configurations]
+        return [(values(cfg), Path(str(cfg.root))) for cfg in configurations]
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
-    return [(replace(job, replicates=[replicate]), root) for job, root in jobs for replicate in job.replicates]

@@ -1,24 +1,25 @@
-"""A pruned net in a small file: an entropy-coded mask, and a few bits for each weight that is left. Version 1.
+"""Small files for pruned nets: an entropy-coded mask, and a few bits for each remaining weight. Format version 1.
 
     4 bytes     LTHC
     u16, u32    version (1), length of the header
-    header      zlib; JSON, ASCII, keys sorted, no spaces: bits (null or 1 to 8), description (the writer's), tensors,
-                by name: name, shape, coding, kept, and bytes, the lengths of the tensor's parts
-    parts       of all tensors, one behind the other
-    32 bytes    SHA-256 of all before it
+    header      zlib-compressed JSON (ASCII, sorted keys, no spaces): bits (null or 1 to 8), description (any mapping),
+                tensors, sorted by name: name, shape, coding, kept, bytes (the length of each part of the tensor)
+    parts       of all tensors, concatenated
+    32 bytes    SHA-256 of everything before
 
-All numbers are little-endian. A tensor with the coding float16, float32 or int64 has one part, its values in row-major
-order; kept is null. One with the coding "kept" has three, and kept says how many values are. A gap is the distance from
-the kept value before, in row-major order (from position -1, for the first). Parts: the number of binary digits of each
-gap behind its first, entropy-coded (`rans`); those digits, highest first, eight a byte; the values that are kept: with
-bits null float32, else a codebook and entropy-coded indices (`tensor`). What is not kept is 0.
+All numbers are little-endian. A tensor with coding "float16", "float32" or "int64" has one part, its values in
+row-major order, and kept is null. A tensor with coding "kept" is pruned: kept is the number of values that remain, all
+others are 0, and it has three parts. They describe gaps: the gap of a kept value is its distance from the kept value
+before it, in row-major order; the first one's is the distance from position -1. Part 1: for each gap the number of its
+binary digits after the leading one, entropy-coded (`rans`). Part 2: those digits, most significant first, eight to a
+byte. Part 3: the kept values, as float32 if bits is null, else as a codebook and entropy-coded indices (`tensor`).
 
-Nothing in a file is ever executed, and what is not exactly such a file is refused. So is one that asks for more than
-2^24 + 2^10 n values, or 2^16 + 2^5 n kept ones, n being its length in bytes, or for more than 2^28: a hostile file can
-take 100 MB and six kilobytes for each byte of its own, and no more.
+Decoding executes nothing from a file and refuses any file that does not match this format exactly. To bound memory, it
+also refuses a file of n bytes that has more than 2^24 + 2^10 n values, more than 2^16 + 2^5 n kept values, or more than
+2^28 values: a hostile file takes at most 100 MB plus 6 kB for each of its bytes.
 """
 
-from lth.compress.codec.file import Decoded, approximate, decode, encode
+from lth.compress.codec.file import Contents, approximate, decode, encode
 from lth.compress.codec.reader import Refused
 
-__all__ = ["Decoded", "Refused", "approximate", "decode", "encode"]
+__all__ = ["Contents", "Refused", "approximate", "decode", "encode"]

@@ -1,38 +1,38 @@
-"""A few values that many weights share (Han et al. 2016, "Deep Compression", arXiv 1510.00149, Section 3)."""
+"""Weight sharing by k-means (Han et al. 2016, "Deep Compression", arXiv 1510.00149, Section 3)."""
 
 import numpy as np
 
 ROUNDS = 100
 
 
-def shared(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """(codebook: at most 2^bits values, float32, ascending; the index of the nearest one for each value).
+def cluster(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codebook (at most 2^bits values, float32, ascending), and for each value the index of the nearest entry (uint8).
 
-    k-means in one dimension, from centroids spread evenly from the least to the greatest value, which suits large
-    weights best (their Section 3.2); rounded to what float16 holds. No more values than that are their own codebook,
-    and nothing is lost. Raises ValueError.
+    One-dimensional k-means from evenly spaced centroids, which represents large weights best (their Section 3.2); the
+    codebook is rounded to float16 if that changes it little. Up to 2^bits distinct values are their own codebook, which
+    is lossless. Raises ValueError.
     """
     if not 1 <= bits <= 8:
-        raise ValueError(f"bits={bits}: choose 1 to 8, or none for float32")
+        raise ValueError(f"bits={bits}: choose 1 to 8, or None for float32")
     if not np.isfinite(values).all():
-        raise ValueError("a weight is not finite, so weights can't share values: train again, or store float32")
+        raise ValueError("a weight is not finite: train again, or store float32 (bits=None)")
     own = np.unique(values)
     if len(own) <= 2**bits:
         return own, np.searchsorted(own, values).astype(np.uint8)
     centroids = _k_means(np.sort(values).astype(np.float64), 2**bits).astype(np.float32)
-    codebook = np.unique(halved(centroids) if short(centroids) else centroids)
+    codebook = np.unique(round_to_float16(centroids) if fits_float16(centroids) else centroids)
     return codebook, _nearest(codebook, values)
 
 
-def halved(values: np.ndarray) -> np.ndarray:
-    """float32, rounded to what float16 holds."""
+def round_to_float16(values: np.ndarray) -> np.ndarray:
+    """Round to the nearest float16; returned as float32."""
     with np.errstate(over="ignore"):
         return values.astype("<f2").astype(np.float32)
 
 
-def short(values: np.ndarray) -> bool:
-    """Whether float16 holds them all, none much changed: they are neither too large nor too near 0."""
-    return np.allclose(halved(values), values, rtol=2**-11, atol=0)
+def fits_float16(values: np.ndarray) -> bool:
+    """True if float16 represents all values to full relative precision: no overflow, no subnormals."""
+    return np.allclose(round_to_float16(values), values, rtol=2**-11, atol=0)
 
 
 def _k_means(ordered: np.ndarray, count: int) -> np.ndarray:

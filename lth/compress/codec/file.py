@@ -9,9 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lth.compress.codec.header import Entry, Header, closed, opened
+from lth.compress.codec.header import Entry, Header, parse, serialize
 from lth.compress.codec.reader import Reader, Refused
-from lth.compress.codec.tensor import approximated, decode_positions, decode_values, encode_positions, encode_values
+from lth.compress.codec.tensor import (
+    approximate_values,
+    decode_positions,
+    decode_values,
+    encode_positions,
+    encode_values,
+)
 from lth.ticket import Mask, Weights
 
 RAW = {"float16": "<f2", "float32": "<f4", "int64": "<i8"}
@@ -19,8 +25,8 @@ TYPES = {"float16": torch.float32, "float32": torch.float32, "int64": torch.int6
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
-    """What a file holds: weights, pruned ones exactly 0, mask, bits (None: float32), and what the writer said of it."""
+class Contents:
+    """Decoded file: weights (pruned ones exactly 0), mask, bits (None: float32) and the writer's description."""
 
     weights: dict[str, Tensor]
     mask: dict[str, Tensor]
@@ -29,30 +35,30 @@ class Decoded:
 
 
 def encode(weights: Weights, mask: Mask, *, bits: int | None, description: Mapping[str, Any] | None = None) -> bytes:
-    """m * W as a file. bits: 1 to 8 for the index of each kept weight into the codebook of its tensor, all other floats
-    in float16 where it holds them; None: all in float32, nothing lost. description: anything that is JSON.
+    """m * W as a file. bits: 1 to 8 for the index of each kept weight into the codebook of its tensor, other floats in
+    float16 unless they overflow or underflow; None: float32 throughout, lossless. description: a mapping of JSON.
 
-    Raises ValueError for what a file can't hold.
+    Raises ValueError for tensors or descriptions that the format can't represent.
     """
     if unknown := mask.keys() - weights.keys():
-        raise ValueError(f"there is a mask of {', '.join(sorted(unknown))} and no weight")
+        raise ValueError(f"the mask has no weight named {', '.join(sorted(unknown))}")
     entries, payload = [], []
     for name, weight in sorted(weights.items()):
-        coding, kept, parts = _encoded(_plain(name, weight), mask.get(name), bits)
+        coding, kept, parts = _encoded(_as_stored(name, weight), mask.get(name), bits)
         entries.append(Entry(name, list(weight.shape), coding, kept, [len(part) for part in parts]))
         payload += parts
-    return closed(Header(bits, json.loads(json.dumps(dict(description or {}))), entries), b"".join(payload))
+    return serialize(Header(bits, json.loads(json.dumps(dict(description or {}))), entries), b"".join(payload))
 
 
 def approximate(weights: Weights, mask: Mask, *, bits: int | None) -> dict[str, Tensor]:
-    """The weights that decoding the file gives back, to the last bit, without a file."""
-    return {name: _approximated(_plain(name, weight), mask.get(name), bits) for name, weight in weights.items()}
+    """The weights that a file gives back when decoded, to the last bit, without writing it."""
+    return {name: _approximated(_as_stored(name, weight), mask.get(name), bits) for name, weight in weights.items()}
 
 
-def decode(data: bytes) -> Decoded:
-    """What `encode` wrote. Raises Refused, and nothing else, for any other bytes: it names what is wrong."""
+def decode(data: bytes) -> Contents:
+    """Inverse of `encode`. Raises Refused, and nothing else, for invalid bytes; the message says what is wrong."""
     try:
-        header, reader = opened(data)
+        header, reader = parse(data)
         weights: dict[str, Tensor] = {}
         mask: dict[str, Tensor] = {}
         for entry in header.tensors:
@@ -62,16 +68,16 @@ def decode(data: bytes) -> Decoded:
                 mask[entry.name] = kept.view(tuple(entry.shape))
         reader.end()
     except Refused as refused:
-        raise Refused(f"this is no whole file of a pruned net: {refused}") from refused
+        raise Refused(f"invalid file: {refused}") from refused
     except (LookupError, TypeError, ValueError, RecursionError) as error:
-        raise Refused(f"this is no whole file of a pruned net: its header says {error}") from error
-    return Decoded(weights, mask, header.bits, header.description)
+        raise Refused(f"invalid file: invalid header: {error}") from error
+    return Contents(weights, mask, header.bits, header.description)
 
 
-def _plain(name: str, weight: Tensor) -> Tensor:
-    """On the CPU, float32 or int64."""
+def _as_stored(name: str, weight: Tensor) -> Tensor:
+    """The tensor on the CPU, as float32 or int64."""
     if weight.is_complex() or weight.dtype == torch.float64:
-        raise ValueError(f"{name} is {weight.dtype}, and a file holds float32: convert it first")
+        raise ValueError(f"{name} is {weight.dtype}, which the format can't represent: convert it to float32")
     return weight.detach().cpu().to(torch.float32 if weight.is_floating_point() else torch.int64)
 
 
@@ -101,8 +107,8 @@ def _decoded(entry: Entry, bits: int | None, parts: list[bytes]) -> tuple[Tensor
 def _approximated(weight: Tensor, kept: Tensor | None, bits: int | None) -> Tensor:
     if kept is None:
         return weight.half().float() if _coding(weight, bits) == "float16" else weight.clone()
-    chosen, flat = kept.cpu().flatten(), torch.zeros(weight.numel())
-    flat[chosen] = torch.from_numpy(approximated(weight.flatten()[chosen].numpy(), bits))
+    places, flat = kept.cpu().flatten(), torch.zeros(weight.numel())
+    flat[places] = torch.from_numpy(approximate_values(weight.flatten()[places].numpy(), bits))
     return flat.view(weight.shape)
 
 

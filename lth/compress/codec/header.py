@@ -1,4 +1,4 @@
-"""The header of a file, and what it may say: whoever wrote it, reading takes little time and memory."""
+"""File header, with limits that bound the time and memory spent on untrusted files."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ from lth.compress.codec.reader import Reader, Refused
 
 MAGIC, VERSION = b"LTHC", 1
 CHECKSUM = hashlib.sha256().digest_size
-MOST_HEADER, MOST_TENSORS, MOST_DIMENSIONS, MOST_VALUES = 2**20, 2**12, 8, 2**28
+MAX_HEADER, MAX_TENSORS, MAX_DIMENSIONS, MAX_VALUES = 2**20, 2**12, 8, 2**28
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor: coding is "kept", "float16", "float32" or "int64"; kept, how many values are, or None; bytes, the
-    length of each of its parts.
+    """A tensor. coding: "kept" (pruned), "float16", "float32" or "int64"; kept: number of values that remain, None if
+    not pruned; bytes: length of each part.
     """
 
     name: str
@@ -30,47 +30,49 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """How many values it has."""
+        """Number of values."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Header:
-    """bits: of each kept value, 1 to 8, or None for float32."""
+    """bits: bits of each kept value, 1 to 8, or None for float32."""
 
     bits: int | None
     description: Mapping[str, Any]
     tensors: Sequence[Entry]
 
 
-def closed(header: Header, payload: bytes) -> bytes:
-    """The whole file; raises ValueError if the description is no JSON or the file would be refused."""
+def serialize(header: Header, payload: bytes) -> bytes:
+    """The complete file; raises ValueError if the description is not valid JSON or the file would be refused."""
     packed = zlib.compress(_text(asdict(header)), 9)
     whole = b"".join([MAGIC, struct.pack("<HI", VERSION, len(packed)), packed, payload])
-    _bounded(header, len(whole) + CHECKSUM)
+    _check_limits(header, len(whole) + CHECKSUM)
     return whole + hashlib.sha256(whole).digest()
 
 
-def opened(data: bytes) -> tuple[Header, Reader]:
-    """The header, and a reader of the parts; raises Refused, or what Python does on JSON that is another."""
+def parse(data: bytes) -> tuple[Header, Reader]:
+    """The header, and a reader positioned at the parts. Raises Refused, or a LookupError, TypeError, ValueError or
+    RecursionError for a header that is malformed in another way.
+    """
     if data[: len(MAGIC)] != MAGIC:
-        raise Refused(f"it does not begin with {MAGIC.decode()}")
+        raise Refused(f"it does not start with {MAGIC.decode()}")
     if hashlib.sha256(data[:-CHECKSUM]).digest() != data[-CHECKSUM:]:
-        raise Refused("its checksum is another, so it is damaged or cut off")
+        raise Refused("checksum mismatch: the file is corrupt or truncated")
     reader = Reader(data[:-CHECKSUM])
     reader.bytes(len(MAGIC))
     if (version := reader.number("<H")) != VERSION:
-        raise Refused(f"it is of version {version}, this program reads version {VERSION}")
+        raise Refused(f"format version {version}, this program reads version {VERSION}")
     text = _unpacked(reader.bytes(reader.number("<I")))
     found = json.loads(text)
-    if not isinstance(found, dict) or _text(found) != text:  # the same key twice, NaN, spaces
-        raise Refused("its header is no JSON mapping as this program writes it")
+    if not isinstance(found, dict) or _text(found) != text:
+        raise Refused("the header is not canonical JSON (sorted keys, no spaces, no duplicates)")
     header = Header(found["bits"], found["description"], [_entry(Entry(**entry)) for entry in found["tensors"]])
     if header.bits is not None and (type(header.bits) is not int or not 1 <= header.bits <= 8):
-        raise Refused(f"it has {header.bits!r} bits a value")
+        raise Refused(f"invalid number of bits: {header.bits!r}")
     if not isinstance(header.description, dict):
-        raise Refused("its description is no mapping")
-    _bounded(header, len(data))
+        raise Refused("the description is not a mapping")
+    _check_limits(header, len(data))
     return header, reader
 
 
@@ -81,37 +83,36 @@ def _text(header: Mapping[str, Any]) -> bytes:
 def _unpacked(packed: memoryview) -> bytes:
     unpacker = zlib.decompressobj()
     try:
-        text = unpacker.decompress(packed, MOST_HEADER)
+        text = unpacker.decompress(packed, MAX_HEADER)
     except zlib.error as error:
-        raise Refused(f"its header can't be unpacked ({error})") from error
+        raise Refused(f"the header can't be decompressed ({error})") from error
     if not unpacker.eof or unpacker.unused_data:
-        raise Refused(f"its header is not whole or has more than {MOST_HEADER} bytes")
+        raise Refused(f"the header is incomplete or longer than {MAX_HEADER} bytes")
     return text
 
 
 def _entry(entry: Entry) -> Entry:
-    """The entry, if all in it is of the type that it should be."""
+    """The entry itself; raises Refused if a field has an invalid type or value."""
     if not (isinstance(entry.name, str) and isinstance(entry.coding, str)):
-        raise Refused("the name or the coding of a tensor is no text")
-    if type(entry.shape) is not list or len(entry.shape) > MOST_DIMENSIONS or type(entry.bytes) is not list:
-        raise Refused(f"the shape or the parts of {entry.name!r} are no short list")
+        raise Refused("the name or the coding of a tensor is not a string")
+    if type(entry.shape) is not list or len(entry.shape) > MAX_DIMENSIONS or type(entry.bytes) is not list:
+        raise Refused(f"the shape or the parts of {entry.name!r} are not a list, or too long")
     for count in [*entry.shape, *entry.bytes, *([] if entry.kept is None else [entry.kept])]:
-        if type(count) is not int or not 0 <= count <= 8 * MOST_VALUES:
-            raise Refused(f"a length of {entry.name!r} is {count!r}")
+        if type(count) is not int or not 0 <= count <= 8 * MAX_VALUES:
+            raise Refused(f"invalid length {count!r} in {entry.name!r}")
     if (entry.kept is None) != (entry.coding != "kept"):
-        raise Refused(f"{entry.name!r} says how many values are kept and has none, or the other way round")
+        raise Refused(f"{entry.name!r} has the coding {entry.coding!r} and kept={entry.kept}")
     return entry
 
 
-def _bounded(header: Header, length: int) -> None:
-    """A pruned value costs no byte, and an even one hardly any: a file must not ask for more than its size allows."""
-    most, most_kept = min(MOST_VALUES, 2**24 + 2**10 * length), 2**16 + 2**5 * length
+def _check_limits(header: Header, length: int) -> None:
+    """Raise Refused if a file of this length may not hold so much: pruned values take no bytes, equal ones few."""
+    most, most_kept = min(MAX_VALUES, 2**24 + 2**10 * length), 2**16 + 2**5 * length
     values = sum(math.prod(max(count, 1) for count in entry.shape) for entry in header.tensors)
     kept = sum(entry.kept or 0 for entry in header.tensors)
     if values > most or kept > most_kept:
-        raise Refused(f"{values} values, {kept} of them kept, are more than the {most} and {most_kept} that a file of "
-                      f"{length} bytes may hold")  # fmt: skip
-    if len(header.tensors) > MOST_TENSORS or any((entry.kept or 0) > entry.size for entry in header.tensors):
-        raise Refused(f"it has more than {MOST_TENSORS} tensors, or one that keeps more values than it has")
+        raise Refused(f"{values} values, {kept} of them kept: a file of {length} bytes may have {most} and {most_kept}")
+    if len(header.tensors) > MAX_TENSORS or any((entry.kept or 0) > entry.size for entry in header.tensors):
+        raise Refused(f"more than {MAX_TENSORS} tensors, or one with more kept values than values")
     if len({entry.name for entry in header.tensors}) < len(header.tensors):
-        raise Refused("it has two tensors of the same name")
+        raise Refused("duplicate tensor name")

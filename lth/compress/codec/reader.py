@@ -1,4 +1,4 @@
-"""Bytes that may be anything, from the front."""
+"""Bounds-checked sequential reader for untrusted bytes."""
 
 import struct
 
@@ -6,38 +6,38 @@ import numpy as np
 
 
 class Refused(ValueError):
-    """A file is damaged, hostile, or not of this format."""
+    """The file is corrupt, hostile or not in this format."""
 
 
 class Reader:
-    """Raises Refused when there are not as many bytes as asked for."""
+    """Reads from the front; raises Refused when fewer bytes are left than requested."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = memoryview(data), 0
 
     @property
     def left(self) -> int:
-        """How many bytes are left."""
+        """Number of unread bytes."""
         return len(self.data) - self.at
 
     def bytes(self, count: int) -> memoryview:
         """The next `count` bytes."""
         if not 0 <= count <= self.left:
-            raise Refused("the file ends too early")
+            raise Refused("unexpected end of file")
         self.at += count
         return self.data[self.at - count : self.at]
 
     def number(self, kind: str) -> int:
-        """The next number of a kind of struct."""
+        """The next number; kind: a `struct` format."""
         (value,) = struct.unpack(kind, self.bytes(struct.calcsize(kind)))
         return int(value)
 
     def array(self, kind: str, count: int) -> np.ndarray:
-        """The next `count` numbers of a kind of NumPy."""
+        """The next `count` numbers; kind: a NumPy dtype."""
         found: np.ndarray = np.frombuffer(self.bytes(count * np.dtype(kind).itemsize), kind)
         return found
 
     def end(self) -> None:
-        """Nothing is left."""
+        """Raise Refused unless all bytes were consumed."""
         if self.left:
-            raise Refused(f"{self.left} bytes too many")
+            raise Refused(f"{self.left} extra bytes")

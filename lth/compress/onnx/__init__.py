@@ -1,8 +1,7 @@
-"""Nets as files that other programs run: ONNX in float32, float16, int8 and int4, and what such a file does in ONNX
-Runtime. The only door to ONNX.
-"""
+"""ONNX export in float32, float16, int8 and int4, and ONNX Runtime. The only door to ONNX."""
 
 from lth.compress.onnx.convert import float16, float32, int4, int8
-from lth.compress.onnx.runtime import accuracy, latencies, memory, session
+from lth.compress.onnx.memory import peak_memory
+from lth.compress.onnx.runtime import forward, logits, session
 
-__all__ = ["accuracy", "float16", "float32", "int4", "int8", "latencies", "memory", "session"]
+__all__ = ["float16", "float32", "forward", "int4", "int8", "logits", "peak_memory", "session"]

@@ -1,4 +1,4 @@
-"""A net -> ONNX float32 -> smaller ONNX. Files take images float32, B x channels x height x width, to logits B x C."""
+"""A net -> ONNX float32 -> smaller ONNX. A model maps images (float32, B x shape) to logits (B x classes)."""
 
 import contextlib
 import io
@@ -19,13 +19,13 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import Tensor, nn
 
 INPUT, OUTPUT = "images", "logits"
-# Weights along the input that share a scale in int4: the smallest that ONNX Runtime has, the most exact.
+# Weights along the input that share a scale in int4: ONNX Runtime's smallest block, hence the smallest rounding error.
 BLOCK = 16
 CALIBRATION_BATCH = 100
 
 
 def float32(net: nn.Module, shape: Sequence[int]) -> bytes:
-    """The net in evaluation mode, for batches of any size; shape: of one image."""
+    """The net in evaluation mode, for batches of any size; shape: that of one image."""
     mode = net.training
     size = torch.export.Dim("batch", min=1, max=2**16)
     try:
@@ -39,37 +39,37 @@ def float32(net: nn.Module, shape: Sequence[int]) -> bytes:
     assert program is not None
     model = program.model_proto
     graph = model.graph
-    # The exporter writes down where in the source each node comes from: half of a small file, and paths of the machine.
+    # The exporter records each node's position in the source: half the bytes of a small file, and local paths.
     for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         del part.metadata_props[:]
     return bytes(model.SerializeToString())
 
 
 def float16(model: bytes) -> bytes:
-    """Weights and arithmetic in float16; what goes in and comes out stays float32."""
+    """Weights and arithmetic in float16; inputs and outputs stay float32."""
     with _quiet():
         return bytes(convert_float_to_float16(onnx.load_from_string(model), keep_io_types=True).SerializeToString())
 
 
 def int8(model: bytes, images: Tensor) -> bytes:
-    """Static quantization: inputs of layers uint8 in ranges found on `images` (float32, B x shape), weights int8 with a
-    scale for each output channel, as QuantizeLinear and DequantizeLinear nodes, which ONNX Runtime runs as integer
-    kernels.
+    """Static quantization: layer inputs in uint8, with ranges calibrated on `images` (float32, B x shape); weights in
+    int8 with a scale per output channel. QuantizeLinear and DequantizeLinear nodes, which ONNX Runtime fuses into
+    integer kernels.
     """
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        plain, ready, made = (Path(folder) / f"{name}.onnx" for name in ("plain", "ready", "made"))
+        plain, ready, quantized = (Path(folder) / f"{name}.onnx" for name in ("plain", "ready", "quantized"))
         plain.write_bytes(model)
         quant_pre_process(plain, ready, skip_symbolic_shape=True)
         quantize_static(
-            ready, made, _Images(images), quant_format=QuantFormat.QDQ, per_channel=True,
+            ready, quantized, _Images(images), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
-        return made.read_bytes()
+        return quantized.read_bytes()
 
 
 def int4(model: bytes) -> bytes | None:
-    """Weights of linear layers as 4-bit integers with a scale for every 16; the arithmetic, and all convolutions, stay
-    float32. None if the net has no linear layer that this changes.
+    """Weights of linear layers in 4 bits with a scale for every 16; arithmetic and convolutions stay float32. None if
+    no linear layer can be quantized.
     """
     proto = onnx.load_from_string(model)
     _matmuls(proto.graph)
@@ -91,7 +91,7 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _matmuls(graph: onnx.GraphProto) -> None:
-    """Gemm (x W^T + b) as MatMul and Add, which is what the quantizer to 4 bits looks for."""
+    """Rewrite Gemm (x W^T + b) as MatMul and Add, the pattern that the 4-bit quantizer matches."""
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes = []
     for node in graph.node:
@@ -113,7 +113,7 @@ def _matmuls(graph: onnx.GraphProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The libraries report progress on the terminal and the root logger, of which a user can make nothing."""
+    """Suppress the progress and warnings that the libraries print and log to the root logger."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

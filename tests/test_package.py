@@ -1,4 +1,4 @@
-"""A trained net in a small file, and back."""
+"""A trained net packed into a small file and unpacked again."""
 
 import hashlib
 import json
@@ -32,22 +32,24 @@ def trained_by(plain: Recipe) -> Trained:
     return train([half_pruned(plain)], recipe=plain, device="cpu")[0]
 
 
-def net_of(plain: Recipe, weights: dict[str, Tensor]) -> nn.Module:
-    made = plain.net()
-    made.load_state_dict(weights)
-    return made.eval()
+def built(plain: Recipe, weights: dict[str, Tensor]) -> nn.Module:
+    built_net = plain.net()
+    built_net.load_state_dict(weights)
+    return built_net.eval()
 
 
-# ---- there and back
+# ---- round trips
 
 
 @pytest.mark.parametrize("plain", [MLP, CONV], ids=["linear", "convolution"])
 @pytest.mark.parametrize("bits", [1, 2, 5, 8, None])
-def test_the_net_of_a_file_answers_as_the_net_with_its_weights_to_the_last_bit(plain: Recipe, bits: int | None) -> None:
+def test_an_unpacked_net_equals_the_net_with_the_approximated_weights_to_the_last_bit(
+    plain: Recipe, bits: int | None
+) -> None:
     trained = trained_by(plain)
     unpacked, mask = package.unpack(package.pack(trained, plain, bits), plain.model)
     weights = codec.approximate(masked(trained.weights(), trained.ticket.mask), trained.ticket.mask, bits=bits)
-    assert torch.equal(unpacked(X), net_of(plain, weights)(X))
+    assert torch.equal(unpacked(X), built(plain, weights)(X))
     assert same(mask, trained.ticket.mask)
     assert not unpacked.training
     for name, kept in mask.items():
@@ -61,14 +63,14 @@ def test_without_bits_the_file_is_the_trained_net() -> None:
     assert unpacked.state_dict()["1.num_batches_tracked"] == 20
 
 
-def test_a_file_says_which_architecture_it_is() -> None:
+def test_a_file_names_its_architecture() -> None:
     trained = trained_by(MLP)
     unpacked, _ = package.unpack(package.pack(trained, MLP, 8))
     assert [layer.out_features for layer in unpacked.modules() if isinstance(layer, nn.Linear)] == [8, 6, 3]
 
 
 @pytest.mark.parametrize("model", [lenet_300_100, conv_2, partial(conv_2, dropout=0.5), resnet_20])
-def test_every_architecture_of_ours_is_built_from_its_name(model: Any) -> None:
+def test_every_architecture_of_lth_is_built_from_its_name(model: Any) -> None:
     plain = recipe(model=model)
     ticket = half_pruned(plain)
     whole = Trained(ticket, trained_by(MLP).evaluations, {0: ticket.weights}.__getitem__, 0, ticket.mask)
@@ -77,17 +79,17 @@ def test_every_architecture_of_ours_is_built_from_its_name(model: Any) -> None:
     assert remaining(mask) == remaining(ticket.mask)
 
 
-def test_a_quantized_net_comes_back_too() -> None:
+def test_a_quantized_net_is_packed_without_bits_only() -> None:
     trained = trained_by(CONV)
     new, ticket = quantization.aware(trained, recipe=CONV, bits=4, steps=3)
     (after,) = train([ticket], recipe=new, device="cpu")
     unpacked, _ = package.unpack(package.pack(after, new, None), new.model)
-    assert torch.equal(unpacked(X), net_of(new, dict(after.weights()))(X))
-    with pytest.raises(ValueError, match="bits=4: the net rounds its weights itself"):
+    assert torch.equal(unpacked(X), built(new, dict(after.weights()))(X))
+    with pytest.raises(ValueError, match="bits=4: the net is quantized already"):
         package.pack(after, new, 4)
 
 
-def test_what_is_drawn_afterwards_is_as_if_nothing_was_unpacked() -> None:
+def test_unpacking_does_not_advance_the_random_generator() -> None:
     file = package.pack(trained_by(MLP), MLP, 4)
     torch.manual_seed(3)
     expected = torch.rand(2)
@@ -96,12 +98,12 @@ def test_what_is_drawn_afterwards_is_as_if_nothing_was_unpacked() -> None:
     assert torch.equal(torch.rand(2), expected)
 
 
-# ---- files that come from anywhere
+# ---- untrusted files
 
 
-def described(said: Any, weights: dict[str, Tensor] | None = None) -> bytes:
+def with_description(description: Any, weights: dict[str, Tensor] | None = None) -> bytes:
     tensors = dict(mlp((1, 4, 4), 3, hidden=[8, 6]).state_dict()) if weights is None else weights
-    return codec.encode(tensors, {}, bits=None, description=said)
+    return codec.encode(tensors, {}, bits=None, description=description)
 
 
 GOOD = {"model": {"function": "model.mlp", "hidden": [8, 6]}, "shape": [1, 4, 4], "classes": 3}
@@ -109,7 +111,7 @@ GOOD = {"model": {"function": "model.mlp", "hidden": [8, 6]}, "shape": [1, 4, 4]
 
 @pytest.mark.parametrize("function", ["model.mlp", "lth.model.lenet.mlp"])
 def test_a_file_names_a_public_architecture_and_one_of_version_0_1_its_import_path(function: str) -> None:
-    package.unpack(described({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
+    package.unpack(with_description({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
 
 
 @pytest.mark.parametrize(
@@ -125,11 +127,11 @@ def test_a_file_names_a_public_architecture_and_one_of_version_0_1_its_import_pa
     ],
 )
 def test_a_file_that_names_anything_else_is_refused(function: Any) -> None:
-    with pytest.raises(Refused, match=r"none of lth\.model: give one to unpack"):
-        package.unpack(described({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
+    with pytest.raises(Refused, match=r"not one of lth\.model: pass it to unpack"):
+        package.unpack(with_description({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
 
 
-def test_an_architecture_of_ones_own_is_refused_unless_it_is_given() -> None:
+def test_a_user_s_own_architecture_is_refused_unless_it_is_passed() -> None:
     file = package.pack(trained_by(CONV), CONV, 4)
     with pytest.raises(Refused, match=r"small\.conv_net"):
         package.unpack(file)
@@ -159,23 +161,23 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("said", WRONG.values(), ids=WRONG)
-def test_a_description_that_does_not_fit_is_refused(said: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changed", WRONG.values(), ids=WRONG)
+def test_an_invalid_description_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(Refused):
-        package.unpack(described({**GOOD, **said} if said else {}))
+        package.unpack(with_description({**GOOD, **changed} if changed else {}))
 
 
-def test_a_net_that_the_tensors_do_not_fit_is_refused() -> None:
+def test_tensors_that_do_not_match_the_architecture_are_refused() -> None:
     weights = dict(mlp((1, 4, 4), 3, hidden=[8, 6]).state_dict())
     for changed in ({**weights, "x": torch.ones(1)}, dict(list(weights.items())[1:]),
                     {**weights, "1.bias": torch.ones(9)}):  # fmt: skip
-        with pytest.raises(Refused, match="tensors of the file"):
-            package.unpack(described(GOOD, changed))
+        with pytest.raises(Refused, match="tensors of the file do not match"):
+            package.unpack(with_description(GOOD, changed))
 
 
 @many
 @given(st.binary(max_size=100))
-def test_other_bytes_are_refused(data: bytes) -> None:
+def test_random_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(Refused):
         package.unpack(data)
 
@@ -187,18 +189,18 @@ junk = st.recursive(
 )
 NAMES = ["mlp", "lenet_300_100", "conv_2", "lenet_5", "vgg_19", "torchvision"]
 functions = st.sampled_from([f"model.{name}" for name in NAMES])
-PACKED = described(GOOD)
+PACKED = with_description(GOOD)
 
 
 @few
 @given(functions, st.dictionaries(st.sampled_from(["hidden", "dropout", "name", "x"]), junk), junk, junk)
-def test_any_description_under_a_valid_checksum_is_refused_or_fits(
+def test_any_description_under_a_valid_checksum_is_refused_or_valid(
     function: str, options: dict[str, Any], shape: Any, classes: Any
 ) -> None:
     length = struct.unpack("<I", PACKED[6:10])[0]
     header = json.loads(zlib.decompress(PACKED[10 : 10 + length]))
-    for said in ({"model": {"function": function, **options}}, {"shape": shape}, {"classes": classes}):
-        text = json.dumps({**header, "description": {**GOOD, **said}}, sort_keys=True, separators=(",", ":"))
+    for changed in ({"model": {"function": function, **options}}, {"shape": shape}, {"classes": classes}):
+        text = json.dumps({**header, "description": {**GOOD, **changed}}, sort_keys=True, separators=(",", ":"))
         packed = zlib.compress(text.encode(), 9)
         body = PACKED[:6] + struct.pack("<I", len(packed)) + packed + PACKED[10 + length : -32]
         try:

@@ -1,0 +1,104 @@
+"""Selection of stored nets: which level of which job and replicate."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from lth import UserError
+from lth.analysis import plot
+from lth.job import Job, stored
+from lth.store import Store
+from lth.ticket import Trained, density
+
+Net = tuple[Job, Trained]
+
+log = logging.getLogger("lth")
+
+
+def select(
+    jobs: Iterable[tuple[Job, Path]], levels: Sequence[int] | None = None, *, with_dense: bool = False
+) -> list[Net]:
+    """Stored nets of jobs (each with the folder of its store), without branches, ordered by job, replicate and level as
+    asked for (None: all). with_dense: the dense net comes first, asked for or not.
+
+    What is missing is logged and left out. Raises UserError if nothing is left.
+    """
+    nets, missing = list[Net](), list[str]()
+    for job, root in jobs:
+        for replicate, found in _stored(job, root).items():
+            wanted = list(found) if levels is None else levels
+            missing += _missing(job, replicate, root, wanted, found)
+            kept = [level for level in wanted if level in found]
+            if with_dense and kept:
+                kept = [0, *filter(None, kept)]
+            nets += [(job, found[level]) for level in kept]
+    if not nets:
+        raise UserError("; ".join([*missing, "lth run with the same overrides trains it"]))
+    for each in missing:
+        log.warning("%s", each)
+    return nets
+
+
+def first_and_last(nets: Iterable[Net]) -> list[Net]:
+    """The nets of the lowest and the highest level of each job and replicate: dense, and most pruned."""
+    return [net for run in by_run(nets) for net in sorted(run, key=_level)[:: max(len(run) - 1, 1)]]
+
+
+def by_run(nets: Iterable[Net]) -> Iterator[list[Net]]:
+    """Consecutive nets of the same job and replicate, as lists."""
+    return (list(run) for _, run in groupby(nets, key=lambda net: (id(net[0]), net[1].ticket.replicate)))
+
+
+def by_dense(nets: Iterable[Net]) -> list[list[Net]]:
+    """Nets grouped by experiment and by the dense net they come from, which is the first of its group and must be the
+    first of its run. Jobs that differ only in how they prune share a group.
+    """
+    families: dict[tuple[str, str], list[Net]] = {}
+    for (job, dense), *pruned in by_run(nets):
+        family = families.setdefault((job.name, str(dense.facts["digest"])), [(job, dense)])
+        family += pruned
+    return list(families.values())
+
+
+def labels(job: Job, trained: Trained) -> dict[str, Any]:
+    """The columns that tell one net from another: experiment, model, data, replicate, level, density."""
+    return {
+        "experiment": job.name,
+        "model": job.columns["model"],
+        "data": job.recipe.data.name,
+        "replicate": trained.ticket.replicate,
+        "level": trained.ticket.level,
+        "density": density(trained.mask),
+    }
+
+
+def model_name(model: str) -> str:
+    """Name of a model (a value of the column `model`) as papers write it."""
+    return plot.NAMES.get(model, model)
+
+
+def _level(net: Net) -> int:
+    return net[1].ticket.level
+
+
+def _stored(job: Job, root: Path) -> dict[int, dict[int, Trained]]:
+    """Replicate -> level -> trained net."""
+    found: dict[int, dict[int, Trained]] = {replicate: {} for replicate in job.replicates}
+    for trained in stored(replace(job, branches={}), Store(root)):
+        found[trained.ticket.replicate][trained.ticket.level] = trained
+    return found
+
+
+def _missing(
+    job: Job, replicate: int, root: Path, wanted: Sequence[int], found: Mapping[int, Trained]
+) -> Iterator[str]:
+    net = f"{job.name}, {model_name(str(job.columns['model']))}, replicate {replicate}"
+    if not found:
+        yield f"nothing of {net}, is stored under {root}"
+        return
+    for level in wanted:
+        if level not in found:
+            yield f"level {level} of {net}, is not stored under {root} (stored: {', '.join(map(str, found))})"

@@ -1,0 +1,28 @@
+"""Tables of measured nets: columns that all of them have, and the files they are written to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lth.store.environment import commit, environment, machine
+
+
+def where() -> dict[str, str]:
+    """Columns that say where a row was measured: machine, commit, date."""
+    return {key: environment()[key] for key in ("machine", "commit", "date")}
+
+
+def provenance(how: str, extra: Sequence[str] = ()) -> str:
+    """The line under a table: machine, how it was measured, commit, what ± means, and further facts."""
+    facts = [f"{machine()}, {how}", f"commit {commit()}", "mean ± standard deviation over n replicates", *extra]
+    return "; ".join(facts)
+
+
+def write(table: pd.DataFrame, text: str, out: Path, name: str) -> list[Path]:
+    """Write <out>/<name>.csv (the table) and <out>/<name>.md (the text); returns both paths."""
+    out.mkdir(parents=True, exist_ok=True)
+    csv, markdown = out / f"{name}.csv", out / f"{name}.md"
+    table.to_csv(csv, index=False)
+    markdown.write_text(f"{text}\n")
+    return [csv, markdown]

@@ -1,0 +1,47 @@
+"""A timer for comparisons: calls take turns, and the median counts."""
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from statistics import median
+from typing import TypeVar
+
+Call = Callable[[], object]
+Clock = Callable[[], float]
+Key = TypeVar("Key", bound=Hashable)
+
+
+def seconds(call: Call, times: int = 1, clock: Clock = time.perf_counter) -> float:
+    """Seconds that `times` calls in a row take."""
+    start = clock()
+    for _ in range(times):
+        call()
+    return clock() - start
+
+
+def in_turn(
+    calls: Mapping[Key, Call], rounds: int, *, at_least: float = 0.0, clock: Clock = time.perf_counter
+) -> dict[Key, float]:
+    """Median seconds of each call over the rounds, after a first call that is not timed. Every round another call goes
+    first, so that what a call leaves in the caches, and the load of other processes, average out.
+
+    at_least: seconds of one measurement. A shorter call is repeated, after one that brings its data back into the
+    caches.
+    """
+    times = {key: _times(call, at_least, clock) for key, call in calls.items()}
+    taken: dict[Key, list[float]] = {key: [] for key in calls}
+    for first in range(rounds):
+        for key in _rotated([*calls], first):
+            if at_least:
+                calls[key]()
+            taken[key].append(seconds(calls[key], times[key], clock) / times[key])
+    return {key: median(each) for key, each in taken.items()}
+
+
+def _times(call: Call, at_least: float, clock: Clock) -> int:
+    call()
+    return max(1, round(at_least / max(seconds(call, clock=clock), 1e-9))) if at_least else 1
+
+
+def _rotated(keys: list[Key], first: int) -> list[Key]:
+    start = first % len(keys)
+    return keys[start:] + keys[:start]

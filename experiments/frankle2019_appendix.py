@@ -18,7 +18,6 @@ Result (2026-11-24, n = 1, REDUCED to a tenth of the steps; results/frankle2019_
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, between, lowest
@@ -46,7 +45,7 @@ def how(row: "pd.Series[str]") -> str:
     return f"Adam, {40 if row.get('schedule.linear') == 0.4 else 20}% a round"
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining; of continued training only the
     tickets that were reset.
     """

@@ -15,7 +15,6 @@ Result
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, gain
@@ -29,7 +28,7 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining; a row of panels per data set."""
     title = "Tickets beside random sparse networks (Frankle & Carbin 2019, Figure 1)"
     own = tickets[tickets["experiment"] == "frankle2019_fig1"]

@@ -16,7 +16,6 @@ Result (2026-11-24, n = 5, mean and standard deviation; results/frankle2019_fig3
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, best_gain, earlier, gain, lowest, worst
@@ -34,7 +33,7 @@ CLAIMS = [
 LEVELS = (0, 3, 7, 9, 12)
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Learning curves of the levels that the paper shows, as far as they were trained."""
     levels = [level for level in LEVELS if level in set(evaluations["level"])]
     return plot.curves(evaluations, tickets, levels, "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Figure 3)")

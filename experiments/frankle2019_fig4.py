@@ -18,7 +18,6 @@ Result (2026-11-24, n = 5, one re-initialization each, mean and standard deviati
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, faster, gain, lowest
@@ -39,6 +38,6 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining."""
     return plot.sparsity(tickets, "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Figure 4)", by=["schedule"])

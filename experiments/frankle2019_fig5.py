@@ -21,7 +21,6 @@ Result (2026-11-24, REDUCED to a fifth, a twentieth and a thirtieth of the steps
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, best_gain, faster, gain, lowest, value, worst
@@ -70,6 +69,6 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining."""
     return plot.sparsity(tickets, "Conv-2, -4, -6 on CIFAR-10 (Frankle & Carbin 2019, Figure 5)", by=["model"])

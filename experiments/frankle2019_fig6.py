@@ -19,7 +19,6 @@ Result (2026-11-24, n = 2, REDUCED to 3,000 of the 60,000 steps, Conv-2 only; re
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, added, best_gain, faster, gain, lowest, value
@@ -61,7 +60,7 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining, with and without dropout."""
     main_line = tickets[tickets["branch"] == "ticket"]
     title = "Conv-2, -4, -6 with dropout (Frankle & Carbin 2019, Figure 6)"

@@ -15,7 +15,6 @@ Result (2026-11-24, n = 1, REDUCED to 280 of the 112,480 steps, one level, rate 
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, lowest
@@ -25,14 +24,14 @@ CLAIMS = [
     Claim("rate 0.01: within 1 point of dense down to", 3.5, "% of weights", partial(lowest, column=FINAL, slack=1.0),
           {"optimizer.lr": 0.01}, kind="lowest"),
     Claim("rate 0.1, warm-up 10,000: as good as dense down to", 1.5, "% of weights", partial(lowest, column=FINAL),
-          {"optimizer.lr": 0.1, "lr.warmup": True, "scope": "globally"}, kind="lowest"),
+          {"optimizer.lr": 0.1, "lr.warmup": True, "distribution": "globally"}, kind="lowest"),
     Claim("rate 0.1, warm-up 10,000, layer-wise: as good as dense down to", 6.9, "% of weights",
-          partial(lowest, column=FINAL), {"optimizer.lr": 0.1, "lr.warmup": True, "scope": "layerwise"}, kind="point"),
+          partial(lowest, column=FINAL), {"optimizer.lr": 0.1, "lr.warmup": True, "distribution": "by_kind"}, kind="point"),
 ]  # fmt: skip
 SHARES = (30_000 / 112_480, 60_000 / 112_480, 1.0)
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Test accuracy at three times of training against percent of weights remaining."""
     title = "VGG-19 on CIFAR-10 (Frankle & Carbin 2019, Figure 7)"
-    return plot.during(tickets, evaluations, SHARES, title, by=["model", "optimizer.lr", "lr.warmup", "scope"])
+    return plot.during(tickets, evaluations, SHARES, title, by=["model", "optimizer.lr", "lr.warmup", "distribution"])

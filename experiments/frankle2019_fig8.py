@@ -18,7 +18,6 @@ Result (2026-11-24, n = 1, REDUCED to 2,000 of the 30,000 steps, rate 0.1 only; 
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, lowest, value
@@ -37,7 +36,7 @@ CLAIMS = [
 SHARES = (1 / 3, 2 / 3, 1.0)
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Test accuracy at three times of training against percent of weights remaining."""
     title = "ResNet-20 on CIFAR-10 (Frankle & Carbin 2019, Figure 8)"
     return plot.during(tickets, evaluations, SHARES, title, by=["model", "optimizer.lr", "lr.warmup"])

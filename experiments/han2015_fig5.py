@@ -24,7 +24,6 @@ Result (2026-11-24, mean (deviation); LeNet-5 REDUCED to a fifth of the steps; r
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, gain, lowest, value
@@ -75,7 +74,7 @@ def how(row: "pd.Series[str]") -> str:
     return f"{row['regularization'].upper()}, {'retrained once' if row['rewind.steps'] else 'not retrained'}"
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy lost against percent of weights pruned away, a panel for each net."""
     title = "Pruned, and fine-tuned or not, on MNIST (Han et al. 2015, Figure 5)"
     return plot.loss(tickets.assign(how=tickets.apply(how, axis=1)), title, by=["how"])

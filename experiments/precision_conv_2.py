@@ -14,13 +14,12 @@ Result (2026-11-24, n = 2, results/precision_conv_2.md)
 """
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 
 COST = "3 trainings of Conv-2, 1,000 steps, for each of two precisions"
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Test accuracy against step, one line per precision."""
     return plot.curves(evaluations, tickets, [0], "Conv-2 on CIFAR-10 in float32 and bfloat16", by=["precision"])

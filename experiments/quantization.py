@@ -34,40 +34,43 @@ Result (2026-11-24, mean (deviation); Conv-2 and ResNet-20 REDUCED; results/quan
     times.
 """
 
+from collections.abc import Mapping
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
-from lth.analysis.claim import FINAL, Claim, between, of_file, smallest
+from lth.analysis.claim import FINAL, Claim, between, file_value, smallest_file
 
 COST = (
     "LeNet-300-100, a replicate: 9 trainings of 50,000 steps and 12 of 2,000; scale=reduced: Conv-2 and ResNet-20 too"
 )
+Side = Mapping[str, str | int]
 TICKETS = {"lenet_300_100": 3.6, "conv_2": 8.8, "resnet_20": 21.9}
 
 
 def _claims(model: str, percent: float) -> list[Claim]:
     net, name = {"model": model}, plot.NAMES[model]
 
-    def against(text: str, share: float, ours: str, theirs: str, kind: str = "value") -> Claim:
-        sides = {"ours": {**net, "branch": ours}, "theirs": {**net, "branch": theirs}}
+    def against(text: str, share: float, ours: Side, theirs: Side, kind: str = "value") -> Claim:
+        sides = {"ours": {**net, **ours}, "theirs": {**net, **theirs}}
         return Claim(
             f"{name}, {text}", 0.0, "points", partial(between, percent=share, column=FINAL, **sides), net, kind
         )
 
+    rounded, float32 = {"branch": "post_training", "bits": 8}, {"branch": "ticket"}
+    aware_3, rounded_3 = {"branch": "aware", "bits": 3}, {"branch": "post_training", "bits": 3}
     return [
-        against("dense: 8 bits against float32", 100, "post_training_8", "ticket"),
-        against(f"{percent:g}%: 8 bits against float32", percent, "post_training_8", "ticket"),
-        against("dense: 3 bits, trained above rounded", 100, "aware_3", "post_training_3", "effect"),
-        against(f"{percent:g}%: 3 bits, trained above rounded", percent, "aware_3", "post_training_3", "effect"),
+        against("dense: 8 bits against float32", 100, rounded, float32),
+        against(f"{percent:g}%: 8 bits against float32", percent, rounded, float32),
+        against("dense: 3 bits, trained above rounded", 100, aware_3, rounded_3, "effect"),
+        against(f"{percent:g}%: 3 bits, trained above rounded", percent, aware_3, rounded_3, "effect"),
     ]
 
 
 def _files(model: str) -> list[Claim]:
     net, name = {"model": model}, plot.NAMES[model]
-    int8 = partial(of_file, name="int8")
+    int8 = partial(file_value, name="int8")
     return [
         Claim(f"{name}, int8 file: smaller than float32", 4.0, "times", partial(int8, column="smaller"), net),
         Claim(f"{name}, int8 file: accuracy against float32", 0.0, "points", partial(int8, column="points"), net,
@@ -80,11 +83,11 @@ CLAIMS = [claim for model, percent in TICKETS.items() for claim in _claims(model
 
 FILES = [
     *(claim for model in TICKETS for claim in _files(model)),
-    Claim("LeNet-300-100, smallest file at no loss (Han et al. 2016)", 40.0, "times smaller", smallest,
+    Claim("LeNet-300-100, smallest file at no loss (Han et al. 2016)", 40.0, "times smaller", smallest_file,
           {"model": "lenet_300_100"}),
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy and bytes against bits a weight, a column for each net."""
     return plot.bits(tickets, "Bits a weight: accuracy and size, after training and trained with the rounding")

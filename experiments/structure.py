@@ -25,14 +25,13 @@ Result (2026-11-24, LeNet-300-100 n = 3, mean (deviation); Intel Xeon, one threa
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, gain
 
 COST = "a replicate: LeNet-300-100 20,000 steps and 5 fine-tunings of 10,000; ResNet-20 400 steps and 133"
 LENET = {"model": "lenet_300_100"}
-HOW = {"layerwise": "connections", "neurons": "whole neurons", "n_of_m": "2:4"}
+HOW = {"weight": "connections", "neuron": "whole neurons", "n_of_m": "2:4"}
 
 
 def _above(percent: float, ours: str, theirs: str) -> Claim:
@@ -40,26 +39,26 @@ def _above(percent: float, ours: str, theirs: str) -> Claim:
         f"LeNet-300-100, {percent:g}%: {HOW[ours]} above {HOW[theirs]}",
         0.0,
         "points",
-        partial(between, percent=percent, ours={"scope": ours}, theirs={"scope": theirs}, column=FINAL),
+        partial(between, percent=percent, ours={"structure": ours}, theirs={"structure": theirs}, column=FINAL),
         LENET,
     )
 
 
 CLAIMS = [
-    _above(50, "layerwise", "neurons"),
-    _above(10, "layerwise", "neurons"),
-    _above(50, "n_of_m", "neurons"),
+    _above(50, "weight", "neuron"),
+    _above(10, "weight", "neuron"),
+    _above(50, "n_of_m", "neuron"),
     Claim("LeNet-300-100, 50%: 2:4 above dense", 0.0, "points", partial(gain, percent=50, column=FINAL),
-          {**LENET, "scope": "n_of_m"}),
+          {**LENET, "structure": "n_of_m"}),
 ]  # fmt: skip
 
 
 def how(row: "pd.Series[str]") -> str:
     """The line that a row belongs to."""
-    return HOW[row["scope"]] if row["model"] == LENET["model"] else "whole filters of ResNet-20"
+    return HOW[row["structure"]] if row["model"] == LENET["model"] else "whole filters of ResNet-20"
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy lost against percent of weights pruned away."""
     title = "Connections, 2:4 or whole neurons removed, then fine-tuned"
     return plot.loss(tickets.assign(how=tickets.apply(how, axis=1)), title, by=["how"], panels="experiment")

@@ -1,17 +1,18 @@
-"""Tables of tickets -> mean and spread, variants told apart, markdown."""
+"""Tables of tickets -> mean and spread per level; what tells rows apart that must not be averaged."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from lth.analysis.text import aligned
+from lth.analysis.markdown import aligned
 from lth.store.table import KEYS, RESULTS
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Of one variant, per level, ticket beside the controls: mean and sample deviation over replicates and draws."""
+    """Mean and sample deviation over replicates and draws of one variant: a row per level, columns (branch, title)."""
     columns = {"early-stop step": ("early_stop_step", 1, 0), "accuracy %": ("early_stop_test_accuracy", 100, 2)}
-    groups = table.groupby(["level", "branch"], sort=True)
+    groups = table.assign(branch=full_branch(table)).groupby(["level", "branch"], sort=True)
     cells = {
         (branch, title): groups[name].apply(lambda v, s=scale, d=digits: mean_and_spread(v * s, d)).xs(branch, level=1)
         for branch in branches(table)
@@ -25,17 +26,37 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return frame.reindex(columns=[("", "% of weights"), *((b, c) for b in branches(table) for c in (*columns, "n"))])
 
 
+def full_branch(table: pd.DataFrame) -> pd.Series:
+    """Each row's branch with its bits, such as "aware, 3 bits"; rows that differ in it are never averaged."""
+    if "bits" not in table:
+        return table["branch"]
+    pairs = zip(table["branch"], table["bits"], strict=True)
+    return pd.Series([_full_branch(*pair) for pair in pairs], index=table.index, dtype="str")
+
+
+def _full_branch(branch: str, bits: Any) -> str:
+    if pd.isna(bits):
+        return branch
+    text = bits if isinstance(bits, str) else f"{bits:g}"
+    return f"{branch}, {text} bits" if text.isdigit() else f"{branch}, {text}"
+
+
+def branches(table: pd.DataFrame) -> list[str]:
+    """The distinct values of `full_branch`, the main line first."""
+    return sorted(full_branch(table).unique(), key=lambda branch: (branch != "ticket", branch))
+
+
 def variants(table: pd.DataFrame) -> pd.Series:
-    """For each row the part of its configuration that differs within the table, such as "rewind.step=100"; "" if none
-    does. Rows of different variants are never averaged; where no column tells them apart, their digest does.
+    """Each row's values of the configuration columns that differ within the table, such as "rewind.step=100"; "" if
+    none does. Rows of different variants are never averaged; `config`, a digest, tells apart what no column does.
     """
-    labels = _labelled(table.drop(columns="config", errors="ignore"))
+    labels = _varying(table.drop(columns="config", errors="ignore"))
     told_apart = "config" not in table or (table.groupby(labels)["config"].nunique() <= 1).all()
-    return labels if told_apart else _labelled(table)
+    return labels if told_apart else _varying(table)
 
 
-def _labelled(table: pd.DataFrame) -> pd.Series:
-    # What is reduced stands in columns of its own, and it is too long for a name.
+def _varying(table: pd.DataFrame) -> pd.Series:
+    # `reduced` is too long for a name, and what it says stands in columns of its own.
     known = table.drop(columns=[c for c in (*RESULTS, *KEYS, "reduced") if c in table]).astype(object)
     known = known.where(known.notna(), "-")
     varying = [column for column in known if known[column].nunique() > 1]
@@ -44,13 +65,8 @@ def _labelled(table: pd.DataFrame) -> pd.Series:
     return pd.Series(labels if varying else "", index=table.index, dtype="str")
 
 
-def branches(table: pd.DataFrame) -> list[str]:
-    """The branches that a table has, the main line first."""
-    return sorted(table["branch"].unique(), key=lambda branch: (branch != "ticket", branch))
-
-
 def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
-    """As "98.31 ± 0.05"; of a single value no spread is known."""
+    """Mean ± sample deviation, as in "98.31 ± 0.05"; the mean alone for n = 1."""
     spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{spread}"
 
@@ -60,8 +76,8 @@ def spreads(
     labels: Sequence[str],
     shown: Mapping[str, tuple[str, float, int]],
 ) -> str:
-    """A line for each group (its labels, its rows): mean and sample deviation of some columns, and n. shown: title ->
-    column, factor, digits.
+    """A markdown table with a line for each group (its labels, its rows): mean and sample deviation of some columns,
+    and n. shown: title -> column, factor, digits.
     """
     lines = [[*labels, *shown, "n"]]
     for names, part in groups:
@@ -71,7 +87,7 @@ def spreads(
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The summary of every experiment of a table as text that is readable as it is and as markdown."""
+    """The summary of every experiment and variant of a table, as markdown."""
     experiments = ((str(name), part) for name, part in table.groupby("experiment", sort=True))
     return "\n\n".join(
         _section(f"{name}: {variant}" if variant else name, rows)

@@ -1,6 +1,7 @@
 """Which trainings a job consists of, and how it ended. A job is one replicate of one configuration of an experiment."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,39 @@ class Record:
 
 
 def records(root: Path) -> Iterator[dict[str, Any]]:
-    """The content of every whole record under root, by name; damaged ones are named and left out."""
+    """The content of every record under root, by file name; corrupt ones are named in a warning and left out."""
     for file in sorted((root / "experiments").glob("*/*.json")):
         try:
-            yield read_json(file)
-        except Corrupt as damage:
-            log.warning("%s; run its experiment again to gather its rows anew", damage)
+            yield _current(read_json(file))
+        except Corrupt as error:
+            log.warning("%s; run its experiment again to gather its rows again", error)
+
+
+# Scopes of older stores -> distribution and structure.
+_SCOPES = {
+    "layerwise": ("by_kind", "weight"),
+    "globally": ("globally", "weight"),
+    "neurons": ("by_kind", "neuron"),
+    "n_of_m": ("by_kind", "n_of_m"),
+}
+
+
+def _current(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with today's columns, whichever version wrote it."""
+    return {
+        **record,
+        "columns": {new: each for key, value in record["columns"].items() for new, each in _columns(key, value)},
+        "rows": {key: _row(row) for key, row in record["rows"].items()},
+    }
+
+
+def _columns(key: str, value: Any) -> list[tuple[str, Any]]:
+    if key == "scope" and value in _SCOPES:
+        return list(zip(("distribution", "structure"), _SCOPES[value], strict=True))
+    return [(key.replace("scope.", "structure.", 1) if key.startswith("scope.") else key, value)]
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with branch "aware" and bits 3 (or "fp16") where an older store has branch "aware_3" ("aware_fp16")."""
+    found = re.fullmatch(r"(.+)_(\d+|fp16|bf16)", row["branch"]) if "bits" in row else None
+    return {**row, "branch": found[1], "bits": int(found[2]) if found[2].isdigit() else found[2]} if found else row

@@ -26,7 +26,8 @@ CLAIMS = [
     Claim("rate 0.1, warm-up 10,000: as good as dense down to", 1.5, "% of weights", partial(lowest, column=FINAL),
           {"optimizer.lr": 0.1, "lr.warmup": True, "distribution": "globally"}, kind="lowest"),
     Claim("rate 0.1, warm-up 10,000, layer-wise: as good as dense down to", 6.9, "% of weights",
-          partial(lowest, column=FINAL), {"optimizer.lr": 0.1, "lr.warmup": True, "distribution": "by_kind"}, kind="point"),
+          partial(lowest, column=FINAL), {"optimizer.lr": 0.1, "lr.warmup": True, "distribution": "by_kind"},
+          kind="point"),
 ]  # fmt: skip
 SHARES = (30_000 / 112_480, 60_000 / 112_480, 1.0)
 

@@ -45,7 +45,7 @@ from lth.analysis.claim import FINAL, Claim, between, file_value, smallest_file
 COST = (
     "LeNet-300-100, a replicate: 9 trainings of 50,000 steps and 12 of 2,000; scale=reduced: Conv-2 and ResNet-20 too"
 )
-Side = Mapping[str, str | int]
+Side = Mapping[str, object]
 TICKETS = {"lenet_300_100": 3.6, "conv_2": 8.8, "resnet_20": 21.9}
 
 

@@ -151,7 +151,7 @@ def test_all_draws_what_there_is_and_names_what_there_is_not(
     missing = (
         "lth figure: nothing of {0} is stored under nowhere; lth figure {0} --run trains it: two trainings on an abacus"
     )
-    committed = "{}: nothing under nowhere, taken from the results that come with lth; --run trains your own"
+    committed = "{}: nothing under nowhere, using the committed results; --run trains your own"
     assert said.err.splitlines() == [
         missing.format("a_missing"),
         committed.format("b_committed"),

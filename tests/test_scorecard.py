@@ -10,6 +10,7 @@ from made_up import folder
 
 from lth import cli
 from lth.analysis import registry
+from lth.analysis.markdown import blocks
 from lth.analysis.scorecard import COLUMNS, scorecard
 
 __all__ = ["folder"]
@@ -96,7 +97,7 @@ def test_the_committed_results_are_read_from_wherever_the_command_is_given(
     (tmp_path / where).mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(tmp_path / where)
     assert cli.main(["scorecard"]) == 0
-    assert "| 1.50 ± 0.71 points | 2 | 41.00 | full | within 0.5 points |" in capsys.readouterr().out
+    assert "| 1.50 ± 0.71 points |  2 |        41.00 | full  | within 0.5 points |" in capsys.readouterr().out
 
 
 # ---- printed and written
@@ -108,17 +109,16 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
     for name in ("one", "two"):
         made_up.commit(folder, made_up.tickets(name, ACCURACIES))
     assert cli.main(["scorecard", "--runs", "nowhere"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "| figure | claim | paper | ours | n | % of weights | scale | verdict |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| one | 41%: above dense | 2 points | 1.50 ± 0.71 points | 2 | 41.00 | full | within 0.5 points |",
-        "| one | 41%: better | more than 0 | 1.50 ± 0.71 points | 2 | 41.00 | full | reproduced |",
-        "| one | 3.6%: above dense | 0.3 points |  | 0 |  |  | not run |",
-        "| two | far | 9 points | 1.50 ± 0.71 points | 2 | 41.00 | full | not reproduced |",
-        "| two | 41%: better | more than 0 | 1.50 ± 0.71 points | 2 | 41.00 | full | reproduced |",
-        "",
-        "2 reproduced, 1 within, 1 not reproduced, 0 not run that far, 1 not run.",
+    table, *rest = blocks(capsys.readouterr().out)
+    assert table == [
+        ["figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict"],
+        ["one", "41%: above dense", "2 points", "1.50 ± 0.71 points", "2", "41.00", "full", "within 0.5 points"],
+        ["one", "41%: better", "more than 0", "1.50 ± 0.71 points", "2", "41.00", "full", "reproduced"],
+        ["one", "3.6%: above dense", "0.3 points", "", "0", "", "", "not run"],
+        ["two", "far", "9 points", "1.50 ± 0.71 points", "2", "41.00", "full", "not reproduced"],
+        ["two", "41%: better", "more than 0", "1.50 ± 0.71 points", "2", "41.00", "full", "reproduced"],
     ]
+    assert rest == ["2 reproduced, 1 within, 1 not reproduced, 0 not run that far, 1 not run."]
 
 
 def test_what_is_written_is_what_is_printed(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ Row = Sequence[str]
 
 
 def aligned(lines: Sequence[Row], left: Collection[int] = ()) -> str:
-    """A table of which the first line is the header. Cells are aligned right, those of the columns `left` to the left."""
+    """A table; its first line is the header. Cells are aligned right, those of the columns `left` to the left."""
     widths = [max(3 if i in left else 2, *map(len, column)) for i, column in enumerate(zip(*lines, strict=True))]
 
     def padded(line: Row) -> str:

@@ -63,19 +63,14 @@ def results(experiment: ModuleType, name: str, runs: Path) -> "tuple[pd.DataFram
     """(tickets, evaluations) of an experiment and of those it is drawn with; for each the store under `runs`, else the
     committed results, else empty tables.
     """
-    import pandas as pd
-
     parts = [_read(each, runs) for each in drawn_with(experiment, name)]
-    rows, evaluations = (pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True))
+    rows, evaluations = map(_joined, zip(*parts, strict=True))
     return rows, evaluations
 
 
 def tickets(experiment: ModuleType, name: str, runs: Path) -> "pd.DataFrame":
     """The first table of `results`; committed evaluations are not read."""
-    import pandas as pd
-
-    parts = [_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)]
-    return pd.concat(parts, ignore_index=True)
+    return _joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)])
 
 
 def committed(file: str, folder: Path | None = None) -> Path | None:
@@ -138,6 +133,12 @@ def _read(name: str, runs: Path, *, curves: bool = True) -> "tuple[pd.DataFrame,
         log.info("%s: nothing under %s, using the committed results; --run trains your own", name, runs)
         return pd.read_csv(files[0]), pd.read_parquet(files[1]) if curves else pd.DataFrame()
     return rows, evaluations
+
+
+def _joined(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
 def _stored(runs: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """Scorecard: the papers' claims beside our results. Only the papers' numbers are typed by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -26,12 +26,11 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
     """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with. FILES of
     an experiment are claims about its files.
     """
-    rows = [
-        _row(name, claim, results)
-        for name, experiment, tickets in experiments
-        for claims, results in (("CLAIMS", tickets), ("FILES", registry.files(name)))
-        for claim in getattr(experiment, claims, ())
-    ]
+    rows = []
+    for name, experiment, tickets in experiments:
+        for claims, table in (("CLAIMS", tickets), ("FILES", registry.files(name))):
+            scales = _scales(table)
+            rows += [_row(name, claim, scales) for claim in getattr(experiment, claims, ())]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -47,8 +46,14 @@ def counted(table: pd.DataFrame) -> str:
     return ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS) + "."
 
 
-def _row(name: str, claim: Claim, tickets: pd.DataFrame) -> tuple[str | int, ...]:
-    ours, scale = _best(claim, tickets)
+def _scales(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows at full scale, and those that are reduced."""
+    reduced = table["reduced"].notna() if "reduced" in table else pd.Series(False, index=table.index)
+    return {"full": table[~reduced], "reduced": table[reduced]} if reduced.any() else {"full": table}
+
+
+def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[str | int, ...]:
+    ours, scale = _best(claim, scales)
     return (
         name,
         claim.text,
@@ -61,14 +66,11 @@ def _row(name: str, claim: Claim, tickets: pd.DataFrame) -> tuple[str | int, ...
     )
 
 
-def _best(claim: Claim, tickets: pd.DataFrame) -> tuple[Measured | None, str]:
+def _best(claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[Measured | None, str]:
     """Our number and its scale: full, or reduced if nothing was run in full."""
-    if tickets.empty:
-        return None, ""
-    reduced = tickets["reduced"].notna() if "reduced" in tickets else pd.Series(False, index=tickets.index)
-    for scale, part in (("full", tickets[~reduced]), ("reduced", tickets[reduced])):
-        rows = claim.rows(part)
-        ours = claim.measure(rows) if not rows.empty else None
+    for scale, table in scales.items():
+        rows = table if table.empty else claim.rows(table)
+        ours = None if rows.empty else claim.measure(rows)
         if ours is not None:
             return ours, scale
     return None, ""

@@ -40,7 +40,8 @@ def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> None:
     files = plot.save(registry.figure_of(experiment, name, runs, rows, evaluations), out, name)
     own = rows[rows["experiment"] == name]
     own.dropna(axis=1, how="all").to_csv(out / f"{name}.csv", index=False)
-    (out / f"{name}.md").write_text(summary.markdown(own) + "\n")
+    text = summary.markdown(own)
+    (out / f"{name}.md").write_text(f"{text}\n")
     evaluations[evaluations["experiment"] == name].to_parquet(out / f"{name}.parquet", index=False)
     files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
-    print(f"{summary.markdown(rows)}\n", *files, sep="\n")
+    print(f"{text if len(own) == len(rows) else summary.markdown(rows)}\n", *files, sep="\n")

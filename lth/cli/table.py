@@ -12,7 +12,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Print or write the table; returns the exit code."""
     rows = table.tickets(arguments.runs, arguments.experiment)
     if rows.empty:
-        raise UserError(f"nothing is stored under {arguments.runs}; lth run trains, --runs names another folder", code=1)
+        message = f"nothing is stored under {arguments.runs}; lth run trains, --runs names another folder"
+        raise UserError(message, code=1)
     if arguments.format == "markdown":
         data = f"{summary.markdown(rows)}\n".encode()
     else:

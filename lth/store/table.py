@@ -133,7 +133,7 @@ def _origin(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _bits_as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Make `bits` a column of text if it holds fp16 or bf16: a column of two types can be neither sorted nor written."""
+    """Make `bits` text if it holds fp16 or bf16: a column of mixed types can be neither sorted nor written."""
     if "bits" not in table or not table["bits"].map(lambda bits: isinstance(bits, str)).any():
         return table
     bits = table["bits"].map(lambda bits: bits if isinstance(bits, str) else f"{bits:g}", na_action="ignore")

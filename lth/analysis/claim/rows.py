@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 NEAR = 1.3
@@ -24,11 +25,11 @@ class Measured:
 
 def select(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     """The rows with these values in these columns: a value; None (missing), True (any value) or a predicate."""
-    for column, wanted in where.items():
-        if column not in table:
-            return table.iloc[:0]
-        table = table[_matches(table[column], wanted)]
-    return table
+    if not where:
+        return table
+    if not set(where) <= set(table):
+        return table.iloc[:0]
+    return table[np.logical_and.reduce([_matches(table[column], wanted) for column, wanted in where.items()])]
 
 
 def _matches(values: pd.Series, wanted: Any) -> pd.Series:
@@ -47,7 +48,8 @@ def of_branch(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
     """The rows of a branch. Raises ValueError if they have several numbers of bits, which must not be averaged."""
     part = rows[rows["branch"] == branch]
     if "bits" in part and part["bits"].nunique() > 1:
-        raise ValueError(f"{branch} has several bits, {', '.join(map(str, part['bits'].unique()))}; name one in `where`")
+        found = ", ".join(map(str, part["bits"].unique()))
+        raise ValueError(f"{branch} has several bits, {found}; name one in `where`")
     return part
 
 

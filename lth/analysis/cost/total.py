@@ -20,7 +20,7 @@ TOTAL = "total"
 
 @dataclass(frozen=True)
 class Rates:
-    """Rates by which energy, CO2e and dollars are computed. Price and watts of CORE don't apply to a training on a GPU."""
+    """Rates by which energy, CO2e and dollars are computed. Price and watts of CORE don't apply to a GPU."""
 
     region: Entry
     pue: Entry

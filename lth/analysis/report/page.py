@@ -21,7 +21,8 @@ def templates() -> Environment:
 
 def page(content: Content) -> str:
     """One page of HTML with everything in it; a section without content is left out."""
-    return templates().get_template("page.html").render(
+    template = templates().get_template("page.html")
+    return template.render(
         name=content.name,
         title=content.record.title,
         reduced=plot.reductions(content.tickets),

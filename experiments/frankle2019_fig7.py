@@ -4,12 +4,12 @@ Command
     lth figure frankle2019_fig7 --run data.root=DIR                    the paper's settings
     lth figure frankle2019_fig7 --run scale=reduced data.root=DIR      one level, a four-hundredth of the steps
 Expect (the paper, accuracy at 30,000, 60,000 and 112,000 steps)
-    No tickets at rate 0.1; at 0.01 within 1 point of dense down to 3.5%; with a warm-up of 10,000 steps tickets down to
-    1.5% of the weights, layer by layer to 6.9%.
+    No tickets at rate 0.1; at 0.01 tickets within 1 point of dense down to 3.5%; with a warm-up of 10,000 steps tickets
+    down to 1.5% of the weights, if pruned layer by layer down to 6.9%.
 Cost
-    Full: 41 trainings of 112,480 steps for each line and replicate: for a GPU.
+    Full: 41 trainings of 112,480 steps for each line and replicate; needs a GPU.
 Result (2026-11-24, n = 1, REDUCED to 280 of the 112,480 steps, one level, rate 0.1 only; results/frankle2019_fig7.md)
-    Dense 22.94%, 80.0% of the weights 25.42%, 4 minutes a training: it shows that the path works, and no more.
+    Dense 22.94%, 80.0% of the weights 25.42%, 4 minutes a training. This shows only that the experiment runs.
 """
 
 from functools import partial

@@ -1,6 +1,6 @@
-"""Connections, 2:4 or neurons: what is lost at equal density, and what is gained on real hardware.
+"""Connections, 2:4 or neurons: accuracy lost at equal density, and speed gained on real hardware.
 
-No figure of a paper: the answer in numbers to the warning that pruning is hard to make fast on parallel hardware. Whole
+No figure of a paper: it measures the common warning that pruning is hard to make fast on parallel hardware. Whole
 filters by L1 norm are from Li et al. 2017, 2:4 from Mishra et al. 2021.
 
 Command
@@ -8,16 +8,17 @@ Command
     lth figure structure --run scale=reduced data.root=DIR      a fifth of the steps; then, on an idle machine:
     lth layout experiment=structure,structure/neurons,structure/two_of_four,structure/resnet_20 replicate=1,2,3
 Expect
-    At equal density single connections lose less than whole neurons, and 2:4 lies between (Mishra et al.: no loss at
-    50%). Only the smaller dense net is faster at any batch; single connections need few of them left and a large batch.
+    At equal density, single connections lose less than whole neurons, and 2:4 is in between (Mishra et al.: no loss at
+    50%). Only the smaller dense net is faster at any batch size; single connections are faster only if few remain and
+    the batch is large.
 Cost
     A replicate of LeNet-300-100: a training of 20,000 steps, five fine-tunings of 10,000, about a minute and a half. Of
-    ResNet-20, for the speed of what is left: 400 and 133 steps, two to three minutes.
+    ResNet-20, for the speed of the pruned net: 400 and 133 steps, two to three minutes.
 Result (2026-11-24, LeNet-300-100 n = 3, mean (deviation); Intel Xeon, one thread; results/structure_layouts.md)
-    At 50% of the weights connections have 98.44 (0.16)%, 2:4 98.26 (0.06)%, neurons 98.25 (0.11)%, dense 98.41
-    (0.09)%; at 10% connections 97.25 (0.12)%, neurons 95.60 (0.35)%. With their zeros all of these are as slow as
-    the dense net. As sparse rows connections run at 0.60 (0.01) times its speed at 50% and 2.05 (0.03) times at
-    10%, at batch 128, and slower at batch 1. Without the removed neurons the net is 2.07 (0.02) times faster at
+    At 50% of the weights, connections have 98.44 (0.16)%, 2:4 98.26 (0.06)%, neurons 98.25 (0.11)%, dense 98.41
+    (0.09)%; at 10%, connections 97.25 (0.12)%, neurons 95.60 (0.35)%. Stored with their zeros, all are as slow as the
+    dense net. As sparse rows (CSR), connections run at 0.60 (0.01) times its speed at 50% and 2.05 (0.03) times at
+    10%, at batch 128, and slower at batch 1. Without the removed neurons, the net is 2.07 (0.02) times faster at
     half of its parameters and 5.79 (0.05) times at a tenth. 2:4 has no kernel on a CPU. ResNet-20, n = 1, without
     half of its weights is 1.36 times faster.
 """

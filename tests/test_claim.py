@@ -1,4 +1,4 @@
-"""What a paper claims, measured on tables of a few rows; the numbers are checked by hand."""
+"""Claims of papers, measured on tables of a few rows; the numbers are checked by hand."""
 
 from functools import partial
 from typing import Any

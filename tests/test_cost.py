@@ -1,4 +1,4 @@
-"""What training costs: formulas, tables with sources, the one of Strubell et al. 2019, sums of ledgers, the figure."""
+"""Cost of training: formulas, tables with sources, the one of Strubell et al. 2019, sums over trainings, the figure."""
 
 import io
 from dataclasses import replace
@@ -145,7 +145,7 @@ def test_entries_of_ones_own_stand_beside_ours_or_in_their_place() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"watt": {"desk": MINE}}, "there is no table watt; choose of region, pue, price, watts"),
+        ({"watt": {"desk": MINE}}, "there is no table watt; choose one of region, pue, price, watts"),
         ({"watts": {"desk": 100}}, "watts.desk: must have exactly source, unit, value, year"),
         ({"watts": {"desk": {**MINE, "unit": "kW"}}}, "watts.desk.unit=kW: must be W"),
         ({"watts": {"desk": {**MINE, "value": -1}}}, "watts.desk.value=-1: must be a number, 0 or more"),

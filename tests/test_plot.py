@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import made_up
+import examples
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -300,14 +300,14 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_what_is_lost_is_counted_from_the_dense_net_of_the_same_replicate() -> None:
-    rows = made_up.tickets("pruning", {1: (0.98, 0.97), 2: (0.95, 0.955)})
+    rows = examples.tickets("pruning", {1: (0.98, 0.97), 2: (0.95, 0.955)})
     lost = plot.lost(rows)
     assert lost["pruned"].tolist() == pytest.approx([59, 59])
     assert lost["lost"].tolist() == pytest.approx([-1.0, 0.5])
 
 
 def test_losses_are_drawn_against_weights_pruned_away_a_panel_a_net() -> None:
-    rows = made_up.tickets("pruning", {1: (0.98, 0.97), 2: (0.95, 0.955)})
+    rows = examples.tickets("pruning", {1: (0.98, 0.97), 2: (0.95, 0.955)})
     figure = plot.loss(pd.concat([rows, rows.assign(model="other")], ignore_index=True), "title", by=["data"])
     assert [axes.get_title() for axes in figure.axes] == ["net", "other"]
     (line, *_) = figure.axes[0].get_lines()

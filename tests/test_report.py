@@ -12,12 +12,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import made_up
+import examples
 import matplotlib.image
 import pandas as pd
 import pytest
 import shell
-from made_up import folder
+from examples import folder
 
 from lth import cli
 from lth.analysis import registry
@@ -83,7 +83,7 @@ def sections(text: str) -> list[str | None]:
 
 @pytest.fixture(scope="module")
 def fig4() -> Content:
-    """Of the committed results."""
+    """Content of the page of committed results."""
     return gather("frankle2019_fig4", NOWHERE, NOWHERE)
 
 
@@ -227,12 +227,12 @@ def test_what_is_reduced_is_said_on_top() -> None:
     assert "REDUCED" not in page(gather("frankle2019_fig3", NOWHERE, NOWHERE))
 
 
-# ---- of results that are made up
+# ---- results written by hand
 
 
 def test_no_name_and_no_value_becomes_markup(folder: Path) -> None:
-    made_up.experiment(folder, "one", ['"41%: <i>above</i> dense", 2.0, "points", partial(gain, percent=41)'])
-    made_up.commit(folder, made_up.tickets("one", ACCURACIES, model=HOSTILE, machine=HOSTILE, reduced=HOSTILE))
+    examples.experiment(folder, "one", ['"41%: <i>above</i> dense", 2.0, "points", partial(gain, percent=41)'])
+    examples.commit(folder, examples.tickets("one", ACCURACIES, model=HOSTILE, machine=HOSTILE, reduced=HOSTILE))
     content = gather("one", NOWHERE, NOWHERE)
     plain = page(content)
     files = pd.DataFrame({HOSTILE: [HOSTILE]})
@@ -246,16 +246,16 @@ def test_no_name_and_no_value_becomes_markup(folder: Path) -> None:
 
 
 def test_a_training_that_two_rows_share_costs_once(folder: Path) -> None:
-    made_up.experiment(folder, "one")
-    rows = made_up.tickets("one", ACCURACIES, seconds=900.0)
-    made_up.commit(folder, pd.concat([rows, rows.head(1).assign(levels=5)], ignore_index=True))
+    examples.experiment(folder, "one")
+    rows = examples.tickets("one", ACCURACIES, seconds=900.0)
+    examples.commit(folder, pd.concat([rows, rows.head(1).assign(levels=5)], ignore_index=True))
     text = page(gather("one", NOWHERE, NOWHERE))
     assert '<td class="number">4</td><td class="number">900.0 ± 0.0</td><td class="number">1.00</td>' in text
 
 
 def test_files_of_compressed_nets_are_a_section_and_the_given_folder_goes_first(folder: Path, tmp_path: Path) -> None:
-    made_up.experiment(folder, "one")
-    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    examples.experiment(folder, "one")
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
     results, own = folder / "results", tmp_path / "own"
     own.mkdir()
     (results / "one_files.csv").write_text("format,bytes\nlth-5,1234\n")
@@ -284,7 +284,7 @@ def test_files_of_compressed_nets_are_a_section_and_the_given_folder_goes_first(
 
 def test_a_page_of_a_store_names_the_versions_that_trained(folder: Path, tmp_path: Path) -> None:
     assert shell.run("-m", "root=here", "name=one", "branch=[reinitialize]") == 0
-    made_up.experiment(folder, "one")
+    examples.experiment(folder, "one")
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "one.html").write_text("an older one")
     assert cli.main(["report", "one", "--runs", "here"]) == 0
@@ -298,8 +298,8 @@ def test_the_page_is_written_where_the_command_says(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("one", "two"):
-        made_up.experiment(folder, name)
-    made_up.commit(folder, made_up.tickets("two", ACCURACIES))
+        examples.experiment(folder, name)
+    examples.commit(folder, examples.tickets("two", ACCURACIES))
     assert cli.main(["report", "all", "--runs", "nowhere", "--out", "a/folder"]) == 1
     said = capsys.readouterr()
     assert said.out == "a/folder/two.html\n"
@@ -335,7 +335,7 @@ FRAME = """<body><script>addEventListener("message", event => document.body.data
 
 
 def browse(file: Path, folder: Path, *flags: str) -> tuple[str, list[str]]:
-    """What Chromium without a network prints about the page, and the addresses that the page asked for."""
+    """Output of Chromium without a network for the page, and the addresses that the page requested."""
     profile = Path(tempfile.mkdtemp(dir=folder))
     log = profile / "net.json"
     given = [*FLAGS, f"--user-data-dir={profile / 'new'}", f"--log-net-log={log}", *flags, file.as_uri()]

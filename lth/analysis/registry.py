@@ -93,7 +93,7 @@ def trainings(experiments: Sequence[str], runs: Path) -> "dict[str, pd.DataFrame
     found = {name: _read(name, runs, curves=False)[0] for name in experiments or stored or names()}
     for name in experiments:
         if found[name].empty and name not in (known := sorted({*stored, *names()})):
-            raise UserError(f"there is no experiment '{name}'; choose of {', '.join(known)}")
+            raise UserError(f"there is no experiment '{name}'; choose one of {', '.join(known)}")
         if found[name].empty:
             raise UserError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it", code=1)
     found = {name: rows for name, rows in found.items() if not rows.empty}

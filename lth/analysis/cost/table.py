@@ -44,7 +44,7 @@ def tables(own: Path | None = None) -> Tables:
         return ours
     given = _read(own)
     if wrong := given.keys() - UNITS.keys():
-        raise UserError(f"{own}: there is no table {', '.join(sorted(wrong))}; choose of {', '.join(UNITS)}")
+        raise UserError(f"{own}: there is no table {', '.join(sorted(wrong))}; choose one of {', '.join(UNITS)}")
     try:
         return {table: {**ours[table], **_entries(table, given.get(table) or {})} for table in UNITS}
     except UserError as error:

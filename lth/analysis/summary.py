@@ -8,22 +8,27 @@ import pandas as pd
 from lth.analysis.markdown import aligned
 from lth.store.table import KEYS, RESULTS
 
+# Title -> column, factor, digits.
+Shown = Mapping[str, tuple[str, float, int]]
+COLUMNS: Shown = {"early-stop step": ("early_stop_step", 1, 0), "accuracy %": ("early_stop_test_accuracy", 100, 2)}
+
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean and sample deviation over replicates and draws of one variant: a row per level, columns (branch, title)."""
-    columns = {"early-stop step": ("early_stop_step", 1, 0), "accuracy %": ("early_stop_test_accuracy", 100, 2)}
-    groups = table.assign(branch=full_branch(table)).groupby(["level", "branch"], sort=True)
-    cells = {
-        (branch, title): groups[name].apply(lambda v, s=scale, d=digits: mean_and_spread(v * s, d)).xs(branch, level=1)
-        for branch in branches(table)
-        for title, (name, scale, digits) in columns.items()
-    }
-    percent = (100 * table.groupby("level")["density"].mean()).map("{:.2f}".format)
-    counts = groups.size().unstack().fillna(0).astype(int)
-    frame = pd.DataFrame({("", "% of weights"): percent, **cells})
+    """Mean and sample deviation over replicates and draws of one variant, as text: a row per level, columns (branch,
+    title); empty where a branch has no such level.
+    """
+    values = table[[column for column, _, _ in COLUMNS.values()]]
+    cells: dict[tuple[str, str], dict[int, str | int]] = {}
+    for (level, branch), part in values.groupby([table["level"], full_branch(table).rename("branch")], sort=True):
+        texts: list[str | int] = [*_cells(part, COLUMNS), len(part)]
+        for title, text in zip([*COLUMNS, "n"], texts, strict=True):
+            cells.setdefault((branch, title), {})[level] = text
+    frame = pd.DataFrame({("", "% of weights"): (100 * table.groupby("level")["density"].mean()).map("{:.2f}".format)})
     for branch in branches(table):
-        frame[(branch, "n")] = counts[branch]
-    return frame.reindex(columns=[("", "% of weights"), *((b, c) for b in branches(table) for c in (*columns, "n"))])
+        for title in (*COLUMNS, "n"):
+            column = pd.Series(cells[branch, title]).reindex(frame.index, fill_value=0 if title == "n" else "")
+            frame[branch, title] = column
+    return frame
 
 
 def full_branch(table: pd.DataFrame) -> pd.Series:
@@ -71,19 +76,16 @@ def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
     return f"{values.mean():.{digits}f}{spread}"
 
 
-def spreads(
-    groups: Iterable[tuple[Sequence[str], pd.DataFrame]],
-    labels: Sequence[str],
-    shown: Mapping[str, tuple[str, float, int]],
-) -> str:
-    """A markdown table with a line for each group (its labels, its rows): mean and sample deviation of some columns,
-    and n. shown: title -> column, factor, digits.
+def spreads(groups: Iterable[tuple[Sequence[str], pd.DataFrame]], labels: Sequence[str], shown: Shown) -> str:
+    """A markdown table with a row for each group (its labels, its rows): mean and sample deviation of some columns,
+    and n.
     """
-    lines = [[*labels, *shown, "n"]]
-    for names, part in groups:
-        cells = [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
-        lines.append([*names, *cells, str(len(part))])
-    return aligned(lines)
+    lines = [[*names, *_cells(part, shown), str(len(part))] for names, part in groups]
+    return aligned([[*labels, *shown, "n"], *lines])
+
+
+def _cells(part: pd.DataFrame, shown: Shown) -> list[str]:
+    return [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -97,7 +99,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def _section(name: str, table: pd.DataFrame) -> str:
-    frame = summary(table).fillna("")
+    frame = summary(table)
     header = ["level", *(f"{branch}: {title}" if branch else title for branch, title in frame.columns)]
     body = [[str(level), *map(str, values)] for level, *values in frame.itertuples(name=None)]
     return f"### {name}\n\n{aligned([header, *body])}"

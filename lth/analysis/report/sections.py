@@ -61,7 +61,7 @@ def _results(content: Content) -> list[Block]:
 
 
 def _summary(variant: str, tickets: pd.DataFrame) -> Table:
-    frame = summary.summary(tickets).fillna("")
+    frame = summary.summary(tickets)
     branches = list(dict.fromkeys(branch for branch, _ in frame.columns if branch))
     each = (len(frame.columns) - 1) // len(branches)
     groups = [("", 2), *((plot.LABELS.get(branch, branch), each) for branch in branches)]

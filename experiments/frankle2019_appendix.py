@@ -2,23 +2,22 @@
 
 Command
     lth figure frankle2019_appendix --run data.root=DIR                    the paper's settings
-    lth figure frankle2019_appendix --run scale=reduced data.root=DIR      what two cores can do
+    lth figure frankle2019_appendix --run scale=reduced data.root=DIR      feasible on two cores
 Expect (the paper)
-    Tickets that are reset every round are better than those of continued training that are reset at the end (B). With
-    SGD at rate 0.4 tickets are as good down to less than 1% of the weights; 40% a round is worse than 20% (G).
+    Resetting in every round gives better tickets than continued training with one reset at the end (B). With SGD at
+    rate 0.4, tickets match the dense net down to less than 1% of the weights; 40% a round is worse than 20% (G).
 Cost
-    Full: 19 trainings of 50,000 steps a replicate that frankle2019_fig3 shares, and 68 more. Reduced: 28 of 5,000,
+    Full: 19 trainings of 50,000 steps a replicate, shared with frankle2019_fig3, and 68 more. Reduced: 28 of 5,000,
     10 to 20 seconds each on one core of an AMD EPYC.
 Result (2026-11-24, n = 1, REDUCED to a tenth of the steps; results/frankle2019_appendix.md)
-    At 3.6% of the weights tickets that are reset every round reach 97.95%, those of continued training that are reset
-    at the end 97.53% (at 51.3% both 98.07%). 40% a round ends at 2.9% with 97.48%, 20% a round at 3.6% with 97.95%.
+    At 3.6% of the weights, tickets reset in every round reach 97.95%, tickets of continued training reset at the end
+    97.53% (at 51.3% both 98.07%). 40% a round ends at 2.9% with 97.48%, 20% a round at 3.6% with 97.95%.
     SGD: dense 97.46%, 1.85% of the weights 97.52%, 0.77% 96.51%: as good as dense down to 1.85%, not below 1%.
 """
 
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, between, lowest
@@ -46,7 +45,7 @@ def how(row: "pd.Series[str]") -> str:
     return f"Adam, {40 if row.get('schedule.linear') == 0.4 else 20}% a round"
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining; of continued training only the
     tickets that were reset.
     """

@@ -1,13 +1,13 @@
-"""Frankle & Carbin 2019, Figure 1: tickets beside random sparse networks, LeNet-300-100 and Conv-2, -4 and -6.
+"""Frankle & Carbin 2019, Figure 1: tickets and random sparse networks, LeNet-300-100 and Conv-2, -4 and -6.
 
 Command
     lth figure frankle2019_fig1 --run data.root=DIR                    the paper's settings
-    lth figure frankle2019_fig1 --run scale=reduced data.root=DIR      what two cores can do
+    lth figure frankle2019_fig1 --run scale=reduced data.root=DIR      feasible on two cores
 Expect (the paper, 5 trials of tickets, 10 random networks)
     The sparser a random network, the slower it learns and the less accurate it becomes; tickets don't.
 Cost
-    Full: 19 tickets that Figure 4 shares and 36 random networks of 50,000 steps for LeNet and each replicate, 1.5 hours
-    of one core of an AMD EPYC; the convolutional nets weeks.
+    Full: for LeNet and each replicate 19 tickets shared with Figure 4 and 36 random networks of 50,000 steps, 1.5 hours
+    on one core of an AMD EPYC; for the convolutional nets weeks.
 Result
     Not run yet.
 """
@@ -15,7 +15,6 @@ Result
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, gain
@@ -29,7 +28,7 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining; a row of panels per data set."""
     title = "Tickets beside random sparse networks (Frankle & Carbin 2019, Figure 1)"
     own = tickets[tickets["experiment"] == "frankle2019_fig1"]

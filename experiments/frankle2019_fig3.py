@@ -3,20 +3,19 @@
 Command
     lth figure frankle2019_fig3 --run data.root=DIR
 Expect (the paper, 5 trials)
-    Tickets learn faster down to 21.1% of the weights: their early-stop step is 38% earlier than the dense one's; at
-    13.5% their accuracy at early stop is more than 0.3 percentage points higher; at 3.6% they are back at dense.
+    Tickets learn faster down to 21.1% of the weights, where the early-stop step is 38% earlier than the dense net's; at
+    13.5% the accuracy at early stop is more than 0.3 percentage points higher; at 3.6% it is that of the dense net.
 Cost
-    95 trainings of 50,000 steps for 5 replicates: 4.0 hours of one core of an AMD EPYC that was busy with other work.
+    95 trainings of 50,000 steps for 5 replicates: 4.0 hours on one core of a busy AMD EPYC.
 Result (2026-11-24, n = 5, mean and standard deviation; results/frankle2019_fig3.md, results/scorecard.md)
     Early-stop step at 21.1%: 2320 (438), dense 5160 (1876); within a replicate 50% (21) earlier. Accuracy there at
     13.5%: 98.24 (0.10), dense 97.78 (0.20), 0.46 (0.19) points higher. Still above dense at 1.85%, 97.93 (0.06).
-    The dense nets stop at steps 2,900 to 7,400, which is most of the spread of every ratio.
+    The dense nets stop at steps 2,900 to 7,400, which explains most of the spread of every ratio.
 """
 
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, best_gain, earlier, gain, lowest, worst
@@ -34,7 +33,7 @@ CLAIMS = [
 LEVELS = (0, 3, 7, 9, 12)
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Learning curves of the levels that the paper shows, as far as they were trained."""
     levels = [level for level in LEVELS if level in set(evaluations["level"])]
     return plot.curves(evaluations, tickets, levels, "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Figure 3)")

@@ -3,22 +3,21 @@
 Command
     lth figure frankle2019_fig4 --run data.root=DIR
 Expect (the paper, 5 trials of tickets, 3 re-initializations each)
-    Tickets stop earlier and are more accurate the more is pruned, down to about 13.5% of the weights; re-initialized
-    they learn ever slower, and at 21% the ticket stops 2.51 times earlier and is 0.5 percentage points better.
+    Down to about 13.5% of the weights, tickets stop earlier and are more accurate the more is pruned. Re-initialized
+    tickets learn ever slower; at 21% the ticket stops 2.51 times earlier and is 0.5 percentage points better.
 Cost
-    95 trainings of 50,000 steps that Figure 3 shares, 90 of re-initialized tickets and 12 of one-shot ones, for 5 (one-
-    shot: 2) replicates: 7.9 hours of one core of an AMD EPYC that was busy with other work.
+    95 trainings of 50,000 steps shared with Figure 3, 90 of re-initialized tickets and 12 of one-shot tickets, for 5
+    (one-shot: 2) replicates: 7.9 hours on one core of a busy AMD EPYC.
 Result (2026-11-24, n = 5, one re-initialization each, mean and standard deviation; results/frankle2019_fig4.md)
     At 21.1% the re-initialized ticket stops at step 5520 (807), the ticket at 2320 (438), 2.40 (0.21) times earlier;
     its accuracy there is 97.87 (0.10), the ticket's 98.12 (0.14): 0.25 (0.21) points better, half of the paper's gap.
     The ticket's accuracy is highest at 5.6%, 98.32 (0.07), and above dense, 97.78 (0.20), down to 1.85%; the
-    re-initialized one falls below dense from 10.8% on. One-shot (n = 2) is as good as dense down to 13.5%, not 5.2%.
+    re-initialized ticket falls below dense from 10.8% on. One-shot (n = 2) is as good as dense down to 13.5%, not 5.2%.
 """
 
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, faster, gain, lowest
@@ -39,6 +38,6 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining."""
     return plot.sparsity(tickets, "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Figure 4)", by=["schedule"])

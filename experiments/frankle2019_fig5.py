@@ -2,7 +2,7 @@
 
 Command
     lth figure frankle2019_fig5 --run data.root=DIR                    the paper's settings
-    lth figure frankle2019_fig5 --run scale=reduced data.root=DIR      what two cores can do
+    lth figure frankle2019_fig5 --run scale=reduced data.root=DIR      feasible on two cores
 Expect (the paper, 5 trials of tickets, 3 re-initializations each)
     Tickets stop up to 3.5 (Conv-2, 8.8%), 3.5 (Conv-4, 9.2%) and 2.5 times (Conv-6, 15.1%) earlier than the dense nets
     and are up to 3.4 (4.6%), 3.5 (11.1%) and 3.3 points (26.4%) more accurate; all are better than dense down to 2%.
@@ -13,15 +13,14 @@ Result (2026-11-24, REDUCED to a fifth, a twentieth and a thirtieth of the steps
     Conv-2, n = 2: dense 70.28%, tickets of 33.0, 8.8 and 4.6% of the weights 70.75, 69.75 and 69.33%; 8.8% stops 1.48
     +- 0.03 times earlier than dense, and re-initialized reaches 53.85%. Conv-4, n = 1: dense 68.19%, 13.4% of the
     weights 68.12%, re-initialized 49.50%. Conv-6, n = 1: dense 65.62%, 26.6% of the weights 68.11%, re-initialized
-    45.30%. What the initialization is worth reproduces; how much better and earlier than dense tickets are does not:
-    the dense nets have just begun to overfit (Conv-2) or not yet (the others) at the last step.
-    Conv-2 took 5 to 7 minutes a training, Conv-4 and -6 3 to 4, one core of an AMD EPYC each.
+    45.30%. The value of the initialization reproduces; the gains in accuracy and early-stop step over the dense nets do
+    not: at the last step the dense nets have just begun to overfit (Conv-2) or have not yet (the others).
+    A training of Conv-2 took 5 to 7 minutes, of Conv-4 and -6 3 to 4, each on one core of an AMD EPYC.
 """
 
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, best_gain, faster, gain, lowest, value, worst
@@ -70,6 +69,6 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining."""
     return plot.sparsity(tickets, "Conv-2, -4, -6 on CIFAR-10 (Frankle & Carbin 2019, Figure 5)", by=["model"])

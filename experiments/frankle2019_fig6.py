@@ -2,24 +2,23 @@
 
 Command
     lth figure frankle2019_fig6 --run data.root=DIR                    the paper's settings
-    lth figure frankle2019_fig6 --run scale=reduced data.root=DIR      what two cores can do
+    lth figure frankle2019_fig6 --run scale=reduced data.root=DIR      feasible on two cores
 Expect (the paper)
-    Dropout lifts the dense nets by 2.1, 3.0 and 2.4 points, pruning on top of it by up to 2.3, 4.6 and 4.7; tickets of
-    3.7% of the weights and less are still better than the dense net.
+    Dropout improves the dense nets by 2.1, 3.0 and 2.4 points, pruning on top of it by up to 2.3, 4.6 and 4.7; tickets
+    of 3.7% of the weights and less are still better than the dense net.
 Cost
     Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 3 of 3,000
     steps for Conv-2, 2 of 3,000 for Conv-4, 2 of 3,600 for Conv-6.
 Result (2026-11-24, n = 2, REDUCED to 3,000 of the 60,000 steps, Conv-2 only; results/frankle2019_fig6.md)
-    Tickets of 17.0% of the weights reach 70.14%, the dense net 69.58%, tickets of 3.7% 67.87%. Dropout does not lift
-    the dense net (-0.71 +- 0.73 points against Figure 5's 4,000 steps, where the paper gives dropout three times the
-    steps), and 3.7% stay 2.41 +- 0.52 points below the dense net without dropout: the claim does not reproduce in a
-    twentieth of the steps, in which validation loss still falls at the last step.
+    Tickets of 17.0% of the weights reach 70.14%, the dense net 69.58%, tickets of 3.7% 67.87%. Dropout does not improve
+    the dense net (-0.71 +- 0.73 points against Figure 5's 4,000 steps; the paper trains with dropout for three times
+    the steps), and 3.7% stay 2.41 +- 0.52 points below the dense net without dropout. The claim does not reproduce in a
+    twentieth of the steps: the validation loss still falls at the last step.
 """
 
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import Claim, added, best_gain, faster, gain, lowest, value
@@ -61,7 +60,7 @@ CLAIMS = [
 ]  # fmt: skip
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining, with and without dropout."""
     main_line = tickets[tickets["branch"] == "ticket"]
     title = "Conv-2, -4, -6 with dropout (Frankle & Carbin 2019, Figure 6)"

@@ -6,32 +6,31 @@ Command
     lth figure han2015_fig5 --run data.root=DIR                    LeNet-300-100 in full
     lth figure han2015_fig5 --run scale=reduced data.root=DIR      a fifth of the steps, for LeNet-5
 Expect (the paper)
-    Not retrained, accuracy falls when about half of the weights are gone (2x), L1 better than L2; retrained at a tenth
-    of the rate, L2 better than L1, no loss down to about a fifth (5x); step by step, none down to a ninth (9x, AlexNet)
-    or a twelfth (12x, both LeNets: error 1.64% -> 1.59% and 0.80% -> 0.77%).
+    Not retrained, accuracy falls when about half of the weights are pruned (2x), and L1 is better than L2; retrained at
+    a tenth of the rate, L2 is better than L1, with no loss down to about a fifth (5x); step by step, no loss down to a
+    ninth (9x, AlexNet) or a twelfth (12x, both LeNets: error 1.64% -> 1.59% and 0.80% -> 0.77%).
 Cost
     Full, a replicate and net: 2 trainings of 20,000 steps, 24 fine-tunings of 10,000. Reduced: a fifth of the steps.
 Result (2026-11-24, mean (deviation); LeNet-5 REDUCED to a fifth of the steps; results/han2015_fig5.md)
-    LeNet-300-100 in full, n = 3: dense 98.37 (0.11)%. Step by step 8.7% of the weights have 98.33 (0.06)%, 5.6%
-    98.34 (0.05)%: -0.04 (0.06) and -0.03 points, so "no loss" holds within a tenth of a point down to 5.6%, and the
-    paper's gain of 0.05 points is not seen; 3.6% have 98.22%, 1.9% 97.84%. Pruned once and retrained: 98.35% at
-    8.7%, 98.13% at 5.6%. Not retrained: 98.36% at 51%, then it falls, L1 1.72 (1.30) points above L2 at 13.5%.
-    After retraining L1 and L2 are equal there (L2 0.07 (0.03) points below), not L2 above. LeNet-5, n = 1: dense
+    LeNet-300-100 in full, n = 3: dense 98.37 (0.11)%. Step by step, 8.7% of the weights have 98.33 (0.06)%, 5.6%
+    98.34 (0.05)%: -0.04 (0.06) and -0.03 points, so "no loss" holds within a tenth of a point down to 5.6%, but the
+    paper's gain of 0.05 points does not reproduce; 3.6% have 98.22%, 1.9% 97.84%. Pruned once and retrained: 98.35% at
+    8.7%, 98.13% at 5.6%. Not retrained: 98.36% at 51%, then it falls, with L1 1.72 (1.30) points above L2 at 13.5%.
+    After retraining, L1 and L2 are equal there (L2 0.07 (0.03) points below); L2 is not above. LeNet-5, n = 1: dense
     99.31%, step by step 99.25% at 10.2% of the weights and 99.20% at 6.9%. A replicate of either net took 0.3 hours
-    of one core of a busy Intel Xeon.
+    on one core of a busy Intel Xeon.
 """
 
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, gain, lowest, value
 
 COST = "a replicate and net: 2 trainings of 20,000 steps and 24 fine-tunings of 10,000; scale=reduced: a fifth"
 NETS = {"lenet_300_100": (98.36, 98.41), "lenet_5": (99.20, 99.23)}
-# Of 10,000 test images ten: about the deviation between replicates. The paper's axis can't be read any closer.
+# Ten of 10,000 test images: about the deviation between replicates, and as close as the paper's axis can be read.
 NO_LOSS = 0.1
 ONCE = {"schedule": "one_shot", "branch": "ticket"}
 
@@ -75,7 +74,7 @@ def how(row: "pd.Series[str]") -> str:
     return f"{row['regularization'].upper()}, {'retrained once' if row['rewind.steps'] else 'not retrained'}"
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy lost against percent of weights pruned away, a panel for each net."""
     title = "Pruned, and fine-tuned or not, on MNIST (Han et al. 2015, Figure 5)"
     return plot.loss(tickets.assign(how=tickets.apply(how, axis=1)), title, by=["how"])

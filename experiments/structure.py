@@ -1,6 +1,6 @@
-"""Connections, 2:4 or neurons: what is lost at equal density, and what is gained on real hardware.
+"""Connections, 2:4 or neurons: accuracy lost at equal density, and speed gained on real hardware.
 
-No figure of a paper: the answer in numbers to the warning that pruning is hard to make fast on parallel hardware. Whole
+No figure of a paper: it measures the common warning that pruning is hard to make fast on parallel hardware. Whole
 filters by L1 norm are from Li et al. 2017, 2:4 from Mishra et al. 2021.
 
 Command
@@ -8,16 +8,17 @@ Command
     lth figure structure --run scale=reduced data.root=DIR      a fifth of the steps; then, on an idle machine:
     lth layout experiment=structure,structure/neurons,structure/two_of_four,structure/resnet_20 replicate=1,2,3
 Expect
-    At equal density single connections lose less than whole neurons, and 2:4 lies between (Mishra et al.: no loss at
-    50%). Only the smaller dense net is faster at any batch; single connections need few of them left and a large batch.
+    At equal density, single connections lose less than whole neurons, and 2:4 is in between (Mishra et al.: no loss at
+    50%). Only the smaller dense net is faster at any batch size; single connections are faster only if few remain and
+    the batch is large.
 Cost
     A replicate of LeNet-300-100: a training of 20,000 steps, five fine-tunings of 10,000, about a minute and a half. Of
-    ResNet-20, for the speed of what is left: 400 and 133 steps, two to three minutes.
+    ResNet-20, for the speed of the pruned net: 400 and 133 steps, two to three minutes.
 Result (2026-11-24, LeNet-300-100 n = 3, mean (deviation); Intel Xeon, one thread; results/structure_layouts.md)
-    At 50% of the weights connections have 98.44 (0.16)%, 2:4 98.26 (0.06)%, neurons 98.25 (0.11)%, dense 98.41
-    (0.09)%; at 10% connections 97.25 (0.12)%, neurons 95.60 (0.35)%. With their zeros all of these are as slow as
-    the dense net. As sparse rows connections run at 0.60 (0.01) times its speed at 50% and 2.05 (0.03) times at
-    10%, at batch 128, and slower at batch 1. Without the removed neurons the net is 2.07 (0.02) times faster at
+    At 50% of the weights, connections have 98.44 (0.16)%, 2:4 98.26 (0.06)%, neurons 98.25 (0.11)%, dense 98.41
+    (0.09)%; at 10%, connections 97.25 (0.12)%, neurons 95.60 (0.35)%. Stored with their zeros, all are as slow as the
+    dense net. As sparse rows (CSR), connections run at 0.60 (0.01) times its speed at 50% and 2.05 (0.03) times at
+    10%, at batch 128, and slower at batch 1. Without the removed neurons, the net is 2.07 (0.02) times faster at
     half of its parameters and 5.79 (0.05) times at a tenth. 2:4 has no kernel on a CPU. ResNet-20, n = 1, without
     half of its weights is 1.36 times faster.
 """
@@ -25,14 +26,13 @@ Result (2026-11-24, LeNet-300-100 n = 3, mean (deviation); Intel Xeon, one threa
 from functools import partial
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, gain
 
 COST = "a replicate: LeNet-300-100 20,000 steps and 5 fine-tunings of 10,000; ResNet-20 400 steps and 133"
 LENET = {"model": "lenet_300_100"}
-HOW = {"layerwise": "connections", "neurons": "whole neurons", "n_of_m": "2:4"}
+HOW = {"weight": "connections", "neuron": "whole neurons", "n_of_m": "2:4"}
 
 
 def _above(percent: float, ours: str, theirs: str) -> Claim:
@@ -40,26 +40,26 @@ def _above(percent: float, ours: str, theirs: str) -> Claim:
         f"LeNet-300-100, {percent:g}%: {HOW[ours]} above {HOW[theirs]}",
         0.0,
         "points",
-        partial(between, percent=percent, ours={"scope": ours}, theirs={"scope": theirs}, column=FINAL),
+        partial(between, percent=percent, ours={"structure": ours}, theirs={"structure": theirs}, column=FINAL),
         LENET,
     )
 
 
 CLAIMS = [
-    _above(50, "layerwise", "neurons"),
-    _above(10, "layerwise", "neurons"),
-    _above(50, "n_of_m", "neurons"),
+    _above(50, "weight", "neuron"),
+    _above(10, "weight", "neuron"),
+    _above(50, "n_of_m", "neuron"),
     Claim("LeNet-300-100, 50%: 2:4 above dense", 0.0, "points", partial(gain, percent=50, column=FINAL),
-          {**LENET, "scope": "n_of_m"}),
+          {**LENET, "structure": "n_of_m"}),
 ]  # fmt: skip
 
 
 def how(row: "pd.Series[str]") -> str:
     """The line that a row belongs to."""
-    return HOW[row["scope"]] if row["model"] == LENET["model"] else "whole filters of ResNet-20"
+    return HOW[row["structure"]] if row["model"] == LENET["model"] else "whole filters of ResNet-20"
 
 
-def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> Figure:
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy lost against percent of weights pruned away."""
     title = "Connections, 2:4 or whole neurons removed, then fine-tuned"
     return plot.loss(tickets.assign(how=tickets.apply(how, axis=1)), title, by=["how"], panels="experiment")

@@ -1,4 +1,4 @@
-"""What a paper claims, measured on tables of a few rows; the numbers are checked by hand."""
+"""Claims of papers, measured on tables of a few rows; the numbers are checked by hand."""
 
 from functools import partial
 from typing import Any
@@ -14,14 +14,14 @@ from lth.analysis.claim import (
     between,
     earlier,
     faster,
+    file_value,
     gain,
     lowest,
-    of_file,
-    smallest,
+    smallest_file,
     value,
     worst,
 )
-from lth.analysis.claim.claim import chosen
+from lth.analysis.claim.rows import select
 
 
 def one(level: int, percent: float, replicate: int, step: int, accuracy: float, **other: Any) -> dict[str, Any]:
@@ -395,9 +395,39 @@ def test_between_compares_two_configurations_at_the_same_sparsity_within_each_re
     assert between(rows, percent=3, ours=adam, theirs=sgd) is None
 
 
-def test_rows_can_be_chosen_by_a_function_of_a_value() -> None:
+def test_rows_can_be_selected_by_a_function_of_a_value() -> None:
     table = pd.DataFrame({"steps": [0.0, 5.0, None]})
-    assert chosen(table, {"steps": lambda steps: steps > 0}).index.tolist() == [1]
+    assert select(table, {"steps": lambda steps: steps > 0}).index.tolist() == [1]
+
+
+# ---- bits
+
+ROUNDED = pd.DataFrame(
+    [
+        one(0, 100, 1, 1, 0.90, bits=None),
+        one(0, 100, 1, 1, 0.89, branch="aware", bits=8),
+        one(0, 100, 1, 1, 0.80, branch="aware", bits=3),
+        one(0, 100, 1, 1, 0.60, branch="post_training", bits=3),
+        one(9, 13.4, 1, 1, 0.70, branch="aware", bits=8),
+        one(9, 13.4, 1, 1, 0.50, branch="aware", bits=3),
+    ]
+)
+
+
+def test_nets_of_other_bits_are_told_apart_by_their_column() -> None:
+    ours, theirs = {"branch": "aware", "bits": 3}, {"branch": "post_training", "bits": 3}
+    assert numbers(between(ROUNDED, percent=100, ours=ours, theirs=theirs))[0] == pytest.approx(20)
+    assert numbers(between(ROUNDED, percent=100, ours=ours, theirs={"branch": "ticket"}))[0] == pytest.approx(-10)
+    as_text = ROUNDED.assign(bits=[None, "8", "3", "3", "8", "3"])  # as beside fp16
+    assert numbers(between(as_text, percent=100, ours=ours, theirs=theirs))[0] == pytest.approx(20)
+
+
+def test_nets_of_several_bits_are_never_averaged() -> None:
+    with pytest.raises(ValueError, match=r"aware has several bits, 8\.0, 3\.0; name one"):
+        between(ROUNDED, percent=100, ours={"branch": "aware"}, theirs={"branch": "ticket"})
+    for measure in (partial(gain, percent=13.4, of="aware"), partial(lowest, branch="aware")):
+        with pytest.raises(ValueError, match="aware has several bits"):
+            measure(ROUNDED)
 
 
 # ---- files
@@ -418,13 +448,13 @@ FILES = pd.DataFrame(
 
 
 def test_a_number_of_a_file_is_that_of_its_format_and_net() -> None:
-    ours = of_file(FILES, column="smaller", name="int8")
+    ours = file_value(FILES, column="smaller", name="int8")
     assert ours == Measured(3.5, pytest.approx(0.5**0.5), 2, 100.0)
-    assert of_file(FILES, column="smaller", name="lth-5", percent=3.6).mean == 91
-    assert of_file(FILES, column="smaller", name="lth-5", percent=60) is None
-    assert of_file(FILES, column="smaller", name="int4") is None
+    assert file_value(FILES, column="smaller", name="lth-5", percent=3.6).mean == 91
+    assert file_value(FILES, column="smaller", name="lth-5", percent=60) is None
+    assert file_value(FILES, column="smaller", name="int4") is None
 
 
 def test_the_smallest_file_at_no_loss_loses_nothing_on_average() -> None:
-    assert smallest(FILES) == Measured(42.0, pytest.approx(8**0.5), 2, pytest.approx(13.5))
-    assert smallest(FILES[FILES["points"] < 0]) is None
+    assert smallest_file(FILES) == Measured(42.0, pytest.approx(8**0.5), 2, pytest.approx(13.5))
+    assert smallest_file(FILES[FILES["points"] < 0]) is None

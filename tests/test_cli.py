@@ -197,7 +197,7 @@ def test_a_figure_without_results_of_ones_own_is_drawn_from_those_that_come_with
     assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere", "--out", "out"]) == 0
     said = capsys.readouterr()
     assert said.err.splitlines() == [
-        "frankle2019_fig3: nothing under nowhere, taken from the results that come with lth; --run trains your own"
+        "frankle2019_fig3: nothing under nowhere, using the committed results; --run trains your own"
     ]
     assert said.out.startswith("### frankle2019_fig3\n")
     ours, theirs = (pd.read_csv(f / "frankle2019_fig3.csv") for f in (tmp_path / "out", registry.RESULTS))

@@ -1,4 +1,4 @@
-"""What training costs: formulas, tables with sources, the one of Strubell et al. 2019, sums of ledgers, the figure."""
+"""Cost of training: formulas, tables with sources, the one of Strubell et al. 2019, sums over trainings, the figure."""
 
 import io
 from dataclasses import replace
@@ -17,7 +17,7 @@ from test_table import JOB, run
 
 from lth import cli
 from lth.analysis import plot, registry, summary
-from lth.analysis.cost import chosen, dollars, kilograms, kwh, pounds, strubell2019, tables
+from lth.analysis.cost import dollars, entry, kilograms, kwh, pounds, strubell2019, tables
 from lth.analysis.cost.total import Rates, missing, totals, trainings
 from lth.engine.macs import macs
 from lth.model import lenet_300_100
@@ -26,7 +26,7 @@ from lth.store import Store, table
 
 def rates(**names: str) -> Rates:
     usual = {"region": "strubell2019", "pue": "strubell2019", "price": "cpu_core", "watts": "cpu_core"}
-    return Rates(**{name: chosen(tables(), name, entry) for name, entry in {**usual, **names}.items()})
+    return Rates(**{name: entry(tables(), name, each) for name, each in {**usual, **names}.items()})
 
 
 # ---- formulas
@@ -111,7 +111,7 @@ def test_the_published_table_needs_neither_torch_nor_pandas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "entry", "value"),
+    ("name", "key", "value"),
     [
         ("price", "v100", (0.74, 2.48)),
         ("price", "p100", (0.43, 1.46)),
@@ -120,8 +120,8 @@ def test_the_published_table_needs_neither_torch_nor_pandas() -> None:
         ("region", "france", 0.056039),
     ],
 )
-def test_an_entry_has_a_value_a_unit_a_year_and_a_source(name: str, entry: str, value: Any) -> None:
-    found = chosen(tables(), name, entry)
+def test_an_entry_has_a_value_a_unit_a_year_and_a_source(name: str, key: str, value: Any) -> None:
+    found = entry(tables(), name, key)
     assert found.value == value
     assert found.unit
     assert found.source
@@ -145,7 +145,7 @@ def test_entries_of_ones_own_stand_beside_ours_or_in_their_place() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"watt": {"desk": MINE}}, "there is no table watt; choose of region, pue, price, watts"),
+        ({"watt": {"desk": MINE}}, "there is no table watt; choose one of region, pue, price, watts"),
         ({"watts": {"desk": 100}}, "watts.desk: must have exactly source, unit, value, year"),
         ({"watts": {"desk": {**MINE, "unit": "kW"}}}, "watts.desk.unit=kW: must be W"),
         ({"watts": {"desk": {**MINE, "value": -1}}}, "watts.desk.value=-1: must be a number, 0 or more"),
@@ -201,10 +201,10 @@ def ledgers(**columns: Any) -> pd.DataFrame:
 
 
 def line(sums: pd.DataFrame, experiment: str, **wanted: Any) -> dict[str, Any]:
-    chosen_rows = sums[sums["experiment"] == experiment]
+    found_rows = sums[sums["experiment"] == experiment]
     for column, value in wanted.items():
-        chosen_rows = chosen_rows[chosen_rows[column] == value]
-    (found,) = chosen_rows.to_dict("records")
+        found_rows = found_rows[found_rows[column] == value]
+    (found,) = found_rows.to_dict("records")
     return {str(key): value for key, value in found.items()}
 
 
@@ -316,7 +316,7 @@ def test_the_table_says_by_what_it_was_reckoned(store: Path, capsys: pytest.Capt
 def test_results_from_before_the_ledger_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cost", "frankle2019_fig3", "--runs", "nowhere"]) == 0
     said = capsys.readouterr().out
-    assert "a core is taken" in said
+    assert "one CPU core is assumed" in said
     assert "MACs: 0 of" in said
 
 
@@ -346,15 +346,15 @@ def levels(**columns: Any) -> pd.DataFrame:
 
 
 def test_finding_a_ticket_costs_the_trainings_of_all_levels_up_to_it() -> None:
-    spent = plot.spent(levels(), "macs_remaining")
-    assert spent["alone"].tolist() == [100, 50, 25, 101, 51, 26]
-    assert spent["found"].tolist() == [100, 150, 175, 101, 152, 178]
-    assert spent["accuracy"].tolist() == pytest.approx([90.1, 91.1, 92.1, 90.2, 91.2, 92.2])
+    costs = plot.costs(levels(), "macs_remaining")
+    assert costs["alone"].tolist() == [100, 50, 25, 101, 51, 26]
+    assert costs["found"].tolist() == [100, 150, 175, 101, 152, 178]
+    assert costs["accuracy"].tolist() == pytest.approx([90.1, 91.1, 92.1, 90.2, 91.2, 92.2])
 
 
 def test_finding_a_ticket_in_one_shot_costs_the_dense_training_and_its_own() -> None:
-    spent = plot.spent(levels(schedule="one_shot"), "macs_remaining")
-    assert spent["found"].tolist() == [100, 150, 125, 101, 152, 127]
+    costs = plot.costs(levels(schedule="one_shot"), "macs_remaining")
+    assert costs["found"].tolist() == [100, 150, 125, 101, 152, 127]
 
 
 def lines(table_: pd.DataFrame) -> list[tuple[str, str, list[float], list[float]]]:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import made_up
+import examples
 import pandas as pd
 import pytest
 import shell
-from made_up import folder
+from examples import folder
 
 from lth import cli
 from lth.analysis import registry, scorecard
@@ -70,26 +70,26 @@ def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
 
 
 def test_the_committed_results_are_read_where_nothing_is_stored(folder: Path) -> None:
-    made_up.experiment(folder, "one")
-    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    examples.experiment(folder, "one")
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
     rows, curves = registry.results(registry.load("one"), "one", Path("nowhere"))
     assert list(rows["early_stop_test_accuracy"]) == [0.90, 0.92, 0.80, 0.81]
     assert list(curves["step"]) == [0] * 4 + [1000] * 4 + [2000] * 4
 
 
 def test_what_is_stored_goes_before_the_committed_results(stored: Path, folder: Path) -> None:
-    made_up.experiment(folder, "one")
-    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    examples.experiment(folder, "one")
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
     rows, curves = registry.results(registry.load("one"), "one", stored)
     assert list(rows["data"]) == ["mnist_5k"] * 3
     assert list(curves["step"]) == [0, 10, 20] * 3
 
 
 def test_an_experiment_is_drawn_with_the_results_of_those_it_names(folder: Path) -> None:
-    made_up.experiment(folder, "one", others=["two"])
-    made_up.experiment(folder, "two")
+    examples.experiment(folder, "one", others=["two"])
+    examples.experiment(folder, "two")
     for name in ("one", "two"):
-        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+        examples.commit(folder, examples.tickets(name, ACCURACIES))
     rows, curves = registry.results(registry.load("one"), "one", Path("nowhere"))
     assert list(rows["experiment"]) == ["one"] * 4 + ["two"] * 4
     assert set(curves["experiment"]) == {"one", "two"}
@@ -97,17 +97,17 @@ def test_an_experiment_is_drawn_with_the_results_of_those_it_names(folder: Path)
 
 
 def test_half_of_the_committed_results_is_none(folder: Path) -> None:
-    made_up.experiment(folder, "one")
-    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    examples.experiment(folder, "one")
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
     (folder / "results" / "one.parquet").unlink()
     assert all(part.empty for part in registry.results(registry.load("one"), "one", Path("nowhere")))
 
 
 def test_the_tables_beside_a_figure_are_of_the_experiment_alone(folder: Path, tmp_path: Path) -> None:
-    made_up.experiment(folder, "one", others=["two"])
-    made_up.experiment(folder, "two")
+    examples.experiment(folder, "one", others=["two"])
+    examples.experiment(folder, "two")
     for name in ("one", "two"):
-        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+        examples.commit(folder, examples.tickets(name, ACCURACIES))
     assert cli.main(["figure", "one", "--out", "out"]) == 0
     assert set(pd.read_csv(tmp_path / "out" / "one.csv")["experiment"]) == {"one"}
     assert set(pd.read_parquet(tmp_path / "out" / "one.parquet")["experiment"]) == {"one"}
@@ -115,7 +115,7 @@ def test_the_tables_beside_a_figure_are_of_the_experiment_alone(folder: Path, tm
 
 
 def test_what_a_figure_writes_can_be_committed_and_is_read_back_the_same(stored: Path, folder: Path) -> None:
-    made_up.experiment(folder, "one")
+    examples.experiment(folder, "one")
     experiment = registry.load("one")
     assert cli.main(["figure", "one", "--runs", str(stored), "--out", str(folder / "results")]) == 0
     committed = registry.results(experiment, "one", Path("nowhere"))
@@ -126,8 +126,8 @@ def test_what_a_figure_writes_can_be_committed_and_is_read_back_the_same(stored:
 def test_an_experiment_without_results_of_its_own_is_not_drawn_from_those_of_another(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made_up.experiment(folder, "one", others=["two"])
-    made_up.commit(folder, made_up.tickets("two", ACCURACIES))
+    examples.experiment(folder, "one", others=["two"])
+    examples.commit(folder, examples.tickets("two", ACCURACIES))
     assert cli.main(["figure", "one", "--runs", "nowhere", "--out", "out"]) == 1
     assert "nothing of one is stored under nowhere" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -140,9 +140,9 @@ def test_all_draws_what_there_is_and_names_what_there_is_not(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a_missing", "b_committed", "c_missing", "d_committed"):
-        made_up.experiment(folder, name)
+        examples.experiment(folder, name)
     for name in ("b_committed", "d_committed"):
-        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+        examples.commit(folder, examples.tickets(name, ACCURACIES))
     assert cli.main(["figure", "all", "--runs", "nowhere", "--out", "out"]) == 1
     kinds = ("csv", "md", "parquet", "pdf", "png")
     drawn = [f"{name}.{kind}" for name in ("b_committed", "d_committed") for kind in kinds]
@@ -151,7 +151,7 @@ def test_all_draws_what_there_is_and_names_what_there_is_not(
     missing = (
         "lth figure: nothing of {0} is stored under nowhere; lth figure {0} --run trains it: two trainings on an abacus"
     )
-    committed = "{}: nothing under nowhere, taken from the results that come with lth; --run trains your own"
+    committed = "{}: nothing under nowhere, using the committed results; --run trains your own"
     assert said.err.splitlines() == [
         missing.format("a_missing"),
         committed.format("b_committed"),
@@ -163,8 +163,8 @@ def test_all_draws_what_there_is_and_names_what_there_is_not(
 
 def test_all_is_well_when_everything_is_drawn(folder: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        made_up.experiment(folder, name)
-        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+        examples.experiment(folder, name)
+        examples.commit(folder, examples.tickets(name, ACCURACIES))
     assert cli.main(["figure", "all", "--out", "out"]) == 0
     assert {file.stem for file in (tmp_path / "out").iterdir()} == {"one", "two"}
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import made_up
+import examples
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -164,6 +164,21 @@ def test_replicates_of_the_same_accuracy_have_a_bar_of_no_length() -> None:
     assert read["winning ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
 
 
+def test_a_branch_that_begins_at_level_0_does_not_start_from_the_dense_net() -> None:
+    dense = tickets()[lambda t: (t["branch"] == "ticket") & (t["level"] == 0)]
+    nets = [
+        dense,
+        dense.assign(branch="aware", bits=3, early_stop_test_accuracy=0.5),
+        dense.assign(branch="aware", bits=8, early_stop_test_accuracy=0.7),
+    ]
+    figure = plot.sparsity(pd.concat(nets, ignore_index=True))
+    read = bars(figure.axes[0])
+    assert {name: points[0][1] for name, points in read.items()} == pytest.approx(
+        {"winning ticket": 97.5, "aware, 3 bits": 50, "aware, 8 bits": 70}
+    )
+    assert "n=3 winning ticket, n=3 aware, 3 bits, n=3 aware, 8 bits" in " ".join(figure.get_supxlabel().split())
+
+
 # ---- during training
 
 
@@ -285,14 +300,14 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_what_is_lost_is_counted_from_the_dense_net_of_the_same_replicate() -> None:
-    rows = made_up.tickets("pruning", {1: (0.98, 0.97), 2: (0.95, 0.955)})
+    rows = examples.tickets("pruning", {1: (0.98, 0.97), 2: (0.95, 0.955)})
     lost = plot.lost(rows)
     assert lost["pruned"].tolist() == pytest.approx([59, 59])
     assert lost["lost"].tolist() == pytest.approx([-1.0, 0.5])
 
 
 def test_losses_are_drawn_against_weights_pruned_away_a_panel_a_net() -> None:
-    rows = made_up.tickets("pruning", {1: (0.98, 0.97), 2: (0.95, 0.955)})
+    rows = examples.tickets("pruning", {1: (0.98, 0.97), 2: (0.95, 0.955)})
     figure = plot.loss(pd.concat([rows, rows.assign(model="other")], ignore_index=True), "title", by=["data"])
     assert [axes.get_title() for axes in figure.axes] == ["net", "other"]
     (line, *_) = figure.axes[0].get_lines()
@@ -311,13 +326,13 @@ def rounded(**other: Any) -> dict[str, Any]:
 
 BITS = pd.DataFrame([
     rounded(),
-    rounded(branch="post_training_8", bits=8, bytes=800, final_test_accuracy=0.97),
-    rounded(branch="post_training_2", bits=2, bytes=200, final_test_accuracy=0.60),
-    rounded(branch="aware_2", bits=2, bytes=200, final_test_accuracy=0.90),
+    rounded(branch="post_training", bits=8, bytes=800, final_test_accuracy=0.97),
+    rounded(branch="post_training", bits=2, bytes=200, final_test_accuracy=0.60),
+    rounded(branch="aware", bits=2, bytes=200, final_test_accuracy=0.90),
     rounded(level=3, density=0.5),  # not quantized, so not shown
     rounded(level=7, density=0.21, final_test_accuracy=0.99),
-    rounded(level=7, density=0.21, branch="aware_2", bits=2, bytes=50, final_test_accuracy=0.95),
-    rounded(level=7, density=0.21, branch="aware_2", bits=2, bytes=50, final_test_accuracy=0.97, replicate=2),
+    rounded(level=7, density=0.21, branch="aware", bits=2, bytes=50, final_test_accuracy=0.95),
+    rounded(level=7, density=0.21, branch="aware", bits=2, bytes=50, final_test_accuracy=0.97, replicate=2),
 ])  # fmt: skip
 
 

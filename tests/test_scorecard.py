@@ -1,15 +1,16 @@
-"""The scorecard: what experiments of the tests claim beside results that are made up, and where those come from."""
+"""The scorecard: claims of experiments of the tests beside results written by hand, and where results are read from."""
 
 from pathlib import Path
 
-import made_up
+import examples
 import pandas as pd
 import pytest
 import shell
-from made_up import folder
+from examples import folder
 
 from lth import cli
 from lth.analysis import registry
+from lth.analysis.markdown import blocks
 from lth.analysis.scorecard import COLUMNS, scorecard
 
 __all__ = ["folder"]
@@ -26,8 +27,8 @@ def card(runs: str = "nowhere") -> list[list[object]]:
 
 
 def test_a_claim_stands_beside_what_came_out(folder: Path) -> None:
-    made_up.experiment(folder, "one", [GAIN, FASTER, LOWEST, BETTER, DEEPER])
-    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    examples.experiment(folder, "one", [GAIN, FASTER, LOWEST, BETTER, DEEPER])
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
     assert COLUMNS == ("figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict")
     # the early stop is at step 1000 of the dense net and at step 600 of level 4, in both replicates
     assert card() == [
@@ -40,24 +41,24 @@ def test_a_claim_stands_beside_what_came_out(folder: Path) -> None:
 
 
 def test_of_one_replicate_no_spread_is_claimed(folder: Path) -> None:
-    made_up.experiment(folder, "one", [GAIN])
-    made_up.commit(folder, made_up.tickets("one", {3: (0.90, 0.97)}))
+    examples.experiment(folder, "one", [GAIN])
+    examples.commit(folder, examples.tickets("one", {3: (0.90, 0.97)}))
     assert [row[3:5] for row in card()] == [["7.00 points", 1]]
 
 
 def test_claims_about_nothing_were_not_run(folder: Path) -> None:
-    made_up.experiment(folder, "one", [GAIN])
-    made_up.experiment(folder, "two")
+    examples.experiment(folder, "one", [GAIN])
+    examples.experiment(folder, "two")
     assert card() == [["one", "41%: above dense", "2 points", "", 0, "", "", "not run"]]
 
 
 def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folder: Path) -> None:
-    made_up.experiment(folder, "one", [GAIN, DEEPER])
-    full = made_up.tickets("one", {1: (0.90, 0.92)})
-    reduced = made_up.tickets("one", {1: (0.50, 0.60), 2: (0.50, 0.60)}, reduced="steps 20 instead of 2000")
+    examples.experiment(folder, "one", [GAIN, DEEPER])
+    full = examples.tickets("one", {1: (0.90, 0.92)})
+    reduced = examples.tickets("one", {1: (0.50, 0.60), 2: (0.50, 0.60)}, reduced="steps 20 instead of 2000")
     deep = reduced[reduced["level"] == 4].assign(level=15, density=0.036, final_test_accuracy=0.53)
     deep["early_stop_test_accuracy"] = 0.53
-    made_up.commit(folder, pd.concat([full, reduced, deep], ignore_index=True))
+    examples.commit(folder, pd.concat([full, reduced, deep], ignore_index=True))
     assert [row[3:] for row in card()] == [
         ["2.00 points", 1, "41.00", "full", "reproduced"],
         ["3.00 ± 0.00 points", 2, "3.60", "reduced", "reproduced"],
@@ -65,13 +66,13 @@ def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folde
 
 
 def test_a_claim_is_measured_on_its_own_rows(folder: Path) -> None:
-    made_up.experiment(folder, "one", [f'{GAIN}, {{"model": "{net}"}}' for net in ("small", "large", "none")])
-    made_up.commit(
+    examples.experiment(folder, "one", [f'{GAIN}, {{"model": "{net}"}}' for net in ("small", "large", "none")])
+    examples.commit(
         folder,
         pd.concat(
             [
-                made_up.tickets("one", {1: (0.90, 0.91)}, model="small"),
-                made_up.tickets("one", {1: (0.50, 0.55)}, model="large"),
+                examples.tickets("one", {1: (0.90, 0.91)}, model="small"),
+                examples.tickets("one", {1: (0.50, 0.55)}, model="large"),
             ],
             ignore_index=True,
         ),
@@ -80,8 +81,8 @@ def test_a_claim_is_measured_on_its_own_rows(folder: Path) -> None:
 
 
 def test_what_is_stored_goes_before_the_committed_results(folder: Path) -> None:
-    made_up.experiment(folder, "one", ['"dense", 0.0, "%", partial(gain, percent=100)'])
-    made_up.commit(folder, made_up.tickets("one", {7: (0.1, 0.2), 8: (0.1, 0.2)}))
+    examples.experiment(folder, "one", ['"dense", 0.0, "%", partial(gain, percent=100)'])
+    examples.commit(folder, examples.tickets("one", {7: (0.1, 0.2), 8: (0.1, 0.2)}))
     assert [row[4] for row in card()] == [2]
     assert shell.run("root=here", "name=one", "levels=0") == 0
     assert [row[4] for row in card("here")] == [1]
@@ -91,39 +92,38 @@ def test_what_is_stored_goes_before_the_committed_results(folder: Path) -> None:
 def test_the_committed_results_are_read_from_wherever_the_command_is_given(
     where: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made_up.experiment(folder, "one", [GAIN])
-    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    examples.experiment(folder, "one", [GAIN])
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
     (tmp_path / where).mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(tmp_path / where)
     assert cli.main(["scorecard"]) == 0
-    assert "| 1.50 ± 0.71 points | 2 | 41.00 | full | within 0.5 points |" in capsys.readouterr().out
+    assert "| 1.50 ± 0.71 points |  2 |        41.00 | full  | within 0.5 points |" in capsys.readouterr().out
 
 
 # ---- printed and written
 
 
 def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made_up.experiment(folder, "one", [GAIN, BETTER, DEEPER])
-    made_up.experiment(folder, "two", ['"far", 9.0, "points", partial(gain, percent=41)', BETTER])
+    examples.experiment(folder, "one", [GAIN, BETTER, DEEPER])
+    examples.experiment(folder, "two", ['"far", 9.0, "points", partial(gain, percent=41)', BETTER])
     for name in ("one", "two"):
-        made_up.commit(folder, made_up.tickets(name, ACCURACIES))
+        examples.commit(folder, examples.tickets(name, ACCURACIES))
     assert cli.main(["scorecard", "--runs", "nowhere"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "| figure | claim | paper | ours | n | % of weights | scale | verdict |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| one | 41%: above dense | 2 points | 1.50 ± 0.71 points | 2 | 41.00 | full | within 0.5 points |",
-        "| one | 41%: better | more than 0 | 1.50 ± 0.71 points | 2 | 41.00 | full | reproduced |",
-        "| one | 3.6%: above dense | 0.3 points |  | 0 |  |  | not run |",
-        "| two | far | 9 points | 1.50 ± 0.71 points | 2 | 41.00 | full | not reproduced |",
-        "| two | 41%: better | more than 0 | 1.50 ± 0.71 points | 2 | 41.00 | full | reproduced |",
-        "",
-        "2 reproduced, 1 within, 1 not reproduced, 0 not run that far, 1 not run.",
+    table, *rest = blocks(capsys.readouterr().out)
+    assert table == [
+        ["figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict"],
+        ["one", "41%: above dense", "2 points", "1.50 ± 0.71 points", "2", "41.00", "full", "within 0.5 points"],
+        ["one", "41%: better", "more than 0", "1.50 ± 0.71 points", "2", "41.00", "full", "reproduced"],
+        ["one", "3.6%: above dense", "0.3 points", "", "0", "", "", "not run"],
+        ["two", "far", "9 points", "1.50 ± 0.71 points", "2", "41.00", "full", "not reproduced"],
+        ["two", "41%: better", "more than 0", "1.50 ± 0.71 points", "2", "41.00", "full", "reproduced"],
     ]
+    assert rest == ["2 reproduced, 1 within, 1 not reproduced, 0 not run that far, 1 not run."]
 
 
 def test_what_is_written_is_what_is_printed(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made_up.experiment(folder, "one", [GAIN, DEEPER])
-    made_up.commit(folder, made_up.tickets("one", ACCURACIES))
+    examples.experiment(folder, "one", [GAIN, DEEPER])
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
     assert cli.main(["scorecard", "--out", "a/folder"]) == 0
     assert sorted(file.name for file in (tmp_path / "a" / "folder").iterdir()) == ["scorecard.csv", "scorecard.md"]
     assert (tmp_path / "a" / "folder" / "scorecard.md").read_text() == capsys.readouterr().out
@@ -132,7 +132,7 @@ def test_what_is_written_is_what_is_printed(folder: Path, tmp_path: Path, capsys
 
 
 def test_without_out_nothing_is_written(folder: Path, tmp_path: Path) -> None:
-    made_up.experiment(folder, "one", [GAIN])
+    examples.experiment(folder, "one", [GAIN])
     assert cli.main(["scorecard"]) == 0
     assert [file.name for file in tmp_path.iterdir()] == ["elsewhere"]
 

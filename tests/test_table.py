@@ -15,7 +15,8 @@ from lth import branch, criterion, distribution, init, job, rewind, schedule, st
 from lth.analysis import summary
 from lth.engine import Callback
 from lth.job import Branch, Job
-from lth.store import Store, table
+from lth.store import Store, records, table
+from lth.store.file import read_json, write_json
 
 JOB = Job(
     name="small",
@@ -217,3 +218,67 @@ def test_beside_results_in_bfloat16_those_in_float32_say_so(tmp_path: Path) -> N
     for precision in ("bf16", "fp32"):
         run(replace(JOB, branches={}, levels=0, recipe=recipe(precision=precision)), tmp_path)
     assert sorted(table.tickets(tmp_path)["precision"]) == ["bf16", "fp32"]
+
+
+# ---- bits
+
+
+def test_nets_of_other_bits_are_summarized_apart() -> None:
+    branch = ["ticket", "ticket", "aware", "aware", "aware", "aware"]
+    rows = tickets(branch=branch, level=0, density=1.0, bits=[None, None, 3, 3, 8, 8])
+    found = summary.summary(rows)
+    accuracies = {branch: found.loc[0, (branch, "accuracy %")] for branch in summary.branches(rows)}
+    assert accuracies == {"ticket": "97.50 ± 0.71", "aware, 3 bits": "98.02 ± 0.01", "aware, 8 bits": "96.50 ± 0.71"}
+
+
+def test_bits_beside_float16_are_text_and_can_be_written(tmp_path: Path) -> None:
+    run(JOB, tmp_path)
+    file = next((tmp_path / "experiments").rglob("*.json"))
+    record = read_json(file)
+    plain, *_ = record["rows"].values()
+    rows = {f"aware/{bits}": {**plain, "branch": "aware", "bits": bits} for bits in (3, 8, "fp16")}
+    write_json(file, {**record, "rows": {"ticket/0/0": plain, **rows}})
+    for found in table.tables(tmp_path):
+        assert sorted(found["bits"].dropna().unique()) == ["3", "8", "fp16"]
+        found.to_parquet("table.parquet")
+        assert pd.read_parquet("table.parquet")["bits"].dropna().tolist() == found["bits"].dropna().tolist()
+    names = [name for name in summary.branches(table.tickets(tmp_path)) if name.startswith("aware")]
+    assert names == ["aware, 3 bits", "aware, 8 bits", "aware, fp16"]
+
+
+def test_both_tables_are_read_at_once(tmp_path: Path) -> None:
+    run(JOB, tmp_path)
+    rows, curves = table.tables(tmp_path, "small")
+    pd.testing.assert_frame_equal(rows, table.tickets(tmp_path))
+    pd.testing.assert_frame_equal(curves, table.evaluations(tmp_path))
+    assert all(part.empty for part in table.tables(tmp_path, "neither"))
+
+
+# ---- older stores
+
+
+def test_a_record_of_an_older_store_has_the_columns_of_today(tmp_path: Path) -> None:
+    columns = {"model": "net", "scope": "n_of_m", "scope.n": 2, "schedule": "iterative"}
+    rows: dict[str, dict[str, object]] = {
+        "ticket/0/0": {"branch": "ticket"},
+        "aware_3/0/0": {"branch": "aware_3", "bits": 3},
+        "aware_fp16/0/0": {"branch": "aware_fp16", "bits": 16},
+        "post_training_8/0/0": {"branch": "post_training_8", "bits": 8},
+        "my_branch_3/0/0": {"branch": "my_branch_3"},
+        "aware/0/0/3": {"branch": "aware", "bits": 3},
+    }
+    folder = tmp_path / "experiments" / "one"
+    folder.mkdir(parents=True)
+    write_json(folder / "1.json", {"experiment": "one", "columns": columns, "rows": rows})
+    (found,) = records(tmp_path)
+    assert found["columns"] == {
+        "model": "net", "distribution": "by_kind", "structure": "n_of_m", "structure.n": 2, "schedule": "iterative"
+    }  # fmt: skip
+    assert [(row["branch"], row.get("bits")) for row in found["rows"].values()] == [
+        ("ticket", None),
+        ("aware", 3),
+        ("aware", "fp16"),
+        ("post_training", 8),
+        ("my_branch_3", None),
+        ("aware", 3),
+    ]

@@ -1,11 +1,12 @@
 """The registry of experiments: their files, configurations and results, from a store or as committed.
 
-An experiment is a file there (claims, how it is drawn) and one or more configurations: conf/experiment/<name>.yaml, and
-an arm for each further line of its figure, conf/experiment/<name>/<arm>.yaml.
+An experiment is a Python file there (claims, how it is drawn) and one or more configurations:
+conf/experiment/<name>.yaml, and conf/experiment/<name>/<arm>.yaml for each further line of its figure.
 """
 
 import importlib.util
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -24,12 +25,12 @@ RESULTS = EXPERIMENTS / "results"
 
 
 def names() -> list[str]:
-    """The experiments there are."""
+    """All experiments, sorted."""
     return sorted(file.stem for file in EXPERIMENTS.glob("[a-z]*.py"))
 
 
-def chosen(name: str | None, what: str) -> list[str]:
-    """One experiment by name, or all of them; raises UserError that lists them."""
+def select(name: str | None, what: str) -> list[str]:
+    """One experiment by name, or all of them; raises UserError that lists them. what: "figure" or "experiment"."""
     if name == "all":
         return names()
     if name not in names():
@@ -53,23 +54,52 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def results(experiment: ModuleType, name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """(tickets, evaluations) of an experiment and of those it is drawn with; what is not stored under `runs` is read
-    from the committed results. Empty if there is neither.
-    """
-    import pandas as pd
+def drawn_with(experiment: ModuleType, name: str) -> list[str]:
+    """The experiment and those whose results its figure and claims need too."""
+    return [name, *getattr(experiment, "WITH", ())]
 
-    parts = [_stored(each, runs) for each in (name, *getattr(experiment, "WITH", ()))]
-    tickets, evaluations = (pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True))
-    return tickets, evaluations
+
+def results(experiment: ModuleType, name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """(tickets, evaluations) of an experiment and of those it is drawn with; for each the store under `runs`, else the
+    committed results, else empty tables.
+    """
+    parts = [_read(each, runs) for each in drawn_with(experiment, name)]
+    rows, evaluations = map(_joined, zip(*parts, strict=True))
+    return rows, evaluations
+
+
+def tickets(experiment: ModuleType, name: str, runs: Path) -> "pd.DataFrame":
+    """The first table of `results`; committed evaluations are not read."""
+    return _joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)])
+
+
+def committed(file: str, folder: Path | None = None) -> Path | None:
+    """The path of a file in `folder`, else among the committed results; None if it is in neither."""
+    places = [RESULTS] if folder is None else [folder, RESULTS]
+    return next((place / file for place in places if (place / file).is_file()), None)
 
 
 def files(name: str, folder: Path = Path("figures")) -> "pd.DataFrame":
-    """What `lth compress` wrote of an experiment to `folder`, or else what is committed; empty if there is neither."""
+    """The table of files that `lth compress` wrote to `folder`, else the committed one, else an empty one."""
     import pandas as pd
 
-    found = [place / f"{name}_files.csv" for place in (folder, RESULTS)]
-    return next((pd.read_csv(file) for file in found if file.is_file()), pd.DataFrame())
+    file = committed(f"{name}_files.csv", folder)
+    return pd.read_csv(file) if file else pd.DataFrame()
+
+
+def trainings(experiments: Sequence[str], runs: Path) -> "dict[str, pd.DataFrame]":
+    """Experiment -> its tickets, of the named experiments, else all stored, else all committed. Raises UserError."""
+    stored = _stored(runs)
+    found = {name: _read(name, runs, curves=False)[0] for name in experiments or stored or names()}
+    for name in experiments:
+        if found[name].empty and name not in (known := sorted({*stored, *names()})):
+            raise UserError(f"there is no experiment '{name}'; choose one of {', '.join(known)}")
+        if found[name].empty:
+            raise UserError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it", code=1)
+    found = {name: rows for name, rows in found.items() if not rows.empty}
+    if not found:
+        raise UserError(f"nothing is stored under {runs}; lth run trains, --runs names another folder", code=1)
+    return found
 
 
 def drawn(name: str, runs: Path = Path("runs")) -> "Figure":
@@ -85,22 +115,33 @@ def figure_of(
 ) -> "Figure":
     """The figure of an experiment, from its `results` under `runs`; raises UserError if there are none."""
     if rows.empty or name not in set(rows["experiment"]):
-        what = f"nothing of {name} is stored under {runs}"
-        raise UserError(f"{what}; lth figure {name} --run trains it: {experiment.COST}", code=1)
+        message = f"nothing of {name} is stored under {runs}"
+        raise UserError(f"{message}; lth figure {name} --run trains it: {experiment.COST}", code=1)
     figure: Figure = experiment.draw(rows, evaluations)
     return figure
 
 
-def _stored(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def _read(name: str, runs: Path, *, curves: bool = True) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """(tickets, evaluations) of one experiment: stored, else committed, else empty."""
     import pandas as pd
 
     from lth.store import table
 
-    rows = table.tickets(runs, name)
-    if not rows.empty:
-        return rows, table.evaluations(runs, name)
-    files = RESULTS / f"{name}.csv", RESULTS / f"{name}.parquet"
-    if all(file.is_file() for file in files):
-        log.info("%s: nothing under %s, taken from the results that come with lth; --run trains your own", name, runs)
-        return pd.read_csv(files[0]), pd.read_parquet(files[1])
-    return pd.DataFrame(), pd.DataFrame()
+    rows, evaluations = table.tables(runs, name)
+    files = committed(f"{name}.csv"), committed(f"{name}.parquet")
+    if rows.empty and all(files if curves else files[:1]):
+        log.info("%s: nothing under %s, using the committed results; --run trains your own", name, runs)
+        return pd.read_csv(files[0]), pd.read_parquet(files[1]) if curves else pd.DataFrame()
+    return rows, evaluations
+
+
+def _joined(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+
+
+def _stored(runs: Path) -> list[str]:
+    from lth.store import records
+
+    return sorted({record["experiment"] for record in records(runs)})

@@ -1,6 +1,6 @@
 """Scorecard: the papers' claims beside our results. Only the papers' numbers are typed by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -8,72 +8,69 @@ import pandas as pd
 
 from lth.analysis import registry
 from lth.analysis.claim import Claim, Measured
+from lth.analysis.markdown import aligned
 
 VERDICTS = ("reproduced", "within", "not reproduced", "not run that far", "not run")
 COLUMNS = ("figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict")
+NUMBERS = {"n", "% of weights"}
 
 
 def scorecard(runs: Path) -> pd.DataFrame:
     """One row per claim of every experiment; from the store under `runs`, else from the committed results."""
     experiments = ((name, registry.load(name)) for name in registry.names())
     claiming = ((name, experiment) for name, experiment in experiments if getattr(experiment, "CLAIMS", ()))
-    return compared((name, each, registry.results(each, name, runs)[0]) for name, each in claiming)
+    return compared((name, each, registry.tickets(each, name, runs)) for name, each in claiming)
 
 
 def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.DataFrame:
     """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with. FILES of
     an experiment are claims about its files.
     """
-    rows = [
-        _row(name, claim, results)
-        for name, experiment, tickets in experiments
-        for claims, results in (("CLAIMS", tickets), ("FILES", registry.files(name)))
-        for claim in getattr(experiment, claims, ())
-    ]
+    rows = []
+    for name, experiment, tickets in experiments:
+        for claims, table in (("CLAIMS", tickets), ("FILES", registry.files(name))):
+            scales = _scales(table)
+            rows += [_row(name, claim, scales) for claim in getattr(experiment, claims, ())]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The scorecard as a table, and its sum."""
-    lines = [" | ".join(row) for row in [table.columns, *table.astype(str).itertuples(index=False, name=None)]]
-    rule = " | ".join("---" for _ in table.columns)
-    return "\n".join([f"| {lines[0]} |", f"| {rule} |", *(f"| {line} |" for line in lines[1:]), "", counted(table)])
+    """The scorecard as a table, and the number of claims with each verdict."""
+    lines = [COLUMNS, *table.astype(str).itertuples(index=False, name=None)]
+    return f"{aligned(lines, left=[i for i, name in enumerate(COLUMNS) if name not in NUMBERS])}\n\n{counted(table)}"
 
 
 def counted(table: pd.DataFrame) -> str:
-    """How many claims of a scorecard got which verdict, as a sentence."""
+    """The number of claims with each verdict, as a sentence."""
     counts = table["verdict"].str.replace(r"^within .*", "within", regex=True).value_counts()
     return ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS) + "."
 
 
-def _row(name: str, claim: Claim, tickets: pd.DataFrame) -> dict[str, str | int]:
-    ours, scale = _best(claim, tickets)
-    return dict(
-        zip(
-            COLUMNS,
-            (
-                name,
-                claim.text,
-                f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else "more than 0",
-                _text(ours, claim.unit),
-                0 if ours is None else ours.n,
-                "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",
-                scale,
-                claim.verdict(ours),
-            ),
-            strict=True,
-        )
+def _scales(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows at full scale, and those that are reduced."""
+    reduced = table["reduced"].notna() if "reduced" in table else pd.Series(False, index=table.index)
+    return {"full": table[~reduced], "reduced": table[reduced]} if reduced.any() else {"full": table}
+
+
+def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[str | int, ...]:
+    ours, scale = _best(claim, scales)
+    return (
+        name,
+        claim.text,
+        f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else "more than 0",
+        _text(ours, claim.unit),
+        0 if ours is None else ours.n,
+        "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",
+        scale,
+        claim.verdict(ours),
     )
 
 
-def _best(claim: Claim, tickets: pd.DataFrame) -> tuple[Measured | None, str]:
-    """Our number at full scale; if that was not run, reduced."""
-    if tickets.empty:
-        return None, ""
-    reduced = tickets["reduced"].notna() if "reduced" in tickets else pd.Series(False, index=tickets.index)
-    for scale, part in (("full", tickets[~reduced]), ("reduced", tickets[reduced])):
-        rows = claim.rows(part)
-        ours = claim.measure(rows) if not rows.empty else None
+def _best(claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[Measured | None, str]:
+    """Our number and its scale: full, or reduced if nothing was run in full."""
+    for scale, table in scales.items():
+        rows = table if table.empty else claim.rows(table)
+        ours = None if rows.empty else claim.measure(rows)
         if ours is not None:
             return ours, scale
     return None, ""

@@ -1,41 +1,67 @@
-"""Tables of tickets -> mean and spread, variants told apart, markdown."""
+"""Tables of tickets -> mean and spread per level; what tells rows apart that must not be averaged."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from lth.analysis.text import aligned
+from lth.analysis.markdown import aligned
 from lth.store.table import KEYS, RESULTS
+
+# Title -> column, factor, digits.
+Shown = Mapping[str, tuple[str, float, int]]
+COLUMNS: Shown = {"early-stop step": ("early_stop_step", 1, 0), "accuracy %": ("early_stop_test_accuracy", 100, 2)}
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Of one variant, per level, ticket beside the controls: mean and sample deviation over replicates and draws."""
-    columns = {"early-stop step": ("early_stop_step", 1, 0), "accuracy %": ("early_stop_test_accuracy", 100, 2)}
-    groups = table.groupby(["level", "branch"], sort=True)
-    cells = {
-        (branch, title): groups[name].apply(lambda v, s=scale, d=digits: mean_and_spread(v * s, d)).xs(branch, level=1)
-        for branch in branches(table)
-        for title, (name, scale, digits) in columns.items()
-    }
-    percent = (100 * table.groupby("level")["density"].mean()).map("{:.2f}".format)
-    counts = groups.size().unstack().fillna(0).astype(int)
-    frame = pd.DataFrame({("", "% of weights"): percent, **cells})
+    """Mean and sample deviation over replicates and draws of one variant, as text: a row per level, columns (branch,
+    title); empty where a branch has no such level.
+    """
+    values = table[[column for column, _, _ in COLUMNS.values()]]
+    cells: dict[tuple[str, str], dict[int, str | int]] = {}
+    for (level, branch), part in values.groupby([table["level"], full_branch(table).rename("branch")], sort=True):
+        texts: list[str | int] = [*_cells(part, COLUMNS), len(part)]
+        for title, text in zip([*COLUMNS, "n"], texts, strict=True):
+            cells.setdefault((branch, title), {})[level] = text
+    frame = pd.DataFrame({("", "% of weights"): (100 * table.groupby("level")["density"].mean()).map("{:.2f}".format)})
     for branch in branches(table):
-        frame[(branch, "n")] = counts[branch]
-    return frame.reindex(columns=[("", "% of weights"), *((b, c) for b in branches(table) for c in (*columns, "n"))])
+        for title in (*COLUMNS, "n"):
+            column = pd.Series(cells[branch, title]).reindex(frame.index, fill_value=0 if title == "n" else "")
+            frame[branch, title] = column
+    return frame
+
+
+def full_branch(table: pd.DataFrame) -> pd.Series:
+    """Each row's branch with its bits, such as "aware, 3 bits"; rows that differ in it are never averaged."""
+    if "bits" not in table:
+        return table["branch"]
+    pairs = zip(table["branch"], table["bits"], strict=True)
+    return pd.Series([_full_branch(*pair) for pair in pairs], index=table.index, dtype="str")
+
+
+def _full_branch(branch: str, bits: Any) -> str:
+    if pd.isna(bits):
+        return branch
+    text = bits if isinstance(bits, str) else f"{bits:g}"
+    return f"{branch}, {text} bits" if text.isdigit() else f"{branch}, {text}"
+
+
+def branches(table: pd.DataFrame) -> list[str]:
+    """The distinct values of `full_branch`, the main line first."""
+    return sorted(full_branch(table).unique(), key=lambda branch: (branch != "ticket", branch))
 
 
 def variants(table: pd.DataFrame) -> pd.Series:
-    """For each row the part of its configuration that differs within the table, such as "rewind.step=100"; "" if none
-    does. Rows of different variants are never averaged; where no column tells them apart, their digest does.
+    """Each row's values of the configuration columns that differ within the table, such as "rewind.step=100"; "" if
+    none does. Rows of different variants are never averaged; `config`, a digest, tells apart what no column does.
     """
-    labels = _labelled(table.drop(columns="config", errors="ignore"))
+    labels = _varying(table.drop(columns="config", errors="ignore"))
     told_apart = "config" not in table or (table.groupby(labels)["config"].nunique() <= 1).all()
-    return labels if told_apart else _labelled(table)
+    return labels if told_apart else _varying(table)
 
 
-def _labelled(table: pd.DataFrame) -> pd.Series:
-    # What is reduced stands in columns of its own, and it is too long for a name.
+def _varying(table: pd.DataFrame) -> pd.Series:
+    # `reduced` is too long for a name, and what it says stands in columns of its own.
     known = table.drop(columns=[c for c in (*RESULTS, *KEYS, "reduced") if c in table]).astype(object)
     known = known.where(known.notna(), "-")
     varying = [column for column in known if known[column].nunique() > 1]
@@ -44,34 +70,26 @@ def _labelled(table: pd.DataFrame) -> pd.Series:
     return pd.Series(labels if varying else "", index=table.index, dtype="str")
 
 
-def branches(table: pd.DataFrame) -> list[str]:
-    """The branches that a table has, the main line first."""
-    return sorted(table["branch"].unique(), key=lambda branch: (branch != "ticket", branch))
-
-
 def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
-    """As "98.31 ± 0.05"; of a single value no spread is known."""
+    """Mean ± sample deviation, as in "98.31 ± 0.05"; the mean alone for n = 1."""
     spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{spread}"
 
 
-def spreads(
-    groups: Iterable[tuple[Sequence[str], pd.DataFrame]],
-    labels: Sequence[str],
-    shown: Mapping[str, tuple[str, float, int]],
-) -> str:
-    """A line for each group (its labels, its rows): mean and sample deviation of some columns, and n. shown: title ->
-    column, factor, digits.
+def spreads(groups: Iterable[tuple[Sequence[str], pd.DataFrame]], labels: Sequence[str], shown: Shown) -> str:
+    """A markdown table with a row for each group (its labels, its rows): mean and sample deviation of some columns,
+    and n.
     """
-    lines = [[*labels, *shown, "n"]]
-    for names, part in groups:
-        cells = [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
-        lines.append([*names, *cells, str(len(part))])
-    return aligned(lines)
+    lines = [[*names, *_cells(part, shown), str(len(part))] for names, part in groups]
+    return aligned([[*labels, *shown, "n"], *lines])
+
+
+def _cells(part: pd.DataFrame, shown: Shown) -> list[str]:
+    return [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The summary of every experiment of a table as text that is readable as it is and as markdown."""
+    """The summary of every experiment and variant of a table, as markdown."""
     experiments = ((str(name), part) for name, part in table.groupby("experiment", sort=True))
     return "\n\n".join(
         _section(f"{name}: {variant}" if variant else name, rows)
@@ -81,7 +99,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def _section(name: str, table: pd.DataFrame) -> str:
-    frame = summary(table).fillna("")
+    frame = summary(table)
     header = ["level", *(f"{branch}: {title}" if branch else title for branch, title in frame.columns)]
     body = [[str(level), *map(str, values)] for level, *values in frame.itertuples(name=None)]
     return f"### {name}\n\n{aligned([header, *body])}"

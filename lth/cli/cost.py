@@ -1,4 +1,4 @@
-"""`lth cost`: what experiments cost, or a published table recomputed."""
+"""`lth cost`: cost of experiments, or a published table recomputed."""
 
 import argparse
 import sys
@@ -6,24 +6,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth import UserError
-from lth.analysis.cost import statement, strubell2019, text
+from lth.analysis import registry
+from lth.analysis.cost import statement, strubell2019
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def main(chosen: argparse.Namespace) -> int:
-    """Print the sums, of all experiments if none is named; with --figure draw one of each. Returns the exit code."""
-    if chosen.table and chosen.name:
-        raise UserError(f"--table {chosen.table} is not of an experiment, leave out {chosen.name[0]}")
-    if chosen.table:
-        print(text(strubell2019.HEADER, strubell2019.cells(), strubell2019.notes(), chosen.format))
-        return 0
-    names = statement.Names(chosen.region, chosen.pue, chosen.price, chosen.watts, chosen.tables)
-    rates, parts = statement.rates_of(names), statement.parts(chosen.name, chosen.runs)
-    print(statement.statement(parts, rates, chosen.format))
-    if chosen.figure:
-        _draw(parts, chosen.out)
+def main(arguments: argparse.Namespace) -> int:
+    """Print the sums of the named experiments, or of all; with --figure draw each. Returns the exit code."""
+    if arguments.table:
+        return _published(arguments)
+    names = statement.Names(arguments.region, arguments.pue, arguments.price, arguments.watts, arguments.tables)
+    rates, parts = statement.rates_of(names), registry.trainings(arguments.name, arguments.runs)
+    result = statement.statement(parts, rates)
+    print(result.csv() if arguments.format == "csv" else result.markdown())
+    if arguments.figure:
+        _draw(parts, arguments.out)
+    return 0
+
+
+def _published(arguments: argparse.Namespace) -> int:
+    if arguments.name:
+        raise UserError(f"--table {arguments.table} takes no experiment, leave out {arguments.name[0]}")
+    header, cells = strubell2019.HEADER, strubell2019.cells()
+    if arguments.format == "csv":
+        print(statement.to_csv(header, cells))
+    else:
+        print(statement.markdown(header, cells, strubell2019.notes()))
     return 0
 
 
@@ -31,5 +41,5 @@ def _draw(parts: "dict[str, pd.DataFrame]", out: Path) -> None:
     from lth.analysis import plot
 
     for name, rows in parts.items():
-        drawn = plot.cost(rows, name, by=["schedule"])
-        print(*plot.save(drawn, out, f"cost_{name}"), sep="\n", file=sys.stderr)
+        figure = plot.cost(rows, name, by=["schedule"])
+        print(*plot.save(figure, out, f"cost_{name}"), sep="\n", file=sys.stderr)

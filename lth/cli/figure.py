@@ -1,4 +1,4 @@
-"""`lth figure`: an experiment drawn from what is stored, and the tables it was drawn from."""
+"""`lth figure`: the figure of an experiment and the tables that it is drawn from."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from lth.cli.console import for_each, log_to_console
 REPLICATES = "replicate=1,2,3"
 
 
-def main(chosen: argparse.Namespace) -> int:
-    """Draw one figure, or all; with --run train first what is missing. Returns the exit code."""
+def main(arguments: argparse.Namespace) -> int:
+    """Draw one figure, or all; with --run train missing results first. Returns the exit code."""
     log_to_console(stderr=True)
-    return for_each("figure", registry.chosen(chosen.name, "figure"), partial(_one, chosen))
+    return for_each("figure", registry.select(arguments.name, "figure"), partial(_one, arguments))
 
 
-def _one(chosen: argparse.Namespace, name: str) -> int:
+def _one(arguments: argparse.Namespace, name: str) -> int:
     experiment = registry.load(name)
-    if chosen.run and (code := _train(experiment, name, chosen.runs, chosen.overrides)):
+    if arguments.run and (code := _train(experiment, name, arguments.runs, arguments.overrides)):
         return code
-    _draw(experiment, name, chosen.runs, chosen.out)
+    _draw(experiment, name, arguments.runs, arguments.out)
     return 0
 
 
@@ -30,7 +30,7 @@ def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[st
     from lth.cli import config
 
     replicates = [] if any(o.startswith("replicate=") for o in overrides) else [REPLICATES]
-    configurations = [arm for each in (name, *getattr(experiment, "WITH", ())) for arm in registry.arms(each)]
+    configurations = [arm for each in registry.drawn_with(experiment, name) for arm in registry.arms(each)]
     given = [f"experiment={','.join(configurations)}", f"root={runs}", "hydra/launcher=joblib", *replicates]
     return config.main(["-m", *given, *overrides])
 
@@ -40,7 +40,8 @@ def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> None:
     files = plot.save(registry.figure_of(experiment, name, runs, rows, evaluations), out, name)
     own = rows[rows["experiment"] == name]
     own.dropna(axis=1, how="all").to_csv(out / f"{name}.csv", index=False)
-    (out / f"{name}.md").write_text(summary.markdown(own) + "\n")
+    text = summary.markdown(own)
+    (out / f"{name}.md").write_text(f"{text}\n")
     evaluations[evaluations["experiment"] == name].to_parquet(out / f"{name}.parquet", index=False)
     files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
-    print(f"{summary.markdown(rows)}\n", *files, sep="\n")
+    print(f"{text if len(own) == len(rows) else summary.markdown(rows)}\n", *files, sep="\n")

@@ -9,16 +9,16 @@ from lth.cli.console import for_each, log_to_console
 from lth.store.file import write_whole
 
 
-def main(chosen: argparse.Namespace) -> int:
+def main(arguments: argparse.Namespace) -> int:
     """Write the page of one experiment, or of all; returns the exit code."""
     log_to_console(stderr=True)
-    return for_each("report", registry.chosen(chosen.name, "experiment"), partial(_one, chosen))
+    return for_each("report", registry.select(arguments.name, "experiment"), partial(_one, arguments))
 
 
-def _one(chosen: argparse.Namespace, name: str) -> int:
-    text = page(gather(name, chosen.runs, chosen.figures))
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    file = chosen.out / f"{name}.html"
+def _one(arguments: argparse.Namespace, name: str) -> int:
+    text = page(gather(name, arguments.runs, arguments.figures))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    file = arguments.out / f"{name}.html"
     write_whole(file, text.encode())
     print(file)
     return 0

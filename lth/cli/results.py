@@ -24,14 +24,14 @@ class Results:
     experiment: str
 
     @cached_property
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """One row per trained ticket; one row per evaluation."""
+        return table.tables(self.root, self.experiment)
+
+    @property
     def tickets(self) -> pd.DataFrame:
         """One row per trained ticket."""
-        return table.tickets(self.root, self.experiment)
-
-    @cached_property
-    def evaluations(self) -> pd.DataFrame:
-        """One row per evaluation."""
-        return table.evaluations(self.root, self.experiment)
+        return self.tables[0]
 
     @cached_property
     def figures(self) -> list[Path]:
@@ -69,10 +69,10 @@ def _draw(results: Results) -> Iterator[Path]:
     """Draw accuracy over sparsity, and the learning curves of each variant."""
     from lth.analysis import plot  # 30 MB that no training needs
 
-    rows, name = results.tickets, results.experiment
+    (rows, evaluations), name = results.tables, results.experiment
     folder, variants = results.root / "figures" / name, summary.variants(rows)
     yield from plot.save(plot.sparsity(rows, name), folder, "sparsity")
     for number, (variant, part) in enumerate(rows.groupby(variants, sort=False)):
-        curves = results.evaluations[results.evaluations["digest"].isin(part["digest"])]
+        curves = evaluations[evaluations["digest"].isin(part["digest"])]
         figure = plot.curves(curves, part, title=f"{name}: {variant}" if variant else name)
         yield from plot.save(figure, folder, f"curves-{number + 1}" if variant else "curves")

@@ -6,14 +6,14 @@ from lth.analysis import scorecard
 from lth.cli.console import log_to_console
 
 
-def main(chosen: argparse.Namespace) -> int:
+def main(arguments: argparse.Namespace) -> int:
     """Print the scorecard and, given a folder, write scorecard.md and scorecard.csv there; returns the exit code 0."""
     log_to_console(stderr=True)
-    table = scorecard.scorecard(chosen.runs)
+    table = scorecard.scorecard(arguments.runs)
     text = scorecard.markdown(table)
     print(text)
-    if chosen.out is not None:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        (chosen.out / "scorecard.md").write_text(f"{text}\n")
-        table.to_csv(chosen.out / "scorecard.csv", index=False)
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "scorecard.md").write_text(f"{text}\n")
+        table.to_csv(arguments.out / "scorecard.csv", index=False)
     return 0

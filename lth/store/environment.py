@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, machine, commit."""
+"""Provenance of a result: versions, machine, commit."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "pytorch-lightning", "numpy")
 
 
 def environment() -> dict[str, str]:
-    """Facts to store beside a result."""
+    """Versions, machine, commit and time, to be stored with a result."""
     return {**_fixed(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
@@ -32,7 +32,7 @@ def _fixed() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of the checkout that this code runs from, "+" behind it if files differ; "release" if it is none."""
+    """Commit of the checkout that this code runs from, with a "+" if files differ from it; "release" outside of one."""
     folder = Path(lth.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return "release"
@@ -43,7 +43,7 @@ def commit() -> str:
 
 
 def peak_memory() -> float:
-    """The most memory that this process had so far, in GB (10^9 bytes)."""
+    """Peak resident memory of this process so far, in GB (10^9 bytes)."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
@@ -55,7 +55,7 @@ def machine() -> str:
 
 
 def cpu_flags() -> set[str]:
-    """What the processor can do, in Linux' words, such as "avx512_bf16"; empty where Linux does not say."""
+    """CPU feature flags as listed in /proc/cpuinfo, such as "avx512_bf16"; empty elsewhere."""
     return set(_cpuinfo("flags").split())
 
 

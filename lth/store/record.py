@@ -1,6 +1,7 @@
 """Records: the trainings of one replicate of one configuration, and how it ended. Imports no PyTorch."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,9 +78,39 @@ class Record:
 
 
 def records(root: Path, experiment: str = "*") -> Iterator[dict[str, Any]]:
-    """The content of every intact record under root, by name; corrupt ones are named and left out."""
+    """The content of every record under root, by file name; corrupt ones are named in a warning and left out."""
     for file in sorted((root / "experiments").glob(f"{experiment}/*.json")):
         try:
-            yield read_json(file)
+            yield _current(read_json(file))
         except Corrupt as error:
             log.warning("%s; run its experiment again to gather its rows again", error)
+
+
+# Scopes of older stores -> distribution and structure.
+_SCOPES = {
+    "layerwise": ("by_kind", "weight"),
+    "globally": ("globally", "weight"),
+    "neurons": ("by_kind", "neuron"),
+    "n_of_m": ("by_kind", "n_of_m"),
+}
+
+
+def _current(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with today's columns, whichever version wrote it."""
+    return {
+        **record,
+        "columns": {new: each for key, value in record["columns"].items() for new, each in _columns(key, value)},
+        "rows": {key: _row(row) for key, row in record["rows"].items()},
+    }
+
+
+def _columns(key: str, value: Any) -> list[tuple[str, Any]]:
+    if key == "scope" and value in _SCOPES:
+        return list(zip(("distribution", "structure"), _SCOPES[value], strict=True))
+    return [(key.replace("scope.", "structure.", 1) if key.startswith("scope.") else key, value)]
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with branch "aware" and bits 3 (or "fp16") where an older store has branch "aware_3" ("aware_fp16")."""
+    found = re.fullmatch(r"(.+)_(\d+|fp16|bf16)", row["branch"]) if "bits" in row else None
+    return {**row, "branch": found[1], "bits": int(found[2]) if found[2].isdigit() else found[2]} if found else row

@@ -11,7 +11,7 @@ from lth.store.file import Corrupt, read_json
 
 
 def read_result(entry: Path) -> dict[str, Any]:
-    """The result of an entry with its `evaluations`; raises Corrupt."""
+    """The result of an entry with its `evaluations` (a table); raises Corrupt."""
     result = read_json(entry / "result.json")
     file = entry / "evaluations.parquet"
     try:
@@ -21,3 +21,9 @@ def read_result(entry: Path) -> dict[str, Any]:
     if hashlib.sha256(data).hexdigest() != result["evaluations_sha256"]:
         raise Corrupt(f"{file} is corrupt: checksum mismatch")
     return {**result, "evaluations": pd.read_parquet(io.BytesIO(data))}
+
+
+def read_environment(entry: Path) -> dict[str, str]:
+    """Versions, machine and commit that an entry was trained with; raises Corrupt."""
+    environment: dict[str, str] = read_json(entry / "result.json")["environment"]
+    return environment

@@ -1,4 +1,4 @@
-"""The store -> tidy pandas tables: one row per trained ticket, one per evaluation. Imports no PyTorch."""
+"""Tidy pandas tables of a store: one row per trained ticket, one per evaluation. Imports no PyTorch."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lth")
 
-# Columns that say which ticket of a configuration a row is and what came out; all others are the configuration.
+# Columns that identify a ticket within a configuration; `bits` is there if something was quantized.
+KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
+# Usage of a training; older results have seconds alone, and most machines don't measure energy.
+USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
+         "energy_method")  # fmt: skip
+# Columns that describe a ticket or what came out of its training; all others but KEYS are the configuration.
 RESULTS = {"density", "remaining", "total", "early_stop_step", "early_stop_val_loss", "early_stop_val_accuracy",
-           "early_stop_test_accuracy", "final_test_accuracy", "final_train_accuracy", "seconds", "machine", "commit",
-           "date", "digest", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
-           "energy_method", "bits", "bytes"}  # fmt: skip
-# Of a training's ledger; results from before there was one have only the seconds, and most machines measure no energy.
-LEDGER = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
-          "energy_method")  # fmt: skip
-KEYS = ["experiment", "branch", "draw", "replicate", "level"]
+           "early_stop_test_accuracy", "final_test_accuracy", "final_train_accuracy", "machine", "commit", "date",
+           "digest", "bits", "bytes", *USAGE}  # fmt: skip
 
 
 def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:
-    """The early-stop step, that of the minimum validation loss over the whole run, the first of equal ones, and the
-    accuracies there and at the end (Frankle & Carbin 2019, Section 2 and Appendix C).
+    """The early-stop step (first minimum of the validation loss over the whole run), the accuracies there and at the
+    end, in [0, 1] (Frankle & Carbin 2019, Section 2 and Appendix C).
     """
     best, last = evaluations.loc[evaluations["validation_loss"].idxmin()], evaluations.iloc[-1]
     return {
@@ -63,55 +63,81 @@ def row(trained: "Trained") -> dict[str, Any]:
 
 
 def tickets(root: Path, experiment: str | None = None) -> pd.DataFrame:
-    """One row per trained ticket of each experiment."""
-    rows = [
+    """One row per trained ticket of one experiment, or of all; empty if nothing is stored."""
+    return _tickets(_results(root, experiment))
+
+
+def evaluations(root: Path, experiment: str | None = None) -> pd.DataFrame:
+    """One row per evaluation of every trained ticket: the learning curves."""
+    return _evaluations(_results(root, experiment))
+
+
+def tables(root: Path, experiment: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both `tickets` and `evaluations`, each result file read once."""
+    results = list(_results(root, experiment))
+    return _tickets(results), _evaluations(results)
+
+
+def _tickets(results: "Iterator[_Result] | list[_Result]") -> pd.DataFrame:
+    table = _bits_as_text(pd.DataFrame([
         {**_labels(record, item), **early_stop(result["evaluations"]),
          **_facts(item.get("steps", result["steps"]), result["facts"]), **_origin(result["environment"]),
          "digest": result["digest"]}
-        for record, item, result in _results(root, experiment)
-    ]  # fmt: skip
-    table = pd.DataFrame(rows)
+        for record, item, result in results
+    ]))  # fmt: skip
     if table.empty:
         return table
     if "rewind.step" in table:
         table["rewind.step"] = table["rewind.step"].fillna(0).astype(int)
     if "precision" in table:
         table["precision"] = table["precision"].fillna("fp32")
+    keys = [key for key in KEYS if key in table]
     configuration = [column for column in table if column not in (*RESULTS, *KEYS)]
-    table = table.drop_duplicates([*KEYS, *configuration, "digest"])
-    return table.sort_values(["experiment", *configuration, *KEYS[1:]], ignore_index=True)
+    table = table.drop_duplicates([*keys, *configuration, "digest"])
+    return table.sort_values(["experiment", *configuration, *keys[1:]], ignore_index=True)
 
 
-def evaluations(root: Path, experiment: str | None = None) -> pd.DataFrame:
-    """One row per evaluation of every trained ticket: the learning curves."""
+def _evaluations(results: "Iterator[_Result] | list[_Result]") -> pd.DataFrame:
     parts = [
         result["evaluations"].assign(
             **{k: v for k, v in _labels(record, item).items() if k in {*KEYS, "density"}}, digest=item["digest"]
         )
-        for record, item, result in _results(root, experiment)
+        for record, item, result in results
     ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return _bits_as_text(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame()
 
 
-def _results(root: Path, experiment: str | None) -> Iterator[tuple[Any, Any, Any]]:
+# A record of the store, one of its rows, and the result that the row names.
+_Result = tuple[Any, Any, Any]
+
+
+def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
     for record in records(root):
         if experiment in (None, record["experiment"]):
             for item in record["rows"].values():
                 try:
                     yield record, item, read_result(root / "trained" / item["digest"])
-                except Corrupt as damage:
-                    log.warning("%s; run its experiment again to train it again", damage)
+                except Corrupt as error:
+                    log.warning("%s; run its experiment again to train it again", error)
 
 
 def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
-    labels = {key: value for key, value in item.items() if key != "digest"}
+    labels = {key: value for key, value in item.items() if key != "digest" and (key, value) != ("bits", None)}
     return {"experiment": record["experiment"], **record["columns"], **labels}
 
 
 def _facts(steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:
-    spent = {key: facts[key] for key in LEDGER if key in facts}
-    return {"final_train_accuracy": facts["final_train_accuracy"], "steps": steps, **spent}
+    usage = {key: facts[key] for key in USAGE if key in facts}
+    return {"final_train_accuracy": facts["final_train_accuracy"], "steps": steps, **usage}
 
 
 def _origin(environment: Mapping[str, str]) -> dict[str, str]:
     return {key: environment[key] for key in ("machine", "commit", "date")}
+
+
+def _bits_as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Make `bits` text if it holds fp16 or bf16: a column of mixed types can be neither sorted nor written."""
+    if "bits" not in table or not table["bits"].map(lambda bits: isinstance(bits, str)).any():
+        return table
+    bits = table["bits"].map(lambda bits: bits if isinstance(bits, str) else f"{bits:g}", na_action="ignore")
+    return table.assign(bits=bits)

@@ -1,8 +1,8 @@
-"""What a paper claims, measured on a table of tickets."""
+"""Claims of papers, measured on tables of tickets and of files."""
 
-from lth.analysis.claim.claim import Claim, Measured
-from lth.analysis.claim.file import of_file, smallest
-from lth.analysis.claim.measure import (
+from lth.analysis.claim.claim import Claim
+from lth.analysis.claim.files import file_value, smallest_file
+from lth.analysis.claim.measures import (
     EARLY,
     FINAL,
     added,
@@ -15,6 +15,7 @@ from lth.analysis.claim.measure import (
     value,
     worst,
 )
+from lth.analysis.claim.rows import Measured
 
 __all__ = [
     "EARLY",
@@ -26,10 +27,10 @@ __all__ = [
     "between",
     "earlier",
     "faster",
+    "file_value",
     "gain",
     "lowest",
-    "of_file",
-    "smallest",
+    "smallest_file",
     "value",
     "worst",
 ]

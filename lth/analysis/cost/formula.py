@@ -21,11 +21,11 @@ def pounds(kwh_pue: float) -> float:
 
 
 def kilograms(pounds_: float) -> float:
-    """Of avoirdupois pounds."""
+    """Pounds (avoirdupois) to kilograms."""
     return KG_PER_POUND * pounds_
 
 
 def dollars(hours: float, devices: int, price: Sequence[float]) -> tuple[float, float]:
-    """t g times the price per hour of one device, (preemptible, on demand) (Strubell et al. 2019, Table 3)."""
+    """Hours x devices x price per hour of one device, (preemptible, on demand) (Strubell et al. 2019, Table 3)."""
     low, high = price
     return hours * devices * low, hours * devices * high

@@ -1,14 +1,15 @@
-"""Cost statement of experiments: the sums of their ledgers, with every assumption named."""
+"""Cost statement of experiments: sums over their trainings, with every assumption named."""
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lth import UserError
-from lth.analysis import registry
-from lth.analysis.cost import chosen, tables, text
+from lth.analysis.cost.table import entry, tables
+from lth.analysis.markdown import aligned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ HEADER = {
     "energy_kwh": "energy kWh", "energy_method": "method", "kwh_pue": "kWh x PUE", "co2e_kg": "CO2e kg",
     "dollars_low": "$ preemptible", "dollars_high": "$ on demand",
 }  # fmt: skip
+SHARED = "shared: trainings that another of these experiments uses too; a total counts each once"
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,40 @@ class Names:
     own: Path | None = None
 
 
-def markdown(name: str, rows: "pd.DataFrame") -> str:
-    """What one experiment cost, by the entries that are taken if none are named: a table and its notes."""
-    return statement({name: rows}, rates_of(Names()), "markdown")
+@dataclass(frozen=True)
+class Statement:
+    """sums: a row per experiment and energy method, columns HEADER, NaN where unknown; notes: its assumptions."""
+
+    sums: "pd.DataFrame"
+    notes: tuple[str, ...]
+
+    @property
+    def cells(self) -> "pd.DataFrame":
+        """The sums as text under their titles; a dash where unknown."""
+        import pandas as pd
+
+        text = {title: [_cell(name, value) for value in self.sums[name].tolist()] for name, title in HEADER.items()}
+        return pd.DataFrame(text)
+
+    def markdown(self) -> str:
+        """A table and its notes."""
+        return markdown(list(self.cells), self.cells.to_numpy().tolist(), [*self.notes, SHARED])
+
+    def csv(self) -> str:
+        """The sums alone, unrounded."""
+        return str(self.sums.to_csv(index=False)).rstrip("\n")
+
+
+def statement(parts: "dict[str, pd.DataFrame]", rates: "Rates | None" = None) -> Statement:
+    """The statement of experiments, name -> tickets; rates: by default the first entries, those of `Names()`."""
+    import pandas as pd
+
+    from lth.analysis.cost import total
+
+    rates = rates or rates_of(Names())
+    rows = pd.concat(parts.values(), ignore_index=True)
+    each = total.trainings(rows, rates)
+    return Statement(total.totals(rows, rates)[list(HEADER)], (*_gaps(each), *_assumptions(each, rates)))
 
 
 def rates_of(names: Names) -> "Rates":
@@ -45,55 +78,21 @@ def rates_of(names: Names) -> "Rates":
 
     known = tables(names.own)
     return Rates(
-        chosen(known, "region", names.region), chosen(known, "pue", names.pue),
-        chosen(known, "price", names.price), chosen(known, "watts", names.watts),
+        entry(known, "region", names.region), entry(known, "pue", names.pue),
+        entry(known, "price", names.price), entry(known, "watts", names.watts),
     )  # fmt: skip
 
 
-def parts(experiments: Sequence[str], runs: Path) -> "dict[str, pd.DataFrame]":
-    """Experiment -> its trainings. Raises UserError."""
-    stored = _stored(runs)
-    found = {name: _rows(name, runs) for name in experiments or stored or registry.names()}
-    for name in experiments:
-        if found[name].empty and name not in (known := sorted({*stored, *registry.names()})):
-            raise UserError(f"there is no experiment '{name}'; choose of {', '.join(known)}")
-        if found[name].empty:
-            raise UserError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it", code=1)
-    found = {name: rows for name, rows in found.items() if not rows.empty}
-    if not found:
-        raise UserError(f"nothing is stored under {runs}; lth run trains, --runs names another folder", code=1)
-    return found
+def markdown(header: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """A table and below it its notes as items."""
+    return "\n".join([aligned([header, *cells]), "", *(f"- {note}" for note in notes)])
 
 
-def _stored(runs: Path) -> list[str]:
-    from lth.store import records
-
-    return sorted({record["experiment"] for record in records(runs)})
-
-
-def _rows(name: str, runs: Path) -> "pd.DataFrame":
-    """Of the store, or else of the results that come with lth; empty if there are none."""
-    import pandas as pd
-
-    from lth.store import table
-
-    rows = table.tickets(runs, name)
-    committed = registry.RESULTS / f"{name}.csv"
-    return pd.read_csv(committed) if rows.empty and committed.is_file() else rows
-
-
-def statement(parts: "dict[str, pd.DataFrame]", rates: "Rates", form: str) -> str:
-    """The sums of experiments as text: a table and its notes, or CSV."""
-    import pandas as pd
-
-    from lth.analysis.cost import total
-
-    rows = pd.concat(parts.values(), ignore_index=True)
-    sums, each = total.totals(rows, rates), total.trainings(rows, rates)
-    if form == "csv":
-        return str(sums[list(HEADER)].to_csv(index=False)).rstrip("\n")
-    cells = [[_cell(column, row[column]) for column in HEADER] for row in sums.to_dict("records")]
-    return text(list(HEADER.values()), cells, [*_gaps(each), *_assumptions(each, rates)])
+def to_csv(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """The table as CSV."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([header, *cells])
+    return out.getvalue().rstrip("\n")
 
 
 def _gaps(each: "pd.DataFrame") -> list[str]:
@@ -102,9 +101,9 @@ def _gaps(each: "pd.DataFrame") -> list[str]:
     gaps = [f"{HEADER[c]}: {k} of {n}" for c, (k, n) in total.missing(each).items()]
     notes = [f"a dash: not known for all trainings ({', '.join(gaps)})"] if gaps else []
     if (each["device"].dropna() != "cpu").any():
-        notes.append("of trainings on a GPU --watts and --price name the GPU")
+        notes.append("for trainings on a GPU, --watts and --price name the GPU")
     if each["device"].isna().any():
-        notes.append("results from before there was a ledger don't name their device: a core is taken")
+        notes.append("older results don't name their device: one CPU core is assumed")
     return notes
 
 
@@ -114,10 +113,10 @@ def _assumptions(each: "pd.DataFrame", rates: "Rates") -> list[str]:
     notes = [f"region {rates.region}", f"PUE {rates.pue}", f"price {rates.price}"]
     if (each["energy_method"] == total.ESTIMATED).any():
         notes.append(f"{total.ESTIMATED}: wall hours x watts {rates.watts}")
-    return [*notes, "shared: trainings that another of these experiments uses too; a total counts each once"]
+    return notes
 
 
-def _cell(column: str, value: object) -> str:
+def _cell(column: str, value: Any) -> str:
     if not isinstance(value, float | int):
         return str(value)
     if math.isnan(value):

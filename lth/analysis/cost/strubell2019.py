@@ -17,7 +17,7 @@ DASH = "-"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. kwh and co2e (pounds) are None where the paper knows no watts; dollars: preemptible and on
+    """A row of the table. kwh and co2e (pounds) are None where the paper has no watts; dollars: preemptible and on
     demand. printed: hours, kwh, co2e and dollars as the paper has them.
     """
 
@@ -33,7 +33,7 @@ class Row:
 
     @property
     def pairs(self) -> list[tuple[float, float]]:
-        """(recomputed, printed) of everything that the paper prints as a result."""
+        """(recomputed, printed) of each printed result."""
         energy = [(self.kwh, self.printed["kwh"]), (self.co2e, self.printed["co2e"])]
         known = [(ours, theirs) for ours, theirs in energy if ours is not None]
         return [*known, *zip(self.dollars, self.printed["dollars"], strict=True)]
@@ -45,14 +45,14 @@ class Row:
 
 
 def rows(*, printed_hours: bool = False) -> list[Row]:
-    """The eight lines. printed_hours: from the hours in the table itself, two of which are rounded or misprinted."""
+    """The eight rows. printed_hours: from the hours in the table itself, two of which are rounded or misprinted."""
     prices = tables()["price"]
     lines = yaml.safe_load((FOLDER / "strubell2019.yaml").read_text())
     return [_row(line, line["printed"]["hours"] if printed_hours else line["hours"], prices) for line in lines]
 
 
 def cells() -> list[list[str]]:
-    """The table as text, a line a row, dashes where the source has none."""
+    """The table as text, a dash where the source has none."""
     return [
         [row.model, row.hardware, DASH if row.watts is None else f"{row.watts:,.2f}", f"{row.hours:,g}",
          _whole(row.kwh), _whole(row.co2e), _range(row.dollars), _printed(row.printed), f"{row.deviation:.1%}"]
@@ -61,7 +61,7 @@ def cells() -> list[list[str]]:
 
 
 def notes() -> list[str]:
-    """What the table was computed from and where the paper's own hours differ."""
+    """Formulas of the table, and the rows where the paper's own hours differ."""
     worst = {(row.model, row.hardware): row.deviation for row in rows(printed_hours=True)}
     return [
         "kWh x PUE = 1.58 t (p_c + p_r + g p_g) / 1000 (Strubell, Ganesh & McCallum 2019, Equation 1), "

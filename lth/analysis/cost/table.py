@@ -1,4 +1,4 @@
-"""Named numbers with their sources: carbon intensity, PUE, prices, watts; in tables/*.yaml, or a file of one's own."""
+"""Named numbers with their sources: carbon intensity, PUE, prices, watts; from tables/*.yaml or a file of the user."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ UNITS = {"region": "kg/kWh", "pue": "kWh/kWh", "price": "$/h", "watts": "W"}
 
 @dataclass(frozen=True)
 class Entry:
-    """A number and where it is from. value: of a price (preemptible, on demand)."""
+    """A number and its source. value: a number; for a price (preemptible, on demand)."""
 
     name: str
     value: Any
@@ -37,22 +37,22 @@ Tables = Mapping[str, Mapping[str, Entry]]
 
 def tables(own: Path | None = None) -> Tables:
     """Table -> name -> entry. own: a YAML file of the same tables ({price: {mine: {value: ..., unit: ..., year: ...,
-    source: ...}}}), whose entries stand beside ours or in place of them. Raises UserError.
+    source: ...}}}), whose entries are added to ours or replace them. Raises UserError.
     """
     ours = {table: _entries(table, yaml.safe_load((FOLDER / f"{table}.yaml").read_text())) for table in UNITS}
     if own is None:
         return ours
     given = _read(own)
     if wrong := given.keys() - UNITS.keys():
-        raise UserError(f"{own}: there is no table {', '.join(sorted(wrong))}; choose of {', '.join(UNITS)}")
+        raise UserError(f"{own}: there is no table {', '.join(sorted(wrong))}; choose one of {', '.join(UNITS)}")
     try:
         return {table: {**ours[table], **_entries(table, given.get(table) or {})} for table in UNITS}
     except UserError as error:
         raise UserError(f"{own}: {error}") from error
 
 
-def chosen(all_tables: Tables, table: str, name: str) -> Entry:
-    """The entry of that name; raises UserError that lists them all."""
+def entry(all_tables: Tables, table: str, name: str) -> Entry:
+    """The entry of that name; raises UserError that lists all."""
     if name not in all_tables[table]:
         raise UserError(f"there is no {table} '{name}'; choose one of {', '.join(all_tables[table])}")
     return all_tables[table][name]
@@ -93,5 +93,5 @@ def _good(table: str, number: Any) -> bool:
 
 
 def _least(table: str) -> int:
-    """A building takes what its computers take, at least."""
+    """Smallest valid value: PUE is at least 1."""
     return 1 if table == "pue" else 0

@@ -1,6 +1,6 @@
-"""Sums of the ledgers of trainings, per experiment; measured and estimated energy stand in different lines.
+"""Sums over trainings per experiment; measured and estimated energy are in different rows.
 
-A ledger is a row of `lth.store.table.tickets`; old ones have only seconds. A sum with an unknown term is unknown (NaN).
+A training is a row of `lth.store.table.tickets`; old ones have only seconds. A sum with an unknown term is NaN.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ TOTAL = "total"
 
 @dataclass(frozen=True)
 class Rates:
-    """What energy, CO2e and dollars are reckoned by. Price and watts of CORE are not those of a training on a GPU."""
+    """Rates by which energy, CO2e and dollars are computed. Price and watts of CORE don't apply to a GPU."""
 
     region: Entry
     pue: Entry
@@ -29,9 +29,9 @@ class Rates:
 
 
 def totals(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
-    """A line per experiment and way of knowing the energy, and, of several experiments, of all together. A training
-    counts once in each line, however many tickets of the experiment or experiments it serves; `shared` of them also
-    serve another experiment of the table. energy_kwh: of the device; kwh_pue: with the overhead of its data center;
+    """A row per experiment and energy method and, for several experiments, rows of the total. A training counts once in
+    each row, however many tickets of the experiment or experiments use it; `shared` of them are also used by another
+    experiment of the table. energy_kwh: of the device; kwh_pue: with the overhead of its data center;
     dollars: preemptible and on demand.
     """
     each = trainings(table, rates).drop_duplicates(["experiment", "digest"])
@@ -44,7 +44,7 @@ def totals(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
 
 
 def trainings(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
-    """The rows of a table with what they cost, NaN where it is not known."""
+    """The rows of a table with their costs, NaN where unknown."""
     known = table.reindex(columns=[*dict.fromkeys([*table.columns, "cpu_seconds", "samples", "macs", "macs_remaining",
                                                    "energy_kwh", "energy_method", "device"])])  # fmt: skip
     hours, measured = known["seconds"] / 3600, _numbers(known, "energy_kwh")
@@ -62,7 +62,7 @@ def trainings(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
 
 
 def missing(table: pd.DataFrame, columns: Sequence[str] = SUMMED) -> dict[str, tuple[int, int]]:
-    """Column -> (trainings for which it is known, trainings), of the columns that are not known for all."""
+    """Column -> (trainings for which it is known, trainings), for the columns that are not known for all."""
     each = table.drop_duplicates("digest")
     return {c: (int(each[c].notna().sum()), len(each)) for c in columns if each[c].isna().any()}
 
@@ -74,12 +74,12 @@ def _summed(each: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fits(table: pd.DataFrame, entry: Entry) -> pd.Series:
-    """Whether the entry is of the device; of old results, which don't name theirs, a core is taken."""
+    """Mask of the rows whose device the entry applies to; old results don't name theirs, a core is assumed."""
     return pd.Series(entry.name != CORE, index=table.index) | table["device"].isna() | (table["device"] == "cpu")
 
 
 def _steps(table: pd.DataFrame) -> pd.Series:
-    """Optimizer steps that were made: T - k. Where no samples are known, k is 0 or, above level 0, rewind.step."""
+    """Optimizer steps made: T - k. Where no samples are known, k is 0 or, above level 0, rewind.step."""
     rewound = table.get("rewind.step", pd.Series(0, index=table.index)).fillna(0).where(table["level"] > 0, 0)
     return (_numbers(table, "samples") / table["batch_size"]).fillna(table["steps"] - rewound)
 

@@ -1,13 +1,22 @@
-"""Tables -> figures in the style of Frankle & Carbin 2019: mean over replicates, bars from minimum to maximum."""
+"""Tables -> figures in the style of Frankle & Carbin 2019: mean over replicates, bars from minimum to maximum.
+
+matplotlib is imported when the first figure is drawn, not with this package.
+"""
+
+from typing import TYPE_CHECKING
 
 from lth.analysis.plot.bits import bits
-from lth.analysis.plot.cost import cost, spent
+from lth.analysis.plot.cost import cost, costs
 from lth.analysis.plot.curves import curves
+from lth.analysis.plot.labels import LABELS, NAMES, names, reductions
 from lth.analysis.plot.loss import loss, lost
 from lth.analysis.plot.mask import mask
 from lth.analysis.plot.pareto import front, pareto
 from lth.analysis.plot.sparsity import accuracy_at, during, sparsity
-from lth.analysis.plot.style import LABELS, NAMES, names, reductions, save
+from lth.analysis.plot.style import save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Figure
 
 __all__ = [
     "LABELS",
@@ -15,6 +24,7 @@ __all__ = [
     "accuracy_at",
     "bits",
     "cost",
+    "costs",
     "curves",
     "during",
     "front",
@@ -26,5 +36,4 @@ __all__ = [
     "reductions",
     "save",
     "sparsity",
-    "spent",
 ]

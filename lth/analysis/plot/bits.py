@@ -1,28 +1,30 @@
 """Accuracy and size against bits a weight."""
 
-import matplotlib
+from typing import TYPE_CHECKING
+
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from lth.analysis.plot.style import NAMES, STYLE, finish
+from lth.analysis.plot.labels import NAMES, percent
+from lth.analysis.plot.style import bars, finish, new_figure
 
-WAYS = {"post_training": ("post-training", "--"), "aware": ("aware", "-")}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINES = {"post_training": ("post-training", "--"), "aware": ("aware", "-")}
 
 
-def bits(table: pd.DataFrame, title: str = "") -> Figure:
+def bits(table: pd.DataFrame, title: str = "") -> "Figure":
     """Above, test accuracy at the end against bits a weight, post-training beside quantization-aware; below, bytes. A
-    column of panels for each model, a colour for each level; dotted: the same net in float32. Bars from minimum to
+    column of panels for each model, a color for each level; dotted: the same net in float32. Bars from minimum to
     maximum over replicates.
     """
     models = list(table.groupby("model", sort=True))
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(max(10, 5.5 * len(models)), 7), layout="constrained")
-        panels = figure.subplots(2, len(models), squeeze=False, sharex="col")
+    with new_figure(max(10, 5.5 * len(models)), 7, 2, len(models), sharex="col") as (figure, panels):
         for (accuracy, size), (model, part) in zip(panels.T, models, strict=True):
             accuracy.set_title(NAMES.get(str(model), str(model)), fontsize=9)
-            for color, (level, rows) in enumerate(part[_levels(part)].groupby("level")):
-                name = "dense" if level == 0 else f"{100 * rows['density'].mean():.1f}%"
+            for color, (_, rows) in enumerate(part[_quantized(part)].groupby("level")):
+                name = percent(rows["density"].mean())
                 _accuracy(accuracy, rows, name, f"C{color}")
                 _size(size, rows, name, f"C{color}")
             size.set_yscale("log")
@@ -30,12 +32,12 @@ def bits(table: pd.DataFrame, title: str = "") -> Figure:
             accuracy.legend(fontsize=8)
         panels[0, 0].set_ylabel("test accuracy (%)")
         panels[1, 0].set_ylabel("bytes")
-        finish(figure, title, table[table["branch"] == "ticket"])  # of each net as many were rounded
+        finish(figure, title, table[table["branch"] == "ticket"])  # n is the same for every quantized net
     return figure
 
 
-def _levels(table: pd.DataFrame) -> pd.Series:
-    """Which rows are of levels that were quantized; all, where none was."""
+def _quantized(table: pd.DataFrame) -> pd.Series:
+    """Mask of the rows whose level was quantized; all rows if none was."""
     quantized = table["level"].isin(table["level"][_bits(table).notna()])
     return quantized if quantized.any() else quantized | True
 
@@ -45,20 +47,19 @@ def _bits(table: pd.DataFrame) -> pd.Series:
     return pd.to_numeric(column, errors="coerce")  # fp16 and bf16 are no number of bits on this axis
 
 
-def _accuracy(axes: Axes, rows: pd.DataFrame, name: str, color: str) -> None:
+def _accuracy(axes: "Axes", rows: pd.DataFrame, name: str, color: str) -> None:
     plain = rows[rows["branch"] == "ticket"]
     axes.axhline(100 * plain["final_test_accuracy"].mean(), color=color, linestyle=":", label=f"{name}, float32")
-    for way, (label, line) in WAYS.items():
-        part = rows[rows["branch"].str.startswith(f"{way}_") & _bits(rows).notna()]
+    for branch, (label, line) in LINES.items():
+        part = rows[(rows["branch"] == branch) & _bits(rows).notna()]
         if part.empty:
             continue
         values = 100 * part.groupby(_bits(part))["final_test_accuracy"].agg(["mean", "min", "max"])
-        bars = [(values["mean"] - values["min"]).clip(lower=0), (values["max"] - values["mean"]).clip(lower=0)]
-        axes.errorbar(values.index, values["mean"], yerr=bars, color=color, linestyle=line, marker="o", markersize=4,
-                      capsize=2, label=f"{name}, {label}")  # fmt: skip
+        axes.errorbar(values.index, values["mean"], yerr=bars(values), color=color, linestyle=line, marker="o",
+                      markersize=4, capsize=2, label=f"{name}, {label}")  # fmt: skip
 
 
-def _size(axes: Axes, rows: pd.DataFrame, name: str, color: str) -> None:
+def _size(axes: "Axes", rows: pd.DataFrame, name: str, color: str) -> None:
     part = rows[_bits(rows).notna()]
     if not part.empty:
         sizes = part.groupby(_bits(part))["bytes"].mean()

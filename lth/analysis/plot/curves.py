@@ -1,13 +1,16 @@
 """Learning curves."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from lth.analysis.plot.style import STYLE, finish, names
+from lth.analysis.plot.labels import names
+from lth.analysis.plot.style import finish, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def curves(
@@ -16,47 +19,48 @@ def curves(
     levels: Sequence[int] | None = None,
     title: str = "",
     by: Sequence[str] = (),
-) -> Figure:
-    """Test accuracy against step for some levels (default: five spread over what there is), tickets solid, random
+) -> "Figure":
+    """Test accuracy against step for some levels (default: five spread over all), tickets solid, random
     reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4), layout="constrained")
-        whole, close = figure.subplots(1, 2)
-        chosen = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
+    with new_figure(10, 4, 1, 2) as (figure, panels):
+        whole, start = panels[0]
+        selected = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
         lines = names(table, by) if by else pd.Series("", index=table.index)
         shown = evaluations.assign(line=evaluations["digest"].map(dict(zip(table["digest"], lines, strict=True))))
-        for axes in (whole, close):
-            _curves(axes, shown, chosen)
-        _zoom(close, evaluations[evaluations["level"].isin(chosen)])
+        for axes in (whole, start):
+            _curves(axes, shown, selected)
+        _zoom(start, evaluations[evaluations["level"].isin(selected)])
         whole.legend(title="% of weights", fontsize=8)
         finish(figure, title, table)
     return figure
 
 
-def _curves(axes: Axes, evaluations: pd.DataFrame, levels: Sequence[int]) -> None:
-    colors = matplotlib.colormaps["viridis"]
+def _curves(axes: "Axes", evaluations: pd.DataFrame, levels: Sequence[int]) -> None:
+    from matplotlib import colormaps
+
     shown = evaluations[evaluations["level"].isin(levels) & (evaluations["step"] > 0)]
     lines = sorted(shown["line"].unique())
     shades = max(len(levels) * len(lines) - 1, 1)
     for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
-        if branch not in ("ticket", "reinitialize"):
-            continue
-        color = colors(0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
-        groups = 100 * part.groupby("step")["test_accuracy"].agg(["mean", "min", "max"])
-        name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
-        name += f", {line}" if line else ""
-        axes.plot(
-            groups.index, groups["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1
-        )
-        if branch == "ticket":
-            axes.fill_between(groups.index, groups["min"], groups["max"], color=color, alpha=0.15, linewidth=0)
+        if branch in ("ticket", "reinitialize"):
+            color = colormaps["viridis"](0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
+            _curve(axes, part, str(branch), str(line), color)
     axes.set_xlabel("step")
     axes.set_ylabel("test accuracy (%)")
 
 
-def _zoom(axes: Axes, evaluations: pd.DataFrame) -> None:
-    """The first third of the steps, where tickets differ in how fast they learn."""
+def _curve(axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: tuple[float, float, float, float]) -> None:
+    name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
+    name += f", {line}" if line else ""
+    values = 100 * part.groupby("step")["test_accuracy"].agg(["mean", "min", "max"])
+    axes.plot(values.index, values["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1)
+    if branch == "ticket":
+        axes.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)
+
+
+def _zoom(axes: "Axes", evaluations: pd.DataFrame) -> None:
+    """Show the first third of the steps, where tickets differ in how fast they learn."""
     end = evaluations["step"].max() / 3
     early = evaluations.loc[evaluations["step"].between(end / 10, end), "test_accuracy"]
     if early.nunique() > 1:

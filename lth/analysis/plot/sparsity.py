@@ -1,29 +1,30 @@
 """Accuracy and early-stop step against percent of weights remaining."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import matplotlib
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lth.analysis.plot.style import COLORS, LABELS, MARKERS, STYLE, finish, names
-from lth.analysis.summary import branches
+from lth.analysis.plot.labels import LABELS, names
+from lth.analysis.plot.style import COLORS, MARKERS, bars, finish, new_figure
+from lth.analysis.summary import branches, full_branch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TICKS = 7
 
 
-def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows: str = "") -> Figure:
+def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows: str = "") -> "Figure":
     """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, by branch.
 
     The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
-    apart, such as ["model"]; default: whatever differs. rows: a column; each value of it has its own row of panels.
+    apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
     """
     parts = [part for _, part in table.groupby(rows, sort=True)] if rows else [table]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4 * len(parts)), layout="constrained")
-        for part, (left, right) in zip(parts, figure.subplots(len(parts), 2, squeeze=False), strict=True):
+    with new_figure(10, 4 * len(parts), len(parts), 2) as (figure, panels):
+        for part, (left, right) in zip(parts, panels, strict=True):
             _lines(left, part, "early_stop_test_accuracy", 100, by)
             left.set_ylabel("test accuracy at early stop (%)")
             _lines(right, part, "early_stop_step", 1, by)
@@ -40,15 +41,13 @@ def during(
     shares: Sequence[float],
     title: str = "",
     by: Sequence[str] = (),
-) -> Figure:
+) -> "Figure":
     """Test accuracy at some shares of the steps against percent of weights remaining (the paper's Figures 7 and 8, for
     nets whose validation loss has no minimum before the end).
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4 * len(shares), 4), layout="constrained")
-        panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+    with new_figure(4 * len(shares), 4, 1, len(shares), sharey=True) as (figure, ((*panels,),)):
         for axes, share in zip(panels, shares, strict=True):
-            # Under the name of a result: any other column would tell configurations apart.
+            # In a column of results: any other column would tell configurations apart.
             shown = table.assign(final_test_accuracy=accuracy_at(table, evaluations, share))
             _lines(axes, shown, "final_test_accuracy", 100, by)
             axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
@@ -59,7 +58,7 @@ def during(
 
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
-    """For each row of the table the test accuracy at the last evaluation within this share of its steps, rounded."""
+    """Test accuracy of each row at the last evaluation within this share of its steps, rounded to whole steps."""
     curves = dict(iter(evaluations.groupby("digest")))
 
     def at(digest: str, steps: int) -> float:
@@ -69,34 +68,41 @@ def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) ->
     return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 
 
-def _lines(axes: Axes, table: pd.DataFrame, column: str, scale: float, by: Sequence[str]) -> None:
+def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Sequence[str]) -> None:
     line = names(table, by)
     several = line.nunique() > 1
     for index, name in enumerate(dict.fromkeys(line)):
         rows = table[line == name]
         for branch in branches(rows):
-            part = rows[(rows["branch"] == branch) | (rows["level"] == 0)]
-            values = scale * part.groupby("level")[column].agg(["mean", "min", "max"])
-            bars = [values["mean"] - values["min"], values["max"] - values["mean"]]
             label = LABELS.get(branch, branch)
             if several:
                 label = str(name) if branch == "ticket" else f"{name}, {label}"
-            axes.errorbar(
-                100 * part.groupby("level")["density"].mean(),
-                values["mean"],
-                yerr=[bar.clip(lower=0) for bar in bars],  # the mean of equal values can round to beside them
-                label=label,
-                color=f"C{index}" if several else COLORS.get(branch),
-                linestyle="-" if branch == "ticket" else "--",
-                marker=MARKERS.get(branch, "o"),
-                markersize=4,
-                capsize=2,
-                linewidth=1.3,
-            )
+            color = f"C{index}" if several else COLORS.get(branch)
+            _line(axes, _with_dense(rows, branch), column, scale, branch, label, color)
     _percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 
 
-def _percent_axis(axes: Axes, percents: Sequence[float]) -> None:
+def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
+    """The rows of a branch; those of the dense net in front, if the branch has no level 0 of its own."""
+    own = full_branch(rows) == branch
+    begins = own & (rows["level"] == 0)
+    return rows[own if begins.any() else own | ((rows["branch"] == "ticket") & (rows["level"] == 0))]
+
+
+def _line(
+    axes: "Axes", rows: pd.DataFrame, column: str, scale: float, branch: str, label: str, color: str | None
+) -> None:
+    values = scale * rows.groupby("level")[column].agg(["mean", "min", "max"])
+    axes.errorbar(
+        100 * rows.groupby("level")["density"].mean(), values["mean"], yerr=bars(values), label=label, color=color,
+        linestyle="-" if branch == "ticket" else "--", marker=MARKERS.get(branch, "o"), markersize=4, capsize=2,
+        linewidth=1.3,
+    )  # fmt: skip
+
+
+def _percent_axis(axes: "Axes", percents: Sequence[float]) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     axes.set_xscale("log")
     ticks, apart = [percents[0]], (percents[0] / percents[-1]) ** (1 / TICKS)
     for percent in percents[1:]:

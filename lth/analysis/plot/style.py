@@ -1,27 +1,21 @@
-"""What figures have in common: the papers' look, the names of lines, what stands under a figure, how it is saved."""
+"""Common parts of all figures: style, error bars, the note under a figure, saving. Imports matplotlib on first use."""
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import pandas as pd
 
-matplotlib.use("Agg")
+from lth.analysis.plot.labels import LABELS, reductions
+from lth.analysis.summary import branches, full_branch, variants
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-from lth.analysis.summary import branches, variants
-
-LABELS = {
-    "ticket": "winning ticket",
-    "reinitialize": "random reinit",
-    "random_sparsity": "random sparsity",
-    "shuffle": "shuffled mask",
-    "reset": "reset at the end",
-}
+STYLE = Path(__file__).parent / "paper.mplstyle"
 COLORS = {
     "ticket": "#1f4e9c",
     "reinitialize": "#d1495b",
@@ -30,57 +24,60 @@ COLORS = {
     "reset": "#c08a1e",
 }
 MARKERS = {"ticket": "o", "reinitialize": "s", "random_sparsity": "v", "shuffle": "^", "reset": "D"}
-NAMES = {
-    "conv_2": "Conv-2",
-    "conv_4": "Conv-4",
-    "conv_6": "Conv-6",
-    "lenet_300_100": "LeNet-300-100",
-    "lenet_5": "LeNet-5",
-    "resnet_20": "ResNet-20",
-    "vgg_19": "VGG-19",
-    "iterative": "iterative",
-    "one_shot": "one-shot",
-    "globally": "global",
-    "layerwise": "layer-wise",
-    "fp32": "float32",
-    "bf16": "bfloat16",
-}
-TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": ""}
-STYLE: Any = {
-    "font.family": "serif",
-    "mathtext.fontset": "dejavuserif",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "legend.frameon": False,
-}
+FOOT = 170  # characters in a line of the note
 
 
-def names(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
-    """For each row the name of its line: what `by` says of it. Configurations that differ in more than that are told
-    apart by all of it; nothing is averaged that does not belong together.
-    """
-    present = [column for column in by if column in table]
-    if not present:
-        return variants(table)
-    words = [", ".join(filter(None, map(_word, present, row))) for row in table[present].itertuples(False, None)]
-    line = pd.Series(words, index=table.index, dtype="str")
-    for _, part in table.groupby(line):
-        if (rest := variants(part)).nunique() > 1:
-            line = line.where(~line.index.isin(part.index), line + ", " + rest.reindex(line.index, fill_value=""))
-    return line
+@contextmanager
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, **shared: Any
+) -> "Iterator[tuple[Figure, Any]]":
+    """A figure of this size in inches and its panels, an array (rows, columns), in the style of the paper."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(matplotlib.rc_params_from_file(STYLE, use_default_template=False)):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def _word(column: str, value: Any) -> str:
-    if pd.isna(value) or value == 0:
-        return ""
-    text = value if isinstance(value, str) else f"{value:g}"
-    return NAMES.get(text) or f"{TITLES.get(column, column)} {text}".strip()
+def bars(values: pd.DataFrame) -> list[pd.Series]:
+    """Lengths of error bars from mean to min and to max; rounding can put the mean outside of [min, max]."""
+    return [(values["mean"] - values["min"]).clip(lower=0), (values["max"] - values["mean"]).clip(lower=0)]
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """As PNG and PDF, written aside and renamed; returns the paths."""
+def finish(figure: "Figure", title: str, table: pd.DataFrame) -> None:
+    """Set the title and the note under the figure: settings, n of each branch, machines, commits, reductions."""
+    figure.suptitle(title)
+    note(figure, [f"{', '.join(_settings(table))}; {_counts(table)}", origin(table), *reductions(table)])
+
+
+def note(figure: "Figure", parts: list[str]) -> None:
+    """Put these parts under the figure, small and gray."""
+    figure.supxlabel(textwrap.fill("; ".join(parts), FOOT), fontsize=7, color="gray")
+
+
+def origin(table: pd.DataFrame) -> str:
+    """Machines and commits that the rows come from."""
+    return f"{' / '.join(sorted(table['machine'].unique()))}; commit {', '.join(sorted(table['commit'].unique()))}"
+
+
+def _counts(table: pd.DataFrame) -> str:
+    """Least and most replicates and draws of a level of each branch, such as "n=2-5 winning ticket"."""
+    rows = table[(table["level"] > 0) | (table["level"].max() == 0)]
+    rows = rows.assign(branch=full_branch(rows), variant=variants(table)).drop(columns="bits", errors="ignore")
+    n = rows.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])
+    span = {b: f"{n['min'][b]}" if n["min"][b] == n["max"][b] else f"{n['min'][b]}-{n['max'][b]}" for b in n.index}
+    return ", ".join(f"n={span[b]} {LABELS.get(b, b)}" for b in branches(rows))
+
+
+def _settings(table: pd.DataFrame) -> list[str]:
+    """Each combination in the table, such as "lenet_300_100 on mnist, 50,000 steps"."""
+    found = table[["model", "data", "steps"]].drop_duplicates().itertuples(False, None)
+    return [f"{model} on {data}, {steps:,} steps" for model, data, steps in found]
+
+
+def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
+    """Write PNG and PDF, each to a temporary file that is renamed; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.png", folder / f"{name}.pdf"]
     for file in files:
@@ -88,29 +85,3 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         figure.savefig(aside, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
         os.replace(aside, file)
     return files
-
-
-def finish(figure: Figure, title: str, table: pd.DataFrame) -> None:
-    """Under the figure: what it shows, n, where and from which code it comes."""
-    runs = table[(table["level"] > 0) | (table["level"].max() == 0)].assign(variant=variants(table))
-    n = runs.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])
-    span = {b: f"{n['min'][b]}" if n["min"][b] == n["max"][b] else f"{n['min'][b]}-{n['max'][b]}" for b in n.index}
-    counts = ", ".join(f"n={span[b]} {LABELS.get(b, b)}" for b in branches(runs))
-    origin = f"{' / '.join(sorted(table['machine'].unique()))}; commit {', '.join(sorted(table['commit'].unique()))}"
-    facts = f"{', '.join(_settings(table))}; {counts}; {origin}"
-    figure.suptitle(title)
-    figure.supxlabel(textwrap.fill("; ".join([facts, *reductions(table)]), 170), fontsize=7, color="gray")
-
-
-def _settings(table: pd.DataFrame) -> list[str]:
-    """As "lenet_300_100 on mnist, 50,000 steps", one for each combination in the table."""
-    found = table[["model", "data", "steps"]].drop_duplicates().itertuples(False, None)
-    return [f"{model} on {data}, {steps:,} steps" for model, data, steps in found]
-
-
-def reductions(table: pd.DataFrame) -> list[str]:
-    """What is smaller than in the paper, by model."""
-    if "reduced" not in table:
-        return []
-    found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
-    return [f"REDUCED ({model}): {what}" for model, what in found]

@@ -1,28 +1,31 @@
-"""What a page says, gathered: from the lab record, the results, the scorecard and the tables of files."""
+"""Content of a page, gathered from the lab record, the results, the scorecard and the tables of files."""
 
 import io
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import pandas as pd
-from matplotlib.figure import Figure
 
 from lth.analysis import registry, scorecard
-from lth.analysis.cost import statement
+from lth.analysis.cost.statement import Statement, statement
 from lth.analysis.report import files
+from lth.analysis.report.blocks import Picture
 from lth.analysis.report.lab import Record, parse
-from lth.analysis.report.markup import Picture
-from lth.store import Corrupt, read_result
+from lth.store import Corrupt
 from lth.store.environment import environment
+from lth.store.result import read_environment
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
 class Content:
-    """A page before it is one. tickets: the rows of this experiment alone; source: where they are from; versions: fact
-    -> values of the trainings; here: fact -> value of the program that makes the page.
+    """tickets: the rows of this experiment alone; source: where they are from; compression: (title, tables and notes);
+    versions: fact -> values of the trainings; here: fact -> value of the program that makes the page.
     """
 
     name: str
@@ -32,18 +35,18 @@ class Content:
     pictures: Sequence[Picture]
     claims: pd.DataFrame
     verdicts: str
-    compression: Sequence[tuple[str, files.Blocks]]
-    cost: files.Blocks
+    compression: Sequence[tuple[str, Sequence[pd.DataFrame | str]]]
+    cost: Statement
     versions: dict[str, Sequence[str]]
     here: dict[str, str]
     commands: Sequence[tuple[str, str]]
 
 
 def gather(name: str, runs: Path, figures: Path) -> Content:
-    """All of an experiment; raises FileNotFoundError if there are no results of it."""
+    """The content of an experiment's page; raises UserError if there are no results."""
     experiment = registry.load(name)
     rows, evaluations = registry.results(experiment, name, runs)
-    drawn = registry.figure_of(experiment, name, runs, rows, evaluations)
+    figure = registry.figure_of(experiment, name, runs, rows, evaluations)
     record = parse(experiment.__doc__ or name)
     own = rows[rows["experiment"] == name].dropna(axis=1, how="all")
     claims = scorecard.compared([(name, experiment, rows)])
@@ -52,30 +55,32 @@ def gather(name: str, runs: Path, figures: Path) -> Content:
         name=name,
         record=record,
         tickets=own,
-        source=f"the store under {runs}" if stored else "the results that come with lth",
-        pictures=[_picture(drawn, record.title, experiment.draw.__doc__ or ""), *files.pictures(name, figures)],
+        source=f"the store under {runs}" if stored else "the committed results",
+        pictures=[_picture(figure, record.title, experiment.draw.__doc__ or ""), *files.pictures(name, figures)],
         claims=claims,
         verdicts=scorecard.counted(claims),
         compression=files.tables(name, figures),
-        cost=list(files.blocks(statement.markdown(name, own))),
+        cost=statement({name: own}),
         versions=_versions(own, runs),
         here=environment(),
         commands=_commands(name, runs, figures),
     )
 
 
-def _picture(drawn: Figure, title: str, what: str) -> Picture:
-    """As SVG, its letters as paths, so that it looks the same everywhere and twice the same."""
+def _picture(figure: "Figure", title: str, description: str) -> Picture:
+    """The figure as deterministic SVG with text as paths."""
+    import matplotlib
+
     data = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "path"}):
-        drawn.savefig(data, format="svg", metadata={"Date": None})
-    caption = " ".join(what.split()) or title
+        figure.savefig(data, format="svg", metadata={"Date": None})
+    caption = " ".join(description.split()) or title
     return Picture(caption, f"{title}. {caption}", "image/svg+xml", data.getvalue())
 
 
 def _versions(tickets: pd.DataFrame, runs: Path) -> dict[str, Sequence[str]]:
-    """Of each fact the values that the results name, of dates the first and the last: the store knows all of them, a
-    table machine, commit and date.
+    """Values of each fact in the results, for dates the first and the last. The store knows all facts, a table machine,
+    commit and date; the other versions can be recovered from the commit.
     """
     found = [facts for digest in tickets["digest"].unique() if (facts := _environment(runs / "trained" / digest))]
     if not found:
@@ -86,8 +91,7 @@ def _versions(tickets: pd.DataFrame, runs: Path) -> dict[str, Sequence[str]]:
 
 def _environment(entry: Path) -> dict[str, str]:
     try:
-        facts: dict[str, str] = read_result(entry)["environment"]
-        return facts
+        return read_environment(entry)
     except Corrupt:
         return {}
 

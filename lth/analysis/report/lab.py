@@ -1,4 +1,4 @@
-"""The lab record that opens the file of an experiment, taken apart."""
+"""Parser of the lab record in an experiment's module docstring."""
 
 import inspect
 import re
@@ -9,20 +9,20 @@ _HEAD = re.compile(r"(Command|Expect|Cost|Result)(?: \((.*)\))?")
 
 @dataclass(frozen=True)
 class Part:
-    """What stands under one of the heads of a record, line by line, and the note in parentheses behind the head."""
+    """Lines under one head of a record, and the note in parentheses after the head."""
 
     note: str = ""
     lines: tuple[str, ...] = ()
 
     @property
     def prose(self) -> str:
-        """The lines as one paragraph; a word that is broken at its hyphen is put together again."""
+        """The lines as one paragraph; words broken at a hyphen are joined."""
         return re.sub(r"(?<=\w)-\n(?=\w)", "-", "\n".join(self.lines)).replace("\n", " ").strip()
 
 
 @dataclass(frozen=True)
 class Record:
-    """`title`: the first line, without its full stop. A head that the record lacks has an empty part."""
+    """A lab record. title: the first line without its full stop; a head that is absent has an empty part."""
 
     title: str
     about: Part = field(default_factory=Part)
@@ -33,7 +33,7 @@ class Record:
 
 
 def parse(text: str) -> Record:
-    """The record that a docstring holds: its title, what stands before the first head, and what under each head."""
+    """Split a docstring into its title, the lines before the first head, and those under each head."""
     title, *rest = inspect.cleandoc(text).splitlines() or [""]
     notes, lines = {"about": ""}, {"about": list[str]()}
     head = "about"
@@ -47,6 +47,6 @@ def parse(text: str) -> Record:
 
 
 def commands(part: Part) -> list[tuple[str, str]]:
-    """Each command with the remark that stands behind it, two spaces or more apart."""
+    """(command, remark) of each line; two spaces or more are between them."""
     pairs = [re.split(r"\s{2,}", line, maxsplit=1) for line in part.lines if line]
     return [(command, remark[0] if remark else "") for command, *remark in pairs]

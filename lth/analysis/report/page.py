@@ -1,69 +1,56 @@
-"""What was gathered of an experiment -> its page."""
+"""Content of an experiment -> its page."""
 
 from pathlib import Path
-from xml.etree.ElementTree import Element
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lth.analysis import plot, summary
 from lth.analysis.report.content import Content
-from lth.analysis.report.markup import document, element
-from lth.analysis.report.section import SECTIONS
+from lth.analysis.report.sections import sections
 
-# Nothing is loaded and nothing runs, whatever a name or a value in the page may say.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-STYLE = (Path(__file__).parent / "style.css").read_text()
+
+def templates() -> Environment:
+    """The templates of this folder; whatever is put into them is escaped."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    return Environment(
+        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
 
 
 def page(content: Content) -> str:
-    """One page of HTML with everything in it; a section that has nothing to say is left out."""
-    filled = [(key, title, said) for key, title, fill in SECTIONS if (said := fill(content))]
-    links = [element("li", element("a", title, href=f"#{key}")) for key, title, _ in filled]
-    sections = [element("section", element("h2", title), *said, id=key) for key, title, said in filled]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{content.record.title} ({content.name})"),
-        element("style", STYLE),
+    """One page of HTML with everything in it; a section without content is left out."""
+    template = templates().get_template("page.html")
+    return template.render(
+        name=content.name,
+        title=content.record.title,
+        reduced=plot.reductions(content.tickets),
+        overview=_overview(content),
+        sections=sections(content),
     )
-    nav = element("nav", element("ul", *links), aria_label="Sections")
-    body = element("body", _top(content), nav, element("main", *sections))
-    return document(element("html", head, body, lang="en"))
 
 
-def _top(content: Content) -> Element:
-    name, title = element("p", f"lth report {content.name}", class_="name"), element("h1", content.record.title)
-    return element("header", name, title, *_reduced(content.tickets), _overview(content))
-
-
-def _reduced(tickets: pd.DataFrame) -> list[Element]:
-    return [element("p", text, class_="reduced") for text in plot.reductions(tickets)]
-
-
-def _overview(content: Content) -> Element:
+def _overview(content: Content) -> list[tuple[str, str]]:
     rows = content.tickets
-    facts = {
-        "Scale": _scale(rows),
-        "n": _n(rows),
-        "Results": f"{content.source}; {_dates(rows)}; commit {', '.join(sorted(rows['commit'].unique()))}",
-        "Claims": content.verdicts if len(content.claims) else "none",
-    }
-    return element("dl", *(element("div", element("dt", k), element("dd", v)) for k, v in facts.items()))
+    return [
+        ("Scale", _scale(rows)),
+        ("n", _n(rows)),
+        ("Results", f"{content.source}; {_dates(rows)}; commit {', '.join(sorted(rows['commit'].unique()))}"),
+        ("Claims", content.verdicts if len(content.claims) else "none"),
+    ]
 
 
 def _scale(tickets: pd.DataFrame) -> str:
     if "reduced" not in tickets:
         return "full: nothing in the configuration is reduced"
-    whole = int(tickets["reduced"].isna().sum())
-    return f"REDUCED: {len(tickets) - whole} of {len(tickets)} trainings are reduced, as said above"
+    full = int(tickets["reduced"].isna().sum())
+    return f"REDUCED: {len(tickets) - full} of {len(tickets)} trainings are reduced, as stated above"
 
 
 def _n(tickets: pd.DataFrame) -> str:
-    """From the least to the most trainings that a number below is the mean of."""
-    sizes = tickets.groupby(["branch", summary.variants(tickets), "level"]).size()
+    """Least and most trainings that a number of the tables is the mean of."""
+    sizes = tickets.groupby([summary.full_branch(tickets), summary.variants(tickets), tickets["level"]]).size()
     return f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
 
 

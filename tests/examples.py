@@ -1,4 +1,4 @@
-"""A folder of experiments with claims and results that are made up, so that all that is said of them is known."""
+"""Experiments of the tests: claims and results written by hand, so that everything said about them is known."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ def draw(tickets, evaluations):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that experiments are read from, empty but for an empty folder of committed results."""
+    """An empty folder of experiments with an empty folder of committed results, in place of the real one."""
     place = tmp_path / "elsewhere" / "experiments"
     (place / "results").mkdir(parents=True)
     monkeypatch.setattr(registry, "EXPERIMENTS", place)
@@ -59,7 +59,7 @@ def tickets(name: str, accuracies: dict[int, tuple[float, float]], **other: Any)
 
 
 def commit(folder: Path, table: pd.DataFrame) -> None:
-    """Put a table, and learning curves that end where it says, among the committed results."""
+    """Commit a table and learning curves that end at its accuracies to the results of the folder."""
     keys = ["experiment", "branch", "draw", "replicate", "level", "density", "digest"]
     curves = [
         table[keys].assign(step=step, test_accuracy=share * table["final_test_accuracy"])

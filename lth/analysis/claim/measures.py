@@ -1,23 +1,23 @@
-"""Our numbers: measures of a table of tickets, one row per trained ticket, as `lth.store.table.tickets` has them."""
+"""Measures on a table of tickets, one row per trained ticket, as `lth.store.table.tickets` makes it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from lth.analysis.claim.claim import NEAR, Measured, chosen
+from lth.analysis.claim.rows import Measured, by_replicate, dense, measured, near, of_branch, select
 
 EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
 
 def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
-    """By how many percent the ticket's early stop is before the dense net's."""
+    """Percent of the dense net's early-stop step that the ticket saves."""
     return _paired(rows, percent, lambda ticket, dense: 100 * (1 - ticket / dense), "early_stop_step")
 
 
 def faster(rows: pd.DataFrame, *, percent: float, than: str = "dense") -> Measured | None:
-    """How many times earlier the ticket stops than the dense net, or than the control `than` at the same level. One
-    that never got better than at step 0 has no such number.
+    """Early-stop step of the dense net, or of the control `than` at the same level, over the ticket's. A ticket whose
+    early stop is step 0 has no such number.
     """
     return _paired(rows, percent, lambda ticket, other: other / ticket.where(ticket > 0), "early_stop_step", than)
 
@@ -37,23 +37,23 @@ def added(rows: pd.DataFrame, *, option: str, percent: float = 100, column: str 
     """
     if rows.empty or option not in rows:
         return None
-    given, dense = rows[option].notna(), _dense(rows)
-    with_it = _near(rows[given], percent, "ticket")
-    ours, theirs = _by_replicate(with_it, column), _by_replicate(dense[dense[option].isna()], column)
+    given = rows[option].notna()
+    with_option = near(rows[given], percent, "ticket")
+    ours, theirs = by_replicate(with_option, column), by_replicate(dense(rows[~given]), column)
     both = ours.index.intersection(theirs.index)
-    return None if both.empty else _measured(100 * (ours[both] - theirs[both]), with_it)
+    return None if both.empty else measured(100 * (ours[both] - theirs[both]), with_option)
 
 
 def between(
     rows: pd.DataFrame, *, percent: float, ours: Mapping[str, Any], theirs: Mapping[str, Any], column: str = EARLY
 ) -> Measured | None:
     """Accuracy of one configuration above that of another at about the same percentage of weights, in points.
-    ours, theirs: their rows, as of `chosen`; of the branch "ticket" unless they name another.
+    ours, theirs: their rows, as in `select`; of branch "ticket" unless they name another.
     """
-    near = [_near(chosen(rows, which), percent, which.get("branch", "ticket")) for which in (ours, theirs)]
-    one, other = (_by_replicate(part, column) for part in near)
+    parts = [near(select(rows, which), percent, which.get("branch", "ticket")) for which in (ours, theirs)]
+    one, other = (by_replicate(part, column) for part in parts)
     both = one.index.intersection(other.index)
-    return None if both.empty else _measured(100 * (one[both] - other[both]), near[0])
+    return None if both.empty else measured(100 * (one[both] - other[both]), parts[0])
 
 
 def best_gain(rows: pd.DataFrame, *, column: str = EARLY) -> Measured | None:
@@ -73,25 +73,26 @@ def lowest(
     both: accuracy no more than `slack` percentage points below, or (over="step") an early stop no later.
     """
     wanted = "early_stop_step" if over == "step" else column
-    levels = rows[(rows["branch"] == branch) & (rows["level"] > 0)]
-    dense = _by_replicate(_dense(rows), wanted)
-    if levels.empty or dense.empty:
+    levels = of_branch(rows, branch)
+    levels = levels[levels["level"] > 0]
+    theirs = by_replicate(dense(rows), wanted)
+    if levels.empty or theirs.empty:
         return None
     good = []
     for _, part in levels.groupby("level"):
-        ours = _by_replicate(part, wanted)
-        both = ours.index.intersection(dense.index)
-        difference = (ours[both] - dense[both]).mean()
+        ours = by_replicate(part, wanted)
+        both = ours.index.intersection(theirs.index)
+        difference = (ours[both] - theirs[both]).mean()
         if difference <= 0 if over == "step" else round(100 * difference, 9) >= -slack:
             good.append((float(100 * part["density"].mean()), len(both)))
-    percent, n = min(good, default=(100.0, len(dense)))
+    percent, n = min(good, default=(100.0, len(theirs)))
     return Measured(percent, None, n, percent, bound=percent <= 100 * levels["density"].min())
 
 
 def value(rows: pd.DataFrame, *, percent: float, column: str, branch: str = "ticket") -> Measured | None:
     """An accuracy in percent."""
-    part = _near(rows, percent, branch)
-    return None if part.empty else _measured(100 * _by_replicate(part, column), part)
+    part = near(rows, percent, branch)
+    return None if part.empty else measured(100 * by_replicate(part, column), part)
 
 
 def worst(rows: pd.DataFrame, *, column: str, down_to: float) -> Measured | None:
@@ -101,7 +102,7 @@ def worst(rows: pd.DataFrame, *, column: str, down_to: float) -> Measured | None
         return None
     level = part.groupby("level")[column].mean().idxmin()
     part = part[part["level"] == level]
-    return _measured(100 * _by_replicate(part, column), part)
+    return measured(100 * by_replicate(part, column), part)
 
 
 def _paired(
@@ -113,35 +114,8 @@ def _paired(
     of: str = "ticket",
 ) -> Measured | None:
     """`compare` within each replicate, so that what replicates share cancels out."""
-    tickets = _near(rows, percent, of)
-    others = _dense(rows) if than == "dense" else _near(rows, percent, than)
-    ours, theirs = _by_replicate(tickets, column), _by_replicate(others, column)
+    tickets = near(rows, percent, of)
+    others = dense(rows) if than == "dense" else near(rows, percent, than)
+    ours, theirs = by_replicate(tickets, column), by_replicate(others, column)
     both = ours.index.intersection(theirs.index)
-    return None if both.empty else _measured(compare(ours[both], theirs[both]), tickets)
-
-
-def _near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:
-    """The rows of the level nearest to `percent`, if one is within a factor of 1.3."""
-    if percent == 100:
-        return rows[(rows["branch"] == branch) & (rows["level"] == 0)]
-    part = rows[(rows["branch"] == branch) & (rows["level"] > 0)]
-    ratio = (100 * part["density"] / percent).map(lambda r: max(r, 1 / r))
-    close = ratio[ratio <= NEAR]
-    return part.iloc[:0] if close.empty else part[part["level"] == part["level"][close.idxmin()]]
-
-
-def _dense(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[(rows["branch"] == "ticket") & (rows["level"] == 0)]
-
-
-def _by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Mean over the draws of each replicate."""
-    return rows.groupby("replicate")[column].mean()
-
-
-def _measured(values: pd.Series, rows: pd.DataFrame) -> Measured | None:
-    values = values.dropna()
-    if values.empty:
-        return None
-    spread = float(values.std()) if len(values) > 1 else None
-    return Measured(float(values.mean()), spread, len(values), float(100 * rows["density"].mean()))
+    return None if both.empty else measured(compare(ours[both], theirs[both]), tickets)

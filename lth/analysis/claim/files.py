@@ -1,0 +1,24 @@
+"""Measures on a table of files, one row per net and format, as `lth.compress.scored` makes it."""
+
+import pandas as pd
+
+from lth.analysis.claim.rows import Measured, by_replicate, measured, nearest
+
+
+def file_value(rows: pd.DataFrame, *, column: str, name: str, percent: float = 100) -> Measured | None:
+    """A column of the files of one format, of the net with about this percentage of the weights."""
+    part = rows[rows["format"] == name]
+    close = nearest(part, percent)
+    return None if close.empty else measured(by_replicate(close, column), close)
+
+
+def smallest_file(rows: pd.DataFrame) -> Measured | None:
+    """Bytes of the dense net's float32 file over those of the smallest file that loses no accuracy on average."""
+    known = rows.dropna(subset=["points", "smaller"])
+    means = known.groupby(["level", "format"])[["points", "smaller"]].mean()
+    good = means[means["points"].round(9) >= 0]
+    if good.empty:
+        return None
+    level, name = good["smaller"].idxmax()
+    best = known[(known["level"] == level) & (known["format"] == name)]
+    return measured(by_replicate(best, "smaller"), best)

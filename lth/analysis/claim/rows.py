@@ -1,0 +1,87 @@
+"""Rows of a table -> the rows that are compared, and their mean over replicates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+NEAR = 1.3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Our number: mean, sample deviation and n over replicates; `percent` of the weights it was measured at. `bound`:
+    it might be lower if sparser tickets had been trained.
+    """
+
+    mean: float
+    spread: float | None
+    n: int
+    percent: float | None = None
+    bound: bool = False
+
+
+def select(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows with these values in these columns: a value; None (missing), True (any value) or a predicate."""
+    if not where:
+        return table
+    if not set(where) <= set(table):
+        return table.iloc[:0]
+    return table[np.logical_and.reduce([_matches(table[column], wanted) for column, wanted in where.items()])]
+
+
+def _matches(values: pd.Series, wanted: Any) -> pd.Series:
+    if wanted is None:
+        return values.isna()
+    if wanted is True:
+        return values.notna()
+    if callable(wanted):
+        return values.notna() & values.map(wanted, na_action="ignore").eq(True)
+    if isinstance(wanted, int | float) and not pd.api.types.is_numeric_dtype(values):
+        return pd.to_numeric(values, errors="coerce") == wanted  # bits are text beside fp16
+    return values == wanted
+
+
+def of_branch(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
+    """The rows of a branch. Raises ValueError if they have several numbers of bits, which must not be averaged."""
+    part = rows[rows["branch"] == branch]
+    if "bits" in part and part["bits"].nunique() > 1:
+        found = ", ".join(map(str, part["bits"].unique()))
+        raise ValueError(f"{branch} has several bits, {found}; name one in `where`")
+    return part
+
+
+def near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:
+    """The rows of the branch at the level nearest to `percent`, none if it is off by a factor of more than 1.3; of 100
+    percent those of level 0.
+    """
+    part = of_branch(rows, branch)
+    return part[part["level"] == 0] if percent == 100 else nearest(part[part["level"] > 0], percent)
+
+
+def nearest(rows: pd.DataFrame, percent: float) -> pd.DataFrame:
+    """The rows of the level whose density is nearest to `percent` by ratio; none if it is off by more than 1.3."""
+    ratio = (100 * rows["density"] / percent).map(lambda r: max(r, 1 / r))
+    close = ratio[ratio <= NEAR]
+    return rows.iloc[:0] if close.empty else rows[rows["level"] == rows["level"][close.idxmin()]]
+
+
+def dense(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the unpruned net."""
+    return rows[(rows["branch"] == "ticket") & (rows["level"] == 0)]
+
+
+def by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Mean over the draws of each replicate."""
+    return rows.groupby("replicate")[column].mean()
+
+
+def measured(values: pd.Series, rows: pd.DataFrame) -> Measured | None:
+    """Mean and sample deviation of a value for each replicate, at the mean density of the rows; None without values."""
+    values = values.dropna()
+    if values.empty:
+        return None
+    spread = float(values.std()) if len(values) > 1 else None
+    return Measured(float(values.mean()), spread, len(values), float(100 * rows["density"].mean()))

@@ -23,7 +23,7 @@ demo: setup ## find tickets on embedded digits: a table and two figures, in unde
 	$(BIN)/lth run -m experiment=demo replicate=1,2,3 hydra/launcher=joblib
 
 test: lint ## ruff, mypy and the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 test-slow: setup ## the slow tests (minutes); those of HTML pages need chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -q -m slow

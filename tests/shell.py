@@ -66,7 +66,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         function = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *given: (calls.update([name]), function(*given))[1])
 
-    for module, name in [(table, "tickets"), (table, "evaluations"), (plot, "save")]:
+    for module, name in [(table, "tables"), (plot, "save")]:
         count(module, name)
     return calls
 

@@ -299,7 +299,7 @@ def test_an_experiment_of_which_nothing_is_trained_yet_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(replace(JOB, levels=0, branches={}), tmp_path)
-    replace(JOB, name="begun").record(Store(tmp_path)).status("running")
+    replace(JOB, name="begun").record(Store(tmp_path), 1).status("running")
     assert read(capsys, "--runs", str(tmp_path))["experiment"].tolist() == ["small"]
     assert cli.main(["cost", "--runs", str(tmp_path), "begun"]) == 1
     assert "nothing of begun is stored" in capsys.readouterr().err

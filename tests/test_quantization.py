@@ -277,9 +277,9 @@ def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFi
     assert shell.run(*CHOSEN, "root=here", "plan=true") == 0
     said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert said == [
-        "ticket draw 0 replicate 1 level 0 to train, 20 steps",
+        "ticket draw 0 level 0 to train, 20 steps",
         *(
-            f"{name} replicate 1 level 0 to quantize"
+            f"{name} level 0 to quantize"
             for name in ("post_training bits 8", "post_training bits bf16", "aware bits 2")
         ),
         "0 stored, 4 to train; nothing was trained (plan=true)",

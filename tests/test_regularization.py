@@ -41,7 +41,7 @@ def test_training_is_that_of_a_plain_loop_with_the_penalty_in_its_loss(penalty: 
         for name, mask in ticket.mask.items():
             net.get_parameter(name).data.mul_(mask)
     for name, weight in net.state_dict().items():
-        torch.testing.assert_close(ours.weights[name], weight, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(ours.weights()[name], weight, rtol=1e-5, atol=1e-7)
 
 
 def test_the_reported_training_loss_is_without_the_penalty() -> None:
@@ -65,8 +65,3 @@ def test_no_regularization_is_no_part_of_the_name_of_a_result() -> None:
         "function": "regularization.l1",
         "strength": 2e-5,
     }
-
-
-def test_a_written_out_step_has_no_regularization_and_says_so() -> None:
-    with pytest.raises(ValueError, match="compile=false"):
-        train([half_pruned(recipe())], recipe=recipe(regularization=partial(l1, strength=1.0), compile=True))

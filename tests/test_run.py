@@ -49,7 +49,7 @@ def test_a_run_records_what_it_trained_and_says_how_it_went(tmp_path: Path, caps
 def test_a_sweep_without_tracking_draws_only_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = shell.counted(monkeypatch)
     assert run("-m", "root=here", "replicate=1,2", "levels=0", "hydra/launcher=basic") == 0
-    assert calls == {"tickets": 1, "evaluations": 1, "save": 2}
+    assert calls == {"tables": 1, "save": 2}
 
 
 def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_line_of_tickets_is_named_after_its_branch_bits_and_draw(facts: dict[s
 def test_a_run_reads_its_tables_once_and_draws_each_figure_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = shell.counted(monkeypatch)
     assert shell.run("root=here", "tracking=wandb", "levels=0") == 0
-    assert calls == {"tickets": 1, "evaluations": 1, "save": 2}
+    assert calls == {"tables": 1, "save": 2}
 
 
 def test_replicates_of_one_job_have_curves_of_their_own(tmp_path: Path) -> None:

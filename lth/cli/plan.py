@@ -13,7 +13,8 @@ def show(job: Job, store: Store) -> None:
         quantized = place.bits is not None
         variant = f"bits {place.bits}" if quantized else f"draw {place.draw}"
         task = "to quantize" if quantized else f"to train, {job.recipe.steps:,} steps"
-        where = f"{place.branch:>12}  {variant}  replicate {place.replicate}  level {place.level:>2}"
+        which = f"replicate {place.replicate}  " if len(job.replicates) > 1 else ""
+        where = f"{place.branch:>12}  {variant}  {which}level {place.level:>2}"
         console.print(f"{where}  {'stored' if place in stored else task}")
     missing = len(places) - len(stored)
     console.print(f"{len(stored)} stored, {missing} to train; nothing was trained (plan=true)")

@@ -1,4 +1,4 @@
-"""Images -> images: a whole batch at once, on its device. What is random is a function of (replicate, step) alone."""
+"""Augmentations: a batch of images -> images, on its device. Randomness is a function of (replicate, step) alone."""
 
 import torch
 from torch import Tensor, nn
@@ -7,14 +7,13 @@ from lth.seed import generator
 
 
 def none(images: Tensor, *, replicate: int, step: int) -> Tensor:
-    """The images as they are."""
+    """No augmentation."""
     return images
 
 
 def flip_crop(images: Tensor, *, replicate: int, step: int, pad: int = 4) -> Tensor:
-    """Each image flipped left to right with probability 1/2 and shifted by up to `pad` pixels in both directions, black
-    moving in: what the literature calls a random horizontal flip and a random crop with padding (He et al. 2016,
-    Section 4.2). Bytes, B x C x H x W, in and out.
+    """Random horizontal flip with probability 1/2 and random crop after padding by `pad` black pixels (He et al. 2016,
+    Section 4.2), drawn for each image. Bytes, B x C x H x W, in and out.
     """
     count, channels, height, width = images.shape
     random = generator("augment", replicate, step)

@@ -1,7 +1,7 @@
-"""(net, trained, batch) -> scores, one per prunable weight; high stays.
+"""Pruning criteria: (net, trained, batch) -> scores, one per prunable weight; high scores stay.
 
-A criterion sees both ends of training, W_k (the ticket's) and W_T, and a batch (images, labels) of training data. It
-changes nothing: gradients are taken by `functional_call`. What is random is seeded by (replicate, level).
+A criterion sees the weights at both ends of training, W_k (the ticket's) and W_T, and a batch (images, labels) of
+training data. It modifies nothing: gradients are taken by `functional_call`. Randomness is seeded by (replicate, level).
 """
 
 from collections.abc import Mapping
@@ -43,46 +43,46 @@ def movement(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor
 
 
 def random(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """Uniform on [0, 1): the control in which nothing is learned about which weights matter."""
+    """Uniform on [0, 1): the random-pruning control."""
     ticket = trained.ticket
     source = generator("criterion", ticket.replicate, ticket.level)
     return {name: torch.rand(m.shape, generator=source) for name, m in trained.mask.items()}
 
 
 def snip(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6, unnormalized); the net in the mode it is in, dropout seeded."""
+    """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6, unnormalized), in the net's current train or eval mode; dropout is seeded."""
     ticket = trained.ticket
     weights = {name: weight.detach() for name, weight in masked(trained.weights(), trained.mask).items()}
-    chosen = {name: weights[name].requires_grad_() for name in trained.mask}
+    leaves = {name: weights[name].requires_grad_() for name in trained.mask}
     images, labels = batch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed("criterion", ticket.replicate, ticket.level))
         loss = nn.functional.cross_entropy(functional_call(net, weights, (images,)), labels)
-    gradients = torch.autograd.grad(loss, list(chosen.values()))
-    return {name: (w * g).detach().abs() for (name, w), g in zip(chosen.items(), gradients, strict=True)}
+    gradients = torch.autograd.grad(loss, list(leaves.values()))
+    return {name: (w * g).detach().abs() for (name, w), g in zip(leaves.items(), gradients, strict=True)}
 
 
 def neuron_l1(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """Sum of |W_T| over all weights into a unit, a score that these weights share; of coupled units summed over all
-    their layers (Li et al. 2017, Section 3.1: filters by their L1 norm). For structure=neuron, as the next two.
+    """Sum of |W_T| over the weights into a unit, which share this score; for coupled units, summed over their layers
+    (Li et al. 2017, Section 3.1: L1 norm of filters). For structure=neuron, like the next two.
     """
     weights = trained.weights()
     size = {name: weights[name].abs() for name in trained.mask}
-    return _shared(trained, {group: neuron.total(group, size, 0) for group in _groups(net, batch)})
+    return _broadcast(trained, {group: neuron.total(group, size, 0) for group in _groups(net, batch)})
 
 
 def neuron_l2(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """Euclidean norm of all weights W_T into a unit; of coupled units, of all their layers together (the group norm of
-    Fang et al. 2023).
+    """L2 norm of the weights W_T into a unit; for coupled units, over all their layers (the group norm of Fang et al.
+    2023).
     """
     weights = trained.weights()
     square = {name: weights[name].double().square() for name in trained.mask}
-    return _shared(trained, {group: neuron.total(group, square, 0).sqrt() for group in _groups(net, batch)})
+    return _broadcast(trained, {group: neuron.total(group, square, 0).sqrt() for group in _groups(net, batch)})
 
 
 def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """|gamma| of a unit's batch norm, of coupled units summed over all of theirs (Liu et al. 2017, "network slimming",
-    which trains with an L1 penalty on gamma).
+    """|gamma| of a unit's batch norm, summed over coupled units (Liu et al. 2017, "network slimming", which trains with
+    an L1 penalty on gamma).
     """
     norms = [name for name, layer in net.named_modules() if isinstance(layer, NORMS) and layer.affine]
     weights = trained.weights()
@@ -90,16 +90,16 @@ def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str
     groups = _groups(net, batch)
     without = [group.of(trained.mask, 0)[-1].name for group in groups if not group.of(gamma, 0)]
     if without:
-        raise UserError(f"criterion=batch_norm_scale: no batch norm follows {without[0]}; take criterion=neuron_l1")
-    return _shared(trained, {group: neuron.total(group, gamma, 0) for group in groups})
+        raise UserError(f"criterion=batch_norm_scale: no batch norm follows {without[0]}; use criterion=neuron_l1")
+    return _broadcast(trained, {group: neuron.total(group, gamma, 0) for group in groups})
 
 
 def _groups(net: nn.Module, batch: Batch) -> list[Group]:
     return neuron.groups(net, batch[0].shape[1:])
 
 
-def _shared(trained: Trained, of_units: Mapping[Group, Tensor]) -> dict[str, Tensor]:
-    """Spread the scores of units over their weights; weights into the classes, which always stay, score infinity."""
+def _broadcast(trained: Trained, of_units: Mapping[Group, Tensor]) -> dict[str, Tensor]:
+    """Give each weight the score of its unit; weights into the classes, which always stay, score infinity."""
     scores = {name: torch.full(m.shape, torch.inf) for name, m in trained.mask.items()}
     for group, values in of_units.items():
         for part in group.of(scores, 0):

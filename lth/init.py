@@ -1,4 +1,7 @@
-"""(net, seed) -> theta_0. The net is only read; biases and normalization start as PyTorch has them, or at 0."""
+"""Initializations: (net, seed) -> theta_0. The net is not modified.
+
+Biases of prunable layers start at 0; normalization and all other tensors are copied from the net.
+"""
 
 from collections.abc import Callable
 
@@ -11,7 +14,7 @@ from lth.ticket import prunable
 def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
     """Gaussian Glorot (Glorot & Bengio 2010, Eq. 12): N(0, 2 / (fan_in + fan_out)), not truncated; biases 0.
 
-    What Frankle & Carbin 2019 use (Figure 2).
+    Used by Frankle & Carbin 2019 (Figure 2).
     """
     return _draw(net, seed, nn.init.xavier_normal_)
 

@@ -1,7 +1,7 @@
-"""Units (neurons of linear layers, filters of convolutions) and all that goes when one of them goes.
+"""Units (neurons of linear layers, filters of convolutions) and the parameters that are removed with them.
 
-What belongs together is found by tracing the net: Torch-Pruning's dependency graph (Fang et al. 2023, "DepGraph"). The
-only door to it. The units of the output layer are the classes; they belong to no group and are never removed.
+Coupled parameters are found by tracing the net with Torch-Pruning's dependency graph (Fang et al. 2023, "DepGraph"),
+which is imported here only. The units of the output layer are the classes; they are in no group and never removed.
 """
 
 import copy
@@ -18,7 +18,9 @@ from lth.ticket import prunable
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """An axis of a parameter or buffer. unit (int64, as long as the axis): whose each place is; -1: another group's."""
+    """One axis of a parameter or buffer. `unit[i]` (int64) is the unit that index i belongs to, or -1 if it belongs to
+    another group.
+    """
 
     name: str
     axis: int
@@ -27,27 +29,27 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Units that are coupled across layers: unit u of all parts goes as one, as the filters of a residual stream do.
+    """Units that are coupled across layers: unit u is removed from all parts at once, as in a residual stream.
 
-    On axis 0 are the weights into a unit, its bias and its batch norm, on axis 1 the weights that read it.
+    Parts on axis 0 hold a unit's incoming weights, bias and batch norm; parts on axis 1 the weights that read it.
     """
 
     size: int
     parts: tuple[Part, ...]
 
     def of(self, names: Mapping[str, Any], axis: int) -> list[Part]:
-        """The parts on this axis that have one of these names."""
+        """Parts on this axis with one of these names."""
         return [part for part in self.parts if part.axis == axis and part.name in names]
 
 
 def groups(net: nn.Module, shape: Sequence[int]) -> list[Group]:
-    """Every unit but the classes, by group, in the order of the trace; the net is only read."""
+    """Groups of all units except the classes, in the order of the trace; the net is not modified."""
     state = net.state_dict()
     return [_group(state, found) for found in _found(copy.deepcopy(net), shape)]
 
 
 def total(group: Group, tensors: Mapping[str, Tensor], axis: int) -> Tensor:
-    """float64, one per unit: the sum of all entries of these tensors into it (axis 0) or out of it (axis 1)."""
+    """Sum of the entries of these tensors into each unit (axis 0) or out of it (axis 1): float64, one per unit."""
     sums = torch.zeros(group.size, dtype=torch.float64)
     for part in group.of(tensors, axis):
         rows = tensors[part.name].detach().movedim(axis, 0).reshape(len(part.unit), -1)
@@ -57,47 +59,47 @@ def total(group: Group, tensors: Mapping[str, Tensor], axis: int) -> Tensor:
 
 
 def left(group: Group, mask: Mapping[str, Tensor]) -> Tensor:
-    """bool, one per unit: whether a weight into it or out of it remains."""
+    """Units with at least one remaining weight into or out of them, as a bool per unit."""
     return total(group, mask, 0) + total(group, mask, 1) > 0
 
 
-def without(mask: Mapping[str, Tensor], group: Group, gone: Tensor) -> dict[str, Tensor]:
-    """The mask with no weight into or out of the units that are gone (bool, one per unit)."""
+def without(mask: Mapping[str, Tensor], group: Group, removed: Tensor) -> dict[str, Tensor]:
+    """The mask without the weights into and out of the removed units (bool, one per unit)."""
     new = dict(mask)
     for axis in (0, 1):
         for part in group.of(mask, axis):
-            places = _places(part, gone).view(*(-1 if i == axis else 1 for i in range(mask[part.name].ndim)))
-            new[part.name] = new[part.name] & ~places
+            along = _along(part, removed).view(*(-1 if i == axis else 1 for i in range(mask[part.name].ndim)))
+            new[part.name] = new[part.name] & ~along
     return new
 
 
-def selected(tensors: Mapping[str, Tensor], groups: Sequence[Group], gone: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The rows and columns of what stays, of any state dict or mask: W_T, or theta_0 to rewind."""
-    stay: dict[tuple[str, int], Tensor] = {}
-    for group, units in zip(groups, gone, strict=True):
+def selected(tensors: Mapping[str, Tensor], groups: Sequence[Group], removed: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Rows and columns of the remaining units, from any state dict or mask: W_T, or theta_0 to rewind."""
+    kept: dict[tuple[str, int], Tensor] = {}
+    for group, units in zip(groups, removed, strict=True):
         for part in group.parts:
-            stay[part.name, part.axis] = stay.get((part.name, part.axis), True) & ~_places(part, units)
+            kept[part.name, part.axis] = kept.get((part.name, part.axis), True) & ~_along(part, units)
     new = {name: tensor.clone() for name, tensor in tensors.items()}
-    for (name, axis), places in stay.items():
+    for (name, axis), along in kept.items():
         if name in new:
-            new[name] = new[name].index_select(axis, places.nonzero().flatten())
+            new[name] = new[name].index_select(axis, along.nonzero().flatten())
     return new
 
 
-def remove(net: nn.Module, shape: Sequence[int], gone: Sequence[Tensor]) -> None:
-    """Make the net itself smaller; gone as for `groups(net, shape)`, bool, one per unit. No group may lose all."""
-    for found, units in zip(_found(net, shape), gone, strict=True):
+def remove(net: nn.Module, shape: Sequence[int], removed: Sequence[Tensor]) -> None:
+    """Remove units from the net in place. removed: for each of `groups(net, shape)` a bool per unit, not all True."""
+    for found, units in zip(_found(net, shape), removed, strict=True):
         if units.any():
             found.prune(units.nonzero().flatten().tolist())
 
 
-def _places(part: Part, gone: Tensor) -> Tensor:
-    """bool, as long as the axis: what belongs to the units that are gone."""
-    return gone[part.unit] & (part.unit >= 0)
+def _along(part: Part, units: Tensor) -> Tensor:
+    """Expand a bool per unit to a bool per index of the part's axis; False for other groups' units."""
+    return units[part.unit] & (part.unit >= 0)
 
 
 def _found(net: nn.Module, shape: Sequence[int]) -> list[Any]:
-    """Torch-Pruning's groups of this very net, which only they can make smaller."""
+    """Torch-Pruning's groups of this net object; they refer to its layers and can shrink them in place."""
     kinds, mode, images = prunable(net), net.training, next(net.parameters()).new_zeros(1, *shape)
     last = [name for name, kind in kinds.items() if kind == "output"] or list(kinds)  # some nets end in a convolution
     try:
@@ -119,7 +121,7 @@ def _group(state: Mapping[str, Tensor], found: Any) -> Group:
 
 
 def _tensors(node: Any, handler: str) -> Iterator[tuple[str, int]]:
-    """The names and axes of what a layer of the trace owns; operations without parameters own nothing."""
+    """Names and axes of the tensors of a layer of the trace; operations without parameters have none."""
     if isinstance(node.module, nn.Parameter):
         raise ValueError("a parameter outside of any layer depends on units: neurons of this net can't be removed")
     name, layer = node.name.partition(" ")[0], node.module

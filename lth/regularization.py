@@ -1,5 +1,5 @@
-"""weights -> what is added to the mean cross-entropy: it keeps the weights that training does not need small, so that
-they can go (Han et al. 2015, Section 3.1). Of the prunable weights only; a pruned one is 0 and adds nothing.
+"""Penalties: prunable weights -> scalar that is added to the mean cross-entropy. They shrink weights that training does
+not need, before pruning (Han et al. 2015, Section 3.1). Pruned weights are 0 and add nothing.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def none(weights: Sequence[Tensor]) -> None:
-    """Nothing."""
+    """No penalty."""
 
 
 def l1(weights: Sequence[Tensor], *, strength: float = 1e-5) -> Tensor:
-    """strength * sum |w|: many weights end near 0, also those that stay are smaller."""
+    """strength * sum |w|: drives many weights towards 0 and shrinks the others too."""
     return strength * torch.stack([weight.abs().sum() for weight in weights]).sum()
 
 
 def l2(weights: Sequence[Tensor], *, strength: float = 1e-4) -> Tensor:
-    """strength * sum w^2, in the loss: under Adam not the same as the optimizer's weight_decay."""
+    """strength * sum w^2, in the loss; under Adam this differs from the optimizer's weight_decay."""
     return strength * torch.stack([weight.square().sum() for weight in weights]).sum()

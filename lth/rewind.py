@@ -1,12 +1,12 @@
-"""Trained -> (weights, step): the start of the next ticket."""
+"""Rewinding: Trained -> (weights, step), the start of the next ticket."""
 
 from lth import UserError
 from lth.ticket import Trained, Weights
 
 
 def weights(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
-    """W_k and k: back to the weights and the schedule of step k; k = 0 is Frankle & Carbin 2019, later k Frankle et al.
-    2020 (arXiv 1912.05671). From level 1 on there is nothing to do: the ticket was W_k already.
+    """W_k and k: rewind weights and schedule to step k; k = 0 is Frankle & Carbin 2019, later k Frankle et al. 2020
+    (arXiv 1912.05671). From level 1 on the ticket's own weights are W_k already.
     """
     _check(trained, step)
     if trained.ticket.step == step:
@@ -15,7 +15,7 @@ def weights(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
 
 
 def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
-    """W_T and k: the trained weights stay, only the schedule goes back (Renda et al. 2020). With step 0 and a constant
+    """W_T and k: keep the trained weights, rewind only the schedule (Renda et al. 2020). With step 0 and a constant
     rate this is the continued training of Frankle & Carbin 2019, Appendix B.
     """
     _check(trained, step)
@@ -23,12 +23,11 @@ def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
 
 
 def fine_tune(trained: Trained, *, steps: int = 500) -> tuple[Weights, int]:
-    """W_T and T - steps: the trained weights stay, and the last `steps` steps of the schedule, usually those with the
-    lowest learning rate, are trained again (Han et al. 2015; "fine-tuning" in Renda et al. 2020). 0: no training after
-    pruning.
+    """W_T and T - steps: keep the trained weights and repeat the last `steps` steps of the schedule, usually those with
+    the lowest learning rate (Han et al. 2015; "fine-tuning" in Renda et al. 2020). 0: no training after pruning.
     """
     if not 0 <= steps <= trained.steps:
-        raise UserError(f"rewind.steps={steps}: training has {trained.steps} steps, fine-tune for 0 to all of them")
+        raise UserError(f"rewind.steps={steps}: training has {trained.steps} steps, fine-tune for 0 to {trained.steps}")
     return trained.weights(), trained.steps - steps
 
 

@@ -159,7 +159,7 @@ def test_the_scale_of_a_filter_is_that_of_its_batch_norm() -> None:
 
 
 def test_a_neuron_without_a_batch_norm_has_no_scale_and_the_error_names_its_layer() -> None:
-    with pytest.raises(ValueError, match=r"no batch norm follows 1\.weight; take criterion=neuron_l1"):
+    with pytest.raises(ValueError, match=r"no batch norm follows 1\.weight; use criterion=neuron_l1"):
         criterion.batch_norm_scale(*hidden([[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0]]), IMAGES)
 
 

@@ -311,7 +311,7 @@ def test_labels_that_are_not_one_whole_number_per_image_are_an_error_that_names_
 def test_an_array_that_is_missing_among_others_is_named_and_not_made_up_for(part: str, tmp_path: Path) -> None:
     write_arrays(tmp_path / "cifar10", 10)
     (tmp_path / "cifar10" / f"{part}.npy").unlink()
-    expected = f"data=cifar10: {tmp_path / 'cifar10' / part}.npy is missing, though others of the 4 arrays are there"
+    expected = f"data=cifar10: {tmp_path / 'cifar10' / part}.npy is missing, but some of the 4 arrays exist"
     with pytest.raises(FileNotFoundError, match=re.escape(expected)):
         cifar10(root=str(tmp_path))
 

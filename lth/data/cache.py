@@ -1,4 +1,4 @@
-"""A cache of arrays that are memory-mapped, so that several processes share one copy."""
+"""Disk cache of memory-mapped arrays; concurrent processes share one copy."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def cached(name: str, files: Sequence[Path], read: Callable[[], Arrays], cache: str | None) -> Arrays:
-    """Memory-mapped arrays of `read`, called once per version of the files (path, size, modification time)."""
+    """Memory-mapped result of `read`, which is called once per version of the files (path, size, modification time)."""
     facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     base = Path(cache or os.environ.get("LTH_CACHE") or Path.home() / ".cache" / "lth")
     folder = base / f"{name}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
@@ -23,15 +23,15 @@ def cached(name: str, files: Sequence[Path], read: Callable[[], Arrays], cache: 
 
 def _write(folder: Path, arrays: Arrays) -> None:
     """Write to a temporary folder and rename it: a cache is complete or absent, also with concurrent processes."""
-    aside = folder.with_name(f"{folder.name}.{os.getpid()}")
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}")
     try:
-        aside.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir(parents=True, exist_ok=True)
         for name, array in arrays.items():
-            np.save(aside / f"{name}.npy", array)
-        aside.rename(folder)
+            np.save(temporary / f"{name}.npy", array)
+        temporary.rename(folder)
     except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         if not folder.is_dir():
             raise OSError(
-                f"can't write the data cache {folder} ({error}): name another folder with data.cache"
+                f"can't write the data cache {folder} ({error}): set data.cache to another folder"
             ) from error

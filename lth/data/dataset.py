@@ -35,7 +35,7 @@ class Split:
         return self.source if self.rows is None else self.source[self.rows]
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """Yield the images in order, CHUNK at a time: no second copy of a data set is ever in memory."""
+        """Yield the images in order, CHUNK at a time, so that no second copy of the data set is in memory."""
         for start in range(0, len(self), CHUNK):
             part = slice(start, start + CHUNK)
             yield np.array(self.source[part if self.rows is None else self.rows[part]])
@@ -49,7 +49,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Three splits and how their images are scaled, which the papers leave open.
+    """Three splits and the scaling of their images, which the papers do not specify.
 
     scaling: "standardize" (by mean and standard deviation of the training set, per channel), "unit" (to [0, 1]) or
     "none" (0 to 255).
@@ -77,7 +77,7 @@ class Data:
 
     @cached_property
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation that images are scaled by: float64, one per channel."""
+        """Mean and standard deviation used for scaling: float64, one per channel."""
         channels = self.shape[0]
         if self.scaling == "standardize":
             return _moments(self.train)
@@ -96,7 +96,7 @@ class Data:
 
 
 def scaler(data: Data, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
-    """A function on the device: images uint8, N x channels x height x width -> float32, scaled."""
+    """Scaling function on the device: images uint8, N x channels x height x width -> float32."""
     mean, deviation = (torch.tensor(s, dtype=torch.float32, device=device)[:, None, None] for s in data.statistics)
     return lambda images: images.float().sub_(mean).div_(deviation)
 

@@ -1,4 +1,4 @@
-"""(replicate, step) -> rows of the batch: a pure function, so that resumed training sees the same batches."""
+"""Batch order: (replicate, step) -> rows of the batch, a pure function, so that resumed training sees the same batches."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Sources of data sets. A source is read once; later its arrays are memory-mapped from a cache."""
+"""Data set loaders. Source files are parsed once; later their arrays are memory-mapped from a cache."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -75,7 +75,7 @@ def _cifar(name: str, kind: str, root: str, parts: Sequence[str], cache: str | N
         return _torchvision(name, kind, root, parts, cache)
     if missing:
         raise FileNotFoundError(
-            f"data={name}: {missing[0]} is missing, though others of the {len(files)} arrays are there"
+            f"data={name}: {missing[0]} is missing, but some of the {len(files)} arrays exist"
         )
     arrays = {part: np.load(file, mmap_mode="r") for part, file in files.items()}
     for part, array in arrays.items():
@@ -125,7 +125,7 @@ def _read_torchvision(kind: str, root: str) -> Arrays:
     dataset: Callable[..., Any] = getattr(torchvision.datasets, kind)
     try:
         parts = {"train": dataset(root, train=True), "test": dataset(root, train=False)}
-    except RuntimeError as error:  # it advises download=True, which is no option here
+    except RuntimeError as error:  # its message suggests download=True, which lth does not expose
         raise ValueError(f"a file of {kind} under {root} is corrupt or missing: delete them to download "
                          "them again") from error  # fmt: skip
     images = {f"{part}_images": _channels_first(np.asarray(d.data, dtype=np.uint8)) for part, d in parts.items()}

@@ -1,8 +1,9 @@
 """list[Ticket] -> list[Trained], the only expensive verb. This package is the only door to Lightning."""
 
 from lth.engine.callback import Callback, Interrupted
-from lth.engine.loop import NonFiniteLoss, State
+from lth.engine.loop import NonFiniteLoss
 from lth.engine.precision import fastest
+from lth.engine.state import State
 from lth.engine.train import train
 
 __all__ = ["Callback", "Interrupted", "NonFiniteLoss", "State", "fastest", "train"]

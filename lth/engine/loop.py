@@ -6,17 +6,15 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from lth.data import Data, normalized, scaler
-from lth.data.dataset import CHUNK
+from lth.data import scaler
 from lth.engine.callback import Callback
-from lth.engine.macs import positions, total
+from lth.engine.masking import Masking
+from lth.engine.splits import Examples
+from lth.engine.state import State, load
 from lth.engine.usage import Usage, usage_on
 from lth.recipe import Recipe
 from lth.seed import seed
-from lth.ticket import Mask, Ticket, masked
-
-State = Mapping[str, Tensor]
-Examples = tuple[Tensor, Tensor]
+from lth.ticket import Ticket, masked
 
 COLUMNS = ("step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
 # Evaluation batch size: large for MLPs, small for convolutional nets so that activations stay in cache.
@@ -53,10 +51,7 @@ class Loop:
         device = next(self.net.parameters()).device
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, device)
         self.device = device
-        self.prunable: dict[str, Tensor] = {name: self.net.get_parameter(name) for name in self.ticket.mask}
-        self.updater = self.recipe.updater if self.recipe.moves_mask else None
-        self._set_mask({name: mask.to(device) for name, mask in self.ticket.mask.items()})
-        self.uses, self.macs, self.counted = positions(self.net, self.recipe.data.shape), 0, self.step
+        self.masking = Masking(self.net, self.ticket, self.recipe, device)
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
@@ -65,7 +60,7 @@ class Loop:
                 layer.register_forward_hook(_channels_last_gradient)
         torch.manual_seed(seed("training", self.ticket.replicate, self.ticket.step))
         if state is not None:
-            self._load(state)
+            load(self, state)
         self.net.train()
 
     def evaluation_due(self) -> bool:
@@ -81,8 +76,8 @@ class Loop:
         for chosen in block:
             self._descend(images.index_select(0, chosen), labels.index_select(0, chosen))
             self.step += 1
-            if self.updater is not None:
-                self._update_mask()
+            if self.masking.updater is not None:
+                self.masking.update(self.step)
             self._keep()
             self.callback.stepped(self.ticket, self.step, self.recipe.steps)
         if self.evaluation_due():
@@ -104,31 +99,9 @@ class Loop:
         self.net.train()
         return loss / len(labels), correct / len(labels)
 
-    def macs_remaining(self) -> int:
-        """Multiply-accumulates of kept weights so far."""
-        self._count(0)
-        return self.macs
-
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
         return {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
-
-    def state(self) -> State:
-        """Everything that training resumes from, as flat tensors, copied."""
-        slots = self.optimizer.state_dict()["state"]
-        return {
-            "step": torch.tensor(self.step),
-            "usage": self.usage.state(),
-            "random": torch.get_rng_state(),
-            "losses": torch.stack(self.losses).cpu() if self.losses else torch.empty(0),
-            "curve": torch.tensor(self.curve, dtype=torch.float64).reshape(-1, len(COLUMNS)),
-            "macs": torch.tensor([self.macs, self.counted]),
-            **{f"mask/{name}": mask.cpu() for name, mask in (self.mask.items() if self.updater else ())},
-            **{f"weights/{name}": value for name, value in self.weights().items()},
-            **{f"kept/{k}/{name}": value for k, kept in self.kept.items() for name, value in kept.items()},
-            **{f"slot/{i}/{key}": v.detach().cpu().clone() for i, s in slots.items() for key, v in s.items()
-               if v is not None},
-        }  # fmt: skip
 
     def _descend(self, x: Tensor, y: Tensor) -> None:
         factor = self.recipe.lr(self.step)
@@ -139,46 +112,14 @@ class Loop:
         x = self.recipe.augment(x, replicate=self.ticket.replicate, step=self.step)
         loss = self._gradients(x, y)
         self.optimizer.step()
-        self._apply_mask()
+        self.masking.apply()
         self.losses.append(loss)
-
-    def _update_mask(self) -> None:
-        """Call the updater after a step; the multiply-accumulates up to here are those of the old mask."""
-        gradients = {name: weight.grad for name, weight in self.prunable.items()}
-        with torch.no_grad():
-            mask = self.updater(self.step, self.prunable, gradients, self.mask)  # type: ignore[misc]
-        if mask is self.mask:
-            return
-        self._count(0)
-        self._set_mask(mask)
-        self._apply_mask()
-
-    def _apply_mask(self) -> None:
-        if self.masks:
-            with torch.no_grad():
-                torch._foreach_mul_(self.pruned, self.masks)
-
-    def _set_mask(self, mask: Mask) -> None:
-        """Hold weights that are not in the mask (bool, on the device) at 0 from now on."""
-        self.mask = mask
-        self.kept_weights = {name: int(m.sum()) for name, m in mask.items()}
-        pruned = {name: m for name, m in mask.items() if not m.all()}
-        self.pruned = [self.prunable[name] for name in pruned]
-        self.masks = [m.to(torch.float32) for m in pruned.values()]
-
-    def _count(self, evaluated: int) -> None:
-        """Add the multiply-accumulates of kept weights since the last count, and of `evaluated` images.
-
-        A sample takes three forward passes, since the backward pass takes two (Amodei & Hernandez 2018).
-        """
-        steps, self.counted = self.step - self.counted, self.step
-        self.macs += (3 * steps * self.recipe.batch_size + evaluated) * total(self.uses, self.kept_weights)
 
     def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of a batch and return its loss, the mean cross-entropy in nats."""
         loss = nn.functional.cross_entropy(self._logits(x), y)
         self.optimizer.zero_grad()
-        penalty = self.recipe.regularization([*self.prunable.values()])
+        penalty = self.recipe.regularization([*self.masking.weights.values()])
         (loss if penalty is None else loss + penalty).backward()
         return loss.detach()
 
@@ -203,7 +144,7 @@ class Loop:
         if not math.isfinite(row[2]):
             raise self._diverged("validation", row[2], self.step)
         self.curve.append([float(value) for value in row])
-        self._count(sum(len(self.splits[split][1]) for split in ("validation", "test")))
+        self.masking.count(self.step, sum(len(self.splits[split][1]) for split in ("validation", "test")))
         self.losses.clear()
         self.callback.evaluated(self.ticket, dict(zip(COLUMNS, self.curve[-1], strict=True)))
 
@@ -227,28 +168,6 @@ class Loop:
         if self.step in self.keep and self.step not in self.kept:
             self.kept[self.step] = self.weights()
 
-    def _load(self, state: State) -> None:
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}
-
-        self.step = int(state["step"])
-        self.usage.load(state["usage"])
-        self.losses = list(state["losses"].to(next(self.net.parameters()).device))
-        self.curve = state["curve"].tolist()
-        self.macs, self.counted = state["macs"].tolist()
-        self.net.load_state_dict(part("weights/"))
-        if masks := part("mask/"):
-            self._set_mask({name: mask.to(self.device) for name, mask in masks.items()})
-        for key, value in part("kept/").items():
-            step, name = key.split("/", 1)
-            self.kept.setdefault(int(step), {})[name] = value
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in part("slot/").items():
-            index, name = key.split("/", 1)
-            slots.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        torch.set_rng_state(state["random"])
-
 
 def _channels_last_gradient(layer: nn.Module, images: tuple[Tensor], pooled: Tensor) -> None:
     """Keep the gradient of pooling channels-last: after a flattening it would run channels-first from here on, at a
@@ -256,17 +175,3 @@ def _channels_last_gradient(layer: nn.Module, images: tuple[Tensor], pooled: Ten
     """
     if pooled.requires_grad and pooled.is_contiguous(memory_format=torch.channels_last):
         pooled.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
-
-
-def splits_on(data: Data, device: torch.device) -> dict[str, Examples]:
-    """The splits on the device: the training set as bytes, a quarter of the memory, since scaling a batch is cheap; the
-    other two scaled, since every evaluation reads them.
-    """
-    train = torch.empty((len(data.train), *data.shape), dtype=torch.uint8, device=device)
-    for part, raw in zip(train.split(CHUNK), data.train.chunks(), strict=True):
-        part.copy_(torch.from_numpy(raw))
-    return {
-        "train": (train, torch.tensor(data.train.labels, device=device)),
-        "validation": normalized(data, data.validation, device),
-        "test": normalized(data, data.test, device),
-    }

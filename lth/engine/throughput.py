@@ -17,8 +17,9 @@ from torch import nn
 from lth import augment, init, model
 from lth.data import Data, Split, normalized
 from lth.engine.callback import Callback
-from lth.engine.loop import Loop, splits_on
+from lth.engine.loop import Loop
 from lth.engine.precision import fastest
+from lth.engine.splits import splits_on
 from lth.engine.timing import in_turn
 from lth.imp import dense
 from lth.recipe import Recipe

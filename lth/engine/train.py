@@ -1,35 +1,21 @@
-"""Lightning around one training.
+"""list[Ticket] -> list[Trained], one after the other; interrupted trainings are saved and resumed."""
 
-A Lightning "batch" is a block: the rows of all steps up to the next evaluation. `training_step` runs them in a plain
-loop under manual optimization, so that Lightning's own work is paid once a block.
-"""
-
-import logging
-import os
 import time
-import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import lru_cache, partial
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import pandas as pd
-import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from torch import Tensor
 
-from lth.data import Data, rows
 from lth.engine.callback import Callback, Interrupted
-from lth.engine.loop import COLUMNS, Examples, Loop, NonFiniteLoss, State, splits_on
+from lth.engine.loop import COLUMNS, Loop, NonFiniteLoss
+from lth.engine.shell import Blocks, Shell, fit
+from lth.engine.state import State, state_of
 from lth.engine.usage import ledger
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights, masked
 
 SAVE_EVERY = 60.0
-# Lightning sets "1" when it is imported; then every optimizer step searches the disk for NVIDIA's library where there
-# is none: 0.2 ms, a seventh of a step of LeNet. "0" is PyTorch's own default.
-os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 def train(
@@ -88,13 +74,13 @@ def _train(
     torch.set_flush_denormal(True)  # the moments of pruned weights decay into subnormal numbers, slow on a CPU
     observer.loop = loop = Loop(ticket, recipe, {*keep, until}, observer, meter)
     try:
-        fit(_Shell(loop, state), _Blocks(loop, until, state), device)
+        fit(Shell(loop, state), Blocks(loop, until, state), device)
     except Interrupted:
         observer.save_now()
         raise
     facts = {**ledger(loop), "kept": sorted(loop.kept), "final_train_accuracy": loop.train_accuracy}
     evaluations = pd.DataFrame(loop.curve, columns=list(COLUMNS)).astype({"step": "int64"})
-    mask = {name: m.cpu() for name, m in loop.mask.items()} if loop.updater else ticket.mask
+    mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
     return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, mask, facts)
 
 
@@ -107,44 +93,6 @@ def _weights_at(ticket: Ticket, recipe: Recipe, kept: Mapping[int, Weights], dev
         return train([ticket], recipe=recipe, until=step, device=device)[0].at(step)
 
     return at
-
-
-class _Shell(pl.LightningModule):
-    """Gives the loop its device, its optimizer and its blocks."""
-
-    def __init__(self, loop: Loop, state: State | None) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.net, self.loop, self.state = loop.net, loop, state
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        self.optimizer = self.loop.recipe.optimizer(self.net.parameters())
-        return self.optimizer
-
-    def on_fit_start(self) -> None:
-        self.loop.start(self.optimizer, _splits(self.loop.recipe.data, self.device), self.state)
-
-    def training_step(self, block: Tensor) -> None:
-        self.loop.run(block)
-
-    def on_train_end(self) -> None:
-        if self.loop.step == self.loop.recipe.steps:
-            self.loop.train_accuracy = self.loop.score("train")[1]
-
-
-class _Blocks:
-    """The rows of the steps from the loop's to `until`, cut at every evaluation; an empty block evaluates."""
-
-    def __init__(self, loop: Loop, until: int, state: State | None) -> None:
-        self.loop, self.until = loop, until
-        self.first = loop.ticket.step if state is None else int(state["step"])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        recipe, replicate = self.loop.recipe, self.loop.ticket.replicate
-        every = recipe.evaluate_every
-        ends = [*range((self.first // every + 1) * every, self.until, every), self.until]
-        for start, stop in zip([self.first, self.first, *ends], [self.first, *ends], strict=False):
-            yield rows(replicate, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
 
 
 class _Saving(Callback):
@@ -168,37 +116,5 @@ class _Saving(Callback):
 
     def save_now(self) -> None:
         if self.save:
-            self.save(self.loop.ticket, self.loop.state())
+            self.save(self.loop.ticket, state_of(self.loop))
         self.last = time.monotonic()
-
-
-@lru_cache(maxsize=1)
-def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
-    return splits_on(data, device)
-
-
-def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: int = 1, max_steps: int = -1) -> None:
-    """Lightning's `fit` with training only: no logger, checkpoint, progress bar or handler of Slurm's signals."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch)\b")
-        try:
-            trainer = _trainer(device, max_epochs, max_steps)
-        except MisconfigurationException as error:
-            raise ValueError(f"device={device}: {error} device=cpu is always there") from error
-        trainer.fit(module, batches)
-
-
-def _trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator=device,
-        devices=1,
-        max_epochs=max_epochs,
-        max_steps=max_steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        # Slurm's signals are for the launcher; Lightning would requeue the job behind its back.
-        plugins=[LightningEnvironment()],
-    )

@@ -92,7 +92,8 @@ def ledger(loop: "Loop") -> dict[str, Any]:
     forward pass for each sample (the backward pass takes two: Amodei & Hernandez 2018), once for each image evaluated;
     energy_kwh, of the whole device and without the overhead of its building, and energy_method where a meter ran.
     """
-    recipe = loop.recipe
+    recipe, masking = loop.recipe, loop.masking
+    masking.count(loop.step)
     samples = (loop.step - loop.ticket.step) * recipe.batch_size
     evaluated = len(loop.curve) * (len(recipe.data.validation) + len(recipe.data.test))
     forward = 3 * samples + evaluated
@@ -105,7 +106,7 @@ def ledger(loop: "Loop") -> dict[str, Any]:
         "device": str(loop.device),
         "samples": samples,
         "evaluated": evaluated,
-        "macs": forward * total(loop.uses, {name: m.numel() for name, m in loop.mask.items()}),
-        "macs_remaining": loop.macs_remaining(),
+        "macs": forward * total(masking.uses, {name: m.numel() for name, m in masking.mask.items()}),
+        "macs_remaining": masking.macs,
         **measured,
     }

@@ -1,4 +1,4 @@
-"""Architectures: functions (shape of one image, number of classes) -> net. Your own are named by import path."""
+"""Architectures: functions (shape of one image, number of classes) -> net. Custom models are given by import path."""
 
 from lth.model.caffe import lenet_5
 from lth.model.conv import conv_2, conv_4, conv_6

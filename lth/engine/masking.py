@@ -1,0 +1,64 @@
+"""The mask of a net in training: pruned weights are held at 0, an updater may move it, what is computed is counted."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lth.engine.macs import positions, total
+from lth.recipe import Recipe
+from lth.ticket import Mask, Ticket
+
+
+class Masking:
+    """mask: m so far, on the device. updater: None if the mask stays. macs: multiply-accumulates of kept weights."""
+
+    def __init__(self, net: nn.Module, ticket: Ticket, recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        self.updater = recipe.updater if recipe.moves_mask else None
+        self.weights: dict[str, Tensor] = {name: net.get_parameter(name) for name in ticket.mask}
+        self.uses, self.macs, self.counted = positions(net, recipe.data.shape), 0, ticket.step
+        self._set(ticket.mask)
+
+    def apply(self) -> None:
+        """Set pruned weights to 0."""
+        if self.factors:
+            with torch.no_grad():
+                torch._foreach_mul_(self.pruned, self.factors)
+
+    def update(self, step: int) -> None:
+        """Let the updater move the mask after `step` steps; steps so far are counted with the mask they had."""
+        assert self.updater is not None
+        gradients = {name: weight.grad for name, weight in self.weights.items()}
+        with torch.no_grad():
+            mask = self.updater(step, self.weights, gradients, self.mask)
+        if mask is not self.mask:
+            self.count(step)
+            self._set(mask)
+            self.apply()
+
+    def count(self, step: int, evaluated: int = 0) -> None:
+        """Add the multiply-accumulates of kept weights up to `step`, and of `evaluated` images.
+
+        A sample takes three forward passes, since the backward pass takes two (Amodei & Hernandez 2018).
+        """
+        samples, self.counted = (step - self.counted) * self.recipe.batch_size, step
+        self.macs += (3 * samples + evaluated) * total(self.uses, self.kept)
+
+    def state(self) -> dict[str, Tensor]:
+        """The counts and, if it moves, the mask, as flat tensors."""
+        masks = {f"mask/{name}": mask.cpu() for name, mask in (self.mask.items() if self.updater else ())}
+        return {"macs": torch.tensor([self.macs, self.counted]), **masks}
+
+    def load(self, counts: Tensor, mask: Mask) -> None:
+        """Resume from a state; an empty mask stands for that of the ticket."""
+        self.macs, self.counted = counts.tolist()
+        if mask:
+            self._set(mask)
+
+    def _set(self, mask: Mask) -> None:
+        self.mask: Mapping[str, Tensor] = {name: m.to(self.device) for name, m in mask.items()}
+        self.kept = {name: int(m.sum()) for name, m in self.mask.items()}
+        pruned = {name: m for name, m in self.mask.items() if not m.all()}
+        self.pruned = [self.weights[name] for name in pruned]
+        self.factors = [m.to(torch.float32) for m in pruned.values()]

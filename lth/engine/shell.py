@@ -1,0 +1,98 @@
+"""Lightning around one training.
+
+A Lightning "batch" is a block: the rows of all steps up to the next evaluation. `training_step` runs them in a plain
+loop under manual optimization, so that Lightning's own work is paid once a block.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor
+
+from lth import UserError
+from lth.data import Data, rows
+from lth.engine.loop import Loop
+from lth.engine.splits import Examples, splits_on
+from lth.engine.state import State
+
+# Lightning sets "1" when it is imported; then every optimizer step searches the disk for NVIDIA's library where there
+# is none: 0.2 ms, a seventh of a step of LeNet. "0" is PyTorch's own default.
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+class Shell(pl.LightningModule):
+    """Gives the loop its device, its optimizer and its blocks."""
+
+    def __init__(self, loop: Loop, state: State | None) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.net, self.loop, self.state = loop.net, loop, state
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        self.optimizer = self.loop.recipe.optimizer(self.net.parameters())
+        return self.optimizer
+
+    def on_fit_start(self) -> None:
+        self.loop.start(self.optimizer, _splits(self.loop.recipe.data, self.device), self.state)
+
+    def training_step(self, block: Tensor) -> None:
+        self.loop.run(block)
+
+    def on_train_end(self) -> None:
+        if self.loop.step == self.loop.recipe.steps:
+            self.loop.train_accuracy = self.loop.score("train")[1]
+
+
+class Blocks:
+    """The rows of the steps from the loop's to `until`, cut at every evaluation; an empty block evaluates."""
+
+    def __init__(self, loop: Loop, until: int, state: State | None) -> None:
+        self.loop, self.until = loop, until
+        self.first = loop.ticket.step if state is None else int(state["step"])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        recipe, replicate = self.loop.recipe, self.loop.ticket.replicate
+        every = recipe.evaluate_every
+        ends = [*range((self.first // every + 1) * every, self.until, every), self.until]
+        for start, stop in zip([self.first, self.first, *ends], [self.first, *ends], strict=False):
+            yield rows(replicate, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
+
+
+@lru_cache(maxsize=1)
+def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
+    return splits_on(data, device)
+
+
+def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: int = 1, max_steps: int = -1) -> None:
+    """Lightning's `fit` with training only: no logger, checkpoint, progress bar or handler of Slurm's signals."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch)\b")
+        try:
+            trainer = _trainer(device, max_epochs, max_steps)
+        except MisconfigurationException as error:
+            raise UserError(f"device={device}: {error} device=cpu is always there") from error
+        trainer.fit(module, batches)
+
+
+def _trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator=device,
+        devices=1,
+        max_epochs=max_epochs,
+        max_steps=max_steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        # Slurm's signals are for the launcher; Lightning would requeue the job behind its back.
+        plugins=[LightningEnvironment()],
+    )

@@ -1,0 +1,52 @@
+"""State of a training between two steps, as flat tensors: what an interrupted training resumes from."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from lth.engine.loop import Loop
+
+State = Mapping[str, Tensor]
+
+
+def state_of(loop: "Loop") -> State:
+    """Everything that training resumes from, copied."""
+    slots = loop.optimizer.state_dict()["state"]
+    return {
+        "step": torch.tensor(loop.step),
+        "usage": loop.usage.state(),
+        "random": torch.get_rng_state(),
+        "losses": torch.stack(loop.losses).cpu() if loop.losses else torch.empty(0),
+        "curve": torch.tensor(loop.curve, dtype=torch.float64),
+        **loop.masking.state(),
+        **{f"weights/{name}": value for name, value in loop.weights().items()},
+        **{f"kept/{k}/{name}": value for k, kept in loop.kept.items() for name, value in kept.items()},
+        **{f"slot/{i}/{key}": v.detach().cpu().clone() for i, slot in slots.items() for key, v in slot.items()
+           if v is not None},
+    }  # fmt: skip
+
+
+def load(loop: "Loop", state: State) -> None:
+    """Put a loop that has started into this state."""
+    loop.step = int(state["step"])
+    loop.usage.load(state["usage"])
+    loop.losses = list(state["losses"].to(loop.device))
+    loop.curve = state["curve"].tolist()
+    loop.net.load_state_dict(_part(state, "weights/"))
+    loop.masking.load(state["macs"], _part(state, "mask/"))
+    for key, value in _part(state, "kept/").items():
+        step, name = key.split("/", 1)
+        loop.kept.setdefault(int(step), {})[name] = value
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in _part(state, "slot/").items():
+        index, name = key.split("/", 1)
+        slots.setdefault(int(index), {})[name] = value
+    loop.optimizer.load_state_dict({"state": slots, "param_groups": loop.optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(state["random"])
+
+
+def _part(state: State, prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}

@@ -40,7 +40,7 @@ def test_a_migrated_store_has_the_same_results_and_trains_nothing(tmp_path: Path
     what = Job(**{**vars(JOB), "branches": branches})
     before = ran(what, tmp_path)
     expected = table.tickets(tmp_path).drop(columns=["digest"])
-    names, find = {}, sys.modules["lth.job.run"]._find
+    names, find = {}, sys.modules["lth.job.stored"]._find
 
     def look(recipe: Recipe, ticket: Ticket) -> None:
         names[digest_of(describe(recipe), ticket)] = old_digest(recipe, ticket)

@@ -1,0 +1,79 @@
+"""The work of a job, level by level: dense nets, tickets and branches of all replicates at once."""
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from lth.imp import dense, imp, prune
+from lth.job.values import Job
+from lth.recipe import Recipe
+from lth.schedule import KINDS
+from lth.store import Store
+from lth.store.digest import describe, short
+from lth.ticket import Mask, Ticket, Trained
+
+log = logging.getLogger("lth")
+
+
+def execute(
+    job: Job, store: Store, train: Callable[[list[Ticket], Recipe], list[Trained]], replicates: Iterable[int]
+) -> None:
+    """Prune and rewind until the ladders end; `train` is called with all tickets of a level that share a recipe."""
+
+    def level(tickets: list[Ticket]) -> list[Trained]:
+        trained = train(tickets, job.recipe)
+        for recipe, branched in _branched(job, trained):
+            train(branched, recipe)
+        return trained
+
+    start = [dense(job.recipe, job.init, replicate) for replicate in replicates]
+    one = partial(
+        prune,
+        recipe=job.recipe,
+        ladder=job.ladder,
+        criterion=job.criterion,
+        distribution=job.distribution,
+        structure=job.structure,
+        rewind=job.rewind,
+        masks=_masks(job, store),
+    )
+    for _ in imp(start, level, one, job.ladder, _Stop(job)):
+        pass
+
+
+def _branched(job: Job, trained: list[Trained]) -> list[tuple[Recipe, list[Ticket]]]:
+    """All tickets that branch off these, of every replicate and draw, in one list for each recipe."""
+    lists: dict[str, tuple[Recipe, list[Ticket]]] = {}
+    for name, branch in job.branches.items():
+        for each in trained:
+            if branch.at(each.ticket.level):
+                for recipe, ticket in branch.tickets(name, each, job):
+                    lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
+    return [*lists.values()]
+
+
+class _Stop:
+    """True where a stop rule of the job ends pruning; logs the rule."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.dense: dict[int, Trained] = {}
+
+    def __call__(self, trained: Trained) -> bool:
+        first = self.dense.setdefault(trained.ticket.replicate, trained)
+        rules = [name for name, rule in self.job.stops.items() if rule(first, trained)]
+        if rules:
+            log.info("%s: pruning stops here (stop=%s)", trained.ticket, ", ".join(rules))
+        return bool(rules)
+
+
+def _masks(job: Job, store: Store) -> Callable[[Trained, int, Callable[[], Mask]], Mask]:
+    """Masks from the store, each computed once."""
+    science = [describe(function) for function in (job.criterion, job.distribution, job.structure)]
+    ladder = job.ladder
+
+    def masks(trained: Trained, level: int, make: Callable[[], Mask]) -> Mask:
+        density = {kind: share for kind in KINDS if (share := ladder.density(level, kind)) < 1}
+        return store.mask(trained, short([science, density, trained.ticket.level]), make)
+
+    return masks

@@ -1,0 +1,18 @@
+"""The row of a trained ticket in the record of its job."""
+
+from typing import Any
+
+from lth import quantization
+from lth.job.values import Job
+from lth.recipe import Recipe
+from lth.store.table import origin
+from lth.ticket import Trained
+
+
+def row(job: Job, recipe: Recipe, trained: Trained) -> dict[str, Any]:
+    """Columns of a trained ticket; a quantized one has its bytes too."""
+    columns = {**origin(trained), "digest": trained.facts["digest"]}
+    if trained.ticket.bits is None:
+        return columns
+    # At the steps of the line beside it, so that a table can put them together.
+    return {**columns, "bytes": quantization.size(recipe.net(), trained.mask), "steps": job.recipe.steps}

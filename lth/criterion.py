@@ -1,7 +1,7 @@
 """Pruning criteria: (net, trained, batch) -> scores, one per prunable weight; high scores stay.
 
-A criterion sees the weights at both ends of training, W_k (the ticket's) and W_T, and a batch (images, labels) of
-training data. It modifies nothing: gradients are taken by `functional_call`. Randomness is seeded by (replicate, level).
+A criterion sees W_k (the ticket's weights), W_T and a batch (images, labels) of training data. It modifies nothing:
+gradients are taken by `functional_call`. Randomness is seeded by (replicate, level).
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def random(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
 
 
 def snip(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6, unnormalized), in the net's current train or eval mode; dropout is seeded."""
+    """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6, unnormalized), in the net's current mode; dropout is seeded."""
     ticket = trained.ticket
     weights = {name: weight.detach() for name, weight in masked(trained.weights(), trained.mask).items()}
     leaves = {name: weights[name].requires_grad_() for name in trained.mask}

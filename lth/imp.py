@@ -93,8 +93,8 @@ def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:
     """The first batch that training this ticket sees: images float32, B x shape; labels int64, B."""
     train = recipe.data.train
-    chosen = rows(ticket.replicate, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
-    return normalized(recipe.data, train.take(chosen.numpy()))
+    batch = rows(ticket.replicate, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
+    return normalized(recipe.data, train.take(batch.numpy()))
 
 
 def first_images(recipe: Recipe, ticket: Ticket, count: int) -> Tensor:

@@ -45,7 +45,7 @@ class Recipe:
 
     @property
     def moves_mask(self) -> bool:
-        """Whether the mask may change during training."""
+        """True if the mask may change during training."""
         return getattr(self.updater, "func", self.updater) is not updater.none
 
     def net(self, seed: int = 0) -> nn.Module:

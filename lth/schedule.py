@@ -70,13 +70,13 @@ def cubic_share(progress: float, density: float) -> float:
 
 def rungs(levels: int | Sequence[int]) -> list[int]:
     """The levels of a run, dense level 0 always among them: 3 -> [0, 1, 2, 3]; [3, 7] -> [0, 3, 7]."""
-    chosen = range(levels + 1) if isinstance(levels, int) else levels
-    if not len(chosen) or min(chosen) < 0:
+    given = range(levels + 1) if isinstance(levels, int) else levels
+    if not len(given) or min(given) < 0:
         raise UserError(
             f"levels={levels}: nothing to train. Give the number of prunings (levels=3; 0 is dense only) "
             "or the levels themselves (levels=[0,3,7])"
         )
-    return sorted({0, *chosen})
+    return sorted({0, *given})
 
 
 def _step_by_step(levels: int | Sequence[int]) -> dict[int, tuple[int, ...]]:

@@ -75,5 +75,5 @@ def _highest_in_runs(name: str, scores: Tensor, mask: Tensor, n: int, m: int) ->
     fill = values.new_full((len(mask), -size % m, *mask.shape[2:]), -torch.inf)
     values = torch.cat([values, fill], 1).unflatten(1, (-1, m))
     best = values.flip(2).argsort(dim=2, descending=True, stable=True)[:, :, :n]  # flipped: the later of equal scores
-    chosen = torch.zeros_like(values, dtype=torch.bool).scatter_(2, m - 1 - best, True)
-    return chosen.flatten(1, 2)[:, :size] & mask
+    kept = torch.zeros_like(values, dtype=torch.bool).scatter_(2, m - 1 - best, True)
+    return kept.flatten(1, 2)[:, :size] & mask

@@ -129,9 +129,9 @@ def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "wei
     if candidates.isnan().any():
         raise ValueError(f"a score of {name} is not a number")
     survivors = left[candidates.argsort(stable=True)[len(left) - kept :]]
-    chosen = torch.zeros(mask.numel(), dtype=torch.bool, device=mask.device)
-    chosen[survivors] = True
-    return chosen.view_as(mask)
+    new = torch.zeros(mask.numel(), dtype=torch.bool, device=mask.device)
+    new[survivors] = True
+    return new.view_as(mask)
 
 
 def at_least_one(name: str, size: int, kept: int, what: str = "weights") -> int:

@@ -405,7 +405,7 @@ def test_weights_only_leaves_inputs_alone() -> None:
 
 
 def test_a_net_that_was_never_calibrated_says_so() -> None:
-    with pytest.raises(ValueError, match="once they are calibrated"):
+    with pytest.raises(ValueError, match="calibrate inputs first"):
         quantized(net((1, 4, 4), 3), Scheme())(torch.rand(1, 1, 4, 4))
 
 

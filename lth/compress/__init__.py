@@ -1,4 +1,4 @@
-"""Smaller nets and files: compaction, layouts, file formats, and tables of what each is worth.
+"""Smaller nets and files: compaction, layouts, file formats, and tables that measure them.
 
 Modules are imported by name (`from lth.compress import layouts`): only `formats`, `file_table` and `onnx` need ONNX.
 """

@@ -1,4 +1,4 @@
-"""Latency and accuracy of a net, whatever runs it: a PyTorch module or an ONNX session."""
+"""Latency and accuracy of a PyTorch module or an ONNX session."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 from lth.engine.timing import Call, Key, in_turn
 
-AT_LEAST = 0.0005  # seconds of one measurement: many ticks of the clock, few time slices of another process
+AT_LEAST = 0.0005  # seconds of one measurement: well above the clock's resolution, below a scheduler time slice
 BUDGET = 1.0  # seconds of all measurements of the slowest net
 ROUNDS = (15, 400)
 BATCH = 500  # images evaluated at once
 
 
 def latencies(passes: Mapping[Key, Call]) -> dict[Key, float]:
-    """Median milliseconds of each forward pass (a call without arguments); all passes take turns."""
+    """Median milliseconds of each forward pass (a call without arguments); passes are interleaved."""
     with torch.no_grad():
         slowest = max(in_turn(passes, 1, at_least=AT_LEAST).values())
         rounds = min(max(round(BUDGET / max(slowest, AT_LEAST)), ROUNDS[0]), ROUNDS[1])

@@ -38,8 +38,8 @@ def measure(nets: Iterable[Net]) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Mean and sample standard deviation over replicates of each layout, a table for each model; a line for each layout
-    says what it is.
+    """Mean and sample standard deviation over replicates of each layout, a table for each model; a line
+    describes each layout.
     """
     parts = [f"### {model_name(str(model))}\n\n{_markdown(part)}" for model, part in table.groupby("model", sort=True)]
     present = set(table["layout"])
@@ -81,7 +81,7 @@ def _compared(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _labels(job: Job, trained: Trained) -> dict[str, Any]:
-    """The columns of the net and of how it was pruned; the dense net belongs to all jobs that start from it."""
+    """Columns that identify a net and how it was pruned; jobs share the dense net they start from."""
     first, pruned = labels(job, trained), trained.ticket.level > 0
     pruning = {
         "distribution": job.columns.get("distribution", "") if pruned else "none",

@@ -22,9 +22,9 @@ def select(
     jobs: Iterable[tuple[Job, Path]], levels: Sequence[int] | None = None, *, with_dense: bool = False
 ) -> list[Net]:
     """Stored nets of jobs (each with the folder of its store), without branches, ordered by job, replicate and level as
-    asked for (None: all). with_dense: the dense net comes first, asked for or not.
+    requested (None: all). with_dense: the dense net comes first, requested or not.
 
-    What is missing is logged and left out. Raises UserError if nothing is left.
+    Missing nets are logged and skipped. Raises UserError if nothing is left.
     """
     nets, missing = list[Net](), list[str]()
     for job, root in jobs:
@@ -43,7 +43,7 @@ def select(
 
 
 def first_and_last(nets: Iterable[Net]) -> list[Net]:
-    """The nets of the lowest and the highest level of each job and replicate: dense, and most pruned."""
+    """Nets of the lowest and the highest level of each job and replicate: dense, and most pruned."""
     return [net for run in by_run(nets) for net in sorted(run, key=_level)[:: max(len(run) - 1, 1)]]
 
 
@@ -64,7 +64,7 @@ def by_dense(nets: Iterable[Net]) -> list[list[Net]]:
 
 
 def labels(job: Job, trained: Trained) -> dict[str, Any]:
-    """The columns that tell one net from another: experiment, model, data, replicate, level, density."""
+    """Columns that identify a net: experiment, model, data, replicate, level, density."""
     return {
         "experiment": job.name,
         "model": job.columns["model"],

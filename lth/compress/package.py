@@ -14,7 +14,7 @@ from lth.recipe import Recipe
 from lth.store.digest import describe
 from lth.ticket import Mask, Trained, masked
 
-# Characters of the description as JSON: too few to describe an architecture of a million layers.
+# Characters of the description as JSON; bounds the number of layers that an untrusted file can ask for.
 MAX_DESCRIPTION = 2**12
 
 Architecture = Callable[..., nn.Module]

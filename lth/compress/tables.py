@@ -1,4 +1,4 @@
-"""Tables of measured nets: columns that all of them have, and the files they are written to."""
+"""Tables of measured nets: shared columns and output files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from lth.store.environment import commit, environment, machine
 
 
 def where() -> dict[str, str]:
-    """Columns that say where a row was measured: machine, commit, date."""
+    """Provenance columns of a measurement: machine, commit, date."""
     return {key: environment()[key] for key in ("machine", "commit", "date")}
 
 

@@ -1,4 +1,4 @@
-"""Batch order: (replicate, step) -> rows of the batch, a pure function, so that resumed training sees the same batches."""
+"""Batch order: (replicate, step) -> rows of the batch. A pure function, so that resuming repeats the same batches."""
 
 from functools import lru_cache
 

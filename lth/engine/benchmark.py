@@ -1,8 +1,8 @@
 """Milliseconds per step of the engine, of a bare PyTorch loop, and of Lightning's automatic loop, in one process.
 
 The same net (LeNet-300-100), batch (60), data (55,000 images of noise) and masks (21% of the weights). A time is the
-slope between a short and a long training, so that set-up cancels out; the trainings take turns, and the median counts.
-CPU time, since wall time depends on what else the machine does.
+slope between a short and a long training, so that set-up cancels out; trainings are interleaved, and the median is
+reported. CPU time, since wall time depends on other load.
 """
 
 import time

@@ -23,7 +23,7 @@ def total(uses: Mapping[str, int], kept: Mapping[str, int]) -> int:
 
 
 def positions(net: nn.Module, shape: Sequence[int]) -> dict[str, int]:
-    """Layer -> output positions at which an image uses each of its weights; the net is left as it was."""
+    """Layer -> output positions at which an image uses each of its weights; the net is not modified."""
     found: dict[str, int] = {}
     hooks = [
         net.get_submodule(name.rpartition(".")[0]).register_forward_hook(

@@ -1,7 +1,7 @@
-"""Joules from meters that run all the time: RAPL (processor and memory), NVML (an NVIDIA GPU); or modelled, codecarbon.
+"""Energy meters: RAPL (processor and memory), NVML (an NVIDIA GPU), codecarbon (modelled).
 
-A meter measures a device, not a process: what runs beside a training on the same package or GPU is in its joules too,
-and trainings beside each other each count all of it.
+A meter measures a device, not a process: other load on the same package or GPU is included, and concurrent trainings
+are each charged for all of it.
 """
 
 import atexit
@@ -23,8 +23,8 @@ METHODS = ("rapl", "nvml", "rapl+nvml", MODELLED)
 
 @dataclass(frozen=True)
 class Meter:
-    """joules_so_far only rises; it is NaN from the first reading that fails, for no meter may stop a training. `method`
-    is one of METHODS.
+    """Energy counter. joules_so_far never decreases and is NaN from the first failed reading on, since no meter may
+    stop a training. `method` is one of METHODS.
     """
 
     method: str
@@ -32,8 +32,8 @@ class Meter:
 
 
 def meter(choice: str = "auto", gpu: str | None = None, powercap: Path = POWERCAP) -> Meter | None:
-    """auto: what measures here, RAPL and, with the UUID of the GPU that trains, NVML; None if nothing does. Raises
-    ValueError if what was asked for by name is not there.
+    """Meter of this machine. auto: RAPL and, given the UUID of the training GPU, NVML; None if neither can be read.
+    Raises ValueError for an unknown choice and if codecarbon can't start.
     """
     if choice not in get_args(Choice):
         raise ValueError(f"meter={choice}: choose one of {', '.join(get_args(Choice))}")
@@ -47,8 +47,8 @@ def meter(choice: str = "auto", gpu: str | None = None, powercap: Path = POWERCA
 
 
 def rapl(powercap: Path = POWERCAP) -> Meter | None:
-    """Intel's and AMD's counters, in microjoules: of every processor package, and of memory where it has one of its own
-    (Linux, Documentation/power/powercap). None where there are none, or where only root may read them.
+    """Intel and AMD counters (microjoules) of every processor package, and of memory where it has its own (Linux,
+    Documentation/power/powercap). None if there are none, or if only root may read them.
     """
     try:
         zones = [_Zone(folder) for folder in sorted(powercap.glob("intel-rapl:*")) if _counted(folder)]
@@ -58,31 +58,31 @@ def rapl(powercap: Path = POWERCAP) -> Meter | None:
 
 
 def nvml(gpu: str) -> Meter | None:
-    """The millijoules of a GPU since its driver was loaded (nvmlDeviceGetTotalEnergyConsumption, from Volta on). None
-    without the package nvidia-ml-py, the driver or the counter. gpu: its UUID, since NVML numbers GPUs in an order of
-    its own.
+    """Counter of a GPU: millijoules since its driver was loaded (nvmlDeviceGetTotalEnergyConsumption, from Volta on).
+    None without the package nvidia-ml-py, the driver or the counter. gpu: UUID, since NVML and CUDA number GPUs
+    differently.
     """
     try:
         library: Any = importlib.import_module("pynvml")
         library.nvmlInit()
         handle = library.nvmlDeviceGetHandleByUUID(gpu)
         library.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except Exception:  # NVML has an error of its own for each way in which a GPU has no counter
+    except Exception:  # NVML raises a different error for each reason why a counter is missing
         return None
     return Meter("nvml", lambda: _or_nan(lambda: library.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000))
 
 
 @lru_cache(maxsize=1)
 def codecarbon() -> Meter:
-    """codecarbon's model of the whole machine (on most: watts by load, from tables), without a network. Its total is
-    what its `flush` hands to an output, half a millisecond a time. Raises ValueError if it is not there or won't start.
+    """Meter of codecarbon, which models the whole machine (usually watts by load, from tables), offline. The total is
+    read by `flush` through an output handler, 0.5 ms per reading. Raises ValueError if it is missing or can't start.
     """
     try:
         total, flush = _tracked(importlib.import_module("codecarbon"), importlib.import_module("codecarbon.output"))
     except ImportError as error:
-        raise ValueError(f"meter=codecarbon: {error}; pip install 'lth[energy]', or take meter=auto") from error
+        raise ValueError(f"meter=codecarbon: {error}; pip install 'lth[energy]', or use meter=auto") from error
     except Exception as error:
-        raise ValueError(f"meter=codecarbon does not start ({error}); take meter=auto") from error
+        raise ValueError(f"meter=codecarbon does not start ({error}); use meter=auto") from error
 
     def joules() -> float:
         flush()
@@ -95,8 +95,8 @@ def _tracked(package: ModuleType, output: ModuleType) -> tuple[Mapping[str, floa
     total = {"kwh": math.nan}
 
     class Output(output.BaseOutput):  # type: ignore[name-defined,misc]
-        def out(self, all_of_it: Any, delta: Any) -> None:
-            total["kwh"] = all_of_it.energy_consumed
+        def out(self, cumulative: Any, delta: Any) -> None:
+            total["kwh"] = cumulative.energy_consumed
 
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # log_level= comes after its first messages
     # The country decides CO2e only, and the PUE is applied later: both are in the tables of lth.analysis.cost.
@@ -107,28 +107,28 @@ def _tracked(package: ModuleType, output: ModuleType) -> tuple[Mapping[str, floa
     tracker.start()
     atexit.register(tracker.stop)
     tracker.flush()
-    if math.isnan(total["kwh"]):  # it keeps its errors to itself
-        raise RuntimeError("it reports nothing")
+    if math.isnan(total["kwh"]):  # it logs its errors and does not raise them
+        raise RuntimeError("it reports no energy")
     return total, tracker.flush
 
 
 def _counted(folder: Path) -> bool:
-    """Packages and memory; "core" and "uncore" are parts of a package, and "psys" is the whole board."""
+    """True for packages and memory; "core" and "uncore" are parts of a package, and "psys" is the whole board."""
     return (folder / "name").read_text().strip().partition("-")[0] in ("package", "dram")
 
 
 class _Zone:
-    """Joules of a zone since it was made. Its counter begins again at max_energy_range_uj, at 200 W after some 20
-    minutes; one turn between two readings is seen, not two.
+    """Joules of a RAPL zone since construction. The counter wraps at max_energy_range_uj (every 20 minutes or so at 200
+    W); at most one wrap between two readings is detected.
     """
 
     def __init__(self, folder: Path) -> None:
         self.file, self.joules = folder / "energy_uj", 0.0
-        self.last, self.turn = (float(f.read_text()) for f in (self.file, folder / "max_energy_range_uj"))
+        self.last, self.range = (float(f.read_text()) for f in (self.file, folder / "max_energy_range_uj"))
 
     def __call__(self) -> float:
         now = _or_nan(lambda: float(self.file.read_text()))
-        self.joules += (now - self.last) % self.turn / 1e6
+        self.joules += (now - self.last) % self.range / 1e6
         self.last = now
         return self.joules
 
@@ -136,5 +136,5 @@ class _Zone:
 def _or_nan(read: Callable[[], float]) -> float:
     try:
         return float(read())
-    except Exception:  # a counter that vanishes must not end a training of days
+    except Exception:  # a failing counter must not abort a long training
         return math.nan

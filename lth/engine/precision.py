@@ -1,4 +1,4 @@
-"""Which precision is the fastest; `lth speed` repeats the measurement that this rests on."""
+"""Choice of the fastest precision; `lth speed` repeats the measurement behind it."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 
 
 def fastest(net: nn.Module, device: str = "auto") -> Precision:
-    """Give "bf16" for a net with convolutions where the hardware multiplies bfloat16, else "fp32".
+    """Return "bf16" for a net with convolutions on hardware that multiplies bfloat16, else "fp32".
 
     device: as for `train`. For small linear layers the conversions cost more than bfloat16 gains.
     """

@@ -1,7 +1,7 @@
 """Images per second of Conv-2 in training, for each precision and for a plain float32 loop; and the cost of augmenting.
 
-Batches of 60 images of noise of CIFAR-10's size, Adam, one thread. Steps take turns, and the median counts, in CPU
-time, since wall time depends on what else the machine does.
+Batches of 60 images of noise of CIFAR-10's size, Adam, one thread. Steps are interleaved, and the median is
+reported. CPU time, since wall time depends on other load.
 """
 
 import time

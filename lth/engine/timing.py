@@ -1,4 +1,4 @@
-"""A timer for comparisons: calls take turns, and the median counts."""
+"""Timing of several calls by interleaved rounds and medians."""
 
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -11,7 +11,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def seconds(call: Call, times: int = 1, clock: Clock = time.perf_counter) -> float:
-    """Seconds that `times` calls in a row take."""
+    """Seconds of `times` consecutive calls."""
     start = clock()
     for _ in range(times):
         call()
@@ -21,11 +21,10 @@ def seconds(call: Call, times: int = 1, clock: Clock = time.perf_counter) -> flo
 def in_turn(
     calls: Mapping[Key, Call], rounds: int, *, at_least: float = 0.0, clock: Clock = time.perf_counter
 ) -> dict[Key, float]:
-    """Median seconds of each call over the rounds, after a first call that is not timed. Every round another call goes
-    first, so that what a call leaves in the caches, and the load of other processes, average out.
+    """Median seconds of each call over the rounds, after one warm-up call. The order rotates every round, so that cache
+    effects and the load of other processes average out.
 
-    at_least: seconds of one measurement. A shorter call is repeated, after one that brings its data back into the
-    caches.
+    at_least: seconds of one measurement. A shorter call is repeated, after one warm-up call in every round.
     """
     times = {key: _times(call, at_least, clock) for key, call in calls.items()}
     taken: dict[Key, list[float]] = {key: [] for key in calls}

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Usage:
-    """Sums of the intervals between `start` and `stop`, also over several processes, by `state` and `load`.
+    """Sums over the intervals between `start` and `stop`, and over processes by `state` and `load`.
 
-    Without a meter, or if not all of the time was measured by the same method, `joules` is NaN.
+    `joules` is NaN without a meter, or unless all of the time was measured by the same method.
     """
 
     def __init__(self, measured: Meter | None = None) -> None:
@@ -46,7 +46,7 @@ class Usage:
 
     @property
     def joules(self) -> float:
-        """Joules of the whole device, NaN unless all of the time was measured."""
+        """Joules of the whole device; NaN unless all of the time was measured."""
         return self.totals[2]
 
     @property
@@ -87,10 +87,10 @@ def usage_on(device: torch.device, choice: str) -> Usage:
 
 
 def ledger(loop: "Loop") -> dict[str, Any]:
-    """seconds (wall) and cpu_seconds of steps and evaluations; device; samples trained on and images evaluated; macs
-    and macs_remaining: multiply-accumulates of prunable layers, all and those of weights that are kept, three times a
-    forward pass for each sample (the backward pass takes two: Amodei & Hernandez 2018), once for each image evaluated;
-    energy_kwh, of the whole device and without the overhead of its building, and energy_method where a meter ran.
+    """Usage columns of a result: seconds (wall) and cpu_seconds of steps and evaluations; device; samples trained on
+    and images evaluated; macs and macs_remaining: multiply-accumulates of prunable layers, of all and of kept weights,
+    three forward passes for each sample (the backward pass takes two: Amodei & Hernandez 2018), one for each image
+    evaluated; with a meter, energy_method and energy_kwh (whole device, without the overhead of the building, PUE).
     """
     recipe, masking = loop.recipe, loop.masking
     masking.count(loop.step)

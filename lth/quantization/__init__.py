@@ -1,4 +1,4 @@
-"""r = S(q - Z): grids, the ranges that they span, layers that round, and the two recipes made of them."""
+"""Quantization r = S(q - Z): grids, calibration, quantized layers, post-training and quantization-aware recipes."""
 
 from lth.quantization.calibration import CALIBRATIONS, mean_squared_error, min_max, percentile
 from lth.quantization.grid import Grid, cast, fake_quantize, grid

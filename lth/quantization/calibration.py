@@ -1,4 +1,4 @@
-"""Values -> the range that their grid spans: (low, high), of no dimension, or one pair for each slice along `axis`."""
+"""Calibration: values -> the range of their grid, (low, high), 0-dimensional, or one pair per slice along `axis`."""
 
 import torch
 from torch import Tensor
@@ -10,14 +10,14 @@ SHARES = [share / 25 for share in range(25, 4, -1)]
 
 
 def min_max(r: Tensor, *, axis: int | None, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
-    """All of them: nothing is clamped."""
+    """Full min-max range; nothing is clipped."""
     flat = _slices(r, axis)
     return _shaped(flat.amin(1), axis), _shaped(flat.amax(1), axis)
 
 
 def percentile(r: Tensor, *, axis: int | None, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
-    """The central 99.9% of the values that are not 0; what lies further out is clamped. 0 is on every grid; counted,
-    the pruned weights of a sparse layer would have its tails cut off.
+    """Central 99.9% of the nonzero values; values outside are clipped. Zeros are on every grid and do not count, since
+    the pruned weights of a sparse layer would cut off its tails.
     """
     flat = _slices(r, axis)
     counts = (flat != 0).sum(1, keepdim=True)
@@ -29,7 +29,7 @@ def percentile(r: Tensor, *, axis: int | None, bits: int, symmetric: bool) -> tu
 
 
 def mean_squared_error(r: Tensor, *, axis: int | None, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
-    """Of the range of all values, shrunk to 100, 96, ... 20%, that which rounds them with the least squared error."""
+    """Min-max range scaled by 100%, 96%, ..., 20%, whichever minimizes the squared rounding error."""
     flat = _slices(r, axis)
     low, high = flat.amin(1), flat.amax(1)
     best, error = torch.ones_like(low), torch.full_like(low, torch.inf)
@@ -44,12 +44,12 @@ CALIBRATIONS = {f.__name__: f for f in (min_max, percentile, mean_squared_error)
 
 
 def _slices(r: Tensor, axis: int | None) -> Tensor:
-    """One row for each slice along the axis, or one of everything."""
+    """One row per slice along the axis, or a single row; raises ValueError if empty or not finite."""
     if r.numel() == 0:
-        raise ValueError("no values to find a range of")
+        raise ValueError("can't calibrate a range: no values")
     flat = r.detach().float()
     if not flat.isfinite().all():
-        raise ValueError("a value is not finite, so no grid can hold it: the training diverged")
+        raise ValueError("can't quantize values that are not finite: training diverged")
     return flat.reshape(1, -1) if axis is None else flat.movedim(axis, 0).reshape(r.shape[axis], -1)
 
 

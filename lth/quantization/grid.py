@@ -1,4 +1,4 @@
-"""r = S(q - Z): real numbers on a grid of integers (Jacob et al. 2018, arXiv 1712.05877, Equation 1)."""
+"""Integer grids: r = S(q - Z) (Jacob et al. 2018, arXiv 1712.05877, Equation 1)."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ TINY = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """scale S, float32, and zero_point Z, int32: of no dimension, or one for each slice along `axis`. q is an integer
-    of low to high. Z is one of them, so that 0 is represented exactly.
+    """Scale S (float32) and zero point Z (int32): 0-dimensional, or one per slice along `axis`. q is an integer from
+    low to high, and so is Z, so that 0 is represented exactly.
     """
 
     scale: Tensor
@@ -38,7 +38,7 @@ class Grid:
 
 
 def grid(low: Tensor, high: Tensor, *, bits: int, symmetric: bool, axis: int | None = None) -> Grid:
-    """The grid for the real numbers from low to high, float32, of no dimension or one pair for each slice along `axis`.
+    """Grid for the real numbers from low to high: float32, 0-dimensional or one pair per slice along `axis`.
 
     The range is widened to hold 0. Symmetric: Z = 0 and signed integers of one magnitude, -127 to 127 for 8 bits.
     Affine: unsigned integers, 0 to 255. A range of nothing but 0 has S = 1. Raises ValueError.
@@ -46,8 +46,8 @@ def grid(low: Tensor, high: Tensor, *, bits: int, symmetric: bool, axis: int | N
     if not 2 <= bits <= 8:
         raise ValueError(f"bits={bits}: choose 2 to 8")
     if not (low.isfinite().all() and high.isfinite().all()):
-        raise ValueError(f"a range of {low.min()} to {high.max()} can't be quantized: it is not finite. Inputs have a "
-                         "range once they are calibrated; weights are not finite if training diverged")  # fmt: skip
+        raise ValueError(f"the range {low.min()} to {high.max()} is not finite: calibrate inputs first; weights are "
+                         "not finite if training diverged")  # fmt: skip
     low, high = low.double().clamp(max=0), high.double().clamp(min=0)
     if symmetric:
         largest = 2 ** (bits - 1) - 1
@@ -59,15 +59,15 @@ def grid(low: Tensor, high: Tensor, *, bits: int, symmetric: bool, axis: int | N
     return Grid(scale, zero_point, 0, largest, axis)
 
 
-def _scale(wanted: Tensor) -> Tensor:
-    """As float32 that is neither 0, subnormal nor infinite."""
+def _scale(scale: Tensor) -> Tensor:
+    """Clamp to a normal, finite float32; 1 where the range is empty."""
     largest = torch.finfo(torch.float32).max
-    return torch.where(wanted == 0, 1.0, wanted.clamp(TINY, largest)).to(torch.float32)
+    return torch.where(scale == 0, 1.0, scale.clamp(TINY, largest)).to(torch.float32)
 
 
 def fake_quantize(r: Tensor, on: Grid) -> Tensor:
-    """S(q - Z) for q of r. The gradient goes straight through to the values inside the range, and is 0 for those that
-    were clamped (Bengio et al. 2013; Jacob et al. 2018, Section 3).
+    """Quantize and dequantize r, with the straight-through gradient: 1 inside the range, 0 for clipped values (Bengio
+    et al. 2013; Jacob et al. 2018, Section 3).
     """
     scale, zero_point = on._shaped(r)
     with torch.no_grad():
@@ -78,14 +78,14 @@ def fake_quantize(r: Tensor, on: Grid) -> Tensor:
 
 
 def cast(r: Tensor, to: torch.dtype) -> Tensor:
-    """r, float32, rounded to what a shorter type of float can hold. The gradient goes straight through, in float32."""
+    """Round float32 values to a shorter float type; the result is float32, and so is the straight-through gradient."""
     rounded = r.detach().to(to).float()
     return _straight_through(r, rounded, torch.ones_like(r, dtype=torch.bool))
 
 
 def _straight_through(r: Tensor, rounded: Tensor, inside: Tensor) -> Tensor:
-    passed: Tensor = _StraightThrough.apply(r, rounded, inside)
-    return passed
+    output: Tensor = _StraightThrough.apply(r, rounded, inside)
+    return output
 
 
 class _StraightThrough(torch.autograd.Function):

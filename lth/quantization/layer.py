@@ -1,7 +1,7 @@
-"""Layers that compute with quantized weights and inputs, and the nets made of them.
+"""Quantized linear and convolution layers, and conversion of nets to them.
 
-Their weights stay float32 parameters under their usual names and are rounded whenever the layer computes, so that
-training them is quantization-aware (Jacob et al. 2018, Section 3). A weight that is exactly 0, as a pruned one, stays.
+Weights stay float32 parameters under their usual names and are rounded in every forward pass, so that training is
+quantization-aware (Jacob et al. 2018, Section 3). Weights that are exactly 0, such as pruned ones, stay 0.
 """
 
 import copy
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from lth.quantization.scheme import ActivationBits, Calibration, Scheme
 
-# Values of one batch that are remembered beside its least and greatest.
-MOST = 2**17
+# Number of input values sampled per batch, in addition to min and max.
+SAMPLES = 2**17
 
 
 class Quantized(nn.Module):
-    """A layer that rounds. The ranges are part of the state dict. Until they are calibrated, that of the weights is all
-    of them, and that of the inputs is no number, which no grid has.
+    """Base class of quantized layers. Ranges are buffers. Before calibration the weight range is min-max, and the input
+    range is NaN, which `grid` rejects.
     """
 
     scheme: Scheme
@@ -39,8 +39,8 @@ class Quantized(nn.Module):
     def _rounded(self, x: Tensor) -> Tensor:
         if self.observed is not None:
             flat = x.detach().flatten()
-            some = flat[:: -(-flat.numel() // MOST)]
-            self.observed.append(torch.cat([some, flat.min()[None], flat.max()[None]]))
+            sample = flat[:: -(-flat.numel() // SAMPLES)]
+            self.observed.append(torch.cat([sample, flat.min()[None], flat.max()[None]]))
             return x
         return self.scheme.input(x, self.input_low, self.input_high)
 
@@ -49,18 +49,18 @@ class Quantized(nn.Module):
 
 
 class QuantizedLinear(Quantized, nn.Linear):
-    """A linear layer on rounded weights and inputs; the bias stays float32."""
+    """nn.Linear on rounded weights and inputs; the bias stays float32."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.Linear."""
+        """... x in_features -> ... x out_features."""
         return nn.functional.linear(self._rounded(x), self._rounded_weight(), self.bias)
 
 
 class QuantizedConv2d(Quantized, nn.Conv2d):
-    """A convolution on rounded weights and inputs; the bias stays float32."""
+    """nn.Conv2d on rounded weights and inputs; the bias stays float32."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.Conv2d."""
+        """B x in_channels x H x W -> B x out_channels x H' x W'."""
         return self._conv_forward(self._rounded(x), self._rounded_weight(), self.bias)  # type: ignore[no-any-return]
 
 
@@ -68,13 +68,13 @@ KINDS: dict[type[nn.Module], Any] = {nn.Linear: QuantizedLinear, nn.Conv2d: Quan
 
 
 def quantized(net: nn.Module, scheme: Scheme) -> nn.Module:
-    """A copy of the net whose linear and convolution layers are quantized; parameters keep their names and values."""
-    made = copy.deepcopy(net)
-    for layer in made.modules():
+    """Copy of the net with quantized linear and convolution layers; parameters keep their names and values."""
+    new = copy.deepcopy(net)
+    for layer in new.modules():
         if type(layer) in KINDS:
             layer.__class__ = KINDS[type(layer)]
             layer._set(scheme)  # type: ignore[operator]
-    return made
+    return new
 
 
 def quantized_model(
@@ -88,7 +88,7 @@ def quantized_model(
     symmetric: bool = True,
     calibration: Calibration = "min_max",
 ) -> nn.Module:
-    """`model(shape, classes)`, quantized: a model of its own, for a recipe."""
+    """`model(shape, classes)` with quantized layers, as the model of a recipe."""
     scheme = Scheme(weight_bits, activation_bits, per_channel, symmetric, calibration)
     return quantized(model(shape, classes), scheme)
 
@@ -99,21 +99,21 @@ def layers(net: nn.Module) -> Iterator[tuple[str, Quantized]]:
 
 
 def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set the ranges of the weights of all layers, and those of their inputs from what they get of these batches
-    (float32, B x shape), the weights being rounded and the inputs not, in evaluation mode.
+    """Set the weight ranges of all layers, and their input ranges from these batches (float32, B x shape). The net runs
+    in evaluation mode, with rounded weights and float32 inputs.
     """
     mode = net.training
     net.eval()
     for _, layer in layers(net):
         if layer.scheme.integer_weights:
             layer.weight_share = layer.scheme.weight_share(layer.weight)
-    watched = [layer for _, layer in layers(net) if layer.scheme.integer_inputs]
-    for layer in watched:
+    observing = [layer for _, layer in layers(net) if layer.scheme.integer_inputs]
+    for layer in observing:
         layer.observed = []
     with torch.no_grad():
         for batch in batches:
             net(batch)
-    for layer in watched:
+    for layer in observing:
         low, high = layer.scheme.input_range(torch.cat(layer.observed or []))
         layer.observed, layer.input_low, layer.input_high = None, low, high
     net.train(mode)

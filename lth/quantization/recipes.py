@@ -1,8 +1,8 @@
-"""Trained -> (Recipe, Ticket): branches that quantize a trained net, trained or evaluated by the same engine.
+"""Quantization branches: Trained -> (Recipe, Ticket), trained or evaluated by the same engine.
 
-Quantization is part of the model: the net of the new recipe rounds its weights, and its inputs if so wished, whenever
-it computes (`quantized_model`), and keeps the weights in float32 for the optimizer. Post-training, its ticket
-starts at the last step, so that it is only evaluated; quantization-aware, it is trained on from there.
+Quantization is part of the model: the net of the new recipe rounds its weights, and optionally its inputs, in every
+forward pass (`quantized_model`), and keeps float32 weights for the optimizer. A post-training ticket starts at the last
+step, so that it is only evaluated; a quantization-aware one is trained further from there.
 """
 
 from dataclasses import replace
@@ -30,10 +30,10 @@ def post_training(
     calibration: Calibration = "min_max",
     images: int = 1000,
 ) -> tuple[Recipe, Ticket]:
-    """W_T rounded, and nothing trained. bits: 2 to 8 for the weights, or "fp16" or "bf16", which inputs then have too.
+    """Post-training quantization of W_T. bits: 2 to 8 for weights, or "fp16" or "bf16" for weights and inputs.
 
-    activation_bits: of the inputs of each layer, None for float32. calibration: min_max, percentile or
-    mean_squared_error; the ranges of the inputs are found on the first `images` training images of the replicate.
+    activation_bits: for the inputs of each layer; None: float32. calibration: min_max, percentile or
+    mean_squared_error; input ranges are calibrated on the first `images` training images of the replicate.
     """
     model = partial(
         quantized_model,
@@ -63,8 +63,8 @@ def aware(
     steps: int = 500,
     rate: float = 0.1,
 ) -> tuple[Recipe, Ticket]:
-    """As `post_training`, then trained on for `steps` steps, T to T + steps, at `rate` times the optimizer's own rate,
-    the gradient going straight through the rounding (Jacob et al. 2018, Section 3). Ranges of inputs stay as found.
+    """Quantization-aware training: `post_training`, then `steps` further steps, T to T + steps, at `rate` times the
+    optimizer's own rate, with straight-through gradients (Jacob et al. 2018, Section 3). Input ranges stay fixed.
     """
     new, ticket = post_training(
         trained,
@@ -77,15 +77,15 @@ def aware(
         images=images,
     )
     if steps < 1:
-        raise UserError(f"steps={steps}: must be at least 1; without training it is quantization=post_training")
+        raise UserError(f"steps={steps}: must be at least 1; use quantization=post_training to train nothing")
     return replace(new, steps=recipe.steps + steps, lr=partial(lr.drop, at=[0], factor=rate)), ticket
 
 
 def _calibrated(recipe: Recipe, weights: dict[str, Tensor], trained: Trained, images: int) -> dict[str, Tensor]:
     if images < 1:
-        raise UserError(f"images={images}: must be at least 1, to find the ranges of the inputs on")
-    torch.set_flush_denormal(True)  # as in training: the ranges are the same before and after one
+        raise UserError(f"images={images}: must be at least 1, to calibrate the input ranges")
+    torch.set_flush_denormal(True)  # as training does: ranges are the same before and after one
     net = recipe.net()
-    net.load_state_dict({**net.state_dict(), **weights})  # the ranges, which are missing, are what is found here
+    net.load_state_dict({**net.state_dict(), **weights})  # range buffers are missing here and set by calibrate
     calibrate(net, first_images(recipe, trained.ticket, images).split(100))
     return {name: value.detach().clone() for name, value in net.state_dict().items()}

@@ -1,4 +1,4 @@
-"""What a layer is rounded to."""
+"""Quantization settings of a layer."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -16,8 +16,10 @@ FLOATS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Scheme:
-    """weight_bits: 2 to 8, or "fp16" or "bf16". activation_bits: of the inputs of each layer, 2 to 8, always affine and
-    for the whole tensor; None leaves them float32. per_channel, symmetric: of the weights. calibration: of all ranges.
+    """Bit widths and grids of weights and inputs.
+
+    weight_bits: 2 to 8, "fp16" or "bf16". activation_bits: 2 to 8 for the inputs of each layer, always affine and per
+    tensor; None: float32. per_channel, symmetric: for weights. calibration: for all ranges.
     """
 
     weight_bits: int | str = 8
@@ -36,42 +38,42 @@ class Scheme:
 
     @property
     def integer_inputs(self) -> bool:
-        """Whether the inputs of layers are rounded to integers; beside float weights they have the weights' type."""
+        """True if layer inputs are rounded to integers; with float weights, inputs have the type of the weights."""
         return self.activation_bits is not None and self.integer_weights
 
     @property
     def integer_weights(self) -> bool:
-        """Whether weights are rounded to integers."""
+        """True if weights are rounded to integers."""
         return self.weight_bits not in FLOATS
 
     def weight_share(self, weight: Tensor) -> Tensor:
-        """The calibrated range of a weight as shares of its least and its greatest value: 2, or 2 x output channels.
+        """Calibrated range of a weight as shares of its min and max: 2, or 2 x output channels.
 
-        Found once: while the weights are trained, their range follows them by these shares.
+        Computed once: during training the range follows the weights through these shares.
         """
-        how: Any = {"axis": self._axis, "bits": self.weight_bits, "symmetric": self.symmetric}
-        found, whole = (torch.stack(find(weight, **how)) for find in (CALIBRATIONS[self.calibration], min_max))
-        return torch.where(whole == 0, 1.0, (found / whole).clamp(0, 1))
+        options: Any = {"axis": self._axis, "bits": self.weight_bits, "symmetric": self.symmetric}
+        calibrated, full = (torch.stack(f(weight, **options)) for f in (CALIBRATIONS[self.calibration], min_max))
+        return torch.where(full == 0, 1.0, (calibrated / full).clamp(0, 1))
 
     def weight_grid(self, weight: Tensor, share: Tensor) -> Grid:
-        """The grid of a weight (output channels first); only for integers."""
+        """Grid of a weight (output channels first); integer weights only."""
         bits: Any = self.weight_bits
         low, high = share * torch.stack(min_max(weight, axis=self._axis, bits=bits, symmetric=self.symmetric))
         return grid(low, high, bits=bits, symmetric=self.symmetric, axis=self._axis)
 
     def weight(self, weight: Tensor, share: Tensor | None) -> Tensor:
-        """The weight as the layer computes with it, float32; share: None for floats."""
+        """Rounded weight, float32; share: None for float types."""
         if share is None:
             return cast(weight, FLOATS[str(self.weight_bits)])
         return fake_quantize(weight, self.weight_grid(weight, share))
 
     def input_range(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The range of the inputs of a layer."""
+        """Calibrated range of these inputs of a layer."""
         assert self.activation_bits is not None
         return CALIBRATIONS[self.calibration](values, axis=None, bits=self.activation_bits, symmetric=False)
 
     def input(self, x: Tensor, low: Tensor | None, high: Tensor | None) -> Tensor:
-        """The input as the layer computes with it, float32."""
+        """Rounded input, float32; low, high: None for float types."""
         if self.activation_bits is None:
             return x
         if low is None or high is None:

@@ -1,4 +1,4 @@
-"""Bytes of quantized nets."""
+"""Storage size of quantized nets."""
 
 import math
 
@@ -10,8 +10,8 @@ from lth.ticket import Mask
 
 def size(net: nn.Module, mask: Mask) -> int:
     """Bytes of m * W: kept weights of quantized layers packed, their positions at the entropy of the mask, 4 bytes for
-    each scale and, if it is affine, one for each zero point; all other floats at 4 bytes. A bound for a file: see
-    `lth.compress.codec` for one.
+    each scale and, if affine, one for each zero point; all other floats at 4 bytes. An estimate without a file format;
+    `lth.compress.codec` has one.
     """
     own = {id(t) for _, layer in layers(net) for t in (layer.weight, layer.weight_share)}
     floats = [t for t in (*net.parameters(), *net.buffers()) if t.is_floating_point() and id(t) not in own]
@@ -29,5 +29,5 @@ def _packed(layer: Quantized, kept: Tensor) -> int:
 
 
 def _entropy(p: float) -> float:
-    """Bits that tell whether something of probability p is."""
+    """Binary entropy of a probability, in bits."""
     return 0.0 if p in (0, 1) else -p * math.log2(p) - (1 - p) * math.log2(1 - p)

@@ -9,52 +9,50 @@ from typing import Any
 
 
 class Corrupt(Exception):
-    """A file of the store is not what was written."""
+    """A file of the store is missing, incomplete or fails its checksum."""
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """All of `data`, or nothing: written aside, forced to the disk, renamed."""
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    """Write atomically: to a temporary file, fsync, rename."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with open(aside, "wb") as stream:
+        with open(temporary, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(aside, file)
+        os.replace(temporary, file)
     except BaseException as error:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OSError(error.errno, f"can't write {file}: {error.strerror}") from error
         raise
 
 
 def write_json(file: Path, value: Mapping[str, Any]) -> None:
-    """With the checksum of its canonical form inside."""
+    """Write JSON with a checksum of its canonical form."""
     write_whole(file, json.dumps({**value, "sha256": _json_checksum(value)}, indent=1).encode())
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """What `write_json` wrote; raises Corrupt."""
+    """Read a file of `write_json`; raises Corrupt."""
     try:
         value: dict[str, Any] = json.loads(file.read_bytes())
         checksum = value.pop("sha256")
     except FileNotFoundError as error:
         raise Corrupt(f"{file} is missing") from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise Corrupt(f"{file} is corrupt: no JSON with a checksum") from error
+        raise Corrupt(f"{file} is corrupt: not JSON with a checksum") from error
     if checksum != _json_checksum(value):
         raise Corrupt(f"{file} is corrupt: checksum mismatch")
     return value
 
 
 def make_folder(folder: Path) -> None:
-    """With parents; an error names the folder and the remedy."""
+    """Create a folder and its parents; raises OSError that names the folder and the key to set."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(
-            error.errno, f"can't write to {folder}: {error.strerror}. Name another folder with root="
-        ) from error
+        raise OSError(error.errno, f"can't write to {folder}: {error.strerror}. Set root= to another folder") from error
 
 
 def _json_checksum(value: Mapping[str, Any]) -> str:

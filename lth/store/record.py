@@ -1,4 +1,4 @@
-"""Records: the trainings of one replicate of one configuration, and how it ended. Imports no PyTorch."""
+"""Records: the trainings of one replicate of one configuration, and their status. Imports no PyTorch."""
 
 import logging
 import re
@@ -17,7 +17,7 @@ log = logging.getLogger("lth")
 
 @dataclass(frozen=True)
 class Record:
-    """root/experiments/<experiment>/<job>.json; several processes may add to the same one.
+    """File root/experiments/<experiment>/<job>.json; several processes may add to the same one.
 
     columns: shared by all rows of the job, such as {"model": "lenet_300_100", "replicate": 1}. code: "science", the
     same for all versions of the user's functions, and "sources", function -> file -> digest of its code.
@@ -70,7 +70,7 @@ class Record:
                 try:
                     old = read_json(self.file)
                 except Corrupt as error:
-                    log.warning("%s; its rows are gathered again", error)
+                    log.warning("%s; it is rebuilt from this run", error)
             facts = {"experiment": self.experiment, "columns": dict(self.columns), "code": dict(self.code)}
             new = {**old, **facts, **change(old)}
             if new != old:
@@ -78,12 +78,12 @@ class Record:
 
 
 def records(root: Path, experiment: str = "*") -> Iterator[dict[str, Any]]:
-    """The content of every record under root, by file name; corrupt ones are named in a warning and left out."""
+    """Content of every record under root, ordered by file name; corrupt ones are skipped with a warning."""
     for file in sorted((root / "experiments").glob(f"{experiment}/*.json")):
         try:
             yield _current(read_json(file))
         except Corrupt as error:
-            log.warning("%s; run its experiment again to gather its rows again", error)
+            log.warning("%s; rerun its experiment to rebuild it", error)
 
 
 # Scopes of older stores -> distribution and structure.
@@ -96,7 +96,7 @@ _SCOPES = {
 
 
 def _current(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with today's columns, whichever version wrote it."""
+    """A record with the current column names, whichever version wrote it."""
     return {
         **record,
         "columns": {new: each for key, value in record["columns"].items() for new, each in _columns(key, value)},

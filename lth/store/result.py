@@ -11,7 +11,7 @@ from lth.store.file import Corrupt, read_json
 
 
 def read_result(entry: Path) -> dict[str, Any]:
-    """The result of an entry with its `evaluations` (a table); raises Corrupt."""
+    """Result of an entry, with its `evaluations` as a table; raises Corrupt."""
     result = read_json(entry / "result.json")
     file = entry / "evaluations.parquet"
     try:

@@ -21,7 +21,7 @@ KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
 # Usage of a training; older results have seconds alone, and most machines don't measure energy.
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method")  # fmt: skip
-# Columns that describe a ticket or what came out of its training; all others but KEYS are the configuration.
+# Columns that describe a ticket or the outcome of its training; all others but KEYS are the configuration.
 RESULTS = {"density", "remaining", "total", "early_stop_step", "early_stop_val_loss", "early_stop_val_accuracy",
            "early_stop_test_accuracy", "final_test_accuracy", "final_train_accuracy", "machine", "commit", "date",
            "digest", "bits", "bytes", *USAGE}  # fmt: skip
@@ -42,7 +42,7 @@ def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:
 
 
 def origin(trained: "Trained") -> dict[str, Any]:
-    """Columns that say which ticket was trained, and how much of it remains at the end (m_T)."""
+    """Columns that identify the ticket, and the counts of the final mask m_T."""
     from lth.ticket import density, remaining, total
 
     ticket, mask = trained.ticket, trained.mask
@@ -118,7 +118,7 @@ def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
                 try:
                     yield record, item, read_result(root / "trained" / item["digest"])
                 except Corrupt as error:
-                    log.warning("%s; run its experiment again to train it again", error)
+                    log.warning("%s; rerun its experiment to train it again", error)
 
 
 def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:

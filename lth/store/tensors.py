@@ -16,25 +16,25 @@ from lth.ticket import Mask, content
 
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor], **metadata: str) -> None:
-    """As safetensors, with the checksum of names, shapes, bytes and metadata among the metadata."""
+    """Write a safetensors file whose metadata has a checksum of names, shapes, bytes and the other metadata."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     checksum = _tensor_checksum(tensors, metadata)
     write_whole(file, safetensors.torch.save(tensors, metadata={**metadata, "sha256": checksum}))
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """What `write_tensors` wrote; raises Corrupt."""
+    """Read a file of `write_tensors`; raises Corrupt."""
     return _read_tensors(file)[0]
 
 
 def write_mask(file: Path, mask: Mask) -> None:
-    """Eight weights a byte."""
+    """Write a mask, bit-packed: eight weights per byte."""
     packed = {name: torch.from_numpy(np.packbits(kept.cpu().numpy())) for name, kept in mask.items()}
     write_tensors(file, packed, shapes=json.dumps({name: list(kept.shape) for name, kept in mask.items()}))
 
 
 def read_mask(file: Path) -> dict[str, Tensor]:
-    """What `write_mask` wrote; raises Corrupt."""
+    """Read a file of `write_mask`; raises Corrupt."""
     packed, metadata = _read_tensors(file)
     return {
         name: torch.from_numpy(np.unpackbits(packed[name].numpy(), count=int(np.prod(shape)))).bool().view(shape)

@@ -18,10 +18,10 @@ def check_rules(config: Config) -> None:
 
 
 def _check_quantization(config: Config) -> None:
-    chosen, keep = config.get("quantization") or {}, config["store"]["keep"]
-    if chosen and keep != "all":
+    quantizations, keep = config.get("quantization") or {}, config["store"]["keep"]
+    if quantizations and keep != "all":
         raise UserError(f"store.keep={keep}: quantization starts from the trained weights, use store.keep=all")
-    for name, node in chosen.items():
+    for name, node in quantizations.items():
         for bits in node["bits"]:
             if bits not in BITS:
                 raise UserError(f"quantization.{name}.bits={node['bits']}: choose from 2 to 8, fp16 and bf16")

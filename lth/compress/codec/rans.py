@@ -5,7 +5,7 @@ A stream of n symbols below 256 becomes: the size of the alphabet less 1 (u8), t
 its end. There are n div 1024 lanes, but at least 1 and at most 256; symbol i is of lane i mod lanes. A lane in state x
 decodes slot = x mod 2^14 to the symbol s whose interval holds it, goes to x = f_s (x div 2^14) + slot - c_s, and if
 x < 2^16 reads the next word w: x = 2^16 x + w; of lanes that read at the same time, lower ones read first. All lanes
-end in state 2^16 and no word is left: what was damaged is found.
+end in state 2^16 and no word is left, which detects corruption.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ PER_LANE = 1024
 
 
 def encode(symbols: np.ndarray) -> bytes:
-    """Symbols, integers of 0 to 255, in any number."""
+    """Encode symbols: integers from 0 to 255, any number of them."""
     frequency = frequencies(np.bincount(symbols, minlength=1))
     head = bytes([len(frequency) - 1]) + b"".join(_leb128(int(f)) for f in frequency)
     if frequency.max() == SLOTS:
@@ -39,11 +39,11 @@ def encode(symbols: np.ndarray) -> bytes:
 
 
 def decode(data: bytes, count: int) -> np.ndarray:
-    """`count` symbols, uint8; raises Refused if `data` is not exactly theirs."""
+    """Decode `count` symbols, uint8; raises Refused if `data` is not exactly their encoding."""
     reader = Reader(data)
     frequency = np.array([_frequency(reader) for _ in range(reader.number("<B") + 1)], dtype=np.uint64)
     if frequency.sum() != SLOTS:
-        raise Refused("the frequencies of a stream do not add up")
+        raise Refused("symbol frequencies do not add up to 2^14")
     if frequency.max() == SLOTS:
         reader.end()
         return np.full(count, frequency.argmax(), dtype=np.uint8)
@@ -52,7 +52,7 @@ def decode(data: bytes, count: int) -> np.ndarray:
     reader.end()
     symbols, used = _symbols(frequency, state, words, count)
     if used != len(words) or (state != LOWEST).any():
-        raise Refused("a stream does not end where it should")
+        raise Refused("a stream is too long or ends in an invalid state")
     return symbols
 
 
@@ -68,7 +68,7 @@ def _symbols(frequency: np.ndarray, state: np.ndarray, words: np.ndarray, count:
         empty = np.flatnonzero(x < LOWEST)
         read = words[used : used + len(empty)]
         if len(read) < len(empty):
-            raise Refused("a stream ends too early")
+            raise Refused("truncated stream")
         x[empty] = (x[empty] << np.uint64(16)) | read
         used += len(empty)
         symbols[first : first + len(row)] = row
@@ -77,12 +77,12 @@ def _symbols(frequency: np.ndarray, state: np.ndarray, words: np.ndarray, count:
 
 
 def frequencies(counts: np.ndarray) -> np.ndarray:
-    """Shares of 2^14 in proportion to the counts, uint64; whatever occurs has at least 1."""
+    """Frequencies out of 2^14, proportional to the counts, uint64; at least 1 for each symbol that occurs."""
     total = counts.sum()
     if total == 0:
         return np.array([SLOTS], dtype=np.uint64)
     shares = np.maximum(np.round(counts / total * SLOTS), counts > 0).astype(np.int64)
-    while (excess := shares.sum() - SLOTS) != 0:  # rounding is off by less than one for each symbol: the greatest pays
+    while (excess := shares.sum() - SLOTS) != 0:  # each rounding is off by less than 1; the largest absorbs it
         greatest = shares.argmax()
         shares[greatest] -= min(excess, shares[greatest] - 1)
     found: np.ndarray = shares.astype(np.uint64)
@@ -94,7 +94,7 @@ def _lanes(count: int) -> int:
 
 
 def _leb128(number: int) -> bytes:
-    """Seven binary digits a byte, lowest first; all bytes but the last have their highest digit set."""
+    """LEB128: seven bits per byte, least significant first; the high bit is set on all bytes but the last."""
     return bytes([number & 127 | 128, number >> 7]) if number > 127 else bytes([number])
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import os
 import sys
 
 from lth import UserError
@@ -12,6 +13,7 @@ DEPLOY = {"onnx", "onnxruntime", "onnxscript"}
 
 def entry() -> int:
     """Run `main` as the whole of a process."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # 25 MB less than the pools that Arrow has of its own
     code = main()
     gc.freeze()  # the last collection would go through all objects of PyTorch for more than a second, to free none
     return code

@@ -32,6 +32,4 @@ def _write(folder: Path, arrays: Arrays) -> None:
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if not folder.is_dir():
-            raise OSError(
-                f"can't write the data cache {folder} ({error}): set data.cache to another folder"
-            ) from error
+            raise OSError(f"can't write the data cache {folder} ({error}): set data.cache to another folder") from error

@@ -74,9 +74,7 @@ def _cifar(name: str, kind: str, root: str, parts: Sequence[str], cache: str | N
     if len(missing) == len(files):
         return _torchvision(name, kind, root, parts, cache)
     if missing:
-        raise FileNotFoundError(
-            f"data={name}: {missing[0]} is missing, but some of the {len(files)} arrays exist"
-        )
+        raise FileNotFoundError(f"data={name}: {missing[0]} is missing, but some of the {len(files)} arrays exist")
     arrays = {part: np.load(file, mmap_mode="r") for part, file in files.items()}
     for part, array in arrays.items():
         holds = f"{files[part]} holds {array.dtype}, {array.shape}"

@@ -1,4 +1,4 @@
-"""What every test stands on: one thread, no display, no wandb account, a folder of its own."""
+"""Setup of every test: one thread, no display, no wandb account, a temporary working directory."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A test works in an empty folder, and what the command changes in its process is undone."""
+    """Run a test in an empty folder and restore the process state that the command changes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", [*sys.path])

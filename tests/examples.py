@@ -1,4 +1,4 @@
-"""Experiments of the tests: claims and results written by hand, so that everything said about them is known."""
+"""Experiments for tests: claims and results written by hand, so that every expected value is known."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from lth.analysis import registry
 
-# The file of an experiment; only its claims and what it is drawn with differ.
+# Source of an experiment; only its claims and the experiments it is drawn with differ.
 FILE = '''"""An experiment for the tests."""
 
 from functools import partial
@@ -44,7 +44,7 @@ def experiment(folder: Path, name: str, claims: Sequence[str] = (), others: Sequ
 
 
 def tickets(name: str, accuracies: dict[int, tuple[float, float]], **other: Any) -> pd.DataFrame:
-    """Per replicate the accuracy of the dense net and of level 4, which has 41% of the weights."""
+    """Rows for the dense net and level 4 (41% of the weights), from a pair of accuracies per replicate."""
     rows = [
         {"experiment": name, "model": "net", "data": "digits", "branch": "ticket", "draw": 0, "replicate": replicate,
          "level": level, "density": {0: 1.0, 4: 0.41}[level], "remaining": 41, "total": 100,
@@ -59,7 +59,7 @@ def tickets(name: str, accuracies: dict[int, tuple[float, float]], **other: Any)
 
 
 def commit(folder: Path, table: pd.DataFrame) -> None:
-    """Commit a table and learning curves that end at its accuracies to the results of the folder."""
+    """Write a table, and learning curves that end at its accuracies, to the committed results of the folder."""
     keys = ["experiment", "branch", "draw", "replicate", "level", "density", "digest"]
     curves = [
         table[keys].assign(step=step, test_accuracy=share * table["final_test_accuracy"])

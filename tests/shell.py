@@ -1,4 +1,4 @@
-"""The command `lth` in this process or in one of its own, and what it leaves behind."""
+"""Helpers that run `lth` in this process or a new one and read its files."""
 
 import json
 import os
@@ -27,13 +27,13 @@ INCIDENTAL = ["seconds", "cpu_seconds", "date", "commit"]
 
 
 def run(*arguments: str) -> int:
-    """`lth run` with the tiny settings and these arguments, in this process."""
+    """Run `lth run` with the tiny settings and these arguments in this process."""
     flags = [a for a in arguments if a.startswith("-")]
     return cli.main(["run", *flags, *TINY, *(a for a in arguments if a not in flags)])
 
 
 def started(*arguments: str, code: str | None = None) -> "subprocess.Popen[str]":
-    """`lth` with these arguments, or a piece of code, in a process of its own."""
+    """Start `lth` with these arguments, or a piece of code, in a new process."""
     root, tests = Path(lth.__file__).parent.parent, Path(__file__).parent
     what = ["-m", "lth"] if code is None else ["-c", code]
     return subprocess.Popen(
@@ -49,7 +49,7 @@ def started(*arguments: str, code: str | None = None) -> "subprocess.Popen[str]"
 
 @contextmanager
 def file_size_limit(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond `size` bytes, as on a disk that is full."""
+    """Limit the files of this process to `size` bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -59,7 +59,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count how often tables are read and figures saved from now on; both happen as usual."""
+    """Count reads of tables and saves of figures from now on, without changing them."""
     calls: Counter[str] = Counter()
 
     def count(module: Any, name: str) -> None:
@@ -72,7 +72,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def files(root: Path) -> list[Path]:
-    """Every file under root that holds something."""
+    """Every nonempty file under root."""
     return sorted(f for f in root.rglob("*") if f.is_file() and not f.name.endswith("lock"))
 
 

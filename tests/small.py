@@ -1,4 +1,4 @@
-"""A data set, nets and recipes that are small enough for tests; a recipe needs import paths, so they live here."""
+"""Small data sets, nets and recipes for tests, in a module because a recipe needs import paths."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ many = settings(deadline=None, max_examples=60)
 
 
 def split(seed: int, size: int) -> Split:
-    """Images 1 x 4 x 4 of three classes, told apart by which third of the bytes is bright."""
+    """Images 1 x 4 x 4 of three classes; a class is the third of the bytes that is bright."""
     random = np.random.default_rng(seed)
     labels = np.arange(size) % 3
     images = random.integers(0, 120, (size, 1, 4, 4))
@@ -38,7 +38,7 @@ DATA = Data("tiny", train=split(1, 50), validation=split(2, 21), test=split(3, 2
 
 
 def colour_split(seed: int, size: int) -> Split:
-    """Images 3 x 8 x 8 of three classes, told apart by which channel is bright."""
+    """Images 3 x 8 x 8 of three classes; a class is the channel that is bright."""
     random = np.random.default_rng(seed)
     labels = np.arange(size) % 3
     images = random.integers(0, 160, (size, 3, 8, 8))
@@ -64,7 +64,7 @@ def conv_net(shape: Sequence[int], classes: int) -> nn.Module:
 
 
 def dropout_net(shape: Sequence[int], classes: int) -> nn.Module:
-    """With randomness of its own in training, and batch norm."""
+    """Net with dropout and batch norm."""
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(math.prod(shape), 8),
@@ -99,12 +99,12 @@ def embedding_net(shape: Sequence[int], classes: int) -> nn.Module:
 
 
 def exploding(step: int, *, at: int) -> float:
-    """A learning-rate factor that is infinite at one step."""
+    """Learning-rate factor that is infinite at one step."""
     return math.inf if step == at else 1.0
 
 
 def sgd(parameters: Iterable[nn.Parameter], *, lr: float = 0.1) -> torch.optim.Optimizer:
-    """Plain SGD: no state, so that training has no memory but the weights."""
+    """Plain SGD: no optimizer state, so that training depends on the weights alone."""
     return torch.optim.SGD(parameters, lr=lr)
 
 
@@ -128,14 +128,14 @@ def half_pruned(recipe: Recipe, **changes: Any) -> Ticket:
 
 
 def trained(start: Weights, end: Weights, mask: Weights | None = None, **ticket: Any) -> Trained:
-    """A trained ticket with given ends, 10 steps apart."""
+    """A trained ticket with given first and last weights, 10 steps apart."""
     mask = full_mask_of(start) if mask is None else mask
     first = Ticket(start, mask, **ticket)
     return Trained(first, pd.DataFrame(), {first.step: start, first.step + 10: end}.__getitem__, first.step + 10, mask)
 
 
 def full_mask_of(weights: Weights) -> dict[str, Tensor]:
-    """Everything that is called a weight, kept."""
+    """Mask that keeps every tensor named weight."""
     return {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items() if name.endswith("weight")}
 
 

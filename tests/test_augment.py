@@ -17,25 +17,25 @@ from lth.init import glorot_normal
 
 
 def distinct(count: int, channels: int, height: int, width: int) -> Tensor:
-    """Images whose pixels are all different from each other and from black, the same in every image."""
+    """Equal images whose pixels differ from each other and from black."""
     pixels = torch.arange(1, height * width + 1, dtype=torch.uint8).view(1, 1, height, width)
     return pixels.repeat(count, channels, 1, 1) + torch.arange(channels, dtype=torch.uint8)[:, None, None]
 
 
 def of_torchvision(image: Tensor, down: int, right: int, flipped: bool, pad: int) -> Tensor:
-    """One image, C x H x W: padded with black, cropped from row `down` and column `right` on, then flipped or not."""
+    """Torchvision's result for an image, C x H x W: padded, cropped at (`down`, `right`), then flipped or not."""
     height, width = image.shape[1:]
     cropped = functional.crop(functional.pad(image, [pad]), down, right, height, width)
     return functional.hflip(cropped) if flipped else cropped
 
 
 def choices(pad: int) -> list[tuple[int, int, bool]]:
-    """Every offset and whether flipped: 2 (2 pad + 1)^2 of them."""
+    """All combinations of offsets and flip: 2 (2 pad + 1)^2."""
     offsets = range(2 * pad + 1)
     return [(down, right, flipped) for down in offsets for right in offsets for flipped in (False, True)]
 
 
-def test_without_augmentation_the_images_are_as_they_are() -> None:
+def test_no_augmentation_returns_the_images_unchanged() -> None:
     images = distinct(3, 2, 4, 5)
     assert none(images, replicate=1, step=7) is images
 
@@ -48,7 +48,7 @@ def test_without_augmentation_the_images_are_as_they_are() -> None:
     st.integers(1, 3),
     st.integers(0, 10**6),
 )
-def test_every_image_is_what_torchvision_makes_of_it_for_one_offset_and_flip(
+def test_every_image_equals_that_of_torchvision_for_one_offset_and_flip(
     pad: int, channels: int, size: tuple[int, int], replicate: int, step: int
 ) -> None:
     images = distinct(6, channels, *size)
@@ -95,7 +95,7 @@ def test_one_pixel_with_a_border_of_one_stays_with_probability_1_in_9_and_else_i
     assert abs(int((seen == 255).sum()) - 1000) < 4 * (1000 * 8 / 9) ** 0.5
 
 
-def test_augmentation_is_a_function_of_replicate_and_step_and_draws_from_nobody_else() -> None:
+def test_augmentation_is_a_function_of_replicate_and_step_and_leaves_the_global_generator_alone() -> None:
     images = distinct(20, 1, 8, 8)
     torch.manual_seed(1)
     first = flip_crop(images, replicate=2, step=5)
@@ -115,7 +115,7 @@ def test_the_images_of_a_batch_are_moved_independently_and_their_channels_togeth
     assert len(set(recovered(one, first, pad=4))) > 20
 
 
-def test_the_images_that_come_in_stay_as_they_were() -> None:
+def test_the_input_images_are_not_modified() -> None:
     images = distinct(10, 3, 5, 5)
     before = images.clone()
     flip_crop(images, replicate=1, step=0).zero_()
@@ -123,7 +123,7 @@ def test_the_images_that_come_in_stay_as_they_were() -> None:
 
 
 def test_training_sees_augmented_images_and_evaluation_does_not() -> None:
-    # at a rate of 0 the weights stay, so that only the images make a difference; a net without batch norm, which moves
+    # with learning rate 0 only the images make a difference; no batch norm, whose statistics would change
     still = {"data": COLOUR, "model": one_convolution, "optimizer": partial(torch.optim.SGD, lr=0.0)}
     plain, moved = recipe(**still), recipe(**still, augment=partial(flip_crop, pad=2))
     ticket = dense(plain, glorot_normal)
@@ -141,5 +141,5 @@ def one_convolution(shape: tuple[int, int, int], classes: int) -> torch.nn.Modul
 
 
 @pytest.mark.parametrize("pad", [0, 3])
-def test_the_images_of_an_empty_batch_are_none(pad: int) -> None:
+def test_an_empty_batch_stays_empty(pad: int) -> None:
     assert flip_crop(distinct(0, 3, 4, 4), replicate=1, step=0, pad=pad).shape == (0, 3, 4, 4)

@@ -1,4 +1,4 @@
-"""Trained -> (Recipe, Ticket): the controls."""
+"""Control branches: Trained -> (Recipe, Ticket)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_a_control_keeps_level_replicate_and_step(control: partial[Ticket]) -> N
 
 
 @every
-def test_a_control_leaves_the_ticket_as_it_was(control: partial[Ticket]) -> None:
+def test_a_control_does_not_modify_the_ticket(control: partial[Ticket]) -> None:
     ticket = half_pruned(NET)
     weights, mask = copied(ticket.weights), copied(ticket.mask)
     made = control(ticket, draw=0)
@@ -55,7 +55,7 @@ def test_a_control_leaves_the_ticket_as_it_was(control: partial[Ticket]) -> None
 
 
 @every
-def test_equal_draws_are_equal_and_each_draw_level_and_replicate_is_another(control: partial[Ticket]) -> None:
+def test_equal_draws_are_equal_and_draws_levels_and_replicates_differ(control: partial[Ticket]) -> None:
     def made(draw: int = 0, **changes: int) -> torch.Tensor:
         torch.rand(3)
         ticket = control(half_pruned(NET, **changes), draw=draw)
@@ -79,7 +79,7 @@ def test_a_mask_that_moves_keeps_the_counts_of_every_layer(control: partial[Tick
 
 
 @moving
-def test_the_mask_really_moves(control: partial[Ticket]) -> None:
+def test_the_mask_changes(control: partial[Ticket]) -> None:
     ticket = half_pruned(NET)
     for name, mask in ticket.mask.items():
         assert not torch.equal(control(ticket, draw=0).mask[name], mask)
@@ -106,7 +106,7 @@ def test_a_random_sparse_network_is_neither_the_shuffled_nor_the_reinitialized_t
     assert not torch.equal(made.weights["4.weight"], reinitialize(ticket, draw=0).weights["4.weight"])
 
 
-def test_which_weights_a_random_sparse_network_keeps_has_nothing_to_do_with_their_size() -> None:
+def test_a_random_sparse_network_keeps_weights_independently_of_their_magnitude() -> None:
     # The places of 100 x 7,840 weights: the mean size of those that are kept is that of all, to 4 standard errors.
     wide = recipe(model=partial(mlp, hidden=[490]))
     ticket = dense(wide, glorot_normal)
@@ -120,7 +120,7 @@ def test_which_weights_a_random_sparse_network_keeps_has_nothing_to_do_with_thei
 
 
 @pytest.mark.parametrize("control", [branch.reinitialize, branch.random_sparsity])
-def test_weights_that_are_drawn_anew_come_from_the_given_distribution(control: Callable[..., Ticket]) -> None:
+def test_redrawn_weights_come_from_the_given_distribution(control: Callable[..., Ticket]) -> None:
     made = drawn(control, half_pruned(recipe(model=net)), recipe=recipe(model=net), init=sevens)
     assert all((w == 7).all() for w in made.weights.values())
 

@@ -1,4 +1,4 @@
-"""Claims of papers, measured on tables of a few rows; the numbers are checked by hand."""
+"""Claims of papers, measured on tables of a few rows, against numbers computed by hand."""
 
 from functools import partial
 from typing import Any
@@ -124,14 +124,14 @@ def test_a_control_does_not_change_what_is_measured_against_the_dense_net() -> N
     assert faster(CONTROLS, percent=51.2) == faster(FAR_APART, percent=51.2)
 
 
-def test_the_gain_of_a_control_can_be_told_too() -> None:
+def test_the_gain_of_a_control_can_be_measured_too() -> None:
     # 0.85 - 0.90 and 0.59 - 0.60
     found = numbers(gain(CONTROLS, percent=51.2, of="reinitialize"))
     assert found == pytest.approx((-3.0, 2.828427, 2, 51.2))
     assert gain(CONTROLS, percent=13.4, of="reinitialize") is None
 
 
-def test_where_there_is_no_control_nothing_is_measured() -> None:
+def test_without_a_control_nothing_is_measured() -> None:
     assert gain(CONTROLS, percent=13.4, than="reinitialize") is None
     assert gain(CONTROLS, percent=51.2, than="shuffle") is None
 

@@ -1,4 +1,4 @@
-"""`lth` and its subcommands: help, tables, figures, and what they say when there is nothing."""
+"""`lth` and its subcommands: help, tables, figures, and their messages for empty stores."""
 
 import io
 import shutil
@@ -21,7 +21,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-# Each is answered, and what it must say; None of them may load torch.
+# Arguments and expected output; none may import torch.
 LIGHT = """
 import contextlib, io, json, sys
 from lth import cli
@@ -60,7 +60,7 @@ QUICK = [
 ]
 
 
-def test_help_and_mistakes_are_answered_without_loading_torch() -> None:
+def test_help_and_errors_are_printed_without_importing_torch() -> None:
     import json
 
     process = shell.started(json.dumps([arguments for arguments, _, _ in QUICK]), code=LIGHT)
@@ -130,7 +130,7 @@ def test_parquet_goes_to_a_pipe_as_bytes(stored: Path, capfdbinary: pytest.Captu
 
 
 @pytest.mark.parametrize("extra", [[], ["--format", "csv"], ["--experiment", "other"]])
-def test_a_table_of_nothing_says_where_it_looked(capsys: pytest.CaptureFixture[str], extra: list[str]) -> None:
+def test_an_empty_table_names_the_folder_searched(capsys: pytest.CaptureFixture[str], extra: list[str]) -> None:
     assert cli.main(["table", "--runs", "nowhere", *extra]) == 1
     said = capsys.readouterr()
     assert said.out == ""
@@ -138,12 +138,12 @@ def test_a_table_of_nothing_says_where_it_looked(capsys: pytest.CaptureFixture[s
     assert "lth run" in said.err
 
 
-def test_a_table_of_an_experiment_that_is_not_there_says_so(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_of_an_unknown_experiment_says_so(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["table", "--runs", str(stored), "--experiment", "other"]) == 1
     assert capsys.readouterr().out == ""
 
 
-def test_a_table_that_can_not_be_written_is_a_clear_error(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_that_cannot_be_written_is_a_clear_error(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["table", "--runs", str(stored), "--out", "no/such/folder.md"]) == 1
     assert "no/such/folder.md" in capsys.readouterr().err
 
@@ -169,7 +169,7 @@ def test_a_figure_is_drawn_with_the_tables_it_was_drawn_from(
     assert all(name in said for name in drawn)
 
 
-def test_a_figure_with_a_broken_bit_in_the_store_names_the_file(
+def test_a_figure_from_a_store_with_a_flipped_bit_names_the_file(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = shutil.copytree(stored, tmp_path / "copy")
@@ -191,7 +191,7 @@ def test_a_figure_without_results_says_what_training_them_costs(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_figure_without_results_of_ones_own_is_drawn_from_those_that_come_with_lth_and_says_so(
+def test_a_figure_without_stored_results_is_drawn_from_the_committed_ones_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere", "--out", "out"]) == 0
@@ -204,7 +204,7 @@ def test_a_figure_without_results_of_ones_own_is_drawn_from_those_that_come_with
     pd.testing.assert_frame_equal(ours, theirs)
 
 
-def test_a_figure_of_ones_own_results_says_nothing_of_those_that_come_with_lth(
+def test_a_figure_of_stored_results_does_not_mention_the_committed_ones(
     stored: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["figure", "frankle2019_fig4", "--runs", str(stored), "--out", "out"]) == 0

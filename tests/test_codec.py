@@ -73,7 +73,7 @@ def test_without_bits_nothing_is_lost() -> None:
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8])
-def test_a_tensor_of_no_more_values_than_the_bits_tell_apart_loses_nothing(bits: int) -> None:
+def test_a_tensor_with_at_most_2_to_the_bits_values_is_lossless(bits: int) -> None:
     values = torch.linspace(-1, 1.3, 2**bits)  # float16 holds few of them
     weights = {"w": values[torch.randint(2**bits, (20, 30), generator=torch.Generator().manual_seed(0))]}
     mask = {"w": torch.rand(20, 30, generator=torch.Generator().manual_seed(1)) < 0.5}
@@ -81,7 +81,7 @@ def test_a_tensor_of_no_more_values_than_the_bits_tell_apart_loses_nothing(bits:
     assert torch.equal(decoded["w"], weights["w"] * mask["w"])
 
 
-def test_other_tensors_are_float16_where_that_holds_them() -> None:
+def test_other_tensors_are_float16_unless_that_overflows_or_underflows() -> None:
     weights = {"fits": torch.tensor([0.1, 2.0]), "large": torch.tensor([1e6]), "tiny": torch.tensor([1e-9, 1.0])}
     decoded = codec.decode(codec.encode(weights, {}, bits=4)).weights
     assert decoded["fits"].tolist() == [np.float16(0.1), 2.0]
@@ -149,7 +149,7 @@ def test_version_1_is_pinned_byte_by_byte() -> None:
     assert file[-32:] == hashlib.sha256(file[:-32]).digest()
 
 
-def test_a_ticket_takes_hardly_more_than_its_entropy() -> None:
+def test_a_ticket_takes_little_more_than_its_entropy() -> None:
     random = torch.Generator().manual_seed(0)
     weight, kept = torch.randn(300, 784, generator=random), torch.rand(300, 784, generator=random) < 0.03
     file = codec.encode({"w": weight}, {"w": kept}, bits=4)
@@ -165,13 +165,13 @@ def test_a_ticket_takes_hardly_more_than_its_entropy() -> None:
 
 @many
 @given(st.lists(st.integers(0, 255), max_size=300))
-def test_any_symbols_come_back(symbols: list[int]) -> None:
+def test_any_symbols_round_trip(symbols: list[int]) -> None:
     coded = rans.encode(np.array(symbols, dtype=np.int64))
     assert rans.decode(coded, len(symbols)).tolist() == symbols
 
 
 @pytest.mark.parametrize("count", [1, 1023, 1024, 2047, 2048, 2051, 1024 * 256 + 5])
-def test_symbols_come_back_from_any_number_of_lanes(count: int) -> None:
+def test_symbols_round_trip_with_any_number_of_lanes(count: int) -> None:
     symbols = np.random.default_rng(count).geometric(0.4, count).clip(max=40)
     assert np.array_equal(rans.decode(rans.encode(symbols), count), symbols)
 
@@ -187,7 +187,7 @@ def test_a_stream_is_as_long_as_its_entropy(p: float) -> None:
 
 @many
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=256).filter(any))
-def test_frequencies_add_up_and_nothing_that_occurs_has_none(counts: list[int]) -> None:
+def test_frequencies_add_up_and_are_positive_for_every_symbol_that_occurs(counts: list[int]) -> None:
     found = rans.frequencies(np.array(counts))
     assert found.sum() == 2**14
     assert all((f > 0) == (c > 0) for f, c in zip(found, counts, strict=True))
@@ -217,7 +217,7 @@ def test_a_position_out_of_range_is_named() -> None:
 
 @many
 @given(st.sets(st.integers(0, 5000), max_size=60))
-def test_any_positions_come_back(positions: set[int]) -> None:
+def test_any_positions_round_trip(positions: set[int]) -> None:
     kept = np.zeros(5001, dtype=bool)
     kept[sorted(positions)] = True
     assert decode_positions(*encode_positions(kept), len(positions), 5001).tolist() == sorted(positions)
@@ -235,7 +235,7 @@ def test_the_codebook_of_two_clusters_is_their_means() -> None:
 
 @many
 @given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=60), st.integers(1, 8))
-def test_every_value_gets_the_nearest_of_at_most_so_many(values: list[float], bits: int) -> None:
+def test_every_value_gets_the_nearest_of_at_most_2_to_the_bits_entries(values: list[float], bits: int) -> None:
     array = np.array(values, dtype=np.float32)
     codebook, index = cluster(array, bits)
     assert len(codebook) <= 2**bits
@@ -284,7 +284,7 @@ def header_of(**entry: Any) -> dict[str, Any]:
     return {"bits": 4, "description": {}, "tensors": [{**usual, **entry}]}
 
 
-def test_the_crafting_tools_of_this_file_make_files_that_are_read() -> None:
+def test_the_helpers_of_this_file_craft_valid_files() -> None:
     assert not refused(written(header_of(), b"\0" * 8))
     assert not refused(written(*taken_apart(tiny_file())))
 
@@ -301,7 +301,7 @@ def test_every_flipped_bit_is_found() -> None:
             assert refused(file[:at] + bytes([file[at] ^ bit]) + file[at + 1 :])
 
 
-def test_every_file_that_is_cut_off_or_goes_on_is_refused() -> None:
+def test_truncated_and_extended_files_are_refused() -> None:
     file = tiny_file()
     assert all(refused(file[:end]) for end in range(len(file)))
     assert refused(file + b"\0")
@@ -319,7 +319,7 @@ def test_any_other_bytes_are_refused(data: bytes) -> None:
 
 @many
 @given(st.binary(min_size=1, max_size=8), st.integers(0, 10**6), st.booleans())
-def test_a_damaged_payload_under_a_valid_checksum_is_refused_or_read(new: bytes, at: int, insert: bool) -> None:
+def test_a_corrupt_payload_under_a_valid_checksum_is_refused_or_read(new: bytes, at: int, insert: bool) -> None:
     header, payload = taken_apart(tiny_file())
     at %= len(payload)
     changed = payload[:at] + new + payload[at if insert else at + len(new) :]
@@ -373,7 +373,7 @@ def test_a_header_that_the_program_would_not_write_is_refused(header: bytes) -> 
     assert refused(with_header(header))
 
 
-def test_a_header_with_something_behind_it_or_cut_off_is_refused() -> None:
+def test_a_header_that_is_extended_or_truncated_is_refused() -> None:
     packed = zlib.compress(b'{"bits":4,"description":{},"tensors":[]}', 9)
     assert not refused(sealed(b"LTHC" + struct.pack("<HI", 1, len(packed)) + packed))
     assert refused(sealed(b"LTHC" + struct.pack("<HI", 1, len(packed) + 1) + packed + b"\0"))
@@ -381,7 +381,7 @@ def test_a_header_with_something_behind_it_or_cut_off_is_refused() -> None:
     assert refused(sealed(b"LTHC" + struct.pack("<HI", 1, 2**32 - 1) + packed))
 
 
-def test_another_version_is_named() -> None:
+def test_an_unknown_version_is_named() -> None:
     with pytest.raises(Refused, match="format version 2, this program reads version 1"):
         codec.decode(sealed(b"LTHC" + struct.pack("<HI", 2, 0)))
 
@@ -418,7 +418,7 @@ ENTRIES: dict[str, tuple[dict[str, Any], bytes]] = {
 
 
 @pytest.mark.parametrize(("entry", "payload"), ENTRIES.values(), ids=ENTRIES)
-def test_an_entry_that_can_not_be_is_refused(entry: dict[str, Any], payload: bytes) -> None:
+def test_an_invalid_entry_is_refused(entry: dict[str, Any], payload: bytes) -> None:
     assert refused(written(header_of(**entry), payload))
 
 

@@ -228,7 +228,7 @@ def test_any_share_of_the_units_can_be_removed(seed: int, share: float, make: Ne
     net = trained(make, ONE, seed)
     mask = pruned(net, ONE, share, seed)
     small = shrunk(net, net.state_dict(), mask, ONE)
-    assert same_outputs(small, with_mask(net, mask), ONE, alive=False)  # two units of ReLU may well be dead
+    assert same_outputs(small, with_mask(net, mask), ONE, alive=False)  # two ReLU units may both be dead
     assert same_outputs(compact(net, net.state_dict(), mask, ONE), small, ONE, alive=False)
 
 
@@ -271,7 +271,7 @@ def test_rewound_the_surviving_neurons_have_their_rows_and_columns_of_theta_0() 
 
 def test_the_smaller_net_trains_as_the_masked_one_does() -> None:
     net = trained(everything_net, ONE)
-    net[7] = nn.Identity()  # dropout draws for each unit, so for fewer units something else
+    net[7] = nn.Identity()  # dropout draws one number per unit, so other numbers for fewer units
     mask = pruned(net, ONE, 0.5)
     groups = neuron.groups(net, ONE)
     big, small = with_mask(net, mask), shrunk(net, net.state_dict(), mask, ONE)

@@ -23,7 +23,7 @@ FORMATS = {0: DENSE, 14: [*DENSE[:4], "compact", "compact-int8", *DENSE[4:]]}
 
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
-    """Latencies need not be exact here."""
+    """Shorten latency measurements, which need not be exact here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lth.compress.latency.BUDGET", 0.01)
         yield
@@ -114,7 +114,7 @@ def test_an_exported_file_is_named_after_its_net_and_format(store: Path, capsys:
         (["steps=abc"], "steps"),
     ],
 )
-def test_an_export_that_is_not_possible_is_an_error(
+def test_an_impossible_export_is_an_error(
     extra: list[str], message: str, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["export", *OVERRIDES, f"root={store}", *extra]) == 2
@@ -174,12 +174,12 @@ def test_replicates_are_averaged_in_the_table_that_is_printed() -> None:
     ]  # fmt: skip
 
 
-def test_bits_that_a_file_cannot_have_are_an_error(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_of_bits_is_an_error(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["compress", *OVERRIDES, f"root={store}", "--levels", "0", "--bits", "9"]) == 2
     assert "there is no format 'lth-9'" in capsys.readouterr().err
 
 
-def test_without_the_dense_net_nothing_is_relative_to_it(store: Path, tmp_path: Path) -> None:
+def test_without_the_dense_net_relative_columns_are_nan(store: Path, tmp_path: Path) -> None:
     arguments = [*OVERRIDES, f"root={store}", "--levels", "14", "--bits", "8", "--out", str(tmp_path)]
     assert cli.main(["compress", *arguments]) == 0
     found = pd.read_csv(tmp_path / "first_ticket_files.csv")

@@ -14,8 +14,8 @@ CONF = Path(__file__).parent.parent / "conf"
 OPTIONS = sorted(file for file in CONF.glob("*/*.yaml") if file.parent.name not in {"experiment", "hydra"})
 PURE = ["augment", "criterion", "init", "lr", "quantization.recipes", "regularization", "rewind", "stop"]
 PURE += ["structure", "distribution", "updater"]
-NESTED = {*ENTRIES, "stop"}  # several options can be chosen, so each is nested under its name
-GROUPS = {"tracking": "cli.tracking"}  # of other names than their modules
+NESTED = {*ENTRIES, "stop"}  # groups that take several options; each is nested under its name
+GROUPS = {"tracking": "cli.tracking"}  # groups that are not named after their module
 CLASSES = {"none": "Silent", "wandb": "Wandb"}
 
 

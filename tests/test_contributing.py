@@ -1,4 +1,4 @@
-"""The worked examples of CONTRIBUTING.md run, and what it and CITATION.cff say is so."""
+"""Worked examples of CONTRIBUTING.md, and facts stated there and in CITATION.cff."""
 
 import re
 import sys
@@ -44,7 +44,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def run(text: str) -> None:
-    """Run the commands of a section, in trainings of 5 steps."""
+    """Run the commands of a section with trainings of 5 steps."""
     given = [*commands(text)]
     assert given
     for program, *arguments in given:

@@ -1,4 +1,4 @@
-"""Cost of training: formulas, tables with sources, the one of Strubell et al. 2019, sums over trainings, the figure."""
+"""Cost of training: formulas, tables with sources, Table 3 of Strubell et al. 2019, sums over trainings, the figure."""
 
 import io
 from dataclasses import replace
@@ -136,7 +136,7 @@ def own(content: Any) -> Path:
 MINE = {"value": 100, "unit": "W", "year": 2026, "source": "a wattmeter"}
 
 
-def test_entries_of_ones_own_stand_beside_ours_or_in_their_place() -> None:
+def test_user_entries_extend_or_replace_the_built_in_ones() -> None:
     merged = tables(own({"watts": {"desk": MINE, "t4": {**MINE, "value": 60}}}))
     assert (merged["watts"]["desk"].value, merged["watts"]["t4"].value, merged["watts"]["v100"].value) == (100, 60, 300)
     assert merged["price"] == tables()["price"]
@@ -157,13 +157,13 @@ def test_entries_of_ones_own_stand_beside_ours_or_in_their_place() -> None:
         ("a: [", "can't be read as YAML"),
     ],
 )
-def test_a_wrong_table_is_told_with_its_file_and_entry(content: Any, said: str) -> None:
+def test_an_invalid_table_is_reported_with_its_file_and_entry(content: Any, said: str) -> None:
     with pytest.raises(ValueError, match=r"mine\.yaml") as error:
         tables(own(content))
     assert said in str(error.value)
 
 
-def test_a_wrong_name_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_lists_the_valid_ones(capsys: pytest.CaptureFixture[str]) -> None:
     for option, listed in (("region", "france"), ("pue", "world_2023"), ("price", "v100"), ("watts", "a100")):
         assert cli.main(["cost", f"--{option}", "nosuch"]) == 2
         said = capsys.readouterr().err
@@ -217,7 +217,7 @@ def test_a_training_counts_once_in_every_sum() -> None:
     assert (total["wall_hours"], total["cpu_hours"]) == (3, 1.5)
 
 
-def test_energy_that_nobody_measured_is_wall_hours_times_watts_and_says_so() -> None:
+def test_unmeasured_energy_is_estimated_as_wall_hours_times_watts_and_says_so() -> None:
     total = line(totals(ledgers(), rates()), "total")
     assert total["energy_method"] == "estimated (constant W)"
     assert total["energy_kwh"] == pytest.approx(3 * 4.26 / 1000)
@@ -238,7 +238,7 @@ def test_measured_and_estimated_energy_stand_in_lines_of_their_own() -> None:
     assert line(sums, "one", energy_method="estimated (constant W)")["energy_kwh"] == pytest.approx(0.00426)
 
 
-def test_a_sum_of_which_a_part_is_not_known_is_not_known() -> None:
+def test_a_sum_with_an_unknown_term_is_unknown() -> None:
     old = ledgers(macs=[10, np.nan, 10, 10, 10]).drop(columns=["cpu_seconds", "samples", "device"])
     sums = totals(old, rates())
     assert np.isnan(line(sums, "one")["macs"])
@@ -247,7 +247,7 @@ def test_a_sum_of_which_a_part_is_not_known_is_not_known() -> None:
     assert line(sums, "total")["samples"] == 3 * 100 * 60  # steps times batch size, where no ledger says it
 
 
-def test_steps_are_those_that_were_made_and_not_those_that_were_rewound_over() -> None:
+def test_steps_before_the_rewinding_step_do_not_count() -> None:
     rewound = ledgers(samples=[6000, 5400, 6000, 6000, 5400])
     assert line(totals(rewound, rates()), "one")["steps"] == 190
     old = rewound.drop(columns="samples").assign(**{"rewind.step": 10})
@@ -305,7 +305,7 @@ def test_an_experiment_of_which_nothing_is_trained_yet_is_left_out(
     assert "nothing of begun is stored" in capsys.readouterr().err
 
 
-def test_the_table_says_by_what_it_was_reckoned(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_names_its_assumptions(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cost", "--runs", str(store), "--region", "sweden", "--price", "t4"]) == 0
     said = capsys.readouterr().out
     for part in ("sweden = 0.0407 kg/kWh", "strubell2019 = 1.58", "t4 = 0.11 to 0.35 $/h", "cpu_core = 4.26 W"):

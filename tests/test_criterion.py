@@ -1,4 +1,4 @@
-"""(net, trained, batch) -> scores; high stays."""
+"""Pruning criteria: (net, trained, batch) -> scores."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ every = pytest.mark.parametrize(
         (criterion.movement, [5.0, 4.0, 2.5]),
     ],
 )
-def test_scores_of_three_weights_are_what_one_computes_by_hand(
+def test_scores_of_three_weights_equal_those_computed_by_hand(
     score: Callable[..., dict[str, Tensor]], expected: list[float]
 ) -> None:
     scores = score(nn.Linear(3, 1), trained(START, END), NOTHING)
@@ -51,7 +51,7 @@ def test_scores_of_three_weights_are_what_one_computes_by_hand(
 
 
 def example(model: Callable[..., nn.Module] = conv_net) -> tuple[Trained, nn.Module, criterion.Batch]:
-    """A ticket that has moved, a net with other values, and its first batch."""
+    """A trained ticket with changed weights, a net with other values, and its first batch."""
     settings = recipe(model=model)
     ticket = half_pruned(settings)
     end = {name: w * 1.5 if w.is_floating_point() else w for name, w in ticket.weights.items()}
@@ -94,7 +94,7 @@ def test_snip_is_the_weight_times_its_gradient_at_the_masked_trained_weights() -
         assert not score[~done.ticket.mask[name]].any()
 
 
-def test_snip_of_a_single_weight_is_what_one_computes_by_hand() -> None:
+def test_snip_of_a_single_weight_equals_that_computed_by_hand() -> None:
     # both logits are 0, so softmax is (1/2, 1/2), and for label 0 the gradient of the first row is (1/2 - 1) x = -1/2
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
     weights = {"1.weight": torch.tensor([[3.0, -3.0], [0.0, 0.0]])}

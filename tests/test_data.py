@@ -1,4 +1,4 @@
-"""Data sets as bytes, and the order in which training sees them."""
+"""Data sets as bytes, and the batch order."""
 
 import pickle
 import re
@@ -73,7 +73,7 @@ def tiny(train: list[int], scaling: str) -> Data:
     ("scaling", "train", "test"),
     [("none", [0.0, 100.0], 255.0), ("unit", [0.0, 100 / 255], 1.0), ("standardize", [-1.0, 1.0], 4.1)],
 )
-def test_scaling_is_what_one_computes_by_hand_and_the_test_set_is_scaled_as_the_training_set(
+def test_scaling_equals_that_computed_by_hand_and_the_test_set_is_scaled_as_the_training_set(
     scaling: str, train: list[float], test: float
 ) -> None:
     data = tiny([0, 100], scaling)
@@ -109,12 +109,12 @@ def test_normalized_images_are_float32_labels_int64_and_the_bytes_stay_as_they_a
     assert DATA.train.labels.any()
 
 
-def test_a_scaling_that_does_not_exist_is_an_error_that_lists_those_that_do() -> None:
+def test_an_unknown_scaling_is_an_error_that_lists_the_valid_ones() -> None:
     with pytest.raises(ValueError, match=r"data.scaling=standard: choose one of standardize, unit, none"):
         tiny([0, 1], "standard")
 
 
-def test_the_fingerprint_tells_every_byte_label_and_split_and_not_the_name_or_scaling() -> None:
+def test_the_fingerprint_depends_on_every_byte_label_and_split_and_not_on_name_or_scaling() -> None:
     def data(first: Split, second: Split, name: str = "a", scaling: str = "unit") -> Data:
         return Data(name, first, second, split(9, 3), scaling=scaling)
 
@@ -181,7 +181,7 @@ def test_a_source_is_read_once_and_then_from_the_cache(tmp_path: Path, monkeypat
     assert mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / "cache")).fingerprint == first.fingerprint
 
 
-def test_changed_files_are_read_anew(tmp_path: Path) -> None:
+def test_changed_files_are_read_again(tmp_path: Path) -> None:
     write_idx(tmp_path / "MNIST" / "raw", train=100, test=10)
     first = mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / "cache"))
     write_idx(tmp_path / "MNIST" / "raw", train=120, test=10, shift=7)
@@ -192,14 +192,14 @@ def test_changed_files_are_read_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("validation", [0, 100, -5])
-def test_a_validation_split_that_can_not_be_held_out_is_an_error(validation: int, tmp_path: Path) -> None:
+def test_a_validation_split_that_cannot_be_held_out_is_an_error(validation: int, tmp_path: Path) -> None:
     write_idx(tmp_path / "MNIST" / "raw", train=100, test=10)
     with pytest.raises(ValueError, match=f"data.validation={validation}: hold out between 1 and 99"):
         mnist(root=str(tmp_path), validation=validation, cache=str(tmp_path / "cache"))
 
 
 @sources
-def test_files_that_are_not_there_are_named_together_with_the_remedies(
+def test_missing_files_are_named_together_with_the_remedies(
     source: Source, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_network(*_: object, **__: object) -> None:
@@ -214,7 +214,7 @@ def test_files_that_are_not_there_are_named_together_with_the_remedies(
     assert f"data={source.__name__}" in str(error.value)
 
 
-def test_a_cache_that_can_not_be_written_is_an_error_that_names_the_remedy(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_remedy(tmp_path: Path) -> None:
     write_idx(tmp_path / "MNIST" / "raw", train=100, test=10)
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match=r"data\.cache"):
@@ -262,7 +262,7 @@ def test_cifar_is_read_from_plain_arrays_that_lie_under_the_root(source: Source,
     assert np.array_equal(data.test.images, colour(1000, 20))
 
 
-def test_which_images_are_held_out_is_fixed_for_ever(tmp_path: Path) -> None:
+def test_the_held_out_images_are_pinned(tmp_path: Path) -> None:
     write_arrays(tmp_path / "cifar10", 10)
     np.random.seed(1)
     first = cifar10(root=str(tmp_path), validation=8)
@@ -308,7 +308,7 @@ def test_labels_that_are_not_one_whole_number_per_image_are_an_error_that_names_
 
 
 @pytest.mark.parametrize("part", ["train_images", "test_labels"])
-def test_an_array_that_is_missing_among_others_is_named_and_not_made_up_for(part: str, tmp_path: Path) -> None:
+def test_a_missing_array_among_others_is_named(part: str, tmp_path: Path) -> None:
     write_arrays(tmp_path / "cifar10", 10)
     (tmp_path / "cifar10" / f"{part}.npy").unlink()
     expected = f"data=cifar10: {tmp_path / 'cifar10' / part}.npy is missing, but some of the 4 arrays exist"
@@ -361,7 +361,7 @@ def test_cifar_as_torchvision_has_it_is_cifar_as_arrays(
     [(cifar10, "cifar-10-batches-py/data_batch_1"), (cifar100, "cifar-100-python/train")],
     ids=["cifar10", "cifar100"],
 )
-def test_cifar_that_is_not_there_is_an_error_that_names_the_first_file_and_the_remedies(
+def test_missing_cifar_is_an_error_that_names_the_first_file_and_the_remedies(
     source: Source, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_network(*_: object, **__: object) -> None:
@@ -391,7 +391,7 @@ def test_every_epoch_is_a_permutation_of_the_training_set(replicate: int, size: 
 
 @many
 @given(st.integers(0, 5), st.lists(st.integers(0, 60), min_size=3, max_size=3), sizes, sizes)
-def test_the_rows_of_two_stretches_are_the_rows_of_the_whole(
+def test_the_rows_of_two_consecutive_ranges_are_those_of_the_whole(
     replicate: int, bounds: list[int], size: int, batch: int
 ) -> None:
     a, b, c = sorted(bounds)
@@ -414,7 +414,7 @@ def test_epochs_and_replicates_have_orders_of_their_own() -> None:
     assert not torch.equal(one[:5], two[:5])
 
 
-def test_the_order_is_nobody_elses_randomness_and_can_not_be_changed_by_who_reads_it() -> None:
+def test_the_order_leaves_the_global_generator_alone_and_is_not_changed_by_writing_to_it() -> None:
     torch.manual_seed(1)
     first = rows(1, 0, 5, size=50, batch_size=10)
     expected = first.clone()

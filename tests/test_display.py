@@ -34,7 +34,7 @@ def trained(of: Ticket, **facts: Any) -> Trained:
 
 
 class Watched:
-    """A display that writes to text, with a clock that is set by hand."""
+    """A display with a text stream and a clock set by hand."""
 
     def __init__(self, trainings: int, steps: int, *, live: bool = False) -> None:
         self.text, self.now, self.tracked = io.StringIO(), 0.0, list[tuple[str, Mapping[str, float]]]()
@@ -49,7 +49,7 @@ class Watched:
         return self.text.getvalue().splitlines()
 
 
-def test_a_line_tells_ticket_step_rate_accuracy_and_what_is_left() -> None:
+def test_a_line_shows_ticket_step_rate_accuracy_and_remaining_time() -> None:
     watched = Watched(3, 100)
     watched.display.stepped(ticket(), 0, 100)
     watched.display.evaluated(ticket(), {"validation_accuracy": 0.915})
@@ -90,7 +90,7 @@ def test_a_trained_ticket_is_a_line_with_its_time_or_that_it_was_stored(facts: d
     ]
 
 
-def test_a_live_line_is_gone_when_a_line_that_stays_is_printed() -> None:
+def test_a_live_line_is_cleared_before_a_permanent_line() -> None:
     watched = Watched(2, 100, live=True)
     with watched.display as display:
         display.stepped(ticket(), 0, 100)
@@ -140,7 +140,7 @@ def test_the_same_step_twice_counts_once_and_beginning_again_takes_nothing_back(
     assert (steps.taken, steps.left) == (3, 99)
 
 
-def test_what_is_left_is_never_negative() -> None:
+def test_the_remaining_time_is_never_negative() -> None:
     steps = Steps(1, 100)
     for training in ("a", "b"):
         steps.reach(training, 100, 100)

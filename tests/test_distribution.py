@@ -1,4 +1,4 @@
-"""(scores, mask, density) -> shares: how many weights remain in each layer."""
+"""Distributions: (scores, mask, density) -> share of weights that remains in each layer."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""Training, compared with a plain loop, disturbed and undisturbed."""
+"""Training, compared with a plain PyTorch loop, interrupted and uninterrupted."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -71,7 +71,7 @@ def scaled(part: Split) -> tuple[Tensor, Tensor]:
 
 
 def plainly(ticket: Ticket, recipe: Recipe) -> tuple[list[dict[str, Tensor]], list[Tensor]]:
-    """The weights after each step, those of the start first, and the loss of each step: as one would write it."""
+    """Reference loop: the weights before the first and after each step, and the loss of each step."""
     torch.set_flush_denormal(True)
     images, labels = scaled(DATA.train)
     model = recipe.net()
@@ -120,7 +120,7 @@ def test_a_training_moves_every_kept_weight() -> None:
 
 
 class Watching(Callback):
-    """Remembers what it hears."""
+    """Records its calls."""
 
     def __init__(self) -> None:
         self.steps: list[int] = []
@@ -187,7 +187,7 @@ def test_the_final_training_accuracy_is_that_of_the_last_weights_on_the_whole_tr
 
 
 @models
-def test_how_often_is_evaluated_kept_or_listened_changes_no_weight(model: Callable[..., nn.Module]) -> None:
+def test_evaluation_interval_kept_steps_and_callbacks_change_no_weight(model: Callable[..., nn.Module]) -> None:
     often, never = recipe(model=model, optimizer=adam, evaluate_every=1), recipe(model=model, optimizer=adam)
     ticket = half_pruned(often)
     watched = train(ticket, often, keep=range(20), callback=Watching(), save=lambda _: None)
@@ -223,7 +223,7 @@ def test_several_tickets_are_trained_as_each_alone_with_a_new_optimizer_for_each
     assert same(together[0].weights(), together[2].weights())
 
 
-def test_weights_under_the_mask_do_not_decide_anything() -> None:
+def test_values_of_pruned_weights_have_no_effect() -> None:
     settings = recipe(model=conv_net, optimizer=adam)
     ticket = half_pruned(settings)
     junk = {
@@ -259,7 +259,7 @@ def weights_of(state: State) -> dict[str, Tensor]:
 
 
 class Stop(Callback):
-    """Interrupts at the n-th chance."""
+    """Interrupts at the n-th call."""
 
     def __init__(self, chance: int) -> None:
         self.left = chance
@@ -271,12 +271,12 @@ class Stop(Callback):
 
 
 def through_bytes(state: State) -> State:
-    """As it comes back from a disk: nothing but flat tensors, nothing aliased."""
+    """Copy of a state as read from disk: flat tensors, not aliased."""
     return safetensors.torch.load(safetensors.torch.save({k: v.contiguous() for k, v in state.items()}))
 
 
 def resumed(ticket: Ticket, settings: Recipe, chances: list[int], **options: Any) -> Trained:
-    """Trained with an interruption at each of the chances, then to the end."""
+    """Train with an interruption at each of these calls, then to the end."""
     state: State | None = None
     for chance in chances:
         saved: list[State] = []
@@ -309,13 +309,13 @@ def assert_equal(a: Trained, b: Trained) -> None:
 @models
 @few
 @given(first=st.integers(1, 32), second=st.none() | st.integers(1, 10))
-def test_an_interrupted_training_that_goes_on_ends_bit_for_bit_as_an_undisturbed_one(
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
     model: Callable[..., nn.Module],
     optimizer: Callable[..., torch.optim.Optimizer],
     first: int,
     second: int | None,
 ) -> None:
-    # 20 steps and 6 evaluations of 2 splits are 32 chances
+    # 20 steps and 6 evaluations of 2 splits are 32 calls
     chances = [first] if second is None else [min(first, 20), second]
     settings = disturbable(model, optimizer)
     assert_equal(resumed(half_pruned(settings), settings, chances, keep=[3, 11]), undisturbed(model, optimizer))
@@ -341,16 +341,14 @@ def undisturbed_everything(precision: str) -> Trained:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @few
 @given(first=st.integers(1, 32), second=st.none() | st.integers(1, 10))
-def test_a_conv_net_with_all_that_there_is_goes_on_bit_for_bit_after_an_interruption(
-    precision: str, first: int, second: int | None
-) -> None:
+def test_a_conv_net_with_every_feature_resumes_bit_for_bit(precision: str, first: int, second: int | None) -> None:
     chances = [first] if second is None else [min(first, 20), second]
     settings = everything(precision)
     assert_equal(resumed(half_pruned(settings), settings, chances, keep=[3, 11]), undisturbed_everything(precision))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_rewound_conv_net_with_all_that_there_is_goes_on_bit_for_bit_after_an_interruption(precision: str) -> None:
+def test_a_rewound_conv_net_with_every_feature_resumes_bit_for_bit(precision: str) -> None:
     settings = everything(precision)
     ticket = half_pruned(settings, step=7)
     whole = train(ticket, settings)
@@ -359,26 +357,26 @@ def test_a_rewound_conv_net_with_all_that_there_is_goes_on_bit_for_bit_after_an_
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_resnet_goes_on_bit_for_bit_after_an_interruption(precision: str) -> None:
+def test_a_resnet_resumes_bit_for_bit(precision: str) -> None:
     settings = recipe(model=resnet_20, data=COLOUR, optimizer=momentum, steps=4, precision=precision, evaluate_every=2)
     ticket = half_pruned(settings)
     assert_equal(resumed(ticket, settings, [5], keep=[2]), train(ticket, settings, keep=[2]))
 
 
-def test_a_training_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one() -> None:
+def test_a_training_interrupted_many_times_equals_an_uninterrupted_one() -> None:
     settings = disturbable(dropout_net, adam)
     ticket = half_pruned(settings)
     assert_equal(resumed(ticket, settings, [5] * 5, keep=[3, 11]), undisturbed(dropout_net, adam))
 
 
-def test_a_rewound_ticket_that_is_interrupted_ends_as_an_undisturbed_one() -> None:
+def test_a_resumed_training_of_a_rewound_ticket_equals_an_uninterrupted_one() -> None:
     settings = disturbable(dropout_net, momentum)
     ticket = half_pruned(settings, step=7)
     for chance in (1, 3, 9):
         assert_equal(resumed(ticket, settings, [chance]), train(ticket, settings))
 
 
-def test_every_state_that_is_saved_in_passing_leads_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_checkpoint_leads_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["lth.engine.train"], "SAVE_EVERY", -1.0)
     settings = disturbable(dropout_net, adam)
     ticket, states = half_pruned(settings), list[State]()
@@ -388,7 +386,7 @@ def test_every_state_that_is_saved_in_passing_leads_to_the_same_end(monkeypatch:
         assert_equal(train(ticket, settings, state=state, keep=[3, 11]), undisturbed(dropout_net, adam))
 
 
-def test_going_on_from_a_state_leaves_the_state_as_it_was() -> None:
+def test_resuming_does_not_modify_the_state() -> None:
     settings, states = disturbable(net, adam), list[State]()
     ticket = half_pruned(settings)
     with pytest.raises(Interrupted):
@@ -408,8 +406,8 @@ def test_an_interruption_while_the_training_set_is_scored_is_saved_too() -> None
     assert [int(state["step"]) for state in states] == [STEPS]
 
 
-def test_a_non_finite_loss_names_its_step_and_its_ticket_and_what_came_before_was_heard() -> None:
-    # the rate is infinite at step 9, so that the loss of step 10 is the first that is no number
+def test_a_non_finite_loss_names_its_step_and_ticket_after_all_earlier_callbacks() -> None:
+    # the rate is infinite at step 9, so the loss of step 10 is the first NaN
     settings, watching = recipe(lr=partial(exploding, at=9)), Watching()
     ticket = half_pruned(settings, level=2, replicate=3, branch="shuffle", draw=1)
     with pytest.raises(NonFiniteLoss, match=r"at step 10 of shuffle, replicate 3, level 2, draw 1;"):
@@ -424,7 +422,7 @@ def test_a_non_finite_loss_of_the_first_step_is_named_as_step_0() -> None:
         train(broken, recipe())
 
 
-def test_a_last_step_that_explodes_is_found_too() -> None:
+def test_a_non_finite_loss_of_the_last_step_is_found_too() -> None:
     settings = recipe(lr=partial(exploding, at=STEPS - 1))
     with pytest.raises(NonFiniteLoss):
         train(half_pruned(settings), settings)
@@ -483,7 +481,7 @@ def test_training_only_until_a_step_gives_the_weights_that_the_whole_training_ha
     assert same(part.weights(), undisturbed(dropout_net, adam).at(11))
 
 
-def test_what_at_gives_for_the_start_is_masked_and_fresh() -> None:
+def test_the_weights_at_the_start_are_masked_copies() -> None:
     settings = recipe()
     ticket = half_pruned(settings)
     done = train(ticket, settings)

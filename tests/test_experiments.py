@@ -1,4 +1,4 @@
-"""The experiments: their configurations at both scales, their lab records, their claims and how they are drawn."""
+"""Experiments: configurations at both scales, lab records, claims and figures."""
 
 from functools import cache
 from itertools import product
@@ -31,7 +31,7 @@ BASES = ["lenet", "conv_2", "conv_4", "conv_6", "resnet_20", "vgg_19"]
 
 @cache
 def configuration(name: str = "") -> DictConfig:
-    """The configuration of an experiment; "" is that of no experiment."""
+    """Composed configuration of an experiment; "": without an experiment."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", [f"experiment={name}"] if name else [])
 
@@ -47,7 +47,7 @@ def scaled(name: str, scale: str) -> dict[str, Any]:
 
 @cache
 def columns(name: str) -> dict[str, Any]:
-    """What the tables say of its jobs, on the embedded digits in place of its data."""
+    """Table columns of its jobs, with the embedded digits in place of its data."""
     cfg = configuration(name).copy()
     cfg.data, cfg.precision = configuration().data, "fp32"
     return {**values(cfg).columns, "data": configuration(name).data._target_.rpartition(".")[2], "steps": cfg.steps}
@@ -115,7 +115,7 @@ def control(name: str, draws: int = 1) -> dict[str, Any]:
             f"branch.{name}.transform._target_": f"lth.branch.{name}"}  # fmt: skip
 
 
-# What each configuration changes of its net's: nothing else.
+# Complete changes of each configuration with respect to its net's.
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_appendix": ("lenet", {}),
     "frankle2019_appendix/continued": ("lenet", control("reset") | {"rewind._target_": "lth.rewind.learning_rate"}),
@@ -254,7 +254,7 @@ def test_reduced_levels_and_controls_are_some_of_the_full_ones(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", sorted(ONE_SIZE & set(CONFIGURATIONS)))
-def test_the_configurations_of_one_size_are_good(name: str) -> None:
+def test_configurations_without_reduced_values_are_equal_at_both_scales(name: str) -> None:
     assert scaled(name, "full") | {"scale": "reduced"} == scaled(name, "reduced")
 
 
@@ -328,7 +328,7 @@ def test_the_rows_of_a_claim_are_some_that_its_experiment_trains(name: str, clai
     assert set(rows["level"]) == {0, 4}
     assert rows["model"].nunique() == 1
     if getattr(claim.measure, "func", None) not in (added, between):  # these compare two configurations
-        assert rows["config"].nunique() == 1  # one configuration; what is compared is comparable
+        assert rows["config"].nunique() == 1  # one configuration, so that the comparison is fair
 
 
 @pytest.mark.parametrize(("name", "claim"), claims())

@@ -1,4 +1,4 @@
-"""`lth figure`: the configurations of an experiment, where its results come from, and what becomes of all of them."""
+"""`lth figure`: configurations of an experiment, sources of its results, and `lth figure all`."""
 
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def test_an_experiment_is_drawn_with_the_results_of_those_it_names(folder: Path)
     assert set(registry.results(registry.load("two"), "two", Path("nowhere"))[0]["experiment"]) == {"two"}
 
 
-def test_half_of_the_committed_results_is_none(folder: Path) -> None:
+def test_incomplete_committed_results_are_ignored(folder: Path) -> None:
     examples.experiment(folder, "one")
     examples.commit(folder, examples.tickets("one", ACCURACIES))
     (folder / "results" / "one.parquet").unlink()
@@ -136,7 +136,7 @@ def test_an_experiment_without_results_of_its_own_is_not_drawn_from_those_of_ano
 # ---- all
 
 
-def test_all_draws_what_there_is_and_names_what_there_is_not(
+def test_all_draws_available_figures_and_names_missing_ones(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a_missing", "b_committed", "c_missing", "d_committed"):
@@ -161,7 +161,7 @@ def test_all_draws_what_there_is_and_names_what_there_is_not(
     assert [line for line in lines(said.out) if line.startswith("#")] == ["### b_committed", "### d_committed"]
 
 
-def test_all_is_well_when_everything_is_drawn(folder: Path, tmp_path: Path) -> None:
+def test_all_succeeds_when_everything_is_drawn(folder: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         examples.experiment(folder, name)
         examples.commit(folder, examples.tickets(name, ACCURACIES))
@@ -172,7 +172,7 @@ def test_all_is_well_when_everything_is_drawn(folder: Path, tmp_path: Path) -> N
 # ---- the results that come with lth
 
 
-def test_the_committed_results_of_the_project_are_whole() -> None:
+def test_the_committed_results_of_the_project_are_complete() -> None:
     stems = {file.stem for file in registry.RESULTS.iterdir()}
     assert "frankle2019_fig4" in stems
     also = {

@@ -1,4 +1,4 @@
-"""The loop, and one pruning."""
+"""The loop of iterative magnitude pruning, and one pruning step."""
 
 import itertools
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def test_one_shot_prunes_the_dense_net_to_every_level() -> None:
     assert pruned == [(0, 3), (0, 7)]
 
 
-def test_a_trained_ticket_is_given_as_soon_as_there_is_one_before_the_next_is_trained() -> None:
+def test_a_trained_ticket_is_yielded_before_the_next_is_trained() -> None:
     trainings: list[int] = []
 
     def counting(tickets: list[Ticket]) -> list[Trained]:

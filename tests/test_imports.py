@@ -1,4 +1,4 @@
-"""Commands that only read tables import nothing heavy."""
+"""Imports of commands that only read tables: no PyTorch, no matplotlib."""
 
 import sys
 
@@ -14,7 +14,7 @@ print(code, sorted({packages} & set(sys.modules)))
 
 
 def imported(*arguments: str) -> str:
-    """Exit code of the command in a process of its own, and which of the heavy packages it imported."""
+    """Exit code of the command in a new process, and the heavy packages it imported."""
     process = shell.started(code=CODE.format(arguments=list(arguments), packages={*TRAINING, "matplotlib"}))
     return process.communicate(timeout=120)[0].splitlines()[-1]
 
@@ -36,5 +36,5 @@ def test_the_table_of_a_store_is_read_without_pytorch_and_matplotlib() -> None:
 
 
 @pytest.mark.parametrize("command", ["figure", "report"])
-def test_a_wrong_name_is_answered_without_pytorch_and_matplotlib(command: str) -> None:
+def test_an_unknown_name_is_reported_without_pytorch_and_matplotlib(command: str) -> None:
     assert imported(command, "nosuch") == "2 []"

@@ -1,4 +1,4 @@
-"""(net, seed) -> theta_0."""
+"""Initializations: (net, seed) -> theta_0."""
 
 import math
 from collections.abc import Callable

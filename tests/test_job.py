@@ -1,4 +1,4 @@
-"""One job: what it trains, in which order, and what it is called."""
+"""One job: its trainings, their order, and its name."""
 
 import importlib
 import json
@@ -134,7 +134,7 @@ def test_controls_branch_off_at_the_chosen_levels_in_several_different_draws(tmp
     assert len({t.facts["digest"] for t in trained}) == 9
 
 
-def test_what_is_listed_is_what_is_trained(tmp_path: Path) -> None:
+def test_the_listed_trainings_are_those_that_run(tmp_path: Path) -> None:
     chosen = {"reinitialize": replace(REINITIALIZE, levels=[0, 2], draws=2), "shuffle": SHUFFLE}
     for number, what in enumerate(
         [replace(JOB, branches=chosen), replace(JOB, levels=[1, 3], branches={"shuffle": SHUFFLE}), JOB]
@@ -149,7 +149,7 @@ def test_a_control_does_not_change_the_tickets_beside_it(tmp_path: Path) -> None
     assert digests == [t.facts["digest"] for t in alone]
 
 
-def test_everything_trained_is_recorded_and_heard_in_order(tmp_path: Path) -> None:
+def test_everything_trained_is_recorded_and_reported_in_order(tmp_path: Path) -> None:
     heard: list[Trained] = []
     trained = job.run(JOB, Store(tmp_path), Callback(), heard.append)
     assert [t.facts["digest"] for t in heard] == [t.facts["digest"] for t in trained]
@@ -181,7 +181,7 @@ def test_what_is_stored_is_listed_up_to_where_it_ends_and_nothing_is_trained(tmp
     assert sorted((tmp_path / "trained").iterdir()) == before
 
 
-def test_a_listing_does_not_train_weights_anew_that_were_not_kept(tmp_path: Path) -> None:
+def test_a_listing_does_not_retrain_weights_that_were_not_kept(tmp_path: Path) -> None:
     ran(replace(JOB, levels=1), tmp_path, keep="none")
     before = [file.name for file in shell.files(tmp_path)]
     assert levels(job.stored(replace(JOB, levels=2), Store(tmp_path))) == [
@@ -211,7 +211,7 @@ def test_the_name_of_a_job_stays_the_same_when_the_science_does(changes: dict[st
     assert replace(JOB, **changes).identity == JOB.identity
 
 
-def test_the_name_of_a_job_is_another_when_the_science_is() -> None:
+def test_the_name_of_a_job_changes_with_the_science() -> None:
     jobs = [
         JOB,
         replace(JOB, recipe=recipe(steps=21)),

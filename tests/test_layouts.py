@@ -126,7 +126,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Latencies need not be exact here."""
+    """Shorten latency measurements, which need not be exact here."""
     monkeypatch.setattr("lth.compress.latency.BUDGET", 0.01)
 
 

@@ -1,4 +1,4 @@
-"""step -> learning-rate factor."""
+"""Learning-rate schedules: step -> factor."""
 
 import pytest
 from hypothesis import given

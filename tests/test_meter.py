@@ -1,4 +1,4 @@
-"""Joules: from a folder of counters as Linux has it, a driver, codecarbon; and how a training adds them up."""
+"""Energy meters on a fake powercap folder, a fake driver and codecarbon; and their sums over a training."""
 
 import math
 import subprocess
@@ -52,12 +52,12 @@ def test_joules_are_those_since_the_meter_was_made(tmp_path: Path) -> None:
     assert measured.joules_so_far() == 2.5
 
 
-def test_a_counter_that_begins_again_goes_on(tmp_path: Path) -> None:
+def test_a_counter_that_wraps_continues(tmp_path: Path) -> None:
     counter = zone(tmp_path, "0", "package-0", TURN - 1_000_000)
     measured = found(rapl(tmp_path))
     counter.write_text("3000000")
     assert measured.joules_so_far() == pytest.approx(4)
-    counter.write_text("2000000")  # all the way round once more
+    counter.write_text("2000000")  # a second wrap
     assert measured.joules_so_far() == pytest.approx(4 + TURN / 1e6 - 1)
 
 
@@ -89,7 +89,7 @@ def test_a_counter_that_vanishes_is_not_a_number_from_then_on(tmp_path: Path) ->
     assert math.isnan(measured.joules_so_far())
 
 
-# ---- NVML, whose driver is not there: a module stands in for it
+# ---- NVML, with a fake module in place of the driver
 
 
 def driver(counter: Callable[[], int]) -> Any:
@@ -105,7 +105,7 @@ def test_a_gpu_counts_millijoules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", driver(readings.__next__))
     measured = found(nvml("GPU-7"))
     assert [measured.joules_so_far() for _ in range(2)] == [2.0, 4.5]
-    assert math.isnan(measured.joules_so_far())  # the driver says no more
+    assert math.isnan(measured.joules_so_far())  # the driver fails
 
 
 def test_without_the_package_the_driver_or_the_gpu_there_is_no_meter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ print(m.method)
     assert (done.stdout, done.stderr) == ("codecarbon (modelled)\n", "")
 
 
-def test_what_is_asked_for_by_name_and_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requested_meter_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="meter=watts: choose one of auto, codecarbon, none"):
         meter("watts")
     codecarbon.cache_clear()
@@ -164,7 +164,7 @@ def test_a_job_without_its_meter_trains_nothing(
     assert "auto, codecarbon, none" in capsys.readouterr().err
 
 
-# ---- what a training has usage
+# ---- usage of a training
 
 
 def ticking(*joules: float, method: str = "rapl") -> Meter:
@@ -184,7 +184,7 @@ def test_only_what_is_between_start_and_stop_is_added() -> None:
 
 
 def resumed(before: Meter | None, after: Meter | None) -> Usage:
-    """Of a training that was interrupted between two blocks."""
+    """Usage of a training that was interrupted between two blocks."""
     first, second = Usage(before), Usage(after)
     first.start()
     first.stop()
@@ -215,7 +215,7 @@ def trained(**options: Any) -> Trained:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here every reading of the meter is 3600 joules later."""
+    """Meter whose readings are 3600 joules apart."""
 
     def chosen(choice: str, gpu: str | None) -> Meter | None:
         readings = iter(range(0, 10**9, 3600))

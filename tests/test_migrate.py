@@ -1,4 +1,4 @@
-"""A store of version 0.1 under the names of this version."""
+"""Migration of a store of version 0.1 to the names of this version."""
 
 import sys
 from functools import partial
@@ -69,7 +69,7 @@ def _rename(root: Path, names: dict[str, str]) -> None:
         write_json(file.rename(file.with_name(f"old-{file.name}")), record)
 
 
-def test_the_command_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["migrate", *shell.TINY, f"root={tmp_path}"]) == 1
     assert "nothing of these jobs is stored" in capsys.readouterr().err
     assert shell.run(f"root={tmp_path}") == 0

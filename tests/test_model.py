@@ -42,12 +42,12 @@ def test_lenet_300_100_has_266200_weights_and_410_biases() -> None:
     assert sum(p.numel() for p in net.parameters()) == 266_610
 
 
-def test_there_is_a_relu_behind_every_hidden_layer_and_none_behind_the_output() -> None:
+def test_every_hidden_layer_has_a_relu_and_the_output_has_none() -> None:
     kinds = [type(layer) for layer in lenet_300_100((1, 28, 28), 10).children()]
     assert kinds == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
 
 
-def test_an_mlp_computes_what_can_be_computed_by_hand() -> None:
+def test_an_mlp_equals_one_computed_by_hand() -> None:
     net = mlp((1, 1, 2), 1, hidden=[2])
     net.load_state_dict(
         {
@@ -236,7 +236,7 @@ def test_a_net_of_torchvision_by_name_is_that_of_torchvision_for_so_many_classes
 
 
 @pytest.mark.parametrize("name", ["resnet19", "ResNet18", "fcn_resnet50"])
-def test_a_name_that_torchvision_does_not_have_is_an_error_that_lists_its_classifiers(name: str) -> None:
+def test_an_unknown_name_is_an_error_that_lists_the_classifiers_of_torchvision(name: str) -> None:
     with pytest.raises(ValueError, match=f"model.name={name}: .*it has alexnet, .*resnet18.*wide_resnet50_2$") as error:
         torchvision(CIFAR, 10, name=name)
     assert "fcn_resnet101" not in str(error.value), "that one segments"

@@ -1,4 +1,4 @@
-"""Which parameters go with a neuron or filter, and nets from which some are gone."""
+"""Parameters that belong to a neuron or filter, and their removal from nets."""
 
 import copy
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def places(group: Group) -> dict[tuple[str, int], list[int]]:
 
 
 def random_units(groups: list[Group], seed: int, share: float = 0.5) -> list[Tensor]:
-    """About this share of each group's units, never all."""
+    """Random units: about this share of each group, never all."""
     random = torch.Generator().manual_seed(seed)
     gone = [torch.rand(group.size, generator=random) < share for group in groups]
     for units in gone:
@@ -112,7 +112,7 @@ def test_sums_over_a_filter_are_taken_over_all_the_columns_that_read_it() -> Non
     assert neuron.total(group, {"4.weight": torch.arange(12.0)[None]}, 1).tolist() == [6, 22, 38]
 
 
-def test_a_unit_of_which_one_weight_remains_is_not_gone() -> None:
+def test_a_unit_with_one_remaining_weight_is_left() -> None:
     net = mlp((1, 1, 2), 2, hidden=(3,))
     mask = {"1.weight": torch.zeros(3, 2, dtype=torch.bool), "3.weight": torch.zeros(2, 3, dtype=torch.bool)}
     mask["1.weight"][0, 1] = mask["3.weight"][1, 2] = True
@@ -172,7 +172,7 @@ def grouped() -> nn.Module:
     ("make", "shape", "said"),
     [(Scaled, (1, 1, 2), "a parameter outside of any layer"), (grouped, SHAPE, "1 is a grouped convolution")],
 )
-def test_a_net_whose_units_can_not_be_removed_is_an_error(
+def test_a_net_whose_units_cannot_be_removed_is_an_error(
     make: Callable[[], nn.Module], shape: tuple[int, ...], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):

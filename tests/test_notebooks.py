@@ -1,4 +1,4 @@
-"""The notebooks hold no logic and no outputs; that they run, the run of the tests shows (nbmake)."""
+"""Notebooks hold no logic and no outputs; nbmake runs them."""
 
 import ast
 import json

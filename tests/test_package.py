@@ -126,7 +126,7 @@ def test_a_file_names_a_public_architecture_and_one_of_version_0_1_its_import_pa
         ["a"],
     ],
 )
-def test_a_file_that_names_anything_else_is_refused(function: Any) -> None:
+def test_a_file_that_names_another_architecture_is_refused(function: Any) -> None:
     with pytest.raises(Refused, match=r"not one of lth\.model: pass it to unpack"):
         package.unpack(with_description({**GOOD, "model": {"function": function, "hidden": [8, 6]}}))
 

@@ -1,4 +1,4 @@
-"""Figures from a table made by hand; what they show is read back from them."""
+"""Figures of a table made by hand; their content is read back."""
 
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def test_the_figure_says_what_it_shows_and_how_many_runs() -> None:
 
 
 def lines(by: list[str], *rows: dict[str, Any]) -> list[str]:
-    """The names of the lines of some rows."""
+    """Line names of some rows."""
     return list(plot.names(pd.DataFrame(rows), by))
 
 
@@ -120,7 +120,7 @@ def test_a_line_is_named_in_the_papers_words() -> None:
     assert lines(["model"], {"model": "mine"}) == ["model mine"]
 
 
-def test_two_configurations_are_never_one_line() -> None:
+def test_different_configurations_are_different_lines() -> None:
     usual = {"model": "conv_2", "steps": 20000}
     assert lines(["model"], usual, {**usual, "steps": 4000}, {**usual, "model": "conv_4"}) == [
         "Conv-2, steps=20000",
@@ -183,7 +183,7 @@ def test_a_branch_that_begins_at_level_0_does_not_start_from_the_dense_net() -> 
 
 
 def learning(*steps: int) -> pd.DataFrame:
-    """Each test accuracy tells its step."""
+    """Learning curves whose test accuracy encodes the step."""
     return pd.DataFrame({"digest": "a", "step": steps, "test_accuracy": [step / 1000 for step in steps]})
 
 
@@ -226,7 +226,7 @@ def test_during_has_a_panel_for_each_time_with_the_accuracies_then() -> None:
     assert bars(end)["winning ticket"][1] == pytest.approx((50, 98.4, 98.1, 98.8))
 
 
-# ---- what is smaller than in the paper
+# ---- reduced settings
 
 
 def said(figure: Any) -> str:
@@ -243,12 +243,12 @@ def test_the_figure_says_what_is_reduced_and_of_which_net() -> None:
     assert said(plot.sparsity(both)).endswith(f"{part}; REDUCED (other): steps 1 instead of 2")
 
 
-def test_the_figure_of_full_results_speaks_of_no_reduction() -> None:
+def test_a_figure_of_full_results_mentions_no_reduction() -> None:
     for table in (tickets(), tickets().assign(reduced=None), tickets().assign(reduced=np.nan)):
         assert "REDUCED" not in said(plot.sparsity(table))
 
 
-def test_beside_full_results_only_the_reduced_net_is_called_reduced() -> None:
+def test_among_full_results_only_the_reduced_net_is_called_reduced() -> None:
     reduced = tickets().assign(model="other", reduced="steps 1 instead of 2")
     text = said(plot.sparsity(pd.concat([tickets(), reduced], ignore_index=True)))
     assert text.count("REDUCED") == 1

@@ -1,4 +1,4 @@
-"""float32 with the channels last, and bfloat16: compared with a plain loop on images as they usually lie in memory."""
+"""Channels-last float32, and bfloat16, compared with a plain loop on contiguous images."""
 
 from collections.abc import Callable
 from functools import partial
@@ -38,7 +38,7 @@ def train(ticket: Ticket, settings: Recipe, **options: Any) -> Trained:
 
 
 def plainly(ticket: Ticket, settings: Recipe) -> tuple[list[dict[str, Tensor]], list[float]]:
-    """The weights after each step, those of the start first, and the losses; images N x C x H x W, contiguous."""
+    """Reference loop on contiguous images: the weights before the first and after each step, and the losses."""
     torch.set_flush_denormal(True)
     pixels, labels = torch.tensor(COLOUR.train.images), torch.tensor(COLOUR.train.labels)
     model = settings.net()
@@ -193,14 +193,14 @@ flags\t\t: fpu amx_bf16
 
 
 def cpuinfo(folder: Path, monkeypatch: pytest.MonkeyPatch, content: str | None) -> None:
-    """What Linux tells about the processor, or nothing, as on other systems."""
+    """Fake /proc/cpuinfo, or none, as on other systems."""
     file = folder / "cpuinfo"
     if content is not None:
         file.write_text(content)
     monkeypatch.setattr(environment, "Path", lambda name: file if name == "/proc/cpuinfo" else Path(name))
 
 
-def test_the_flags_of_the_processor_are_those_that_linux_tells_of_the_first_core(
+def test_the_flags_of_the_processor_are_those_of_the_first_core_in_cpuinfo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cpuinfo(tmp_path, monkeypatch, CPUINFO.format(flags="avx512_bf16"))
@@ -209,7 +209,7 @@ def test_the_flags_of_the_processor_are_those_that_linux_tells_of_the_first_core
 
 
 @pytest.mark.parametrize("content", [None, "", "processor\t: 0\nFeatures\t: asimd bf16\n"])
-def test_where_nothing_is_told_of_flags_there_are_none(
+def test_without_cpuinfo_there_are_no_flags(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cpuinfo(tmp_path, monkeypatch, content)
@@ -237,7 +237,7 @@ def test_the_fastest_precision_of_a_fully_connected_net_is_float32(
 
 
 @pytest.mark.parametrize(("supported", "expected"), [(True, "bf16"), (False, "fp32")])
-def test_on_a_gpu_its_own_word_counts_and_not_the_processors(
+def test_on_a_gpu_its_own_support_counts_and_not_the_processors(
     supported: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cpuinfo(tmp_path, monkeypatch, CPUINFO.format(flags="" if supported else "amx_bf16"))

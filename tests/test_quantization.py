@@ -1,4 +1,4 @@
-"""Quantizing a trained net, after training or with more of it, by the same engine."""
+"""Post-training and quantization-aware branches, run by the same engine."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,7 +39,7 @@ def net_of(plain: Recipe, weights: Weights) -> nn.Module:
     return made.eval()
 
 
-# ---- after training
+# ---- post-training
 
 
 def test_post_training_trains_nothing_and_evaluates_the_rounded_net() -> None:
@@ -113,7 +113,7 @@ def test_a_pruned_weight_stays_exactly_0_and_the_mask_as_it_is(
     assert 0 < seen == sum(mask.numel() for mask in ticket.mask.values()) - remaining(ticket.mask)
 
 
-def test_what_was_trained_is_only_read() -> None:
+def test_the_trained_net_is_not_modified() -> None:
     trained = trained_by(CONV)
     before = copied(trained.weights())
     new, ticket = quantization.aware(trained, recipe=CONV, bits=4, steps=5)
@@ -121,18 +121,18 @@ def test_what_was_trained_is_only_read() -> None:
     assert same(trained.weights(), before)
 
 
-# ---- with more training
+# ---- quantization-aware training
 
 
 @pytest.mark.parametrize(("bits", "plain", "rate"), [(2, PLAIN, 1.0), (3, PLAIN, 1.0), (2, CONV, 0.1)])
-def test_training_on_lowers_the_loss_that_rounding_raised(bits: int, plain: Recipe, rate: float) -> None:
+def test_quantization_aware_training_lowers_the_loss_after_rounding(bits: int, plain: Recipe, rate: float) -> None:
     trained = trained_by(plain)
     new, ticket = quantization.aware(trained, recipe=plain, bits=bits, activation_bits=4, steps=60, rate=rate)
     loss = train([ticket], recipe=new, device="cpu")[0].evaluations["validation_loss"]
     assert loss.iloc[-1] < 0.8 * loss.iloc[0]
 
 
-def test_it_goes_on_where_training_ended_at_a_share_of_the_rate() -> None:
+def test_quantization_aware_training_continues_from_the_last_step_at_a_share_of_the_rate() -> None:
     trained = trained_by(recipe())
     new, ticket = quantization.aware(trained, recipe=recipe(), bits=4, steps=3, rate=0.5)
     (after,) = train([ticket], recipe=new, device="cpu")
@@ -152,7 +152,7 @@ def test_it_goes_on_where_training_ended_at_a_share_of_the_rate() -> None:
         torch.testing.assert_close(after.weights()[name], weight, rtol=1e-5, atol=1e-7)
 
 
-def test_ranges_of_inputs_stay_as_they_were_found() -> None:
+def test_input_ranges_stay_as_calibrated() -> None:
     new, ticket = quantization.aware(trained_by(CONV), recipe=CONV, bits=4, steps=5)
     (after,) = train([ticket], recipe=new, device="cpu")
     ranges = [name for name in ticket.weights if "input" in name]
@@ -162,12 +162,12 @@ def test_ranges_of_inputs_stay_as_they_were_found() -> None:
 
 @pytest.mark.parametrize(("wrong", "said"), [({"steps": 0}, "steps=0"), ({"images": 0}, "images=0"),
                                              ({"bits": 9}, "weight_bits=9")])  # fmt: skip
-def test_what_can_not_be_meant_is_an_error(wrong: dict[str, int], said: str) -> None:
+def test_invalid_arguments_are_errors(wrong: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         quantization.aware(trained_by(PLAIN), recipe=PLAIN, **{"bits": 4, **wrong})
 
 
-# ---- as any other training
+# ---- names, storage and tables
 
 
 def test_the_quantization_is_part_of_the_name_of_the_result() -> None:
@@ -186,7 +186,7 @@ def test_the_quantization_is_part_of_the_name_of_the_result() -> None:
     }
 
 
-def test_it_is_stored_found_again_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
+def test_quantized_trainings_are_stored_found_and_resumed(tmp_path: Path) -> None:
     new, ticket = quantization.aware(trained_by(CONV), recipe=CONV, bits=3, steps=8)
     plain = partial(train, recipe=new, device="cpu")
     (undisturbed,) = Store(tmp_path / "a").cached(plain, new)([ticket])
@@ -303,7 +303,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("argument", "said"), WRONG.items())
-def test_what_can_not_be_meant_is_told_before_anything_is_trained(
+def test_invalid_overrides_are_reported_before_anything_is_trained(
     argument: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert shell.run("quantization=aware", argument, "root=here") == 2

@@ -1,4 +1,4 @@
-"""r = S(q - Z): against hand-made numbers, ONNX Runtime and torch's own operators."""
+"""Quantization r = S(q - Z), compared with numbers by hand, ONNX Runtime and torch's operators."""
 
 from collections.abc import Callable
 
@@ -98,12 +98,12 @@ def test_each_channel_has_its_own_step_also_one_of_zeros() -> None:
     assert fake_quantize(weight, on).tolist() == [[0.0, -1.0], [0.0, 0.0], [4.0, 0.0]]  # 0.5 and 2 / 4 are ties
 
 
-def test_the_axis_may_be_any() -> None:
+def test_any_axis_can_have_its_own_grids() -> None:
     weight = torch.tensor([[0.5, 0.0, 4.0], [-1.0, 0.0, 2.0]])
     assert spanning(weight, bits=2, symmetric=True, axis=1).scale.tolist() == [1.0, 1.0, 4.0]
 
 
-# ---- what can't be quantized
+# ---- invalid arguments
 
 
 @pytest.mark.parametrize("bits", [1, 9, 0])
@@ -126,7 +126,7 @@ def test_a_range_that_is_not_finite_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", CALIBRATIONS)
-def test_no_values_have_no_range(name: str) -> None:
+def test_an_empty_tensor_has_no_range(name: str) -> None:
     with pytest.raises(ValueError, match="no values"):
         CALIBRATIONS[name](torch.empty(0), axis=None, bits=8, symmetric=True)
 
@@ -235,7 +235,7 @@ def test_integers_and_reals_are_those_of_onnx_runtime(symmetric: bool, axis: int
         on = spanning(0.9 * r, bits=8, symmetric=symmetric, axis=axis)
     q, back = onnx_round_trip(r, on, TensorProto.INT8 if symmetric else TensorProto.UINT8)
     ours = on.quantize(r)
-    # INT8 there reaches down to -128: what is clamped at -127 here is the one difference.
+    # INT8 in ONNX reaches down to -128; values clipped at -127 here are the only difference.
     np.testing.assert_array_equal(ours.numpy(), q.clip(on.low, on.high).astype(np.int32))
     np.testing.assert_array_equal(on.dequantize(ours).numpy(), back if not symmetric else np.maximum(
         back, (on.scale * -127).numpy().reshape([-1 if i == axis else 1 for i in range(2)])))  # fmt: skip
@@ -328,7 +328,7 @@ def test_the_percentile_of_a_channel_of_zeros_is_0_to_0() -> None:
     assert (low.tolist(), high.tolist()) == ([0, -2], [0, 5])
 
 
-def test_the_least_squared_error_gives_up_an_outlier() -> None:
+def test_the_least_squared_error_clips_an_outlier() -> None:
     r = torch.cat([torch.linspace(-1, 1, 1000), torch.tensor([4.0])])
     _, high = mean_squared_error(r, axis=None, bits=2, symmetric=True)
     assert high < 4
@@ -404,7 +404,7 @@ def test_weights_only_leaves_inputs_alone() -> None:
     assert torch.equal(made(x), plain(x))
 
 
-def test_a_net_that_was_never_calibrated_says_so() -> None:
+def test_a_net_without_calibration_is_an_error() -> None:
     with pytest.raises(ValueError, match="calibrate inputs first"):
         quantized(net((1, 4, 4), 3), Scheme())(torch.rand(1, 1, 4, 4))
 
@@ -422,7 +422,7 @@ def test_calibration_sees_every_extreme_and_changes_nothing_else() -> None:
     assert all(torch.equal(after[name], value) for name, value in before.items() if "input" not in name)
 
 
-def test_of_many_inputs_the_extremes_are_remembered_too() -> None:
+def test_calibration_of_many_inputs_keeps_the_extremes() -> None:
     made = quantized(nn.Sequential(nn.Linear(1, 1)), Scheme())
     x = torch.zeros(400_000, 1)
     x[123_457], x[7] = 5.0, -3.0
@@ -440,7 +440,7 @@ def test_of_many_inputs_the_extremes_are_remembered_too() -> None:
         ({"calibration": "max"}, "calibration=max: choose one of min_max"),
     ],
 )
-def test_a_scheme_that_there_is_not_is_refused(wrong: dict[str, object], said: str) -> None:
+def test_an_invalid_scheme_is_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         quantized_model((1, 4, 4), 3, model=net, **wrong)  # type: ignore[arg-type]
 

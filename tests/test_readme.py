@@ -1,4 +1,4 @@
-"""The README's code does what it says."""
+"""Code blocks of the README."""
 
 import re
 from pathlib import Path

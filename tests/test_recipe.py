@@ -1,4 +1,4 @@
-"""What decides a result, and the name of that result."""
+"""Recipes: the settings that decide a result, and its name (digest)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -63,14 +63,14 @@ def test_moving_a_file_of_lth_changes_no_name_and_what_is_not_public_has_none(mo
         },
     )
 )
-def test_spelled_out_defaults_give_the_description_of_defaults_left_away(given_: dict[str, Any]) -> None:
+def test_explicit_defaults_have_the_description_of_omitted_ones(given_: dict[str, Any]) -> None:
     everything = {"one": 1, "some": [1, 2], "nothing": None, **given_}
     assert describe(partial(options, **given_)) == describe(partial(options, **everything))
     in_reverse = dict(reversed(everything.items()))
     assert describe(partial(options, **in_reverse)) == describe(partial(options, **everything))
 
 
-def test_the_default_of_none_is_not_left_away_for_0() -> None:
+def test_a_default_of_none_differs_from_0() -> None:
     assert describe(partial(options, nothing=0)) == {**describe(options), "nothing": 0}
 
 
@@ -130,7 +130,7 @@ def test_a_default_of_0_that_is_written_as_0_point_0_has_the_same_name() -> None
     assert describe(partial(adam, weight_decay=0.0)) == describe(adam)
 
 
-def test_the_name_of_a_result_is_told_by_mask_step_replicate_and_kept_weights() -> None:
+def test_the_name_of_a_result_depends_on_mask_step_replicate_and_kept_weights() -> None:
     base = recipe(model=conv_net)
     ticket = half_pruned(base)
     other_mask = {**ticket.mask, "4.weight": ~ticket.mask["4.weight"]}
@@ -147,7 +147,7 @@ def test_the_name_of_a_result_is_told_by_mask_step_replicate_and_kept_weights() 
 
 
 def example(**changes: Any) -> tuple[Recipe, Ticket]:
-    """Every number of it written out, so that it has one name on every machine and with every version of PyTorch."""
+    """Recipe and ticket with literal numbers, so that the name is the same on every machine and version of PyTorch."""
     part = Split(np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2), np.array([0, 1]))
     written = Recipe(
         model=partial(mlp, hidden=[2]),
@@ -171,7 +171,7 @@ def test_a_result_has_the_same_name_on_every_machine(changes: dict[str, Any]) ->
     assert digest(*example(**changes)) == "84884e3e57d2c5874540"
 
 
-def test_augmentations_and_precisions_are_told_apart_by_their_values() -> None:
+def test_augmentations_and_precisions_change_the_name() -> None:
     changes: list[dict[str, Any]] = [
         {},
         {"precision": "bf16"},
@@ -188,7 +188,7 @@ def test_augmentations_and_precisions_are_told_apart_by_their_values() -> None:
 
 
 @pytest.mark.parametrize("precision", ["auto", "fp16", "BF16", ""])
-def test_a_precision_that_does_not_exist_is_an_error_that_lists_those_that_do(precision: str) -> None:
+def test_an_unknown_precision_is_an_error_that_lists_the_valid_ones(precision: str) -> None:
     with pytest.raises(ValueError, match=f"precision={precision}: choose one of fp32, bf16"):
         recipe(precision=precision)
 
@@ -200,7 +200,7 @@ def test_a_mask_counts_even_where_the_weight_under_it_is_0() -> None:
     assert digest(recipe(), zero) != digest(recipe(), dataclasses.replace(zero, mask=whole))
 
 
-def test_what_decides_nothing_is_no_part_of_the_name() -> None:
+def test_what_does_not_decide_a_result_is_not_part_of_its_name() -> None:
     ticket = half_pruned(recipe())
     same_training = dataclasses.replace(
         ticket, weights=masked(ticket.weights, ticket.mask), level=9, branch="shuffle", draw=4
@@ -208,7 +208,7 @@ def test_what_decides_nothing_is_no_part_of_the_name() -> None:
     assert digest(recipe(), same_training) == digest(recipe(), ticket)
 
 
-def test_a_lambda_or_closure_is_an_error_since_its_results_can_not_be_found_again() -> None:
+def test_a_lambda_or_closure_is_an_error_since_its_results_cannot_be_found_again() -> None:
     def closure(step: int) -> float:
         return 1.0
 
@@ -223,7 +223,7 @@ def test_an_argument_bound_by_position_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("value", [torch.zeros(1), {1, 2}, b"bytes", torch.float32])
-def test_what_has_no_description_is_an_error_that_says_what_may_be_given(value: object) -> None:
+def test_a_value_without_a_description_is_an_error(value: object) -> None:
     with pytest.raises(TypeError, match="can't be part of a recipe"):
         describe(value)
 
@@ -236,7 +236,7 @@ def test_methods_of_two_objects_are_told_apart_or_refused() -> None:
     assert described[0] != described[1]
 
 
-def test_a_callable_object_is_refused_in_words() -> None:
+def test_a_callable_object_is_refused_with_an_explanation() -> None:
     with pytest.raises(TypeError):
         describe(Schedule(1))
 

@@ -1,4 +1,4 @@
-"""`lth report`: what a page says, that it needs nothing but itself, and that a browser shows it."""
+"""`lth report`: content of a page, its independence of other files, and its rendering in a browser."""
 
 import base64
 import html
@@ -51,7 +51,7 @@ Result
 
 
 class Page(HTMLParser):
-    """A page taken apart by another reader than the one that wrote it; every element must be closed in order."""
+    """A page, parsed independently of its writer; every element must be closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ def text(fig4: Content) -> str:
 # ---- the lab record
 
 
-def test_a_record_is_taken_apart_at_its_heads() -> None:
+def test_a_lab_record_is_split_at_its_headings() -> None:
     record = lab.parse(RECORD)
     assert record.title == "Somebody 2020, Figure 1: is it so?"
     assert record.about.prose == "About it."
@@ -122,12 +122,12 @@ def test_every_experiment_has_a_record_with_command_expectation_and_cost() -> No
 
 
 def markup(block: Block) -> str:
-    """A block alone, without line ends."""
+    """Markup of one block, without line ends."""
     macros: Any = templates().get_template("blocks.html").module
     return str(macros.markup(block, type(block).__name__)).replace("\n", "")
 
 
-def test_what_is_put_into_a_page_is_text_whatever_it_is() -> None:
+def test_content_is_escaped() -> None:
     assert markup(Paragraph("a < b & c <b>", note=True)) == '<p class="note">a &lt; b &amp; c &lt;b&gt;</p>'
     assert markup(Heading("<i>")) == "<h3>&lt;i&gt;</h3>"
     assert markup(Picture('"f"', "<g>", "image/png", b"abc")) == (
@@ -152,14 +152,14 @@ def test_numbers_are_aligned_right_and_short_text_is_kept_on_one_line() -> None:
 # ---- a page of the committed results
 
 
-def test_a_page_has_every_section_but_that_of_files_nobody_made(text: str) -> None:
+def test_a_page_has_every_section_but_that_of_missing_files(text: str) -> None:
     assert sections(text) == ["question", "figures", "scorecard", "results", "cost", "commands", "versions"]
     links = [attributes["href"] for attributes in Page(text).all("a")]
     assert links == [f"#{name}" for name in sections(text)]
     assert len(Page(text).all("h1")) == 1
 
 
-def test_a_page_asks_nobody_for_anything(text: str) -> None:
+def test_a_page_requests_nothing(text: str) -> None:
     seen = Page(text)
     assert {tag for tag, _ in seen.elements}.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
     for _, attributes in seen.elements:
@@ -185,8 +185,8 @@ def test_the_figure_is_inside_and_described(text: str) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "at 21% the ticket stops 2.51 times earlier",  # what the paper printed
-        "half of the paper's gap",  # what came out
+        "at 21% the ticket stops 2.51 times earlier",  # the paper's values
+        "half of the paper's gap",  # our results
         "<td class=\"short\">2.40 ± 0.21 times</td>",  # the scorecard
         "<td class=\"number\">5160 ± 1876</td>",  # the table
         '<td class="number">144.6 ± 48.7</td><td class="number">7.91</td>',  # the cost
@@ -219,7 +219,7 @@ def test_the_same_results_draw_the_same_figure(fig4: Content) -> None:
     assert again.pictures == fig4.pictures
 
 
-def test_what_is_reduced_is_said_on_top() -> None:
+def test_reductions_are_stated_at_the_top() -> None:
     content = gather("frankle2019_fig5", NOWHERE, NOWHERE)
     top = page(content).partition("</header>")[0]
     assert '<p class="reduced">REDUCED (conv_2): steps 4000 instead of 20000' in top
@@ -230,7 +230,7 @@ def test_what_is_reduced_is_said_on_top() -> None:
 # ---- results written by hand
 
 
-def test_no_name_and_no_value_becomes_markup(folder: Path) -> None:
+def test_names_and_values_are_escaped(folder: Path) -> None:
     examples.experiment(folder, "one", ['"41%: <i>above</i> dense", 2.0, "points", partial(gain, percent=41)'])
     examples.commit(folder, examples.tickets("one", ACCURACIES, model=HOSTILE, machine=HOSTILE, reduced=HOSTILE))
     content = gather("one", NOWHERE, NOWHERE)
@@ -384,7 +384,7 @@ def test_the_page_is_no_wider_than_the_screen_and_its_images_load(text: str, wid
 
 @pytest.mark.slow
 @in_a_browser
-def test_what_a_page_asks_for_would_be_seen(tmp_path: Path) -> None:
+def test_a_request_of_a_page_would_be_seen(tmp_path: Path) -> None:
     file = tmp_path / "asks.html"
     file.write_text('<p>It has <img src="http://example.invalid/x.png">.')
     assert browse(file, tmp_path, "--dump-dom")[1] == ["http://example.invalid/x.png"]

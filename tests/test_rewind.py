@@ -1,4 +1,4 @@
-"""Trained -> (weights, step)."""
+"""Rewinding: Trained -> (weights, step)."""
 
 import itertools
 from functools import partial
@@ -32,7 +32,7 @@ def example() -> Trained:
     return Trained(ticket, pd.DataFrame(), moments.__getitem__, 10, ticket.mask)
 
 
-def test_rewinding_to_where_the_ticket_started_is_the_absence_of_an_operation() -> None:
+def test_rewinding_to_the_start_of_the_ticket_changes_nothing() -> None:
     done = example()
     weights, step = rewind.weights(done, step=2)
     assert weights is done.ticket.weights
@@ -57,7 +57,7 @@ def test_a_step_outside_the_training_is_an_error_that_names_the_range(how: objec
         how(example(), step=k)  # type: ignore[operator]
 
 
-def test_training_can_not_reach_a_stored_w_0_over_three_levels() -> None:
+def test_training_does_not_modify_w_0_over_three_levels() -> None:
     ticket = dense(NET, glorot_normal)
     first = copied(ticket.weights)
     for level in (1, 2, 3):
@@ -75,7 +75,7 @@ def test_training_a_ticket_changes_neither_its_weights_nor_its_mask() -> None:
     assert not torch.equal(done.weights()["4.weight"], weights["4.weight"])
 
 
-def test_training_a_rewound_ticket_does_not_reach_the_w_k_that_its_parent_keeps() -> None:
+def test_training_a_rewound_ticket_does_not_modify_the_w_k_of_its_parent() -> None:
     parent = train(dense(NET, glorot_normal), keep=[5])
     kept, end = copied(parent.at(5)), copied(parent.weights())
     rewound = prune(parent, 1, recipe=NET, ladder=iterative(1), rewind=partial(rewind.weights, step=5))
@@ -174,7 +174,7 @@ def test_continued_training_trains_on_for_as_long_as_there_are_levels() -> None:
     assert counts == {rewind.weights: [20, 20, 20, 20], rewind.learning_rate: [20, 40, 60, 80]}
 
 
-def test_plain_sgd_from_w_k_at_step_k_ends_where_the_undisturbed_training_ended() -> None:
+def test_plain_sgd_from_w_k_at_step_k_ends_where_the_uninterrupted_training_ended() -> None:
     settings = recipe(model=conv_net, lr=drop_and_warm_up, evaluate_every=4)
     whole = train(dense(settings, glorot_normal), settings, keep=[7])
     weights, step = rewind.weights(whole, step=7)
@@ -206,7 +206,7 @@ def test_learning_rate_rewinding_goes_on_from_w_t_with_the_batches_and_the_sched
     assert int(done.weights()["1.num_batches_tracked"]) == 20 + 12
 
 
-def test_weights_that_were_not_kept_are_trained_anew_to_the_same_bits() -> None:
+def test_dropped_weights_are_retrained_to_the_same_bits() -> None:
     settings = recipe(model=conv_net, optimizer=adam)
     ticket = half_pruned(settings)
     kept, not_kept = train(ticket, settings, keep=[6]), train(ticket, settings)

@@ -1,4 +1,4 @@
-"""The house rules that can be read off the imports."""
+"""House rules that can be checked on the source: imports, layers, docstrings."""
 
 import ast
 from collections.abc import Iterator
@@ -8,8 +8,13 @@ import lth
 
 PACKAGE = Path(lth.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
+EXPERIMENTS = sorted((PACKAGE.parent / "experiments").rglob("*.py"))
 
-# From the bottom. Imports point down, or sideways on one layer, never up. A new file or folder is put on a layer here.
+# A docstring opens with a noun or an imperative.
+OPENINGS = {"what", "of", "whether", "as", "where", "how", "which", "those", "that", "who", "when", "if"}
+PENDING = {"lth/cli/run.py", "lth/job/stored.py", "lth/job/values.py"}  # still to be reworded; then remove this set
+
+# From bottom to top. Imports point down or sideways, never up. Add every new file or folder of lth/ to a layer.
 LAYERS = [
     {"ticket", "recipe", "imp", "seed"}
     | {"model", "data", "init", "augment", "lr", "regularization"}
@@ -34,25 +39,33 @@ DOORS = {
 
 
 def room(file: Path) -> str:
-    """`lth/engine/loop.py` and `lth/imp.py` belong to the rooms engine and imp; `lth/__init__.py` to none."""
+    """Top-level part of a file: engine for `lth/engine/loop.py`, imp for `lth/imp.py`."""
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imported(file: Path) -> Iterator[str]:
-    """The full names of all that a file imports, wherever in it."""
+    """Full names of all imports of a file, at any depth."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: imports are absolute, so that they can be read off"
+            assert node.level == 0, f"{file}: imports must be absolute"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def rooms_seen(file: Path) -> set[str]:
-    """The other rooms that a file imports from."""
+    """Other rooms that a file imports from."""
     names = [name.split(".") for name in imported(file)]
     seen = {parts[1] for parts in names if parts[0] == "lth" and len(parts) > 1}
     return seen - {room(file), "__version__", "UserError"}
+
+
+def docstrings(file: Path) -> Iterator[tuple[str, str]]:
+    """Name and docstring of a module and of all classes and functions in it that have one."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and (text := ast.get_docstring(node)):
+            yield getattr(node, "name", "module"), text
 
 
 def layer(name: str) -> int:
@@ -111,6 +124,17 @@ def test_no_pickle_is_ever_loaded() -> None:
         calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
         assert not {"torch.load", "pd.read_pickle"} & {ast.unparse(call.func) for call in calls}
         assert "allow_pickle" not in {keyword.arg for call in calls for keyword in call.keywords}
+
+
+def test_docstrings_open_with_a_noun_or_an_imperative() -> None:
+    wrong = [
+        f"{file.relative_to(PACKAGE.parent)}, {name}: {text.splitlines()[0]}"
+        for file in [*FILES, *EXPERIMENTS]
+        if str(file.relative_to(PACKAGE.parent)) not in PENDING
+        for name, text in docstrings(file)
+        if text.split()[0].strip(",.:;").lower() in OPENINGS
+    ]
+    assert wrong == [], "reword:\n" + "\n".join(wrong)
 
 
 def test_there_is_no_utils() -> None:

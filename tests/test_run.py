@@ -1,4 +1,4 @@
-"""`lth run`: what is wrong is said at once, what fails is said clearly, and nothing that was finished is lost."""
+"""`lth run`: early validation, clear errors, and no loss of finished trainings."""
 
 import io
 import os
@@ -27,7 +27,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_run_records_what_it_trained_and_says_how_it_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_records_its_trainings_and_reports_the_outcome(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("root=here", "replicate=3", "name=mine") == 0
     (record,) = shell.records(tmp_path / "here")
     assert (record["status"], record["error"], record["experiment"]) == ("finished", "", "mine")
@@ -58,7 +60,7 @@ def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:
     assert {f.name for f in (tmp_path / "here").iterdir()} == {"experiments", "figures", "trained"}
 
 
-def test_the_same_command_again_trains_nothing_and_says_the_same(
+def test_a_repeated_command_trains_nothing_and_reports_the_same(
     undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = shutil.copytree(undisturbed, tmp_path / "copy")
@@ -117,7 +119,7 @@ def test_dropped_weights_and_going_on_from_them_exclude_each_other(capsys: pytes
     assert "store.keep=none" in capsys.readouterr().err
 
 
-def test_data_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_data_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").write_text("not a folder")
     assert run("root=here", "data=mnist", "data.root=empty") == 1
     said = "".join(capsys.readouterr())
@@ -133,7 +135,7 @@ PLANNED = ["experiment=frankle2019_fig5", "model=mlp", "data=mnist_5k", "trackin
 
 
 def planned(*arguments: str) -> Counter[str]:
-    """How often what is to be trained: branch, level, steps."""
+    """Count the trainings of a plan by branch, level and steps."""
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "console", Console(file=said, soft_wrap=True))
@@ -152,7 +154,7 @@ def test_reduced_is_the_second_size_of_an_experiment() -> None:
     assert planned("scale=reduced") == tickets | {"reinitialize 11 4,000": 1}
 
 
-def test_what_is_given_wins_over_a_reduced_size() -> None:
+def test_an_override_wins_over_a_reduced_value() -> None:
     given = ["steps=10", "levels=1", "branch.reinitialize.levels=[1]", "branch.reinitialize.draws=2"]
     for order in (["scale=reduced", *given], [*given, "scale=reduced"]):
         assert planned(*order) == {"ticket 0 10": 1, "ticket 1 10": 1, "reinitialize 1 10": 2}
@@ -166,10 +168,10 @@ def test_no_branch_is_an_empty_list_and_another_takes_the_place_of_that_of_the_e
     assert run(*shorter) == 2  # the tiny job names its own steps and levels, so nothing is left to reduce
 
 
-def test_what_was_reduced_is_recorded_and_what_was_given_is_not(tmp_path: Path) -> None:
+def test_reductions_are_recorded_and_overrides_are_not(tmp_path: Path) -> None:
     assert run("root=here", "experiment=frankle2019_fig1", "scale=reduced", "levels=0") == 0
     (record,) = shell.records(tmp_path / "here")
-    assert record["columns"]["reduced"] == (  # of the tiny job's steps and levels nothing
+    assert record["columns"]["reduced"] == (  # nothing of the tiny job's steps and levels
         "branch.random_sparsity.levels [7, 12, 15, 18] instead of None, branch.random_sparsity.draws 1 instead of 2"
     )
 
@@ -182,7 +184,7 @@ def test_a_reduced_size_in_a_sweep_over_experiments_is_refused_if_one_has_none(
     assert list(tmp_path.iterdir()) == []
 
 
-# ---- what goes wrong on the way
+# ---- failures during a run
 
 
 def test_a_loss_that_is_not_finite_fails_with_step_level_and_cause(
@@ -232,7 +234,7 @@ def test_a_root_below_a_file_is_a_clear_error(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes half of a tiny run."""
+    """Skip drawing, which takes half of a tiny run."""
     monkeypatch.setattr(results, "_draw", lambda _: iter([]))
 
 
@@ -327,7 +329,7 @@ def test_a_sweep_goes_on_when_one_job_fails_and_says_so_at_the_end(
     assert "loss is nan" in capsys.readouterr().out
 
 
-# ---- stopped
+# ---- interruptions
 
 
 INTERRUPTS = """

@@ -1,4 +1,4 @@
-"""The ladder: level -> density."""
+"""Schedules: level -> density."""
 
 import pytest
 from hypothesis import given
@@ -80,7 +80,7 @@ def test_the_dense_level_is_always_there_and_levels_are_sorted_and_counted_once(
 
 
 @pytest.mark.parametrize("levels", [-1, [], [-2, 3]])
-def test_levels_that_can_not_be_meant_are_an_error_that_says_what_to_give(levels: int | list[int]) -> None:
+def test_invalid_levels_are_an_error_that_says_what_to_give(levels: int | list[int]) -> None:
     with pytest.raises(ValueError, match=r"levels=.*levels=\[0,3,7\]"):
         rungs(levels)
 

@@ -137,7 +137,7 @@ def test_without_out_nothing_is_written(folder: Path, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["elsewhere"]
 
 
-def test_a_folder_that_can_not_be_made_is_a_clear_error(
+def test_a_folder_that_cannot_be_made_is_a_clear_error(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way")

@@ -1,4 +1,4 @@
-"""Digests of a user's own functions: small files, and one edit each."""
+"""Source digests of a user's functions: small files with one edit each."""
 
 import functools
 import importlib
@@ -140,7 +140,7 @@ def _imports_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def load(folder: Path, files: Files, name: str = "mine.smallest") -> Any:
-    """Write files, import them afresh, and return what has this name in them."""
+    """Write files, import them afresh, and return the object with this name."""
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
@@ -152,7 +152,7 @@ def load(folder: Path, files: Files, name: str = "mine.smallest") -> Any:
 
 
 def of(folder: Path, files: Files | str, name: str = "mine.smallest") -> Source:
-    """Source of what has this name in the files, after a fresh import."""
+    """Source digest of the object with this name, after a fresh import."""
     found = source(load(folder, {"mine.py": files} if isinstance(files, str) else files, name))
     assert found is not None
     return found
@@ -378,7 +378,7 @@ def test_a_deleted_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_digest_is_the_same_in_all_versions_of_python_and_of_lth(tmp_path: Path) -> None:
-    """Another digest here would train everything again."""
+    """A change here would retrain everything."""
     text = 'def smallest(a, *b: int, c=2.0, **d):\n    x = f"{a!r:>{c}} {b=}" "y"\n    return [x for x in a if x], d\n'
     assert of(tmp_path, text) == {"mine.py": "8099874c9602023cdfe6"}
 

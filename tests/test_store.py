@@ -1,4 +1,4 @@
-"""What was trained is found again; damage is found and mended; two processes share their work."""
+"""The store: reuse of trainings, repair of corrupt files, and concurrent processes."""
 
 import json
 import logging
@@ -60,7 +60,7 @@ class Ears(Callback):
 
 
 def ran(what: Job, root: Path, stop_at: int | None = None, keep: str = "all") -> tuple[list[str], list[Trained]]:
-    """What was trained, and what came out."""
+    """The trainings that ran, and the results."""
     ears = Ears(stop_at)
     return ears.begun, list(job.run(what, Store(root, keep=keep), ears, lambda _: None))
 
@@ -91,7 +91,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @many
 @given(st.lists(st.lists(st.booleans(), min_size=0, max_size=40), max_size=3), st.booleans())
-def test_a_mask_of_any_size_and_shape_comes_back_as_it_was(
+def test_a_mask_of_any_size_and_shape_round_trips(
     tmp_path_factory: pytest.TempPathFactory, values: list[list[bool]], column: bool
 ) -> None:
     file = tmp_path_factory.mktemp("mask") / "mask.safetensors"
@@ -110,7 +110,9 @@ def test_a_mask_takes_one_bit_for_a_weight(tmp_path: Path) -> None:
 
 @few
 @given(st.sampled_from([torch.float32, torch.float64, torch.int64, torch.uint8]), st.integers(0, 9))
-def test_tensors_come_back_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, dtype: torch.dtype, size: int) -> None:
+def test_tensors_round_trip_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, dtype: torch.dtype, size: int
+) -> None:
     file = tmp_path_factory.mktemp("tensors") / "tensors"
     values = torch.arange(float(2 * size)).view(2, size).to(dtype)
     written = {"a/b.c": values, "scalar": torch.tensor(7), "transposed": values.clone().T}
@@ -120,7 +122,7 @@ def test_tensors_come_back_bit_for_bit(tmp_path_factory: pytest.TempPathFactory,
     assert [back[name].dtype for name in written] == [dtype, torch.int64, dtype]
 
 
-def test_a_not_a_number_and_a_negative_zero_come_back_as_the_same_bits(tmp_path: Path) -> None:
+def test_nan_and_negative_zero_round_trip_bit_for_bit(tmp_path: Path) -> None:
     bits = torch.tensor([0x7FC00001, -0x80000000, 0x00000001], dtype=torch.int32)
     write_tensors(tmp_path / "file", {"odd": bits.view(torch.float32)})
     assert torch.equal(read_tensors(tmp_path / "file")["odd"].view(torch.int32), bits)
@@ -135,7 +137,7 @@ json_values = st.recursive(
 
 @many
 @given(st.dictionaries(st.text().filter(lambda key: key != "sha256"), json_values, max_size=4))
-def test_json_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, value: dict[str, Any]) -> None:
+def test_json_round_trips(tmp_path_factory: pytest.TempPathFactory, value: dict[str, Any]) -> None:
     file = tmp_path_factory.mktemp("json") / "file.json"
     write_json(file, value)
     assert read_json(file) == value
@@ -169,7 +171,7 @@ def test_a_flipped_bit_anywhere_is_found_or_changes_nothing(
 
 @pytest.mark.parametrize("read", [read_json, read_tensors, read_mask])
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[]", b"{}", b'{"a": 1}', b"\x80\x04N.", b"\xff" * 8])
-def test_a_file_that_is_something_else_is_damaged(tmp_path: Path, read: Any, content: bytes) -> None:
+def test_a_file_of_another_format_is_corrupt(tmp_path: Path, read: Any, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(Corrupt, match="file"):
         read(tmp_path / "file")
@@ -182,7 +184,7 @@ def test_writing_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
     assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("file", b"old")]
 
 
-def test_a_name_that_is_taken_by_a_folder_leaves_no_half_file(tmp_path: Path) -> None:
+def test_a_name_taken_by_a_folder_leaves_no_partial_file(tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError, match="can't write"):
         write_whole(tmp_path / "file", b"data")
@@ -198,10 +200,10 @@ def test_nothing_in_the_store_is_a_pickle(undisturbed: Path) -> None:
             pickle.loads(file.read_bytes())
 
 
-# ---- found again
+# ---- reuse
 
 
-def test_what_is_stored_is_not_trained_again_and_is_the_same(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_stored_training_is_read_and_not_repeated(undisturbed: Path, tmp_path: Path) -> None:
     root = shutil.copytree(undisturbed, tmp_path / "copy")
     before = shell.results(root)
     begun, trained = ran(JOB, root)
@@ -246,7 +248,7 @@ def test_another_replicate_shares_nothing(undisturbed: Path, tmp_path: Path) -> 
     assert begun == ["ticket, replicate 2, level 0", "ticket, replicate 2, level 1"]
 
 
-# ---- damage
+# ---- corruption
 
 
 def _damages(content: bytes) -> list[bytes]:
@@ -256,7 +258,7 @@ def _damages(content: bytes) -> list[bytes]:
     return [b"", content[:middle], content[:-1], bytes(flipped)]
 
 
-def test_any_damaged_file_is_named_and_what_it_held_is_made_again(
+def test_any_corrupt_file_is_named_and_its_content_recomputed(
     undisturbed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = shell.results(undisturbed)
@@ -265,7 +267,7 @@ def test_any_damaged_file_is_named_and_what_it_held_is_made_again(
     for number, file in enumerate(shell.files(undisturbed)):
         damaged = _damages(file.read_bytes())
         root = shutil.copytree(undisturbed, tmp_path / str(number))
-        # one after the other on the same copy, so that what was mended is tried as well
+        # one after the other on the same copy, so that repaired files are tested too
         for content in damaged if number % 3 == 0 else damaged[1::2]:
             victim = root / file.relative_to(undisturbed)
             victim.write_bytes(content)
@@ -282,7 +284,7 @@ def _without_status(results: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["evaluations.parquet", "result.json"])
-def test_a_file_that_is_gone_is_made_again(undisturbed: Path, tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_recomputed(undisturbed: Path, tmp_path: Path, name: str) -> None:
     root = shutil.copytree(undisturbed, tmp_path / "copy")
     for file in (root / "trained").glob(f"*/{name}"):
         file.unlink()
@@ -291,7 +293,7 @@ def test_a_file_that_is_gone_is_made_again(undisturbed: Path, tmp_path: Path, na
 
 
 @pytest.mark.parametrize("damage", ["none", "truncated", "flipped"])
-def test_an_interrupted_training_goes_on_or_after_damage_starts_anew_with_the_same_result(
+def test_an_interrupted_training_resumes_or_after_corruption_restarts_with_the_same_result(
     undisturbed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     with pytest.raises(Interrupted):
@@ -308,7 +310,7 @@ def test_an_interrupted_training_goes_on_or_after_damage_starts_anew_with_the_sa
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 19, 20])
-def test_interrupted_at_either_end_it_saves_where_it_was(undisturbed: Path, tmp_path: Path, stop_at: int) -> None:
+def test_an_interruption_at_either_end_saves_the_state(undisturbed: Path, tmp_path: Path, stop_at: int) -> None:
     with pytest.raises(Interrupted):
         ran(JOB, tmp_path, stop_at=stop_at)
     (file,) = (tmp_path / "trained").glob("*/partial.safetensors")
@@ -318,7 +320,7 @@ def test_interrupted_at_either_end_it_saves_where_it_was(undisturbed: Path, tmp_
 
 
 class OnlyAfterTheLastEvaluation(Callback):
-    """Stops when everything is evaluated and only the training accuracy is still to be counted."""
+    """Stops after the last evaluation, before the training accuracy is computed."""
 
     over = False
 
@@ -337,11 +339,11 @@ def test_interrupted_after_the_last_evaluation_nothing_is_lost(tmp_path: Path) -
     assert int(read_tensors(file)["step"]) == 20
 
 
-# ---- what is kept
+# ---- dropped weights
 
 
 @pytest.mark.parametrize("keep", ["none", "last"])
-def test_dropped_weights_are_made_again_when_more_levels_need_them(tmp_path: Path, keep: str) -> None:
+def test_dropped_weights_are_retrained_when_more_levels_need_them(tmp_path: Path, keep: str) -> None:
     _, trained = ran(JOB, tmp_path / "frugal", keep=keep)
     last = [] if keep == "none" else ["step-20.safetensors"] * 2  # of the ticket and of its control
     assert sorted(weight_files(tmp_path / "frugal")) == sorted([*last, "step-6.safetensors"])
@@ -356,13 +358,13 @@ def test_dropped_weights_are_made_again_when_more_levels_need_them(tmp_path: Pat
         assert a.evaluations.equals(b.evaluations)
 
 
-def test_weights_that_were_made_again_only_to_prune_are_dropped_again(tmp_path: Path) -> None:
+def test_weights_retrained_only_to_prune_are_dropped_again(tmp_path: Path) -> None:
     for levels in (1, 2):
         ran(replace(NO_BRANCH, levels=levels), tmp_path, keep="none")
     assert weight_files(tmp_path) == ["step-6.safetensors"]
 
 
-def test_a_run_that_was_interrupted_drops_its_weights_when_it_is_through(tmp_path: Path) -> None:
+def test_an_interrupted_run_drops_its_weights_once_it_finishes(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         list(job.run(NO_BRANCH, Store(tmp_path, keep="none"), StopsAtLevel1(), lambda _: None))
     ran(NO_BRANCH, tmp_path, keep="none")
@@ -370,7 +372,7 @@ def test_a_run_that_was_interrupted_drops_its_weights_when_it_is_through(tmp_pat
 
 
 class StopsAtLevel1(Callback):
-    """Lets the dense training through."""
+    """Stops at level 1, after the dense training."""
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
         if ticket.level:
@@ -378,7 +380,7 @@ class StopsAtLevel1(Callback):
 
 
 @pytest.mark.parametrize("kept", [set(), {6}])
-def test_a_step_that_was_not_kept_is_trained_anew_and_equals_the_kept_one(tmp_path: Path, kept: set[int]) -> None:
+def test_a_step_that_was_not_kept_is_retrained_to_the_same_weights(tmp_path: Path, kept: set[int]) -> None:
     ears = Ears()
     options: Any = {"recipe": JOB.recipe, "device": "cpu", "callback": ears}
     ticket = dense(JOB.recipe, init.glorot_normal)
@@ -402,7 +404,7 @@ def test_a_sweep_over_rewind_steps_trains_the_dense_net_to_its_end_once(tmp_path
 # ---- records
 
 
-def test_a_damaged_record_is_named_and_gathered_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_corrupt_record_is_named_and_rebuilt(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     record = Record(tmp_path, "small", "job-1", {"replicate": 1})
     record.add({"branch": "ticket", "draw": 0, "level": 0, "digest": "abc"})
     record.file.write_bytes(record.file.read_bytes()[:-1])

@@ -1,4 +1,4 @@
-"""(scores, mask, shares) -> mask: exact counts, of single weights, whole units and n of m."""
+"""Structures: (scores, mask, shares) -> mask with exact counts of weights, units and n of m."""
 
 from collections.abc import Callable, Mapping
 
@@ -24,7 +24,7 @@ Tensors = Mapping[str, Tensor]
 
 
 def layerwise(scores: Tensors, mask: Tensors, density: Mapping[str, float]) -> dict[str, Tensor]:
-    """Single weights know nothing of the net but what the mask says."""
+    """Prune single weights layer by layer; the net is not needed."""
     return structure.weight(scores, mask, distribution.by_kind(scores, mask, density), nn.Identity(), ())
 
 
@@ -88,7 +88,7 @@ def test_every_net_climbs_the_ladder_of_frankle_and_carbin_2019(
 
 
 @both
-def test_the_lowest_scores_go(prune_by: Prune) -> None:
+def test_the_lowest_scores_are_pruned(prune_by: Prune) -> None:
     scores = {"a": torch.tensor([[0.3, -0.1], [0.2, 5.0]])}
     mask = prune_by(scores, {"a": torch.ones(2, 2, dtype=torch.bool)}, {"a": 0.5})
     assert mask["a"].tolist() == [[T, F], [F, T]]
@@ -96,7 +96,7 @@ def test_the_lowest_scores_go(prune_by: Prune) -> None:
 
 
 @both
-def test_of_equal_scores_the_lower_index_goes_first(prune_by: Prune) -> None:
+def test_of_equal_scores_the_lower_index_is_pruned_first(prune_by: Prune) -> None:
     assert prune_by({"a": torch.zeros(5)}, kept(5), {"a": 0.4})["a"].tolist() == [F, F, F, T, T]
     assert prune_by({"a": torch.tensor([0.0, -0.0, 0.0])}, kept(3), {"a": 0.34})["a"].tolist() == [F, F, T]
 
@@ -113,13 +113,13 @@ def test_what_is_pruned_stays_pruned_even_if_it_scores_best(prune_by: Prune) -> 
 
 
 @both
-def test_the_score_of_a_pruned_weight_may_even_be_no_number(prune_by: Prune) -> None:
+def test_the_score_of_a_pruned_weight_may_be_nan(prune_by: Prune) -> None:
     scores = {"a": torch.tensor([float("nan"), 1.0, 2.0])}
     assert prune_by(scores, {"a": torch.tensor([F, T, T])}, {"a": 1 / 3})["a"].tolist() == [F, F, T]
 
 
 @both
-def test_a_score_that_is_no_number_is_an_error_that_names_the_layers(prune_by: Prune) -> None:
+def test_a_nan_score_is_an_error_that_names_the_layers(prune_by: Prune) -> None:
     with pytest.raises(ValueError, match=r"a score of (a|all layers) is not a number"):
         prune_by({"a": torch.tensor([float("nan"), 1.0])}, kept(2), {"a": 0.5})
 
@@ -269,7 +269,7 @@ def test_of_neurons_with_equal_scores_the_lower_index_goes_first() -> None:
     assert units(full_mask(SMALL_NET), 0.34, even)["1.weight"] == [[F, F], [F, F], [T, T]]
 
 
-def test_a_neuron_that_is_gone_stays_gone_even_if_it_scores_best() -> None:
+def test_a_pruned_neuron_stays_pruned_even_if_it_scores_best() -> None:
     once = structure.neuron(
         SMALL_SCORES, full_mask(SMALL_NET), dict.fromkeys(SMALL_SCORES, 0.67), SMALL_NET, SMALL_SHAPE
     )
@@ -308,7 +308,7 @@ def test_removing_half_of_the_neurons_leaves_about_a_quarter_of_the_weights_betw
 
 
 def filters(mask: Tensors, name: str) -> list[bool]:
-    """Which filters of a layer have weights."""
+    """Filters of a layer with at least one weight, as bools."""
     return mask[name].flatten(1).any(1).tolist()
 
 
@@ -382,7 +382,7 @@ def test_a_layer_of_density_1_has_no_runs() -> None:
     assert kept["a"] is not given["a"]
 
 
-def test_a_pattern_that_can_not_be_and_a_score_that_is_no_number_are_errors() -> None:
+def test_an_invalid_pattern_and_a_nan_score_are_errors() -> None:
     with pytest.raises(ValueError, match=r"structure\.n=5, structure\.m=4"):
         runs([1, 2, 3, 4], n=5)
     with pytest.raises(ValueError, match="a score of a is not a number"):

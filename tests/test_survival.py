@@ -1,4 +1,4 @@
-"""A run that is killed without warning, again and again, ends with the results of one that never was."""
+"""Runs that are killed by SIGKILL, repeatedly, end with the results of an uninterrupted one."""
 
 import random
 import select
@@ -22,7 +22,7 @@ def killed(given: list[str], delay: float) -> bool:
         first = process.stdout.readline()
         time.sleep(delay)
         ended = process.poll() is not None
-        process.kill()  # SIGKILL: nothing of the process can see it coming
+        process.kill()  # SIGKILL can't be handled
         said, _ = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -31,7 +31,7 @@ def killed(given: list[str], delay: float) -> bool:
 
 
 def survives(given: list[str], delays: list[float], tmp_path: Path) -> int:
-    """Compares a run that is killed after each of the delays with an undisturbed one; returns the number of kills."""
+    """Compare a run killed after each of the delays with an uninterrupted one; returns the number of kills."""
     kills = sum(killed([*given, "root=killed"], delay) for delay in delays)
     for root in ("killed", "undisturbed"):
         assert main(["run", *given, f"root={root}"]) == 0
@@ -44,13 +44,13 @@ def survives(given: list[str], delays: list[float], tmp_path: Path) -> int:
     return kills
 
 
-def test_a_run_that_was_killed_twice_ends_with_the_same_results(tmp_path: Path) -> None:
+def test_a_run_killed_twice_ends_with_the_same_results(tmp_path: Path) -> None:
     given = [*shell.TINY, "steps=300", "evaluate_every=100", "levels=3", "branch=[shuffle]", "rewind.step=100"]
     assert survives(given, [0.0, 0.3], tmp_path) >= 1
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_at_twenty_random_moments_ends_with_the_same_results(tmp_path: Path) -> None:
+def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_results(tmp_path: Path) -> None:
     """The delays add up to about as long as the job takes, so that the kills are spread over all of it."""
     given = [*shell.TINY, "steps=600", "evaluate_every=100", "levels=24", "model.hidden=[32]"]
     given += ["branch=[reinitialize]", "rewind.step=50"]

@@ -1,4 +1,4 @@
-"""A sweep over groups: what is not swept may belong to what is."""
+"""Sweeps over groups, with overrides that belong to a swept option."""
 
 from pathlib import Path
 

@@ -39,7 +39,7 @@ def run(what: Job, root: Path) -> None:
 
 
 def evaluations(validation_losses: list[float]) -> pd.DataFrame:
-    """At steps 0, 10, 20, ...; every accuracy tells its step."""
+    """Evaluations at steps 0, 10, 20, ...; accuracies encode the step."""
     steps = 10 * np.arange(len(validation_losses))
     return pd.DataFrame(
         {
@@ -107,7 +107,7 @@ def test_one_row_per_trained_ticket_with_all_that_a_reader_needs(tmp_path: Path)
     assert not rows.isna().any().any()
 
 
-def test_the_table_says_of_each_ticket_what_its_learning_curve_says(tmp_path: Path) -> None:
+def test_the_table_agrees_with_the_learning_curves(tmp_path: Path) -> None:
     run(JOB, tmp_path)
     curves = table.evaluations(tmp_path)
     for _, row in table.tickets(tmp_path).iterrows():
@@ -123,7 +123,7 @@ def test_the_table_says_of_each_ticket_what_its_learning_curve_says(tmp_path: Pa
         assert row["final_test_accuracy"] == accuracies[-1]
 
 
-def test_only_the_experiment_that_was_asked_for(tmp_path: Path) -> None:
+def test_a_table_of_one_experiment_has_only_its_rows(tmp_path: Path) -> None:
     run(JOB, tmp_path)
     run(replace(JOB, name="other", levels=0), tmp_path)
     assert len(table.tickets(tmp_path)) == 4
@@ -137,7 +137,7 @@ def test_an_empty_or_absent_folder_gives_an_empty_table(tmp_path: Path) -> None:
     assert table.evaluations(tmp_path / "nowhere").empty
 
 
-def test_a_damaged_result_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_corrupt_result_is_named_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run(JOB, tmp_path)
     file = sorted((tmp_path / "trained").glob("*/evaluations.parquet"))[0]
     file.write_bytes(file.read_bytes()[:-1])
@@ -207,14 +207,14 @@ def test_the_same_science_run_twice_gives_the_same_table(tmp_path: Path) -> None
     pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
-def test_what_is_reduced_is_no_part_of_a_name() -> None:
+def test_reductions_are_not_part_of_a_line_name() -> None:
     both = pd.concat([tickets(reduced="steps 1000 instead of 50000"), tickets(steps=50000)], ignore_index=True)
     titles = [line for line in summary.markdown(both).splitlines() if line.startswith("#")]
     assert titles == ["### one: steps=1000", "### one: steps=50000"]
     assert set(summary.variants(tickets(reduced=["steps 1 instead of 2"] * 3 + [None] * 3))) == {""}
 
 
-def test_beside_results_in_bfloat16_those_in_float32_say_so(tmp_path: Path) -> None:
+def test_every_row_has_a_precision_if_one_is_in_bfloat16(tmp_path: Path) -> None:
     for precision in ("bf16", "fp32"):
         run(replace(JOB, branches={}, levels=0, recipe=recipe(precision=precision)), tmp_path)
     assert sorted(table.tickets(tmp_path)["precision"]) == ["bf16", "fp32"]
@@ -231,7 +231,7 @@ def test_nets_of_other_bits_are_summarized_apart() -> None:
     assert accuracies == {"ticket": "97.50 ± 0.71", "aware, 3 bits": "98.02 ± 0.01", "aware, 8 bits": "96.50 ± 0.71"}
 
 
-def test_bits_beside_float16_are_text_and_can_be_written(tmp_path: Path) -> None:
+def test_bits_next_to_fp16_are_text_and_can_be_written(tmp_path: Path) -> None:
     run(JOB, tmp_path)
     file = next((tmp_path / "experiments").rglob("*.json"))
     record = read_json(file)
@@ -257,7 +257,7 @@ def test_both_tables_are_read_at_once(tmp_path: Path) -> None:
 # ---- older stores
 
 
-def test_a_record_of_an_older_store_has_the_columns_of_today(tmp_path: Path) -> None:
+def test_a_record_of_an_older_store_has_the_current_columns(tmp_path: Path) -> None:
     columns = {"model": "net", "scope": "n_of_m", "scope.n": 2, "schedule": "iterative"}
     rows: dict[str, dict[str, object]] = {
         "ticket/0/0": {"branch": "ticket"},

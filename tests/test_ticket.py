@@ -1,4 +1,4 @@
-"""The values: what is prunable, and what a mask does to weights."""
+"""Tickets and masks: prunable weights, masking, counts."""
 
 import dataclasses
 
@@ -86,7 +86,7 @@ def test_remaining_is_the_number_of_kept_weights_of_all_layers(first: list[bool]
     assert (remaining(mask), total(mask)) == (sum(first) + sum(second), len(first) + len(second))
 
 
-def test_a_ticket_is_frozen_and_says_where_it_comes_from() -> None:
+def test_a_ticket_is_frozen_and_knows_its_origin() -> None:
     ticket = Ticket({}, {}, level=2, replicate=5)
     assert str(ticket) == "ticket, replicate 5, level 2"
     assert str(dataclasses.replace(ticket, branch="shuffle", draw=1)) == "shuffle, replicate 5, level 2, draw 1"

@@ -6,7 +6,7 @@ from lth.engine.timing import in_turn, seconds
 
 
 class Clock:
-    """A clock that only calls advance."""
+    """A clock that advances only through calls."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -22,7 +22,7 @@ class Clock:
         return spend
 
 
-def test_seconds_are_those_of_all_calls() -> None:
+def test_seconds_are_the_total_of_all_calls() -> None:
     clock = Clock()
     assert seconds(clock.call(iter([1.0, 2.0, 4.0]), [], "a"), 3, clock) == 7
 
@@ -36,7 +36,7 @@ def test_the_median_of_the_rounds_counts_and_the_first_call_does_not() -> None:
     assert in_turn(calls, 3, clock=clock) == {"a": 2, "b": 6}
 
 
-def test_calls_take_turns_and_another_one_goes_first_in_every_round() -> None:
+def test_calls_are_interleaved_and_the_order_rotates() -> None:
     clock, log = Clock(), list[str]()
     in_turn({name: clock.call(iter([1.0] * 9), log, name) for name in "abc"}, 4, clock=clock)
     assert "".join(log) == "abc" + "abc" + "bca" + "cab" + "abc"

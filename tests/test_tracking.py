@@ -1,4 +1,4 @@
-"""What Weights & Biases is told, read back from its files with its own reader."""
+"""Tracking with Weights & Biases, read back from its files with its own reader."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def history(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tracked job, and the same once more, all of it stored; with nothing in the environment that says how."""
+    """A tracked job, run twice, the second time from the store; no wandb settings in the environment."""
     folder = tmp_path_factory.mktemp("tracked")
     assert not [name for name in os.environ if name.startswith("WANDB_")]
     for _ in range(2):
@@ -50,7 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["while it trains", "from the store"])
 def records(root: Path, request: pytest.FixtureRequest) -> list[dict[str, Any]]:
-    """What one of the two jobs wrote."""
+    """Records of one of the two jobs."""
     runs = written(root)
     assert len(runs) == 2
     return runs[["while it trains", "from the store"].index(request.param)]
@@ -72,7 +72,7 @@ def test_a_run_is_a_job_grouped_by_experiment_with_its_whole_configuration(recor
     assert set(config["branch"]) == {"reinitialize"}
 
 
-def test_a_run_that_came_through_ends_with_0(records: list[dict[str, Any]]) -> None:
+def test_a_finished_run_has_exit_code_0(records: list[dict[str, Any]]) -> None:
     (end,) = of_kind(records, "exit")
     assert end.get("exit_code", 0) == 0
 
@@ -115,7 +115,7 @@ def test_learning_curves_have_a_point_per_evaluation_and_ticket_and_no_other(
             assert [point[f"{prefix}/{name}"] for point in points] == pytest.approx(list(own[name]), rel=1e-12)
 
 
-def test_the_figures_are_there_as_images(records: list[dict[str, Any]], root: Path) -> None:
+def test_the_figures_are_logged_as_images(records: list[dict[str, Any]], root: Path) -> None:
     images = [item for item in history(records) if any(key.startswith("figure/") for key in item)]
     assert len(images) == 1
     for name in ("sparsity", "curves"):

@@ -1,4 +1,4 @@
-"""Masks that change during training: gradual pruning to the step, its storage, and pruning from m_T."""
+"""Updaters: gradual pruning during training, its storage, and further pruning from m_T."""
 
 from dataclasses import replace
 from functools import partial
@@ -65,7 +65,7 @@ def test_a_layer_that_is_sparser_already_stays_and_no_layer_is_emptied() -> None
 @pytest.mark.parametrize(
     "wrong", [{"density": 0.0}, {"density": 1.5}, {"begin": 9, "end": 9}, {"every": 0}, {"end": 17}, {"begin": -1}]
 )
-def test_a_schedule_that_can_not_be_is_an_error_that_names_its_keys(wrong: dict[str, Any]) -> None:
+def test_an_invalid_schedule_is_an_error_that_names_its_keys(wrong: dict[str, Any]) -> None:
     options = {"density": 0.1, "begin": 0, "end": 16, "every": 4, **wrong}
     with pytest.raises(UserError, match=r"updater\.density=.*every="):
         gradual(1, {}, {}, {}, **options)
@@ -132,7 +132,7 @@ def test_an_interrupted_training_resumes_with_its_mask_bit_for_bit(chance: int) 
     assert resumed.facts["macs_remaining"] == whole.facts["macs_remaining"]
 
 
-def test_multiply_accumulates_are_those_of_the_masks_in_force() -> None:
+def test_multiply_accumulates_follow_the_current_mask() -> None:
     facts = trained_by(settings()).facts
     kept = {step: sum(round(share * size) for size in SIZES.values()) for step, share in SHARES.items()}
     in_force = [kept[max(s for s in kept if s < step)] for step in range(1, 21)]

@@ -26,7 +26,7 @@ FINISHED, FAILED, INTERRUPTED = 0, 1, 130
 
 @dataclass(frozen=True)
 class Setting:
-    """How a job is run. tracking: makes the job's tracker. sweeping: the job is one of several."""
+    """Settings of a run that change no result. tracking: makes the job's tracker. sweeping: one of several jobs."""
 
     root: Path
     tracking: Callable[..., Silent]

@@ -73,8 +73,8 @@ class Loop:
         """Take the steps of a block of rows (int64, steps x B), then evaluate if that is due."""
         self.usage.start()
         images, labels = self.splits["train"]
-        for chosen in block:
-            self._descend(images.index_select(0, chosen), labels.index_select(0, chosen))
+        for batch in block:
+            self._descend(images.index_select(0, batch), labels.index_select(0, batch))
             self.step += 1
             if self.masking.updater is not None:
                 self.masking.update(self.step)

@@ -1,4 +1,4 @@
-"""What of a job is stored; trains nothing."""
+"""Looks up what is stored of a job; trains nothing."""
 
 import contextlib
 from collections.abc import Callable

@@ -40,7 +40,7 @@ class Branch:
     bits: Sequence[int | str] = ()
 
     def at(self, level: int) -> bool:
-        """Whether tickets of this level branch off."""
+        """True if tickets of this level branch off."""
         return level in self.levels if self.levels is not None else level > 0 or bool(self.bits)
 
     def tickets(self, name: str, trained: Trained, job: "Job") -> Iterator[tuple[Recipe, Ticket]]:

@@ -10,7 +10,6 @@ from lth.data import scaler
 from lth.engine.callback import Callback
 from lth.engine.masking import Masking
 from lth.engine.splits import Examples
-from lth.engine.state import State, load
 from lth.engine.usage import Usage, usage_on
 from lth.recipe import Recipe
 from lth.seed import seed
@@ -46,8 +45,8 @@ class Loop:
         self.curve: list[list[float]] = []
         self.kept: dict[int, dict[str, Tensor]] = {}
 
-    def start(self, optimizer: torch.optim.Optimizer, splits: Mapping[str, Examples], state: State | None) -> None:
-        """Begin once the net is on its device, with the new optimizer of the ticket, from `state` if there is one."""
+    def start(self, optimizer: torch.optim.Optimizer, splits: Mapping[str, Examples]) -> None:
+        """Begin once the net is on its device, with the new optimizer of the ticket."""
         device = next(self.net.parameters()).device
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, device)
         self.device = device
@@ -59,8 +58,6 @@ class Loop:
             if isinstance(layer, nn.MaxPool2d):
                 layer.register_forward_hook(_channels_last_gradient)
         torch.manual_seed(seed("training", self.ticket.replicate, self.ticket.step))
-        if state is not None:
-            load(self, state)
         self.net.train()
 
     def evaluation_due(self) -> bool:

@@ -21,7 +21,7 @@ from lth import UserError
 from lth.data import Data, rows
 from lth.engine.loop import Loop
 from lth.engine.splits import Examples, splits_on
-from lth.engine.state import State
+from lth.engine.state import State, load
 
 # Lightning sets "1" when it is imported; then every optimizer step searches the disk for NVIDIA's library where there
 # is none: 0.2 ms, a seventh of a step of LeNet. "0" is PyTorch's own default.
@@ -41,7 +41,9 @@ class Shell(pl.LightningModule):
         return self.optimizer
 
     def on_fit_start(self) -> None:
-        self.loop.start(self.optimizer, _splits(self.loop.recipe.data, self.device), self.state)
+        self.loop.start(self.optimizer, _splits(self.loop.recipe.data, self.device))
+        if self.state is not None:
+            load(self.loop, self.state)
 
     def training_step(self, block: Tensor) -> None:
         self.loop.run(block)

@@ -1,18 +1,16 @@
 """State of a training between two steps, as flat tensors: what an interrupted training resumes from."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from lth.engine.loop import Loop
+from lth.engine.loop import Loop
 
 State = Mapping[str, Tensor]
 
 
-def state_of(loop: "Loop") -> State:
+def state_of(loop: Loop) -> State:
     """Everything that training resumes from, copied."""
     slots = loop.optimizer.state_dict()["state"]
     return {
@@ -29,7 +27,7 @@ def state_of(loop: "Loop") -> State:
     }  # fmt: skip
 
 
-def load(loop: "Loop", state: State) -> None:
+def load(loop: Loop, state: State) -> None:
     """Put a loop that has started into this state."""
     loop.step = int(state["step"])
     loop.usage.load(state["usage"])

@@ -68,7 +68,7 @@ def _plain(recipe: Recipe) -> Iterator[None]:
 
 def _engine(recipe: Recipe) -> Iterator[None]:
     loop = Loop(dense(recipe, init.glorot_normal), recipe, (), Callback())
-    loop.start(recipe.optimizer(loop.net.parameters()), splits_on(recipe.data, torch.device("cpu")), None)
+    loop.start(recipe.optimizer(loop.net.parameters()), splits_on(recipe.data, torch.device("cpu")))
     for step in count():
         loop.run(torch.arange(step * BATCH, (step + 1) * BATCH)[None] % IMAGES)
         yield

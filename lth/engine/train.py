@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import torch
@@ -78,10 +79,17 @@ def _train(
     except Interrupted:
         observer.save_now()
         raise
-    facts = {**ledger(loop), "kept": sorted(loop.kept), "final_train_accuracy": loop.train_accuracy}
+    facts = {**_ledger(loop), "kept": sorted(loop.kept), "final_train_accuracy": loop.train_accuracy}
     evaluations = pd.DataFrame(loop.curve, columns=list(COLUMNS)).astype({"step": "int64"})
     mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
     return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, mask, facts)
+
+
+def _ledger(loop: Loop) -> dict[str, Any]:
+    data, samples = loop.recipe.data, (loop.step - loop.ticket.step) * loop.recipe.batch_size
+    evaluated = len(loop.curve) * (len(data.validation) + len(data.test))
+    loop.masking.count(loop.step)
+    return ledger(loop.usage, loop.masking, device=loop.device, samples=samples, evaluated=evaluated)
 
 
 def _weights_at(ticket: Ticket, recipe: Recipe, kept: Mapping[int, Weights], device: str) -> Callable[[int], Weights]:

@@ -2,16 +2,14 @@
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lth.engine.macs import total
+from lth.engine.masking import Masking
 from lth.engine.meter import METHODS, Meter, meter
-
-if TYPE_CHECKING:
-    from lth.engine.loop import Loop
 
 
 class Usage:
@@ -86,27 +84,23 @@ def usage_on(device: torch.device, choice: str) -> Usage:
     return Usage(meter(choice, uuid and f"GPU-{uuid}"))
 
 
-def ledger(loop: "Loop") -> dict[str, Any]:
+def ledger(usage: Usage, masking: Masking, *, device: torch.device, samples: int, evaluated: int) -> dict[str, Any]:
     """Usage columns of a result: seconds (wall) and cpu_seconds of steps and evaluations; device; samples trained on
     and images evaluated; macs and macs_remaining: multiply-accumulates of prunable layers, of all and of kept weights,
     three forward passes for each sample (the backward pass takes two: Amodei & Hernandez 2018), one for each image
     evaluated; with a meter, energy_method and energy_kwh (whole device, without the overhead of the building, PUE).
     """
-    recipe, masking = loop.recipe, loop.masking
-    masking.count(loop.step)
-    samples = (loop.step - loop.ticket.step) * recipe.batch_size
-    evaluated = len(loop.curve) * (len(recipe.data.validation) + len(recipe.data.test))
-    forward = 3 * samples + evaluated
-    measured = {} if math.isnan(loop.usage.joules) else {
-        "energy_kwh": loop.usage.joules / 3.6e6, "energy_method": loop.usage.method
+    sizes = {name: m.numel() for name, m in masking.mask.items()}
+    measured = {} if math.isnan(usage.joules) else {
+        "energy_kwh": usage.joules / 3.6e6, "energy_method": usage.method
     }  # fmt: skip
     return {
-        "seconds": loop.usage.seconds,
-        "cpu_seconds": loop.usage.cpu_seconds,
-        "device": str(loop.device),
+        "seconds": usage.seconds,
+        "cpu_seconds": usage.cpu_seconds,
+        "device": str(device),
         "samples": samples,
         "evaluated": evaluated,
-        "macs": forward * total(masking.uses, {name: m.numel() for name, m in masking.mask.items()}),
+        "macs": (3 * samples + evaluated) * total(masking.uses, sizes),
         "macs_remaining": masking.macs,
         **measured,
     }

@@ -4,7 +4,7 @@ Two values, two verbs, one loop: a `Ticket` is trained into a `Trained`, which i
 This package imports nothing; each module is imported by name (`from lth import criterion`).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 class UserError(ValueError):

@@ -1,7 +1,8 @@
 """(scores, mask, density) -> share of each layer that remains: the distribution of a pruning over the layers.
 
 density: the share that the schedule asks of each layer, by its kind. A layer of density 1 is left alone; the others
-together keep the sum of round(density * size) weights, however they divide it. Shares are of all weights of a layer.
+together keep the sum of round(density * size) weights, however they divide it, up to half a weight a layer, since each
+keeps a whole number. Shares are of all weights of a layer.
 """
 
 from collections.abc import Mapping

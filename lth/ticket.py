@@ -124,7 +124,10 @@ def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "wei
     """The mask of the `kept` highest scores among the remaining; of equal scores the lower index goes first."""
     left = mask.flatten().nonzero().squeeze(1)
     if kept > len(left):
-        raise ValueError(f"{name} has {len(left)} {what} left and can't keep {kept}: pruned weights stay pruned")
+        raise UserError(
+            f"{kept} {what} of {name} should remain and only {len(left)} are left, since pruned weights stay pruned: "
+            "lower the density of this level, or ask for fewer levels (levels=0 prunes by an updater alone)"
+        )
     candidates = scores.detach().flatten()[left]
     if candidates.isnan().any():
         raise ValueError(f"a score of {name} is not a number")

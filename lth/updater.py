@@ -1,8 +1,9 @@
 """(step, weights, gradients, mask) -> mask: masks that change while a net is trained.
 
 The engine calls the updater of a recipe after every optimizer step, with the number of that step (1 is the first), the
-weights W_step, the gradients that made them, and the mask so far; what the new mask leaves out is 0 from then on.
-weights, gradients: of the prunable layers, on the device. The mask at the end, m_T, is `Trained.mask`.
+weights W_step, the gradients that made them, and the mask so far, which it must not change in place; what the mask that
+it returns leaves out is 0 from then on. weights, gradients: of the prunable layers, on the device. The mask at the end,
+m_T, is `Trained.mask`.
 """
 
 from collections.abc import Mapping

@@ -365,3 +365,25 @@ def test_a_version_of_a_function_of_lth_is_part_of_the_name_when_its_meaning_has
     monkeypatch.setitem(digest_module.VERSIONS, "rewind.weights", 2)
     assert digest_module.describe(rewind.weights) == {"function": "rewind.weights", "version": 2}
     assert JOB.identity != before
+
+
+def test_a_diverging_ticket_is_trained_once_though_several_draws_are_the_same(tmp_path: Path) -> None:
+    failures: list[str] = []
+
+    class Listening(Callback):
+        def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
+            failures.append(ticket.branch)
+
+    def infinite(net: nn.Module, number: int) -> Weights:
+        return {name: torch.full_like(w, torch.inf) for name, w in net.state_dict().items()}
+
+    trained = job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
+    (start,) = [replace(t.ticket, weights=infinite(JOB.recipe.net(), 0)) for t in trained if t.ticket.level == 0]
+    cached = Store(tmp_path).cached(partial(engine.train, recipe=JOB.recipe, callback=Listening()), JOB.recipe)
+    assert cached([start, replace(start, branch="again"), replace(start, draw=1)]) == []
+    assert failures == ["ticket"]
+
+
+def test_a_quantization_to_no_bits_trains_nothing() -> None:
+    assert Branch(branch.shuffle, bits=[]).places("aware", 1, 1) == []
+    assert Branch(branch.shuffle).places("shuffle", 1, 1) == [job.Place(1, 1, "shuffle")]

@@ -129,6 +129,7 @@ LEVELS = (
     "nothing to train. Give the number of prunings (levels=3; 0 is dense only) "
     "or the levels themselves (levels=[0,3,7])"
 )
+SEEDS = "must be a whole number from 0 on, or a list of different ones such as [1,2,3]"
 KINDS = "must be a whole number such as 6, or a list of them such as [0,3,7]"
 # Key, value, and what is said of them.
 INVALID = [
@@ -146,6 +147,9 @@ INVALID = [
     ("schedule.output", 20, RATE),
     ("rewind.step", 1000, "training has 1000 steps, rewind to one of 0 to 999"),
     ("rewind.step", -1, "training has 1000 steps, rewind to one of 0 to 999"),
+    ("replicate", [1, 1], SEEDS),
+    ("replicate", [], SEEDS),
+    ("replicate", -1, SEEDS),
     ("levels", -1, LEVELS),
     ("levels", [0, -2], LEVELS),
     ("levels", "two", KINDS),
@@ -168,6 +172,32 @@ def test_an_invalid_value_is_named_with_those_that_are_valid() -> None:
             node = node[parent]
         node[last] = value
         assert error(config, composed()) == f"{key}={value}: {message}"
+
+
+PAIRS = {
+    ("distribution=globally", "structure=neuron"): "distribution=globally ranks single weights",
+    ("distribution=globally", "structure=n_of_m"): "distribution=globally ranks single weights",
+    (
+        "updater=gradual",
+        "updater.every=7",
+    ): "updater.begin=0, updater.end=500, updater.every=7: training has 1000 steps",
+    ("updater=gradual", "steps=400"): "updater.begin=0, updater.end=500, updater.every=100: training has 400 steps",
+    ("updater=gradual", "updater.density=2"): "updater.density=2: the share that remains",
+    ("branch=[shuffle]", "branch.shuffle.draws=0"): "branch.shuffle.draws=0: must be at least 1",
+}
+
+
+def test_values_that_do_not_go_together_are_errors_before_anything_is_trained() -> None:
+    for overrides, message in PAIRS.items():
+        assert error(composed(*overrides)).startswith(message), overrides
+
+
+def test_every_distribution_goes_with_weights_and_all_but_globally_with_neurons() -> None:
+    for distribution in ("by_kind", "uniform", "er", "erk", "balanced"):
+        config = composed(f"distribution={distribution}", "structure=neuron")
+        validate(config, config)
+    config = composed("distribution=globally", "structure=weight")
+    validate(config, config)
 
 
 def test_a_key_of_ours_that_is_not_a_parameter_is_unknown_and_the_nearest_is_named() -> None:

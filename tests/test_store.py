@@ -470,3 +470,11 @@ def test_waiting_for_another_process_can_be_interrupted(tmp_path: Path) -> None:
     with FileLock(folder / "lock"), pytest.raises(Interrupted):
         list(job.run(NO_BRANCH, Store(tmp_path, wait=wait), Callback(), lambda _: None))
     assert not (folder / "result.json").exists()
+
+
+def test_a_training_that_is_not_reported_is_an_error_and_not_lost_silently(tmp_path: Path) -> None:
+    def silent(tickets: list[Ticket], **options: Any) -> list[Trained]:
+        return train(tickets, recipe=JOB.recipe, device="cpu")
+
+    with pytest.raises(TypeError, match="did not call `finished` for ticket, replicate 1, level 3"):
+        Store(tmp_path).cached(silent, JOB.recipe)([half_pruned(JOB.recipe)])

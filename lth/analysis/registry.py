@@ -1,6 +1,6 @@
 """The registry of experiments: their files, configurations and results, from a store or as committed.
 
-An experiment is a Python file there (claims, how it is drawn) and one or more configurations:
+An experiment is a Python file in experiments/ (claims, how it is drawn) and one or more configurations:
 conf/experiment/<name>.yaml, and conf/experiment/<name>/<arm>.yaml for each further line of its figure.
 """
 

@@ -15,5 +15,5 @@ def main(arguments: argparse.Namespace) -> int:
     jobs = config.jobs(arguments.overrides)
     if not (found := sum(len(migrate(job, Store(root))) for job, root in jobs)):
         raise UserError("nothing of these jobs is stored, by this version or by 0.1", code=1)
-    print(f"{found} trainings of {len(jobs)} jobs are stored under the names of this version")
+    print(f"{found} trainings are stored under the names of this version")
     return 0

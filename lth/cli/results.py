@@ -36,6 +36,8 @@ class Results:
     @cached_property
     def figures(self) -> list[Path]:
         """Files of the figures. If they can't be drawn, a warning says why: what was trained is not lost."""
+        if self.tickets.empty:
+            return []
         try:
             return [*_draw(self)]
         except Exception as error:

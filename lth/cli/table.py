@@ -5,15 +5,14 @@ import sys
 
 from lth import UserError
 from lth.analysis import summary
-from lth.store import table
+from lth.store import records, table
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Print or write the table; returns the exit code."""
     rows = table.tickets(arguments.runs, arguments.experiment)
     if rows.empty:
-        message = f"nothing is stored under {arguments.runs}; lth run trains, --runs names another folder"
-        raise UserError(message, code=1)
+        raise _nothing(arguments)
     if arguments.format == "markdown":
         data = f"{summary.markdown(rows)}\n".encode()
     else:
@@ -25,3 +24,12 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.buffer.write(data)
     return 0
+
+
+def _nothing(arguments: argparse.Namespace) -> UserError:
+    """An error that names the experiments that are stored."""
+    stored = sorted({record["experiment"] for record in records(arguments.runs)})
+    if arguments.experiment and stored:
+        what = f"nothing of {arguments.experiment} is stored under {arguments.runs}; stored: {', '.join(stored)}"
+        return UserError(what, code=1)
+    return UserError(f"nothing is stored under {arguments.runs}; lth run trains, --runs names another folder", code=1)

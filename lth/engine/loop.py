@@ -1,4 +1,4 @@
-"""The plain training loop of one ticket; Lightning calls it once per block (see `train.py`)."""
+"""The plain training loop of one ticket; Lightning calls it once per block (see `shell.py`)."""
 
 import math
 from collections.abc import Collection, Mapping

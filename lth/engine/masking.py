@@ -57,7 +57,7 @@ class Masking:
             self._set(mask)
 
     def _set(self, mask: Mask) -> None:
-        self.mask: Mapping[str, Tensor] = {name: m.to(self.device) for name, m in mask.items()}
+        self.mask: Mapping[str, Tensor] = {name: m.to(self.device, copy=True) for name, m in mask.items()}
         self.kept = {name: int(m.sum()) for name, m in self.mask.items()}
         pruned = {name: m for name, m in self.mask.items() if not m.all()}
         self.pruned = [self.weights[name] for name in pruned]

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args
 
+from lth import UserError
+
 POWERCAP = Path("/sys/class/powercap")
 Choice = Literal["auto", "codecarbon", "none"]
 MODELLED = "codecarbon (modelled)"
@@ -33,10 +35,10 @@ class Meter:
 
 def meter(choice: str = "auto", gpu: str | None = None, powercap: Path = POWERCAP) -> Meter | None:
     """Meter of this machine. auto: RAPL and, given the UUID of the training GPU, NVML; None if neither can be read.
-    Raises ValueError for an unknown choice and if codecarbon can't start.
+    Raises UserError for an unknown choice and if codecarbon can't start.
     """
     if choice not in get_args(Choice):
-        raise ValueError(f"meter={choice}: choose one of {', '.join(get_args(Choice))}")
+        raise UserError(f"meter={choice}: choose one of {', '.join(get_args(Choice))}")
     if choice == "codecarbon":
         return codecarbon()
     measured = [rapl(powercap), None if gpu is None else nvml(gpu)] if choice == "auto" else []
@@ -75,14 +77,14 @@ def nvml(gpu: str) -> Meter | None:
 @lru_cache(maxsize=1)
 def codecarbon() -> Meter:
     """Meter of codecarbon, which models the whole machine (usually watts by load, from tables), offline. The total is
-    read by `flush` through an output handler, 0.5 ms per reading. Raises ValueError if it is missing or can't start.
+    read by `flush` through an output handler, 0.5 ms per reading. Raises UserError if it is missing or can't start.
     """
     try:
         total, flush = _tracked(importlib.import_module("codecarbon"), importlib.import_module("codecarbon.output"))
     except ImportError as error:
-        raise ValueError(f"meter=codecarbon: {error}; pip install 'lth[energy]', or use meter=auto") from error
+        raise UserError(f"meter=codecarbon: {error}; pip install 'lth[energy]', or use meter=auto") from error
     except Exception as error:
-        raise ValueError(f"meter=codecarbon does not start ({error}); use meter=auto") from error
+        raise UserError(f"meter=codecarbon does not start ({error}); use meter=auto") from error
 
     def joules() -> float:
         flush()

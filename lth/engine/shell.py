@@ -81,7 +81,7 @@ def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: in
         try:
             trainer = _trainer(device, max_epochs, max_steps)
         except MisconfigurationException as error:
-            raise UserError(f"device={device}: {error} device=cpu is always there") from error
+            raise UserError(f"device={device}: {error} device=cpu always works") from error
         trainer.fit(module, batches)
 
 

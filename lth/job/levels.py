@@ -7,7 +7,7 @@ from functools import partial
 from lth.imp import dense, imp, prune
 from lth.job.values import Job
 from lth.recipe import Recipe
-from lth.schedule import KINDS
+from lth.schedule import KINDS, Ladder
 from lth.store import Store
 from lth.store.digest import describe, short
 from lth.ticket import Mask, Ticket, Trained
@@ -18,7 +18,9 @@ log = logging.getLogger("lth")
 def execute(
     job: Job, store: Store, train: Callable[[list[Ticket], Recipe], list[Trained]], replicates: Iterable[int]
 ) -> None:
-    """Prune and rewind until the ladders end; `train` is called with all tickets of a level that share a recipe."""
+    """Prune and rewind until the ladders end; at each level `train` is called with all tickets
+    of the main line, then with all branches that share a recipe.
+    """
 
     def level(tickets: list[Ticket]) -> list[Trained]:
         trained = train(tickets, job.recipe)
@@ -67,13 +69,17 @@ class _Stop:
         return bool(rules)
 
 
+def mask_key(job: Job, level: int, scored: int) -> str:
+    """The name of the mask of a level, made from a training of the level `scored`."""
+    science = [describe(function) for function in (job.criterion, job.distribution, job.structure)]
+    return short([science, densities(job.ladder, level), scored])
+
+
+def densities(ladder: Ladder, level: int) -> dict[str, float]:
+    """Kind of layer -> share that remains, of the kinds that are pruned."""
+    return {kind: share for kind in KINDS if (share := ladder.density(level, kind)) < 1}
+
+
 def _masks(job: Job, store: Store) -> Callable[[Trained, int, Callable[[], Mask]], Mask]:
     """Masks from the store, each computed once."""
-    science = [describe(function) for function in (job.criterion, job.distribution, job.structure)]
-    ladder = job.ladder
-
-    def masks(trained: Trained, level: int, make: Callable[[], Mask]) -> Mask:
-        density = {kind: share for kind in KINDS if (share := ladder.density(level, kind)) < 1}
-        return store.mask(trained, short([science, density, trained.ticket.level]), make)
-
-    return masks
+    return lambda trained, level, make: store.mask(trained, mask_key(job, level, trained.ticket.level), make)

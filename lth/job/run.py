@@ -38,10 +38,10 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
 
 def status(job: Job, store: Store, status: str, error: str = "") -> None:
     """Write the status of the job into the records of all its replicates; a change of the user's code is reported."""
-    for replicate in job.replicates:
-        record = job.record(store, replicate)
-        if status == "running":
-            _report_changes(record)
+    records = [job.record(store, replicate) for replicate in job.replicates]
+    if status == "running":
+        _report_changes(records)
+    for record in records:
         record.status(status, error)
 
 
@@ -61,7 +61,7 @@ def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[T
     return partial(engine.train, recipe=recipe, keep=keep, callback=callback, device=job.device, meter=job.meter)
 
 
-def _report_changes(record: Record) -> None:
+def _report_changes(records: list[Record]) -> None:
     """Name the user's files that changed since the same configuration was last run."""
-    for file in record.changed_files():
+    for file in sorted({file for record in records for file in record.changed_files()}):
         log.info("%s changed since: trained again", file)

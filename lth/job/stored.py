@@ -2,14 +2,16 @@
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from lth.job.levels import execute
+from lth.job.levels import densities, execute, mask_key
 from lth.job.row import row
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.store import Store
 from lth.store import migrate as migration
+from lth.store.digest import digest, short
 from lth.ticket import Ticket, Trained
 
 
@@ -20,19 +22,30 @@ def stored(job: Job, store: Store) -> list[Trained]:
 
 def migrate(job: Job, store: Store) -> list[Trained]:
     """Everything of the job that version 0.1 stored, under its new names and in new records; trains nothing."""
-    moved: set[str | None] = set()
-    records = {replicate: job.record(store, replicate) for replicate in job.replicates}
-    recipes: dict[Ticket, Recipe] = {}
+    old, recipes = set[str](), dict[Ticket, Recipe]()
 
     def adopt(recipe: Recipe, ticket: Ticket) -> None:
         recipes[ticket] = recipe
-        moved.add(migration.adopt(store.root, recipe, ticket))
+        old.add(migration.old_digest(recipe, ticket))
+        migration.adopt(store.root, recipe, ticket)
+        _adopt_masks(job, store.root / "trained" / digest(recipe, ticket), ticket)
 
     found = _find(job, store, adopt)
-    for trained in found:
-        records[trained.ticket.replicate].add(row(job, recipes[trained.ticket], trained))
-    migration.forget(store.root, job.name, {digest for digest in moved if digest})
+    for replicate in {trained.ticket.replicate for trained in found}:
+        record, own = job.record(store, replicate), [t for t in found if t.ticket.replicate == replicate]
+        for trained in own:
+            record.add(row(job, recipes[trained.ticket], trained))
+        whole = sum(place.replicate == replicate for place in job.places())
+        record.status("finished" if len(own) == whole else "interrupted")
+    migration.forget(store.root, job.name, old)
     return found
+
+
+def _adopt_masks(job: Job, entry: Path, ticket: Ticket) -> None:
+    science = migration.old_science(job.criterion, job.distribution, job.structure)
+    for level in job.ladder.children.get(ticket.level, ()) if ticket.branch == "ticket" else ():
+        share = densities(job.ladder, level)
+        migration.adopt_mask(entry, short([*science, share, ticket.level]), mask_key(job, level, ticket.level))
 
 
 def _find(job: Job, store: Store, look: Callable[[Recipe, Ticket], None] | None = None) -> list[Trained]:

@@ -31,24 +31,24 @@ class Branch:
     for a quantization, with `bits` and `recipe`.
 
     levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
-    that weights are quantized to.
+    that weights are quantized to; None for a control.
     """
 
     transform: Callable[..., tuple[Recipe, Ticket]]
     levels: Sequence[int] | None = None
     draws: int = 1
-    bits: Sequence[int | str] = ()
+    bits: Sequence[int | str] | None = None
 
     def at(self, level: int) -> bool:
         """True if tickets of this level branch off."""
-        return level in self.levels if self.levels is not None else level > 0 or bool(self.bits)
+        return level in self.levels if self.levels is not None else level > 0 or self.bits is not None
 
     def tickets(self, name: str, trained: Trained, job: "Job") -> Iterator[tuple[Recipe, Ticket]]:
         """The tickets that branch off a trained one, each with its recipe."""
-        for bits in self.bits:
+        for bits in self.bits or ():
             recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
             yield recipe, replace(ticket, branch=name, bits=bits)
-        for draw in range(0 if self.bits else self.draws):
+        for draw in range(self.draws if self.bits is None else 0):
             recipe, ticket = self.transform(trained, draw=draw, recipe=job.recipe, init=job.init)
             yield recipe, replace(ticket, branch=name, draw=draw)
 
@@ -56,7 +56,7 @@ class Branch:
         """The places of its tickets beside one of the main line."""
         if not self.at(level):
             return []
-        if self.bits:
+        if self.bits is not None:
             return [Place(replicate, level, name, bits=bits) for bits in self.bits]
         return [Place(replicate, level, name, draw) for draw in range(self.draws)]
 
@@ -129,7 +129,7 @@ class Job:
         return Record(store.root, self.name, f"{self.identity}-{replicate}", columns, code)
 
     def places(self) -> list[Place]:
-        """Everything that the job trains, in the order of work."""
+        """Everything that the job trains, in about the order of work."""
         return [
             place
             for level in rungs(self.levels)

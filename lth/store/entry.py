@@ -77,7 +77,7 @@ def read_entry(entry: Path) -> tuple[dict[str, Any], Mask] | None:
         return None
     try:
         result, mask = read_result(entry), read_mask(entry / "mask.safetensors")
-        for file in sorted(entry.glob("*.safetensors")):
+        for file in sorted({*entry.glob("*.safetensors")} - {partial_file(entry)}):
             _verify(file, optional=file.name.startswith("pruned-"))
     except Corrupt as error:
         log.warning("%s; it is trained again", error)
@@ -101,6 +101,8 @@ def _verify(file: Path, *, optional: bool) -> None:
     try:
         read_tensors(file)
     except Corrupt as error:
+        if not file.exists():  # dropped by another process that keeps fewer weights
+            return
         file.unlink(missing_ok=True)
         if not optional:
             raise

@@ -1,20 +1,37 @@
 """Moves trainings stored by version 0.1, which named functions by the paths of their files, to their new names."""
 
+import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lth.augment
+import lth.criterion
 import lth.lr
 import lth.model
 import lth.regularization
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
-from lth.store.file import read_json, write_json
+from lth.store.entry import is_complete
+from lth.store.file import Corrupt, read_json, write_json
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}
-MODULES = {"augment": lth.augment, "lr": lth.lr, "model": lth.model, "regularization": lth.regularization}
+MODULES = {
+    "augment": lth.augment,
+    "criterion": lth.criterion,
+    "lr": lth.lr,
+    "model": lth.model,
+    "regularization": lth.regularization,
+}
+SCOPES = {
+    ("distribution.by_kind", "structure.weight"): "layerwise",
+    ("distribution.globally", "structure.weight"): "globally",
+    ("distribution.by_kind", "structure.neuron"): "neurons",
+    ("distribution.by_kind", "structure.n_of_m"): "n_of_m",
+}
+log = logging.getLogger("lth")
 
 
 def old_digest(recipe: Recipe, ticket: Ticket) -> str:
@@ -22,22 +39,42 @@ def old_digest(recipe: Recipe, ticket: Ticket) -> str:
     return digest_of(_old(sourceless(describe(recipe))), ticket)
 
 
-def adopt(root: Path, recipe: Recipe, ticket: Ticket) -> str | None:
-    """Rename the entry of a training from its old name; returns that name, None if there is no such entry."""
-    old, new = old_digest(recipe, ticket), digest(recipe, ticket)
-    entry = root / "trained" / old
-    if not (entry / "result.json").exists() or (root / "trained" / new).exists():
-        return None
-    result = read_json(entry / "result.json")
-    write_json(entry / "result.json", {**result, "digest": new, "recipe": describe(recipe)})
-    entry.rename(root / "trained" / new)
-    return old
+def adopt(root: Path, recipe: Recipe, ticket: Ticket) -> None:
+    """Rename the entry of a training from its old name, if it is there and not known by the new one yet."""
+    old, new = (root / "trained" / name for name in (old_digest(recipe, ticket), digest(recipe, ticket)))
+    if not is_complete(old) or is_complete(new):
+        return
+    try:
+        result = read_json(old / "result.json")
+    except Corrupt as error:
+        log.warning("%s; its training is left where it is", error)
+        return
+    shutil.rmtree(new, ignore_errors=True)  # begun by a run before the migration
+    write_json(old / "result.json", {**result, "digest": new.name, "recipe": describe(recipe)})
+    old.rename(new)
+
+
+def adopt_mask(entry: Path, old: str, new: str) -> None:
+    """Rename a stored mask that was made from a training."""
+    if (entry / f"pruned-{old}.safetensors").exists():
+        (entry / f"pruned-{old}.safetensors").rename(entry / f"pruned-{new}.safetensors")
+
+
+def old_science(criterion: Any, distribution: Any, structure: Any) -> list[Any]:
+    """The descriptions of criterion and scope that version 0.1 named a mask by."""
+    how = describe(structure)
+    scope = SCOPES.get((describe(distribution)["function"], how.pop("function")), "")
+    return [_old(sourceless(describe(criterion))), {"function": f"lth.scope.{scope}", **how}]
 
 
 def forget(root: Path, experiment: str, digests: set[str]) -> None:
     """Take the rows of these trainings out of the records of an experiment; a record without rows is deleted."""
     for file in (root / "experiments" / experiment).glob("*.json"):
-        record = read_json(file)
+        try:
+            record = read_json(file)
+        except Corrupt as error:
+            log.warning("%s; it is left as it is", error)
+            continue
         rows = {key: row for key, row in record["rows"].items() if row["digest"] not in digests}
         if not rows:
             file.unlink()

@@ -40,7 +40,9 @@ class Store:
     ) -> Callable[[list[Ticket]], list[Trained]]:
         """Decorate `train` for lists of tickets: read what is stored, store what is not, resume what was interrupted.
 
-        Trainings that another process is at are waited for. `finished` is called with each as soon as it is there.
+        train: `lth.engine.train` with the recipe bound, or a function that takes its keywords states, save, finished
+        and until, and calls `finished` with every ticket that it has trained. Trainings that another process is at are
+        waited for. `finished` is called with each trained ticket as soon as it is there.
         """
         return partial(self._get, train, recipe, finished)
 
@@ -88,8 +90,8 @@ class Store:
                 first = {entry: ticket for ticket, entry in reversed([*missing.items()])}
                 todo = {t: e for t, e in missing.items() if e in locks and first[e] is t and not is_complete(e)}
                 self._train(train, recipe, todo, locks, done)
-            for ticket in todo:
-                missing.pop(ticket, None)  # one whose training diverged
+            diverged = {entry for ticket, entry in todo.items() if ticket in missing}
+            missing = {ticket: entry for ticket, entry in missing.items() if entry not in diverged}
 
     def _train(
         self,
@@ -105,7 +107,7 @@ class Store:
             entry = entries[trained.ticket]
             write_entry(entry, recipe, trained, self.keep)
             if (stored := self._read(entry, train, recipe, trained.ticket, stored=False)) is None:
-                raise OSError(f"{entry} was written and can't be read back: is the disk in order?")
+                raise OSError(f"{entry} was written and can't be read back: check the disk")
             locks[entry].release()
             done(stored)
 
@@ -115,12 +117,14 @@ class Store:
             for left in entry.glob(".*"):  # by a process that was killed while it wrote
                 left.unlink(missing_ok=True)
         states = {ticket: intact(read_tensors, partial_file(entry)) for ticket, entry in entries.items()}
-        train(
+        trained = train(
             [*entries],
             states={ticket: state for ticket, state in states.items() if state is not None},
             save=lambda ticket, state: write_tensors(partial_file(entries[ticket]), state),
             finished=finished,
         )
+        if unreported := [each.ticket for each in trained if not is_complete(entries[each.ticket])]:
+            raise TypeError(f"train did not call `finished` for {unreported[0]}, so that it can't be stored")
 
     def _read(
         self, entry: Path, train: Train, recipe: Recipe, ticket: Ticket, *, stored: bool = True
@@ -144,9 +148,11 @@ class Store:
             if (kept := intact(read_tensors, file)) is not None:
                 return kept
             log.info("the weights of step %d were not kept: %s is trained again up to there", step, ticket)
-            weights = train([ticket], until=step)[0].at(step)
-            write_tensors(file, weights)
-            return weights
+            trained = train([ticket], until=step)
+            if not trained:
+                raise OSError(f"{ticket} diverged when it was trained again up to step {step}; here it is not the same")
+            write_tensors(file, trained[0].at(step))
+            return trained[0].at(step)
 
     def _entry(self, recipe: Recipe, ticket: Ticket) -> Path:
         return self.root / "trained" / digest(recipe, ticket)

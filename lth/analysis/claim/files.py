@@ -1,4 +1,4 @@
-"""Measures on a table of files, one row per net and format, as `lth.compress.scored` makes it."""
+"""Measures on a table of files, one row per net and format, as `lth.compress.file_table.measure` makes it."""
 
 import pandas as pd
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def jobs(arguments: Sequence[str]) -> "list[tuple[Job, Path]]":
-    """A job for each replicate, with the folder of its store; raises UserError."""
+    """The jobs of a sweep, each with the folder of its store; raises UserError."""
     configurations = compositions(arguments)
     sys.path.insert(0, str(Path.cwd()))  # as `lth run` does, for the user's own functions
     from lth.cli.config.values import values

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from lth import UserError
 from lth.cli.config.compose import validated
 from lth.cli.config.conf import CONF, plain
-from lth.cli.config.overrides import flags_first, swept_with_groups
+from lth.cli.config.overrides import flags_first, split_flags, swept_with_groups
 from lth.cli.config.values import instantiate, values
 from lth.store.file import make_folder
 
@@ -27,6 +27,7 @@ HELP = {"--help", "-h", "--hydra-help", "--version", "--info", "-i"}
 
 def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
+    arguments = split_flags(arguments)
     first = None if HELP & set(arguments) else validated(arguments)
     if first is not None:
         make_folder(Path(str(first.root)))

@@ -10,6 +10,12 @@ from lth.cli.config.conf import CONF
 VALUED_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 
 
+def split_flags(arguments: Sequence[str]) -> list[str]:
+    """Split --flag=value into two arguments, as all other functions here expect them."""
+    parts = (a.split("=", 1) if a.startswith("--") else [a] for a in arguments)
+    return [part for each in parts for part in each]
+
+
 def flags_first(arguments: Sequence[str]) -> list[str]:
     """Move flags to the front: Hydra accepts overrides in one place only."""
     overrides = overrides_of(arguments)

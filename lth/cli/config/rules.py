@@ -14,6 +14,8 @@ def check_rules(config: Config) -> None:
     _check_quantization(config)
     _check_rewind(config)
     _check_n_of_m(config)
+    _check_pruning(config)
+    _check_updater(config)
     _check_levels(config)
 
 
@@ -46,11 +48,36 @@ def _check_n_of_m(config: Config) -> None:
                 raise UserError(f"{prefix}n={n}, {prefix}m={m}: keep 1 to m of every m weights")
 
 
+def _check_pruning(config: Config) -> None:
+    structure = config["structure"]["_target_"].removeprefix("lth.structure.")
+    if config["distribution"]["_target_"] == "lth.distribution.globally" and structure in ("neuron", "n_of_m"):
+        raise UserError(
+            f"distribution=globally ranks single weights, and structure={structure} removes others: take another "
+            "distribution, or structure=weight"
+        )
+
+
+def _check_updater(config: Config) -> None:
+    node, steps = config["updater"], config["steps"]
+    if node["_target_"] != "lth.updater.gradual":
+        return
+    density, begin, end, every = (node[key] for key in ("density", "begin", "end", "every"))
+    if not 0 < density <= 1:
+        raise UserError(f"updater.density={density}: the share that remains in the end, above 0 and at most 1")
+    if not 0 <= begin < end <= steps or every < 1 or (end - begin) % every:
+        raise UserError(
+            f"updater.begin={begin}, updater.end={end}, updater.every={every}: training has {steps} steps; give 0 <= "
+            "begin < end <= steps, and a multiple of `every` steps between them"
+        )
+
+
 def _check_levels(config: Config) -> None:
     levels, replicate = config["levels"], config["replicate"]
     seeds = replicate if isinstance(replicate, list) else [replicate]
     if not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise UserError(f"replicate={replicate}: must be a whole number from 0 on, or a list of such: [1,2,3]")
+        raise UserError(
+            f"replicate={replicate}: must be a whole number from 0 on, or a list of different ones such as [1,2,3]"
+        )
     if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
         raise UserError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
     try:

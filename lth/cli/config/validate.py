@@ -39,6 +39,7 @@ AT_LEAST = {
     "lth.stop.below": 0,
     "lth.quantization.images": 1,
     "lth.quantization.steps": 1,
+    "lth.job.draws": 1,
 }
 
 
@@ -114,6 +115,7 @@ def _parameters(prefix: str, target: str) -> dict[str, Parameter]:
 def _check_entry(prefix: str, entry: Config, fields: Mapping[str, Parameter]) -> None:
     for name in entry.keys() & fields.keys() - {"transform"}:
         _check_value(f"{prefix}{name}", entry[name], fields[name].annotation, fields[name].default)
+        _check_bound(f"{prefix}{name}", f"lth.job.{name}", entry[name])
 
 
 def _check_value(key: str, value: Any, annotation: Annotation, default: Any) -> None:

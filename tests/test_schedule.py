@@ -1,11 +1,14 @@
 """Schedules: level -> density."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small import many
 
-from lth.schedule import iterative, one_shot, rungs
+from lth import UserError
+from lth.schedule import Ladder, cubic, exponential, iterative, one_shot, rungs
 
 LENET = {"linear": 784 * 300 + 300 * 100, "output": 1000}
 CONV_2 = {"conv": 27 * 64 + 576 * 64, "linear": 16384 * 256 + 256 * 256, "output": 2560}
@@ -66,6 +69,26 @@ def test_iterative_pruning_makes_each_level_from_the_one_before_it() -> None:
 def test_one_shot_pruning_makes_every_level_from_the_dense_net() -> None:
     assert one_shot(3).children == {0: (1, 2, 3)}
     assert one_shot([3, 7]).children == {0: (3, 7)}
+
+
+def test_an_exponential_schedule_keeps_the_same_share_of_what_remains_at_each_level() -> None:
+    ladder = exponential(3, density=0.125, rounds=3)
+    assert [ladder.density(level, "conv") for level in range(4)] == pytest.approx([1, 0.5, 0.25, 0.125])
+    assert ladder.density(2, "output") == pytest.approx(0.25)
+    assert dict(ladder.children) == {0: (1,), 1: (2,), 2: (3,)}
+
+
+def test_a_cubic_schedule_prunes_much_at_first_and_little_at_the_end() -> None:
+    ladder = cubic(2, density=0.2, rounds=2)
+    assert [ladder.density(level, "linear") for level in range(3)] == pytest.approx([1, 0.2 + 0.8 / 8, 0.2])
+
+
+@pytest.mark.parametrize("schedule", [exponential, cubic])
+def test_a_schedule_towards_a_density_refuses_none_and_levels_beyond_its_end(schedule: Callable[..., Ladder]) -> None:
+    with pytest.raises(UserError, match=r"schedule\.density=0: "):
+        schedule(2, density=0, rounds=2)
+    with pytest.raises(UserError, match=r"schedule\.rounds=2: levels=3 goes beyond it"):
+        schedule(3, density=0.5, rounds=2)
 
 
 def test_zero_levels_are_the_dense_net_alone() -> None:

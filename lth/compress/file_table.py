@@ -9,12 +9,11 @@ import pandas as pd
 from lth.analysis.summary import spreads
 from lth.compress import onnx
 from lth.compress.formats import BITS, files
-from lth.compress.latency import accuracy, latencies
+from lth.compress.latency import BATCHES, accuracy, latencies
 from lth.compress.nets import Net, by_run, labels, model_name
 from lth.compress.tables import where
 from lth.data import normalized
 
-BATCHES = (1, 128)
 SHOWN = {
     "bytes": ("bytes", 1, 0),
     "times smaller": ("smaller", 1, 1),

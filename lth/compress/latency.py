@@ -10,6 +10,7 @@ from lth.engine.timing import Call, Key, in_turn
 AT_LEAST = 0.0005  # seconds of one measurement: well above the clock's resolution, below a scheduler time slice
 BUDGET = 1.0  # seconds of all measurements of the slowest net
 ROUNDS = (15, 400)
+BATCHES = (1, 128)  # images of one forward pass that is timed
 BATCH = 500  # images evaluated at once
 
 

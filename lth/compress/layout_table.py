@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lth.analysis.summary import spreads
-from lth.compress.latency import accuracy, latencies
+from lth.compress.latency import BATCHES, accuracy, latencies
 from lth.compress.layouts import NOTES, layouts
 from lth.compress.nets import Net, by_dense, labels, model_name
 from lth.compress.tables import where
@@ -15,7 +15,6 @@ from lth.data import normalized
 from lth.job import Job
 from lth.ticket import Trained
 
-BATCHES = (1, 128)
 SHOWN = {
     "parameters": ("parameters", 1, 0),
     "MACs": ("macs", 1, 0),

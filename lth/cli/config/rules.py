@@ -24,6 +24,8 @@ def _check_quantization(config: Config) -> None:
     if quantizations and keep != "all":
         raise UserError(f"store.keep={keep}: quantization starts from the trained weights, use store.keep=all")
     for name, node in quantizations.items():
+        if not node.get("bits"):
+            raise UserError(f"quantization.{name}.bits: give the widths to quantize weights to, such as [8, 4]")
         for bits in node["bits"]:
             if bits not in BITS:
                 raise UserError(f"quantization.{name}.bits={node['bits']}: choose from 2 to 8, fp16 and bf16")
@@ -41,11 +43,11 @@ def _check_rewind(config: Config) -> None:
 
 
 def _check_n_of_m(config: Config) -> None:
-    for prefix, node in nodes(config):
-        if node["_target_"].endswith(".n_of_m"):
-            n, m = (node.get(name, parameters(node["_target_"])[name].default) for name in ("n", "m"))
-            if not 0 < n <= m:
-                raise UserError(f"{prefix}n={n}, {prefix}m={m}: keep 1 to m of every m weights")
+    node = config["structure"]
+    if node["_target_"] == "lth.structure.n_of_m":
+        n, m = _arguments(node, "n", "m")
+        if not 0 < n <= m:
+            raise UserError(f"structure.n={n}, structure.m={m}: keep 1 to m of every m weights")
 
 
 def _check_pruning(config: Config) -> None:
@@ -61,7 +63,7 @@ def _check_updater(config: Config) -> None:
     node, steps = config["updater"], config["steps"]
     if node["_target_"] != "lth.updater.gradual":
         return
-    density, begin, end, every = (node[key] for key in ("density", "begin", "end", "every"))
+    density, begin, end, every = _arguments(node, "density", "begin", "end", "every")
     if not 0 < density <= 1:
         raise UserError(f"updater.density={density}: the share that remains in the end, above 0 and at most 1")
     if not 0 <= begin < end <= steps or every < 1 or (end - begin) % every:
@@ -87,6 +89,12 @@ def _check_levels(config: Config) -> None:
             _call(node, lr, 0)
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
+
+
+def _arguments(node: Config, *names: str) -> list[Any]:
+    """Arguments of the function of a node; those that the node leaves out are the defaults."""
+    known = parameters(node["_target_"])
+    return [node.get(name, known[name].default) for name in names]
 
 
 def _call(node: Config, module: Any, argument: Any) -> None:

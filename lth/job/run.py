@@ -47,11 +47,11 @@ def status(job: Job, store: Store, status: str, error: str = "") -> None:
 
 def _last(job: Job, done: list[Trained]) -> set[str]:
     """Digests of the trainings that nothing was pruned from."""
-    reached = {(t.ticket.replicate, t.ticket.level) for t in done}
+    reached, children = {(t.ticket.replicate, t.ticket.level) for t in done}, job.ladder.children
     return {
         t.facts["digest"]
         for t in done
-        if not reached & {(t.ticket.replicate, level) for level in job.ladder.children.get(t.ticket.level, ())}
+        if not reached & {(t.ticket.replicate, level) for level in children.get(t.ticket.level, ())}
     }
 
 

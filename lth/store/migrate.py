@@ -15,6 +15,7 @@ from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
 from lth.store.entry import is_complete
 from lth.store.file import Corrupt, read_json, write_json
+from lth.store.record import SCOPES
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}
@@ -24,12 +25,6 @@ MODULES = {
     "lr": lth.lr,
     "model": lth.model,
     "regularization": lth.regularization,
-}
-SCOPES = {
-    ("distribution.by_kind", "structure.weight"): "layerwise",
-    ("distribution.globally", "structure.weight"): "globally",
-    ("distribution.by_kind", "structure.neuron"): "neurons",
-    ("distribution.by_kind", "structure.n_of_m"): "n_of_m",
 }
 log = logging.getLogger("lth")
 
@@ -63,8 +58,9 @@ def adopt_mask(entry: Path, old: str, new: str) -> None:
 def old_science(criterion: Any, distribution: Any, structure: Any) -> list[Any]:
     """The descriptions of criterion and scope that version 0.1 named a mask by."""
     how = describe(structure)
-    scope = SCOPES.get((describe(distribution)["function"], how.pop("function")), "")
-    return [_old(sourceless(describe(criterion))), {"function": f"lth.scope.{scope}", **how}]
+    pair = describe(distribution)["function"], how.pop("function")
+    scopes = {(f"distribution.{one}", f"structure.{two}"): scope for scope, (one, two) in SCOPES.items()}
+    return [_old(sourceless(describe(criterion))), {"function": f"lth.scope.{scopes.get(pair, '')}", **how}]
 
 
 def forget(root: Path, experiment: str, digests: set[str]) -> None:

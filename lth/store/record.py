@@ -87,7 +87,7 @@ def records(root: Path, experiment: str = "*") -> Iterator[dict[str, Any]]:
 
 
 # Scopes of older stores -> distribution and structure.
-_SCOPES = {
+SCOPES = {
     "layerwise": ("by_kind", "weight"),
     "globally": ("globally", "weight"),
     "neurons": ("by_kind", "neuron"),
@@ -105,8 +105,8 @@ def _current(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _columns(key: str, value: Any) -> list[tuple[str, Any]]:
-    if key == "scope" and value in _SCOPES:
-        return list(zip(("distribution", "structure"), _SCOPES[value], strict=True))
+    if key == "scope" and value in SCOPES:
+        return list(zip(("distribution", "structure"), SCOPES[value], strict=True))
     return [(key.replace("scope.", "structure.", 1) if key.startswith("scope.") else key, value)]
 
 

@@ -16,9 +16,10 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """model: (shape, classes) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
-    steps: T, counted from step 0 also by a ticket that starts at k. batch_size: images per step. evaluate_every: steps
-    from one evaluation on validation and test set to the next. augment: images -> images, of training only.
+    """model: (shape, outputs) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
+    steps: T, counted from step 0 also by a ticket that starts at k. batch_size: examples per step; if the training set
+    has fewer, a batch has some of them twice. evaluate_every: steps from one evaluation on validation and test set to
+    the next. augment: inputs -> inputs, of training only.
     precision: "fp32", or "bf16": convolutions and linear layers compute in bfloat16, on weights that stay float32.
     regularization: weights -> penalty that is added to the loss, or None. updater: (step, weights, gradients, mask) ->
     mask, called after every optimizer step (see `lth.updater`).
@@ -52,4 +53,4 @@ class Recipe:
         """A fresh network. What an init leaves as the model made it is drawn from `seed`, whatever was drawn before."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.model(self.data.shape, self.data.classes)
+            return self.model(self.data.shape, self.data.outputs)

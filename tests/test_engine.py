@@ -67,7 +67,7 @@ def train(
 
 
 def scaled(part: Split) -> tuple[Tensor, Tensor]:
-    return torch.tensor(part.images, dtype=torch.float32) / 255, torch.tensor(part.labels)
+    return torch.tensor(part.inputs, dtype=torch.float32) / 255, torch.tensor(part.targets)
 
 
 def plainly(ticket: Ticket, recipe: Recipe) -> tuple[list[dict[str, Tensor]], list[Tensor]]:

@@ -1,7 +1,8 @@
-"""Data sets as arrays of bytes, and the order of training batches."""
+"""Data sets as arrays, and the order of training batches."""
 
-from lth.data.dataset import Data, Split, normalized, scaler
+from lth.data.dataset import Data, Split
 from lth.data.order import rows
+from lth.data.scaling import normalized, scaler
 from lth.data.source import cifar10, cifar100, fashion_mnist, mnist, mnist_5k
 
 __all__ = [

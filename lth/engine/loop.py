@@ -90,7 +90,7 @@ class Loop:
         with torch.no_grad():
             for x, y in zip(images.split(size), labels.split(size), strict=True):
                 self.callback.stepped(self.ticket, self.step, self.recipe.steps)
-                logits = self._logits(x)
+                logits = self._logits(x, raw=split == "train")
                 loss += nn.functional.cross_entropy(logits, y, reduction="sum").item()
                 correct += int((logits.argmax(1) == y).sum())
         self.net.train()
@@ -114,26 +114,26 @@ class Loop:
 
     def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of a batch and return its loss, the mean cross-entropy in nats."""
-        loss = nn.functional.cross_entropy(self._logits(x), y)
+        loss = nn.functional.cross_entropy(self._logits(x, raw=True), y)
         self.optimizer.zero_grad()
         penalty = self.recipe.regularization([*self.masking.weights.values()])
         (loss if penalty is None else loss + penalty).backward()
         return loss.detach()
 
-    def _logits(self, images: Tensor) -> Tensor:
-        """float32, B x C."""
-        x = self._scaled(images)
+    def _logits(self, images: Tensor, *, raw: bool) -> Tensor:
+        """float32, B x C. raw: the images are those of the training set, not scaled yet."""
+        x = self._scaled(images, raw)
         if self.recipe.precision == "fp32":
             logits: Tensor = self.net(x)
             return logits
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.net(x).float()  # type: ignore[no-any-return]
 
-    def _scaled(self, images: Tensor) -> Tensor:
-        """float32. Convolutions are faster, here by a third, on images with their channels last."""
-        if self.images:
+    def _scaled(self, images: Tensor, raw: bool) -> Tensor:
+        """float32, or tokens. Convolutions are faster, here by a third, on images with their channels last."""
+        if self.images and images.dim() == 4:
             images = images.contiguous(memory_format=torch.channels_last)
-        return self.scale(images) if images.dtype == torch.uint8 else images
+        return self.scale(images) if raw else images
 
     def _evaluate(self) -> None:
         train_loss = self._train_loss()

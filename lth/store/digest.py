@@ -48,7 +48,8 @@ def short(description: Any) -> str:
 def describe(value: Any) -> Any:
     """Describe a value as JSON: functions by public name or import path, with the arguments that aren't defaults."""
     if isinstance(value, Data):
-        return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint}
+        classes = {} if value.covered else {"classes": value.classes}
+        return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint, **classes}
     if isinstance(value, Recipe):
         return {
             f.name: describe(getattr(value, f.name))

@@ -29,8 +29,8 @@ def classes(name: str, splits: Splits, given: int | None) -> int | None:
     seen = {which: np.unique(_labels(split)) for which, split in splits.items()}
     for which, labels in seen.items():
         if labels[0] < 0:
-            raise UserError(f"the {which} set of {name} has the label {labels[0]}: classes are 0 to C - 1. {NUMBER}, and "
-                            "leave out examples without a class; for numbers to predict, give floats")  # fmt: skip
+            raise UserError(f"the {which} set of {name} has the label {labels[0]}: classes are 0 to C - 1. {NUMBER}, "
+                            "and leave out examples without a class; for numbers to predict, give floats")  # fmt: skip
     return _implied(name, seen) if given is None else _confirmed(name, seen, given)
 
 

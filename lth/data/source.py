@@ -49,9 +49,7 @@ def fashion_mnist(
     *, root: str = "data", validation: int = 5000, scaling: Scaling = "standardize", cache: str | None = None
 ) -> Data:
     """Fashion-MNIST from torchvision, split like MNIST."""
-    return _split(
-        "fashion_mnist", _torchvision("fashion_mnist", "FashionMNIST", root, IDX, cache), validation, scaling, 10
-    )
+    return _split("fashion_mnist", _torchvision("fashion_mnist", "FashionMNIST", root, IDX, cache), validation, scaling)
 
 
 def cifar10(

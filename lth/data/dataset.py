@@ -83,6 +83,10 @@ class Data:
             return _moments(self.train)
         return np.zeros(channels), np.full(channels, 255.0 if self.scaling == "unit" else 1.0)
 
+    def example(self, count: int = 1) -> Tensor:
+        """The first `count` training inputs as the net sees them: count x shape."""
+        return normalized(self, self.train.take(np.arange(count)))[0]
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of every byte of the three splits, independent of name and scaling."""

@@ -15,7 +15,8 @@ from lth.data import normalized, rows
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.seed import seed
-from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, prunable
+from lth.ticket import Mask, Ticket, Trained, Weights, full_mask
+from lth.weights import weights_of
 
 Criterion = Callable[[nn.Module, Trained, Batch], dict[str, Tensor]]
 Distribution = Callable[[Mapping[str, Tensor], Mask, Mapping[str, float]], Mapping[str, float]]
@@ -57,7 +58,10 @@ def dense(recipe: Recipe, init: Callable[[nn.Module, int], Weights], replicate: 
     """The ticket of level 0: f(x; theta_0), all weights kept."""
     number = seed("init", replicate)
     net = recipe.net(number)
-    return Ticket(init(net, number), full_mask(net), replicate=replicate)
+    weights = init(net, number)
+    return Ticket(
+        {name: weights[name] for name in weights_of(net)}, full_mask(net, recipe.layers.kinds), replicate=replicate
+    )
 
 
 def prune(
@@ -87,7 +91,7 @@ def prune(
 
 def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
     """Layer -> density that the ladder asks of its kind at `level`."""
-    return {name: ladder.density(level, kind) for name, kind in prunable(recipe.net()).items()}
+    return {name: ladder.density(level, kind) for name, kind in recipe.layers.kinds.items()}
 
 
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lth.ticket import prunable
+from lth.layer import prunable
+from lth.weights import weights_of
 
 
 def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
@@ -26,7 +27,7 @@ def kaiming_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
 
 def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, Tensor]:
     random = torch.Generator().manual_seed(seed)
-    weights = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    weights = {name: value.detach().clone() for name, value in weights_of(net).items()}
     for name in prunable(net):
         fill(weights[name], generator=random)
         bias = f"{name.removesuffix('weight')}bias"

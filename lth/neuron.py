@@ -13,7 +13,7 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from lth.ticket import prunable
+from lth.layer import layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +100,15 @@ def _along(part: Part, units: Tensor) -> Tensor:
 
 def _found(net: nn.Module, shape: Sequence[int]) -> list[Any]:
     """Torch-Pruning's groups of this net object; they refer to its layers and can shrink them in place."""
-    kinds, mode, images = prunable(net), net.training, next(net.parameters()).new_zeros(1, *shape)
-    last = [name for name, kind in kinds.items() if kind == "output"] or list(kinds)  # some nets end in a convolution
+    mode, images = net.training, next(net.parameters()).new_zeros(1, *shape)
+    kinds = layers(net, images).kinds
+    last = [net.get_submodule(name.rpartition(".")[0]) for name, kind in kinds.items() if kind == "output"]
     try:
         with torch.enable_grad():
             graph = torch_pruning.DependencyGraph().build_dependency(net.eval(), images, verbose=False)
     finally:
         net.train(mode)
-    return list(graph.get_all_groups(ignored_layers=[net.get_submodule(last[-1].rpartition(".")[0])]))
+    return list(graph.get_all_groups(ignored_layers=last))
 
 
 def _group(state: Mapping[str, Tensor], found: Any) -> Group:

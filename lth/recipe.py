@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import cached_property
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
 
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data
+from lth.layer import Layers, layers
 from lth.ticket import Mask
 
 Precision = Literal["fp32", "bf16"]
@@ -22,7 +25,8 @@ class Recipe:
     the next. augment: inputs -> inputs, of training only.
     precision: "fp32", or "bf16": convolutions and linear layers compute in bfloat16, on weights that stay float32.
     regularization: weights -> penalty that is added to the loss, or None. updater: (step, weights, gradients, mask) ->
-    mask, called after every optimizer step (see `lth.updater`).
+    mask, called after every optimizer step (see `lth.updater`). output: name of the layer that gives the outputs, "" to
+    find it in the net.
     """
 
     model: Callable[..., nn.Module]
@@ -36,6 +40,7 @@ class Recipe:
     regularization: Callable[[list[Tensor]], Tensor | None] = regularization.none
     precision: Precision = "fp32"
     updater: Callable[..., Mask] = updater.none
+    output: str = ""
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -53,4 +58,57 @@ class Recipe:
         """A fresh network. What an init leaves as the model made it is drawn from `seed`, whatever was drawn before."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.model(self.data.shape, self.data.outputs)
+            net = self.model(self.data.shape, self.data.outputs)
+            _check_net(net)
+            if any(isinstance(p, nn.parameter.UninitializedParameter) for p in net.parameters()):
+                with torch.no_grad():
+                    net(self.data.example())  # lazy layers take their sizes, and draw their weights, from this
+        return net
+
+    @cached_property
+    def layers(self) -> Layers:
+        """The layers of the net that can be pruned. Raises UserError if the net can't be trained or pruned."""
+        net = self.net()
+        _check_outputs(net, self.data)
+        found = layers(net, self.data.example(), self.output)
+        if not found.kinds:
+            reasons = "; ".join(f"{name}: {why}" for name, why in found.left.items()) or "it has no such layer"
+            name = type(net).__name__
+            raise UserError(f"{name} has no weights to prune ({reasons}): give it linear or convolution layers")
+        return found
+
+
+def _check_net(net: Any) -> None:
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model gives a {type(net).__name__}: return a torch.nn.Module")
+    name = type(net).__name__
+    if any(hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) for part in net.modules()):
+        raise UserError(f"{name} is compiled (torch.compile): return the plain module")
+    if any(isinstance(hook, BasePruningMethod) for part in net.modules() for hook in part._forward_pre_hooks.values()):
+        raise UserError(f"{name} is pruned by torch.nn.utils.prune: call prune.remove on its layers first")
+    types = {p.dtype for p in net.parameters()} - {torch.float32}
+    if types:
+        raise UserError(f"{name} has weights of type {types.pop()}: train float32 weights, precision=bf16 computes in "
+                        "bfloat16")  # fmt: skip
+
+
+def _check_outputs(net: nn.Module, data: Data) -> None:
+    """Refuse a net whose outputs in training are not B x C, at least as many as there are classes."""
+    name, inputs = type(net).__name__, data.example(2)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            outputs = net.train()(inputs)
+    except Exception as error:
+        raise UserError(
+            f"{name} can't compute on a batch of shape {tuple(inputs.shape)}, its only input: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(outputs, Tensor):
+        raise UserError(
+            f"{name} gives a {type(outputs).__name__} in training: return the logits alone, a tensor B x C (nets of "
+            "torchvision with auxiliary classifiers: aux_logits=False)"
+        )
+    if outputs.ndim != 2 or len(outputs) != len(inputs) or outputs.shape[1] < data.classes:
+        raise UserError(
+            f"{name} gives {tuple(outputs.shape)} for {len(inputs)} inputs: return logits, B x {data.classes} (classes)"
+        )

@@ -4,7 +4,7 @@ Frankle & Carbin 2019: a subnetwork is f(x; m * theta), m in {0, 1}^|theta|. The
 that a control can put another mask on the same theta; training, and everything that looks at it, sees m * theta.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
+from lth.layer import prunable
 
 Weights = Mapping[str, Tensor]
 Mask = Mapping[str, Tensor]
-
-SHORTCUTS = {"shortcut", "downsample"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,29 +67,10 @@ class Trained:
         return self.at(self.steps)
 
 
-def prunable(net: nn.Module) -> dict[str, str]:
-    """Parameter name -> kind ("conv", "shortcut", "linear" or "output"), in the order of the net.
-
-    Prunable are the weights of convolution and linear layers, never biases or normalization; the output layer is the
-    last linear one (it is pruned at half the rate in Frankle & Carbin 2019, Figure 2). A shortcut is a convolution in a
-    part called "shortcut" or, as in torchvision, "downsample".
-    """
-    kinds = {
-        f"{name}.weight" if name else "weight": "linear" if isinstance(layer, nn.Linear) else _kind_of_conv(name)
-        for name, layer in net.named_modules()
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    }
-    linear = [name for name, kind in kinds.items() if kind == "linear"]
-    return kinds | dict.fromkeys(linear[-1:], "output")
-
-
-def _kind_of_conv(name: str) -> str:
-    return "shortcut" if SHORTCUTS & set(name.split(".")) else "conv"
-
-
-def full_mask(net: nn.Module) -> dict[str, Tensor]:
-    """The mask of level 0: every prunable weight kept."""
-    return {name: torch.ones_like(net.get_parameter(name), dtype=torch.bool) for name in prunable(net)}
+def full_mask(net: nn.Module, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """The mask of level 0: every weight of these layers kept; None: of all that are prunable by their type."""
+    names = prunable(net) if names is None else names
+    return {name: torch.ones_like(net.get_parameter(name), dtype=torch.bool) for name in names}
 
 
 def masked(weights: Weights, mask: Mask) -> dict[str, Tensor]:

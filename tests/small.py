@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lth.data import Data, Split
 from lth.imp import dense
 from lth.init import glorot_normal
+from lth.layer import layers
 from lth.model import mlp
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights
@@ -132,6 +133,11 @@ def trained(start: Weights, end: Weights, mask: Weights | None = None, **ticket:
     mask = full_mask_of(start) if mask is None else mask
     first = Ticket(start, mask, **ticket)
     return Trained(first, pd.DataFrame(), {first.step: start, first.step + 10: end}.__getitem__, first.step + 10, mask)
+
+
+def kinds_of(net: nn.Module, shape: Sequence[int]) -> dict[str, str]:
+    """Prunable weight -> kind, for inputs of this shape."""
+    return dict(layers(net, torch.zeros(1, *shape)).kinds)
 
 
 def full_mask_of(weights: Weights) -> dict[str, Tensor]:

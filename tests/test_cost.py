@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shell
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from lth import cli
 from lth.analysis import plot, registry, summary
 from lth.analysis.cost import dollars, entry, kilograms, kwh, pounds, strubell2019, tables
 from lth.analysis.cost.total import Rates, missing, totals, trainings
-from lth.engine.macs import macs
+from lth.layer import macs
 from lth.model import lenet_300_100
 from lth.store import Store, table
 
@@ -179,7 +180,9 @@ def test_an_unknown_name_lists_the_valid_ones(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_lenet_multiplies_266200_times_an_image() -> None:
-    assert macs(lenet_300_100((1, 28, 28), 10), (1, 28, 28)) == 784 * 300 + 300 * 100 + 100 * 10 == 266_200
+    assert (
+        macs(lenet_300_100((1, 28, 28), 10), torch.zeros(1, 1, 28, 28)) == 784 * 300 + 300 * 100 + 100 * 10 == 266_200
+    )
 
 
 def ledgers(**columns: Any) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from lth.cli import config
 from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
 from lth.cli.config.values import values
-from lth.ticket import full_mask, prunable, remaining, total
+from lth.ticket import full_mask, remaining, total
 
 CONF = Path(config.CONF)
 CONFIGURATIONS = sorted(
@@ -206,7 +206,7 @@ def test_connections_runs_and_neurons_are_pruned_to_equal_shares_of_the_weights(
     job = values(cfg)
     net, random, found = job.recipe.net(), torch.Generator().manual_seed(0), {}
     for level in job.ladder.children[0]:
-        density = {name: job.ladder.density(level, kind) for name, kind in prunable(net).items()}
+        density = {name: job.ladder.density(level, kind) for name, kind in job.recipe.layers.kinds.items()}
         scores = {name: torch.rand(m.shape, generator=random) for name, m in full_mask(net).items()}
         shares = job.distribution(scores, full_mask(net), density)
         mask = job.structure(scores, full_mask(net), shares, net, job.recipe.data.shape)

@@ -8,13 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import copied, few
+from small import copied, few, kinds_of
 from torch import nn
 from torchvision import models
 
+from lth.layer import prunable
 from lth.model import conv_2, conv_4, conv_6, lenet_5, lenet_300_100, mlp, resnet_20, torchvision, vgg_19
 from lth.model.resnet import Block
-from lth.ticket import full_mask, prunable, total
+from lth.ticket import full_mask, total
 
 CIFAR, MNIST = (3, 32, 32), (1, 28, 28)
 CONV = {"conv_2": conv_2, "conv_4": conv_4, "conv_6": conv_6}
@@ -69,9 +70,9 @@ def test_an_mlp_has_the_widths_that_are_asked_for(hidden: list[int], channels: i
     assert net(torch.zeros(7, channels, 2, 3)).shape == (7, classes)
 
 
-def by_kind(net: nn.Module) -> dict[str, int]:
+def by_kind(net: nn.Module, shape: tuple[int, ...] = (3, 32, 32)) -> dict[str, int]:
     """Kind -> prunable weights of that kind."""
-    kinds = prunable(net)
+    kinds = kinds_of(net, shape)
     return dict(sum((Counter({kinds[name]: m.numel()}) for name, m in full_mask(net).items()), Counter[str]()))
 
 
@@ -250,7 +251,7 @@ def test_images_of_one_channel_are_refused_by_the_nets_of_torchvision() -> None:
 def test_googlenet_comes_without_its_auxiliary_heads() -> None:
     net = torchvision(CIFAR, 10, name="googlenet")
     assert not [name for name, _ in net.named_modules() if "aux" in name]
-    assert list(prunable(net).values()).count("output") == 1
+    assert list(kinds_of(net, CIFAR).values()).count("output") == 1
     assert net(torch.zeros(2, *CIFAR)).shape == (2, 10)
 
 

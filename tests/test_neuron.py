@@ -11,9 +11,10 @@ from small import conv_net, copied, everything_net, few, same
 from torch import Tensor, nn
 
 from lth import neuron
+from lth.layer import prunable
 from lth.model import lenet_5, mlp, resnet_20, torchvision
 from lth.neuron import Group
-from lth.ticket import full_mask, prunable
+from lth.ticket import full_mask
 
 SHAPE = (1, 4, 4)
 SMALL = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import many
+from small import kinds_of, many
 from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.sparse._semi_structured_conversions import (
@@ -17,7 +17,7 @@ from torch.sparse._semi_structured_conversions import (
 from lth import distribution, structure
 from lth.model import conv_2, conv_4, conv_6, lenet_300_100, mlp, resnet_20, vgg_19
 from lth.schedule import iterative
-from lth.ticket import full_mask, prunable, remaining, total
+from lth.ticket import full_mask, remaining, total
 
 Prune = Callable[..., dict[str, Tensor]]
 Tensors = Mapping[str, Tensor]
@@ -70,7 +70,7 @@ def test_every_net_climbs_the_ladder_of_frankle_and_carbin_2019(
     printed: dict[int, float],
 ) -> None:
     net = model(shape, 10)
-    kinds, mask, percent = prunable(net), full_mask(net), {}
+    kinds, mask, percent = kinds_of(net, shape), full_mask(net), {}
     # VGG-19 has 20 million weights to sort: it stops only at the rungs that the paper prints
     ladder = iterative(list(printed) if model is vgg_19 else max(printed), **rates)
     random, (level,) = torch.Generator().manual_seed(0), ladder.children[0]
@@ -330,7 +330,7 @@ def test_the_filters_of_a_residual_stage_vanish_together() -> None:
 
 def test_with_shortcuts_of_density_1_the_later_stages_keep_their_width_and_blocks_lose_inner_filters() -> None:
     net = resnet_20(LARGE, 10)
-    density = {name: 1.0 if kind == "shortcut" else 0.5 for name, kind in prunable(net).items()}
+    density = {name: 1.0 if kind == "shortcut" else 0.5 for name, kind in kinds_of(net, LARGE).items()}
     scores = {name: torch.ones(m.shape) for name, m in full_mask(net).items()}
     kept = structure.neuron(scores, full_mask(net), density, net, LARGE)
     counts = {name: sum(filters(kept, f"{name}.weight")) for name in ("conv", "block4.conv2", "block4.conv1", "output")}

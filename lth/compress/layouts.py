@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lth.compress.compact import compact, shrunk
-from lth.engine.macs import macs
+from lth.layer import macs
 from lth.recipe import Recipe
 from lth.ticket import Mask, Trained, full_mask, masked, remaining, total
+from lth.weights import load, weights_of
 
 NOTES = {
     "masked": "dense, with zeros; N:M too, since PyTorch has a kernel for 2:4 on GPUs only",
@@ -50,7 +51,7 @@ class Sparse(nn.Module):
 def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
     """f(x; m * W_T), in training mode."""
     net = recipe.net()
-    net.load_state_dict(masked(trained.weights(), trained.mask))
+    load(net, masked(trained.weights(), trained.mask))
     return net
 
 
@@ -59,7 +60,7 @@ def layouts(trained: Trained, recipe: Recipe) -> dict[str, Layout]:
     net, shape, mask = masked_net(trained, recipe).eval(), recipe.data.shape, trained.mask
     if remaining(mask) == total(mask):
         return {"dense": _dense(net, shape)}
-    weights = net.state_dict()
+    weights = weights_of(net)
     found = {
         "masked": _dense(net, shape),
         "csr": _csr(net, mask, shape),
@@ -71,7 +72,7 @@ def layouts(trained: Trained, recipe: Recipe) -> dict[str, Layout]:
 
 
 def _dense(net: nn.Module, shape: Sequence[int]) -> Layout:
-    return Layout(net, sum(p.numel() for p in net.parameters()), macs(net, shape))
+    return Layout(net, sum(p.numel() for p in net.parameters()), macs(net, torch.zeros(1, *shape)))
 
 
 def _csr(net: nn.Module, mask: Mask, shape: Sequence[int]) -> Layout:
@@ -83,4 +84,5 @@ def _csr(net: nn.Module, mask: Mask, shape: Sequence[int]) -> Layout:
             sparse.set_submodule(name.rpartition(".")[0], Sparse(layer))
             skipped[name] = kept
     parameters = sum(p.numel() for p in net.parameters()) - total(skipped) + remaining(skipped)
-    return Layout(sparse, parameters, macs(net, shape, skipped))
+    kept_weights = {name: int(kept.sum()) for name, kept in skipped.items()}
+    return Layout(sparse, parameters, macs(net, torch.zeros(1, *shape), kept_weights))

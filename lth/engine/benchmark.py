@@ -23,7 +23,7 @@ from lth.engine.train import train
 from lth.imp import dense
 from lth.recipe import Recipe
 from lth.structure import weight
-from lth.ticket import Ticket, prunable
+from lth.ticket import Ticket
 
 SHORT, LONG, BATCH, RATE = 200, 1700, 60, 1.2e-3
 BARE = "bare PyTorch loop, fused Adam"
@@ -60,7 +60,7 @@ def _ticket(recipe: Recipe) -> Ticket:
     ticket = dense(recipe, init.glorot_normal)
     ladder = schedule.iterative(7)
     net = recipe.net()
-    densities = {name: ladder.density(7, kind) for name, kind in prunable(net).items()}
+    densities = {name: ladder.density(7, kind) for name, kind in recipe.layers.kinds.items()}
     scores = {name: ticket.weights[name].abs() for name in densities}
     mask = weight(scores, ticket.mask, densities, net, recipe.data.shape)
     return Ticket(ticket.weights, mask)

@@ -14,6 +14,7 @@ from lth.engine.usage import Usage, usage_on
 from lth.recipe import Recipe
 from lth.seed import seed
 from lth.ticket import Ticket, masked
+from lth.weights import load, weights_of
 
 COLUMNS = ("step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
 # Evaluation batch size: large for MLPs, small for convolutional nets so that activations stay in cache.
@@ -37,7 +38,7 @@ class Loop:
         self.ticket, self.recipe, self.keep, self.callback = ticket, recipe, frozenset(keep), callback
         self.meter = meter
         self.net = recipe.net()
-        self.net.load_state_dict(masked(ticket.weights, ticket.mask))
+        load(self.net, masked(ticket.weights, ticket.mask))
         self.images = any(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
         self.step, self.usage = ticket.step, Usage()
         self.train_accuracy: float | None = None
@@ -98,7 +99,7 @@ class Loop:
 
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
+        return {name: value.detach().cpu().clone() for name, value in weights_of(self.net).items()}
 
     def _descend(self, x: Tensor, y: Tensor) -> None:
         factor = self.recipe.lr(self.step)

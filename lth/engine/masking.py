@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lth.engine.macs import positions, total
+from lth.layer import trace
 from lth.recipe import Recipe
 from lth.ticket import Mask, Ticket
 
@@ -17,7 +17,8 @@ class Masking:
         self.recipe, self.device = recipe, device
         self.updater = recipe.updater if recipe.moves_mask else None
         self.weights: dict[str, Tensor] = {name: net.get_parameter(name) for name in ticket.mask}
-        self.uses, self.macs, self.counted = positions(net, recipe.data.shape), 0, ticket.step
+        example = recipe.data.example().to(device)
+        self.cost, self.macs, self.counted = trace(net, example).cost, 0, ticket.step
         self._set(ticket.mask)
 
     def apply(self) -> None:
@@ -43,7 +44,7 @@ class Masking:
         A sample takes three forward passes, since the backward pass takes two (Amodei & Hernandez 2018).
         """
         samples, self.counted = (step - self.counted) * self.recipe.batch_size, step
-        self.macs += (3 * samples + evaluated) * total(self.uses, self.kept)
+        self.macs += (3 * samples + evaluated) * self.cost.macs(self.kept)
 
     def state(self) -> dict[str, Tensor]:
         """The counts and, if it moves, the mask, as flat tensors."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lth.engine.loop import Loop
+from lth.weights import load as load_weights
 
 State = Mapping[str, Tensor]
 
@@ -33,7 +34,7 @@ def load(loop: Loop, state: State) -> None:
     loop.usage.load(state["usage"])
     loop.losses = list(state["losses"].to(loop.device))
     loop.curve = state["curve"].tolist()
-    loop.net.load_state_dict(_part(state, "weights/"))
+    load_weights(loop.net, _part(state, "weights/"))
     loop.masking.load(state["macs"], _part(state, "mask/"))
     for key, value in _part(state, "kept/").items():
         step, name = key.split("/", 1)

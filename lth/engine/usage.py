@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lth.engine.macs import total
 from lth.engine.masking import Masking
 from lth.engine.meter import METHODS, Meter, meter
 
@@ -100,7 +99,7 @@ def ledger(usage: Usage, masking: Masking, *, device: torch.device, samples: int
         "device": str(device),
         "samples": samples,
         "evaluated": evaluated,
-        "macs": (3 * samples + evaluated) * total(masking.uses, sizes),
+        "macs": (3 * samples + evaluated) * masking.cost.macs(sizes),
         "macs_remaining": masking.macs,
         **measured,
     }

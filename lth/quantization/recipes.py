@@ -17,6 +17,7 @@ from lth.quantization.layer import calibrate, quantized_model
 from lth.quantization.scheme import ActivationBits, Calibration
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, masked
+from lth.weights import load, weights_of
 
 
 def post_training(
@@ -86,6 +87,6 @@ def _calibrated(recipe: Recipe, weights: dict[str, Tensor], trained: Trained, im
         raise UserError(f"images={images}: must be at least 1, to calibrate the input ranges")
     torch.set_flush_denormal(True)  # as training does: ranges are the same before and after one
     net = recipe.net()
-    net.load_state_dict({**net.state_dict(), **weights})  # range buffers are missing here and set by calibrate
+    load(net, {**weights_of(net), **weights})  # range buffers are missing here and set by calibrate
     calibrate(net, first_images(recipe, trained.ticket, images).split(100))
-    return {name: value.detach().clone() for name, value in net.state_dict().items()}
+    return {name: value.detach().clone() for name, value in weights_of(net).items()}

@@ -1,0 +1,51 @@
+"""W, the weights of a net as a state dict that names every tensor once.
+
+A module registered under two names and a tied parameter stand in `state_dict()` under each of their names. Here the
+first name stands for all, so that one parameter has one mask, one count and one value.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from lth import UserError
+
+
+def weights_of(net: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by their first name; the net's own tensors, not copies."""
+    first = first_names(net)
+    return {name: tensor for name, tensor in _state(net).items() if first[name] == name}
+
+
+def load(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy weights into the net, in place. Raises RuntimeError if a name or shape differs."""
+    first = first_names(net)
+    named = {name: weights[first[name]] for name in first if first[name] in weights}
+    full = OrderedDict({**named, **{name: value for name, value in weights.items() if name not in first}})
+    full._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]  # versions, which some nets insist on
+    net.load_state_dict(full)
+
+
+def first_names(net: nn.Module) -> dict[str, str]:
+    """Every name of a parameter or buffer -> the first name of the same tensor."""
+    names: dict[object, str] = {}
+    return {name: names.setdefault(_place(name, tensor), name) for name, tensor in _state(net).items()}
+
+
+def _state(net: nn.Module) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = net.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise UserError(
+                f"{name} of {type(net).__name__} is extra state of type {type(value).__name__}, which can't be rewound "
+                "or stored: keep it in a buffer (register_buffer)"
+            )
+    return state
+
+
+def _place(name: str, tensor: Tensor) -> object:
+    """Identify the memory of a tensor's values; an empty tensor shares none."""
+    if isinstance(tensor, nn.parameter.UninitializedTensorMixin) or not tensor.numel() or tensor.is_meta:
+        return name
+    return tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype

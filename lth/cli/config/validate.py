@@ -14,6 +14,7 @@ from lth.cli.config.signature import REQUIRED, Parameter, choices, parameters
 SUPPLIED = {
     "augment": {"replicate", "step"},
     "branch": {"draw", "recipe", "init"},
+    "criterion": {"task"},
     "quantization": {"recipe", "bits"},
     "tracking": {"group", "name", "folder", "config"},
 }

@@ -63,7 +63,7 @@ def _recipe(cfg: DictConfig) -> "Recipe":
     from lth.engine import fastest
     from lth.recipe import Recipe
 
-    functions = ("model", "data", "optimizer", "lr", "augment", "regularization", "updater")
+    functions = ("model", "data", "task", "optimizer", "lr", "augment", "regularization", "updater")
     recipe = Recipe(
         **{name: instantiate(cfg[name]) for name in functions},
         steps=cfg.steps,

@@ -13,11 +13,12 @@ from lth import UserError
 from lth.data import Data
 
 Target = Literal["class", "classes", "numbers"]
-GIVEN = {
-    "class": "one class for each input (integers, N; of one-hot rows targets.argmax(1))",
-    "classes": "a class at each position (integers, N x T)",
-    "numbers": "numbers (floats, N or N x k; targets.astype(np.float32))",
+NEEDS = {
+    "class": "integers, N (labels.astype(np.int64); of one-hot rows, labels.argmax(1))",
+    "classes": "integers, N x T, a class at each position",
+    "numbers": "floats, N or N x k (targets.astype(np.float32))",
 }
+SUITS = {"class": "classification", "classes": "language_model", "numbers": "regression"}
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ class Task:
 
     def check(self, data: Data) -> None:
         """Raise UserError if the targets of the data are of another kind."""
-        kind = "numbers" if data.classes is None else "class" if data.train.targets.ndim == 1 else "classes"
+        targets = data.train.targets
+        kind = "numbers" if data.classes is None else "class" if targets.ndim == 1 else "classes"
         if kind != self.target:
+            shape = " x ".join(["N", *map(str, targets.shape[1:])])
             raise UserError(
-                f"task={self.name} needs {GIVEN[self.target]}, and the targets of {data.name} are {GIVEN[kind]}: choose "
-                f"the task, or convert the targets"
+                f"task={self.name} needs targets that are {NEEDS[self.target]}, and those of {data.name} are "
+                f"{targets.dtype}, {shape}: convert them, or choose task={SUITS[kind]}"
             )
 
 

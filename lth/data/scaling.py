@@ -38,7 +38,7 @@ def scaler(data: "Data", device: torch.device | str = "cpu") -> Callable[[Tensor
         return lambda inputs: inputs.float().sub_(mean).div_(deviation)
     # In float64: the values of a feature may differ in the last digits of float32 only.
     mean, deviation = (torch.tensor(s, dtype=torch.float64, device=device).view(shape) for s in data.statistics)
-    return lambda inputs: inputs.double().sub_(mean).div_(deviation).float()
+    return lambda inputs: inputs.double().sub(mean).div_(deviation).float()
 
 
 def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:

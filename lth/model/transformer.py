@@ -26,7 +26,8 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """B x heads x T x d_model / heads."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        batch, length, _ = x.shape
+        return x.view(batch, length, self.heads, -1).transpose(1, 2)
 
 
 class Block(nn.Module):

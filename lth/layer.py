@@ -132,7 +132,7 @@ def _originals(layer: nn.Module) -> list[str]:
     own = dict(layer.named_parameters())
     if "weight" in own:
         return ["weight"]
-    shape = layer.weight.shape  # type: ignore[union-attr]
+    shape = layer.weight.shape
     return [
         name for name, p in own.items() if name.startswith(("weight_", "parametrizations.weight.")) and p.shape == shape
     ]
@@ -252,4 +252,4 @@ class _Recorder(TorchDispatchMode):
 
 
 def _memory(x: Tensor) -> int:
-    return x.untyped_storage()._cdata
+    return int(x.untyped_storage()._cdata)

@@ -89,10 +89,10 @@ def _check_net(net: Any) -> None:
         raise UserError(f"{name} is compiled (torch.compile): return the plain module")
     if any(isinstance(hook, BasePruningMethod) for part in net.modules() for hook in part._forward_pre_hooks.values()):
         raise UserError(f"{name} is pruned by torch.nn.utils.prune: call prune.remove on its layers first")
-    types = {p.dtype for p in net.parameters()} - {torch.float32}
+    types = {p.dtype for p in net.parameters()} - {torch.float32, torch.float64}
     if types:
-        raise UserError(f"{name} has weights of type {types.pop()}: train float32 weights, precision=bf16 computes in "
-                        "bfloat16")  # fmt: skip
+        raise UserError(f"{name} has weights of type {types.pop()}: train float32 weights (precision=bf16 computes in "
+                        "bfloat16), or float64 in a net that converts its inputs")  # fmt: skip
 
 
 def _check_outputs(net: nn.Module, data: Data) -> None:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lth import UserError
 
@@ -46,6 +47,6 @@ def _state(net: nn.Module) -> dict[str, Tensor]:
 
 def _place(name: str, tensor: Tensor) -> object:
     """Identify the memory of a tensor's values; an empty tensor shares none."""
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin) or not tensor.numel() or tensor.is_meta:
+    if is_lazy(tensor) or not tensor.numel() or tensor.is_meta:
         return name
     return tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype

@@ -156,6 +156,12 @@ class Loop:
         return float(losses.mean())
 
     def _diverged(self, which: str, loss: float, step: int) -> NonFiniteLoss:
+        if step == self.ticket.step and which == "validation":
+            return NonFiniteLoss(
+                f"the validation loss is {loss} before the first step of {self.ticket}: the net can't compute with "
+                "these weights. A normalized layer (weight_norm, spectral_norm) divides by 0 where a row has no "
+                "weight left: ask for fewer levels"
+            )
         return NonFiniteLoss(
             f"the {which} loss is {loss} at step {step} of {self.ticket}; a lower learning rate (optimizer.lr) or a "
             "warm-up (lr.warmup) usually helps. Finished trainings are kept"

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from small import DATA, adam, many, recipe
 
-from lth import UserError
+from lth import UserError, augment
 from lth.data import Data, Split, normalized
+from lth.data.scaling import raw
 from lth.engine import train
 from lth.imp import dense
 from lth.init import glorot_normal
@@ -122,6 +123,17 @@ def test_training_leaves_the_inputs_as_they_are(kind: str) -> None:
     what = recipe(data=Data("mine", *[Split(inputs, np.arange(30) % 3)] * 3))
     np.testing.assert_array_equal(run(what), run(what))
     assert np.array_equal(inputs, before)
+
+
+@pytest.mark.parametrize("name", ["uint8", "float64", "uint16", "bool", "float16"])
+def test_images_of_any_type_are_augmented_before_they_are_scaled(name: str) -> None:
+    made = data(TYPES[name])
+    augmented = augment.flip_crop(raw(made.train), replicate=1, step=3, pad=2)
+    known, zero = set(raw(made.train).flatten().tolist()), {0}
+    assert set(augmented.flatten().tolist()) <= known | zero
+    assert augmented.dtype == raw(made.train).dtype
+    with pytest.raises(UserError, match="augment=flip_crop moves and mirrors images, B x C x H x W, and a batch of"):
+        augment.flip_crop(torch.zeros(4, 10), replicate=1, step=0)
 
 
 def test_a_batch_may_be_larger_than_the_training_set() -> None:

@@ -48,7 +48,7 @@ def _check_targets(where: str, split: "Split") -> None:
     if targets.ndim > 2 or 0 in targets.shape:
         raise UserError(f"{where} have the shape {targets.shape}: give N, or N x T (a class at each position) or N x k "
                         "(k numbers)")  # fmt: skip
-    if targets.ndim == 2 and targets.shape[1] == 1 and targets.dtype.kind != "f":
+    if targets.shape[1:] == (1,) and targets.dtype.kind != "f" and not are_tokens(split):
         raise UserError(f"{where} are integers, N x 1: give N labels (labels[:, 0]), or floats to predict numbers")
     if targets.dtype.kind == "f" and not (np.abs(targets.astype(np.float64)) <= LARGEST).all():
         raise UserError(f"{where} hold NaN, infinite values or such beyond float32: leave these examples out")

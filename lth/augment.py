@@ -13,8 +13,8 @@ def none(images: Tensor, *, replicate: int, step: int) -> Tensor:
 
 
 def flip_crop(images: Tensor, *, replicate: int, step: int, pad: int = 4) -> Tensor:
-    """Random horizontal flip with probability 1/2 and random crop after padding by `pad` pixels of value 0, black (He et
-    al. 2016, Section 4.2), drawn for each image. B x C x H x W of any type, not scaled yet, in and out.
+    """Random horizontal flip with probability 1/2 and random crop after padding by `pad` black pixels (He et al. 2016,
+    Section 4.2), drawn for each image. B x C x H x W of any type, not scaled yet, in and out; black is 0.
     """
     if images.dim() != 4:
         raise UserError("augment=flip_crop moves and mirrors images, B x C x H x W, and a batch of inputs is "

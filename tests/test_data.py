@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, many, split
 
+from lth import UserError
 from lth.data import Data, Split, cifar10, cifar100, fashion_mnist, mnist, mnist_5k, normalized, rows
 
 Source = Callable[..., Data]
@@ -375,6 +376,69 @@ def test_missing_cifar_is_an_error_that_names_the_first_file_and_the_remedies(
     assert f"data.root at the folder that holds {first.partition('/')[0]}" in str(error.value)
     assert "data=mnist_5k" in str(error.value)
     assert not (tmp_path / "cache").exists()
+
+
+def change(file: Path, start: int, content: bytes) -> None:
+    data = bytearray(file.read_bytes())
+    data[start : start + len(content)] = content
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "content", "sentence"),
+    [
+        (
+            "train-images-idx3",
+            3,
+            b"\x01",
+            "begins with 0x801, and images with 0x803: delete it, and lth downloads it again",
+        ),
+        ("t10k-labels-idx1", 0, b"\xff", "begins with 0xff000801, and labels with 0x801"),
+        ("train-images-idx3", 4, (99).to_bytes(4, "big"), "has 78416 bytes, and its header tells of 77632"),
+        ("train-labels-idx1", 4, (2**32 - 1).to_bytes(4, "big"), "has 108 bytes, and its header tells of 4294967303"),
+    ],
+)
+def test_an_idx_file_that_is_not_what_it_should_be_is_named(
+    name: str, start: int, content: bytes, sentence: str, tmp_path: Path
+) -> None:
+    write_idx(tmp_path / "MNIST" / "raw", train=100, test=10)
+    file = tmp_path / "MNIST" / "raw" / f"{name}-ubyte"
+    change(file, start, content)
+    with pytest.raises(UserError, match=re.escape(f"{file} {sentence}")):
+        mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("size", [0, 7, 1000])
+def test_an_idx_file_that_is_cut_off_is_named(size: int, tmp_path: Path) -> None:
+    write_idx(tmp_path / "MNIST" / "raw", train=100, test=10)
+    file = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:size])
+    with pytest.raises(UserError, match=re.escape(str(file))):
+        mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"train_labels": np.full(60, 10)}, "its train files hold the label 10, and its classes are 0 to 9"),
+        ({"test_labels": np.full(20, -1)}, "its test files hold the label -1, and its classes are 0 to 9"),
+        ({"test_images": colour(0, 70), "test_labels": np.arange(70) % 10},
+         "60 images for training and 70 to test; the files are swapped"),
+    ],
+)  # fmt: skip
+def test_arrays_of_another_data_set_are_refused(changes: dict[str, np.ndarray], sentence: str, tmp_path: Path) -> None:
+    write_arrays(tmp_path / "cifar10", 10, **changes)
+    with pytest.raises(UserError, match=f"data=cifar10: {sentence}"):
+        cifar10(root=str(tmp_path), validation=8)
+
+
+def test_images_and_labels_of_different_sets_are_refused(tmp_path: Path) -> None:
+    write_idx(tmp_path / "a", train=100, test=10)
+    write_idx(tmp_path / "MNIST" / "raw", train=120, test=10)
+    name = "train-labels-idx1-ubyte"
+    (tmp_path / "a" / name).rename(tmp_path / "MNIST" / "raw" / name)
+    with pytest.raises(UserError, match="data=mnist: its train files hold 120 images and 100 labels"):
+        mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / "cache"))
 
 
 sizes = st.integers(1, 40)

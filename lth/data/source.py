@@ -11,6 +11,7 @@ import numpy as np
 from lth.data.cache import Arrays, cached
 from lth.data.check import Scaling
 from lth.data.dataset import Data, Split
+from lth.data.files import check_arrays, check_idx
 from lth.seed import seed
 
 # Files of torchvision, relative to its root.
@@ -92,10 +93,11 @@ def _torchvision(name: str, kind: str, root: str, parts: Sequence[str], cache: s
     files = [Path(root) / part.format(kind=kind) for part in parts]
     if not all(file.is_file() for file in files):
         _download(name, kind, root, files)
-    return cached(name, files, lambda: _read_torchvision(kind, root), cache)
+    return cached(name, files, lambda: _read_torchvision(kind, root, files), cache)
 
 
 def _split(name: str, arrays: Arrays, validation: int, scaling: Scaling) -> Data:
+    check_arrays(name, arrays, CLASSES[name])
     train = Split(arrays["train_images"], arrays["train_labels"])
     if not 0 < validation < len(train):
         raise ValueError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
@@ -119,10 +121,13 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
         ) from error
 
 
-def _read_torchvision(kind: str, root: str) -> Arrays:
+def _read_torchvision(kind: str, root: str, files: Sequence[Path]) -> Arrays:
     import torchvision.datasets
 
     dataset: Callable[..., Any] = getattr(torchvision.datasets, kind)
+    for file in files:
+        if "idx" in file.name:
+            check_idx(file)
     try:
         parts = {"train": dataset(root, train=True), "test": dataset(root, train=False)}
     except RuntimeError as error:  # its message suggests download=True, which lth does not expose

@@ -47,9 +47,11 @@ def scaled(name: str, scale: str) -> dict[str, Any]:
 
 @cache
 def columns(name: str) -> dict[str, Any]:
-    """Table columns of its jobs, with the embedded digits in place of its data."""
+    """Table columns of its jobs, with the embedded digits in place of data that are read from files."""
     cfg = configuration(name).copy()
-    cfg.data, cfg.precision = configuration().data, "fp32"
+    cfg.precision = "fp32"
+    if "root" in cfg.data:
+        cfg.data = configuration().data
     return {**values(cfg).columns, "data": configuration(name).data._target_.rpartition(".")[2], "steps": cfg.steps}
 
 

@@ -50,6 +50,8 @@ class Recipe:
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
+        if not isinstance(self.task, Task):
+            raise UserError(f"task gives a {type(self.task).__name__}: return a lth.task.Task")
         self.task.check(self.data)
 
     @property

@@ -4,7 +4,7 @@ which is reported; each for every example of a batch.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,12 @@ class Task:
     metric: str = "accuracy"
     target: Target = "class"
     fused: Callable[[Tensor, Tensor, str], Tensor] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.target not in get_args(Target):
+            raise UserError(f"target={self.target}: choose one of {', '.join(get_args(Target))}")
+        if self.metric == "loss":
+            raise UserError(f"task {self.name}: the metric can't be called loss, which names the columns of the loss")
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a batch, a scalar: what training minimizes."""

@@ -199,7 +199,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "uint32": ({"inputs": VALUES.astype(np.uint32)}, "has inputs of type uint32, which can't be treated exactly"),
     "complex": ({"inputs": VALUES + 0j}, "has inputs of type complex128"),
     "objects": ({"inputs": VALUES.astype(object)}, "has inputs of type object"),
-    "tensor": ({"inputs": torch.zeros(SHAPE)}, "holds a Tensor: give NumPy arrays (of a tensor: tensor.numpy())"),
+    "tensor": ({"inputs": torch.zeros(SHAPE)}, "holds a Tensor: give NumPy arrays (tensor.numpy(), of a"),
+    "masked": ({"inputs": np.ma.masked_greater(VALUES, 0.5)}, "holds a MaskedArray: give NumPy arrays"),
     "lists": ({"targets": LABELS.tolist()}, "holds a list: give NumPy arrays"),
     "flat": ({"inputs": VALUES[:, 0, 0, 0]}, "has inputs of shape float64, N: give each input at least one value"),
     "nothing": ({"inputs": VALUES[:, :, :0]}, "has inputs of shape float64, N x 1 x 0 x 4"),
@@ -242,6 +243,13 @@ def test_a_split_that_does_not_go_with_the_training_set_is_refused(test: Split, 
     train = Split(VALUES, LABELS)
     with pytest.raises(UserError, match=re.escape(sentence)):
         Data("mine", train, train, test)
+
+
+def test_an_outlier_that_is_infinite_when_it_is_scaled_is_refused() -> None:
+    train, test = Split(1e-30 * VALUES, LABELS), Split(1e30 * VALUES, LABELS)
+    made = Data("mine", train, train, test)
+    with pytest.raises(UserError, match="inputs of mine are so far from those of the training set"):
+        normalized(made, made.test)
 
 
 def test_a_class_without_a_training_example_is_taken_if_the_number_of_classes_is_said() -> None:

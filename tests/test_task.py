@@ -297,6 +297,15 @@ def test_what_compares_accuracies_says_so_for_other_metrics() -> None:
     assert gain(table, percent=50, column="early_stop_test_absolute_error") is not None
 
 
+def test_a_task_that_has_no_columns_or_targets_of_its_own_is_refused() -> None:
+    with pytest.raises(UserError, match="task mine: the metric can't be called loss"):
+        Task("mine", losses=hinge, metrics=hinge, metric="loss")
+    with pytest.raises(UserError, match="target=label: choose one of class, classes, numbers"):
+        Task("mine", losses=hinge, metrics=hinge, target="label")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"task gives a function: return a lth\.task\.Task"):
+        recipe(task=hinge)
+
+
 def hinge(outputs: Tensor, targets: Tensor) -> Tensor:
     """A loss of the user's own: at least 1 between the class and any other."""
     return nn.functional.multi_margin_loss(outputs, targets, reduction="none")

@@ -63,8 +63,9 @@ def _text(dtype: str, shape: tuple[int, ...]) -> str:
 
 def _check_arrays(where: str, split: "Split") -> None:
     for array in (split.source, split.targets):
-        if not isinstance(array, np.ndarray):
-            raise UserError(f"{where} holds a {type(array).__name__}: give NumPy arrays (of a tensor: tensor.numpy())")
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            raise UserError(f"{where} holds a {type(array).__name__}: give NumPy arrays (tensor.numpy(), of a table "
+                            "frame.to_numpy(), of a masked array only its complete examples)")  # fmt: skip
     dtype, shape = split.source.dtype.name, split.source.shape
     if dtype not in TYPES:
         raise UserError(f"{where} has inputs of type {dtype}, which can't be treated exactly: convert them to one of "

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lth import UserError
 from lth.data.check import TOKENS, UNIT, are_numbers, are_tokens
 
 if TYPE_CHECKING:
@@ -43,9 +44,13 @@ def scaler(data: "Data", device: torch.device | str = "cpu") -> Callable[[Tensor
 
 def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Inputs (float32, N x shape, scaled; or int64 tokens) and targets (int64, N or N x T; or float32, N x k) on the
-    device.
+    device. Raises UserError for an outlier that is beyond float32 when it is scaled.
     """
-    return _filled(split, device, scaler(data, device)), targets(split, device)
+    inputs = _filled(split, device, scaler(data, device))
+    if split.source.dtype.kind == "f" and not inputs.isfinite().all():
+        raise UserError(f"inputs of {data.name} are so far from those of the training set that they become infinite when "
+                        "they are scaled: leave them out, or use data.scaling=none")  # fmt: skip
+    return inputs, targets(split, device)
 
 
 def statistics(train: "Split", scaling: str) -> tuple[np.ndarray, np.ndarray]:

@@ -48,8 +48,8 @@ def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu")
     """
     inputs = _filled(split, device, scaler(data, device))
     if split.source.dtype.kind == "f" and not inputs.isfinite().all():
-        raise UserError(f"inputs of {data.name} are so far from those of the training set that they become infinite when "
-                        "they are scaled: leave them out, or use data.scaling=none")  # fmt: skip
+        raise UserError(f"inputs of {data.name} are so far from those of the training set that they become infinite "
+                        "when they are scaled: leave them out, or use data.scaling=none")  # fmt: skip
     return inputs, targets(split, device)
 
 

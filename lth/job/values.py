@@ -8,11 +8,15 @@ from torch import nn
 
 from lth import augment, regularization
 from lth.imp import Criterion, Distribution, Rewind, Structure
+from lth.job.guard import guarded, guarded_recipe
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
 from lth.store import Record, Store
 from lth.store.digest import describe, short, sourceless, sources, unbound
 from lth.ticket import Ticket, Trained, Weights
+
+# Functions of a job, beside those of its recipe, that decide what is pruned and where it starts again.
+SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
 
 
 class Place(NamedTuple):
@@ -80,6 +84,17 @@ class Job:
     device: str = "auto"
     meter: str = "auto"
     reduced: str = ""
+
+    def __post_init__(self) -> None:
+        functions = {name: guarded(name, getattr(self, name)) for name in SCIENCE}
+        branches = {
+            name: replace(branch, transform=guarded("branch", branch.transform)) for name, branch in self.branches.items()
+        }
+        stops = {name: guarded("stop", rule) for name, rule in self.stops.items()}
+        own = {"recipe": guarded_recipe(self.recipe), "branches": branches, "stops": stops, **functions}
+        for name, value in own.items():
+            object.__setattr__(self, name, value)
+        _ = self.ladder  # a wrong one is an error before anything is trained
 
     @property
     def ladder(self) -> Ladder:

@@ -9,6 +9,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from lth import UserError
+from lth.cli import failure
 from lth.cli.config.conf import branches, plain, reductions
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
 
 def instantiate(node: DictConfig) -> Any:
-    """Build the value of a node; raises UserError with the reason that the function itself gives."""
+    """Build the value of a node; raises the exception of the function itself, or UserError if it can't be called."""
     try:
         value = hydra.utils.instantiate(node, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
+        if cause is not None and not isinstance(cause, UserError) and failure.is_users(cause):
+            raise cause from None
         message = f"{cause}" if isinstance(cause, OSError | ValueError) else f"{error}".partition(", set env var")[0]
-        raise UserError(message, code=1) from error
+        raise UserError(" ".join(message.split()), code=1) from error
     # Hydra's own partial checks its target again at every call, and some of these are called in every step.
     return partial(value.func, **value.keywords) if isinstance(value, partial) else value
 
@@ -32,17 +35,17 @@ def values(cfg: DictConfig) -> "Job":
     """The job of a configuration."""
     from lth.engine.meter import meter
     from lth.job import Job
+    from lth.job.values import SCIENCE
 
     recipe = _recipe(cfg)
     meter(cfg.meter)  # raises before anything is trained
     resolved = plain(cfg)
     replicate = resolved["replicate"]
     nodes = {**branches(cfg), **(cfg.get("quantization") or {})}
-    science = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
     return Job(
         name=str(cfg.name),
         recipe=recipe,
-        **{name: instantiate(cfg[name]) for name in science},
+        **{name: instantiate(cfg[name]) for name in SCIENCE},
         levels=resolved["levels"],
         replicates=replicate if isinstance(replicate, list) else [replicate],
         branches={str(name): _branch(node) for name, node in nodes.items()},

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from lth import UserError
 from lth.store import source
@@ -27,17 +28,16 @@ def report(error: BaseException, *, debug: bool) -> tuple[str, str]:
 
 
 def explain(error: BaseException) -> str:
-    """The one line for a person: function, exception and place; a UserError's own sentence."""
+    """The one line for a person: function, place and exception; a UserError's own sentence."""
     frames = [*_frames(error)]
     if isinstance(error, UserError):
         return words(error)
-    if place := _users(error, frames):
-        return f"{_role(frames)}{place} raised {named(error)}"
-    if role := _role(frames):
-        return f"{role}raised {named(error)}"
-    if net := _net(frames):
-        return f"the net, a {net}, raised {named(error)}"
-    return named(error) if is_bug(error) and not isinstance(error, WORDS) else words(error)
+    role, place = _role(frames), _users(error, frames)
+    if role.partition("=")[2] == place.partition(" (")[0]:  # no helper of the function failed but itself
+        role, place = "", role.partition("=")[0] + "=" * bool(role) + place
+    if who := " in ".join(filter(None, [role, place])) or _net(frames):
+        return f"{who} raised {named(error)}"
+    return words(error) if isinstance(error, WORDS) else named(error)
 
 
 def is_bug(error: BaseException) -> bool:
@@ -56,10 +56,21 @@ def trace(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
 
 
+def ticket(error: BaseException) -> Any:
+    """The ticket, or the one trained last, that lth was at; None if it was at none."""
+    for frame, _ in reversed([*_frames(error)]):
+        if _module(frame).startswith("lth."):
+            for name in ("ticket", "trained"):
+                value = frame.f_locals.get(name)
+                if type(value).__module__ == "lth.ticket":
+                    return getattr(value, "ticket", value)
+    return None
+
+
 def named(error: BaseException) -> str:
     """Type and words, such as KeyError: 'fc1.weight'."""
-    kind, text = type(error).__name__, words(error)
-    return f"{kind}: {text}" if text else kind
+    text = words(error)
+    return type(error).__name__ + (": " if str(error).strip() else " ") * bool(text) + text
 
 
 def words(error: BaseException) -> str:
@@ -84,9 +95,8 @@ def _users(error: BaseException, frames: list[Frame]) -> str:
     behind = next((at for at in reversed(range(len(frames))) if _guard(frames[at][0])), 0)
     for frame, line in reversed(frames[behind:]):
         if _own(frame.f_code.co_filename):
-            module, name = _module(frame), frame.f_code.co_qualname
-            function = module if name == "<module>" else f"{module}.{name}"
-            return f"{function} ({_short(frame.f_code.co_filename)}:{line})"
+            name = frame.f_code.co_qualname.replace("<module>", "").replace("<locals>.", "")
+            return f"{'.'.join(filter(None, [_module(frame), name]))} ({_short(frame.f_code.co_filename)}:{line})"
     return ""
 
 
@@ -101,24 +111,30 @@ def _short(file: str) -> str:
 
 
 def _role(frames: list[Frame]) -> str:
-    """The function of the configuration that was called last, such as "criterion=mine.scores, "; empty if none was."""
-    guards = [guard for frame, _ in frames if (guard := _guard(frame))]
-    return f"{guards[-1]}, " if guards else ""
+    """The function of the configuration that was called last, such as criterion=mine.scores; empty if none was."""
+    return next(filter(None, (_guard(frame) for frame, _ in reversed(frames))), "")
 
 
 def _guard(frame: FrameType) -> str:
     """The function that a frame of `lth.job.guard` calls, by role and name."""
-    if _module(frame) == "lth.job.guard" and frame.f_code.co_name == "__call__":
-        return str(frame.f_locals["self"])
-    return ""
+    called = _module(frame) == "lth.job.guard" and frame.f_code.co_name == "__call__"
+    return str(frame.f_locals["self"]) if called else ""
 
 
 def _net(frames: list[Frame]) -> str:
-    """The class of the net in whose layers, none of them lth's, the exception came up."""
+    """The net in whose layers, none of them lth's, the exception came up, with the layer."""
     calls = [at for at, (frame, _) in enumerate(frames) if frame.f_code.co_name == "_call_impl"]
     if not calls or any(_module(frame).startswith("lth.") for frame, _ in frames[calls[0] :]):
         return ""
-    return type(frames[calls[0]][0].f_locals["self"]).__name__
+    net, layer = (frames[at][0].f_locals["self"] for at in (calls[0], calls[-1]))
+    name = next((name for name, each in net.named_modules() if each is layer), "")
+    recipes = [frame.f_locals["recipe"] for frame, _ in frames if "recipe" in frame.f_locals]
+    model = str(recipes[0].model) if recipes and _is_guarded(recipes[0].model) else f"a {type(net).__name__}"
+    return f"the net ({model})" + f" in its layer {name}" * bool(name)
+
+
+def _is_guarded(function: Any) -> bool:
+    return type(function).__module__ == "lth.job.guard"
 
 
 def _raised(frames: list[Frame]) -> bool:

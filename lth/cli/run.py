@@ -14,7 +14,7 @@ from lth.cli import failure, plan, results
 from lth.cli.console import console, log_to_console
 from lth.cli.display import Display, interruptible
 from lth.cli.results import Results
-from lth.cli.tracking import Silent
+from lth.cli.tracking import Lenient, Silent
 from lth.engine import Interrupted
 from lth.job import Job
 from lth.store import Store
@@ -50,12 +50,14 @@ def run(build: Callable[[], Job], setting: Setting) -> int:
     try:
         job = build()
         job.record(store, job.replicates[0])  # describes the job, so that what has no description is an error at once
+        if setting.plan:
+            plan.show(job, store)
+            return FINISHED
+        name = f"{job.name}-{','.join(map(str, job.replicates))}"
+        tracker = setting.tracking(group=job.name, name=name, folder=setting.root, config=setting.config)
     except (Exception, SystemExit) as error:
         return _failed("", error, setting)
-    if setting.plan:
-        plan.show(job, store)
-        return FINISHED
-    return _recorded(job, setting, store)
+    return _recorded(job, setting, store, Lenient(tracker))
 
 
 class Diverged(Exception):
@@ -66,12 +68,12 @@ class Diverged(Exception):
         self.failures = failures
 
 
-def _recorded(job: Job, setting: Setting, store: Store) -> int:
+def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> int:
     """Run a job; its outcome is written to its records and printed."""
     found, failures, label = Results(setting.root, job.name), dict[int, str](), _label(job)
     try:
         jobs.status(job, store, "running")
-        _train(job, setting, store, found)
+        _train(job, setting, store, tracker, found)
     except Diverged as error:
         failures |= error.failures
     except Interrupted:
@@ -94,10 +96,9 @@ def _recorded(job: Job, setting: Setting, store: Store) -> int:
     return FAILED if failures else FINISHED
 
 
-def _train(job: Job, setting: Setting, store: Store, found: Results) -> None:
+def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Results) -> None:
     """Train all tickets of a job under its tracker; raises Diverged once everything that can be is finished."""
-    name = f"{job.name}-{','.join(map(str, job.replicates))}"
-    with setting.tracking(group=job.name, name=name, folder=setting.root, config=setting.config) as tracker:
+    with tracker:
         live = console.is_terminal and not setting.sweeping
         display = Display(console, len(job.places()), job.recipe.steps, live=live, evaluated=tracker.evaluated)
 
@@ -115,11 +116,11 @@ def _train(job: Job, setting: Setting, store: Store, found: Results) -> None:
 
 @contextlib.contextmanager
 def _last_step_noted(display: Display) -> Iterator[None]:
-    """Add the last step reached to errors that don't name one."""
+    """Add the last step reached, and its ticket, to errors."""
     try:
         yield
     except (Exception, SystemExit) as error:
-        error.add_note(f"after {display.reached()}")
+        error.add_note(display.reached(failure.ticket(error)))
         raise
 
 

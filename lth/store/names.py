@@ -1,4 +1,4 @@
-"""Names of experiments and paths of folders, checked where they enter. Imports no PyTorch."""
+"""Names of experiments and projects, and paths of folders, checked where they enter. Imports no PyTorch."""
 
 import re
 
@@ -6,6 +6,7 @@ from lth import UserError
 
 # "/" and "\" would lead into another folder; Windows forbids the others; "$" begins a formula in a figure.
 FORBIDDEN = '/\\<>:"|?*$'
+PROJECT = "/\\#?%:"  # characters that wandb forbids
 # Names that Windows keeps for devices, and the word for every experiment.
 RESERVED = {"con", "prn", "aux", "nul", "all", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 LONGEST = 200  # bytes; a file system allows 255, and files add endings such as -1-level-3-compact-int8.onnx
@@ -24,6 +25,14 @@ def check_path(key: str, path: str) -> None:
     """Raise UserError unless `path`, the value of `key`, can be the path of a file or folder."""
     if reason := path_reason(path):
         raise UserError(f"{key}={shown(path)}: {reason}")
+
+
+def check_project(key: str, project: str) -> None:
+    """Raise UserError unless `project`, the value of `key`, can be a project of Weights & Biases."""
+    wrong = [character for character in project if character in PROJECT or not character.isprintable()]
+    if wrong or not 0 < len(project.strip()) <= 128:
+        raise UserError(f"{key}={shown(project)}: the name of a project has 1 to 128 characters, none of "
+                        f"{' '.join(PROJECT)}")  # fmt: skip
 
 
 def path_reason(path: str) -> str:

@@ -5,9 +5,8 @@ from typing import Any
 from lth import UserError, lr, schedule
 from lth.cli.config.keys import Config, nodes
 from lth.cli.config.signature import parameters
-from lth.store.names import check_name, check_path, shown
+from lth.store.names import check_name, check_path, check_project
 
-PROJECT = "/\\#?%:"  # characters that wandb forbids
 BITS = (*range(2, 9), "fp16", "bf16")
 
 
@@ -32,15 +31,7 @@ def _check_names(config: Config) -> None:
         if isinstance(path := config["data"].get(key), str):
             check_path(f"data.{key}", path)
     if config["tracking"]["_target_"] == "lth.cli.tracking.Wandb" and project is not None:
-        _check_project(str(project))
-
-
-def _check_project(project: str) -> None:
-    """Check a name by the rules of wandb, which would be an error of its own when the first job starts."""
-    wrong = [character for character in project if character in PROJECT or not character.isprintable()]
-    if wrong or not 0 < len(project.strip()) <= 128:
-        raise UserError(f"tracking.project={shown(project)}: the name of a project has 1 to 128 characters, none of "
-                        f"{' '.join(PROJECT)}")  # fmt: skip
+        check_project("tracking.project", str(project))
 
 
 def _check_quantization(config: Config) -> None:

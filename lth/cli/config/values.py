@@ -23,12 +23,23 @@ def instantiate(node: DictConfig) -> Any:
         value = hydra.utils.instantiate(node, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        if cause is not None and not isinstance(cause, UserError) and failure.is_users(cause):
+        while cause is not None and not failure.is_users(cause):
+            cause = cause.__cause__
+        if cause is not None and not isinstance(cause, UserError):
+            cause.add_note(f"called as {node._target_}")
             raise cause from None
-        message = f"{cause}" if isinstance(cause, OSError | ValueError) else f"{error}".partition(", set env var")[0]
-        raise UserError(" ".join(message.split()), code=1) from error
+        raise UserError(_reason(node, error), code=1) from error
     # Hydra's own partial checks its target again at every call, and some of these are called in every step.
     return partial(value.func, **value.keywords) if isinstance(value, partial) else value
+
+
+def _reason(node: DictConfig, error: InstantiationException) -> str:
+    """The words of the function itself if it is one of lth's, else Hydra's with what they come from."""
+    cause = error.__cause__
+    if isinstance(cause, OSError | ValueError):
+        return str(cause)
+    words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
+    return f"_target_={node._target_}: {words}" + ("" if cause is None else f": {cause}".partition("Are you sure")[0])
 
 
 def values(cfg: DictConfig) -> "Job":
@@ -64,15 +75,18 @@ def _branch(node: DictConfig) -> "Branch":
 
 def _recipe(cfg: DictConfig) -> "Recipe":
     from lth.engine import fastest
+    from lth.job.guard import guarded_recipe
     from lth.recipe import Recipe
 
     functions = ("model", "data", "optimizer", "lr", "augment", "regularization", "updater")
-    recipe = Recipe(
-        **{name: instantiate(cfg[name]) for name in functions},
-        steps=cfg.steps,
-        batch_size=cfg.batch_size,
-        evaluate_every=cfg.evaluate_every,
-        precision="fp32" if cfg.precision == "auto" else cfg.precision,
+    recipe = guarded_recipe(
+        Recipe(
+            **{name: instantiate(cfg[name]) for name in functions},
+            steps=cfg.steps,
+            batch_size=cfg.batch_size,
+            evaluate_every=cfg.evaluate_every,
+            precision="fp32" if cfg.precision == "auto" else cfg.precision,
+        )
     )
     if cfg.precision == "auto":
         return replace(recipe, precision=fastest(recipe.net(), cfg.device))

@@ -23,8 +23,12 @@ def report(error: BaseException, *, debug: bool) -> tuple[str, str]:
     """The traceback, if it is asked for or lth itself failed, else ""; and the one line."""
     if is_bug(error):
         return f"{trace(error)}\n", f"{explain(error)}; {ISSUES}"
-    hint = "" if debug or isinstance(error, UserError) else "; --debug shows the traceback"
-    return f"{trace(error)}\n" if debug else "", f"{explain(error)}{hint}"
+    line = explain(error)
+    is_sentence = isinstance(error, UserError | OSError) and line == words(error)
+    return (
+        f"{trace(error)}\n" if debug else "",
+        line if debug or is_sentence else f"{line}; --debug shows the traceback",
+    )
 
 
 def explain(error: BaseException) -> str:
@@ -140,7 +144,9 @@ def _is_guarded(function: Any) -> bool:
 def _raised(frames: list[Frame]) -> bool:
     """True if lth raised the exception itself, with words of its own."""
     frame, line = frames[-1]
-    return _module(frame).startswith("lth.") and linecache.getline(frame.f_code.co_filename, line).lstrip()[:6] == "raise "
+    return (
+        _module(frame).startswith("lth.") and linecache.getline(frame.f_code.co_filename, line).lstrip()[:6] == "raise "
+    )
 
 
 def _module(frame: FrameType) -> str:

@@ -13,8 +13,9 @@ from lth import job as jobs
 from lth.cli import failure, plan, results
 from lth.cli.console import console, log_to_console
 from lth.cli.display import Display, interruptible
+from lth.cli.lenient import Lenient
 from lth.cli.results import Results
-from lth.cli.tracking import Lenient, Silent
+from lth.cli.tracking import Silent
 from lth.engine import Interrupted
 from lth.job import Job
 from lth.store import Store
@@ -135,8 +136,7 @@ def _label(job: Job) -> str:
 
 def _failed(label: str, error: BaseException, setting: Setting) -> int:
     """Print why a job failed, in a sweep with its overrides; returns the exit code."""
-    if setting.sweeping:
-        console.print(f"failed job: {shlex.join(setting.overrides)}", style="red", markup=False)
+    which = f"job {shlex.join(setting.overrides)}\n" if setting.sweeping else ""
     trace, line = failure.report(error, debug=setting.debug)
-    console.print(f"{trace}{label}failed: {line}", style="red", markup=False)
+    console.print(f"{trace}{which}{label}failed: {line}", style="red", markup=False)
     return FAILED

@@ -1,6 +1,5 @@
 """Trackers mirror a job elsewhere (the store is the truth). The only door to wandb."""
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +14,6 @@ from lth.store.names import check_project
 from lth.store.table import early_stop, origin
 from lth.ticket import Ticket, Trained
 
-log = logging.getLogger("lth")
 Mode = Literal["offline", "online", "disabled"]
 # Values of WANDB_MODE, in wandb's older words too -> its mode.
 MODES = {**{mode: mode for mode in ("offline", "online", "disabled", "shared")}, "dryrun": "offline", "run": "online"}
@@ -121,41 +119,6 @@ class Wandb(Silent):
     def _line(self, ticket: Ticket) -> str:
         name = line(ticket)
         return f"replicate_{ticket.replicate}/{name}" if self.several else name
-
-
-class Lenient(Silent):
-    """A tracker whose errors end no training: the first one becomes a warning."""
-
-    def __init__(self, tracker: Silent) -> None:
-        self.tracker, self.failed = tracker, False
-
-    def __enter__(self) -> "Lenient":
-        self.tracker = self._try("__enter__") or self.tracker
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._try("__exit__", kind, error, at)
-
-    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        """Log an evaluation of a ticket that is being trained."""
-        self._try("evaluated", ticket, row)
-
-    def trained(self, trained: Trained) -> None:
-        """Log a trained ticket, fresh or from the store."""
-        self._try("trained", trained)
-
-    def figures(self, draw: Callable[[], Mapping[str, Path]]) -> None:
-        """Log figures as images by name."""
-        self._try("figures", draw)
-
-    def _try(self, method: str, *arguments: Any) -> Any:
-        try:
-            return getattr(self.tracker, method)(*arguments)
-        except Exception as error:
-            if not self.failed:
-                log.warning("tracking: %s; the training goes on, its tracking is incomplete", failure.explain(error))
-            self.failed = True
-            return None
 
 
 def _mode() -> Any:

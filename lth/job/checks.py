@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ def _rewind(guard: Guarded, result: Any, trained: Any, *unused: Any) -> None:
         raise guard.wrong(kind(result), "it must return (weights, step)")
     weights, step = result
     check_weights(guard, weights, trained.ticket.weights)
-    if isinstance(step, bool) or not isinstance(step, Integral) or not 0 <= step <= trained.steps:
+    if isinstance(step, bool) or not isinstance(step, int | np.integer) or not 0 <= step <= trained.steps:
         raise guard.wrong(f"the step {kind(step)}", f"a step is a whole number from 0 to {trained.steps}")
 
 

@@ -1,6 +1,6 @@
 """Functions of the user's own and of other libraries, whose results are checked at every call.
 
-A wrong result is an error that names the function and what was expected, where it is made, not where it is missed later.
+A wrong result is an error that names the function and what was expected, where it is made and not where it is missed.
 Functions of lth are left as they are.
 """
 
@@ -37,7 +37,9 @@ class Guarded(partial[Any]):
 def guarded(role: str, function: Any) -> Any:
     """A function whose results are checked, unless it is one of lth's; raises UserError if it can't have this role."""
     if not callable(function):
-        raise UserError(f"{role}: {kind(function)} was given, a function is needed; in a YAML node, add _partial_: true")
+        raise UserError(
+            f"{role}: {kind(function)} was given, a function is needed; in a YAML node, add _partial_: true"
+        )
     inner, bound = unbound(function)
     if getattr(inner, "__module__", "").partition(".")[0] == "lth":
         return function

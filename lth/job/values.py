@@ -43,6 +43,9 @@ class Branch:
     draws: int = 1
     bits: Sequence[int | str] | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transform", guarded("branch", self.transform))
+
     def at(self, level: int) -> bool:
         """True if tickets of this level branch off."""
         return level in self.levels if self.levels is not None else level > 0 or self.bits is not None
@@ -86,12 +89,10 @@ class Job:
     reduced: str = ""
 
     def __post_init__(self) -> None:
-        functions = {name: guarded(name, getattr(self, name)) for name in SCIENCE}
-        branches = {
-            name: replace(branch, transform=guarded("branch", branch.transform)) for name, branch in self.branches.items()
-        }
+        for name in SCIENCE:
+            object.__setattr__(self, name, guarded(name, getattr(self, name)))
         stops = {name: guarded("stop", rule) for name, rule in self.stops.items()}
-        own = {"recipe": guarded_recipe(self.recipe), "branches": branches, "stops": stops, **functions}
+        own = {"recipe": guarded_recipe(self.recipe), "stops": stops}
         for name, value in own.items():
             object.__setattr__(self, name, value)
         _ = self.ladder  # a wrong one is an error before anything is trained

@@ -45,7 +45,7 @@ def path_reason(path: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Text with escapes such as \\n for what can't be printed."""
+    """Text with escapes for what can't be printed."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 

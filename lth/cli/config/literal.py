@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from lth import UserError
 from lth.cli.config.overrides import is_group
 from lth.store.names import shown
 
-# Keys whose value is text: 1e3, a,b and a\ b stand for themselves.
+# Keys whose value is text: 1e3, a,b and a\ b stand for themselves, in a sweep too.
 TEXT = ("name", "root", "data.root", "data.cache", "tracking.project")
 
 
@@ -20,10 +20,10 @@ def literal(overrides: Sequence[str], *, sweeping: bool) -> list[str]:
     """Quote values that Hydra would misread. Raises UserError for what is no override, for an option that lies outside
     of its config group, and, unless `sweeping`, for several values of a key.
     """
-    quoted_ones = [_literal(override, sweeping) for override in overrides]
-    for override in filter(is_group, quoted_ones):
+    readable = [_literal(override, sweeping) for override in overrides]
+    for override in filter(is_group, readable):
         _check_choice(override)
-    return quoted_ones
+    return readable
 
 
 def quoted(text: str) -> str:
@@ -37,10 +37,11 @@ def _literal(override: str, sweeping: bool) -> str:
     if parsed is None:
         if equals and value[:1] in ("[", "{") and not is_text:
             return override  # Hydra's own message names the place
-        if not equals or _parsed(literally := f"{key}={_quoted_each(value) if sweeping else quoted(value)}") is None:
+        values = value.split(",") if sweeping and not is_text else [value]
+        if not equals or _parsed(literally := f"{key}={','.join(map(quoted, values))}") is None:
             raise UserError(f"{shown(override)}: write key=value, with a key such as steps or optimizer.lr")
         return literally
-    if is_text and _misread(parsed, value, sweeping):
+    if is_text and _misread(parsed, value):
         return f"{key}={quoted(value)}"
     if parsed.is_sweep_override() and not sweeping:
         raise UserError(
@@ -50,10 +51,6 @@ def _literal(override: str, sweeping: bool) -> str:
     return override
 
 
-def _quoted_each(values: str) -> str:
-    return ",".join(map(quoted, values.split(",")))
-
-
 def _parsed(override: str) -> Override | None:
     try:
         return OverridesParser.create().parse_override(override)
@@ -61,11 +58,11 @@ def _parsed(override: str) -> Override | None:
         return None
 
 
-def _misread(parsed: Override, typed: str, sweeping: bool) -> bool:
+def _misread(parsed: Override, typed: str) -> bool:
     """Test whether the value of a text key was parsed as anything but the text that was typed."""
-    if parsed.is_sweep_override():
-        return not sweeping
     value: Any = parsed.value()
+    if isinstance(value, ChoiceSweep):
+        return value.simple_form  # choice(a,b) is a sweep, a,b a name
     if isinstance(value, str):  # a quoted value has been unquoted, which was meant
         return value != typed and "${" not in typed and typed[:1] not in ("'", '"')
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -52,7 +52,7 @@ def _run(arguments: Sequence[str], *, sweeping: bool) -> int:
     task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda cfg: _job(cfg, codes))
     sys.argv = ["lth run", *arguments]
     try:
-        with _delayed_interrupt(sweeping), _hydra_raises():
+        with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet():
             task()
     except SystemExit as end:
         codes.append(end.code if isinstance(end.code, int) else 1)
@@ -79,6 +79,18 @@ def _hydra_raises() -> Iterator[None]:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _hydra_quiet() -> Iterator[None]:
+    """Drop the line in which Hydra names the first job that failed: each has named itself."""
+    stream, write = sys.stderr, sys.stderr.write
+    named = "Error executing job with overrides"
+    vars(stream)["write"] = lambda text: len(text) if text.startswith(named) else write(text)
+    try:
+        yield
+    finally:
+        del vars(stream)["write"]
 
 
 @contextmanager
@@ -116,7 +128,7 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
 
     setting = run.Setting(
         root=Path(str(cfg.root)),
-        tracking=instantiate(cfg.tracking),
+        tracking=lambda **given: instantiate(cfg.tracking)(**given),
         config=plain(cfg),
         keep=cfg.store.keep,
         threads=cfg.threads,

@@ -233,6 +233,12 @@ def test_a_flag_that_leads_nowhere_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_job_stays_in_the_folder_where_its_paths_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "hydra.job.chdir=True", "root=here"]) == 2
+    assert "hydra.job.chdir=True: leave it out" in capsys.readouterr().err
+    assert literal(["hydra.job.chdir=false"], sweeping=False) == ["hydra.job.chdir=false"]
+
+
 def test_to_show_the_configuration_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "--cfg", "job", "root=here"]) == 0
     assert "root: here" in capsys.readouterr().out

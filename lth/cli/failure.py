@@ -41,7 +41,7 @@ def explain(error: BaseException) -> str:
         role, place = "", role.partition("=")[0] + "=" * bool(role) + place
     if who := " in ".join(filter(None, [role, place])) or _net(frames):
         return f"{who} raised {named(error)}"
-    return words(error) if isinstance(error, WORDS) else named(error)
+    return words(error) if isinstance(error, WORDS) or _raised(frames) else named(error)
 
 
 def is_bug(error: BaseException) -> bool:

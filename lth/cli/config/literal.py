@@ -18,9 +18,11 @@ TEXT = ("name", "root", "data.root", "data.cache", "tracking.project")
 
 def literal(overrides: Sequence[str], *, sweeping: bool) -> list[str]:
     """Quote values that Hydra would misread. Raises UserError for what is no override, for an option that lies outside
-    of its config group, and, unless `sweeping`, for several values of a key.
+    of its config group, for a job in a folder of its own and, unless `sweeping`, for several values of a key.
     """
     readable = [_literal(override, sweeping) for override in overrides]
+    if moved := [each for each in readable if re.fullmatch(r"\+*hydra\.job\.chdir=(?!false$).*", each, re.IGNORECASE)]:
+        raise UserError(f"{moved[0]}: leave it out, since root and all other paths begin in the folder that you are in")
     for override in filter(is_group, readable):
         _check_choice(override)
     return readable

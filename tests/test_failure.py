@@ -1,5 +1,6 @@
 """Errors of a user's functions: one line with function, file, line, replicate, level and step."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 import shell
 
 from lth import UserError, cli
-from lth.cli import failure
+from lth.cli import failure, results
+from lth.job.guard import guarded
 from lth.store.file import write_json
 
 MINE = """
@@ -94,8 +96,10 @@ class Tracker:
 
 
 @pytest.fixture(autouse=True)
-def _mine(tmp_path: Path) -> None:
+def _mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's file; no figures, which take half of a tiny run."""
     (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
 
 
 def line_of(text: str) -> int:
@@ -133,31 +137,41 @@ KINDS = {
     "kind": ("mine.kind (mine.py:", '1 + "1"', "TypeError: unsupported operand"),
     "value": ("mine.value (mine.py:", 'int("x")', "ValueError: invalid literal"),
     "tensor": ("mine.tensor (mine.py:", "torch.zeros(2) @", "RuntimeError: "),
-    "silent": ("mine.silent (mine.py:", "raise AssertionError", "AssertionError (after step 20"),
+    "silent": ("mine.silent (mine.py:", "raise AssertionError", "AssertionError"),
     "leaves": ("mine.leaves (mine.py:", "raise SystemExit", "SystemExit: no more"),
 }
 
 
-@pytest.mark.parametrize("function", KINDS)
-def test_an_exception_of_any_kind_is_one_line(capsys: pytest.CaptureFixture[str], function: str) -> None:
-    assert run("criterion", function) == 1
-    place, source, exception = KINDS[function]
-    line = failed(capsys)
-    assert line.startswith(f"first_ticket, replicate 1: failed: criterion={place}{line_of(source)}) raised {exception}")
-    assert "(after step 20 of ticket, replicate 1, level 0)" in line
-    assert line.endswith("; --debug shows the traceback")
-    (record,) = shell.records(Path("here"))
-    assert record["status"] == "failed"
-    assert list(record["rows"]) == ["ticket/0/0"]
+def test_an_exception_of_any_kind_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = importlib.import_module("mine")
+    for function, (place, source, exception) in KINDS.items():
+        with pytest.raises(BaseException) as caught:  # noqa: PT011 - of each kind one
+            guarded("criterion", getattr(mine, function))()
+        line = failure.explain(caught.value)
+        assert line.startswith(f"criterion={place}{line_of(source)}) raised {exception}")
+        assert "\n" not in line
+        assert failure.report(caught.value, debug=False) == ("", f"{line}; --debug shows the traceback")
+
+
+def test_the_line_names_replicate_level_and_step_and_the_record_says_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    for function in ("fails", "leaves"):
+        assert run("criterion", function) == 1
+        assert failed(capsys).startswith(f"first_ticket, replicate 1: failed: criterion={KINDS[function][0]}")
+    assert run("criterion", "division", "replicate=2") == 1
+    assert failed(capsys) == (
+        f"first_ticket, replicate 2: failed: criterion=mine.division (mine.py:{line_of('1 / 0')}) raised "
+        "ZeroDivisionError: division by zero (after step 20 of ticket, replicate 2, level 0); "
+        "--debug shows the traceback"
+    )
+    assert {(record["status"], *record["rows"]) for record in shell.records(Path("here"))} == {("failed", "ticket/0/0")}
 
 
 ROLES = {
     "distribution": "after step 20 of ticket, replicate 1, level 0",
-    "structure": "after step 20 of ticket, replicate 1, level 0",
     "rewind": "after step 20 of ticket, replicate 1, level 0",
     "lr": "after step 0 of ticket, replicate 1, level 0",
     "augment": "after step 0 of ticket, replicate 1, level 0",
-    "regularization": "after step 0 of ticket, replicate 1, level 0",
     "updater": "after step 0 of ticket, replicate 1, level 0",
     "init": "before the first step",
     "optimizer": "at the beginning of ticket, replicate 1, level 0",
@@ -276,6 +290,14 @@ def test_a_job_that_fails_in_a_sweep_is_named_and_the_others_go_on(capfd: pytest
     assert re.search(r"job data=mnist_5k .*\+lr\.at=13.*\nfirst_ticket, replicate 1: failed: lr=mine.late in", text)
     assert "lth run: not all jobs of the sweep finished" in captured.err
     assert sorted(record["status"] for record in shell.records(Path("here"))) == ["failed", "finished"]
+
+
+def test_a_training_that_diverges_in_a_sweep_is_named_too(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["root=here", "optimizer=sgd", "optimizer.lr=1e30,1e31", "levels=0", "hydra/launcher=basic"]
+    assert shell.run("-m", *given) == 1
+    text = said(capsys)
+    assert re.search(r"job .* optimizer.lr=1e\+31.*\nfirst_ticket, replicate 1: failed: .*loss is nan at step", text)
+    assert "Traceback" not in text
 
 
 @pytest.mark.slow

@@ -77,6 +77,8 @@ def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> int:
         _train(job, setting, store, tracker, found)
     except Diverged as error:
         failures |= error.failures
+        if setting.sweeping:
+            _say(f"{label}failed: {'; '.join(failures.values())}", setting)
     except Interrupted:
         _end(job, store, "interrupted")
         stopped = f"stopped. All progress is saved under {store.root}; the same command continues from here."
@@ -135,8 +137,13 @@ def _label(job: Job) -> str:
 
 
 def _failed(label: str, error: BaseException, setting: Setting) -> int:
-    """Print why a job failed, in a sweep with its overrides; returns the exit code."""
-    which = f"job {shlex.join(setting.overrides)}\n" if setting.sweeping else ""
+    """Print why a job failed; returns the exit code."""
     trace, line = failure.report(error, debug=setting.debug)
-    console.print(f"{trace}{which}{label}failed: {line}", style="red", markup=False)
+    _say(f"{label}failed: {line}", setting, trace)
     return FAILED
+
+
+def _say(line: str, setting: Setting, trace: str = "") -> None:
+    """Print the line of a failure, behind its traceback, and in a sweep behind the overrides of the job."""
+    job = f"job {shlex.join(setting.overrides)}\n" if setting.sweeping else ""
+    console.print(f"{trace}{job}{line}", style="red", markup=False)

@@ -74,7 +74,7 @@ class Recipe:
     def layers(self) -> Layers:
         """The layers of the net that can be pruned. Raises UserError if the net can't be trained or pruned."""
         net = self.net()
-        _check_outputs(net, self.data)
+        _check_outputs(net, self)
         found = layers(net, self.data.example(), self.output)
         if not found.kinds:
             reasons = "; ".join(f"{name}: {why}" for name, why in found.left.items()) or "it has no such layer"
@@ -97,19 +97,18 @@ def _check_net(net: Any) -> None:
                         "bfloat16), or float64 in a net that converts its inputs")  # fmt: skip
 
 
-def _check_outputs(net: nn.Module, data: Data) -> None:
+def _check_outputs(net: nn.Module, recipe: "Recipe") -> None:
     """Refuse a net whose outputs in training do not fit the targets: B x C, B x T x C (at least as many as there are
     classes) or, for numbers, B x k.
     """
-    name, inputs = type(net).__name__, data.example(2)
+    data, name = recipe.data, type(net).__name__
+    inputs = data.example(2)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             outputs = net.train()(inputs)
     except Exception as error:
-        raise UserError(
-            f"{name} can't compute on a batch of shape {tuple(inputs.shape)}, its only input: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        error.add_note(f"{name} on a batch of shape {tuple(inputs.shape)}, its only input")
+        raise
     if not isinstance(outputs, Tensor):
         raise UserError(
             f"{name} gives a {type(outputs).__name__} in training: return the logits alone, a tensor B x C (nets of "

@@ -106,11 +106,14 @@ def test_a_live_line_is_cleared_before_a_permanent_line() -> None:
 
 def test_an_error_can_name_the_last_step() -> None:
     watched = Watched(1, 100)
-    assert watched.display.reached() == "the beginning"
+    assert watched.display.reached() == "before the first step"
+    assert watched.display.reached(ticket()) == "at the beginning of ticket, replicate 1, level 1"
     watched.display.stepped(ticket(), 7, 100)
-    assert watched.display.reached() == "step 7 of ticket, replicate 1, level 1"
-    watched.display.trained(trained(ticket()))
-    assert watched.display.reached() == "step 7 of ticket, replicate 1, level 1"
+    assert watched.display.reached() == "after step 7 of ticket, replicate 1, level 1"
+    assert watched.display.reached(ticket(level=2)) == "at the beginning of ticket, replicate 1, level 2"
+    end = trained(ticket())
+    watched.display.trained(end)
+    assert watched.display.reached() == f"after step {end.steps} of ticket, replicate 1, level 1"
 
 
 def test_ctrl_c_interrupts_at_the_next_step_and_a_second_one_at_once() -> None:

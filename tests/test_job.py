@@ -321,7 +321,7 @@ def test_when_one_ticket_diverges_it_is_named_and_the_others_go_on(tmp_path: Pat
     trained = job.run(diverging, Store(tmp_path), Listening(), lambda _: None)
     assert [(t.ticket.replicate, t.ticket.level) for t in trained] == [(r, n) for n in range(3) for r in (1, 3)]
     assert len(failures) == 1
-    assert failures[0].startswith("ticket, replicate 2, level 0: the validation loss is nan at step 0")
+    assert failures[0].startswith("ticket, replicate 2, level 0: the validation loss is nan before the first step")
     with pytest.raises(engine.NonFiniteLoss):
         job.run(diverging, Store(tmp_path / "loud"), Callback(), lambda _: None)
 

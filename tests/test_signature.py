@@ -158,7 +158,7 @@ INVALID = [
     ("precision", "fp64", "choose one of auto, fp32, bf16"),
     ("scale", "small", "choose one of full, reduced"),
     ("meter", "watts", "choose one of auto, codecarbon, none"),
-    ("tracking.mode", "cloud", "choose one of offline, online, disabled"),
+    ("tracking.mode", "cloud", "choose one of offline, online, disabled, null"),
     ("data.cache", ["here"], "must be text or null"),
 ]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lth.cli import config
-from lth.cli.config.overrides import split_flags, swept_with_groups
+from lth.cli.config.flags import parted
+from lth.cli.config.overrides import swept_with_groups
 from lth.cli.parser import parsed
 
 PLAN = ["plan=true", "tracking=none", "levels=1"]
@@ -45,5 +46,7 @@ def test_overrides_of_a_figure_may_stand_behind_its_options(capsys: pytest.Captu
     assert "unrecognized arguments: steps=5" in capsys.readouterr().err
 
 
-def test_the_value_of_a_flag_may_stand_behind_an_equals_sign() -> None:
-    assert split_flags(["--config-dir=mine", "steps=3", "-m"]) == ["--config-dir", "mine", "steps=3", "-m"]
+def test_the_value_of_a_flag_may_stand_behind_an_equals_sign(tmp_path: Path) -> None:
+    given = parted([f"--config-dir={tmp_path}", "steps=3", "-m", "--cfg", "job", "levels=1"])
+    assert given.flags == ("--config-dir", str(tmp_path), "-m", "--cfg", "job")
+    assert (given.overrides, given.folder) == (("steps=3", "levels=1"), tmp_path)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import shell
 
+from lth import UserError
 from lth.cli.tracking import Wandb, line
 from lth.store import table
 from lth.task import CLASSIFICATION
@@ -179,3 +180,77 @@ def test_a_sweep_is_one_run_per_job(tmp_path: Path) -> None:
         ("first_ticket", "first_ticket-1"),
         ("first_ticket", "first_ticket-2"),
     ]
+
+
+# ---- wandb's environment, where the configuration is silent
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """The run of the only tracker under a folder."""
+    (records,) = written(folder)
+    return dict(of_kind(records, "run")[0])
+
+
+def track(**given: Any) -> None:
+    with Wandb(**{"group": "g", "name": "n", "folder": Path("here"), "config": {}, **given}):
+        pass
+
+
+@pytest.mark.parametrize(("mode", "runs"), [("disabled", 0), ("dryrun", 1), ("offline", 1), ("", 1)])
+def test_the_environment_decides_the_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, runs: int
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    track()
+    monkeypatch.delenv("WANDB_MODE")  # wandb's reader takes no empty one
+    assert len(written(tmp_path / "here")) == runs
+    assert (tmp_path / "here" / "wandb").exists() == bool(runs)
+
+
+def test_the_environment_names_project_folder_and_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"PROJECT": "é p", "DIR": "there/d (1)", "RUN_GROUP": "arm", "NAME": "one"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    track()
+    run = described(tmp_path / "there" / "d (1)")
+    assert (run["project"], run["run_group"], run["display_name"]) == ("é p", "arm", "one")
+    assert not (tmp_path / "here").exists()
+
+
+def test_the_configuration_wins_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("WANDB_PROJECT", "theirs")
+    track(mode="offline", project="mine")
+    assert described(tmp_path / "here")["project"] == "mine"
+
+
+REFUSED = [
+    ({"WANDB_MODE": "cloud"}, {}, "WANDB_MODE=cloud: choose one of offline, online, disabled, shared, dryrun, run"),
+    ({"WANDB_PROJECT": "a/b"}, {}, r"WANDB_PROJECT=a/b: the name of a project has 1 to 128 characters"),
+    ({"WANDB_MODE": "online"}, {}, "tracking=wandb: No API key configured.* tracking.mode=offline needs no account"),
+    ({"WANDB_API_KEY": "short"}, {"mode": "online"}, "tracking=wandb: .*API key must have 40.* tracking=none"),
+]
+
+
+@pytest.mark.parametrize(("environment", "given", "sentence"), REFUSED)
+def test_what_wandb_refuses_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], given: dict[str, Any], sentence: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # nobody is logged in there
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=sentence) as refused:
+        track(**given)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_account_is_an_error_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    assert shell.run("tracking=wandb", "tracking.mode=online", "root=here") == 1
+    said = "".join(capsys.readouterr())
+    assert "failed: tracking=wandb: No API key configured" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "here" / "trained").exists()
+    assert shell.run("tracking=wandb", "tracking.project=a/b", "root=here") == 2
+    assert "tracking.project=a/b: the name of a project" in capsys.readouterr().err

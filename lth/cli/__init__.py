@@ -20,22 +20,22 @@ def entry() -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run `lth` with these arguments; returns the exit code. Errors of the user's become one line on stderr."""
+    """Run `lth` with these arguments; returns the exit code. Errors become one line on stderr, with --debug behind
+    their traceback.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     try:
         return _run(given)
     except KeyboardInterrupt:
         return 130
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in DEPLOY:
-            raise
-        message, code = f"{error.name} is not installed: pip install 'lth[deploy]'", 1
-    except UserError as error:
-        message, code = str(error), error.code
-    except OSError as error:
-        message, code = str(error), 1
-    print(f"lth {given[0]}: {message}", file=sys.stderr)
-    return code
+    except Exception as error:
+        from lth.cli import failure
+
+        trace, line = failure.report(error, debug="--debug" in given)
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in DEPLOY:
+            trace, line = "", f"{error.name} is not installed: pip install 'lth[deploy]'"
+        print(f"{trace}lth {given[0]}: {line}", file=sys.stderr)
+        return error.code if isinstance(error, UserError) else 1
 
 
 def _run(given: list[str]) -> int:

@@ -20,7 +20,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Measure the files of stored nets; print the table and write <out>/<name>_files.*; returns the exit code."""
     torch.set_num_threads(1)
     log_to_console(stderr=True)
-    nets = select(config.jobs(arguments.overrides), arguments.levels)
+    nets = select(config.jobs(arguments.overrides, arguments.config_dir), arguments.levels)
     nets = first_and_last(nets) if arguments.levels is None else nets
     table = measure(track(nets, "files", transient=True, disable=not sys.stderr.isatty()), arguments.bits)
     for name, part in table.groupby("experiment"):

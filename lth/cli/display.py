@@ -38,7 +38,8 @@ class Display(Callback):
         self.steps = Steps(trainings, steps)
         self.begun = self.shown = clock()
         self.metrics: dict[str, str] = {}
-        self.last: tuple[Ticket, int] | None = None
+        self.first = True
+        self.at: tuple[Ticket, int] | None = None
         self.interrupted = False
         self.failures: dict[int, str] = {}
         columns = BarColumn(12), TextColumn("{task.description}")
@@ -57,9 +58,9 @@ class Display(Callback):
         self.check()
         self.steps.reach(str(ticket), step, steps)
         now = self.clock()
-        if self.last is None:
-            self.begun = now
-        self.last = ticket, step
+        if self.first:
+            self.begun, self.first = now, False
+        self.at = ticket, step
         if now - self.shown > (LIVE_EVERY if self.live else LINE_EVERY):
             self.shown = now
             self._show(ticket, now)
@@ -69,12 +70,13 @@ class Display(Callback):
         if self.interrupted:
             raise Interrupted
 
-    def reached(self) -> str:
-        """The last step and its ticket, for an error that doesn't name them."""
-        if self.last is None:
-            return "the beginning"
-        ticket, step = self.last
-        return f"step {step} of {ticket}"
+    def reached(self, ticket: Ticket | None = None) -> str:
+        """The last step of a ticket, or of the last ticket, for an error that doesn't name them."""
+        if self.at is None and ticket is None:
+            return "before the first step"
+        if self.at is None or (ticket is not None and str(ticket) != str(self.at[0])):
+            return f"at the beginning of {ticket}"
+        return f"after step {self.at[1]} of {self.at[0]}"
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Remember the validation metric for the next line, and pass the evaluation on."""
@@ -91,6 +93,7 @@ class Display(Callback):
     def trained(self, trained: Trained) -> None:
         """Print a line that stays."""
         self.steps.finish(str(trained.ticket))
+        self.at = trained.ticket, trained.steps
         facts, count, name = row(trained), str(self.steps.trainings), metric(trained.evaluations)
         took = "stored" if trained.facts.get("stored") else f"{facts['seconds']:.1f} s"
         self.console.print(

@@ -16,7 +16,7 @@ from lth.ticket import density
 def main(arguments: argparse.Namespace) -> int:
     """Write the file of one stored net; returns the exit code."""
     torch.set_num_threads(1)
-    jobs = config.jobs(arguments.overrides)
+    jobs = config.jobs(arguments.overrides, arguments.config_dir)
     if (count := sum(len(job.replicates) for job, _ in jobs)) > 1:
         raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
     ((job, trained),) = select(jobs, [arguments.level])

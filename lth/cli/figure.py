@@ -31,7 +31,12 @@ def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[st
 
     replicates = [] if any(o.startswith("replicate=") for o in overrides) else [REPLICATES]
     configurations = [arm for each in registry.drawn_with(experiment, name) for arm in registry.arms(each)]
-    given = [f"experiment={','.join(configurations)}", f"root={runs}", "hydra/launcher=joblib", *replicates]
+    given = [
+        f"experiment={','.join(configurations)}",
+        f"root={config.quoted(str(runs))}",
+        "hydra/launcher=joblib",
+        *replicates,
+    ]
     return config.main(["-m", *given, *overrides])
 
 

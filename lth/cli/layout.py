@@ -15,7 +15,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Measure stored nets; print the tables and write <out>/<name>_layouts.csv and .md; returns the exit code."""
     torch.set_num_threads(1)
     log_to_console(stderr=True)
-    nets = select(config.jobs(arguments.overrides), arguments.levels, with_dense=True)
+    nets = select(config.jobs(arguments.overrides, arguments.config_dir), arguments.levels, with_dense=True)
     for name, part in measure(nets).groupby("experiment"):
         text = f"{markdown(part)}\n\n{provenance('one thread, float32')}"
         print(f"{text}\n", *write(part, text, arguments.out, f"{name}_layouts"), sep="\n")

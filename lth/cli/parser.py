@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lth
+from lth.cli.arguments import add_overrides, numbers, path
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -31,12 +32,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="train, prune, rewind; finds and reuses stored results (lth run --help)")
     for add in (_table, _figure, _compress, _export, _layout, _scorecard, _report, _cost, _speed, _migrate):
         add(commands)
+    for name, command in commands.choices.items():
+        if name != "run":
+            command.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     return parser
 
 
 def _table(commands: "Commands") -> None:
     table = commands.add_parser("table", help="print a table of stored results")
-    table.add_argument("--runs", type=Path, default=Path("runs"), help="folder of stored results (default: runs)")
+    table.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     table.add_argument(
         "--format",
         choices=FORMATS,
@@ -44,7 +48,7 @@ def _table(commands: "Commands") -> None:
         help="markdown: mean and spread per level; csv, parquet: one row per trained ticket (default: markdown)",
     )
     table.add_argument("--experiment", help="only this experiment")
-    table.add_argument("--out", type=Path, help="file to write (default: print)")
+    table.add_argument("--out", type=path, help="file to write (default: print)")
     table.set_defaults(command="table")
 
 
@@ -52,8 +56,8 @@ def _figure(commands: "Commands") -> None:
     figure = commands.add_parser("figure", help="draw an experiment's figure from stored results")
     figure.add_argument("name", nargs="?", help="an experiment such as frankle2019_fig4, or all (default: list them)")
     figure.add_argument("overrides", nargs="*", help="key=value overrides for --run, such as data.root=DIR")
-    figure.add_argument("--runs", type=Path, default=Path("runs"), help="folder of stored results (default: runs)")
-    figure.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
+    figure.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+    figure.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
     figure.add_argument("--run", action="store_true", help="first train missing results, on all cores")
     figure.set_defaults(command="figure")
 
@@ -62,23 +66,23 @@ def _compress(commands: "Commands") -> None:
     compress = commands.add_parser(
         "compress", help="write stored nets as small files; measure bytes, accuracy, latency and memory, draw a figure"
     )
-    compress.add_argument("overrides", nargs="*", help=f"{OVERRIDES}; several jobs (replicate=1,2,3) are averaged")
-    compress.add_argument("--levels", type=_numbers, help="levels such as 0,15 (default: dense and last)")
-    compress.add_argument("--bits", type=_numbers, default=[5, 4], help="bits per weight of lth files (default: 5,4)")
-    compress.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
+    add_overrides(compress, f"{OVERRIDES}; several jobs (replicate=1,2,3) are averaged")
+    compress.add_argument("--levels", type=numbers, help="levels such as 0,15 (default: dense and last)")
+    compress.add_argument("--bits", type=numbers, default=[5, 4], help="bits per weight of lth files (default: 5,4)")
+    compress.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
     compress.set_defaults(command="compress")
 
 
 def _export(commands: "Commands") -> None:
     export = commands.add_parser("export", help="write one stored net to a file, in ONNX or the compact lth format")
-    export.add_argument("overrides", nargs="*", help=OVERRIDES)
+    add_overrides(export, OVERRIDES)
     export.add_argument("--level", type=int, default=0, help="level of the net (default: 0, dense)")
     export.add_argument(
         "--format",
         default="float32",
         help="ONNX: float32, float16, int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits)",
     )
-    export.add_argument("--out", type=Path, help="file to write (default: named after experiment, level and format)")
+    export.add_argument("--out", type=path, help="file to write (default: named after experiment, level and format)")
     export.set_defaults(command="export")
 
 
@@ -86,11 +90,9 @@ def _layout(commands: "Commands") -> None:
     layout = commands.add_parser(
         "layout", help="compare layouts of stored nets (masked, CSR, compact): parameters, MACs, latency, accuracy"
     )
-    layout.add_argument(
-        "overrides", nargs="*", help=f"{OVERRIDES}; several jobs are compared, their replicates averaged"
-    )
-    layout.add_argument("--levels", type=_numbers, help="levels such as 3,15, beside the dense net (default: all)")
-    layout.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
+    add_overrides(layout, f"{OVERRIDES}; several jobs are compared, their replicates averaged")
+    layout.add_argument("--levels", type=numbers, help="levels such as 3,15, beside the dense net (default: all)")
+    layout.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
     layout.set_defaults(command="layout")
 
 
@@ -98,37 +100,37 @@ def _scorecard(commands: "Commands") -> None:
     scorecard = commands.add_parser(
         "scorecard", help="compare the papers' claims with results stored under --runs, or else the committed ones"
     )
-    scorecard.add_argument("--runs", type=Path, default=Path("runs"), help="folder of stored results (default: runs)")
-    scorecard.add_argument("--out", type=Path, help="folder for scorecard.md and scorecard.csv (default: print)")
+    scorecard.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+    scorecard.add_argument("--out", type=path, help="folder for scorecard.md and scorecard.csv (default: print)")
     scorecard.set_defaults(command="scorecard")
 
 
 def _report(commands: "Commands") -> None:
     report = commands.add_parser("report", help="write an experiment as one self-contained HTML page")
     report.add_argument("name", nargs="?", help="an experiment such as frankle2019_fig4, or all (default: list them)")
-    report.add_argument("--runs", type=Path, default=Path("runs"), help="folder of stored results (default: runs)")
+    report.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     report.add_argument(
-        "--figures", type=Path, default=Path("figures"), help="folder of the tables of lth compress (default: figures)"
+        "--figures", type=path, default=Path("figures"), help="folder of the tables of lth compress (default: figures)"
     )
-    report.add_argument("--out", type=Path, default=Path("reports"), help="folder to write to (default: reports)")
+    report.add_argument("--out", type=path, default=Path("reports"), help="folder to write to (default: reports)")
     report.set_defaults(command="report")
 
 
 def _cost(commands: "Commands") -> None:
     cost = commands.add_parser("cost", help="sum up what experiments cost: steps, MACs, hours, energy, CO2e, dollars")
     cost.add_argument("name", nargs="*", help="experiments such as frankle2019_fig4 (default: all stored ones)")
-    cost.add_argument("--runs", type=Path, default=Path("runs"), help="folder of stored results (default: runs)")
+    cost.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     cost.add_argument(
         "--format", choices=FORMATS[:2], default="markdown", help="format of the table (default: markdown)"
     )
     cost.add_argument("--table", choices=["strubell2019"], help="recompute a published table from watts and hours")
     cost.add_argument("--figure", action="store_true", help="also draw accuracy against the cost of training")
-    cost.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to (default: figures)")
+    cost.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
     named = "an entry of the table lth/analysis/cost/tables/{}.yaml"
     defaults = {"region": "strubell2019", "pue": "strubell2019", "price": "cpu_core", "watts": "cpu_core"}
     for option, usual in defaults.items():
         cost.add_argument(f"--{option}", default=usual, help=f"{named.format(option)} (default: {usual})")
-    cost.add_argument("--tables", type=Path, help="a YAML file with your own tables, which add to ours or replace them")
+    cost.add_argument("--tables", type=path, help="a YAML file with your own tables, which add to ours or replace them")
     cost.set_defaults(command="cost")
 
 
@@ -139,9 +141,5 @@ def _speed(commands: "Commands") -> None:
 
 def _migrate(commands: "Commands") -> None:
     migrate = commands.add_parser("migrate", help="rename trainings that version 0.1 stored, so that they are found")
-    migrate.add_argument("overrides", nargs="*", help=OVERRIDES)
+    add_overrides(migrate, OVERRIDES)
     migrate.set_defaults(command="migrate")
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]

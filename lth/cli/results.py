@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def show(results: Results) -> None:
         console.print(f"figure  {file}", markup=False)
     console.print(f"results {results.root}", markup=False)
     lth = "lth" if shutil.which("lth") else f"{os.path.relpath(sys.executable)} -m lth"
-    runs = "" if str(results.root) == "runs" else f" --runs {results.root}"
+    runs = "" if str(results.root) == "runs" else f" --runs {shlex.quote(str(results.root))}"
     console.print(f"next    {lth} table{runs} --format csv     one row per trained ticket", markup=False)
     console.print(
         f"        {lth} run ... -m replicate=1,2,3,4,5 hydra/launcher=joblib     more replicates, on all cores",

@@ -1,7 +1,8 @@
 """Runs one job for `lth run` and reports its outcome."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import torch
 
 from lth import job as jobs
-from lth.cli import plan, results
+from lth.cli import failure, plan, results
 from lth.cli.console import console, log_to_console
 from lth.cli.display import Display, interruptible
+from lth.cli.lenient import Lenient
 from lth.cli.results import Results
 from lth.cli.tracking import Silent
 from lth.engine import Interrupted
@@ -26,7 +28,9 @@ FINISHED, FAILED, INTERRUPTED = 0, 1, 130
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings of a run that change no result. tracking: makes the job's tracker. sweeping: one of several jobs."""
+    """Settings of a run that change no result. tracking: makes the job's tracker. sweeping: one of several jobs.
+    overrides: those of the job, for its messages in a sweep. debug: show tracebacks.
+    """
 
     root: Path
     tracking: Callable[..., Silent]
@@ -35,6 +39,8 @@ class Setting:
     threads: int = 1
     plan: bool = False
     sweeping: bool = False
+    overrides: Sequence[str] = ()
+    debug: bool = False
 
 
 def run(build: Callable[[], Job], setting: Setting) -> int:
@@ -45,13 +51,14 @@ def run(build: Callable[[], Job], setting: Setting) -> int:
     try:
         job = build()
         job.record(store, job.replicates[0])  # describes the job, so that what has no description is an error at once
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
-        console.print(f"failed: {error}", style="red", markup=False)
-        return FAILED
-    if setting.plan:
-        plan.show(job, store)
-        return FINISHED
-    return _recorded(job, setting, store)
+        if setting.plan:
+            plan.show(job, store)
+            return FINISHED
+        name = f"{job.name}-{','.join(map(str, job.replicates))}"
+        tracker = setting.tracking(group=job.name, name=name, folder=setting.root, config=setting.config)
+    except (Exception, SystemExit) as error:
+        return _failed("", error, setting)
+    return _recorded(job, setting, store, Lenient(tracker))
 
 
 class Diverged(Exception):
@@ -62,29 +69,27 @@ class Diverged(Exception):
         self.failures = failures
 
 
-def _recorded(job: Job, setting: Setting, store: Store) -> int:
+def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> int:
     """Run a job; its outcome is written to its records and printed."""
-    found, failures = Results(setting.root, job.name), dict[int, str]()
+    found, failures, label = Results(setting.root, job.name), dict[int, str](), _label(job)
     try:
         jobs.status(job, store, "running")
-        _train(job, setting, store, found)
+        _train(job, setting, store, tracker, found)
     except Diverged as error:
         failures |= error.failures
+        if setting.sweeping:
+            _say(f"{label}failed: {'; '.join(failures.values())}", setting)
     except Interrupted:
         _end(job, store, "interrupted")
-        _print(job, f"stopped. All progress is saved under {store.root}; the same command continues from here.")
+        stopped = f"stopped. All progress is saved under {store.root}; the same command continues from here."
+        console.print(f"{label}{stopped}", markup=False)
         return INTERRUPTED
-    except (ValueError, OSError, RuntimeError) as error:
-        _end(job, store, "failed", f"{type(error).__name__}: {error}")
-        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
-        _print(job, f"failed: {error}{notes}", style="red")
-        return FAILED
     except KeyboardInterrupt:
         _end(job, store, "interrupted")
         return INTERRUPTED
-    except BaseException as error:
-        _end(job, store, "failed", f"{type(error).__name__}: {error}")
-        raise
+    except (Exception, SystemExit) as error:
+        _end(job, store, "failed", failure.named(error))
+        return _failed(label, error, setting)
     for replicate in job.replicates:
         outcome = "failed" if replicate in failures else "finished"
         jobs.status(replace(job, replicates=[replicate]), store, outcome, failures.get(replicate, ""))
@@ -94,10 +99,9 @@ def _recorded(job: Job, setting: Setting, store: Store) -> int:
     return FAILED if failures else FINISHED
 
 
-def _train(job: Job, setting: Setting, store: Store, found: Results) -> None:
+def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Results) -> None:
     """Train all tickets of a job under its tracker; raises Diverged once everything that can be is finished."""
-    name = f"{job.name}-{','.join(map(str, job.replicates))}"
-    with setting.tracking(group=job.name, name=name, folder=setting.root, config=setting.config) as tracker:
+    with tracker:
         live = console.is_terminal and not setting.sweeping
         display = Display(console, len(job.places()), job.recipe.steps, live=live, evaluated=tracker.evaluated)
 
@@ -115,11 +119,11 @@ def _train(job: Job, setting: Setting, store: Store, found: Results) -> None:
 
 @contextlib.contextmanager
 def _last_step_noted(display: Display) -> Iterator[None]:
-    """Add the last step reached to errors that don't name one."""
+    """Add the last step reached, and its ticket, to errors."""
     try:
         yield
-    except (ValueError, OSError, RuntimeError) as error:
-        error.add_note(f"after {display.reached()}")
+    except (Exception, SystemExit) as error:
+        error.add_note(display.reached(failure.ticket(error)))
         raise
 
 
@@ -128,6 +132,18 @@ def _end(job: Job, store: Store, status: str, error: str = "") -> None:
         jobs.status(job, store, status, error)
 
 
-def _print(job: Job, message: str, style: str | None = None) -> None:
-    replicates = ", ".join(map(str, job.replicates))
-    console.print(f"{job.name}, replicate {replicates}: {message}", style=style, markup=False)
+def _label(job: Job) -> str:
+    return f"{job.name}, replicate {', '.join(map(str, job.replicates))}: "
+
+
+def _failed(label: str, error: BaseException, setting: Setting) -> int:
+    """Print why a job failed; returns the exit code."""
+    trace, line = failure.report(error, debug=setting.debug)
+    _say(f"{label}failed: {line}", setting, trace)
+    return FAILED
+
+
+def _say(line: str, setting: Setting, trace: str = "") -> None:
+    """Print the line of a failure, behind its traceback, and in a sweep behind the overrides of the job."""
+    job = f"job {shlex.join(setting.overrides)}\n" if setting.sweeping else ""
+    console.print(f"{trace}{job}{line}", style="red", markup=False)

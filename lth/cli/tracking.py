@@ -1,5 +1,6 @@
 """Trackers mirror a job elsewhere (the store is the truth). The only door to wandb."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -7,10 +8,15 @@ from typing import Any, Literal
 
 import wandb
 
+from lth import UserError
+from lth.cli import failure
+from lth.store.names import check_project
 from lth.store.table import early_stop
 from lth.ticket import Ticket, Trained, density
 
 Mode = Literal["offline", "online", "disabled"]
+# Values of WANDB_MODE, in wandb's older words too -> its mode.
+MODES = {**{mode: mode for mode in ("offline", "online", "disabled", "shared")}, "dryrun": "offline", "run": "online"}
 
 
 class Silent:
@@ -39,8 +45,10 @@ class Wandb(Silent):
     """One Weights & Biases run per job, grouped by experiment.
 
     mode: offline needs neither key nor network and never asks for them; its files are in folder/wandb, and `wandb sync`
-    uploads them. The x axis of results is sparsity (%), that of learning curves the optimizer step. A job that fails
-    marks its run as failed.
+    uploads them. What is None is taken from wandb's environment variables, such as WANDB_MODE, else offline and the
+    project "lth"; those for entity, folder, group, name, tags and so on hold as well. The x axis of results is sparsity
+    (%), that of learning curves the optimizer step. A job that fails marks its run as failed. Raises UserError if wandb
+    can't start a run.
     """
 
     def __init__(
@@ -50,18 +58,26 @@ class Wandb(Silent):
         name: str,
         folder: Path,
         config: Mapping[str, Any],
-        mode: Mode = "offline",
-        project: str = "lth",
+        mode: Mode | None = None,
+        project: str | None = None,
     ) -> None:
-        self.run = wandb.init(
-            project=project,
-            group=group,
-            name=name,
-            dir=folder.resolve(),
-            config=dict(config),
-            mode=mode,
-            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
-        )
+        place = Path(os.environ.get("WANDB_DIR") or folder).resolve()
+        try:
+            place.mkdir(parents=True, exist_ok=True)  # else wandb would write to a temporary folder
+            self.run = wandb.init(
+                project=project or _project(),
+                group=os.environ.get("WANDB_RUN_GROUP") or group,
+                name=os.environ.get("WANDB_NAME") or name,
+                dir=place,
+                config=dict(config),
+                mode=mode or _mode(),
+                settings=wandb.Settings(**_quiet()),
+            )
+        except UserError:
+            raise
+        except Exception as error:
+            remedy = "tracking.mode=offline needs no account and no network, tracking=none no wandb"
+            raise UserError(f"tracking=wandb: {failure.words(error).rstrip('.')}. {remedy}", code=1) from error
         self.run.define_metric("sparsity")
         self.run.define_metric("step")
         self.run.define_metric("result/*", step_metric="sparsity")
@@ -103,6 +119,28 @@ class Wandb(Silent):
     def _line(self, ticket: Ticket) -> str:
         name = line(ticket)
         return f"replicate_{ticket.replicate}/{name}" if self.several else name
+
+
+def _mode() -> Any:
+    """The mode that WANDB_MODE names; offline if it is not set. Raises UserError."""
+    if not (named := os.environ.get("WANDB_MODE")):
+        return "offline"
+    if named not in MODES:
+        raise UserError(f"WANDB_MODE={named}: choose one of {', '.join(MODES)}")
+    return MODES[named]
+
+
+def _project() -> str:
+    """The project that WANDB_PROJECT names; "lth" if it is not set. Raises UserError."""
+    project = os.environ.get("WANDB_PROJECT") or "lth"
+    check_project("WANDB_PROJECT", project)
+    return project
+
+
+def _quiet() -> dict[str, Any]:
+    """Settings that keep the terminal clean, unless the environment says otherwise."""
+    usual = {"WANDB_SILENT": ("silent", True), "WANDB_CONSOLE": ("console", "off")}
+    return {"x_disable_stats": True, **{key: value for name, (key, value) in usual.items() if not os.environ.get(name)}}
 
 
 def line(ticket: Ticket) -> str:

@@ -8,6 +8,7 @@ from torch import nn
 
 from lth import UserError, augment, regularization
 from lth.imp import Criterion, Distribution, Rewind, Structure
+from lth.job.guard import guarded, guarded_recipe
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
 from lth.stop import accuracy_drop
@@ -15,6 +16,9 @@ from lth.store import Record, Store
 from lth.store.digest import describe, short, sourceless, sources, unbound
 from lth.task import CLASSIFICATION
 from lth.ticket import Ticket, Trained, Weights
+
+# Functions of a job, beside those of its recipe, that decide what is pruned and where it starts again.
+SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
 
 
 class Place(NamedTuple):
@@ -40,6 +44,9 @@ class Branch:
     levels: Sequence[int] | None = None
     draws: int = 1
     bits: Sequence[int | str] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transform", guarded("branch", self.transform))
 
     def at(self, level: int) -> bool:
         """True if tickets of this level branch off."""
@@ -84,6 +91,13 @@ class Job:
     reduced: str = ""
 
     def __post_init__(self) -> None:
+        for name in SCIENCE:
+            object.__setattr__(self, name, guarded(name, getattr(self, name)))
+        stops = {name: guarded("stop", rule) for name, rule in self.stops.items()}
+        own = {"recipe": guarded_recipe(self.recipe), "stops": stops}
+        for name, value in own.items():
+            object.__setattr__(self, name, value)
+        _ = self.ladder  # a wrong one is an error before anything is trained
         if self.recipe.task.metric != "accuracy" and (accuracy_drop in [unbound(f)[0] for f in self.stops.values()]):
             raise UserError(f"stop=accuracy_drop: task={self.recipe.task.name} has no accuracy; choose density or size")
 

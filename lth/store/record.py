@@ -1,5 +1,6 @@
 """Records: the trainings of one replicate of one configuration, and their status. Imports no PyTorch."""
 
+import glob
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from lth.store.file import Corrupt, make_folder, read_json, write_json
+from lth.store.names import check_name
 
 log = logging.getLogger("lth")
 
@@ -28,6 +30,9 @@ class Record:
     job: str
     columns: Mapping[str, Any]
     code: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name(self.experiment)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add the row of a trained ticket: branch, draw, level, digest and further columns of the table."""
@@ -77,9 +82,12 @@ class Record:
                 write_json(self.file, {**new, "updated": datetime.now(UTC).isoformat(timespec="microseconds")})
 
 
-def records(root: Path, experiment: str = "*") -> Iterator[dict[str, Any]]:
-    """Content of every record under root, ordered by file name; corrupt ones are skipped with a warning."""
-    for file in sorted((root / "experiments").glob(f"{experiment}/*.json")):
+def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any]]:
+    """Content of every record under root, or of one experiment, ordered by file name; corrupt ones are skipped with a
+    warning.
+    """
+    folder = "*" if experiment is None else glob.escape(experiment)
+    for file in sorted((root / "experiments").glob(f"{folder}/*.json")):
         try:
             yield _current(read_json(file))
         except Corrupt as error:

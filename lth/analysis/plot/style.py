@@ -2,6 +2,7 @@
 
 import os
 import textwrap
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,9 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     files = [folder / f"{name}.png", folder / f"{name}.pdf"]
     for file in files:
         aside = file.with_name(f".{os.getpid()}.{file.name}")
-        figure.savefig(aside, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks: boxes
+            figure.savefig(aside, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
         os.replace(aside, file)
         figure.set_layout_engine("none")  # keeps the layout: to find it is a quarter of the time
     return files

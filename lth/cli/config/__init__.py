@@ -2,6 +2,7 @@
 
 from lth.cli.config.conf import CONF
 from lth.cli.config.jobs import jobs
+from lth.cli.config.literal import quoted
 from lth.cli.config.main import main
 
-__all__ = ["CONF", "jobs", "main"]
+__all__ = ["CONF", "jobs", "main", "quoted"]

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,30 @@ from omegaconf.errors import OmegaConfBaseException
 from lth import UserError
 from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.keys import leaves
-from lth.cli.config.overrides import expand, is_group, overrides_of
+from lth.cli.config.literal import quoted
+from lth.cli.config.overrides import expand, is_group
 from lth.cli.config.validate import validate
 
 
-def validated(arguments: Sequence[str]) -> DictConfig:
-    """Validate every value of a sweep once, before its first job; returns the configuration of the first job."""
-    search = _search_path(arguments)
+def validated(overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
+    """Validate every value of a sweep once, before its first job; returns the configuration of the first job. folder:
+    the value of --config-dir.
+    """
+    search = _search_path(folder)
     with _errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
-        options = expand(overrides_of(arguments))
+        options = expand(overrides)
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
         usual = cache(lambda groups: plain(compose("config", [*groups, *search])))
-        configurations = [_validated([*overrides, *search], usual) for overrides in [first, *others]]
+        configurations = [_validated([*each, *search], usual) for each in [first, *others]]
         return configurations[0]
 
 
-def compositions(arguments: Sequence[str]) -> list[DictConfig]:
+def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
     """The configuration of every job of a sweep, such as replicate=1,2,3; raises UserError."""
-    validated(arguments)
+    validated(overrides, folder)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [compose("config", [*overrides]) for overrides in product(*expand(arguments))]
+        return [compose("config", [*each, *_search_path(folder)]) for each in product(*expand(overrides))]
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
@@ -48,11 +51,9 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     return cfg
 
 
-def _search_path(arguments: Sequence[str]) -> list[str]:
+def _search_path(folder: Path | None) -> list[str]:
     """The override that adds the folder of --config-dir, if it is given."""
-    values = dict(pairwise(arguments))
-    folder = values.get("--config-dir", values.get("-cd"))
-    return [f"hydra.searchpath=[file://{Path(folder).resolve()}]"] if folder else []
+    return [f"hydra.searchpath=[{quoted(f'file://{folder.resolve()}')}]"] if folder else []
 
 
 @contextmanager
@@ -62,10 +63,10 @@ def _errors_explained() -> Iterator[None]:
     except UserError:
         raise
     except (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(_explanation(error)) from error
+        raise UserError(explanation(error)) from error
 
 
-def _explanation(error: Exception) -> str:
+def explanation(error: Exception) -> str:
     """Hydra's message, and the keys that may have been meant."""
     message = str(error).partition("Config search path")[0].strip()
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -5,20 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lth import UserError
 from lth.cli.config.compose import compositions
+from lth.cli.config.flags import check_folder
+from lth.cli.config.literal import literal
 
 if TYPE_CHECKING:
     from lth.job import Job
 
 
-def jobs(arguments: Sequence[str]) -> "list[tuple[Job, Path]]":
-    """The jobs of a sweep, each with the folder of its store; raises UserError."""
-    configurations = compositions(arguments)
+def jobs(overrides: Sequence[str], folder: Path | None = None) -> "list[tuple[Job, Path]]":
+    """The jobs of a sweep, each with the folder of its store; raises UserError. folder: the value of --config-dir."""
+    folder = None if folder is None else check_folder(str(folder))
+    configurations = compositions(literal(overrides, sweeping=True), folder)
     sys.path.insert(0, str(Path.cwd()))  # as `lth run` does, for the user's own functions
     from lth.cli.config.values import values
 
-    try:
-        return [(values(cfg), Path(str(cfg.root))) for cfg in configurations]
-    except (ValueError, OSError) as error:
-        raise UserError(str(error)) from error
+    return [(values(cfg), Path(str(cfg.root))) for cfg in configurations]

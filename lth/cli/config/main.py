@@ -11,48 +11,86 @@ from types import FrameType
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
-from lth.cli.config.compose import validated
+from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
-from lth.cli.config.overrides import flags_first, split_flags, swept_with_groups
+from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
+from lth.cli.config.literal import literal
+from lth.cli.config.overrides import swept_with_groups
 from lth.cli.config.values import instantiate, values
 from lth.store.file import make_folder
 
 INTERRUPTED = 130
-HELP = {"--help", "-h", "--hydra-help", "--version", "--info", "-i"}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
-    arguments = split_flags(arguments)
-    first = None if HELP & set(arguments) else validated(arguments)
-    if first is not None:
+    given = parted(arguments)
+    if given.has(PRINTS):
+        return _run([*given.flags, *given.overrides], sweeping=False)
+    sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
+    overrides = literal(given.overrides, sweeping=sweeping)
+    first = validated(overrides, given.folder)
+    if not given.has(SHOWS):
         make_folder(Path(str(first.root)))
-    sys.argv = ["lth run", *swept_with_groups(flags_first(arguments))]
     sys.path.insert(0, str(Path.cwd()))  # so that _target_: mine.function finds mine.py in the working directory
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
-    sweeping = bool({"-m", "--multirun"} & set(arguments))
-    code = _run(sweeping)
-    if first is not None and sweeping and not first.plan:
+    code = _run([*given.flags, *swept_with_groups(overrides)], sweeping=sweeping)
+    if sweeping and not first.plan:
         _report(first)
     return code
 
 
-def _run(sweeping: bool) -> int:
-    """Hand sys.argv to Hydra; returns the highest exit code of its jobs."""
+def _run(arguments: Sequence[str], *, sweeping: bool) -> int:
+    """Hand arguments to Hydra; returns the highest exit code of its jobs."""
     codes: list[int] = []
     task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda cfg: _job(cfg, codes))
+    sys.argv = ["lth run", *arguments]
     try:
-        with _delayed_interrupt(sweeping):
+        with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet():
             task()
     except SystemExit as end:
         codes.append(end.code if isinstance(end.code, int) else 1)
+    except JobFailed:  # of a launcher's own process, or of this one
+        print("lth run: not all jobs of the sweep finished; those that failed said why, the others are stored",
+              file=sys.stderr)  # fmt: skip
+        codes.append(1)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explanation(error)) from error
     except KeyboardInterrupt:
         raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
     return max(codes, default=0)
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Let Hydra pass exceptions on; otherwise it prints their tracebacks and exits."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _hydra_quiet() -> Iterator[None]:
+    """Drop the line in which Hydra names the first job that failed: each has named itself."""
+    stream, write = sys.stderr, sys.stderr.write
+    named = "Error executing job with overrides"
+    vars(stream)["write"] = lambda text: len(text) if text.startswith(named) else write(text)
+    try:
+        yield
+    finally:
+        del vars(stream)["write"]
 
 
 @contextmanager
@@ -88,8 +126,17 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     from lth.cli import run
 
-    tracking, root = instantiate(cfg.tracking), Path(str(cfg.root))
-    setting = run.Setting(root, tracking, plain(cfg), cfg.store.keep, cfg.threads, cfg.plan, sweeping)
+    setting = run.Setting(
+        root=Path(str(cfg.root)),
+        tracking=lambda **given: instantiate(cfg.tracking)(**given),
+        config=plain(cfg),
+        keep=cfg.store.keep,
+        threads=cfg.threads,
+        plan=cfg.plan,
+        sweeping=sweeping,
+        overrides=HydraConfig.get().overrides.task,
+        debug=cfg.debug,
+    )
     code = run.run(lambda: values(cfg), setting)
     codes.append(code)
     if sweeping and code == INTERRUPTED:

@@ -5,18 +5,33 @@ from typing import Any
 from lth import UserError, lr, schedule
 from lth.cli.config.keys import Config, nodes
 from lth.cli.config.signature import parameters
+from lth.store.names import check_name, check_path, check_project
 
 BITS = (*range(2, 9), "fp16", "bf16")
 
 
 def check_rules(config: Config) -> None:
     """Raise UserError for the first rule that a configuration breaks; its keys and types are valid already."""
+    _check_names(config)
     _check_quantization(config)
     _check_rewind(config)
     _check_n_of_m(config)
     _check_pruning(config)
     _check_updater(config)
     _check_levels(config)
+
+
+def _check_names(config: Config) -> None:
+    name, project = config["name"], config["tracking"].get("project")
+    if isinstance(name, float):
+        raise UserError(f"name={name}: a number is read as one, such as 1e3 as 1000.0; write it in quotes")
+    check_name(str(name))
+    check_path("root", str(config["root"]))
+    for key in ("root", "cache"):
+        if isinstance(path := config["data"].get(key), str):
+            check_path(f"data.{key}", path)
+    if config["tracking"]["_target_"] == "lth.cli.tracking.Wandb" and project is not None:
+        check_project("tracking.project", str(project))
 
 
 def _check_quantization(config: Config) -> None:

@@ -9,6 +9,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from lth import UserError
+from lth.cli import failure
 from lth.cli.config.conf import branches, plain, reductions
 
 if TYPE_CHECKING:
@@ -17,32 +18,45 @@ if TYPE_CHECKING:
 
 
 def instantiate(node: DictConfig) -> Any:
-    """Build the value of a node; raises UserError with the reason that the function itself gives."""
+    """Build the value of a node; raises the exception of the function itself, or UserError if it can't be called."""
     try:
         value = hydra.utils.instantiate(node, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
-        message = f"{cause}" if isinstance(cause, OSError | ValueError) else f"{error}".partition(", set env var")[0]
-        raise UserError(message, code=1) from error
+        while cause is not None and not failure.is_users(cause):
+            cause = cause.__cause__
+        if cause is not None and not isinstance(cause, UserError):
+            cause.add_note(f"called as {node._target_}")
+            raise cause from None
+        raise UserError(_reason(node, error), code=1) from error
     # Hydra's own partial checks its target again at every call, and some of these are called in every step.
     return partial(value.func, **value.keywords) if isinstance(value, partial) else value
+
+
+def _reason(node: DictConfig, error: InstantiationException) -> str:
+    """The words of the function itself if it is one of lth's, else Hydra's with what they come from."""
+    cause = error.__cause__
+    if isinstance(cause, OSError | ValueError):
+        return str(cause)
+    words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
+    return f"_target_={node._target_}: {words}" + ("" if cause is None else f": {cause}".partition("Are you sure")[0])
 
 
 def values(cfg: DictConfig) -> "Job":
     """The job of a configuration."""
     from lth.engine.meter import meter
     from lth.job import Job
+    from lth.job.values import SCIENCE
 
     recipe = _recipe(cfg)
     meter(cfg.meter)  # raises before anything is trained
     resolved = plain(cfg)
     replicate = resolved["replicate"]
     nodes = {**branches(cfg), **(cfg.get("quantization") or {})}
-    science = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
     return Job(
         name=str(cfg.name),
         recipe=recipe,
-        **{name: instantiate(cfg[name]) for name in science},
+        **{name: instantiate(cfg[name]) for name in SCIENCE},
         levels=resolved["levels"],
         replicates=replicate if isinstance(replicate, list) else [replicate],
         branches={str(name): _branch(node) for name, node in nodes.items()},
@@ -61,17 +75,20 @@ def _branch(node: DictConfig) -> "Branch":
 
 def _recipe(cfg: DictConfig) -> "Recipe":
     from lth.engine import fastest
+    from lth.job.guard import guarded_recipe
     from lth.recipe import Recipe
 
     functions = ("model", "data", "task", "optimizer", "lr", "augment", "regularization", "updater")
     model = DictConfig({key: value for key, value in plain(cfg)["model"].items() if key != "output"})
-    recipe = Recipe(
-        **{name: instantiate(model if name == "model" else cfg[name]) for name in functions},
-        output=str(cfg.model.get("output", "")),
-        steps=cfg.steps,
-        batch_size=cfg.batch_size,
-        evaluate_every=cfg.evaluate_every,
-        precision="fp32" if cfg.precision == "auto" else cfg.precision,
+    recipe = guarded_recipe(
+        Recipe(
+            **{name: instantiate(model if name == "model" else cfg[name]) for name in functions},
+            output=str(cfg.model.get("output", "")),
+            steps=cfg.steps,
+            batch_size=cfg.batch_size,
+            evaluate_every=cfg.evaluate_every,
+            precision="fp32" if cfg.precision == "auto" else cfg.precision,
+        )
     )
     if cfg.precision == "auto":
         return replace(recipe, precision=fastest(recipe.net(), cfg.device))

@@ -6,5 +6,6 @@ in their module does. Nothing is imported or run. In doubt, more is included.
 """
 
 from lth.store.source.fingerprint import Source, source
+from lth.store.source.module import is_users
 
-__all__ = ["Source", "source"]
+__all__ = ["Source", "is_users", "source"]

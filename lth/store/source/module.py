@@ -86,13 +86,14 @@ def full_name(value: Any) -> str:
 
 def _is_own(spec: ModuleSpec) -> bool:
     if spec.origin:
-        return spec.origin.endswith(".py") and _is_users(spec.origin)
+        return spec.origin.endswith(".py") and is_users(spec.origin)
     folders = [*(spec.submodule_search_locations or ())]  # a package without `__init__.py`
-    return bool(folders) and all(map(_is_users, folders))
+    return bool(folders) and all(map(is_users, folders))
 
 
 @cache
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
+    """Check for a file of the user's: neither lth's, nor of the standard library or an installed package."""
     path = Path(file).resolve()
     return not any(map(path.is_relative_to, _installed())) and NOT_OWN.isdisjoint(path.parts)
 

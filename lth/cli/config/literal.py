@@ -1,0 +1,84 @@
+"""Overrides whose values Hydra's grammar would misread: quoted, so that a path or a name is what was typed."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+from lth import UserError
+from lth.cli.config.overrides import is_group
+from lth.store.names import shown
+
+# Keys whose value is text: 1e3, a,b and a\ b stand for themselves, in a sweep too.
+TEXT = ("name", "root", "data.root", "data.cache", "tracking.project")
+
+
+def literal(overrides: Sequence[str], *, sweeping: bool) -> list[str]:
+    """Quote values that Hydra would misread. Raises UserError for what is no override, for an option that lies outside
+    of its config group, for a job in a folder of its own and, unless `sweeping`, for several values of a key.
+    """
+    readable = [_literal(override, sweeping) for override in overrides]
+    if moved := [each for each in readable if re.fullmatch(r"\+*hydra\.job\.chdir=(?!false$).*", each, re.IGNORECASE)]:
+        raise UserError(f"{moved[0]}: leave it out, since root and all other paths begin in the folder that you are in")
+    for override in filter(is_group, readable):
+        _check_choice(override)
+    return readable
+
+
+def quoted(text: str) -> str:
+    """Text as Hydra reads it back, whatever its characters."""
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def _literal(override: str, sweeping: bool) -> str:
+    key, equals, value = override.partition("=")
+    parsed, is_text = _parsed(override), key.lstrip("+") in TEXT
+    if parsed is None:
+        if equals and value[:1] in ("[", "{") and not is_text:
+            return override  # Hydra's own message names the place
+        values = value.split(",") if sweeping and not is_text else [value]
+        if not equals or _parsed(literally := f"{key}={','.join(map(quoted, values))}") is None:
+            raise UserError(f"{shown(override)}: write key=value, with a key such as steps or optimizer.lr")
+        return literally
+    if is_text and _misread(parsed, value):
+        return f"{key}={quoted(value)}"
+    if parsed.is_sweep_override() and not sweeping:
+        raise UserError(
+            f"{override}: several values are a sweep, which needs -m; a list is {key}=[{value}], text {key}='{value}' "
+            "in another pair of quotes for the shell"
+        )
+    return override
+
+
+def _parsed(override: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException:
+        return None
+
+
+def _misread(parsed: Override, typed: str) -> bool:
+    """Test whether the value of a text key was parsed as anything but the text that was typed."""
+    value: Any = parsed.value()
+    if isinstance(value, ChoiceSweep):
+        return value.simple_form  # choice(a,b) is a sweep, a,b a name
+    if isinstance(value, str):  # a quoted value has been unquoted, which was meant
+        return value != typed and "${" not in typed and typed[:1] not in ("'", '"')
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_choice(override: str) -> None:
+    """Raise UserError for a choice that leads out of its group."""
+    for choice in _choices(override.partition("=")[2]):
+        if {"", ".", ".."} & {*choice.split("/")} or "\\" in choice:
+            raise UserError(
+                f"{override}: {choice} is no option of a config group; choose one by its name (lth run --help lists "
+                "them), your own from the folder of --config-dir"
+            )
+
+
+def _choices(value: str) -> Iterator[str]:
+    return filter(None, re.split(r"[,\[\]()'\"\s]+", value))

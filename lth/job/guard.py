@@ -1,0 +1,60 @@
+"""Functions of the user's own and of other libraries, whose results are checked at every call.
+
+A wrong result is an error that names the function and what was expected, where it is made and not where it is missed.
+Functions of lth are left as they are.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from lth import UserError
+from lth.data import Data
+from lth.job.checks import CHECKS, check_optimizer
+from lth.job.layers import kind
+from lth.recipe import Recipe
+from lth.store.digest import unbound
+
+
+class Guarded(partial[Any]):
+    """A function in a role, such as "criterion". To the store, it is the function itself."""
+
+    role: str
+
+    def __call__(self, /, *args: Any, **keywords: Any) -> Any:
+        value = super().__call__(*args, **keywords)
+        CHECKS[self.role](self, value, *args)
+        return value
+
+    def __str__(self) -> str:
+        return f"{self.role}={self.func.__module__}.{getattr(self.func, '__qualname__', '')}"
+
+    def wrong(self, given: str, expected: str) -> UserError:
+        """Error for a result."""
+        return UserError(f"{self} gave {given}: {expected}")
+
+
+def guarded(role: str, function: Any) -> Any:
+    """A function whose results are checked, unless it is one of lth's; raises UserError if it can't have this role."""
+    if not callable(function):
+        raise UserError(
+            f"{role}: {kind(function)} was given, a function is needed; in a YAML node, add _partial_: true"
+        )
+    inner, bound = unbound(function)
+    if getattr(inner, "__module__", "").partition(".")[0] == "lth":
+        return function
+    guard = Guarded(inner, **bound)
+    guard.role = role
+    if role == "optimizer" and isinstance(inner, type):
+        check_optimizer(guard, inner)
+    return guard
+
+
+def guarded_recipe(recipe: Recipe) -> Recipe:
+    """A recipe whose functions are checked; raises UserError if its data are no `Data`."""
+    if not isinstance(recipe.data, Data):
+        raise UserError(f"data: {kind(recipe.data)} was given; the function must return a lth.data.Data")
+    roles = ("model", "optimizer", "lr", "augment", "regularization", "updater")
+    functions = {role: guarded(role, getattr(recipe, role)) for role in roles}
+    changed = {role: function for role, function in functions.items() if function is not getattr(recipe, role)}
+    return replace(recipe, **changed) if changed else recipe

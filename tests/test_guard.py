@@ -1,0 +1,243 @@
+"""What a user's function returns: taken if the role allows it, else refused with the function and what was expected."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import DATA, adam, full_mask_of, net, recipe, sgd, trained
+from torch import Tensor, nn
+
+from lth import UserError, criterion, distribution, init, lr, rewind, schedule, structure
+from lth.imp import dense
+from lth.job import Branch, Job
+from lth.job.guard import Guarded, guarded, guarded_recipe
+from lth.recipe import Recipe
+from lth.schedule import Ladder
+from lth.store.digest import describe, digest
+
+WEIGHTS = {"a.weight": torch.ones(2, 3), "a.bias": torch.ones(2)}
+END = trained(WEIGHTS, WEIGHTS)
+MASK = full_mask_of(WEIGHTS)
+IMAGES = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+NET = nn.Sequential()
+NET.add_module("a", nn.Linear(3, 2))
+
+
+class Closure(torch.optim.SGD):
+    """An optimizer that can't do without a closure."""
+
+    def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]
+        return closure()
+
+
+def ladder(*shares: float, children: dict[int, tuple[int, ...]] | None = None) -> Ladder:
+    """Levels one after the other, with these shares for every kind of layer."""
+    chain = {level: (level + 1,) for level in range(len(shares) - 1)}
+    return Ladder(children or chain, lambda level, _: shares[level])
+
+
+def grows(levels: Any) -> Ladder:
+    return ladder(1.0, 0.5, 0.7)
+
+
+# What a role is called with.
+GIVEN: dict[str, tuple[Any, ...]] = {
+    "model": ((1, 4, 4), 3),
+    "optimizer": (NET.parameters(),),
+    "lr": (7,),
+    "augment": (IMAGES,),
+    "regularization": ([WEIGHTS["a.weight"]],),
+    "updater": (1, WEIGHTS, WEIGHTS, MASK),
+    "init": (NET, 1),
+    "criterion": (NET, END, None),
+    "distribution": ({}, MASK, {}),
+    "structure": ({}, MASK, {}, NET, (3,)),
+    "schedule": (2,),
+    "rewind": (END,),
+    "branch": (END,),
+    "stop": (END, END),
+}
+SCORES = {"a.weight": torch.rand(2, 3)}
+ALLOWED: list[tuple[str, Any]] = [
+    ("model", NET),
+    ("optimizer", torch.optim.SGD(NET.parameters())),
+    ("lr", 1),
+    ("lr", 0.5),
+    ("lr", np.float32(0.5)),
+    ("augment", IMAGES + 1),
+    ("regularization", None),
+    ("regularization", torch.tensor(0.1)),
+    ("regularization", 0.1),
+    ("updater", MASK),
+    ("init", WEIGHTS),
+    ("criterion", SCORES),
+    ("criterion", {**SCORES, "more": torch.ones(1)}),
+    ("criterion", {"a.weight": torch.ones(2, 3, dtype=torch.int64)}),
+    ("criterion", {"a.weight": torch.full((2, 3), float("inf"))}),
+    ("distribution", {"a.weight": 0.5}),
+    ("distribution", {"a.weight": np.float64(1)}),
+    ("structure", MASK),
+    ("schedule", ladder(1.0, 0.5, 0.25)),
+    ("rewind", (WEIGHTS, 0)),
+    ("rewind", (WEIGHTS, np.int64(10))),
+    ("branch", (recipe(), END.ticket)),
+    ("stop", True),
+    ("stop", np.bool_(False)),
+]
+# Role, result, and a part of the sentence behind "role=test_guard.gives gave".
+REFUSED: list[tuple[str, Any, str]] = [
+    ("model", None, "None: a model must return a torch.nn.Module"),
+    ("model", nn.Linear, "a value of type type: a model"),
+    ("optimizer", None, "None: it must return a torch.optim.Optimizer"),
+    ("lr", None, "None at step 7: it must return a number"),
+    ("lr", float("nan"), "nan at step 7"),
+    ("lr", True, "True at step 7"),
+    ("lr", torch.tensor(1.0), "an array of float32, shape () at step 7"),
+    ("lr", "1", "'1' at step 7"),
+    ("augment", IMAGES[:2], "an array of uint8, shape (2, 1, 8, 8): it must return images as it is given them, an arr"),
+    ("augment", IMAGES.float(), "an array of float32, shape (4, 1, 8, 8): it must"),
+    ("augment", IMAGES.numpy(), "an array of uint8, shape (4, 1, 8, 8): it must"),
+    ("augment", None, "None: it must"),
+    ("regularization", torch.ones(2), "an array of float32, shape (2,): it must return a single number"),
+    ("updater", None, "None: it must return mask by name: a.weight"),
+    ("updater", {"a.weight": torch.ones(2, 3)}, "an array of float32, shape (2, 3) for a.weight: a mask is of bool"),
+    ("init", {"a.weight": torch.ones(2, 3)}, "no weights for a.bias: it must for each of a.weight, a.bias"),
+    ("init", {**WEIGHTS, "a.bias": torch.ones(3)}, "shape (3,) for a.bias: a tensor of shape (2,) is needed"),
+    ("init", {**WEIGHTS, "a.bias": torch.ones(2).double()}, "float64, shape (2,) for a.bias: its type is float32"),
+    ("criterion", None, "None: it must return scores by name: a.weight"),
+    ("criterion", {}, "no scores for a.weight: it must for each of a.weight"),
+    (
+        "criterion",
+        {"a.weight": torch.ones(3)},
+        "an array of float32, shape (3,) for a.weight: a tensor of shape (2, 3)",
+    ),
+    ("criterion", {"a.weight": 1.0}, "1.0 for a.weight: a tensor of shape (2, 3) is needed"),
+    ("criterion", {"a.weight": torch.full((2, 3), float("nan"))}, "scores of a.weight that are not numbers"),
+    ("criterion", {"a.weight": torch.ones(2, 3) * 1j}, "scores of a.weight that are not numbers"),
+    ("distribution", {}, "no shares for a.weight"),
+    ("distribution", {"a.weight": 1.5}, "1.5 for a.weight: a share of its weights is a number from 0 to 1"),
+    ("distribution", {"a.weight": float("nan")}, "nan for a.weight"),
+    ("distribution", {"a.weight": torch.tensor(0.5)}, "an array of float32, shape () for a.weight"),
+    (
+        "structure",
+        {"a.weight": torch.ones(3, 2, dtype=torch.bool)},
+        "shape (3, 2) for a.weight: a tensor of shape (2, 3)",
+    ),
+    ("structure", {"a.weight": torch.ones(2, 3)}, "a mask is of bool"),
+    ("schedule", None, "None: it must return a lth.schedule.Ladder"),
+    ("schedule", grows(2), "0.7 at level 2 after 0.5 at level 1: densities can't grow"),
+    (
+        "schedule",
+        ladder(1.0, 0.5, children={0: (1,), 1: (1,)}),
+        "level 1 below level 1: each level is pruned from one before it",
+    ),
+    (
+        "schedule",
+        ladder(1.0, 1.5),
+        "the density 1.5 at level 1: a density is a number from 0",
+    ),
+    ("schedule", ladder(1.0, float("nan")), "the density nan at level 1"),
+    ("rewind", None, "None: it must return (weights, step)"),
+    ("rewind", (WEIGHTS, 0.5), "the step 0.5: a step is a whole number from 0 to 10"),
+    ("rewind", (WEIGHTS, 11), "the step 11"),
+    ("rewind", ({}, 0), "no weights for a.weight, a.bias"),
+    ("branch", END.ticket, "a value of type Ticket: it must return (recipe, ticket)"),
+    ("branch", (END.ticket, recipe()), "a value of type tuple: it must return (recipe, ticket)"),
+    ("stop", None, "None: it must return True or False"),
+    ("stop", torch.tensor(True), "an array of bool, shape (): it must"),
+]
+
+
+def gives(*given: Any, result: Any, **named: Any) -> Any:
+    """A function of a user."""
+    return result
+
+
+@pytest.mark.parametrize(("role", "result"), ALLOWED)
+def test_a_result_that_the_role_allows_is_given_back(role: str, result: Any) -> None:
+    assert guarded(role, partial(gives, result=result))(*GIVEN[role]) is result
+
+
+@pytest.mark.parametrize(("role", "result", "part"), REFUSED)
+def test_a_wrong_result_is_refused_where_it_is_made(role: str, result: Any, part: str) -> None:
+    with pytest.raises(UserError) as refused:
+        guarded(role, partial(gives, result=result))(*GIVEN[role])
+    assert str(refused.value).startswith(f"{role}=test_guard.gives gave ")
+    assert part in str(refused.value)
+
+
+def test_pruned_weights_stay_pruned_whatever_the_structure_says() -> None:
+    before = {"a.weight": torch.tensor([[True, True, False], [True, False, False]])}
+    with pytest.raises(UserError, match=r"structure=.* brings back pruned weights of a\.weight"):
+        guarded("structure", partial(gives, result=MASK))({}, before, {}, NET, (3,))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.LBFGS, torch.optim.SparseAdam, Closure])
+def test_an_optimizer_that_no_step_here_can_use_is_refused_by_name(kind: type[torch.optim.Optimizer]) -> None:
+    with pytest.raises(UserError, match=rf"optimizer=.*{kind.__name__}.*optimizer=adam"):
+        guarded_recipe(recipe(optimizer=kind))
+    made = guarded_recipe(recipe(optimizer=partial(gives, result=kind(NET.parameters()))))  # type: ignore[call-arg]
+    with pytest.raises(UserError, match=rf"optimizer=test_guard.gives: {kind.__name__} .*optimizer=adam"):
+        made.optimizer(NET.parameters())
+
+
+def test_every_other_optimizer_of_pytorch_is_taken() -> None:
+    kinds = [kind for name in dir(torch.optim) if isinstance(kind := getattr(torch.optim, name), type)]
+    others = [k for k in kinds if issubclass(k, torch.optim.Optimizer) and k is not torch.optim.Optimizer]
+    taken = [k for k in others if k not in (torch.optim.LBFGS, torch.optim.SparseAdam)]
+    assert len(taken) > 8
+    for kind in taken:
+        assert isinstance(guarded("optimizer", kind), Guarded)
+
+
+def test_functions_of_lth_are_left_as_they_are() -> None:
+    for role, function in {
+        "criterion": criterion.magnitude,
+        "lr": lr.constant,
+        "init": partial(init.glorot_normal),
+    }.items():
+        assert guarded(role, function) is function
+
+
+def test_to_the_store_a_guarded_function_is_itself() -> None:
+    plain = recipe(optimizer=partial(sgd, lr=0.5), model=net, regularization=partial(gives, result=None))
+    guard = guarded_recipe(plain)
+    assert isinstance(guard.regularization, Guarded)
+    assert guard.optimizer is not plain.optimizer
+    assert describe(guard) == describe(plain)
+    ticket = dense(plain, init.glorot_normal)
+    assert digest(guard, ticket) == digest(plain, ticket)
+    assert guarded_recipe(guard).regularization.keywords == {"result": None}  # type: ignore[attr-defined]
+
+
+def job(**changes: Any) -> Job:
+    usual = {"init": init.glorot_normal, "criterion": criterion.magnitude, "distribution": distribution.by_kind}
+    usual |= {"structure": structure.weight, "schedule": schedule.iterative, "rewind": rewind.weights}
+    return Job(**{"name": "mine", "recipe": recipe(optimizer=adam), "levels": 2, **usual, **changes})
+
+
+def test_a_job_checks_before_it_is_run() -> None:
+    with pytest.raises(UserError, match="densities can't grow"):
+        job(schedule=grows)
+    with pytest.raises(UserError, match="LBFGS"):
+        job(recipe=recipe(optimizer=torch.optim.LBFGS))
+    with pytest.raises(UserError, match="data: a value of type SimpleNamespace was given; the function must return a"):
+        job(recipe=replace(recipe(), data=SimpleNamespace(shape=(1, 4, 4), classes=3)))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"criterion: None was given, a function is needed.* _partial_: true"):
+        job(criterion=None)
+    with pytest.raises(UserError, match=r"branch=test_guard\.gives gave None"):
+        Branch(partial(gives, result=None)).transform(END)
+    assert isinstance(job(recipe=Recipe(net, DATA, sgd, 5)).recipe.optimizer, Guarded)
+
+
+def test_a_tensor_is_described_by_type_and_shape() -> None:
+    def doubled(images: Tensor, **named: Any) -> Tensor:
+        return torch.cat([images, images])
+
+    with pytest.raises(UserError, match=r"doubled gave an array of uint8, shape \(8, 1, 8, 8\)"):
+        guarded("augment", doubled)(IMAGES, replicate=1, step=0)

@@ -203,3 +203,69 @@ sys.exit(cli.main(["compress", "steps=5"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "lth compress: onnx is not installed: pip install 'lth[deploy]'\n")
+
+
+# ---- what fails, what differs
+
+MINE = """
+import math
+
+from torch import nn
+
+
+class Median(nn.Module):
+    def __init__(self, shape, classes, hidden):
+        super().__init__()
+        self.head = nn.Linear(math.prod(shape), classes)
+
+    def forward(self, x):
+        return self.head(x.flatten(1)) + x.flatten(1).kthvalue(8).values[:, None]
+"""
+
+
+@pytest.fixture
+def mine() -> list[str]:
+    """Overrides of a stored net of the user's own, which ONNX has no operation for."""
+    Path("mine.py").write_text(MINE)
+    overrides = ["model=mlp", "model._target_=mine.Median", "levels=0", "steps=20", "evaluate_every=20", "root=runs"]
+    assert config.main([*overrides, "tracking=none"]) == 0
+    return overrides
+
+
+def test_a_format_that_fails_costs_its_own_row_alone(mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compress", *mine, "--bits", "8", "--out", "figures"]) == 1
+    found = pd.read_csv("figures/first_ticket_files.csv").set_index("format")
+    for name in ("float32", "float16", "int8", "int4"):
+        assert "ONNX has no operation for aten.kthvalue" in found["note"][name]
+    assert found["bytes"].isna().tolist() == [True] * 4 + [False] * 2
+    assert found["accuracy"].notna().tolist() == [False] * 4 + [True] * 2  # through the net that the file unpacks to
+    assert "ONNX has no operation for aten.kthvalue" in Path("figures/first_ticket_files.md").read_text()
+    capsys.readouterr()
+    assert cli.main(["export", *mine, "--format", "int8", "--out", "net.onnx"]) == 1
+    assert "lth export: int8: ONNX has no operation for aten.kthvalue" in capsys.readouterr().err
+    assert not Path("net.onnx").exists()
+    assert cli.main(["export", *mine, "--format", "lth", "--out", "net.lth"]) == 0
+
+
+def test_configurations_are_not_averaged(store: Path, tmp_path: Path) -> None:
+    overrides = [each for each in OVERRIDES if not each.startswith("steps")]
+    assert config.main([*overrides, "steps=40", f"root={store}"]) == 0
+    given = [*overrides, "steps=40,60", f"root={store}", "--levels", "0", "--bits", "8", "--out", str(tmp_path)]
+    assert cli.main(["compress", *given]) == 0
+    found = pd.read_csv(tmp_path / "first_ticket_files.csv")
+    assert found.groupby("variant")["config"].nunique().to_dict() == {"steps=40": 1, "steps=60": 1}
+    text = (tmp_path / "first_ticket_files.md").read_text()
+    assert [line.split("|")[2].strip() for line in text.splitlines() if "float32 " in line] == ["steps=40", "steps=60"]
+
+
+def test_under_an_updater_no_accuracy_is_compared_with_a_dense_net(tmp_path: Path) -> None:
+    overrides = ["model=mlp", "model.hidden=[8]", "levels=0", "steps=20", "evaluate_every=20", "tracking=none",
+                 "updater=gradual", "updater.end=10", "updater.every=5", "root=runs"]  # fmt: skip
+    assert config.main(overrides) == 0
+    assert cli.main(["compress", *overrides, "--bits", "8"]) == 0
+    found = pd.read_csv("figures/first_ticket_files.csv")
+    assert found["points"].isna().all()
+    assert found["smaller"].notna().all()
+    assert "Level 0 is not dense" in Path("figures/first_ticket_files.md").read_text()
+    assert cli.main(["layout", *overrides]) == 0
+    assert pd.read_csv("figures/first_ticket_layouts.csv")["points"].isna().all()

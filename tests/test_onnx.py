@@ -1,18 +1,21 @@
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, DefaultWeightOnlyQuantizer
 from torch import Tensor, nn
 
-from lth import model
+from lth import UserError, model
 from lth.compress import onnx as export
 from lth.compress.latency import accuracy, latencies
+from lth.compress.onnx import blocks, verify
 from lth.compress.onnx.memory import main
 from lth.quantization import grid
-from tests import small
+from tests import onnx_nets, small
 
 SHAPE = (1, 4, 4)
 
@@ -30,6 +33,10 @@ def images(count: int, shape: Sequence[int] = SHAPE) -> Tensor:
     return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
 
 
+def float32(module: nn.Module, shape: Sequence[int] = SHAPE) -> bytes:
+    return export.float32(module, images(4, shape))
+
+
 def logits(file: bytes, x: Tensor) -> Tensor:
     return export.logits(export.session(file))(x)
 
@@ -42,33 +49,33 @@ def initializers(file: bytes) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("count", [1, 7])
 def test_onnx_runtime_computes_what_pytorch_computes_for_any_number_of_images(make: object, count: int) -> None:
     module, x = net(make), images(count)
-    torch.testing.assert_close(logits(export.float32(module, SHAPE), x), module(x).detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(logits(float32(module, SHAPE), x), module(x).detach(), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["conv_2", "lenet_5", "resnet_20"])
 def test_the_nets_of_the_papers_can_be_exported(name: str) -> None:
     shape = (1, 28, 28) if name == "lenet_5" else (3, 32, 32)
     module, x = net(getattr(model, name), shape), images(2, shape)
-    torch.testing.assert_close(logits(export.float32(module, shape), x), module(x).detach(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(logits(float32(module, shape), x), module(x).detach(), atol=1e-4, rtol=1e-4)
 
 
 def test_a_net_in_training_mode_is_exported_in_evaluation_mode_and_stays_in_training_mode() -> None:
     module = net(small.everything_net)
-    before = export.float32(module, SHAPE)
-    assert export.float32(module.train(), SHAPE) == before
+    before = float32(module, SHAPE)
+    assert float32(module.train(), SHAPE) == before
     assert module.training
 
 
 def test_a_model_contains_no_local_path() -> None:
-    file = export.float32(net(small.net), SHAPE)
+    file = float32(net(small.net), SHAPE)
     assert str(Path(small.__file__).parent.parent).encode() not in file
     assert b".py" not in file
 
 
 def test_float16_takes_half_the_bytes_for_the_same_values_rounded() -> None:
     module = net(model.lenet_300_100, (1, 28, 28))
-    plain = export.float32(module, (1, 28, 28))
-    half = export.float16(plain)
+    plain = float32(module, (1, 28, 28))
+    half = export.float16(plain, images(20, (1, 28, 28)))
     assert len(half) == pytest.approx(len(plain) / 2, rel=0.01)
     weights = [a for a in initializers(half).values() if a.shape == (300, 784)]
     np.testing.assert_array_equal(weights, [module[1].weight.half().detach().numpy()])  # type: ignore[index]
@@ -76,7 +83,7 @@ def test_float16_takes_half_the_bytes_for_the_same_values_rounded() -> None:
 
 def test_int8_has_the_weights_that_the_quantizer_has_too() -> None:
     module = net(small.net)
-    file = export.int8(export.float32(module, SHAPE), images(50))
+    file = export.int8(float32(module, SHAPE), images(50))
     weight = module[1].weight.detach()  # type: ignore[index]
     on = grid(weight.amin(1), weight.amax(1), bits=8, symmetric=True, axis=0)
     (found,) = [a for a in initializers(file).values() if a.dtype == np.int8 and a.shape in {(8, 16), (16, 8)}]
@@ -89,7 +96,7 @@ def test_a_pruned_weight_is_exactly_zero_in_int8(make: object) -> None:
     layer = module[0] if make is small.conv_net else module[1]  # type: ignore[index]
     with torch.no_grad():
         layer.weight[torch.rand(layer.weight.shape, generator=torch.Generator().manual_seed(3)) < 0.5] = 0
-    file = export.int8(export.float32(module, SHAPE), images(50))
+    file = export.int8(float32(module, SHAPE), images(50))
     shapes = {layer.weight.shape, layer.weight.t().shape if layer.weight.dim() == 2 else layer.weight.shape}
     (found,) = [a for a in initializers(file).values() if a.dtype == np.int8 and a.shape in shapes]
     aligned = found if found.shape == layer.weight.shape else found.T
@@ -99,7 +106,7 @@ def test_a_pruned_weight_is_exactly_zero_in_int8(make: object) -> None:
 
 def test_int8_runs_as_quantize_and_dequantize_and_answers_almost_as_before() -> None:
     module, x = net(model.lenet_300_100, (1, 28, 28)), images(200, (1, 28, 28))
-    plain = export.float32(module, (1, 28, 28))
+    plain = float32(module, (1, 28, 28))
     file = export.int8(plain, x)
     kinds = {node.op_type for node in onnx.load_from_string(file).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
@@ -109,8 +116,8 @@ def test_int8_runs_as_quantize_and_dequantize_and_answers_almost_as_before() -> 
 
 def test_int4_packs_the_weights_of_linear_layers() -> None:
     module, x = net(model.lenet_300_100, (1, 28, 28)), images(20, (1, 28, 28))
-    plain = export.float32(module, (1, 28, 28))
-    file = export.int4(plain)
+    plain = float32(module, (1, 28, 28))
+    file = export.int4(plain, x)
     assert file is not None
     # 4 bits and a float32 scale for every 16 weights: 6 bits a weight where the runtime takes all three layers
     assert len(file) < 0.2 * len(plain)
@@ -119,12 +126,12 @@ def test_int4_packs_the_weights_of_linear_layers() -> None:
 
 def test_a_net_without_linear_layers_has_no_int4() -> None:
     module = nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten())
-    assert export.int4(export.float32(module, SHAPE)) is None
+    assert export.int4(float32(module, SHAPE), images(4)) is None
 
 
 def test_accuracy_is_the_share_of_correct_predictions() -> None:
     module = nn.Sequential(nn.Flatten())  # its own logits
-    file = export.float32(module, (3, 1, 1))
+    file = float32(module, (3, 1, 1))
     x = torch.eye(3)[[0, 1, 2, 2]].view(4, 3, 1, 1)
     assert accuracy(export.logits(export.session(file)), x, torch.tensor([0, 1, 2, 0])) == 0.75
 
@@ -132,7 +139,7 @@ def test_accuracy_is_the_share_of_correct_predictions() -> None:
 def test_a_session_and_a_module_are_timed_by_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lth.compress.latency.BUDGET", 0.01)
     module, x = net(small.net), images(2)
-    running = export.session(export.float32(module, SHAPE))
+    running = export.session(float32(module, SHAPE))
     found = latencies({"onnx": export.forward(running, x), "torch": lambda: module(x)})
     assert found.keys() == {"onnx", "torch"}
     assert all(0 < value < 1000 for value in found.values())
@@ -140,11 +147,150 @@ def test_a_session_and_a_module_are_timed_by_the_same_function(monkeypatch: pyte
 
 def test_a_model_needs_at_least_the_memory_of_its_weights() -> None:
     shape, weights = (3, 32, 32), 4_300_992
-    file = export.float32(model.conv_2(shape, 10), shape)
+    file = float32(model.conv_2(shape, 10), shape)
     assert export.peak_memory(file, shape, 1) > 4 * weights / 1e6
 
 
 def test_the_script_that_measures_memory_takes_a_file_a_batch_and_a_shape(tmp_path: Path) -> None:
     file = tmp_path / "net.onnx"
-    file.write_bytes(export.float32(net(small.net), SHAPE))
+    file.write_bytes(float32(net(small.net), SHAPE))
     assert main(str(file), 2, *SHAPE) >= 0
+
+
+# ---- any net
+
+
+def made(make: Callable[[], nn.Module]) -> tuple[nn.Module, Tensor]:
+    """The net, and inputs for it."""
+    torch.manual_seed(0)
+    return make().eval(), onnx_nets.inputs(make, 40)
+
+
+def on_a_grid(module: nn.Module) -> None:
+    """Make all matrices integers from -8 to 7, divided by 8, with a -8 in every four along either axis, which 4 bits
+    hold exactly, in whatever blocks.
+    """
+    with torch.no_grad():
+        for p in (p for p in module.parameters() if p.ndim == 2):
+            p.copy_(torch.randint(-8, 8, p.shape, generator=torch.Generator().manual_seed(0)) / 8)
+            p[torch.arange(len(p))[:, None] % 4 == torch.arange(p.shape[1]) % 4] = -1
+
+
+@pytest.mark.parametrize("make", onnx_nets.LINEAR)
+def test_int4_is_exact_for_weights_that_four_bits_hold_however_a_linear_layer_is_written(
+    make: Callable[[], nn.Module],
+) -> None:
+    module, x = made(make)
+    on_a_grid(module)
+    file = export.int4(export.float32(module, x), x)
+    assert file is not None
+    assert export.in_float(file) == []
+    for count in (1, 40):
+        torch.testing.assert_close(logits(file, x[:count]), module(x[:count]).detach(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", onnx_nets.BATCHES)
+def test_the_size_of_a_batch_does_not_become_a_constant(make: Callable[[], nn.Module]) -> None:
+    module, x = made(make)
+    file = export.float32(module, x)
+    for count in (1, 3, 40):
+        torch.testing.assert_close(logits(file, x[:count]), module(x[:count]).detach(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", onnx_nets.OTHERS)
+def test_a_net_of_other_operations_answers_almost_as_before_in_every_format(make: Callable[[], nn.Module]) -> None:
+    module, x = made(make)
+    plain, expected = export.float32(module, x), module(x).detach()
+    files = {"float16": export.float16(plain, x), "int8": export.int8(plain, x), "int4": export.int4(plain, x)}
+    for name, share in {"float16": 0.005, "int8": 0.05, "int4": 0.3}.items():
+        assert (logits(files[name] or b"", x) - expected).abs().max() < share * expected.abs().max(), name
+
+
+def test_the_layers_that_stay_float32_are_named() -> None:
+    module, x = made(onnx_nets.FromTheLeft)
+    assert export.in_float(export.int4(export.float32(module, x), x) or b"") == ["matrix (MatMul)"]
+    file = export.int4(float32(net(small.conv_net)), images(4))
+    assert export.in_float(file or b"") == ["0.weight (Conv)"]
+
+
+@pytest.mark.parametrize(("make", "message"), onnx_nets.REFUSED.items())
+def test_a_net_that_has_no_file_is_refused_with_the_reason(make: Callable[[], nn.Module], message: str) -> None:
+    module, x = made(make)
+    with pytest.raises(UserError, match=message):
+        export.float32(module, x)
+
+
+def test_values_that_float16_does_not_hold_are_refused() -> None:
+    module, x = made(onnx_nets.Loud)
+    with pytest.raises(UserError, match=r"outputs of the file differ from the net's by .*, where float16 allows"):
+        export.float16(export.float32(module, x), x)
+
+
+def test_a_file_that_onnx_runtime_crashes_on_takes_nothing_else_with_it() -> None:
+    module, x = made(onnx_nets.Tied)
+    plain = export.float32(module, x)
+    with contextlib.suppress(UserError):  # another version of ONNX Runtime may run it
+        export.float16(plain, x)
+    torch.testing.assert_close(logits(plain, x), module(x).detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_file_of_other_weights_is_an_error() -> None:
+    one, x = made(onnx_nets.WithoutBias)
+    other = onnx_nets.WithoutBias().eval()
+    plain, wrong = export.float32(one, x), export.float32(other, x)
+    with pytest.raises(UserError, match=r"differ from the net's by up to .*, with a batch of 1 .*: not written"):
+        verify.like_net(wrong, one, x)
+    for name in ("float16", "int8"):
+        with pytest.raises(UserError, match=f"where {name} allows"):
+            verify.like_meaning(getattr(export, name)(wrong, x), plain, x, name)
+    with pytest.raises(UserError, match="differ from those of int4 weights"):
+        verify.like_meaning(export.int4(wrong, x) or b"", plain, x, "int4")
+
+
+def test_a_file_for_one_batch_size_or_of_no_model_is_an_error() -> None:
+    module, x = made(onnx_nets.WithoutBias)
+    proto = onnx.load_from_string(export.float32(module, x))
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 40
+    with pytest.raises(UserError, match="can't run the file on batches of 1 and 40"):
+        verify.like_net(proto.SerializeToString(), module, x)
+    with pytest.raises(UserError, match="ONNX Runtime can't load the file"):
+        verify.like_net(b"no model", module, x)
+    with pytest.raises(UserError, match="give at least 2"):
+        export.float32(module, x[:1])
+
+
+@pytest.mark.parametrize("shape", [(16, 3), (48, 7), (300, 10), (5, 1)])
+def test_int4_rounds_as_the_quantizer_of_onnx_runtime_does(shape: tuple[int, int]) -> None:
+    matrix = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    matrix[np.random.default_rng(1).random(shape) < 0.5] = 0
+    theirs = DefaultWeightOnlyQuantizer(DefaultWeightOnlyQuantConfig(block_size=16, is_symmetric=True, bits=4))
+    packed, scales, _ = theirs.qbits_block_quant(matrix)
+    q, ours = blocks.quantize(matrix)
+    np.testing.assert_array_equal(ours, scales)
+    unpacked = np.stack([packed & 15, packed >> 4], -1).reshape(shape[1], -1)
+    np.testing.assert_array_equal(q.reshape(shape[1], -1)[:, : shape[0]], unpacked[:, : shape[0]])
+    errors = np.abs(blocks.rounded(matrix) - matrix).T
+    assert (errors <= np.abs(scales).repeat(16, axis=1)[:, : shape[0]] * 1.01).all()  # the top of a range is 7, not 8
+
+
+# Seconds each; the slow ones take minutes.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "squeezenet1_1",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in [
+            "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5",
+            "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "swin_t", "vgg11_bn",
+        ]),
+    ],
+)  # fmt: skip
+def test_classifiers_of_torchvision_have_every_format(name: str) -> None:
+    shape = (3, 64, 64)
+    torch.manual_seed(0)
+    module, x = model.torchvision(shape, 10, name=name), images(8, shape)
+    with torch.no_grad():
+        module(x)  # batch statistics
+    plain = export.float32(module, x)
+    assert len(export.float16(plain, x)) < 0.6 * len(plain)
+    assert len(export.int8(plain, x)) < 0.5 * len(plain)
+    assert (export.int4(plain, x) is None) == (name == "squeezenet1_1")

@@ -11,13 +11,15 @@ from rich.progress import track
 from lth.analysis import plot
 from lth.cli import config
 from lth.cli.console import log_to_console
-from lth.compress.file_table import markdown, measure
+from lth.compress.file_table import failed, markdown, measure
 from lth.compress.nets import first_and_last, select
 from lth.compress.tables import provenance, write
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Measure the files of stored nets; print the table and write <out>/<name>_files.*; returns the exit code."""
+    """Measure the files of stored nets; print the table and write <out>/<name>_files.*; returns the exit code, 1 if a
+    file could not be written or run.
+    """
     torch.set_num_threads(1)
     log_to_console(stderr=True)
     nets = select(config.jobs(arguments.overrides, arguments.config_dir), arguments.levels)
@@ -25,10 +27,11 @@ def main(arguments: argparse.Namespace) -> int:
     table = measure(track(nets, "files", transient=True, disable=not sys.stderr.isatty()), arguments.bits)
     for name, part in table.groupby("experiment"):
         _write(f"{name}_files", part, f"{name}: accuracy against size", arguments.out)
-    return 0
+    return int(failed(table))
 
 
 def _write(name: str, table: pd.DataFrame, title: str, out: Path) -> None:
     text = f"{markdown(table)}\n\n{provenance('one thread', plot.reductions(table))}"
-    paths = plot.save(plot.pareto(table, title), out, name) + write(table, text, out, name)
-    print(f"{text}\n", *paths, sep="\n")
+    good = table.dropna(subset=["bytes"])
+    figure = [] if good.empty else plot.save(plot.pareto(good, title), out, name)
+    print(f"{text}\n", *figure, *write(table, text, out, name), sep="\n")

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from lth.analysis.summary import spreads
-from lth.compress import onnx
+from lth.analysis.markdown import aligned
+from lth.analysis.summary import mean_and_spread
 from lth.compress.formats import BITS, files
-from lth.compress.latency import BATCHES, accuracy, check, latencies
-from lth.compress.nets import Net, by_run, labels, model_name
+from lth.compress.latency import check
+from lth.compress.measurement import COLUMNS, measured
+from lth.compress.nets import Net, by_run, labels, model_name, variants
 from lth.compress.tables import where
-from lth.data import normalized
+from lth.job import Job
 
 SHOWN = {
     "bytes": ("bytes", 1, 0),
@@ -24,24 +25,63 @@ SHOWN = {
     "times faster, 128": ("faster", 1, 1),
     "peak MB": ("memory_mb", 1, 1),
 }
+OPTIONAL = {"configuration", "note"}
+MOVED = ("Level 0 is not dense: the updater of the configuration prunes during training, so that no accuracy is "
+         "compared with a dense net's; sizes and times are compared with the float32 file of level 0.")  # fmt: skip
 
 
 def measure(nets: Iterable[Net], bits: Sequence[int] = BITS) -> pd.DataFrame:
-    """One row for each file of each net: bytes, accuracy in [0, 1], milliseconds, megabytes. smaller, faster (at batch
-    128) and points (of accuracy) compare it with the float32 file of the same run's dense net; NaN without that.
+    """One row for each file of each net: bytes, accuracy in [0, 1], milliseconds, megabytes. smaller and faster (at
+    batch 128) compare it with the float32 file of the same run's level 0, and points (of accuracy) if that is dense,
+    which under an updater it is not; NaN without that. variant: what tells the configuration from others of the table.
 
-    The files of a run (one replicate of a job) are timed together.
+    The files of a run (one replicate of a job) are timed together. A file that could not be written or run has no
+    numbers, and a note that says why.
     """
-    return pd.concat([_compared(pd.DataFrame(_rows(run, bits))) for run in by_run(nets)], ignore_index=True)
+    parts, jobs = [], dict[str, Job]()
+    for run in by_run(nets):
+        jobs.setdefault(f"{run[0][0].name} {run[0][0].identity}", run[0][0])
+        parts.append(_compared(pd.DataFrame(_rows(run, bits))))
+    table, known = pd.concat(parts, ignore_index=True), variants(jobs.values())
+    names = [known[key] for key in zip(table["experiment"], table["config"], strict=True)]
+    table.insert(table.columns.get_loc("config") + 1, "variant", pd.Series(names, dtype="str"))
+    return table
+
+
+def failed(table: pd.DataFrame) -> bool:
+    """True if a file could not be written or run."""
+    return bool(table["bytes"].isna().any())
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Mean and sample standard deviation over replicates for each net and format."""
-    groups = (
-        ([model_name(str(model)), f"{100 * part['density'].mean():.2f}", str(name)], part)
-        for (model, _, name), part in table.groupby(["model", "level", "format"], sort=False)
-    )
-    return spreads(groups, ["net", "% of weights", "format"], SHOWN)
+    """Mean and sample standard deviation over replicates for each net, configuration and format. The columns
+    `configuration` and `note` are left out where they are empty.
+    """
+    keys = [key for key in ("model", "config", "level", "format") if key in table]
+    lines = [_line(part) for _, part in table.groupby(keys, sort=False)]
+    header = ["net", "configuration", "% of weights", "format", *SHOWN, "n", "note"]
+    shown = [i for i, title in enumerate(header) if title not in OPTIONAL or any(line[i] for line in lines)]
+    text = aligned([[line[i] for i in shown] for line in [header, *lines]])
+    return f"{text}\n\n{MOVED}" if _moved(table) else text
+
+
+def _line(part: pd.DataFrame) -> list[str]:
+    """Cells of one line: labels, means and spreads of what succeeded, n, note."""
+    first, good = part.iloc[0], part.dropna(subset=["bytes"])
+    names = [model_name(str(first["model"])), str(first.get("variant", ""))]
+    cells = [_cell(good, *shown) for shown in SHOWN.values()]
+    notes = "; ".join(dict.fromkeys(note for note in part.get("note", []) if note))
+    return [*names, f"{100 * part['density'].mean():.2f}", str(first["format"]), *cells, str(len(good)), notes]
+
+
+def _cell(part: pd.DataFrame, column: str, scale: float, digits: int) -> str:
+    known = part[column].dropna()
+    return mean_and_spread(scale * known, digits) if len(known) else "-"
+
+
+def _moved(table: pd.DataFrame) -> bool:
+    first = table[table["level"] == 0]
+    return bool((first["density"] < 1).any())
 
 
 def _rows(run: Sequence[Net], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -49,31 +89,25 @@ def _rows(run: Sequence[Net], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
     check(recipe.task)
     formats = [files(trained, recipe, bits) for _, trained in run]
     found = {(index, name): each for index, of_net in enumerate(formats) for name, each in of_net.items()}
-    sessions = {key: onnx.session(each.model) for key, each in found.items()}
-    images, targets = normalized(recipe.data, recipe.data.test)
-    speeds = {
-        f"ms_{size}": latencies({key: onnx.forward(session, images[:size]) for key, session in sessions.items()})
-        for size in BATCHES
-    }
-    for (index, name), each in found.items():
+    columns = measured(found, recipe)
+    for index, name in found:
         job, trained = run[index]
         yield {
             **labels(job, trained),
+            "config": job.columns["config"],
             "format": name,
-            "bytes": len(each.content),
-            "accuracy": accuracy(onnx.logits(sessions[index, name]), images, targets, recipe.task),
-            **{column: speed[index, name] for column, speed in speeds.items()},
-            "memory_mb": onnx.peak_memory(each.model, recipe.data.shape, max(BATCHES)),
+            **dict.fromkeys(COLUMNS, math.nan),
+            **columns[index, name],
             **({"reduced": job.reduced} if job.reduced else {}),
             **where(),
         }
 
 
 def _compared(table: pd.DataFrame) -> pd.DataFrame:
-    dense = table[(table["level"] == 0) & (table["format"] == "float32")]
-    size, milliseconds, accuracy_ = dense[["bytes", "ms_128", "accuracy"]].squeeze() if len(dense) else [math.nan] * 3
+    first = table[(table["level"] == 0) & (table["format"] == "float32")]
+    size, milliseconds, share = first[["bytes", "ms_128", "accuracy"]].squeeze() if len(first) else [math.nan] * 3
     return table.assign(
         smaller=size / table["bytes"],
         faster=milliseconds / table["ms_128"],
-        points=100 * (table["accuracy"] - accuracy_),
+        points=math.nan if _moved(table) else 100 * (table["accuracy"] - share),
     )

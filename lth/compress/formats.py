@@ -1,10 +1,15 @@
-"""File formats of a trained net: ONNX in several precisions, and the small files of `lth.compress.codec`."""
+"""File formats of a trained net: ONNX in several precisions, and the small files of `lth.compress.codec`.
+
+No file is given that was not opened and compared with the net first.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from lth import UserError
 from lth.compress import onnx, package
@@ -17,37 +22,63 @@ from lth.ticket import Trained, remaining, total
 BITS = (5, 4)
 CALIBRATION = 1000
 ONNX = ("float32", "float16", "int8", "int4", "compact", "compact-int8")
+NAMED = 3  # layers that a note names
 
 
 @dataclass(frozen=True)
 class File:
-    """content: bytes of the file; model: the ONNX model that is measured, the file itself or an export of the net that
-    it unpacks to.
+    """content: bytes of the file. model: the ONNX model that is measured, the file itself or an export of the net that
+    it unpacks to; if that can't be exported, the net itself. note: layers that stay in float32, or why there is no
+    ONNX model; "" if there is nothing to say.
     """
 
     content: bytes
-    model: bytes
+    model: bytes | nn.Module
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The sentence that says why there is no file."""
+
+    why: str
 
 
 Writer = Callable[[], File | None]
+T = TypeVar("T")
 
 
-def files(trained: Trained, recipe: Recipe, bits: Iterable[int] = BITS) -> dict[str, File]:
-    """Format -> file: ONNX in float32, float16, int8 and, where a layer supports it, int4; for pruned nets also float32
-    and int8 of the net without idle units ("compact", see `lth.compress.compact`); and the small files of
-    `lth.compress.codec`, lossless ("lth") and with a number of bits a weight ("lth-5"). Raises UserError.
+def files(trained: Trained, recipe: Recipe, bits: Iterable[int] = BITS) -> dict[str, File | Failure]:
+    """Format -> file, or why there is none: ONNX in float32, float16, int8 and, where a layer supports it, int4; for
+    pruned nets also float32 and int8 of the net without idle units ("compact", see `lth.compress.compact`); and the
+    small files of `lth.compress.codec`, lossless ("lth") and with a number of bits a weight ("lth-5"). Raises UserError
+    if there is no such format.
     """
     mask = trained.mask
     names = [*ONNX, *(_lth(k) for k in (None, *bits))]
     if remaining(mask) == total(mask):
         names = [name for name in names if not name.startswith("compact")]
     writers = _writers(trained, recipe)
-    return {name: each for name in names if (each := _writer(writers, name)())}
+    made = {name: attempt(_writer(writers, name)) for name in names}
+    return {name: each for name, each in made.items() if each is not None}
 
 
 def file(trained: Trained, recipe: Recipe, name: str) -> File | None:
     """The file in one format; None if no layer of the net supports it. Raises UserError."""
-    return _writer(_writers(trained, recipe), name)()
+    made = attempt(_writer(_writers(trained, recipe), name))
+    if isinstance(made, Failure):
+        raise UserError(f"{name}: {made.why}", code=1)
+    return made
+
+
+def attempt(make: Callable[[], T]) -> T | Failure:
+    """The result, or why there is none: what one file can't do is no reason to lose the others."""
+    try:
+        return make()
+    except UserError as error:
+        return Failure(str(error))
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {onnx.first_line(error)}")
 
 
 def _writer(writers: Mapping[str, Writer], name: str) -> Writer:
@@ -58,34 +89,64 @@ def _writer(writers: Mapping[str, Writer], name: str) -> Writer:
 
 def _writers(trained: Trained, recipe: Recipe) -> dict[str, Writer]:
     """Format -> function that makes its file; models that several formats start from are exported once."""
-    plain = cache(lambda: onnx.float32(masked_net(trained, recipe), recipe.data.shape))
-    small = cache(lambda: onnx.float32(_compact(trained, recipe), recipe.data.shape))
-    images = cache(lambda: first_images(recipe, trained.ticket, CALIBRATION))
+    inputs = cache(lambda: first_images(recipe, trained.ticket, CALIBRATION))
+    plain = _once(lambda: onnx.float32(masked_net(trained, recipe), inputs()))
+    small = _once(lambda: onnx.float32(_compact(trained, recipe), inputs()))
     models: dict[str, Callable[[], bytes | None]] = {
         "float32": plain,
-        "float16": lambda: onnx.float16(plain()),
-        "int8": lambda: onnx.int8(plain(), images()),
-        "int4": lambda: onnx.int4(plain()),
+        "float16": lambda: onnx.float16(plain(), inputs()),
+        "int8": lambda: onnx.int8(plain(), inputs()),
+        "int4": lambda: onnx.int4(plain(), inputs()),
         "compact": small,
-        "compact-int8": lambda: onnx.int8(small(), images()),
+        "compact-int8": lambda: onnx.int8(small(), inputs()),
     }
-    packed = {_lth(bits): partial(_packed, trained, recipe, bits) for bits in (None, *range(1, 9))}
-    return {**{name: partial(_onnx_file, export) for name, export in models.items()}, **packed}
+    packed = {_lth(bits): partial(_packed, trained, recipe, bits, inputs) for bits in (None, *range(1, 9))}
+    return {**{name: partial(_onnx_file, name, export) for name, export in models.items()}, **packed}
 
 
 def _lth(bits: int | None) -> str:
     return "lth" if bits is None else f"lth-{bits}"
 
 
-def _onnx_file(export: Callable[[], bytes | None]) -> File | None:
+def _once(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """The function, called once; afterwards it gives the same result or raises the same error."""
+    outcome = cache(lambda: attempt(make))
+
+    def result() -> bytes:
+        found = outcome()
+        if isinstance(found, Failure):
+            raise UserError(found.why)
+        return found
+
+    return result
+
+
+def _onnx_file(name: str, export: Callable[[], bytes | None]) -> File | None:
     content = export()
-    return None if content is None else File(content, content)
+    if content is None:
+        return None
+    left = onnx.in_float(content) if "int" in name else []
+    more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
+    note = f"in float32: {', '.join(left[:NAMED])}{more}" if left else ""
+    return File(content, content, note)
 
 
-def _packed(trained: Trained, recipe: Recipe, bits: int | None) -> File:
+def _packed(trained: Trained, recipe: Recipe, bits: int | None, inputs: Callable[[], Tensor]) -> File:
     content = package.pack(trained, recipe, bits)
-    net, _ = package.unpack(content, recipe.model)
-    return File(content, onnx.float32(net, recipe.data.shape))
+    net, mask = package.unpack(content, recipe.model)
+    if any(not torch.equal(mask[name], kept) for name, kept in trained.mask.items()):
+        raise UserError("the file unpacks to another mask: not written")
+    if bits is None and not _same(net, masked_net(trained, recipe), inputs()[: onnx.VERIFIED]):
+        raise UserError("the net that the file unpacks to gives other outputs: not written")
+    model = attempt(lambda: onnx.float32(net, inputs()))
+    if isinstance(model, Failure):
+        return File(content, net.eval(), f"not timed, since there is no ONNX model of the net: {model.why}")
+    return File(content, model)
+
+
+def _same(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        return torch.equal(one.eval()(inputs), other.eval()(inputs))
 
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:

@@ -1,5 +1,6 @@
 """The table of `lth layout`: parameters, MACs, latency and accuracy of stored nets in each layout."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -29,7 +30,8 @@ SHOWN = {
 
 def measure(nets: Iterable[Net]) -> pd.DataFrame:
     """One row for each layout of each net: accuracy in [0, 1] and milliseconds a batch; faster and points (of accuracy)
-    compare it with the dense net that it comes from, which must be the first net of every run.
+    compare it with the net of level 0 that it comes from, which must be the first net of every run. Under an updater
+    that net is not dense, and points is NaN.
 
     All nets that come from one dense net are timed together.
     """
@@ -77,7 +79,8 @@ def _family(family: Sequence[Net]) -> pd.DataFrame:
 def _compared(table: pd.DataFrame) -> pd.DataFrame:
     dense = table.iloc[0]
     faster = {f"faster_{size}": dense[f"ms_{size}"] / table[f"ms_{size}"] for size in BATCHES}
-    return table.assign(**faster, points=100 * (table["accuracy"] - dense["accuracy"]))
+    points = 100 * (table["accuracy"] - dense["accuracy"]) if dense["density"] == 1 else math.nan
+    return table.assign(**faster, points=points)
 
 
 def _labels(job: Job, trained: Trained) -> dict[str, Any]:

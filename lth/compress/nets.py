@@ -7,8 +7,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lth import UserError
-from lth.analysis import plot
+from lth.analysis import plot, summary
 from lth.job import Job, stored
 from lth.store import Store
 from lth.ticket import Trained, density
@@ -61,6 +63,19 @@ def by_dense(nets: Iterable[Net]) -> list[list[Net]]:
         family = families.setdefault((job.name, str(dense.facts["digest"])), [(job, dense)])
         family += pruned
     return list(families.values())
+
+
+def variants(jobs: Iterable[Job]) -> dict[tuple[str, str], str]:
+    """(experiment, configuration) -> values of the columns that tell the configuration from others of the same
+    experiment and model, such as "rewind.step=100"; "" if there is no other.
+    """
+    columns = {
+        (job.name, job.columns["config"]): {"experiment": job.name, "steps": job.recipe.steps, **job.columns}
+        for job in jobs
+    }
+    table = pd.DataFrame(columns.values())
+    parts = [summary.variants(part) for _, part in table.groupby(["experiment", "model"])]
+    return dict(zip(columns, pd.concat(parts).sort_index(), strict=True))
 
 
 def labels(job: Job, trained: Trained) -> dict[str, Any]:

@@ -15,9 +15,11 @@ MARKERS = "osDv^P*Xhd"
 
 
 def pareto(table: pd.DataFrame, title: str = "") -> "Figure":
-    """Test accuracy through each file against its bytes, a panel for each model; a color for each level, a marker for
-    each format; bars from minimum to maximum over replicates; the line joins the files that no other beats at both.
+    """Test accuracy through each file against its bytes, a panel for each model; a color for each level of each
+    configuration, a marker for each format; bars from minimum to maximum over replicates; the line joins the files that
+    no other beats at both.
     """
+    table = table if "variant" in table else table.assign(variant="")
     models = list(table.groupby("model", sort=True))
     formats = list(dict.fromkeys(table["format"]))
     with new_figure(6 * len(models), 4.6, 1, len(models)) as (figure, ((*panels,),)):
@@ -45,18 +47,20 @@ def front(points: pd.DataFrame) -> pd.DataFrame:
 def _points(axes: "Axes", table: pd.DataFrame, formats: list[str]) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    groups = table.assign(accuracy=100 * table["accuracy"]).groupby(["level", "format"], sort=False)
+    keys = ["variant", "level", "format"]
+    groups = table.assign(accuracy=100 * table["accuracy"]).groupby(keys, sort=False)
     points = groups.agg(
         bytes=("bytes", "mean"), density=("density", "mean"), accuracy=("accuracy", "mean"),
         low=("accuracy", "min"), high=("accuracy", "max"),
     ).reset_index()  # fmt: skip
-    levels = sorted(points["level"].unique())
+    nets = sorted(set(zip(points["variant"], points["level"], strict=True)))
     edge = front(points)
     axes.plot(edge["bytes"], edge["accuracy"], color="gray", linewidth=1, zorder=1, label="Pareto front")
     for point in points.itertuples():
         bar = [[max(point.accuracy - point.low, 0)], [max(point.high - point.accuracy, 0)]]
+        color = f"C{nets.index((point.variant, point.level))}"
         axes.errorbar(
-            point.bytes, point.accuracy, yerr=bar, color=f"C{levels.index(point.level)}", markersize=6, capsize=2,
+            point.bytes, point.accuracy, yerr=bar, color=color, markersize=6, capsize=2,
             marker=_marker(formats, point.format), linestyle="", label=f"{percent(point.density)}, {point.format}",
         )  # fmt: skip
     axes.set_xscale("log")
@@ -67,7 +71,8 @@ def _points(axes: "Axes", table: pd.DataFrame, formats: list[str]) -> None:
 def _legend_of_levels(axes: "Axes", table: pd.DataFrame) -> None:
     from matplotlib.lines import Line2D
 
-    names = [percent(density) for density in table.groupby("level")["density"].mean()]
+    densities = table.groupby(["variant", "level"])["density"].mean()
+    names = [", ".join(filter(None, [percent(value), key[0]])) for key, value in densities.items()]
     colors = [Line2D([], [], color=f"C{i}", marker="s", linestyle="", label=name) for i, name in enumerate(names)]
     line = Line2D([], [], color="gray", linewidth=1, label="Pareto front")
     axes.add_artist(axes.legend(handles=[*colors, line], fontsize=8, title="% of weights"))

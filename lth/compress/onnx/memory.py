@@ -14,17 +14,28 @@ import numpy as np
 import onnxruntime
 
 STATUS = Path("/proc/self/status")
+TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+}
 
 
 def peak_memory(model: bytes, shape: Sequence[int], batch: int) -> float:
     """Megabytes (10^6 bytes) that a process needs at most for the model and one batch, in addition to Python and ONNX
-    Runtime.
+    Runtime. Raises RuntimeError if they can't be run.
     """
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         file.write(model)
         file.flush()
         command = [sys.executable, __file__, file.name, str(batch), *map(str, shape)]
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        raise RuntimeError(f"ONNX Runtime crashes on the file (signal {-done.returncode})")
+    if done.returncode:
+        raise RuntimeError(f"ONNX Runtime can't run the file: {done.stderr.strip().splitlines()[-1][:200]}")
+    return float(done.stdout)
 
 
 def main(file: str, batch: int, *shape: int) -> float:
@@ -34,8 +45,8 @@ def main(file: str, batch: int, *shape: int) -> float:
     options.log_severity_level = 3
     before = _so_far()
     running = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    images = np.zeros((batch, *shape), dtype=np.float32)
-    running.run(None, {running.get_inputs()[0].name: images})
+    (given,) = running.get_inputs()
+    running.run(None, {given.name: np.zeros((batch, *shape), TYPES[given.type])})
     return _so_far() - before
 
 

@@ -7,7 +7,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from lth.compress.onnx.convert import INPUT
+from lth.compress.onnx.program import INPUT
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:
@@ -18,11 +18,11 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def forward(running: onnxruntime.InferenceSession, images: Tensor) -> Callable[[], object]:
-    """A forward pass of these images (float32, B x shape) as a call without arguments, to be timed."""
-    return partial(running.run, None, {INPUT: images.numpy()})
+def forward(running: onnxruntime.InferenceSession, inputs: Tensor) -> Callable[[], object]:
+    """A forward pass of these inputs (B x shape) as a call without arguments, to be timed."""
+    return partial(running.run, None, {INPUT: inputs.numpy()})
 
 
 def logits(running: onnxruntime.InferenceSession) -> Callable[[Tensor], Tensor]:
-    """The session as a function: images (float32, B x shape) -> logits (B x classes)."""
-    return lambda images: torch.from_numpy(running.run(None, {INPUT: images.numpy()})[0])
+    """The session as a function: inputs (B x shape) -> outputs (B x ...)."""
+    return lambda inputs: torch.from_numpy(running.run(None, {INPUT: inputs.numpy()})[0])

@@ -1,0 +1,104 @@
+"""Products of a graph: nodes that multiply inputs by a constant weight, in one form."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+Arrays = dict[str, np.ndarray]
+
+FLOAT = onnx.TensorProto.FLOAT
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# Operations whose first input is data and whose second is a weight, as all layers; and recurrent ones, which have two.
+WEIGHTED = (*LAYERS, "LSTM", "GRU", "RNN", "Einsum")
+
+
+def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    """Name -> value of float32 initializers and of their transposes, which the exporter leaves where they are large."""
+    found = {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.data_type == FLOAT}
+    for node in graph.node:
+        if node.op_type == "Transpose" and node.input[0] in found:
+            order = next((list(a.ints) for a in node.attribute if a.name == "perm"), None)
+            found[node.output[0]] = np.transpose(found[node.input[0]], order)
+    return found
+
+
+def plain_products(graph: onnx.GraphProto, *, every: bool) -> None:
+    """Rewrite Gemm (alpha x W + beta b, either transposed) as MatMul and Add; with every=False only those with an alpha
+    or beta, which ONNX Runtime quantizes wrongly. A Gemm that is no product with a constant weight stays.
+    """
+    known, new, made = constants(graph), list[onnx.NodeProto](), dict[str, np.ndarray]()
+    for node in graph.node:
+        scaled = any(option(node, name, 1.0) != 1 for name in ("alpha", "beta"))
+        fits = node.op_type == "Gemm" and (every or scaled) and _is_plain(node, known)
+        new += _product(node, known, made) if fits else [node]
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in made.items())
+    del graph.node[:]
+    graph.node.extend(new)
+    forget(graph)
+
+
+def forget(graph: onnx.GraphProto) -> None:
+    """Remove transposes and initializers that nothing reads any more."""
+    outputs = {each.name for each in graph.output}
+    read = set(_inputs(graph)) | outputs
+    idle = [node for node in graph.node if node.op_type == "Transpose" and not set(node.output) & read]
+    for node in idle:
+        graph.node.remove(node)
+    read = set(_inputs(graph)) | outputs
+    for tensor in [t for t in graph.initializer if t.name not in read]:
+        graph.initializer.remove(tensor)
+
+
+def in_float(model: bytes) -> list[str]:
+    """Layers of a file that multiply by float32 weights, such as "0.weight (Conv)"; one that the exporter renamed is
+    named by its operation alone.
+    """
+    graph = onnx.load_from_string(model).graph
+    known = constants(graph)
+    found = [(name, node.op_type) for node in graph.node if node.op_type in WEIGHTED for name in node.input
+             if name in known and known[name].ndim > 1]  # fmt: skip
+    return list(dict.fromkeys(kind if name.startswith("val_") else f"{name} ({kind})" for name, kind in found))
+
+
+def _is_plain(node: onnx.NodeProto, known: dict[str, np.ndarray]) -> bool:
+    has_weight = node.input[1] in known and known[node.input[1]].ndim == 2 and not option(node, "transA", 0)
+    bias = node.input[2] if len(node.input) > 2 else ""
+    return has_weight and (not bias or bias in known or option(node, "beta", 1.0) == 1)
+
+
+def _product(
+    node: onnx.NodeProto, known: dict[str, np.ndarray], made: dict[str, np.ndarray]
+) -> Iterator[onnx.NodeProto]:
+    """MatMul and, with a bias, Add. made: name -> new initializer, the same for every use of a weight."""
+    x, weight, *rest = node.input
+    bias = rest[0] if rest else ""
+    name, values = weight, known[weight]
+    if option(node, "transB", 0):
+        name, values = f"{name}_transposed", values.T
+    if (alpha := option(node, "alpha", 1.0)) != 1:
+        name, values = f"{name}_times_{alpha:g}", values * np.float32(alpha)
+    if name != weight:
+        made[name] = np.ascontiguousarray(values)
+    product = f"{node.output[0]}_product" if bias else node.output[0]
+    yield helper.make_node("MatMul", [x, name], [product], name=f"{node.name}_product")
+    if bias:
+        if (beta := option(node, "beta", 1.0)) != 1:
+            made[f"{bias}_times_{beta:g}"] = known[bias] * np.float32(beta)
+            bias = f"{bias}_times_{beta:g}"
+        yield helper.make_node("Add", [product, bias], list(node.output), name=f"{node.name}_bias")
+
+
+def option(node: onnx.NodeProto, name: str, usual: float) -> float:
+    """A number among the attributes of a node."""
+    return next((float(helper.get_attribute_value(a)) for a in node.attribute if a.name == name), usual)
+
+
+def _inputs(graph: onnx.GraphProto) -> Iterable[str]:
+    """Names that the nodes of a graph read, those of the graphs inside them included."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            for inner in [attribute.g, *attribute.graphs]:
+                yield from _inputs(inner)

@@ -106,9 +106,9 @@ def test_a_pruned_weight_stays_exactly_0_and_the_mask_as_it_is(
     net = net_of(new, after.weights())
     seen = 0
     for name, layer in layers(net):
-        pruned = ~ticket.mask[f"{name}.weight"]
+        pruned = ~ticket.mask[name]
         assert (layer.weight[pruned] == 0).all()
-        assert (layer.scheme.weight(layer.weight, layer.weight_share)[pruned] == 0).all()
+        assert (layer.rounded(layer.weight)[pruned] == 0).all()
         seen += int(pruned.sum())
     assert 0 < seen == sum(mask.numel() for mask in ticket.mask.values()) - remaining(ticket.mask)
 

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from lth.quantization import (
     CALIBRATIONS,
     Grid,
-    QuantizedConv2d,
-    QuantizedLinear,
     Scheme,
     calibrate,
     cast,
@@ -389,7 +387,9 @@ def test_a_net_keeps_its_names_values_and_itself() -> None:
     made = quantized(plain, Scheme())
     ranges = {f"{layer}.{end}" for layer in ("0", "4") for end in ("weight_share", "input_low", "input_high")}
     assert made.state_dict().keys() == plain.state_dict().keys() | ranges
-    assert [type(layer) for _, layer in layers(made)] == [QuantizedConv2d, QuantizedLinear]
+    assert [name for name, _ in layers(made)] == ["0.weight", "4.weight"]
+    assert [type(layer).__name__ for layer in made] == ["QuantizedConv2d", "BatchNorm2d", "ReLU", "Flatten",
+                                                        "QuantizedLinear"]  # fmt: skip
     assert [type(plain[i]) for i in (0, 4)] == [nn.Conv2d, nn.Linear]  # type: ignore[index]
     assert all(torch.equal(value, made.state_dict()[name]) for name, value in plain.state_dict().items())
 
@@ -501,4 +501,4 @@ def test_a_weight_of_0_stays_exactly_0(model: Callable[..., nn.Module], bits: in
     for name, layer in layers(made):
         with torch.no_grad():
             layer.weight[:, ::2] = 0
-        assert (layer.scheme.weight(layer.weight, layer.weight_share)[:, ::2] == 0).all(), name
+        assert (layer.rounded(layer.weight)[:, ::2] == 0).all(), name

@@ -24,7 +24,7 @@ USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "ma
 # Columns that describe a ticket or the outcome of its training; all others but KEYS are the configuration.
 RESULTS = {"density", "remaining", "total", "early_stop_step", "early_stop_val_loss", "early_stop_val_accuracy",
            "early_stop_test_accuracy", "final_test_accuracy", "final_train_accuracy", "machine", "commit", "date",
-           "digest", "bits", "bytes", *USAGE}  # fmt: skip
+           "digest", "bits", "bytes", "left_in_float", *USAGE}  # fmt: skip
 
 
 def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:

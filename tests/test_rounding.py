@@ -43,14 +43,15 @@ def products(net: nn.Module, x: Tensor, other: Tensor) -> Iterator[tuple[Tensor,
     """(weights, inputs) of every product with something that does not depend on the input."""
     for a, b in zip(operands(net, x), operands(net, other), strict=True):
         fixed = [torch.equal(p, q) for p, q in zip(a, b, strict=True)]
-        if sum(fixed) == 1 and len(fixed) == 2:
+        if sum(fixed) == 1 and len(fixed) == 2:  # a fixed and a changing matrix
             yield a[fixed.index(True)], a[fixed.index(False)]
 
 
 def levels(weight: Tensor) -> int:
     """Most distinct values in a channel: along the axis where they are fewest."""
     matrix = weight[0] if (weight == weight[:1]).all() else weight  # the same for each of a batch
-    return min(max(len(row.unique()) for row in matrix.movedim(axis, 0)) for axis in range(min(matrix.ndim, 2)))
+    channels = [matrix.movedim(axis, 0).flatten(1).sort().values for axis in range(min(matrix.ndim, 2))]
+    return min(1 + int((each.diff() != 0).sum(1).max()) for each in channels)
 
 
 def inputs(shape: tuple[int, ...], seed: int, count: int = 6) -> Tensor:

@@ -16,5 +16,6 @@ def row(job: Job, recipe: Recipe, trained: Trained) -> dict[str, Any]:
         return columns
     left = quantization.left_in_float(job.recipe)
     names = {"left_in_float": ", ".join(left)} if left else {}
+    size = quantization.size(recipe.net(), trained.mask, left)
     # At the steps of the line beside it, so that a table can put them together.
-    return {**columns, "bytes": quantization.size(recipe.net(), trained.mask, left), **names, "steps": job.recipe.steps}
+    return {**columns, "bytes": size, **names, "steps": job.recipe.steps}

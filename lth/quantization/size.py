@@ -1,21 +1,24 @@
 """Storage size of quantized nets."""
 
 import math
-from collections.abc import Container
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from lth.quantization.layer import Quantized
+from lth.quantization.left import INPUTS
 from lth.quantization.net import layers
 from lth.ticket import Mask
 
+NONE: Mapping[str, str] = {}
 
-def size(net: nn.Module, mask: Mask, left: Container[str] = ()) -> int:
+
+def size(net: nn.Module, mask: Mask, left: Mapping[str, str] = NONE) -> int:
     """Bytes of m * W: kept weights of quantized layers packed, their positions at the entropy of the mask, 4 bytes for
-    each scale and, if affine, one for each zero point; all other floats at 4 bytes. left: weights that are not rounded
-    (`left_in_float`). An estimate without a file format; `lth.compress.codec` has one.
+    each scale and, if affine, one for each zero point; all other floats at 4 bytes. left: `left_in_float` of the net.
+    An estimate without a file format; `lth.compress.codec` has one.
     """
-    packed = [layer for name, layer in layers(net) if name not in left]
+    packed = [layer for name, layer in layers(net) if left.get(name, INPUTS) == INPUTS]
     own = {id(t) for layer in packed for t in (layer.weight, layer.weight_share)}
     floats = [t for t in (*net.parameters(), *net.buffers()) if t.is_floating_point() and id(t) not in own]
     return sum(_packed(layer, mask.get(layer.name)) for layer in packed) + 4 * sum(t.numel() for t in floats)

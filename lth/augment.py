@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from lth import UserError
 from lth.seed import generator
 
 
@@ -12,9 +13,12 @@ def none(images: Tensor, *, replicate: int, step: int) -> Tensor:
 
 
 def flip_crop(images: Tensor, *, replicate: int, step: int, pad: int = 4) -> Tensor:
-    """Random horizontal flip with probability 1/2 and random crop after padding by `pad` black pixels (He et al. 2016,
-    Section 4.2), drawn for each image. Bytes, B x C x H x W, in and out.
+    """Random horizontal flip with probability 1/2 and random crop after padding by `pad` pixels of value 0, black (He et
+    al. 2016, Section 4.2), drawn for each image. B x C x H x W of any type, not scaled yet, in and out.
     """
+    if images.dim() != 4:
+        raise UserError("augment=flip_crop moves and mirrors images, B x C x H x W, and a batch of inputs is "
+                        f"{' x '.join(map(str, images.shape))}: choose augment=none")  # fmt: skip
     count, channels, height, width = images.shape
     random = generator("augment", replicate, step)
     down, right = torch.randint(2 * pad + 1, (2, count, 1), generator=random)

@@ -1,7 +1,8 @@
 """Pruning criteria: (net, trained, batch) -> scores, one per prunable weight; high scores stay.
 
-A criterion sees W_k (the ticket's weights), W_T and a batch (images, labels) of training data. It modifies nothing:
-gradients are taken by `functional_call`. Randomness is seeded by (replicate, level).
+A criterion sees W_k (the ticket's weights), W_T and a batch (inputs, targets) of training data; one that needs the loss
+has a keyword `task` and is given that of the recipe. It modifies nothing: gradients are taken by `functional_call`.
+Randomness is seeded by (replicate, level).
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from torch.func import functional_call
 from lth import UserError, neuron
 from lth.neuron import Group
 from lth.seed import generator, seed
+from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained, masked
 
 Batch = tuple[Tensor, Tensor]
@@ -49,15 +51,15 @@ def random(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
     return {name: torch.rand(m.shape, generator=source) for name, m in trained.mask.items()}
 
 
-def snip(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def snip(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
     """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6, unnormalized), in the net's current mode; dropout is seeded."""
     ticket = trained.ticket
     weights = {name: weight.detach() for name, weight in masked(trained.weights(), trained.mask).items()}
     leaves = {name: weights[name].requires_grad_() for name in trained.mask}
-    images, labels = batch
+    inputs, targets = batch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed("criterion", ticket.replicate, ticket.level))
-        loss = nn.functional.cross_entropy(functional_call(net, weights, (images,)), labels)
+        loss = task.loss(functional_call(net, weights, (inputs,)), targets)
     gradients = torch.autograd.grad(loss, list(leaves.values()))
     return {name: (w * g).detach().abs() for (name, w), g in zip(leaves.items(), gradients, strict=True)}
 

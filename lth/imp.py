@@ -1,7 +1,9 @@
 """Iterative magnitude pruning: the loop, and one pruning (Frankle & Carbin 2019, Section 1)."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ from lth.seed import seed
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask
 from lth.weights import weights_of
 
-Criterion = Callable[[nn.Module, Trained, Batch], dict[str, Tensor]]
+Criterion = Callable[..., dict[str, Tensor]]
 Distribution = Callable[[Mapping[str, Tensor], Mask, Mapping[str, float]], Mapping[str, float]]
 Structure = Callable[..., Mask]
 Rewind = Callable[[Trained], tuple[Weights, int]]
@@ -81,12 +83,17 @@ def prune(
     def mask() -> Mask:
         torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
         net, density = recipe.net(), densities(recipe, ladder, level)
-        scores = criterion(net, trained, batch(recipe, trained.ticket))
+        scores = criterion(net, trained, batch(recipe, trained.ticket), **_supplied(criterion, recipe))
         shares = distribution(scores, trained.mask, density)
         return structure(scores, trained.mask, shares, net, recipe.data.shape)
 
     weights, step = rewind(trained)
     return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
+
+
+def _supplied(criterion: Criterion, recipe: Recipe) -> dict[str, Any]:
+    """The keyword `task`, to a criterion that has it."""
+    return {"task": recipe.task} if "task" in inspect.signature(criterion).parameters else {}
 
 
 def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
@@ -95,13 +102,13 @@ def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
 
 
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:
-    """The first batch that training this ticket sees: images float32, B x shape; labels int64, B."""
+    """The first batch that training this ticket sees, as `lth.data.normalized` gives it."""
     train = recipe.data.train
     batch = rows(ticket.replicate, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
     return normalized(recipe.data, train.take(batch.numpy()))
 
 
 def first_images(recipe: Recipe, ticket: Ticket, count: int) -> Tensor:
-    """The first `count` images that the replicate is trained on, float32, B x shape: for the ranges of inputs."""
+    """The first `count` inputs that the replicate is trained on, scaled, B x shape: for the ranges of inputs."""
     size = min(count, len(recipe.data.train))
     return batch(replace(recipe, batch_size=size), replace(ticket, step=0))[0]

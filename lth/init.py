@@ -8,8 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lth.layer import prunable
+from lth.layer import bias_of, prunable
 from lth.weights import weights_of
+
+# Direction -> norm of a weight-normalized layer, in PyTorch's two ways of writing one.
+NORMS = {"original1": "original0", "weight_v": "weight_g"}
 
 
 def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
@@ -30,7 +33,16 @@ def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, T
     weights = {name: value.detach().clone() for name, value in weights_of(net).items()}
     for name in prunable(net):
         fill(weights[name], generator=random)
-        bias = f"{name.removesuffix('weight')}bias"
-        if bias in weights:
+        _norm(weights, name)
+        if (bias := bias_of(name)) in weights:
             weights[bias].zero_()
     return weights
+
+
+def _norm(weights: dict[str, Tensor], direction: str) -> None:
+    """Give a weight-normalized layer (Salimans & Kingma 2016) the norms of what was drawn as its direction."""
+    for ours, beside in NORMS.items():
+        size = direction.removesuffix(ours) + beside
+        if direction.endswith(ours) and size in weights:
+            axes = [axis for axis, length in enumerate(weights[size].shape) if length == 1]
+            weights[size] = torch.linalg.vector_norm(weights[direction], dim=axes, keepdim=True)

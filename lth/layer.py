@@ -20,9 +20,16 @@ from lth.weights import first_names
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+PARAMETRIZED = "parametrizations.weight."
 SHORTCUTS = {"shortcut", "downsample"}
 # Operations that take weights and that PyTorch's counter of operations does not know.
-LOOKED_UP = {getattr(torch.ops.aten, name) for name in ("embedding", "embedding_bag", "mkldnn_rnn_layer", "_trilinear")}
+LOOKED_UP = {
+    torch.ops.aten.embedding,
+    torch.ops.aten.embedding_bag,
+    torch.ops.aten.mkldnn_rnn_layer,
+    torch.ops.aten._cudnn_rnn,
+    torch.ops.aten._trilinear,  # nn.Bilinear
+}
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
 COMPUTED = "the layer computes its weight from it, and zeros do not stay zeros"
@@ -118,6 +125,13 @@ def macs(net: nn.Module, example: Tensor, kept: Mapping[str, int] | None = None)
     return trace(net, example).cost.macs(kept or {})
 
 
+def bias_of(name: str) -> str:
+    """The name that the bias beside a prunable weight has, if there is one."""
+    layer, _, weight = name.rpartition(".") if PARAMETRIZED not in name else (*name.partition(PARAMETRIZED)[:2], "")
+    bias = "in_proj_bias" if weight in PROJECTIONS else "bias"
+    return f"{layer.removesuffix('.')}.{bias}" if layer else bias
+
+
 def _by_type(net: nn.Module) -> Iterator[tuple[str, str]]:
     for name, layer in net.named_modules():
         prefix = f"{name}." if name else ""
@@ -133,10 +147,8 @@ def _originals(layer: nn.Module) -> list[str]:
     own = dict(layer.named_parameters())
     if "weight" in own:
         return ["weight"]
-    shape = layer.weight.shape
-    return [
-        name for name, p in own.items() if name.startswith(("weight_", "parametrizations.weight.")) and p.shape == shape
-    ]
+    shape = getattr(getattr(layer, "weight", None), "shape", None)
+    return [name for name, p in own.items() if name.startswith(("weight_", PARAMETRIZED)) and p.shape == shape]
 
 
 def _kind_of_conv(name: str) -> str:
@@ -196,7 +208,9 @@ class _Recorder(TorchDispatchMode):
     def __init__(self, net: nn.Module, names: Mapping[str, str], example: Tensor) -> None:
         super().__init__()
         self.sizes = {name: net.get_parameter(name).numel() for name in names}
-        self.origins = {_memory(p): _Origin(frozenset({name})) for name, p in net.named_parameters()}
+        self.origins: dict[int, _Origin] = {}
+        for name, parameter in net.named_parameters():
+            self.origins[_memory(parameter)] = self._origin(parameter) | _Origin(frozenset({name}))
         self.parameters = set(self.origins)
         self.origins[_memory(example)] = _Origin(data=True)
         self.uses: dict[str, float] = {}
@@ -214,7 +228,9 @@ class _Recorder(TorchDispatchMode):
         for x in inputs:
             origin |= self._origin(x)
         if func.overloadpacket in LOOKED_UP:
-            self.others |= {n for x in inputs if x.ndim > 1 for n in self._origin(x).names}
+            origins = [self._origin(x) for x in inputs if x.ndim > 1]
+            self.others |= {name for each in origins if not each.data for name in each.names}
+            origin.feeds = frozenset()
         if count := flop_registry.get(func.overloadpacket):
             operands = [x for x in inputs if x.ndim > 1]
             origin.feeds = self._multiply(operands, origin, count(*args, **kwargs, out_val=out) // 2)

@@ -12,6 +12,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data
 from lth.layer import Layers, layers
+from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 
 Precision = Literal["fp32", "bf16"]
@@ -19,13 +20,14 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """model: (shape, classes) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
-    steps: T, counted from step 0 also by a ticket that starts at k. batch_size: images per step. evaluate_every: steps
-    from one evaluation on validation and test set to the next. augment: images -> images, of training only.
+    """model: (shape, outputs) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
+    steps: T, counted from step 0 also by a ticket that starts at k. batch_size: examples per step; if the training set
+    has fewer, a batch has some of them twice. evaluate_every: steps from one evaluation on validation and test set to
+    the next. augment: inputs -> inputs, of training only.
     precision: "fp32", or "bf16": convolutions and linear layers compute in bfloat16, on weights that stay float32.
     regularization: weights -> penalty that is added to the loss, or None. updater: (step, weights, gradients, mask) ->
     mask, called after every optimizer step (see `lth.updater`). output: name of the layer that gives the outputs, "" to
-    find it in the net.
+    find it in the net. task: loss and metric (see `lth.task`).
     """
 
     model: Callable[..., nn.Module]
@@ -40,6 +42,7 @@ class Recipe:
     precision: Precision = "fp32"
     updater: Callable[..., Mask] = updater.none
     output: str = ""
+    task: Task = CLASSIFICATION
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -47,6 +50,7 @@ class Recipe:
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
+        self.task.check(self.data)
 
     @property
     def moves_mask(self) -> bool:
@@ -57,7 +61,7 @@ class Recipe:
         """A fresh network. What an init leaves as the model made it is drawn from `seed`, whatever was drawn before."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = self.model(self.data.shape, self.data.classes)
+            net = self.model(self.data.shape, self.data.outputs)
             _check_net(net)
             if any(isinstance(p, nn.parameter.UninitializedParameter) for p in net.parameters()):
                 with torch.no_grad():
@@ -85,14 +89,16 @@ def _check_net(net: Any) -> None:
         raise UserError(f"{name} is compiled (torch.compile): return the plain module")
     if any(isinstance(hook, BasePruningMethod) for part in net.modules() for hook in part._forward_pre_hooks.values()):
         raise UserError(f"{name} is pruned by torch.nn.utils.prune: call prune.remove on its layers first")
-    types = {p.dtype for p in net.parameters()} - {torch.float32}
+    types = {p.dtype for p in net.parameters()} - {torch.float32, torch.float64}
     if types:
-        raise UserError(f"{name} has weights of type {types.pop()}: train float32 weights, precision=bf16 computes in "
-                        "bfloat16")  # fmt: skip
+        raise UserError(f"{name} has weights of type {types.pop()}: train float32 weights (precision=bf16 computes in "
+                        "bfloat16), or float64 in a net that converts its inputs")  # fmt: skip
 
 
 def _check_outputs(net: nn.Module, data: Data) -> None:
-    """Refuse a net whose outputs in training are not B x C, at least as many as there are classes."""
+    """Refuse a net whose outputs in training do not fit the targets: B x C, B x T x C (at least as many as there are
+    classes) or, for numbers, B x k.
+    """
     name, inputs = type(net).__name__, data.example(2)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -107,7 +113,12 @@ def _check_outputs(net: nn.Module, data: Data) -> None:
             f"{name} gives a {type(outputs).__name__} in training: return the logits alone, a tensor B x C (nets of "
             "torchvision with auxiliary classifiers: aux_logits=False)"
         )
-    if outputs.ndim != 2 or len(outputs) != len(inputs) or outputs.shape[1] < data.classes:
+    numbers, count = data.classes is None, data.outputs
+    before = (len(inputs),) if numbers else (len(inputs), *data.train.targets.shape[1:])
+    given = outputs.shape[-1] if outputs.ndim else 0
+    if outputs.shape[:-1] != before or given < count or (numbers and given > count):
+        wanted = " x ".join(map(str, ["B", *before[1:], count]))
         raise UserError(
-            f"{name} gives {tuple(outputs.shape)} for {len(inputs)} inputs: return logits, B x {data.classes} (classes)"
+            f"{name} gives {tuple(outputs.shape)} for {len(inputs)} inputs: return "
+            + (f"{wanted} numbers" if numbers else f"logits, {wanted} (classes)")
         )

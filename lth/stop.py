@@ -4,11 +4,14 @@ Rules use W_T, the weights that would be pruned next, and validation data only. 
 stops.
 """
 
+from lth import UserError
 from lth.ticket import Trained, remaining, total
 
 
 def accuracy_drop(dense: Trained, trained: Trained, *, points: float = 1.0) -> bool:
     """True if the validation accuracy of W_T is more than `points` percentage points below the dense net's."""
+    if "validation_accuracy" not in dense.evaluations:
+        raise UserError("stop=accuracy_drop compares accuracies, and this task has none: choose stop=density or size")
     before, now = (float(t.evaluations["validation_accuracy"].iloc[-1]) for t in (dense, trained))
     return round(100 * (before - now), 9) > points
 

@@ -48,7 +48,8 @@ class Trained:
     """A trained ticket: (W_T, m_T) and the way there.
 
     evaluations: one row per evaluation; columns step, train_loss (mean since the row before), validation_loss,
-        validation_accuracy, test_loss, test_accuracy. Losses in nats, accuracies in [0, 1].
+        validation_accuracy, test_loss, test_accuracy, or those of another metric (`Task.columns`). Losses of classes in
+        nats, accuracies in [0, 1].
     at: step -> the weights W_step of this very training, pruned ones exactly 0; every call reads them, or trains up to
         there again if they were not kept.
     steps: the step T at which training ended.

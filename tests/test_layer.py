@@ -1,9 +1,25 @@
-"""Layers of a net: which are prunable, which gives the outputs, what each costs."""
+"""Layers of a net: which are prunable, which gives the outputs, what each costs; and training of nets that are odd."""
 
-from small import DATA, kinds_of, net
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torchvision
+from nets import ODD, RECURRENT, Odd
+from small import DATA, adam, half_pruned, kinds_of, net, recipe, same
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from lth.layer import prunable
+from lth import UserError, engine, schedule
+from lth.imp import dense, prune
+from lth.init import glorot_normal
+from lth.layer import layers, macs, prunable, trace
+from lth.ticket import total
+from lth.weights import first_names, load, weights_of
+
+IMAGE = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+odd = pytest.mark.parametrize("case", ODD.values(), ids=ODD)
 
 
 def test_weights_of_conv_and_linear_layers_are_prunable_and_the_one_that_gives_the_outputs_is_the_output() -> None:
@@ -33,3 +49,233 @@ def test_a_linear_layer_in_a_shortcut_is_a_linear_layer() -> None:
 
 def test_a_net_that_is_a_single_layer_has_a_name_without_a_dot() -> None:
     assert kinds_of(nn.Linear(2, 2), (2,)) == {"weight": "output"}
+
+
+# ---- odd nets
+
+
+@odd
+def test_the_trace_finds_what_is_prunable_and_says_why_the_rest_is_not(case: Odd) -> None:
+    found = recipe(model=case).layers
+    assert dict(found.kinds) == dict(case.kinds)
+    assert found.left.keys() == case.left.keys()
+    assert all(reason in found.left[name] for name, reason in case.left.items())
+
+
+@odd
+def test_an_image_costs_half_of_what_pytorch_counts(case: Odd) -> None:
+    model = recipe(model=case).net().eval()
+    with FlopCounterMode(display=False) as counter:
+        model(IMAGE)
+    assert macs(model, IMAGE) == case.macs == counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_weights_of_recurrent_layers_are_named_as_not_pruned(name: str) -> None:
+    make, kinds, left = RECURRENT[name]
+    found = layers(make(), IMAGE)
+    assert dict(found.kinds) == kinds
+    assert list(found.left) == left
+
+
+@odd
+def test_a_ladder_prunes_odd_nets_exactly_and_what_is_multiplied_is_zero_where_the_mask_is(case: Odd) -> None:
+    job = recipe(model=case, optimizer=adam, steps=4, evaluate_every=2)
+    ladder = schedule.iterative(2)
+    first = dense(job, glorot_normal)
+    assert total(first.mask) == sum(job.net().get_parameter(name).numel() for name in case.kinds)
+    ticket = first
+    for level in (1, 2):
+        (trained,) = engine.train([ticket], recipe=job, device="cpu")
+        for name, mask in ticket.mask.items():
+            assert not trained.weights()[name][~mask].any()
+        ticket = prune(trained, level, recipe=job, ladder=ladder)
+    expected = {name: round(ladder.density(2, kind) * first.mask[name].numel()) for name, kind in case.kinds.items()}
+    assert {name: int(mask.sum()) for name, mask in ticket.mask.items()} == expected
+    (trained,) = engine.train([ticket], recipe=job, device="cpu")
+    model = job.net()
+    load(model, trained.weights())
+    for name, values in trace(model, IMAGE).computed.items():
+        zeros = int((~ticket.mask[name]).sum()) if name in ticket.mask else 0
+        assert all(int((value == 0).sum()) >= zeros for value in values)
+    lost = sum(trace(model, IMAGE).cost.uses[name] * int((~mask).sum()) for name, mask in ticket.mask.items())
+    assert trained.facts["macs_remaining"] * case.macs == pytest.approx(trained.facts["macs"] * (case.macs - lost))
+
+
+@odd
+def test_training_an_odd_net_resumes_bit_for_bit(case: Odd) -> None:
+    job = recipe(model=case, optimizer=adam, steps=6, evaluate_every=3)
+    ticket = half_pruned(job)
+    (whole,) = engine.train([ticket], recipe=job, device="cpu")
+    saved = {}
+
+    class Stop(engine.Callback):
+        def stepped(self, ticket, step, steps):  # type: ignore[no-untyped-def]
+            if step == 4:
+                raise engine.Interrupted
+
+    with pytest.raises(engine.Interrupted):
+        engine.train([ticket], recipe=job, device="cpu", save=saved.__setitem__, callback=Stop())
+    (resumed,) = engine.train([ticket], recipe=job, device="cpu", states=saved)
+    assert same(resumed.weights(), whole.weights())
+
+
+def test_a_tied_weight_and_a_shared_block_are_stored_once_and_drawn_by_the_init() -> None:
+    for name, once, twice in (("shared_block", "one.weight", "two.weight"), ("tied", "a.weight", "b.weight")):
+        job = recipe(model=ODD[name])
+        weights = dense(job, glorot_normal).weights
+        assert once in weights
+        assert twice not in weights
+        assert first_names(job.net())[twice] == once
+        model = job.net()
+        load(model, weights)
+        assert torch.equal(model.get_parameter(twice), weights[once])
+        assert model.get_parameter(twice) is model.get_parameter(once)
+        assert weights[once].std() == pytest.approx(math.sqrt(2 / sum(weights[once].shape)), rel=0.5)
+
+
+def test_weights_are_loaded_by_every_name_and_a_missing_one_is_an_error() -> None:
+    model = ODD["tied"].make()
+    weights = {name: torch.full_like(value, 2.0) for name, value in weights_of(model).items()}
+    load(model, weights)
+    assert all((value == 2).all() for value in model.state_dict().values())
+    with pytest.raises(RuntimeError, match=r"Missing key.*b\.bias"):
+        load(model, {name: value for name, value in weights.items() if name != "b.bias"})
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "hooked_weight_norm"])
+def test_a_weight_with_a_norm_of_its_own_starts_as_it_was_drawn(name: str) -> None:
+    job = recipe(model=ODD[name])
+    start = dense(job, glorot_normal)
+    model = job.net()
+    load(model, start.weights)
+    direction = next(value for key, value in start.weights.items() if key in ODD[name].kinds)
+    (value,) = trace(model, IMAGE).computed[next(iter(ODD[name].kinds))]
+    assert torch.allclose(value.reshape(16, 6).mT, direction, rtol=1e-5)  # multiplied as the transpose
+
+
+def test_the_user_names_the_output_layer_and_an_unknown_name_lists_the_layers() -> None:
+    model = ODD["two_heads"].make()
+    assert layers(model, IMAGE, "body").kinds == {"body.weight": "output", "head.weight": "linear"}
+    with pytest.raises(UserError, match=r"model.output=tail: .*body.weight, head.weight"):
+        layers(model, IMAGE, "tail")
+
+
+def test_a_normalized_row_without_weights_is_named_before_the_first_step() -> None:
+    job = recipe(model=ODD["weight_norm"])
+    first = dense(job, glorot_normal)
+    mask = {name: m.clone() for name, m in first.mask.items()}
+    mask["1.parametrizations.weight.original1"][0] = False
+    with pytest.raises(engine.NonFiniteLoss, match=r"before the first step of .*a row has no weight left"):
+        engine.train([replace(first, mask=mask)], recipe=job, device="cpu")
+
+
+def test_a_net_in_float64_that_converts_its_inputs_is_trained() -> None:
+    def model(shape: object, classes: int) -> nn.Module:
+        return Raw(lambda part, x: part(x.flatten(1).double()), nn.Linear(16, classes).double())
+
+    job = recipe(model=model, steps=4)
+    (trained,) = engine.train([dense(job, glorot_normal)], recipe=job, device="cpu")
+    assert trained.weights()["part.weight"].dtype == torch.float64
+
+
+# ---- nets that can't be trained or pruned
+
+
+class Raw(nn.Module):
+    """A module around a function."""
+
+    def __init__(self, run, part=None) -> None:  # type: ignore[no-untyped-def]
+        super().__init__()
+        self.run, self.part = run, nn.Linear(16, 3) if part is None else part
+
+    def forward(self, *x):  # type: ignore[no-untyped-def]
+        return self.run(self.part, *x)
+
+
+class TwoInputs(nn.Module):
+    """A net of two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.part(x.flatten(1)) + y
+
+
+class Extra(nn.Linear):
+    """A layer with extra state."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": 1}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        pass
+
+
+def _pruned() -> nn.Module:
+    layer = nn.Linear(16, 3)
+    torch.nn.utils.prune.random_unstructured(layer, "weight", 0.5)
+    return nn.Sequential(nn.Flatten(), layer)
+
+
+REFUSED = {
+    "tuple": (lambda: Raw(lambda p, x: (p(x.flatten(1)), 0)), "gives a tuple in training: return the logits alone"),
+    "dict": (lambda: Raw(lambda p, x: {"logits": p(x.flatten(1))}), "gives a dict in training"),
+    "two inputs": (TwoInputs, r"can't compute on a batch of shape \(2, 1, 4, 4\), its only input: TypeError"),
+    "wrong shape": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(15, 3)), "can't compute on a batch of shape"),
+    "too few classes": (lambda: Raw(lambda p, x: p(x.flatten(1))[:, :2]), r"gives \(2, 2\) for 2 inputs.*B x 3"),
+    "a map": (lambda: nn.Conv2d(1, 3, 1), r"gives \(2, 3, 4, 4\) for 2 inputs"),
+    "nothing prunable": (lambda: Raw(lambda p, x: x.flatten(1)[:, :3] * p, nn.Parameter(torch.ones(3))),
+                         "has no weights to prune .it has no such layer"),
+    "only a frozen layer": (lambda: Raw(lambda p, x: p(x.flatten(1)), nn.Linear(16, 3).requires_grad_(False)),
+                            "no weights to prune .part.weight: no gradient"),
+    "extra state": (lambda: nn.Sequential(nn.Flatten(), Extra(16, 3)), "1._extra_state of .*register_buffer"),
+    "float64 on float32": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).double(),
+                           "can't compute on a batch .*must have the same dtype"),
+    "bfloat16": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).bfloat16(), "weights of type torch.bfloat16"),
+    "compiled": (lambda: torch.compile(nn.Linear(16, 3)), "is compiled .torch.compile.: return the plain module"),
+    "pruned by torch": (_pruned, r"is pruned by torch.nn.utils.prune: call prune.remove"),
+    "no module": (lambda: len, "model gives a builtin_function_or_method: return a torch.nn.Module"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "words"), REFUSED.values(), ids=REFUSED)
+def test_a_net_that_is_not_treated_exactly_is_refused_before_training(make, words: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UserError, match=words):
+        dense(recipe(model=lambda *_: make()), glorot_normal)
+
+
+# ---- torchvision
+
+
+def _zoo() -> list[str]:
+    names = torchvision.models.list_models(module=torchvision.models)
+    return [name for name in names if "quantized" not in name]
+
+
+def _check(name: str, size: int) -> None:
+    extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    model = torchvision.models.get_model(name, weights=None, **extra).eval()
+    image = torch.rand(1, 3, size, size)
+    with FlopCounterMode(display=False) as counter:
+        model(image)
+    found = layers(model, image)
+    assert macs(model, image) == counter.get_total_flops() // 2
+    (output,) = [name for name, kind in found.kinds.items() if kind == "output"]
+    assert len(model.get_parameter(output)) == 1000
+    unused = {name for name, why in found.left.items() if "no gradient" in why}
+    assert all(part in name.lower() for name in unused for part in ["aux"])
+    load(model, weights_of(model))
+
+
+@pytest.mark.parametrize("name", ["mnasnet0_5", "shufflenet_v2_x0_5", "squeezenet1_1"])
+def test_small_nets_of_torchvision_are_understood(name: str) -> None:
+    _check(name, 64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _zoo())
+def test_every_classifier_of_torchvision_is_understood(name: str) -> None:
+    _check(name, 299 if name == "inception_v3" else 224)

@@ -40,7 +40,7 @@ def train(ticket: Ticket, settings: Recipe, **options: Any) -> Trained:
 def plainly(ticket: Ticket, settings: Recipe) -> tuple[list[dict[str, Tensor]], list[float]]:
     """Reference loop on contiguous images: the weights before the first and after each step, and the losses."""
     torch.set_flush_denormal(True)
-    pixels, labels = torch.tensor(COLOUR.train.images), torch.tensor(COLOUR.train.labels)
+    pixels, labels = torch.tensor(COLOUR.train.inputs), torch.tensor(COLOUR.train.targets)
     model = settings.net()
     model.load_state_dict(masked(ticket.weights, ticket.mask))
     model.train()

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import shell
 
-from lth.cli.tracking import CURVES, Wandb, line
+from lth.cli.tracking import Wandb, line
 from lth.store import table
+from lth.task import CLASSIFICATION
 from lth.ticket import Ticket
 
 GIVEN = ["tracking=wandb", "branch=[reinitialize]", "name=tracked", "replicate=2"]
@@ -157,7 +158,7 @@ def test_a_run_reads_its_tables_once_and_draws_each_figure_once(monkeypatch: pyt
 
 
 def test_replicates_of_one_job_have_curves_of_their_own(tmp_path: Path) -> None:
-    row = dict.fromkeys(CURVES, 0.5) | {"step": 10}
+    row = dict.fromkeys(CLASSIFICATION.columns, 0.5) | {"step": 10}
     with Wandb(group="g", name="n", folder=tmp_path, config={"replicate": [1, 2]}) as tracker:
         for replicate in (1, 2):
             tracker.evaluated(Ticket({}, {}, replicate=replicate), row)

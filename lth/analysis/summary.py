@@ -6,26 +6,33 @@ from typing import Any
 import pandas as pd
 
 from lth.analysis.markdown import aligned
-from lth.store.table import KEYS, RESULTS
+from lth.analysis.metric import metric
+from lth.store.table import configures
 
 # Title -> column, factor, digits.
 Shown = Mapping[str, tuple[str, float, int]]
-COLUMNS: Shown = {"early-stop step": ("early_stop_step", 1, 0), "accuracy %": ("early_stop_test_accuracy", 100, 2)}
+
+
+def columns(table: pd.DataFrame) -> Shown:
+    """Columns of a summary: the early-stop step and the metric there."""
+    found = metric(table)
+    return {"early-stop step": ("early_stop_step", 1, 0), found.title: (found.early, found.scale, found.digits)}
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and sample deviation over replicates and draws of one variant, as text: a row per level, columns (branch,
     title); empty where a branch has no such level.
     """
-    values = table[[column for column, _, _ in COLUMNS.values()]]
+    shown = columns(table)
+    values = table[[column for column, _, _ in shown.values()]]
     cells: dict[tuple[str, str], dict[int, str | int]] = {}
     for (level, branch), part in values.groupby([table["level"], full_branch(table).rename("branch")], sort=True):
-        texts: list[str | int] = [*_cells(part, COLUMNS), len(part)]
-        for title, text in zip([*COLUMNS, "n"], texts, strict=True):
+        texts: list[str | int] = [*_cells(part, shown), len(part)]
+        for title, text in zip([*shown, "n"], texts, strict=True):
             cells.setdefault((branch, title), {})[level] = text
     frame = pd.DataFrame({("", "% of weights"): (100 * table.groupby("level")["density"].mean()).map("{:.2f}".format)})
     for branch in branches(table):
-        for title in (*COLUMNS, "n"):
+        for title in (*shown, "n"):
             column = pd.Series(cells[branch, title]).reindex(frame.index, fill_value=0 if title == "n" else "")
             frame[branch, title] = column
     return frame
@@ -62,7 +69,7 @@ def variants(table: pd.DataFrame) -> pd.Series:
 
 def _varying(table: pd.DataFrame) -> pd.Series:
     # `reduced` is too long for a name, and what it says stands in columns of its own.
-    known = table.drop(columns=[c for c in (*RESULTS, *KEYS, "reduced") if c in table]).astype(object)
+    known = table[[c for c in table if configures(c) and c != "reduced"]].astype(object)
     known = known.where(known.notna(), "-")
     varying = [column for column in known if known[column].nunique() > 1]
     labels = [", ".join(f"{c}={v}" for c, v in zip(varying, row, strict=True)) for row in

@@ -9,9 +9,10 @@ from types import FrameType, TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from lth.analysis.metric import shown
 from lth.cli.steps import Steps
 from lth.engine import Callback, Interrupted
-from lth.store.table import row
+from lth.store.table import metric, row
 from lth.ticket import Ticket, Trained
 
 LIVE_EVERY, LINE_EVERY = 0.2, 30.0
@@ -36,7 +37,7 @@ class Display(Callback):
         self.console, self.live, self.clock, self.tracked = console, live, clock, evaluated
         self.steps = Steps(trainings, steps)
         self.begun = self.shown = clock()
-        self.accuracy: dict[str, float] = {}
+        self.metrics: dict[str, str] = {}
         self.last: tuple[Ticket, int] | None = None
         self.interrupted = False
         self.failures: dict[int, str] = {}
@@ -76,8 +77,9 @@ class Display(Callback):
         return f"step {step} of {ticket}"
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        """Remember the validation accuracy for the next line, and pass the evaluation on."""
-        self.accuracy[str(ticket)] = row["validation_accuracy"]
+        """Remember the validation metric for the next line, and pass the evaluation on."""
+        name = metric(row)
+        self.metrics[str(ticket)] = shown(name, row[f"validation_{name}"], 1).removeprefix("accuracy ")
         self.tracked(ticket, row)
 
     def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
@@ -89,12 +91,12 @@ class Display(Callback):
     def trained(self, trained: Trained) -> None:
         """Print a line that stays."""
         self.steps.finish(str(trained.ticket))
-        facts, count = row(trained), str(self.steps.trainings)
+        facts, count, name = row(trained), str(self.steps.trainings), metric(trained.evaluations)
         took = "stored" if trained.facts.get("stored") else f"{facts['seconds']:.1f} s"
         self.console.print(
             f"[{self.steps.finished:>{len(count)}}/{count}] {trained.ticket}: "
             f"{100 * facts['density']:.2f}% of weights, early stop at step {facts['early_stop_step']}, "
-            f"test accuracy {100 * facts['early_stop_test_accuracy']:.2f}%, {took}",
+            f"test {shown(name, facts[f'early_stop_test_{name}'])}, {took}",
             highlight=False,
             markup=False,
         )
@@ -110,14 +112,14 @@ class Display(Callback):
     def _text(self, ticket: Ticket, rate: float) -> str:
         step, steps = self.steps.running[str(ticket)]
         others = len(self.steps.running) - 1
-        accuracy = self.accuracy.get(str(ticket))
+        found = self.metrics.get(str(ticket))
         return " · ".join(
             [
                 f"{ticket} and {others} more" if others else str(ticket),
                 f"step {step:,}/{steps:,}",
                 f"{_clock(self.steps.left / rate) if rate else '?'} left",
                 f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s",
-                *([] if accuracy is None else [f"validation {100 * accuracy:.1f}%"]),
+                *([] if found is None else [f"validation {found}"]),
             ]
         )
 

@@ -7,12 +7,10 @@ from typing import Any, Literal
 
 import wandb
 
-from lth.store.table import early_stop, origin
-from lth.ticket import Ticket, Trained
+from lth.store.table import early_stop
+from lth.ticket import Ticket, Trained, density
 
 Mode = Literal["offline", "online", "disabled"]
-CURVES = ("train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
-RESULTS = ("early_stop_step", "early_stop_test_accuracy", "final_test_accuracy")
 
 
 class Silent:
@@ -81,7 +79,9 @@ class Wandb(Silent):
         """Log a point of the learning curve of this ticket."""
         curve = self._curve(ticket)
         self.logged[curve] = int(row["step"])
-        self.run.log({"step": int(row["step"]), **{f"{curve}/{name}": row[name] for name in CURVES}})
+        self.run.log(
+            {"step": int(row["step"]), **{f"{curve}/{name}": value for name, value in row.items() if name != "step"}}
+        )
 
     def trained(self, trained: Trained) -> None:
         """Log what is missing of the learning curve (all of it, if it comes from the store) and a point of results."""
@@ -89,9 +89,9 @@ class Wandb(Silent):
         for values in trained.evaluations.to_dict("records"):
             if values["step"] > seen:
                 self.evaluated(trained.ticket, {str(key): value for key, value in values.items()})
-        facts = {**origin(trained), **early_stop(trained.evaluations)}
-        results = {f"result/{self._line(trained.ticket)}/{name}": facts[name] for name in RESULTS}
-        self.run.log({"sparsity": 100 * (1 - facts["density"]), **results})
+        facts = {name: value for name, value in early_stop(trained.evaluations).items() if "_val_" not in name}
+        results = {f"result/{self._line(trained.ticket)}/{name}": value for name, value in facts.items()}
+        self.run.log({"sparsity": 100 * (1 - density(trained.mask)), **results})
 
     def figures(self, draw: Callable[[], Mapping[str, Path]]) -> None:
         """Log figures as images by name."""

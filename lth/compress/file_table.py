@@ -9,7 +9,7 @@ import pandas as pd
 from lth.analysis.summary import spreads
 from lth.compress import onnx
 from lth.compress.formats import BITS, files
-from lth.compress.latency import BATCHES, accuracy, latencies
+from lth.compress.latency import BATCHES, accuracy, check, latencies
 from lth.compress.nets import Net, by_run, labels, model_name
 from lth.compress.tables import where
 from lth.data import normalized
@@ -46,6 +46,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def _rows(run: Sequence[Net], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
     recipe = run[0][0].recipe
+    check(recipe.task)
     formats = [files(trained, recipe, bits) for _, trained in run]
     found = {(index, name): each for index, of_net in enumerate(formats) for name, each in of_net.items()}
     sessions = {key: onnx.session(each.model) for key, each in found.items()}
@@ -60,7 +61,7 @@ def _rows(run: Sequence[Net], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
             **labels(job, trained),
             "format": name,
             "bytes": len(each.content),
-            "accuracy": accuracy(onnx.logits(sessions[index, name]), images, targets),
+            "accuracy": accuracy(onnx.logits(sessions[index, name]), images, targets, recipe.task),
             **{column: speed[index, name] for column, speed in speeds.items()},
             "memory_mb": onnx.peak_memory(each.model, recipe.data.shape, max(BATCHES)),
             **({"reduced": job.reduced} if job.reduced else {}),

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from lth import UserError
 from lth.engine.timing import Call, Key, in_turn
+from lth.task import CLASSIFICATION, Task
 
 AT_LEAST = 0.0005  # seconds of one measurement: well above the clock's resolution, below a scheduler time slice
 BUDGET = 1.0  # seconds of all measurements of the slowest net
@@ -22,8 +24,16 @@ def latencies(passes: Mapping[Key, Call]) -> dict[Key, float]:
         return {key: 1000 * each for key, each in in_turn(passes, rounds, at_least=AT_LEAST).items()}
 
 
-def accuracy(logits: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> float:
-    """Share of correct predictions, in [0, 1]; images float32, N x shape; labels int64, N."""
-    batches = zip(images.split(BATCH), labels.split(BATCH), strict=True)
+def check(task: Task) -> None:
+    """Raise UserError if the metric of the task is no accuracy, by which nets are compared."""
+    if task.metric != "accuracy":
+        raise UserError(f"task={task.name} has no accuracy to compare nets by; lth export writes one net as a file")
+
+
+def accuracy(
+    outputs: Callable[[Tensor], Tensor], inputs: Tensor, targets: Tensor, task: Task = CLASSIFICATION
+) -> float:
+    """Mean accuracy of a task over inputs (N x shape, scaled) and targets, in [0, 1]."""
+    batches = zip(inputs.split(BATCH), targets.split(BATCH), strict=True)
     with torch.no_grad():
-        return sum(int((logits(x).argmax(1) == y).sum()) for x, y in batches) / len(labels)
+        return sum(task.metrics(outputs(x), y).double().sum().item() for x, y in batches) / len(targets)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lth.analysis.summary import spreads
-from lth.compress.latency import BATCHES, accuracy, latencies
+from lth.compress.latency import BATCHES, accuracy, check, latencies
 from lth.compress.layouts import NOTES, layouts
 from lth.compress.nets import Net, by_dense, labels, model_name
 from lth.compress.tables import where
@@ -47,7 +47,8 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def _family(family: Sequence[Net]) -> pd.DataFrame:
-    data = family[0][0].recipe.data
+    data, task = family[0][0].recipe.data, family[0][0].recipe.task
+    check(task)
     images, targets = normalized(data, data.test)
     found = {
         (index, name): each
@@ -65,7 +66,7 @@ def _family(family: Sequence[Net]) -> pd.DataFrame:
             "parameters": each.parameters,
             "macs": each.macs,
             **{column: speed[index, name] for column, speed in speeds.items()},
-            "accuracy": accuracy(each.net, images, targets),
+            "accuracy": accuracy(each.net, images, targets, task),
             **where(),
         }
         for (index, name), each in found.items()

@@ -29,7 +29,7 @@ def pack(trained: Trained, recipe: Recipe, bits: int | None) -> bytes:
     if bits is not None and any(quantization.layers(recipe.net())):
         raise ValueError(f"bits={bits}: the net is quantized already; pack it with bits=None")
     data = recipe.data
-    description = {"model": describe(recipe.model), "shape": list(data.shape), "classes": data.classes}
+    description = {"model": describe(recipe.model), "shape": list(data.shape), "classes": data.outputs}
     weights = masked(trained.weights(), trained.mask)
     return codec.encode(weights, trained.mask, bits=bits, description=description)
 

@@ -1,18 +1,23 @@
-"""Data sets as arrays of bytes, and the order of training batches."""
+"""Data sets as arrays, and the order of training batches."""
 
-from lth.data.dataset import Data, Split, normalized, scaler
+from lth.data.corpus import text
+from lth.data.dataset import Data, Split
 from lth.data.order import rows
+from lth.data.scaling import normalized, scaler
 from lth.data.source import cifar10, cifar100, fashion_mnist, mnist, mnist_5k
+from lth.data.table import diabetes
 
 __all__ = [
     "Data",
     "Split",
     "cifar10",
     "cifar100",
+    "diabetes",
     "fashion_mnist",
     "mnist",
     "mnist_5k",
     "normalized",
     "rows",
     "scaler",
+    "text",
 ]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from lth.data.cache import Arrays, cached
-from lth.data.dataset import Data, Scaling, Split
+from lth.data.check import Scaling
+from lth.data.dataset import Data, Split
 from lth.seed import seed
 
 # Files of torchvision, relative to its root.
@@ -17,6 +18,7 @@ IDX = [f"{{kind}}/raw/{part}-ubyte" for part in
        ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")]  # fmt: skip
 CIFAR10 = [f"cifar-10-batches-py/{part}" for part in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")]
 CIFAR100 = [f"cifar-100-python/{part}" for part in ("train", "test")]
+CLASSES = {"mnist": 10, "fashion_mnist": 10, "cifar10": 10, "cifar100": 100}
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -30,8 +32,8 @@ def mnist_5k(*, scaling: Scaling = "standardize", cache: str | None = None) -> D
     file = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
     arrays = cached("mnist_5k", [file], lambda: _read_csv(file), cache)
     everything = Split(arrays["images"], arrays["labels"])
-    train, validation, test = (np.sort(part) for part in _stratified(everything.labels, (350, 50, 100)))
-    return Data("mnist_5k", everything.take(train), everything.take(validation), everything.take(test), scaling)
+    train, validation, test = (np.sort(part) for part in _stratified(everything.targets, (350, 50, 100)))
+    return Data("mnist_5k", everything.take(train), everything.take(validation), everything.take(test), scaling, 10)
 
 
 def mnist(
@@ -100,7 +102,7 @@ def _split(name: str, arrays: Arrays, validation: int, scaling: Scaling) -> Data
     order = np.random.default_rng(seed("validation split")).permutation(len(train))
     held_out, rest = np.sort(order[:validation]), np.sort(order[validation:])
     test = Split(arrays["test_images"], arrays["test_labels"])
-    return Data(name, train.take(rest), train.take(held_out), test, scaling=scaling)
+    return Data(name, train.take(rest), train.take(held_out), test, scaling, CLASSES[name])
 
 
 def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:

@@ -16,7 +16,6 @@ from lth.seed import seed
 from lth.ticket import Ticket, masked
 from lth.weights import load, weights_of
 
-COLUMNS = ("step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
 # Evaluation batch size: large for MLPs, small for convolutional nets so that activations stay in cache.
 EVALUATION_BATCH = 1000
 EVALUATION_BATCH_CONV = 125
@@ -41,7 +40,7 @@ class Loop:
         load(self.net, masked(ticket.weights, ticket.mask))
         self.images = any(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
         self.step, self.usage = ticket.step, Usage()
-        self.train_accuracy: float | None = None
+        self.train_metric: float | None = None
         self.losses: list[Tensor] = []
         self.curve: list[list[float]] = []
         self.kept: dict[int, dict[str, Tensor]] = {}
@@ -70,9 +69,9 @@ class Loop:
     def run(self, block: Tensor) -> None:
         """Take the steps of a block of rows (int64, steps x B), then evaluate if that is due."""
         self.usage.start()
-        images, labels = self.splits["train"]
+        inputs, targets = self.splits["train"]
         for batch in block:
-            self._descend(images.index_select(0, batch), labels.index_select(0, batch))
+            self._descend(inputs.index_select(0, batch), targets.index_select(0, batch))
             self.step += 1
             if self.masking.updater is not None:
                 self.masking.update(self.step)
@@ -83,19 +82,19 @@ class Loop:
         self.usage.stop()
 
     def score(self, split: str) -> tuple[float, float]:
-        """(mean cross-entropy in nats, accuracy in [0, 1]) of the net, in evaluation mode, on a split."""
-        images, labels = self.splits[split]
-        loss, correct = 0.0, 0
+        """(mean loss, mean metric) of the net, in evaluation mode, on a split."""
+        inputs, targets = self.splits[split]
+        task, loss, metric = self.recipe.task, 0.0, 0.0
         size = EVALUATION_BATCH_CONV if self.images else EVALUATION_BATCH
         self.net.eval()
         with torch.no_grad():
-            for x, y in zip(images.split(size), labels.split(size), strict=True):
+            for x, y in zip(inputs.split(size), targets.split(size), strict=True):
                 self.callback.stepped(self.ticket, self.step, self.recipe.steps)
-                logits = self._logits(x)
-                loss += nn.functional.cross_entropy(logits, y, reduction="sum").item()
-                correct += int((logits.argmax(1) == y).sum())
+                outputs = self._outputs(x, raw=split == "train")
+                loss += task.total(outputs, y).item()
+                metric += task.metrics(outputs, y).double().sum().item()
         self.net.train()
-        return loss / len(labels), correct / len(labels)
+        return loss / len(targets), metric / len(targets)
 
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
@@ -114,27 +113,27 @@ class Loop:
         self.losses.append(loss)
 
     def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
-        """Set the gradients of a batch and return its loss, the mean cross-entropy in nats."""
-        loss = nn.functional.cross_entropy(self._logits(x), y)
+        """Set the gradients of a batch and return its mean loss."""
+        loss = self.recipe.task.loss(self._outputs(x, raw=True), y)
         self.optimizer.zero_grad()
         penalty = self.recipe.regularization([*self.masking.weights.values()])
         (loss if penalty is None else loss + penalty).backward()
         return loss.detach()
 
-    def _logits(self, images: Tensor) -> Tensor:
-        """float32, B x C."""
-        x = self._scaled(images)
+    def _outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
+        """float32. raw: the inputs are those of the training set, not scaled yet."""
+        x = self._scaled(inputs, raw)
         if self.recipe.precision == "fp32":
-            logits: Tensor = self.net(x)
-            return logits
+            outputs: Tensor = self.net(x)
+            return outputs
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.net(x).float()  # type: ignore[no-any-return]
 
-    def _scaled(self, images: Tensor) -> Tensor:
-        """float32. Convolutions are faster, here by a third, on images with their channels last."""
-        if self.images:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.scale(images) if images.dtype == torch.uint8 else images
+    def _scaled(self, inputs: Tensor, raw: bool) -> Tensor:
+        """float32, or tokens. Convolutions are faster, here by a third, on images with their channels last."""
+        if self.images and inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return self.scale(inputs) if raw else inputs
 
     def _evaluate(self) -> None:
         train_loss = self._train_loss()
@@ -144,7 +143,7 @@ class Loop:
         self.curve.append([float(value) for value in row])
         self.masking.count(self.step, sum(len(self.splits[split][1]) for split in ("validation", "test")))
         self.losses.clear()
-        self.callback.evaluated(self.ticket, dict(zip(COLUMNS, self.curve[-1], strict=True)))
+        self.callback.evaluated(self.ticket, dict(zip(self.recipe.task.columns, self.curve[-1], strict=True)))
 
     def _train_loss(self) -> float:
         """Mean over the steps since the last evaluation; NaN before the first step."""
@@ -157,6 +156,12 @@ class Loop:
         return float(losses.mean())
 
     def _diverged(self, which: str, loss: float, step: int) -> NonFiniteLoss:
+        if step == self.ticket.step and which == "validation":
+            return NonFiniteLoss(
+                f"the validation loss is {loss} before the first step of {self.ticket}: the net can't compute with "
+                "these weights. A normalized layer (weight_norm, spectral_norm) divides by 0 where a row has no "
+                "weight left: ask for fewer levels"
+            )
         return NonFiniteLoss(
             f"the {which} loss is {loss} at step {step} of {self.ticket}; a lower learning rate (optimizer.lr) or a "
             "warm-up (lr.warmup) usually helps. Finished trainings are kept"

@@ -50,7 +50,7 @@ class Shell(pl.LightningModule):
 
     def on_train_end(self) -> None:
         if self.loop.step == self.loop.recipe.steps:
-            self.loop.train_accuracy = self.loop.score("train")[1]
+            self.loop.train_metric = self.loop.score("train")[1]
 
 
 class Blocks:

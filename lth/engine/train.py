@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from lth.engine.callback import Callback, Interrupted
-from lth.engine.loop import COLUMNS, Loop, NonFiniteLoss
+from lth.engine.loop import Loop, NonFiniteLoss
 from lth.engine.shell import Blocks, Shell, fit
 from lth.engine.state import State, state_of
 from lth.engine.usage import ledger
@@ -79,8 +79,8 @@ def _train(
     except Interrupted:
         observer.save_now()
         raise
-    facts = {**_ledger(loop), "kept": sorted(loop.kept), "final_train_accuracy": loop.train_accuracy}
-    evaluations = pd.DataFrame(loop.curve, columns=list(COLUMNS)).astype({"step": "int64"})
+    facts = {**_ledger(loop), "kept": sorted(loop.kept), f"final_train_{recipe.task.metric}": loop.train_metric}
+    evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
     mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
     return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, mask, facts)
 

@@ -20,6 +20,8 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     """Train everything the job asks for; what is stored is read. Each trained ticket is recorded, then given to
     `finished`, as soon as it is there.
     """
+    for name, reason in job.recipe.layers.left.items():
+        log.info("%s is not pruned: %s", name, reason)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}
     done: list[Trained] = []
 

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from lth import augment, regularization
+from lth import UserError, augment, regularization
 from lth.imp import Criterion, Distribution, Rewind, Structure
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
+from lth.stop import accuracy_drop
 from lth.store import Record, Store
 from lth.store.digest import describe, short, sourceless, sources, unbound
+from lth.task import CLASSIFICATION
 from lth.ticket import Ticket, Trained, Weights
 
 
@@ -81,6 +83,10 @@ class Job:
     meter: str = "auto"
     reduced: str = ""
 
+    def __post_init__(self) -> None:
+        if self.recipe.task.metric != "accuracy" and (accuracy_drop in [unbound(f)[0] for f in self.stops.values()]):
+            raise UserError(f"stop=accuracy_drop: task={self.recipe.task.name} has no accuracy; choose density or size")
+
     @property
     def ladder(self) -> Ladder:
         """Levels, the level each is pruned from, and their densities."""
@@ -100,11 +106,13 @@ class Job:
         return {
             **described.pop("model"),
             "data": recipe.data.name,
+            **({} if recipe.task == CLASSIFICATION else {"task": recipe.task.name}),
             "scaling": recipe.data.scaling,
             "batch_size": recipe.batch_size,
             "evaluate_every": recipe.evaluate_every,
             **{key: value for columns in described.values() for key, value in columns.items()},
             **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
+            **({"output": recipe.output} if recipe.output else {}),
             **({"levels": str(path)} if path else {}),
             **({"reduced": self.reduced} if self.reduced else {}),
             "config": self.identity[:8],

@@ -5,6 +5,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from lth.model.shape import image
+
 WIDTHS = (64, 128, 256)
 HIDDEN = (256, 256)
 
@@ -31,7 +33,7 @@ def _conv(shape: Sequence[int], classes: int, blocks: int, dropout: float) -> nn
     """Blocks of two 3 x 3 convolutions and 2 x 2 pooling. `dropout` follows the hidden linear layers (Srivastava et
     al. 2014); the paper gives its probability (0.5), not its place.
     """
-    channels, height, width = shape
+    channels, height, width = image(shape)
     if min(height, width) < 2**blocks:
         raise ValueError(f"images of {height} x {width} can't be halved {blocks} times: use a net with fewer blocks")
     layers: list[nn.Module] = []

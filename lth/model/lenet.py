@@ -7,10 +7,10 @@ from math import prod
 from torch import nn
 
 
-def mlp(shape: Sequence[int], classes: int, *, hidden: Sequence[int]) -> nn.Module:
+def mlp(shape: Sequence[int], outputs: int, *, hidden: Sequence[int]) -> nn.Module:
     """Linear layers with ReLU between them. hidden: widths of the hidden layers."""
     layers: list[nn.Module] = [nn.Flatten()]
-    for fan_in, fan_out in pairwise([prod(shape), *hidden, classes]):
+    for fan_in, fan_out in pairwise([prod(shape), *hidden, outputs]):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

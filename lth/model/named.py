@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from lth.model.shape import image
+
 
 def torchvision(shape: Sequence[int], classes: int, *, name: str) -> nn.Module:
     """`torchvision.models.<name>`, untrained, such as resnet18, vgg11_bn or mobilenet_v3_small.
@@ -15,8 +17,8 @@ def torchvision(shape: Sequence[int], classes: int, *, name: str) -> nn.Module:
     classifiers = models.list_models(module=models)
     if name not in classifiers:
         raise ValueError(f"model.name={name}: torchvision has no such classifier; it has {', '.join(classifiers)}")
-    if shape[0] != 3:
-        raise ValueError(f"model=torchvision needs images of 3 channels, these have {shape[0]}: use data=cifar10")
+    if (channels := image(shape)[0]) != 3:
+        raise ValueError(f"model=torchvision needs images of 3 channels, these have {channels}: use data=cifar10")
     auxiliary = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
     net: nn.Module = models.get_model(name, weights=None, num_classes=classes, **auxiliary)
     return net

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from lth.model.shape import image
+
 WIDTHS = (16, 32, 64)
 BLOCKS = 3
 
@@ -14,7 +16,7 @@ def resnet_20(shape: Sequence[int], classes: int) -> nn.Module:
     2,560 in shortcuts and the 640 in the output layer unpruned.
     """
     layers: list[tuple[str, nn.Module]] = [
-        ("conv", nn.Conv2d(shape[0], WIDTHS[0], 3, padding=1, bias=False)),
+        ("conv", nn.Conv2d(image(shape)[0], WIDTHS[0], 3, padding=1, bias=False)),
         ("norm", nn.BatchNorm2d(WIDTHS[0])),
         ("relu", nn.ReLU()),
     ]

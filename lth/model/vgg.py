@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from lth.model.shape import image
+
 STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
 
@@ -11,7 +13,7 @@ def vgg_19(shape: Sequence[int], classes: int) -> nn.Module:
     """Sixteen convolutions with batch norm, average pooling and one linear layer: 20,024,000 weights on CIFAR-10, of
     which the paper leaves the 5,120 in the output layer unpruned.
     """
-    before, height, width = shape
+    before, height, width = image(shape)
     if min(height, width) < 2 ** (len(STAGES) - 1):
         raise ValueError(f"images of {height} x {width} can't be halved {len(STAGES) - 1} times: use another net")
     layers: list[nn.Module] = []

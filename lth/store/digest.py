@@ -17,6 +17,7 @@ from typing import Any
 from lth.data import Data
 from lth.recipe import Recipe
 from lth.store.source import source
+from lth.task import Task
 from lth.ticket import Ticket, content, masked
 
 DIGITS = 20
@@ -48,12 +49,13 @@ def short(description: Any) -> str:
 def describe(value: Any) -> Any:
     """Describe a value as JSON: functions by public name or import path, with the arguments that aren't defaults."""
     if isinstance(value, Data):
-        return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint}
-    if isinstance(value, Recipe):
+        classes = {} if value.covered else {"classes": value.classes}
+        return {"name": value.name, "scaling": value.scaling, "fingerprint": value.fingerprint, **classes}
+    if isinstance(value, Recipe | Task):
         return {
             f.name: describe(getattr(value, f.name))
             for f in fields(value)
-            if f.default is MISSING or not _same(getattr(value, f.name), f.default)
+            if f.compare and (f.default is MISSING or not _same(getattr(value, f.name), f.default))
         }
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}

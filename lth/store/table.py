@@ -1,7 +1,7 @@
 """Tidy pandas tables of a store: one row per trained ticket, one per evaluation. Imports no PyTorch."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +21,35 @@ KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
 # Usage of a training; older results have seconds alone, and most machines don't measure energy.
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method")  # fmt: skip
-# Columns that describe a ticket or the outcome of its training; all others but KEYS are the configuration.
-RESULTS = {"density", "remaining", "total", "early_stop_step", "early_stop_val_loss", "early_stop_val_accuracy",
-           "early_stop_test_accuracy", "final_test_accuracy", "final_train_accuracy", "machine", "commit", "date",
-           "digest", "bits", "bytes", "left_in_float", *USAGE}  # fmt: skip
+# Columns that describe a ticket or the outcome of its training, beside those of the metric.
+RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
+           "left_in_float", *USAGE}  # fmt: skip
+VALUE = "validation_"
+OUTCOMES = ("early_stop_", "final_")
+
+
+def configures(column: str) -> bool:
+    """True if a column is neither a key nor a result, but part of the configuration."""
+    return column not in (*RESULTS, *KEYS) and not column.startswith(OUTCOMES)
+
+
+def metric(columns: Iterable[str]) -> str:
+    """The metric of an evaluation, such as "accuracy": that of the column validation_accuracy."""
+    return next(c.removeprefix(VALUE) for c in columns if c.startswith(VALUE) and c != f"{VALUE}loss")
 
 
 def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:
-    """The early-stop step (first minimum of the validation loss over the whole run), the accuracies there and at the
-    end, in [0, 1] (Frankle & Carbin 2019, Section 2 and Appendix C).
+    """The early-stop step (first minimum of the validation loss over the whole run), the metric there and at the end;
+    accuracies in [0, 1] (Frankle & Carbin 2019, Section 2 and Appendix C).
     """
     best, last = evaluations.loc[evaluations["validation_loss"].idxmin()], evaluations.iloc[-1]
+    name = metric(evaluations)
     return {
         "early_stop_step": int(best["step"]),
         "early_stop_val_loss": float(best["validation_loss"]),
-        "early_stop_val_accuracy": float(best["validation_accuracy"]),
-        "early_stop_test_accuracy": float(best["test_accuracy"]),
-        "final_test_accuracy": float(last["test_accuracy"]),
+        f"early_stop_val_{name}": float(best[f"validation_{name}"]),
+        f"early_stop_test_{name}": float(best[f"test_{name}"]),
+        f"final_test_{name}": float(last[f"test_{name}"]),
     }
 
 
@@ -89,10 +101,12 @@ def _tickets(results: "Iterator[_Result] | list[_Result]") -> pd.DataFrame:
         return table
     if "rewind.step" in table:
         table["rewind.step"] = table["rewind.step"].fillna(0).astype(int)
+    if "task" in table:
+        table["task"] = table["task"].fillna("classification")
     if "precision" in table:
         table["precision"] = table["precision"].fillna("fp32")
     keys = [key for key in KEYS if key in table]
-    configuration = [column for column in table if column not in (*RESULTS, *KEYS)]
+    configuration = [*filter(configures, table)]
     table = table.drop_duplicates([*keys, *configuration, "digest"])
     return table.sort_values(["experiment", *configuration, *keys[1:]], ignore_index=True)
 
@@ -128,7 +142,8 @@ def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any
 
 def _facts(steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:
     usage = {key: facts[key] for key in USAGE if key in facts}
-    return {"final_train_accuracy": facts["final_train_accuracy"], "steps": steps, **usage}
+    train = {key: value for key, value in facts.items() if key.startswith("final_train_")}
+    return {**train, "steps": steps, **usage}
 
 
 def _origin(environment: Mapping[str, str]) -> dict[str, str]:

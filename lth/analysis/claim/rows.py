@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lth import UserError
+
 NEAR = 1.3
 
 
@@ -74,7 +76,9 @@ def dense(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Mean over the draws of each replicate."""
+    """Mean over the draws of each replicate. Raises UserError if there is no such column, as of another task."""
+    if column not in rows:
+        raise UserError(f"a claim is about {column}, and its experiment has no such column: name one of its own")
     return rows.groupby("replicate")[column].mean()
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lth.analysis.metric import metric
 from lth.analysis.plot.labels import NAMES, percent
 from lth.analysis.plot.style import bars, finish, new_figure
 
@@ -30,7 +31,7 @@ def bits(table: pd.DataFrame, title: str = "") -> "Figure":
             size.set_yscale("log")
             size.set_xlabel("bits a weight")
             accuracy.legend(fontsize=8)
-        panels[0, 0].set_ylabel("test accuracy (%)")
+        panels[0, 0].set_ylabel(metric(table).axis())
         panels[1, 0].set_ylabel("bytes")
         finish(figure, title, table[table["branch"] == "ticket"])  # n is the same for every quantized net
     return figure
@@ -48,13 +49,13 @@ def _bits(table: pd.DataFrame) -> pd.Series:
 
 
 def _accuracy(axes: "Axes", rows: pd.DataFrame, name: str, color: str) -> None:
-    plain = rows[rows["branch"] == "ticket"]
-    axes.axhline(100 * plain["final_test_accuracy"].mean(), color=color, linestyle=":", label=f"{name}, float32")
+    plain, found = rows[rows["branch"] == "ticket"], metric(rows)
+    axes.axhline(found.scale * plain[found.final].mean(), color=color, linestyle=":", label=f"{name}, float32")
     for branch, (label, line) in LINES.items():
         part = rows[(rows["branch"] == branch) & _bits(rows).notna()]
         if part.empty:
             continue
-        values = 100 * part.groupby(_bits(part))["final_test_accuracy"].agg(["mean", "min", "max"])
+        values = found.scale * part.groupby(_bits(part))[found.final].agg(["mean", "min", "max"])
         axes.errorbar(values.index, values["mean"], yerr=bars(values), color=color, linestyle=line, marker="o",
                       markersize=4, capsize=2, label=f"{name}, {label}")  # fmt: skip
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lth.analysis.metric import metric
 from lth.analysis.plot.labels import NAMES, names
 from lth.analysis.plot.style import bars, finish, new_figure
 
@@ -34,7 +35,7 @@ def cost(table: pd.DataFrame, title: str = "", by: Sequence[str] = ()) -> "Figur
         for row, (model, part) in zip(rows, models, strict=True):
             for axes, column in zip(row, columns, strict=True):
                 _panel(axes, part, column, by)
-            row[0].set_ylabel("test accuracy at early stop (%)")
+            row[0].set_ylabel(metric(part).axis(" at early stop"))
             row[0].set_title(NAMES.get(str(model), str(model)), fontsize=9)
             row[0].legend(fontsize=8)
         finish(figure, title, tickets)
@@ -42,18 +43,18 @@ def cost(table: pd.DataFrame, title: str = "", by: Sequence[str] = ()) -> "Figur
 
 
 def costs(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Cost of each ticket of one configuration: replicate, level, density, accuracy (percent), alone (its `column`),
-    found (sum over all trainings that the ticket needs, its own included: after one-shot pruning the dense net's,
-    after iterative pruning those of all earlier levels).
+    """Cost of each ticket of one configuration: replicate, level, density, accuracy (percent; or another metric), alone
+    (its `column`), found (sum over all trainings that the ticket needs, its own included: after one-shot pruning the
+    dense net's, after iterative pruning those of all earlier levels).
     """
-    rows = table.sort_values(["replicate", "level"])
+    rows, found = table.sort_values(["replicate", "level"]), metric(table)
     alone = rows[column].astype("float64")
     groups = alone.groupby(rows["replicate"])
     one_shot = "schedule" in rows and (rows["schedule"] == "one_shot").all()
     after_dense = (groups.transform("first") + alone).where(rows["level"] > 0, alone)
     return pd.DataFrame({
         "replicate": rows["replicate"], "level": rows["level"], "density": rows["density"],
-        "accuracy": 100 * rows["early_stop_test_accuracy"], "alone": alone,
+        "accuracy": found.scale * rows[found.early], "alone": alone,
         "found": after_dense if one_shot else groups.cumsum(),
     })  # fmt: skip
 

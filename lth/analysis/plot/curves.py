@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lth.analysis.metric import Metric, metric_of_curves
 from lth.analysis.plot.labels import names
 from lth.analysis.plot.style import finish, new_figure
 
@@ -23,20 +24,21 @@ def curves(
     """Test accuracy against step for some levels (default: five spread over all), tickets solid, random
     reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own.
     """
+    found = metric_of_curves(evaluations)
     with new_figure(10, 4, 1, 2) as (figure, panels):
         whole, start = panels[0]
         selected = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
         lines = names(table, by) if by else pd.Series("", index=table.index)
         shown = evaluations.assign(line=evaluations["digest"].map(dict(zip(table["digest"], lines, strict=True))))
         for axes in (whole, start):
-            _curves(axes, shown, selected)
-        _zoom(start, evaluations[evaluations["level"].isin(selected)])
+            _curves(axes, shown, selected, found)
+        _zoom(start, evaluations[evaluations["level"].isin(selected)], found)
         whole.legend(title="% of weights", fontsize=8)
         finish(figure, title, table)
     return figure
 
 
-def _curves(axes: "Axes", evaluations: pd.DataFrame, levels: Sequence[int]) -> None:
+def _curves(axes: "Axes", evaluations: pd.DataFrame, levels: Sequence[int], found: Metric) -> None:
     from matplotlib import colormaps
 
     shown = evaluations[evaluations["level"].isin(levels) & (evaluations["step"] > 0)]
@@ -45,28 +47,30 @@ def _curves(axes: "Axes", evaluations: pd.DataFrame, levels: Sequence[int]) -> N
     for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
         if branch in ("ticket", "reinitialize"):
             color = colormaps["viridis"](0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
-            _curve(axes, part, str(branch), str(line), color)
+            _curve(axes, part, str(branch), str(line), color, found)
     axes.set_xlabel("step")
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylabel(found.axis())
 
 
-def _curve(axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: tuple[float, float, float, float]) -> None:
+def _curve(
+    axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: tuple[float, float, float, float], found: Metric
+) -> None:
     name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
     name += f", {line}" if line else ""
-    values = 100 * part.groupby("step")["test_accuracy"].agg(["mean", "min", "max"])
+    values = found.scale * part.groupby("step")[found.test].agg(["mean", "min", "max"])
     axes.plot(values.index, values["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1)
     if branch == "ticket":
         axes.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)
 
 
-def _zoom(axes: "Axes", evaluations: pd.DataFrame) -> None:
+def _zoom(axes: "Axes", evaluations: pd.DataFrame, found: Metric) -> None:
     """Show the first third of the steps, where tickets differ in how fast they learn."""
     end = evaluations["step"].max() / 3
-    early = evaluations.loc[evaluations["step"].between(end / 10, end), "test_accuracy"]
+    early = found.scale * evaluations.loc[evaluations["step"].between(end / 10, end), found.test]
     if early.nunique() > 1:
         low, high = early.quantile(0.02), early.max()
         axes.set_xlim(0, end)
-        axes.set_ylim(100 * low, 100 * (high + 0.05 * (high - low)))
+        axes.set_ylim(low, high + 0.05 * (high - low))
         axes.set_title("the first third", fontsize=9)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lth.analysis.metric import accuracies
 from lth.analysis.plot.labels import NAMES, names
 from lth.analysis.plot.style import bars, finish, new_figure
 
@@ -17,6 +18,7 @@ def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: s
     """Test accuracy of W_T minus that of the same replicate's dense net, in points, against the percent of weights
     pruned away (Han et al. 2015, Figure 5). by: columns that tell the lines apart; panels: a column, a panel a value.
     """
+    accuracies(table, "the figure of accuracy lost")
     parts = list(table.groupby(panels, sort=True))
     with new_figure(max(6 * len(parts), 10), 4.2, 1, len(parts)) as (figure, ((*row,),)):
         for axes, (name, part) in zip(row, parts, strict=True):

@@ -1,10 +1,11 @@
-"""Accuracy and early-stop step against percent of weights remaining."""
+"""Accuracy (or the metric of another task) and early-stop step against percent of weights remaining."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lth.analysis.metric import metric, metric_of_curves
 from lth.analysis.plot.labels import LABELS, names
 from lth.analysis.plot.style import COLORS, MARKERS, bars, finish, new_figure
 from lth.analysis.summary import branches, full_branch
@@ -25,8 +26,9 @@ def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows:
     parts = [part for _, part in table.groupby(rows, sort=True)] if rows else [table]
     with new_figure(10, 4 * len(parts), len(parts), 2) as (figure, panels):
         for part, (left, right) in zip(parts, panels, strict=True):
-            _lines(left, part, "early_stop_test_accuracy", 100, by)
-            left.set_ylabel("test accuracy at early stop (%)")
+            found = metric(part)
+            _lines(left, part, found.early, found.scale, by)
+            left.set_ylabel(found.axis(" at early stop"))
             _lines(right, part, "early_stop_step", 1, by)
             right.set_ylabel("early-stop step")
             right.set_ylim(bottom=0)
@@ -45,25 +47,28 @@ def during(
     """Test accuracy at some shares of the steps against percent of weights remaining (the paper's Figures 7 and 8, for
     nets whose validation loss has no minimum before the end).
     """
+    found = metric_of_curves(evaluations)
     with new_figure(4 * len(shares), 4, 1, len(shares), sharey=True) as (figure, ((*panels,),)):
         for axes, share in zip(panels, shares, strict=True):
             # In a column of results: any other column would tell configurations apart.
-            shown = table.assign(final_test_accuracy=accuracy_at(table, evaluations, share))
-            _lines(axes, shown, "final_test_accuracy", 100, by)
+            shown = table.assign(**{found.final: accuracy_at(table, evaluations, share)})
+            _lines(axes, shown, found.final, found.scale, by)
             axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
-        panels[0].set_ylabel("test accuracy (%)")
+        panels[0].set_ylabel(found.axis())
         panels[0].legend(fontsize=8)
         finish(figure, title, table)
     return figure
 
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
-    """Test accuracy of each row at the last evaluation within this share of its steps, rounded to whole steps."""
-    curves = dict(iter(evaluations.groupby("digest")))
+    """Test accuracy (or the metric of another task) of each row at the last evaluation within this share of its steps,
+    rounded to whole steps.
+    """
+    column, curves = metric_of_curves(evaluations).test, dict(iter(evaluations.groupby("digest")))
 
     def at(digest: str, steps: int) -> float:
         curve = curves[digest]
-        return float(curve.loc[curve["step"] <= round(share * steps), "test_accuracy"].iloc[-1])
+        return float(curve.loc[curve["step"] <= round(share * steps), column].iloc[-1])
 
     return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 

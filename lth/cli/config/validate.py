@@ -14,9 +14,12 @@ from lth.cli.config.signature import REQUIRED, Parameter, choices, parameters
 SUPPLIED = {
     "augment": {"replicate", "step"},
     "branch": {"draw", "recipe", "init"},
+    "criterion": {"task"},
     "quantization": {"recipe", "bits"},
     "tracking": {"group", "name", "folder", "config"},
 }
+# Keys of a function's node that lth keeps for itself.
+KEPT = {"model.output": Annotation((str,))}
 # Classes whose fields are the keys beside `transform`.
 ENTRIES = {"branch": "lth.job.Branch", "quantization": "lth.job.Branch"}
 ALIASES = {
@@ -94,7 +97,10 @@ def _check_function(prefix: str, node: Config) -> None:
     target = node["_target_"]
     supplied = SUPPLIED.get(prefix.partition(".")[0], set())
     wanted = {name: p for name, p in _parameters(prefix, target).items() if name not in supplied}
-    given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
+    kept = {name: node[name] for name in node if f"{prefix}{name}" in KEPT}
+    given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_", *kept)}
+    for name, value in kept.items():
+        _check_value(f"{prefix}{name}", value, KEPT[f"{prefix}{name}"], "")
     for name, value in given.items():
         if name not in wanted:
             raise _unknown(f"{prefix}{name}", {f"{prefix}{name}" for name in wanted})

@@ -63,9 +63,11 @@ def _recipe(cfg: DictConfig) -> "Recipe":
     from lth.engine import fastest
     from lth.recipe import Recipe
 
-    functions = ("model", "data", "optimizer", "lr", "augment", "regularization", "updater")
+    functions = ("model", "data", "task", "optimizer", "lr", "augment", "regularization", "updater")
+    model = DictConfig({key: value for key, value in plain(cfg)["model"].items() if key != "output"})
     recipe = Recipe(
-        **{name: instantiate(cfg[name]) for name in functions},
+        **{name: instantiate(model if name == "model" else cfg[name]) for name in functions},
+        output=str(cfg.model.get("output", "")),
         steps=cfg.steps,
         batch_size=cfg.batch_size,
         evaluate_every=cfg.evaluate_every,

@@ -1,0 +1,82 @@
+"""The metric of a table of tickets: its columns, and how it is shown. Imports no PyTorch."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lth import UserError
+
+EARLY, FINAL = "early_stop_test_", "final_test_"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """name: as in the column final_test_accuracy. Accuracies are shown in percent, others in their own units."""
+
+    name: str
+
+    @property
+    def early(self) -> str:
+        """Column of its test value at early stop."""
+        return f"{EARLY}{self.name}"
+
+    @property
+    def final(self) -> str:
+        """Column of its test value at the end."""
+        return f"{FINAL}{self.name}"
+
+    @property
+    def test(self) -> str:
+        """Column of its test value in a table of evaluations."""
+        return f"test_{self.name}"
+
+    @property
+    def scale(self) -> float:
+        """Factor that shown values are multiplied by."""
+        return 100.0 if self.name == "accuracy" else 1.0
+
+    @property
+    def digits(self) -> int:
+        """Digits after the point."""
+        return 2 if self.name == "accuracy" else 4
+
+    @property
+    def title(self) -> str:
+        """Head of its column in a table for readers."""
+        return "accuracy %" if self.name == "accuracy" else self.name.replace("_", " ")
+
+    def axis(self, where: str = "") -> str:
+        """Label of an axis, such as "test accuracy at early stop (%)"."""
+        unit = " (%)" if self.name == "accuracy" else ""
+        return f"test {self.name.replace('_', ' ')}{where}{unit}"
+
+
+def metric(table: pd.DataFrame) -> Metric:
+    """The metric of these tickets. Raises UserError if they have several, which can't share a column or an axis."""
+    return _only(table, (FINAL, EARLY))
+
+
+def metric_of_curves(evaluations: pd.DataFrame) -> Metric:
+    """The metric of these evaluations. Raises UserError if they have several."""
+    return _only(evaluations.drop(columns="test_loss", errors="ignore"), ("test_",))
+
+
+def _only(table: pd.DataFrame, prefixes: tuple[str, ...]) -> Metric:
+    columns = [column for column in table if column.startswith(prefixes) and table[column].notna().any()]
+    found = sorted({column.removeprefix(p) for column in columns for p in prefixes if column.startswith(p)})
+    if len(found) != 1:
+        raise UserError(f"{' and '.join(found) or 'no metric'} in one table: show experiments of one task at a time")
+    return Metric(found[0])
+
+
+def accuracies(table: pd.DataFrame, what: str) -> None:
+    """Raise UserError if the metric of these tickets is no accuracy."""
+    if (found := metric(table)).name != "accuracy":
+        raise UserError(f"{what} compares accuracies, and these experiments have {found.title} instead")
+
+
+def shown(name: str, value: float, digits: int = 2) -> str:
+    """A value with its unit: "accuracy 97.31%", "absolute error 0.4213"."""
+    if name == "accuracy":
+        return f"accuracy {100 * value:.{digits}f}%"
+    return f"{name.replace('_', ' ')} {value:.{Metric(name).digits}f}"

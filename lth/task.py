@@ -1,0 +1,117 @@
+"""Tasks: what a net is trained for. (outputs, targets) -> a loss, which is minimized and stops early, and a metric,
+which is reported; each for every example of a batch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lth import UserError
+from lth.data import Data
+
+Target = Literal["class", "classes", "numbers"]
+NEEDS = {
+    "class": "integers, N (labels.astype(np.int64); of one-hot rows, labels.argmax(1))",
+    "classes": "integers, N x T, a class at each position",
+    "numbers": "floats, N or N x k (targets.astype(np.float32))",
+}
+SUITS = {"class": "classification", "classes": "language_model", "numbers": "regression"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A loss and a metric.
+
+    losses: (outputs, targets) -> one loss for each example, float, B. metrics: likewise the metric. metric: its name in
+    columns such as test_accuracy; an accuracy lies in [0, 1] and is shown in percent. target: "class" (outputs B x C,
+    targets int64, B), "classes" at T positions (B x T x C; int64, B x T) or "numbers" (B x k; float32, B x k).
+    fused: (outputs, targets, reduction) -> the "mean" or "sum" of the losses, in fewer operations.
+    """
+
+    name: str
+    losses: Callable[[Tensor, Tensor], Tensor]
+    metrics: Callable[[Tensor, Tensor], Tensor]
+    metric: str = "accuracy"
+    target: Target = "class"
+    fused: Callable[[Tensor, Tensor, str], Tensor] | None = field(default=None, compare=False)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a batch, a scalar: what training minimizes."""
+        return self.fused(outputs, targets, "mean") if self.fused else self.losses(outputs, targets).mean()
+
+    def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Sum of the losses, a scalar."""
+        return self.fused(outputs, targets, "sum") if self.fused else self.losses(outputs, targets).sum()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of an evaluation."""
+        return (
+            "step",
+            "train_loss",
+            "validation_loss",
+            f"validation_{self.metric}",
+            "test_loss",
+            f"test_{self.metric}",
+        )
+
+    def check(self, data: Data) -> None:
+        """Raise UserError if the targets of the data are of another kind."""
+        targets = data.train.targets
+        kind = "numbers" if data.classes is None else "class" if targets.ndim == 1 else "classes"
+        if kind != self.target:
+            shape = " x ".join(["N", *map(str, targets.shape[1:])])
+            raise UserError(
+                f"task={self.name} needs targets that are {NEEDS[self.target]}, and those of {data.name} are "
+                f"{targets.dtype}, {shape}: convert them, or choose task={SUITS[kind]}"
+            )
+
+
+def classification() -> Task:
+    """A class for each input, by cross-entropy in nats; the metric is accuracy. Outputs are logits, B x C."""
+    return Task("classification", cross_entropy, correct, fused=_cross_entropy)
+
+
+def language_model() -> Task:
+    """The next token at each position, by cross-entropy in nats, and its accuracy, both means over the positions of an
+    example. Outputs are logits, B x T x V; the targets are the inputs, one position on.
+    """
+    return Task("language_model", cross_entropy, correct, target="classes")
+
+
+def regression() -> Task:
+    """Numbers, by squared error; the metric is the absolute error. Both are means over the k columns, in the units of
+    the targets. Outputs are B x k.
+    """
+    return Task("regression", squared_error, absolute_error, "absolute_error", "numbers")
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats: logits, B x C or B x T x C -> B, means over the positions."""
+    losses = nn.functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
+    return losses.view(len(targets), -1).mean(1)
+
+
+def correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Share of positions at which the largest logit is that of the class: B x C or B x T x C -> B."""
+    return (outputs.argmax(-1) == targets).view(len(targets), -1).to(torch.float64).mean(1)
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error over the columns: B x k -> B."""
+    return (outputs - targets).square().mean(1)
+
+
+def absolute_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute error over the columns: B x k -> B."""
+    return (outputs - targets).abs().mean(1)
+
+
+def _cross_entropy(outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
+    return nn.functional.cross_entropy(outputs, targets, reduction=reduction)
+
+
+CLASSIFICATION = classification()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, parametrize
 from torch.utils.checkpoint import checkpoint
+from torchvision import models
 
 IMAGE, SEQUENCE = (3, 8, 8), (5, 12)
 
@@ -200,6 +201,9 @@ ROUNDED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "padded encoder": (Padded, SEQUENCE),
     "transformer": (lambda: Forward(lambda m, x: m.t(x, x).mean(1), t=nn.Transformer(12, 2, 1, 1, 16, dropout=0.0,
                                                                                     batch_first=True)), SEQUENCE),
+    "torchvision's transformer": (lambda: models.VisionTransformer(8, 4, 1, 2, 12, 16, num_classes=3), IMAGE),
+    "torchvision's windows": (lambda: models.SwinTransformer([2, 2], 12, [2], [2], [2, 2], stochastic_depth_prob=0.0,
+                                                             num_classes=3), IMAGE),
     "weight norm": (lambda: nn.Sequential(parametrizations.weight_norm(nn.Linear(12, 9)), nn.Linear(9, 3)), (12,)),
     "weight norm of a convolution": (lambda: flat(parametrizations.weight_norm(nn.Conv2d(3, 4, 3))), IMAGE),
     "parametrization": (lambda: parametrize.register_parametrization(nn.Linear(12, 9), "weight", Halved()), (12,)),

@@ -29,6 +29,7 @@ from lth.quantization import (
     quantized_model,
     size,
 )
+from lth.quantization.left import INPUTS
 from lth.ticket import full_mask
 
 every_bits = pytest.mark.parametrize("bits", range(2, 9))
@@ -466,6 +467,19 @@ def test_of_a_pruned_net_the_kept_weights_count_and_where_they_are() -> None:
     mask = full_mask(made)
     mask["1.weight"][:, ::2] = False  # 64 of 128 are kept: 32 bytes, and a bit for each place
     assert size(made, mask) == (32 + 16 + 24 + 9) + 4 * 17 + 4 * 17
+
+
+def test_weights_that_stay_in_float_count_four_bytes_each() -> None:
+    made = quantized_model((1, 4, 4), 3, model=net, weight_bits=8, activation_bits=None)
+    left = {"3.weight": "it is not multiplied", "5.weight": INPUTS}  # of the last, the weights are rounded
+    shares = 2 * 4 * 6  # of the layer whose weights stay
+    assert size(made, full_mask(made), left) == (128 + 18 + 4 * 11) + 4 * 48 + 4 * 17 + shares
+
+
+def test_a_layer_that_is_not_in_the_mask_is_whole() -> None:
+    made = quantized_model((1, 4, 4), 3, model=net, weight_bits=8, activation_bits=None)
+    mask = {"1.weight": full_mask(made)["1.weight"]}
+    assert size(made, mask) == size(made, full_mask(made))
 
 
 @pytest.mark.parametrize("calibration", ["min_max", "percentile", "mean_squared_error"])

@@ -6,7 +6,7 @@ from functools import cache, partial
 
 from torch import nn
 
-from lth import UserError
+from lth import UserError, quantization
 from lth.compress import onnx, package
 from lth.compress.compact import compact
 from lth.compress.layouts import masked_net
@@ -89,4 +89,5 @@ def _packed(trained: Trained, recipe: Recipe, bits: int | None) -> File:
 
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:
+    quantization.refuse_quantized(recipe.net(), "compact")
     return compact(recipe.net(), trained.weights(), trained.mask, recipe.data.shape)

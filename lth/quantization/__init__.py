@@ -3,7 +3,7 @@
 from lth.quantization.calibration import CALIBRATIONS, mean_squared_error, min_max, percentile
 from lth.quantization.grid import Grid, cast, fake_quantize, grid
 from lth.quantization.left import left, left_in_float
-from lth.quantization.net import calibrate, layers, quantized, quantized_in_place, quantized_model
+from lth.quantization.net import calibrate, layers, quantized, quantized_in_place, quantized_model, refuse_quantized
 from lth.quantization.recipes import aware, post_training
 from lth.quantization.scheme import Scheme
 from lth.quantization.size import size
@@ -27,5 +27,6 @@ __all__ = [
     "quantized",
     "quantized_in_place",
     "quantized_model",
+    "refuse_quantized",
     "size",
 ]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from lth import UserError
 from lth.quantization.layer import Quantized, found
 from lth.quantization.rounding import Rounding, Watch
 from lth.quantization.scheme import ActivationBits, Calibration, Scheme
@@ -85,6 +86,14 @@ def layers(net: nn.Module) -> Iterator[tuple[str, Quantized]]:
     """The quantized weights of a net, by name."""
     quantization = getattr(net, "_quantization", None)
     return ((layer.name, layer) for layer in (quantization.layers if quantization else ()))
+
+
+def refuse_quantized(net: nn.Module, what: str) -> None:
+    """Raise UserError if the net rounds its weights: its ranges are those of all units that it has."""
+    if any(layers(net)):
+        raise UserError(
+            f"{what} takes no net that is quantized: take the net that it was made from, and quantize after"
+        )
 
 
 def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> None:

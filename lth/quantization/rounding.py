@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from lth import UserError
 from lth.quantization.layer import Quantized
 
 # Operations of layers: a weight is their second operand, and the first is an input even if it is a parameter.
@@ -70,6 +71,9 @@ class Rounding(TorchFunctionMode):
         self.ready: dict[int, Quantized] = {}
         self.rounded: dict[tuple[int, bool, int], Tensor] = {}
         for layer in self.layers.values():
+            if not memory(layer.weight):
+                raise UserError(f"{layer.name} has no memory of its own (torch.func.vmap), so its products can't be "
+                                "followed: compute quantized nets one by one")  # fmt: skip
             self._note(layer.weight, frozenset({layer.name}), layer)
 
     def __torch_function__(
@@ -124,16 +128,20 @@ class Rounding(TorchFunctionMode):
         for whole, layer in self.wholes.get(memory(x), ()):
             offset = int(x.storage_offset() - whole.storage_offset())
             if memory(x) in self.origins and offset >= 0 and offset + _extent(x) <= _extent(whole):
-                return self._view(self._rounded(whole, layer), x, whole, offset)
+                base = x if x._base is None else x._base  # that of a function with gradients of its own, for one
+                return self._view(x, base if _same_layout(base, whole) else whole, layer)
         return x
 
-    def _view(self, rounded: Tensor, x: Tensor, whole: Tensor, offset: int) -> Tensor:
+    def _view(self, x: Tensor, whole: Tensor, layer: Quantized) -> Tensor:
+        rounded = self._rounded(whole, layer)
         if x is whole:
             return rounded
-        if rounded.stride() != whole.stride():
+        learns = torch.is_grad_enabled() and x.requires_grad
+        if rounded.stride() != whole.stride() or (learns and not rounded.requires_grad):
             return x
-        view = rounded.as_strided(x.shape, x.stride(), rounded.storage_offset() + offset)
-        return view if x.requires_grad else view.detach()
+        offset = int(x.storage_offset() - whole.storage_offset() + rounded.storage_offset())
+        view = rounded.as_strided(x.shape, x.stride(), offset)
+        return view if learns else view.detach()
 
     def _rounded(self, whole: Tensor, layer: Quantized) -> Tensor:
         """Rounded values, computed once in a forward pass."""
@@ -146,6 +154,7 @@ class Rounding(TorchFunctionMode):
             self.rounded[key] = rounded
             self.ready[memory(rounded)] = layer
             self._note(rounded, frozenset({layer.name}), None)
+            self.alive.append(whole)
             self.watch.rounded.append(rounded)
         return self.rounded[key]
 
@@ -197,6 +206,10 @@ def _replaced(args: tuple[Any, ...], kwargs: dict[str, Any], slot: int | str, va
 def _alike(x: Tensor, weight: Tensor) -> bool:
     """True if it has the shape of the weight, or of its transpose."""
     return x.shape == weight.shape or (x.ndim > 1 and x.mT.shape == weight.shape)
+
+
+def _same_layout(x: Tensor, y: Tensor) -> bool:
+    return (x.shape, x.stride(), x.storage_offset()) == (y.shape, y.stride(), y.storage_offset())
 
 
 def _extent(x: Tensor) -> int:

@@ -259,8 +259,11 @@ def check_of_torchvision(name: str) -> None:
     x, other = (inputs((3, *2 * [SIDE.get(name, 64)]), seed, 2) for seed in (1, 2))
     calibrate(net := quantized_in_place(net, COARSE), [x, other])
     with torch.no_grad():
-        assert check(net.eval(), x, other) >= len([*layers(net)]) == len(prunable(net))
-    assert left(net, x[:1]) == {}
+        count = check(net.eval(), x, other)
+    in_float = left(net, x[:1])
+    assert count >= len([*layers(net)]) - len(in_float)
+    assert len([*layers(net)]) == len(prunable(net))
+    assert all(".cpb_mlp." in layer for layer in in_float)  # of swin_v2: multiplied with positions, not with data
 
 
 @pytest.mark.parametrize("name", SMALL)

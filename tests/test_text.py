@@ -19,8 +19,8 @@ from lth.data import diabetes, normalized, text
 from lth.init import glorot_normal
 from lth.layer import layers
 from lth.model import transformer
-from lth.quantization.layer import layers as rounded
-from lth.quantization.layer import quantized
+from lth.quantization import layers as rounded
+from lth.quantization import quantized
 from lth.quantization.scheme import Scheme
 
 

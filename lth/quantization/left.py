@@ -11,7 +11,7 @@ from lth.quantization.rounding import memory
 from lth.quantization.scheme import Scheme
 from lth.recipe import Recipe
 
-UNUSED = "no product in evaluation is one with it alone"
+UNUSED = "in evaluation it is not multiplied, alone, with what comes from the inputs"
 COMPUTED = "what is multiplied is computed from it in a way that is not followed"
 INPUTS = "its weights are rounded, its inputs are not: its product is not that of a layer or of two matrices"
 

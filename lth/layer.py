@@ -28,6 +28,7 @@ LOOKED_UP = {
     torch.ops.aten.embedding_bag,
     torch.ops.aten.mkldnn_rnn_layer,
     torch.ops.aten._cudnn_rnn,
+    torch.ops.aten._trilinear,  # nn.Bilinear
 }
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
@@ -53,14 +54,15 @@ class Cost:
 class Trace:
     """Findings of one forward pass of one example.
 
-    feeds: the prunable weights whose products become the outputs without
-    passing another weight. computed: prunable weight -> values that were multiplied in its place. others: parameters
-    that are multiplied or looked up and can't be pruned.
+    feeds: the prunable weights whose products become the outputs without passing another weight. multiplied: prunable
+    weight -> what was multiplied with data: it, views of it, values computed from it; computed: the last alone. others:
+    parameters that are multiplied or looked up and can't be pruned.
     """
 
     outputs: Any
     cost: Cost
     feeds: frozenset[str]
+    multiplied: Mapping[str, list[Tensor]]
     computed: Mapping[str, list[Tensor]]
     others: frozenset[str]
 
@@ -113,7 +115,7 @@ def trace(net: nn.Module, example: Tensor) -> Trace:
     feeds = recorder.feeds(outputs)
     others = frozenset(recorder.others - names.keys())
     cost = Cost(recorder.uses, recorder.sizes, recorder.fixed)
-    return Trace(outputs, cost, feeds, recorder.computed, others)
+    return Trace(outputs, cost, feeds, recorder.multiplied, recorder.computed, others)
 
 
 def macs(net: nn.Module, example: Tensor, kept: Mapping[str, int] | None = None) -> int:
@@ -212,6 +214,7 @@ class _Recorder(TorchDispatchMode):
         self.parameters = set(self.origins)
         self.origins[_memory(example)] = _Origin(data=True)
         self.uses: dict[str, float] = {}
+        self.multiplied: dict[str, list[Tensor]] = {}
         self.computed: dict[str, list[Tensor]] = {}
         self.others: set[str] = set()
         self.fixed, self.alive = 0, list[Tensor]()
@@ -255,6 +258,7 @@ class _Recorder(TorchDispatchMode):
             return frozenset() if weights else origin.feeds
         (name,) = names
         self.uses[name] = self.uses.get(name, 0) + count / self.sizes[name]
+        self.multiplied.setdefault(name, []).extend(weights)
         if copies := [x for x in weights if _memory(x) not in self.parameters]:
             self.computed.setdefault(name, []).extend(copies)
         return frozenset(names)
@@ -262,7 +266,8 @@ class _Recorder(TorchDispatchMode):
     def _name(self, x: Tensor) -> str:
         """The prunable weight that this operand is, or is computed from alone or together with smaller ones."""
         same = [n for n in self._origin(x).names if n in self.sizes]
-        whole = same if _memory(x) in self.parameters else [n for n in same if self.sizes[n] == x.numel()]
+        held = x.untyped_storage().nbytes() // x.element_size()  # x may be a part: attention's keys, for one
+        whole = same if _memory(x) in self.parameters else [n for n in same if self.sizes[n] == held]
         return whole[0] if len(whole) == 1 else ""
 
 

@@ -1,6 +1,7 @@
 """Post-training and quantization-aware branches, run by the same engine."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Any
 import pytest
 import shell
 import torch
+from quantized_nets import Forward
 from small import DATA, adam, conv_net, copied, half_pruned, momentum, recipe, same
 from torch import nn
 
-from lth import criterion, distribution, init, job, quantization, rewind, schedule, structure
+from lth import UserError, criterion, distribution, init, job, quantization, rewind, schedule, structure
 from lth.analysis import summary
+from lth.compress import formats
+from lth.compress.layouts import layouts
 from lth.data import normalized, rows
 from lth.engine import Callback, Interrupted, train
 from lth.job import Branch, Job, Place, place
+from lth.layer import NO_LAYER
 from lth.quantization import layers
 from lth.recipe import Recipe
 from lth.store import Store, table
@@ -106,9 +111,9 @@ def test_a_pruned_weight_stays_exactly_0_and_the_mask_as_it_is(
     net = net_of(new, after.weights())
     seen = 0
     for name, layer in layers(net):
-        pruned = ~ticket.mask[f"{name}.weight"]
+        pruned = ~ticket.mask[name]
         assert (layer.weight[pruned] == 0).all()
-        assert (layer.scheme.weight(layer.weight, layer.weight_share)[pruned] == 0).all()
+        assert (layer.rounded(layer.weight)[pruned] == 0).all()
         seen += int(pruned.sum())
     assert 0 < seen == sum(mask.numel() for mask in ticket.mask.values()) - remaining(ticket.mask)
 
@@ -265,6 +270,48 @@ def test_a_second_run_trains_nothing(tmp_path: Path) -> None:
     job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
     assert {f: f.stat().st_mtime_ns for f in shell.files(tmp_path / "trained")} == before
     assert len(job.stored(JOB, Store(tmp_path))) == len(PLACES)
+
+
+def half_named(shape: Sequence[int], classes: int) -> nn.Module:
+    """Attention over the rows of an image, an unused layer, and a parameter that is no layer."""
+
+    def forward(net: Any, x: torch.Tensor) -> torch.Tensor:
+        rows = x.flatten(1, 2) @ net.raw
+        return net.head(net.attention(rows, rows, rows)[0].flatten(1))  # type: ignore[no-any-return]
+
+    parts = {"raw": nn.Parameter(torch.randn(4, 4)), "attention": nn.MultiheadAttention(4, 2, batch_first=True)}
+    return Forward(forward, **parts, head=nn.Linear(16, classes), unused=nn.Linear(2, 2))
+
+
+def test_what_stays_in_float_is_named_in_the_log_first_and_in_the_table(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    plain = recipe(model=half_named)
+    seen: list[int] = []
+    done = job.run(replace(JOB, recipe=plain), Store(tmp_path), Callback(), lambda _: seen.append(len(caplog.records)))
+    said = [record.getMessage() for record in caplog.records[: seen[0]]]
+    assert f"raw stays in float where the net is quantized: {NO_LAYER}" in said
+    assert any(line.startswith("unused.weight stays in float where the net is quantized") for line in said)
+    rows = table.tickets(tmp_path)
+    quantized = rows["bits"].notna()
+    assert set(rows["left_in_float"][quantized]) == {"raw, unused.weight"}
+    assert rows["left_in_float"][~quantized].isna().all()
+    assert summary.variants(rows).unique().tolist() == [""]
+    # in_proj 12 x 4, out_proj 4 x 4 and head 3 x 16: 112 weights in 19 channels; 19 biases, 16 of raw, 4 + 2 of unused;
+    # ranges: two a rounded layer, and two and 2 x 2 shares of the unused one
+    dense = rows[quantized & (rows["level"] == 0)].set_index("bits")["bytes"]
+    assert dense["8"] == 112 + 4 * 19 + 4 * (19 + 16 + 4 + 2) + 4 * (3 * 2 + 2 + 4)
+    assert {t.ticket.bits for t in done} == {None, 8, 4, "fp16"}
+
+
+def test_layouts_of_quantized_nets_are_refused() -> None:
+    new, ticket = quantization.post_training(trained_by(PLAIN), recipe=PLAIN, bits=8)
+    (after,) = train([ticket], recipe=new, device="cpu")
+    with pytest.raises(UserError, match="a layout takes no net that is quantized"):
+        layouts(after, new)
+    with pytest.raises(UserError, match="compact takes no net that is quantized"):
+        formats.file(after, new, "compact")
 
 
 # ---- on the command line

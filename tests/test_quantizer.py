@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from lth.quantization import (
     CALIBRATIONS,
     Grid,
-    QuantizedConv2d,
-    QuantizedLinear,
     Scheme,
     calibrate,
     cast,
@@ -31,6 +29,7 @@ from lth.quantization import (
     quantized_model,
     size,
 )
+from lth.quantization.left import INPUTS
 from lth.ticket import full_mask
 
 every_bits = pytest.mark.parametrize("bits", range(2, 9))
@@ -389,7 +388,9 @@ def test_a_net_keeps_its_names_values_and_itself() -> None:
     made = quantized(plain, Scheme())
     ranges = {f"{layer}.{end}" for layer in ("0", "4") for end in ("weight_share", "input_low", "input_high")}
     assert made.state_dict().keys() == plain.state_dict().keys() | ranges
-    assert [type(layer) for _, layer in layers(made)] == [QuantizedConv2d, QuantizedLinear]
+    assert [name for name, _ in layers(made)] == ["0.weight", "4.weight"]
+    assert [type(layer).__name__ for layer in made] == ["QuantizedConv2d", "BatchNorm2d", "ReLU", "Flatten",
+                                                        "QuantizedLinear"]  # fmt: skip
     assert [type(plain[i]) for i in (0, 4)] == [nn.Conv2d, nn.Linear]  # type: ignore[index]
     assert all(torch.equal(value, made.state_dict()[name]) for name, value in plain.state_dict().items())
 
@@ -468,6 +469,19 @@ def test_of_a_pruned_net_the_kept_weights_count_and_where_they_are() -> None:
     assert size(made, mask) == (32 + 16 + 24 + 9) + 4 * 17 + 4 * 17
 
 
+def test_weights_that_stay_in_float_count_four_bytes_each() -> None:
+    made = quantized_model((1, 4, 4), 3, model=net, weight_bits=8, activation_bits=None)
+    left = {"3.weight": "it is not multiplied", "5.weight": INPUTS}  # of the last, the weights are rounded
+    shares = 2 * 4 * 6  # of the layer whose weights stay
+    assert size(made, full_mask(made), left) == (128 + 18 + 4 * 11) + 4 * 48 + 4 * 17 + shares
+
+
+def test_a_layer_that_is_not_in_the_mask_is_whole() -> None:
+    made = quantized_model((1, 4, 4), 3, model=net, weight_bits=8, activation_bits=None)
+    mask = {"1.weight": full_mask(made)["1.weight"]}
+    assert size(made, mask) == size(made, full_mask(made))
+
+
 @pytest.mark.parametrize("calibration", ["min_max", "percentile", "mean_squared_error"])
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_calibrated_weights_are_rounded_in_the_range_that_was_found(calibration: str, per_channel: bool) -> None:
@@ -501,4 +515,4 @@ def test_a_weight_of_0_stays_exactly_0(model: Callable[..., nn.Module], bits: in
     for name, layer in layers(made):
         with torch.no_grad():
             layer.weight[:, ::2] = 0
-        assert (layer.scheme.weight(layer.weight, layer.weight_share)[:, ::2] == 0).all(), name
+        assert (layer.rounded(layer.weight)[:, ::2] == 0).all(), name

@@ -19,8 +19,8 @@ from lth.data import diabetes, normalized, text
 from lth.init import glorot_normal
 from lth.layer import layers
 from lth.model import transformer
-from lth.quantization.layer import layers as rounded
-from lth.quantization.layer import quantized
+from lth.quantization import layers as rounded
+from lth.quantization import quantized
 from lth.quantization.scheme import Scheme
 
 
@@ -161,7 +161,7 @@ def test_every_matrix_of_the_transformer_but_the_embedding_is_pruned_and_rounded
     assert [name for name, kind in found.kinds.items() if kind == "output"] == ["output.weight"]
     assert list(found.left) == ["token.weight"]
     eight_bits = quantized(net(), Scheme(8, None, True, True, "min_max"))
-    assert [f"{name}.weight" for name, _ in rounded(eight_bits)] == list(found.kinds)
+    assert [name for name, _ in rounded(eight_bits)] == list(found.kinds)
 
 
 def test_an_init_draws_the_layers_and_leaves_the_embeddings() -> None:

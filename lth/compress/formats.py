@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from lth import UserError
+from lth import UserError, quantization
 from lth.compress import onnx, package
 from lth.compress.compact import compact
 from lth.compress.layouts import masked_net
@@ -150,4 +150,5 @@ def _same(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
 
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:
+    quantization.refuse_quantized(recipe.net(), "compact")
     return compact(recipe.net(), trained.weights(), trained.mask, recipe.data.shape)

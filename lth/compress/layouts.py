@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lth import quantization
 from lth.compress.compact import compact, shrunk
 from lth.layer import macs
 from lth.recipe import Recipe
@@ -58,6 +59,7 @@ def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
 def layouts(trained: Trained, recipe: Recipe) -> dict[str, Layout]:
     """Name -> the net in that layout; all compute the same. "csr" and "shrunk" are left out where they save nothing."""
     net, shape, mask = masked_net(trained, recipe).eval(), recipe.data.shape, trained.mask
+    quantization.refuse_quantized(net, "a layout")
     if remaining(mask) == total(mask):
         return {"dense": _dense(net, shape)}
     weights = weights_of(net)

@@ -10,9 +10,12 @@ from lth.ticket import Trained
 
 
 def row(job: Job, recipe: Recipe, trained: Trained) -> dict[str, Any]:
-    """Columns of a trained ticket; a quantized one has its bytes too."""
+    """Columns of a trained ticket; a quantized one has its bytes too, and names of the matrices that stay in float."""
     columns = {**origin(trained), "digest": trained.facts["digest"]}
     if trained.ticket.bits is None:
         return columns
+    left = quantization.left_in_float(job.recipe)
+    names = {"left_in_float": ", ".join(left)} if left else {}
+    size = quantization.size(recipe.net(), trained.mask, left)
     # At the steps of the line beside it, so that a table can put them together.
-    return {**columns, "bytes": quantization.size(recipe.net(), trained.mask), "steps": job.recipe.steps}
+    return {**columns, "bytes": size, **names, "steps": job.recipe.steps}

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from lth import engine
+from lth import engine, quantization
 from lth.engine import Callback
 from lth.job.levels import execute
 from lth.job.row import row
@@ -33,9 +33,16 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     def train(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
         return store.cached(_train(job, recipe, callback), recipe, partial(add, recipe))(tickets)
 
+    _name_left_in_float(job)
     execute(job, store, train, job.replicates)
     store.forget_weights(done, _last(job, done))
     return done
+
+
+def _name_left_in_float(job: Job) -> None:
+    if any(branch.bits for branch in job.branches.values()):
+        for name, why in quantization.left_in_float(job.recipe).items():
+            log.info("%s stays in float where the net is quantized: %s", name, why)
 
 
 def status(job: Job, store: Store, status: str, error: str = "") -> None:

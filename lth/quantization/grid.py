@@ -78,8 +78,8 @@ def fake_quantize(r: Tensor, on: Grid) -> Tensor:
 
 
 def cast(r: Tensor, to: torch.dtype) -> Tensor:
-    """Round float32 values to a shorter float type; the result is float32, and so is the straight-through gradient."""
-    rounded = r.detach().to(to).float()
+    """Round values to a shorter float type; the result has the type of r, and so has the straight-through gradient."""
+    rounded = r.detach().to(to).to(r.dtype)
     return _straight_through(r, rounded, torch.ones_like(r, dtype=torch.bool))
 
 

@@ -1,119 +1,131 @@
-"""Quantized linear and convolution layers, and conversion of nets to them.
+"""A prunable weight that is rounded wherever it is read, and the inputs that it is multiplied with.
 
 Weights stay float32 parameters under their usual names and are rounded in every forward pass, so that training is
 quantization-aware (Jacob et al. 2018, Section 3). Weights that are exactly 0, such as pruned ones, stay 0.
 """
 
-import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from lth.quantization.scheme import ActivationBits, Calibration, Scheme
+from lth import UserError
+from lth.layer import CONVOLUTIONS, prunable
+from lth.quantization.scheme import Scheme
+from lth.weights import first_names
 
 # Number of input values sampled per batch, in addition to min and max.
 SAMPLES = 2**17
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-class Quantized(nn.Module):
-    """Base class of quantized layers. Ranges are buffers. Before calibration the weight range is min-max, and the input
-    range is NaN, which `grid` rejects.
+class Quantized:
+    """A weight and the ranges of its grids, which are buffers of its layer. Before calibration the weight range is
+    min-max, and the input range is NaN, which is an error where inputs are rounded.
+
+    name: of the parameter, its first one. layer: the module that the ranges belong to. observed: samples of the inputs
+    during calibration.
     """
 
-    scheme: Scheme
-    weight: Tensor
-    weight_share: Tensor | None
-    input_low: Tensor | None
-    input_high: Tensor | None
-    observed: list[Tensor] | None
+    def __init__(self, name: str, layer: nn.Module, part: str, scheme: Scheme) -> None:
+        home, _, self.attribute = part.rpartition(".")
+        self.name, self.layer, self.home, self.scheme = name, layer, layer.get_submodule(home), scheme
+        self.groups = int(layer.groups) if isinstance(layer, TRANSPOSED) else 0
+        self.prefix = self.attribute.partition("weight")[0] if "weight" in self.attribute else ""
+        self.observed: list[Tensor] | None = None
+        shares = (2, self.channels) if scheme.per_channel else (2,)
+        self._set("weight_share", torch.ones(shares) if scheme.integer_weights else None)
+        for end in ("input_low", "input_high"):
+            self._set(end, torch.tensor(torch.nan) if scheme.integer_inputs else None)
 
-    def _set(self, scheme: Scheme) -> None:
-        self.scheme, self.observed = scheme, None
-        shares = (2, len(self.weight)) if scheme.per_channel else (2,)
-        self.register_buffer("weight_share", torch.ones(shares) if scheme.integer_weights else None)
-        for name in ("input_low", "input_high"):
-            self.register_buffer(name, torch.tensor(torch.nan) if scheme.integer_inputs else None)
+    @property
+    def weight(self) -> Tensor:
+        """The float32 parameter, or what stands in its place in `torch.func.functional_call`."""
+        weight = self.home._parameters[self.attribute]
+        assert weight is not None
+        return weight
 
-    def _rounded(self, x: Tensor) -> Tensor:
+    @property
+    def channels(self) -> int:
+        """Number of output channels: grids of a weight that has one for each."""
+        return len(self._rows(self.weight))
+
+    @property
+    def grids(self) -> int:
+        """Number of grids of the weight."""
+        return self.channels if self.scheme.per_channel else 1
+
+    @property
+    def weight_share(self) -> Tensor | None:
+        return self._get("weight_share")
+
+    @property
+    def input_low(self) -> Tensor | None:
+        return self._get("input_low")
+
+    @property
+    def input_high(self) -> Tensor | None:
+        return self._get("input_high")
+
+    def rounded(self, weight: Tensor) -> Tensor:
+        """The weight, or values of its shape that are computed from it, rounded."""
+        return self._rows(self.scheme.weight(self._rows(weight), self.weight_share))
+
+    def input(self, x: Tensor) -> Tensor:
+        """Inputs of the layer, rounded; in calibration they are observed, and stay as they are."""
         if self.observed is not None:
             flat = x.detach().flatten()
             sample = flat[:: -(-flat.numel() // SAMPLES)]
             self.observed.append(torch.cat([sample, flat.min()[None], flat.max()[None]]))
             return x
-        return self.scheme.input(x, self.input_low, self.input_high)
+        try:
+            return self.scheme.input(x, self.input_low, self.input_high)
+        except ValueError as error:
+            raise UserError(
+                f"{self.name} has no range for its inputs, since it was not called on those that calibrate: "
+                "calibrate inputs first, on more or other inputs (images), or leave inputs in float32 "
+                "(activation_bits=null)"
+            ) from error
 
-    def _rounded_weight(self) -> Tensor:
-        return self.scheme.weight(self.weight, self.weight_share)
+    def calibrate_weight(self, weight: Tensor) -> None:
+        """Set the range from these values."""
+        if self.scheme.integer_weights:
+            self._set("weight_share", self.scheme.weight_share(self._rows(weight)))
 
+    def calibrate_inputs(self) -> None:
+        """Set the range from the inputs observed, if there were any, and observe no more."""
+        if self.observed and self.scheme.integer_inputs:
+            for end, value in zip(("low", "high"), self.scheme.input_range(torch.cat(self.observed)), strict=True):
+                self._set(f"input_{end}", value)
+        self.observed = None
 
-class QuantizedLinear(Quantized, nn.Linear):
-    """nn.Linear on rounded weights and inputs; the bias stays float32."""
+    def _rows(self, weight: Tensor) -> Tensor:
+        """Output channels first, and back: a transposed convolution has the input channels of each group first."""
+        if not self.groups:
+            return weight
+        rows: Tensor = weight.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
+        return rows
 
-    def forward(self, x: Tensor) -> Tensor:
-        """... x in_features -> ... x out_features."""
-        return nn.functional.linear(self._rounded(x), self._rounded_weight(), self.bias)
+    def _get(self, name: str) -> Tensor | None:
+        return self.layer._buffers[self.prefix + name]
 
-
-class QuantizedConv2d(Quantized, nn.Conv2d):
-    """nn.Conv2d on rounded weights and inputs; the bias stays float32."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B x in_channels x H x W -> B x out_channels x H' x W'."""
-        return self._conv_forward(self._rounded(x), self._rounded_weight(), self.bias)  # type: ignore[no-any-return]
-
-
-KINDS: dict[type[nn.Module], Any] = {nn.Linear: QuantizedLinear, nn.Conv2d: QuantizedConv2d}
-
-
-def quantized(net: nn.Module, scheme: Scheme) -> nn.Module:
-    """Copy of the net with quantized linear and convolution layers; parameters keep their names and values."""
-    new = copy.deepcopy(net)
-    for layer in new.modules():
-        if type(layer) in KINDS:
-            layer.__class__ = KINDS[type(layer)]
-            layer._set(scheme)  # type: ignore[operator]
-    return new
-
-
-def quantized_model(
-    shape: Sequence[int],
-    classes: int,
-    *,
-    model: Callable[..., nn.Module],
-    weight_bits: int | str = 8,
-    activation_bits: ActivationBits | None = 8,
-    per_channel: bool = True,
-    symmetric: bool = True,
-    calibration: Calibration = "min_max",
-) -> nn.Module:
-    """`model(shape, classes)` with quantized layers, as the model of a recipe."""
-    scheme = Scheme(weight_bits, activation_bits, per_channel, symmetric, calibration)
-    return quantized(model(shape, classes), scheme)
+    def _set(self, name: str, value: Tensor | None) -> None:
+        self.layer.register_buffer(self.prefix + name, value)
 
 
-def layers(net: nn.Module) -> Iterator[tuple[str, Quantized]]:
-    """The quantized layers of a net, by name."""
-    return ((name, layer) for name, layer in net.named_modules() if isinstance(layer, Quantized))
+def found(net: nn.Module, scheme: Scheme) -> Iterator[Quantized]:
+    """Every weight that is prunable by the type of its layer, in the order of the net; registers its ranges."""
+    first, seen = first_names(net), set[int]()
+    for path, layer in net.named_modules():
+        for part in _parts(layer):
+            parameter = layer.get_parameter(part)
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield Quantized(first[f"{path}.{part}" if path else part], layer, part, scheme)
 
 
-def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set the weight ranges of all layers, and their input ranges from these batches (float32, B x shape). The net runs
-    in evaluation mode, with rounded weights and float32 inputs.
-    """
-    mode = net.training
-    net.eval()
-    for _, layer in layers(net):
-        if layer.scheme.integer_weights:
-            layer.weight_share = layer.scheme.weight_share(layer.weight)
-    observing = [layer for _, layer in layers(net) if layer.scheme.integer_inputs]
-    for layer in observing:
-        layer.observed = []
-    with torch.no_grad():
-        for batch in batches:
-            net(batch)
-    for layer in observing:
-        low, high = layer.scheme.input_range(torch.cat(layer.observed or []))
-        layer.observed, layer.input_low, layer.input_high = None, low, high
-    net.train(mode)
+def _parts(layer: nn.Module) -> list[str]:
+    """Prunable parameters of the layer itself, the originals of parametrized ones among them."""
+    if not isinstance(layer, (nn.Linear, nn.MultiheadAttention, *CONVOLUTIONS)):
+        return []
+    return [name for name in prunable(layer) if "." not in name or name.startswith("parametrizations.")]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lth import UserError, lr, updater
 from lth.imp import first_images
-from lth.quantization.layer import calibrate, quantized_model
+from lth.quantization.net import calibrate, quantized_model
 from lth.quantization.scheme import ActivationBits, Calibration
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, masked

@@ -22,7 +22,8 @@ KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
-RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes", *USAGE}
+RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
+           "left_in_float", *USAGE}  # fmt: skip
 VALUE = "validation_"
 OUTCOMES = ("early_stop_", "final_")
 

@@ -1,0 +1,42 @@
+"""Matrices that a quantized net leaves in float, found by looking at what is multiplied."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from torch import Tensor, nn
+
+from lth.layer import NO_LAYER, trace
+from lth.quantization.net import Quantization, quantized_in_place
+from lth.quantization.rounding import memory
+from lth.quantization.scheme import Scheme
+from lth.recipe import Recipe
+
+UNUSED = "in evaluation it is not multiplied, alone, with what comes from the inputs"
+COMPUTED = "what is multiplied is computed from it in a way that is not followed"
+INPUTS = "its weights are rounded, its inputs are not: its product is not that of a layer or of two matrices"
+
+
+@lru_cache(maxsize=1)
+def left_in_float(recipe: Recipe) -> Mapping[str, str]:
+    """Every matrix that is not rounded if the net of this recipe is quantized -> why: prunable layers, and others that
+    are multiplied or looked up.
+    """
+    return left(quantized_in_place(recipe.net(), Scheme(activation_bits=None)), recipe.data.example())
+
+
+def left(net: nn.Module, example: Tensor) -> dict[str, str]:
+    """`left_in_float` of a quantized net. example: one input as the net sees it, 1 x shape."""
+    quantization: Quantization = net._quantization  # type: ignore[assignment]
+    with quantization.watched() as watch:
+        seen = trace(net, example)
+    rounded = {memory(x) for x in watch.rounded}
+    reasons = dict.fromkeys(sorted(seen.others), NO_LAYER)
+    for layer in quantization.layers:
+        operands = seen.multiplied.get(layer.name, [])
+        if not operands:
+            reasons[layer.name] = UNUSED
+        elif any(memory(x) not in rounded for x in operands):
+            reasons[layer.name] = COMPUTED
+        elif len(operands) > watch.inputs.count(layer.name):
+            reasons[layer.name] = INPUTS
+    return reasons

@@ -1,0 +1,221 @@
+"""Rounding where parameters meet data: the operations of a forward pass, seen one by one.
+
+Not layers but operations are looked at, so that whoever reads a weight sees it rounded: a layer's own forward, a
+subclass's, attention (which multiplies by the weight of its output layer without calling it), a tied embedding or plain
+`F.linear(x, layer.weight)`. What is computed from a weight and other parameters alone (weight norm, weight
+standardization) is followed and rounded when it meets data. Training and evaluation take the same path: the fused
+kernels of transformers, which would read the weights unseen, are not taken while a mode is on.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from lth import UserError
+from lth.quantization.layer import Quantized
+
+# Operations of layers: a weight is their second operand, and the first is an input even if it is a parameter.
+LAYERS = {"linear", "convolution", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3))}
+# Products -> place of the first operand, and the names of both. In all but those of layers a weight is either.
+OPERANDS: dict[str, tuple[int, str, str]] = {
+    **dict.fromkeys(LAYERS, (0, "input", "weight")),
+    **dict.fromkeys(("matmul", "__matmul__", "__rmatmul__", "inner"), (0, "input", "other")),
+    **dict.fromkeys(("mm", "bmm"), (0, "input", "mat2")),
+    **dict.fromkeys(("addbmm", "baddbmm"), (1, "batch1", "batch2")),
+    "mv": (0, "input", "vec"),
+    "addmm": (1, "mat1", "mat2"),
+    "addmv": (1, "mat", "vec"),
+    "tensordot": (0, "a", "b"),
+    "einsum": (1, "", ""),
+}
+IN_PLACE = {"__setitem__", *(f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "div", "pow"))}
+# Attention asks whether a mode is on before it does anything else. This is the same code with "no" for an answer, so
+# that the operations in it are seen.
+ATTENTION = FunctionType(
+    functional.multi_head_attention_forward.__code__,
+    {**vars(functional), "has_torch_function": lambda _: False},
+    argdefs=functional.multi_head_attention_forward.__defaults__,
+)
+
+
+class Watch:
+    """A record of forward passes. rounded: every rounded weight. inputs: name of a weight, once for each product whose
+    inputs were rounded, or would be.
+    """
+
+    def __init__(self) -> None:
+        self.rounded: list[Tensor] = []
+        self.inputs: list[str] = []
+
+
+class Rounding(TorchFunctionMode):
+    """Rounds in one forward pass. Tensors are told apart by the memory that they share with their views.
+
+    origins: memory -> weights that it is computed from, none for other parameters and constants; data are not in it.
+    wholes: memory -> tensors of the shape of a weight. ready: memory -> the weight that is rounded there.
+    """
+
+    def __init__(self, net: nn.Module, layers: Iterable[Quantized], watch: Watch | None) -> None:
+        super().__init__()
+        self.layers = {layer.name: layer for layer in layers}
+        self.watch = watch or Watch()
+        self.alive: list[Tensor] = []
+        self.origins = {memory(t): frozenset[str]() for t in (*net.parameters(), *net.buffers())}
+        self.origins.pop(0, None)
+        self.wholes: dict[int, list[tuple[Tensor, Quantized]]] = {}
+        self.ready: dict[int, Quantized] = {}
+        self.rounded: dict[tuple[int, bool, int], Tensor] = {}
+        for layer in self.layers.values():
+            if not memory(layer.weight):
+                raise UserError(f"{layer.name} has no memory of its own (torch.func.vmap), so its products can't be "
+                                "followed: compute quantized nets one by one")  # fmt: skip
+            self._note(layer.weight, frozenset({layer.name}), layer)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if func is functional.multi_head_attention_forward:
+            with self:
+                return ATTENTION(*args, **kwargs)
+        if name in ("__get__", "__set__"):  # shapes, and views such as x.T, which share memory
+            return func(*args, **kwargs)
+        origins = [self._origin(x) for x in _tensors(args, kwargs)]
+        if None not in origins and not (name in LAYERS and any(origins)):
+            return self._follow(func(*args, **kwargs), origins)
+        written = args[:1] if _in_place(name) else ()
+        for x in (*written, kwargs.get("out")):
+            self._forget(x)
+        if any(origins):
+            args = (*written, *_mapped(self._round, args[len(written) :]))
+            kwargs = {key: _mapped(self._round, x) for key, x in kwargs.items()}
+            args, kwargs = self._round_input(name, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _origin(self, x: Tensor) -> frozenset[str] | None:
+        """Weights that a tensor is computed from; None if data take part."""
+        return self.origins.get(memory(x))
+
+    def _follow(self, out: Any, origins: list[frozenset[str] | None]) -> Any:
+        """Note what is computed from parameters alone."""
+        names = frozenset[str]().union(*(origin for origin in origins if origin))
+        for x in _tensors((out,), {}):
+            same = [layer for name in names if _alike(x, (layer := self.layers[name]).weight)]
+            self._note(x, names, same[0] if len(same) == 1 else None)
+        return out
+
+    def _note(self, x: Tensor, names: frozenset[str], layer: Quantized | None) -> None:
+        place = memory(x)
+        if not place:
+            return
+        self.origins[place] = self.origins.get(place, frozenset()) | names
+        if layer is not None and (x is layer.weight or place not in self.wholes):
+            self.wholes.setdefault(place, []).append((x, layer))
+        self.alive.append(x)  # memory must not be given to another tensor while it is followed
+
+    def _forget(self, x: Any) -> None:
+        """Data were written into it."""
+        if isinstance(x, Tensor):
+            self.origins.pop(memory(x), None)
+
+    def _round(self, x: Tensor) -> Tensor:
+        """The same view of the rounded weight if the tensor is a view of a weight, or of what is computed from it."""
+        for whole, layer in self.wholes.get(memory(x), ()):
+            offset = int(x.storage_offset() - whole.storage_offset())
+            if memory(x) in self.origins and offset >= 0 and offset + _extent(x) <= _extent(whole):
+                base = x if x._base is None else x._base  # that of a function with gradients of its own, for one
+                return self._view(x, base if _same_layout(base, whole) else whole, layer)
+        return x
+
+    def _view(self, x: Tensor, whole: Tensor, layer: Quantized) -> Tensor:
+        rounded = self._rounded(whole, layer)
+        if x is whole:
+            return rounded
+        learns = torch.is_grad_enabled() and x.requires_grad
+        if rounded.stride() != whole.stride() or (learns and not rounded.requires_grad):
+            return x
+        offset = int(x.storage_offset() - whole.storage_offset() + rounded.storage_offset())
+        view = rounded.as_strided(x.shape, x.stride(), offset)
+        return view if learns else view.detach()
+
+    def _rounded(self, whole: Tensor, layer: Quantized) -> Tensor:
+        """Rounded values, computed once in a forward pass."""
+        key = id(whole), torch.is_grad_enabled(), 0 if whole.is_inference() else whole._version
+        if key not in self.rounded:
+            if layer.observed == [] and whole is not layer.weight:
+                layer.calibrate_weight(whole)
+            turned = whole.shape != layer.weight.shape
+            rounded = layer.rounded(whole.mT).mT if turned else layer.rounded(whole)
+            self.rounded[key] = rounded
+            self.ready[memory(rounded)] = layer
+            self._note(rounded, frozenset({layer.name}), None)
+            self.alive.append(whole)
+            self.watch.rounded.append(rounded)
+        return self.rounded[key]
+
+    def _round_input(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """Round the other operand of a product with a rounded weight."""
+        if name == "einsum" and len(args) == 2:
+            args = (args[0], *args[1])
+        if name not in OPERANDS or (name == "einsum" and not (isinstance(args[0], str) and len(args) == 3)):
+            return args, kwargs
+        start, *keys = OPERANDS[name]
+        slots = [start + i if start + i < len(args) else key for i, key in enumerate(keys)]
+        values: list[Any] = [args[slot] if isinstance(slot, int) else kwargs[slot] for slot in slots]
+        for at in (1,) if name in LAYERS else (1, 0):
+            if layer := self.ready.get(memory(values[at])):
+                self.watch.inputs.append(layer.name)
+                return _replaced(args, kwargs, slots[1 - at], layer.input(values[1 - at]))
+        return args, kwargs
+
+
+def memory(x: Tensor) -> int:
+    """Identify the memory of a tensor; 0 if it has none of its own."""
+    try:
+        return int(x.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # sparse; batched by vmap
+        return 0
+
+
+def _tensors(args: Iterable[Any], kwargs: dict[str, Any]) -> Iterator[Tensor]:
+    for x in (*args, *kwargs.values()):
+        if isinstance(x, Tensor):
+            yield x
+        elif isinstance(x, list | tuple):
+            yield from _tensors(x, {})
+
+
+def _mapped(change: Callable[[Tensor], Tensor], x: Any) -> Any:
+    """The value with every tensor in it changed."""
+    if isinstance(x, Tensor):
+        return change(x)
+    return type(x)(_mapped(change, each) for each in x) if type(x) in (list, tuple) else x
+
+
+def _replaced(args: tuple[Any, ...], kwargs: dict[str, Any], slot: int | str, value: Tensor) -> tuple[Any, Any]:
+    if isinstance(slot, int):
+        return (*args[:slot], value, *args[slot + 1 :]), kwargs
+    return args, {**kwargs, slot: value}
+
+
+def _alike(x: Tensor, weight: Tensor) -> bool:
+    """True if it has the shape of the weight, or of its transpose."""
+    return x.shape == weight.shape or (x.ndim > 1 and x.mT.shape == weight.shape)
+
+
+def _same_layout(x: Tensor, y: Tensor) -> bool:
+    return (x.shape, x.stride(), x.storage_offset()) == (y.shape, y.stride(), y.storage_offset())
+
+
+def _extent(x: Tensor) -> int:
+    """Number of places in memory from its first value to its last."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
+
+
+def _in_place(name: str) -> bool:
+    return name in IN_PLACE or (name.endswith("_") and not name.endswith("__"))

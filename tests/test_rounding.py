@@ -1,0 +1,277 @@
+"""Every weight is rounded wherever it is multiplied, or named: seen from below, in the operations that multiply."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from quantized_nets import LEFT, ROUNDED, Forward, Mixture, Skipping, Tied, reads
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
+from torchvision import models
+
+from lth import UserError
+from lth.layer import prunable
+from lth.quantization import Scheme, calibrate, layers, left, quantized, quantized_in_place
+
+aten = torch.ops.aten
+ONLY_IN_TRAINING = "called in training alone"
+MULTIPLIES = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.mv, aten.addmv, aten.convolution, aten._convolution}
+COARSE = Scheme(weight_bits=2, activation_bits=2)
+
+
+class Operands(TorchDispatchMode):
+    """Copies of the matrices that are multiplied, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[list[Tensor]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in MULTIPLIES:
+            matrices = [x.detach().clone() for x in tree_leaves(args) if isinstance(x, Tensor) and x.ndim > 1]
+            if func is aten.convolution.default and args[6]:  # transposed: output channels of a group are on axis 1
+                matrices[1] = torch.cat(matrices[1].chunk(args[8]), 1)
+            self.found.append(matrices)
+        return func(*args, **(kwargs or {}))
+
+
+def operands(net: nn.Module, x: Tensor) -> list[list[Tensor]]:
+    with Operands() as seen:
+        net(x)
+    return seen.found
+
+
+def products(net: nn.Module, x: Tensor, other: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """(weights, inputs) of every product with something that does not depend on the input."""
+    for a, b in zip(operands(net, x), operands(net, other), strict=True):
+        fixed = [torch.equal(p, q) for p, q in zip(a, b, strict=True)]
+        if sum(fixed) == 1 and len(fixed) == 2:  # a fixed and a changing matrix
+            yield a[fixed.index(True)], a[fixed.index(False)]
+
+
+def levels(weight: Tensor) -> int:
+    """Most distinct values in a channel: along the axis where they are fewest."""
+    matrix = weight[0] if weight.ndim == 3 and (weight == weight[:1]).all() else weight  # the same for each of a batch
+    channels = [matrix.movedim(axis, 0).flatten(1).sort().values for axis in range(min(matrix.ndim, 2))]
+    return min(1 + int((each.diff() != 0).sum(1).max()) for each in channels)
+
+
+def inputs(shape: tuple[int, ...], seed: int, count: int = 6) -> Tensor:
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+def made(make: Callable[[], nn.Module], shape: tuple[int, ...], scheme: Scheme = COARSE) -> nn.Module:
+    torch.manual_seed(0)
+    net = make()
+    with torch.no_grad():
+        net(inputs(shape, 0))  # lazy layers
+    calibrate(net := quantized_in_place(net, scheme), [inputs(shape, 1), inputs(shape, 2)])
+    return net
+
+
+def check(net: nn.Module, x: Tensor, other: Tensor) -> int:
+    """Weights and inputs of every product lie on grids of 2 bits; the number of products."""
+    found = [*products(net, x, other)]
+    assert all(levels(weights) <= 3 and len(inputs.unique()) <= 4 for weights, inputs in found)
+    return len(found)
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_what_is_multiplied_is_rounded_and_training_and_evaluation_compute_the_same(name: str) -> None:
+    make, shape = ROUNDED[name]
+    net, x, other = made(make, shape), inputs(shape, 1), inputs(shape, 2)
+    outputs, least = [], len([*layers(net)]) - (name == ONLY_IN_TRAINING)
+    for training, gradients in ((True, True), (False, True), (False, False)):  # the last takes fused kernels if it can
+        with torch.set_grad_enabled(gradients):
+            assert check(net.train(training), x, other) >= least
+            outputs.append(net(x))
+    assert torch.equal(outputs[1], outputs[2])
+    assert torch.equal(outputs[0], outputs[2]) == (name != ONLY_IN_TRAINING)
+    assert left(net, x[:1]).keys() == {ONLY_IN_TRAINING: {"extra.weight"}, "lora": {"up", "down"}}.get(name, set())
+
+
+def test_the_check_finds_a_net_that_does_not_round() -> None:
+    torch.manual_seed(0)
+    net = nn.TransformerEncoderLayer(12, 2, 16, dropout=0.0, batch_first=True)
+    assert [levels(weights) > 3 for weights, _ in products(net, inputs((5, 12), 1), inputs((5, 12), 2))] == [True] * 4
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_stays_in_float_is_named(name: str) -> None:
+    make, shape, names = LEFT[name]
+    assert left(made(make, shape), inputs(shape, 1, 1)).keys() == names
+
+
+READS: dict[str, Callable[[Tied, Tensor], Tensor]] = {
+    "embedding": lambda net, tokens: net.embedding(tokens),
+    "index": lambda net, tokens: net.embedding.weight[tokens],
+    "index_select": lambda net, tokens: net.embedding.weight.index_select(0, tokens.flatten()).view(*tokens.shape, -1),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_tied_embedding_is_looked_up_rounded(name: str) -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(11, (5, 7))
+    calibrate(net := quantized_in_place(Tied(READS[name]), Scheme(2, None)), [tokens])
+    with Operands() as seen:
+        net.eval()(tokens)
+    looked_up = seen.found[0][0].view(-1, 12)  # inputs of the first layer: rows of the embedding
+    assert levels(looked_up) <= 3
+    assert [layer for layer, _ in layers(net)] == ["body.weight", "embedding.weight"]
+    assert left(net, tokens[:1]) == {}
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_gradients_of_a_checkpointed_net_are_those_of_the_net(reentrant: bool) -> None:
+    def gradients(call: Callable[[nn.Module, Tensor], Tensor]) -> list[Tensor | None]:
+        net = made(
+            lambda: Forward(lambda m, x: call(m.a, x), a=nn.Sequential(nn.Linear(12, 9), nn.Linear(9, 3))), (12,)
+        )
+        net(inputs((12,), 1).requires_grad_()).square().sum().backward()
+        return [p.grad for p in net.parameters()]
+
+    again = gradients(lambda part, x: checkpoint(part, x, use_reentrant=reentrant))
+    for a, b in zip(again, gradients(lambda part, x: part(x)), strict=True):
+        assert a is not None
+        assert b is not None
+        assert torch.equal(a, b)
+
+
+class Sign(torch.autograd.Function):
+    """A function with a gradient of its own."""
+
+    @staticmethod
+    def forward(_: Any, weight: Tensor) -> Tensor:
+        return weight.sign()
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_weight_computed_by_a_function_with_its_own_gradient_keeps_it(transposed: bool) -> None:
+    def product(layer: nn.Linear, x: Tensor) -> Tensor:
+        weight = Sign.apply(layer.weight)
+        return x @ weight.T if transposed else functional.linear(x, weight)
+
+    net, x = made(reads(product), (12,)), inputs((12,), 1)
+    net(x).sum().backward()
+    assert net.a.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
+    assert left(net, x[:1]) == {}
+
+
+def test_a_detached_weight_gets_no_gradient() -> None:
+    net = made(reads(lambda layer, x: functional.linear(x, layer.weight.detach(), layer.bias)), (12,))
+    net(inputs((12,), 1)).sum().backward()
+    assert net.a.weight.grad is None
+    assert left(net, inputs((12,), 1, 1)) == {}
+
+
+def test_other_weights_can_be_put_in_place_of_parameters() -> None:
+    net, x = made(lambda: nn.Linear(12, 3), (12,)), inputs((12,), 1)
+    weights = {name: value.detach() for name, value in net.state_dict().items()}
+    assert torch.equal(torch.func.functional_call(net, weights, (x,)), net(x))
+    doubled = {**weights, "weight": 2 * weights["weight"], "bias": 2 * weights["bias"]}
+    assert torch.equal(torch.func.functional_call(net, doubled, (x,)), 2 * net(x))
+
+
+def test_weights_batched_by_vmap_are_refused() -> None:
+    net = made(lambda: nn.Linear(12, 3), (12,))
+    stacked, x = {name: torch.stack([value, value]) for name, value in net.state_dict().items()}, inputs((12,), 1)
+    with pytest.raises(UserError, match="compute quantized nets one by one"):
+        torch.vmap(lambda weights: torch.func.functional_call(net, weights, (x,)))(stacked)
+
+
+def test_data_written_into_a_buffer_are_data() -> None:
+    def product(layer: nn.Linear, x: Tensor) -> Tensor:
+        place = torch.zeros(6, 12)
+        place[:] = x
+        return place @ layer.weight.T
+
+    net = made(reads(product), (12,))
+    assert check(net.eval(), inputs((12,), 1), inputs((12,), 2)) == 1
+
+
+def test_a_scale_for_each_output_channel_of_a_transposed_convolution() -> None:
+    layer = nn.ConvTranspose1d(2, 2, 1, groups=2, bias=False)  # in x out / groups x 1: channel i of i
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1.0, 10.0]).view(2, 1, 1))
+    made = quantized(nn.Sequential(layer), Scheme(2, None))
+    ((_, weight),) = layers(made)
+    assert weight.channels == 2
+    assert made(torch.ones(1, 2, 1)).flatten().tolist() == [1.0, 10.0]  # with one scale it would be 0 and 10
+
+
+# ---- calibration
+
+
+def test_a_layer_called_twice_has_one_range_over_both() -> None:
+    net = Forward(lambda m, x: m.a(x) + m.a(10 * x), a=nn.Linear(2, 1))
+    made = quantized(net, Scheme())
+    calibrate(made, [torch.tensor([[1.0, -2.0]])])
+    assert (made.a.input_low, made.a.input_high) == (-20, 10)  # type: ignore[union-attr]
+
+
+def test_an_expert_that_calibration_does_not_reach_is_named_and_later_an_error() -> None:
+    torch.manual_seed(0)
+    net = quantized_in_place(Mixture(), Scheme(4, 4))
+    calibrate(net, [inputs((12,), 1)])
+    assert left(net.eval(), inputs((12,), 1, 1)).keys() == {"high.weight"}
+    with pytest.raises(UserError, match=r"high\.weight has no range for its inputs.*activation_bits=null"):
+        net(inputs((12,), 1) + 9)
+
+
+def test_calibration_of_a_layer_called_in_training_alone_changes_no_statistics() -> None:
+    class Net(Skipping):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Sequential(nn.Linear(12, 12), nn.BatchNorm1d(12), nn.Dropout(0.5))  # type: ignore[assignment]
+
+    net = quantized(Net(), Scheme())
+    before, random = {n: v.clone() for n, v in net.state_dict().items()}, torch.get_rng_state()
+    calibrate(net, [inputs((12,), 1)])
+    assert net.extra.input_high.isfinite()  # type: ignore[union-attr]
+    assert torch.equal(random, torch.get_rng_state())
+    assert all(torch.equal(v, before[n]) for n, v in net.state_dict().items() if "input" not in n)
+
+
+# ---- nets of torchvision
+
+SMALL = ["shufflenet_v2_x0_5", "squeezenet1_1", "mnasnet0_5"]
+SIDE = {"vit_h_14": 56, "inception_v3": 128, "maxvit_t": 224}  # pixels of an input, where they are not 64
+
+
+def options_of(name: str) -> dict[str, Any]:
+    if name in ("googlenet", "inception_v3"):
+        return {"init_weights": False, "aux_logits": False}
+    return {"image_size": SIDE.get(name, 64)} if name.startswith("vit") else {}
+
+
+def check_of_torchvision(name: str) -> None:
+    torch.manual_seed(0)
+    net = models.get_model(name, weights=None, num_classes=3, **options_of(name))
+    x, other = (inputs((3, *2 * [SIDE.get(name, 64)]), seed, 2) for seed in (1, 2))
+    calibrate(net := quantized_in_place(net, COARSE), [x, other])
+    with torch.no_grad():
+        count = check(net.eval(), x, other)
+    in_float = left(net, x[:1])
+    assert count >= len([*layers(net)]) - len(in_float)
+    assert len([*layers(net)]) == len(prunable(net))
+    assert all(".cpb_mlp." in layer for layer in in_float)  # of swin_v2: multiplied with positions, not with data
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_layer_of_a_small_net_of_torchvision_is_rounded(name: str) -> None:
+    check_of_torchvision(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.list_models(module=models))
+def test_every_layer_of_every_classifier_of_torchvision_is_rounded(name: str) -> None:
+    check_of_torchvision(name)

@@ -12,6 +12,7 @@ from lth import rewind as rewinding
 from lth import structure as structures
 from lth.criterion import Batch
 from lth.data import normalized, rows
+from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.seed import seed
@@ -83,10 +84,16 @@ def prune(
         net, density = recipe.net(), densities(recipe, ladder, level)
         scores = criterion(net, trained, batch(recipe, trained.ticket))
         shares = distribution(scores, trained.mask, density)
-        return structure(scores, trained.mask, shares, net, recipe.data.shape)
+        return structure(scores, trained.mask, shares, net, examples(recipe))
 
     weights, step = rewind(trained)
     return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
+
+
+def check(recipe: Recipe, structure: Structure, ticket: Ticket) -> None:
+    """Ask the structure to leave all of an untrained net; raises UserError if it can't treat the net."""
+    scores = {name: ticket.weights[name].abs() for name in ticket.mask}
+    structure(scores, ticket.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
 
 
 def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
@@ -99,6 +106,11 @@ def batch(recipe: Recipe, ticket: Ticket) -> Batch:
     train = recipe.data.train
     batch = rows(ticket.replicate, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
     return normalized(recipe.data, train.take(batch.numpy()))
+
+
+def examples(recipe: Recipe) -> Tensor:
+    """The first inputs of the training set, as the net sees them, on which a smaller net is compared."""
+    return recipe.data.example(min(EXAMPLES, len(recipe.data.train)))
 
 
 def first_images(recipe: Recipe, ticket: Ticket, count: int) -> Tensor:

@@ -33,7 +33,7 @@ def trained_with(mask: dict[str, Tensor]) -> Trained:
 def neurons_pruned() -> dict[str, Tensor]:
     full = RECIPE.net()
     scores = {name: full.get_parameter(name).abs() for name in full_mask(full)}
-    return structure.neuron(scores, full_mask(full), dict.fromkeys(scores, 0.5), full, DATA.shape)
+    return structure.neuron(scores, full_mask(full), dict.fromkeys(scores, 0.5), full, IMAGES)
 
 
 # ---- layouts

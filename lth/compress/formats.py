@@ -10,7 +10,7 @@ from lth import UserError
 from lth.compress import onnx, package
 from lth.compress.compact import compact
 from lth.compress.layouts import masked_net
-from lth.imp import first_images
+from lth.imp import examples, first_images
 from lth.recipe import Recipe
 from lth.ticket import Trained, remaining, total
 
@@ -89,4 +89,4 @@ def _packed(trained: Trained, recipe: Recipe, bits: int | None) -> File:
 
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:
-    return compact(recipe.net(), trained.weights(), trained.mask, recipe.data.shape)
+    return compact(recipe.net(), trained.weights(), trained.mask, examples(recipe))

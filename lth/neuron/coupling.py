@@ -32,7 +32,8 @@ class NotRemovable(Exception):
 
 def coupled(net: nn.Module, example: Tensor, kinds: Mapping[str, str]) -> tuple[list[Group], dict[str, str]]:
     """Groups of all units except the classes, in the order of the trace; and layers whose units can't be removed ->
-    why. example: inputs as the net sees them, count x shape. kinds: see `lth.layer`. The net is not modified. Raises UserError.
+    why. example: inputs as the net sees them, count x shape. kinds: see `lth.layer`. The net is not modified. Raises
+    UserError.
     """
     state, first = weights_of(net), first_names(net)
     groups, whole = list[Group](), dict[str, str]()

@@ -36,7 +36,7 @@ def difference(
     number, for nets that compute in float64. Random numbers are the same in both: dropout keeps everything.
     """
     reasons = []
-    for change, tolerance in ((_double, tolerance), (_single, SINGLE)):
+    for change, largest in ((_double, tolerance), (_single, SINGLE)):
         x = change(inputs)
         a, b = (change(copied(each)) for each in (net, small))
         try:
@@ -44,8 +44,8 @@ def difference(
         except Exception as error:  # a net may compute in float32 alone
             reasons.append(f"{type(error).__name__}: {error}")
             continue
-        said = _compared(expected, b, x, False, kept, tolerance)
-        return said if said or not training else _in_training(a, b, x, kept, tolerance)
+        said = _compared(expected, b, x, False, kept, largest)
+        return said if said or not training else _in_training(a, b, x, kept, largest)
     return f"the net can't be run on {tuple(inputs.shape)}: {reasons[-1]}"
 
 

@@ -70,7 +70,7 @@ def _equal(
 
 
 def _all_groups(net: nn.Module, example: Tensor) -> list[Group]:
-    groups, _ = coupled(net, example, layers(net, example[:1]).kinds)
+    groups, _ = coupled(net, example, layers(net, example).kinds)
     return groups
 
 

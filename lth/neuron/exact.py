@@ -36,17 +36,20 @@ def units(net: nn.Module, example: Tensor) -> Units:
     of them is not the masked net. example: inputs as the net sees them, count x shape. The net is not modified. Raises
     UserError if its operations can't be followed.
     """
-    kinds = layers(net, example[:1]).kinds
+    kinds = layers(net, example).kinds
     found, whole = coupled(net, example, kinds)
     mask = full_mask(net, kinds)
     exact = _exact(net, example, mask, (), found)
-    mixed = {part.name: _reason(group) for group in found if group not in exact for part in group.of(mask, 0)[:1]}
+    mixed = {part.name: _reason(group, mask) for group in found if group not in exact for part in group.of(mask, 0)[:1]}
     return Units(exact, {**whole, **{name.rpartition(".")[0]: why for name, why in mixed.items()}})
 
 
-def _reason(group: Group) -> str:
-    between = f" ({', '.join(group.operations[:4])})" if group.operations else ""
-    return f"an operation behind it mixes its units{between}"
+def _reason(group: Group, mask: Mask) -> str:
+    unread = [part.name for part in group.parts if part.axis == 1 and part.name not in mask]
+    if unread:
+        return f"{unread[0]} reads them and is not pruned"
+    between = f" ({', '.join(group.operations[:4])} may mix them)" if group.operations else ""
+    return f"without some of its units the net would compute something else{between}"
 
 
 def _exact(

@@ -212,7 +212,7 @@ class Net(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Six tokens of 11: a residual block on each, with a LayerNorm; the logits of their mean by the embedding itself."""
+    """Six tokens of 11: a residual block on each, with a LayerNorm; logits of their mean by the embedding itself."""
 
     def __init__(self, *, norm: bool = True) -> None:
         super().__init__()

@@ -225,3 +225,76 @@ class Tokens(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.embedding(x)
         return self.head((x + self.down(self.up(self.norm(x)).relu())).mean(1))  # type: ignore[no-any-return]
+
+
+class Buffers(nn.Module):
+    """Buffers of many types, one of them the other's part, and one that is not stored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(16, 3)
+        for name, values in {
+            "exact": torch.tensor([1 / 3, 1e-300], dtype=torch.float64),
+            "short": torch.tensor([0.1, 3.0], dtype=torch.float16),
+            "brain": torch.tensor([0.1, 3.0], dtype=torch.bfloat16),
+            "yes": torch.tensor([True, False]),
+            "bytes": torch.tensor([255, 1], dtype=torch.uint8),
+            "steps": torch.tensor(7),
+            "none": torch.zeros(0),
+        }.items():
+            self.register_buffer(name, values)
+        self.register_buffer("random", torch.randn(3), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.flatten(1)) + self.get_buffer("random")  # type: ignore[no-any-return]
+
+
+class Computed(nn.Module):
+    """A net that reads numbers of its own tensors while it is made: drop path rates, and a weight's norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates = [rate.item() for rate in torch.linspace(0, 0.2, 3)]
+        self.first, self.second = nn.Linear(16, 8), nn.Linear(8, 3)
+        self.second.weight.data /= float(self.second.weight.norm())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x.flatten(1)).relu()
+        kept = torch.rand(len(x), 1) >= self.rates[1] if self.training else 1
+        return self.second(x * kept)  # type: ignore[no-any-return]
+
+
+class Shared(nn.Module):
+    """A block under two names, a tied weight, and a parameter that is part of another's memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(16, 16)
+        self.again = self.first
+        self.tied = nn.Linear(16, 16, bias=False)
+        self.tied.weight = self.first.weight
+        self.view = nn.Linear(16, 16, bias=False)
+        self.view.weight = nn.Parameter(self.first.weight.data)
+        self.last = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.view(self.tied(self.again(self.first(x.flatten(1)).relu()).relu())))  # type: ignore[no-any-return]
+
+
+def lazy() -> nn.Module:
+    """Layers that take their sizes from the first input."""
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+
+
+def normed() -> nn.Module:
+    """Weights that are computed from others."""
+    old = torch.nn.utils.weight_norm(nn.Linear(8, 8))
+    spectral = parametrizations.spectral_norm(nn.Linear(8, 3))
+    return nn.Sequential(nn.Flatten(), parametrizations.weight_norm(nn.Linear(16, 8)), old, spectral)
+
+
+def phased() -> nn.Module:
+    """A net with a buffer of complex numbers."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    net.register_buffer("phases", torch.ones(2, dtype=torch.complex64))
+    return net

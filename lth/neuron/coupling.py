@@ -22,12 +22,27 @@ def coupled(net: nn.Module, example: Tensor, kinds: Mapping[str, str]) -> tuple[
     state, first, copy = weights_of(net), first_names(net), copied(net)
     outputs = [copy.get_submodule(name.rpartition(".")[0]) for name, kind in kinds.items() if kind == "output"]
     groups, whole = list[Group](), dict[str, str]()
+    taken: dict[tuple[str, int], Tensor] = {}
     for name, passed in roots(traced(copy, example[:1]), outputs):
         try:
-            groups.append(_group(state, first, passed))
+            group = _group(state, first, passed)
+            _take(taken, group)
         except NotRemovable as error:
             whole[name] = str(error)
+        else:
+            groups.append(group)
     return [group for group in groups if group.of(kinds, 0)], whole
+
+
+def _take(taken: dict[tuple[str, int], Tensor], group: Group) -> None:
+    """Note the rows and columns of a group; none may belong to two units, as those of a tied weight would."""
+    own: dict[tuple[str, int], Tensor] = {}
+    for part in group.parts:
+        place, places = (part.name, part.axis), part.unit >= 0
+        if (place in taken and (taken[place] & places).any()) or not own.setdefault(place, part.unit).equal(part.unit):
+            raise NotRemovable(f"{part.name} belongs to other units too")
+    for place, unit in own.items():
+        taken[place] = taken.get(place, torch.zeros_like(unit, dtype=torch.bool)) | (unit >= 0)
 
 
 def _group(state: Mapping[str, Tensor], first: Mapping[str, str], passed: list[Passed] | NotRemovable) -> Group:

@@ -1,11 +1,14 @@
 """Iterative magnitude pruning: the loop, and one pruning (Frankle & Carbin 2019, Section 1)."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lth import UserError
 from lth import criterion as criteria
 from lth import distribution as distributions
 from lth import rewind as rewinding
@@ -25,6 +28,9 @@ Structure = Callable[..., Mask]
 Rewind = Callable[[Trained], tuple[Weights, int]]
 Train = Callable[[list[Ticket]], list[Trained]]
 Masks = Callable[[Trained, int, Callable[[], Mask]], Mask]
+
+
+log = logging.getLogger("lth")
 
 
 def never(trained: Trained) -> bool:
@@ -90,8 +96,17 @@ def prune(
     return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
 
 
-def check(recipe: Recipe, structure: Structure, ticket: Ticket) -> None:
-    """Ask the structure to leave all of an untrained net; raises UserError if it can't treat the net."""
+def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ticket) -> None:
+    """Ask the criterion to score an untrained net, and the structure to leave all of it; raises UserError if one of
+    them can't treat the net. Other errors of a criterion count after training, of which it may need something.
+    """
+    untrained = Trained(ticket, pd.DataFrame(), {ticket.step: ticket.weights}.__getitem__, ticket.step, ticket.mask)
+    try:
+        criterion(recipe.net(), untrained, batch(recipe, ticket))
+    except UserError:
+        raise
+    except Exception as error:
+        log.debug("the criterion can't score an untrained net: %s", error)
     scores = {name: ticket.weights[name].abs() for name in ticket.mask}
     structure(scores, ticket.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
 

@@ -7,6 +7,7 @@ that it can refuse what it can't treat.
 """
 
 import logging
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -50,13 +51,18 @@ def neuron(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, exampl
 
 def _removable(net: nn.Module, example: Tensor) -> list[units.Group]:
     found = units.units(net, example)
-    reasons = "; ".join(f"{name}: {why}" for name, why in found.whole.items())
+    reasons = _joined([f"{name}: {why}" for name, why in found.whole.items()])
     if not found.groups:
         why = reasons or "no layer is in front of another"
         raise UserError(f"structure=neuron can't remove units of {type(net).__name__} ({why}): use structure=weight")
     if reasons:
         _tell(f"structure=neuron leaves all units of some layers of {type(net).__name__} ({reasons})")
     return list(found.groups)
+
+
+def _joined(reasons: Sequence[str], most: int = 5) -> str:
+    more = [f"and {len(reasons) - most} more"] if len(reasons) > most else []
+    return "; ".join([*reasons[:most], *more])
 
 
 @cache

@@ -11,14 +11,15 @@ from small import example_of, kinds_of, recipe
 from structured_nets import MAPS, VECTORS, Net, Tokens
 from torch import Tensor, nn
 
-from lth import UserError, neuron, structure
+from lth import UserError, criterion, neuron, structure
 from lth.compress.compact import compact, shrunk
+from lth.criterion import Batch
 from lth.imp import check, dense
 from lth.init import glorot_normal
 from lth.layer import layers
 from lth.model import torchvision
 from lth.neuron import Group
-from lth.ticket import Mask, full_mask, masked
+from lth.ticket import Mask, Trained, full_mask, masked
 from lth.weights import load, weights_of
 
 SHAPE = (1, 4, 4)
@@ -180,7 +181,8 @@ def test_the_layers_that_stay_whole_are_logged_with_the_operation(caplog: pytest
     with caplog.at_level(logging.WARNING, logger="lth"):
         structure.neuron({}, mask, dict.fromkeys(mask, 1.0), net, INPUTS)
     assert (
-        "structure=neuron leaves all units of some layers of Net (body.1: body.2 (LayerNorm) reads them)" in caplog.text
+        "structure=neuron leaves all units of some layers of Net (body.1: layer body.2, LayerNorm, reads them)"
+        in caplog.text
     )
 
 
@@ -199,12 +201,25 @@ def mixing(shape: Sequence[int], classes: int) -> nn.Module:
     return Net("vectors", ["softmax"])
 
 
+def needs_accuracy(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+    """A criterion that looks at evaluations, of which there are none before training."""
+    last = float(trained.evaluations["test_accuracy"].iloc[-1])
+    return {name: weight * last for name, weight in trained.weights().items() if name in trained.mask}
+
+
 def test_a_structure_can_refuse_a_net_before_it_is_trained() -> None:
     mixed, plain = recipe(model=mixing), recipe()
     with pytest.raises(UserError, match="use structure=weight"):
-        check(mixed, structure.neuron, dense(mixed, glorot_normal))
-    check(mixed, structure.weight, dense(mixed, glorot_normal))
-    check(plain, structure.neuron, dense(plain, glorot_normal))
+        check(mixed, criterion.magnitude, structure.neuron, dense(mixed, glorot_normal))
+    check(mixed, criterion.magnitude, structure.weight, dense(mixed, glorot_normal))
+    check(plain, criterion.magnitude, structure.neuron, dense(plain, glorot_normal))
+
+
+def test_a_criterion_can_refuse_a_net_before_it_is_trained_and_may_need_what_training_gives() -> None:
+    plain = recipe()
+    with pytest.raises(UserError, match="no batch norm follows"):
+        check(plain, criterion.batch_norm_scale, structure.neuron, dense(plain, glorot_normal))
+    check(plain, needs_accuracy, structure.neuron, dense(plain, glorot_normal))
 
 
 def test_units_of_a_net_on_tokens_are_removed_from_the_residual_branch_and_the_tied_embedding_stays() -> None:

@@ -30,7 +30,7 @@ def execute(
 
     start = [dense(job.recipe, job.init, replicate) for replicate in replicates]
     if start and job.ladder.children.get(0):
-        check(job.recipe, job.structure, start[0])
+        check(job.recipe, job.criterion, job.structure, start[0])
     one = partial(
         prune,
         recipe=job.recipe,

@@ -69,13 +69,13 @@ def _tensors(passed: Passed) -> Iterator[tuple[str, int]]:
         return
     if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
         if "weight" not in dict(layer.named_parameters(recurse=False)):
-            raise NotRemovable(f"the weight of {name} is computed from other parameters")
+            raise NotRemovable(f"the weight of layer {name} is computed from other parameters")
         depthwise = getattr(layer, "groups", 1) > 1
         if depthwise and not layer.groups == layer.in_channels == layer.out_channels:
-            raise NotRemovable(f"{name} is a grouped convolution")
+            raise NotRemovable(f"layer {name} is a grouped convolution")
         if passed.reads and not depthwise:
             yield f"{name}.weight", 1
             return
     elif not isinstance(layer, (*NORMS, nn.PReLU)):
-        raise NotRemovable(f"{name} ({type(layer).__name__}) reads them")
+        raise NotRemovable(f"layer {name}, {type(layer).__name__}, reads them")
     yield from ((f"{name}.{key}", 0) for key, value in layer.state_dict().items() if value.ndim and len(value) > 1)

@@ -1,5 +1,6 @@
 """Small nets out of a menu of operations, many of which mix units, in a module because a recipe needs import paths."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -300,19 +301,8 @@ def phased() -> nn.Module:
     return net
 
 
-def shuffled(shape: Sequence[int], classes: int) -> nn.Module:
-    """Channels shuffled by hand, as in ShuffleNet: Torch-Pruning can't follow them at all."""
-
-    def shuffle(_: nn.Module, x: Tensor) -> Tensor:
-        return x.view(len(x), 2, C // 2, *x.shape[2:]).transpose(1, 2).contiguous().view(x.shape)
-
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(C, classes)]
-    return nn.Sequential(nn.Conv2d(shape[0], C, 3), Op(shuffle), nn.Conv2d(C, C, 1), *head)
-
-
 def mixed(shape: Sequence[int], classes: int, *, hidden: Sequence[int]) -> nn.Module:
     """A net whose hidden units all go through a softmax."""
-    size = 1
-    for each in shape:
-        size *= each
-    return nn.Sequential(nn.Flatten(), nn.Linear(size, hidden[0]), nn.Softmax(1), nn.Linear(hidden[0], classes))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(math.prod(shape), hidden[0]), nn.Softmax(1), nn.Linear(hidden[0], classes)
+    )

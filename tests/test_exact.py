@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
+import shell
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -220,6 +222,17 @@ def test_a_criterion_can_refuse_a_net_before_it_is_trained_and_may_need_what_tra
     with pytest.raises(UserError, match="no batch norm follows"):
         check(plain, criterion.batch_norm_scale, structure.neuron, dense(plain, glorot_normal))
     check(plain, needs_accuracy, structure.neuron, dense(plain, glorot_normal))
+
+
+def test_the_command_refuses_a_structure_that_cannot_treat_the_net_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["model._target_=structured_nets.mixed", "structure=neuron", f"root={tmp_path}"]
+    assert shell.run(*overrides) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "structure=neuron can't remove units of Sequential (1: without some of its units" in printed
+    assert "(Softmax may mix them)): use structure=weight" in printed
+    assert not shell.files(tmp_path / "trained")
 
 
 def test_units_of_a_net_on_tokens_are_removed_from_the_residual_branch_and_the_tied_embedding_stays() -> None:

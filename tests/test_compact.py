@@ -217,7 +217,9 @@ def pruned(net: nn.Module, shape: Sequence[int], share: float, seed: int = 0) ->
     return structure.neuron(scores, mask, dict.fromkeys(mask, share), net, inputs(net, shape))
 
 
-@pytest.mark.parametrize("name", [name for name in NETS if name != "torchvision"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "vgg_19" else ()) for n in NETS if n != "torchvision"]
+)
 def test_the_masked_net_and_the_one_without_the_pruned_units_compute_the_same(name: str) -> None:
     make, shape = NETS[name]
     net = trained(make, shape, density=0.25)

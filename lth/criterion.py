@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lth import UserError, neuron
-from lth.neuron import Group
+from lth.neuron import EXAMPLES, Group
 from lth.seed import generator, seed
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained, masked
@@ -97,7 +97,7 @@ def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str
 
 
 def _groups(net: nn.Module, batch: Batch) -> list[Group]:
-    return neuron.groups(net, batch[0].shape[1:])
+    return neuron.groups(net, batch[0][:EXAMPLES])
 
 
 def _broadcast(trained: Trained, of_units: Mapping[Group, Tensor]) -> dict[str, Tensor]:

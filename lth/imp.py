@@ -1,19 +1,23 @@
 """Iterative magnitude pruning: the loop, and one pruning (Frankle & Carbin 2019, Section 1)."""
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lth import UserError
 from lth import criterion as criteria
 from lth import distribution as distributions
 from lth import rewind as rewinding
 from lth import structure as structures
 from lth.criterion import Batch
 from lth.data import normalized, rows
+from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.seed import seed
@@ -26,6 +30,9 @@ Structure = Callable[..., Mask]
 Rewind = Callable[[Trained], tuple[Weights, int]]
 Train = Callable[[list[Ticket]], list[Trained]]
 Masks = Callable[[Trained, int, Callable[[], Mask]], Mask]
+
+
+log = logging.getLogger("lth")
 
 
 def never(trained: Trained) -> bool:
@@ -85,7 +92,7 @@ def prune(
         net, density = recipe.net(), densities(recipe, ladder, level)
         scores = criterion(net, trained, batch(recipe, trained.ticket), **_supplied(criterion, recipe))
         shares = distribution(scores, trained.mask, density)
-        return structure(scores, trained.mask, shares, net, recipe.data.shape)
+        return structure(scores, trained.mask, shares, net, examples(recipe))
 
     weights, step = rewind(trained)
     return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
@@ -94,6 +101,21 @@ def prune(
 def _supplied(criterion: Criterion, recipe: Recipe) -> dict[str, Any]:
     """The keyword `task`, to a criterion that has it."""
     return {"task": recipe.task} if "task" in inspect.signature(criterion).parameters else {}
+
+
+def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ticket) -> None:
+    """Ask the criterion to score an untrained net, and the structure to leave all of it; raises UserError if one of
+    them can't treat the net. Other errors of a criterion count after training, of which it may need something.
+    """
+    untrained = Trained(ticket, pd.DataFrame(), {ticket.step: ticket.weights}.__getitem__, ticket.step, ticket.mask)
+    try:
+        criterion(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
+    except UserError:
+        raise
+    except Exception as error:
+        log.debug("the criterion can't score an untrained net: %s", error)
+    scores = {name: ticket.weights[name].abs() for name in ticket.mask}
+    structure(scores, ticket.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
 
 
 def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
@@ -106,6 +128,11 @@ def batch(recipe: Recipe, ticket: Ticket) -> Batch:
     train = recipe.data.train
     batch = rows(ticket.replicate, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
     return normalized(recipe.data, train.take(batch.numpy()))
+
+
+def examples(recipe: Recipe) -> Tensor:
+    """The first inputs of the training set, as the net sees them, on which a smaller net is compared."""
+    return recipe.data.example(min(EXAMPLES, len(recipe.data.train)))
 
 
 def first_images(recipe: Recipe, ticket: Ticket, count: int) -> Tensor:

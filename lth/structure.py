@@ -1,10 +1,14 @@
-"""(scores, mask, shares, net, shape) -> mask: the weights that go together when some of a layer go.
+"""(scores, mask, shares, net, example) -> mask: the weights that go together when some of a layer go.
 
 Counts are exact: of the remaining units the lowest-scoring go, ties by index, and pruned weights stay pruned.
-shares: the share of each layer that remains, from `lth.distribution`. shape: of one image. The net is only read.
+shares: the share of each layer that remains, from `lth.distribution`. example: some inputs as the net sees them, count
+x shape. The net is only read. Before anything is trained, a structure is asked to leave all of the untrained net, so
+that it can refuse what it can't treat.
 """
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +18,26 @@ from lth import neuron as units
 from lth.distribution import Densities, Scores
 from lth.ticket import Mask, at_least_one, highest
 
+log = logging.getLogger("lth")
 
-def weight(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:
+
+def weight(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: Tensor) -> dict[str, Tensor]:
     """Single weights go: each layer keeps round(share * size) of them."""
     return {name: highest(name, scores[name], m, round(shares[name] * m.numel())) for name, m in mask.items()}
 
 
-def neuron(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, shape: Sequence[int]) -> dict[str, Tensor]:
+def neuron(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: Tensor) -> dict[str, Tensor]:
     """Whole neurons and filters go, with all weights into and out of them, so that the net can be made smaller.
 
     The share is one of *units* here: each coupled group keeps round(share * size) of its units, those whose remaining
     incoming weights have the highest mean score. Of the weights between two such layers about the square of it remains;
     the density of a ticket is, as ever, the share of weights. Coupled layers of different shares keep the greatest; a
-    layer of share 1 keeps its units, and loses only the weights from units that others lose. The classes always stay.
+    layer of share 1 keeps its units, and loses only the weights from units that others lose. The classes always stay,
+    and so do units that an operation mixes, such as those in front of a LayerNorm: a net without some of them would not
+    be the masked net. They are named in the log; a net that has no others is refused.
     """
     new = {name: m.clone() for name, m in mask.items()}
-    for group in units.groups(net, shape):
+    for group in _removable(net, example):
         into = [part.name for part in group.of(mask, 0)]
         share = max(shares[name] for name in into)
         if share == 1:
@@ -41,12 +49,34 @@ def neuron(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, shape:
     return new
 
 
+def _removable(net: nn.Module, example: Tensor) -> list[units.Group]:
+    found = units.units(net, example)
+    reasons = _joined([f"{name}: {why}" for name, why in found.whole.items()])
+    if not found.groups:
+        why = reasons or "no layer is in front of another"
+        raise UserError(f"structure=neuron can't remove units of {type(net).__name__} ({why}): use structure=weight")
+    if reasons:
+        _tell(f"structure=neuron leaves all units of some layers of {type(net).__name__} ({reasons})")
+    return list(found.groups)
+
+
+def _joined(reasons: Sequence[str], most: int = 5) -> str:
+    more = [f"and {len(reasons) - most} more"] if len(reasons) > most else []
+    return "; ".join([*reasons[:most], *more])
+
+
+@cache
+def _tell(sentence: str) -> None:
+    """Log a sentence once, not at each level."""
+    log.warning("%s", sentence)
+
+
 def n_of_m(
     scores: Scores,
     mask: Mask,
     shares: Densities,
     net: nn.Module,
-    shape: Sequence[int],
+    example: Tensor,
     *,
     n: int = 2,
     m: int = 4,

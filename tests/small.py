@@ -52,6 +52,11 @@ COLOUR = Data(
 )
 
 
+def example_of(shape: Sequence[int], count: int = 4, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Inputs of this shape, uniform on [0, 1)."""
+    return torch.rand(count, *shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
 def conv_net(shape: Sequence[int], classes: int) -> nn.Module:
     """Convolution, batch norm, linear: 27 + 144 prunable weights on a 1 x 4 x 4 image and 3 classes."""
     channels, height, width = shape

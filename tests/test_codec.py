@@ -106,7 +106,7 @@ def test_weights_and_mask_are_only_read() -> None:
 
 INVALID: list[tuple[dict[str, Tensor], dict[str, Tensor], int | None, Any, str]] = [
     ({"w": torch.ones(2)}, {"v": torch.ones(2, dtype=torch.bool)}, 4, {}, "the mask has no weight named v"),
-    ({"w": torch.ones(2, dtype=torch.float64)}, {}, None, {}, "w is torch.float64"),
+    ({"w": torch.ones(2, dtype=torch.float64)}, {"w": torch.tensor([True, False])}, None, {}, "w is torch.float64"),
     ({"w": torch.tensor([1.0, math.nan])}, {"w": torch.ones(2, dtype=torch.bool)}, 4, {}, "not finite"),
     ({"w": torch.ones(2)}, {"w": torch.ones(2, dtype=torch.bool)}, 9, {}, "bits=9"),
     ({}, {}, None, {"a": math.nan}, "JSON"),

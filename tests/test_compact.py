@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import conv_net, dropout_net, everything_net, few
+from small import conv_net, dropout_net, everything_net, example_of, few
 from torch import Tensor, nn
 
 from lth import model, neuron, structure
@@ -57,6 +57,11 @@ def with_mask(net: nn.Module, mask: Mapping[str, Tensor]) -> nn.Module:
     return other
 
 
+def inputs(net: nn.Module, shape: Sequence[int]) -> Tensor:
+    """Inputs in the type of the net."""
+    return example_of(shape, 3, next(net.parameters()).dtype)
+
+
 def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
@@ -83,7 +88,7 @@ def test_the_compact_net_of_a_random_ticket_computes_the_same(name: str, density
     make, shape = NETS[name]
     net = trained(make, shape, density=density)
     mask = random_mask(net, max(density, 0.2) if name == "mlp" else density)
-    small = compact(net, net.state_dict(), mask, shape)
+    small = compact(net, net.state_dict(), mask, inputs(net, shape))
     with torch.no_grad():
         images = torch.rand(2, *shape, dtype=torch.float64)
         torch.testing.assert_close(small(images), with_mask(net, mask)(images), rtol=1e-9, atol=1e-9)
@@ -96,7 +101,7 @@ def test_a_sparse_ticket_has_outputs_that_depend_on_the_image_and_are_equal_in_f
     make, shape = NETS[name]
     net = trained(make, shape, density=0.05)
     mask = random_mask(net, 0.05)
-    small = compact(net, net.state_dict(), mask, shape)
+    small = compact(net, net.state_dict(), mask, inputs(net, shape))
     assert same_outputs(small, with_mask(net, mask), shape)
     assert parameters(small) < parameters(net)
     images = torch.rand(4, *shape)
@@ -110,7 +115,7 @@ def test_the_compact_net_of_any_mask_computes_the_same(seed: int, density: float
     mask = random_mask(net, density, seed)
     images = torch.rand(3, *ONE, dtype=torch.float64)
     with torch.no_grad():
-        small = compact(net, net.state_dict(), mask, ONE)(images)
+        small = compact(net, net.state_dict(), mask, inputs(net, ONE))(images)
         torch.testing.assert_close(small, with_mask(net, mask)(images), rtol=1e-9, atol=1e-9)
 
 
@@ -128,7 +133,7 @@ def test_a_constant_unit_is_folded_into_the_bias_and_a_unit_without_consumers_is
         [[0.5, 0.25, 9.0], [1.0, 2.0]],
     )
     mask = {name: net.get_parameter(name) != 0 for name in full_mask(net)}
-    small = compact(net, net.state_dict(), mask, (1, 1, 2))
+    small = compact(net, net.state_dict(), mask, inputs(net, (1, 1, 2)))
     assert {name: p.tolist() for name, p in small.named_parameters()} == {
         "1.weight": [[1, 2]],
         "1.bias": [0.5],
@@ -142,7 +147,7 @@ def test_a_negative_constant_before_a_relu_adds_nothing() -> None:
         {"1.weight": [[1, 2], [0, 0], [3, 4]], "3.weight": [[5, 6, 1], [7, 6, 1]]}, [[0.5, -0.25, 0.0], [1.0, 2.0]]
     )
     mask = {name: net.get_parameter(name) != 0 for name in full_mask(net)}
-    small = compact(net, net.state_dict(), mask, (1, 1, 2))
+    small = compact(net, net.state_dict(), mask, inputs(net, (1, 1, 2)))
     assert small.get_parameter("3.bias").tolist() == [1, 2]
     assert small.get_parameter("3.weight").tolist() == [[5, 1], [7, 1]]
 
@@ -152,7 +157,7 @@ def test_an_unread_pixel_is_not_read() -> None:
         {"1.weight": [[0, 2], [0, 1], [0, 4]], "3.weight": [[5, 6, 1], [7, 6, 1]]}, [[0.5, 0.5, 0.0], [1.0, 2.0]]
     )
     mask = {name: net.get_parameter(name) != 0 for name in full_mask(net)}
-    small = compact(net, net.state_dict(), mask, (1, 1, 2))
+    small = compact(net, net.state_dict(), mask, inputs(net, (1, 1, 2)))
     assert small.get_buffer("1.0.index").tolist() == [1]
     assert small.get_parameter("1.1.weight").tolist() == [[2], [1], [4]]
     image = torch.tensor([[[[123.0, 0.5]]]])
@@ -163,18 +168,18 @@ def test_a_whole_chain_of_idle_units_is_removed() -> None:
     net = model.mlp((1, 1, 2), 2, hidden=(2, 2, 2)).eval()
     mask = full_mask(net)
     mask["1.weight"][0] = mask["3.weight"][0, 1] = mask["5.weight"][0, 1] = False  # unit 0 of each reads unit 0 only
-    small = compact(net, net.state_dict(), mask, (1, 1, 2))
+    small = compact(net, net.state_dict(), mask, inputs(net, (1, 1, 2)))
     assert [layer.out_features for layer in small.modules() if isinstance(layer, nn.Linear)] == [1, 1, 1, 2]
     mask = full_mask(net)
     mask["7.weight"][:, 0] = mask["5.weight"][1, 0] = mask["3.weight"][1, 0] = False  # only units 0 read units 0
-    small = compact(net, net.state_dict(), mask, (1, 1, 2))
+    small = compact(net, net.state_dict(), mask, inputs(net, (1, 1, 2)))
     assert [layer.out_features for layer in small.modules() if isinstance(layer, nn.Linear)] == [1, 1, 1, 2]
 
 
 def test_a_net_without_any_weight_keeps_one_unit_per_layer_and_its_constant_outputs() -> None:
     net = trained(partial(model.mlp, hidden=(4, 3)), ONE)
     nothing = {name: torch.zeros_like(m) for name, m in full_mask(net).items()}
-    small = compact(net, net.state_dict(), nothing, ONE)
+    small = compact(net, net.state_dict(), nothing, inputs(net, ONE))
     assert [tuple(p.shape) for p in small.parameters() if p.ndim == 2] == [(1, 1), (1, 1), (10, 1)]
     images = torch.rand(2, *ONE, dtype=torch.float64)
     assert torch.allclose(small(images), with_mask(net, nothing)(images))
@@ -195,7 +200,7 @@ def test_a_constant_before_a_padded_convolution_keeps_its_filter_unless_it_is_0(
         net[0].bias[1] = bias
     mask = full_mask(net)
     mask["0.weight"][1] = False
-    small = compact(net, net.state_dict(), mask, ONE)
+    small = compact(net, net.state_dict(), mask, inputs(net, ONE))
     assert small.get_parameter("0.weight").shape[0] == filters
     images = torch.rand(2, *ONE)
     torch.testing.assert_close(small(images), with_mask(net, mask).eval()(images))
@@ -209,15 +214,17 @@ def pruned(net: nn.Module, shape: Sequence[int], share: float, seed: int = 0) ->
     mask = full_mask(net)
     random = torch.Generator().manual_seed(seed)
     scores = {name: torch.rand(m.shape, generator=random) for name, m in mask.items()}
-    return structure.neuron(scores, mask, dict.fromkeys(mask, share), net, shape)
+    return structure.neuron(scores, mask, dict.fromkeys(mask, share), net, inputs(net, shape))
 
 
-@pytest.mark.parametrize("name", [name for name in NETS if name != "torchvision"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "vgg_19" else ()) for n in NETS if n != "torchvision"]
+)
 def test_the_masked_net_and_the_one_without_the_pruned_units_compute_the_same(name: str) -> None:
     make, shape = NETS[name]
     net = trained(make, shape, density=0.25)
     mask = pruned(net, shape, 0.5)
-    small = shrunk(net, net.state_dict(), mask, shape)
+    small = shrunk(net, net.state_dict(), mask, inputs(net, shape))
     assert same_outputs(small, with_mask(net, mask), shape)
     assert all(p.all() for p in small.parameters() if p.ndim > 1)  # dense
 
@@ -227,9 +234,9 @@ def test_the_masked_net_and_the_one_without_the_pruned_units_compute_the_same(na
 def test_any_share_of_the_units_can_be_removed(seed: int, share: float, make: Net) -> None:
     net = trained(make, ONE, seed)
     mask = pruned(net, ONE, share, seed)
-    small = shrunk(net, net.state_dict(), mask, ONE)
+    small = shrunk(net, net.state_dict(), mask, inputs(net, ONE))
     assert same_outputs(small, with_mask(net, mask), ONE, alive=False)  # two ReLU units may both be dead
-    assert same_outputs(compact(net, net.state_dict(), mask, ONE), small, ONE, alive=False)
+    assert same_outputs(compact(net, net.state_dict(), mask, inputs(net, ONE)), small, ONE, alive=False)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +253,7 @@ def test_the_number_of_remaining_parameters_equals_the_one_computed_by_hand(
 ) -> None:
     make, shape = NETS[name]
     net = make(shape, 10)
-    assert parameters(shrunk(net, net.state_dict(), pruned(net, shape, share), shape)) == expected
+    assert parameters(shrunk(net, net.state_dict(), pruned(net, shape, share), inputs(net, shape))) == expected
 
 
 def test_rewound_the_surviving_neurons_have_their_rows_and_columns_of_theta_0() -> None:
@@ -255,7 +262,7 @@ def test_rewound_the_surviving_neurons_have_their_rows_and_columns_of_theta_0() 
     mask = pruned(net, shape, 0.3)
     first = mask["1.weight"].any(1)
     second = mask["3.weight"].any(1)
-    small = shrunk(net, theta_0, mask, shape)
+    small = shrunk(net, theta_0, mask, inputs(net, shape))
     expected = {
         "1.weight": theta_0["1.weight"][first],
         "1.bias": theta_0["1.bias"][first],
@@ -273,8 +280,8 @@ def test_the_smaller_net_trains_as_the_masked_one_does() -> None:
     net = trained(everything_net, ONE)
     net[7] = nn.Identity()  # dropout draws one number per unit, so other numbers for fewer units
     mask = pruned(net, ONE, 0.5)
-    groups = neuron.groups(net, ONE)
-    big, small = with_mask(net, mask), shrunk(net, net.state_dict(), mask, ONE)
+    groups = neuron.groups(net, inputs(net, ONE))
+    big, small = with_mask(net, mask), shrunk(net, net.state_dict(), mask, inputs(net, ONE))
     images, labels = torch.rand(20, *ONE, dtype=torch.float64), torch.arange(20) % 10
     for each in (big, small):
         optimizer = torch.optim.SGD(each.train().parameters(), lr=0.1, momentum=0.9)
@@ -293,7 +300,7 @@ def test_the_given_net_and_weights_are_only_read() -> None:
     before, mask = copy.deepcopy(net.state_dict()), random_mask(net, 0.3)
     kept = copy.deepcopy(mask)
     for make in (compact, shrunk):
-        for parameter in make(net, net.state_dict(), mask, ONE).parameters():
+        for parameter in make(net, net.state_dict(), mask, inputs(net, ONE)).parameters():
             parameter.data.zero_()
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert all(torch.equal(kept[name], m) for name, m in mask.items())

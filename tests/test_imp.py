@@ -155,7 +155,7 @@ def test_a_real_run_of_neurons_gives_ever_smaller_nets_that_start_from_rows_and_
         mask = trained_one.ticket.mask
         rows, inner = mask["1.weight"].any(1), mask["3.weight"].any(1)
         assert (int(rows.sum()), int(inner.sum())) == widths
-        small = shrunk(before, theta_0, mask, DATA.shape)
+        small = shrunk(before, theta_0, mask, DATA.example(4))
         assert torch.equal(small.get_parameter("1.weight"), theta_0["1.weight"][rows])
         assert torch.equal(small.get_parameter("3.weight"), theta_0["3.weight"][inner][:, rows])
         assert remaining(mask) == sum(p.numel() for p in small.parameters() if p.ndim == 2)

@@ -1,12 +1,16 @@
 """Layouts of a pruned net: size, cost and outputs of each; and the command `lth layout`."""
 
+import logging
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import shell
 import torch
-from small import DATA, everything_net, half_pruned, net, recipe, trained
+from small import COLOUR, DATA, everything_net, half_pruned, net, recipe, trained
+from structured_nets import Net
 from torch import Tensor, nn
 
 from lth import cli, job, structure
@@ -15,8 +19,16 @@ from lth.compress.latency import accuracy
 from lth.compress.layout_table import markdown
 from lth.compress.layouts import Sparse, layouts
 from lth.engine import Callback
+from lth.model import torchvision
 from lth.store import Store
 from lth.ticket import Trained, full_mask, masked, remaining
+from lth.weights import weights_of
+
+
+def attentive(shape: Sequence[int], classes: int) -> nn.Module:
+    """A net with attention, whose output projection is read and not called."""
+    return Net("vectors", ["attention"])
+
 
 RECIPE = recipe(model=net)  # 16 - 8 - 6 - 3
 # Overrides of two jobs: pruned by connections, and by neurons.
@@ -33,7 +45,7 @@ def trained_with(mask: dict[str, Tensor]) -> Trained:
 def neurons_pruned() -> dict[str, Tensor]:
     full = RECIPE.net()
     scores = {name: full.get_parameter(name).abs() for name in full_mask(full)}
-    return structure.neuron(scores, full_mask(full), dict.fromkeys(scores, 0.5), full, DATA.shape)
+    return structure.neuron(scores, full_mask(full), dict.fromkeys(scores, 0.5), full, IMAGES)
 
 
 # ---- layouts
@@ -100,6 +112,36 @@ def test_a_sparse_layer_is_the_linear_layer_with_or_without_bias() -> None:
         assert Sparse(layer).weight.values().shape == (12,)
         x = torch.rand(3, 6)
         torch.testing.assert_close(Sparse(layer)(x), layer(x))
+
+
+def test_a_layout_that_is_not_available_is_named_with_its_reason_and_the_others_are_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = recipe(model=partial(torchvision, name="shufflenet_v2_x0_5"), data=COLOUR)
+    full, random = plain.net(), torch.Generator().manual_seed(0)
+    mask = {name: torch.rand(m.shape, generator=random) < 0.5 for name, m in full_mask(full).items()}
+    weights = masked(weights_of(full), mask)
+    with caplog.at_level(logging.WARNING, logger="lth"):
+        assert set(layouts(trained(weights, weights, mask, level=2), plain)) == {"masked", "csr"}
+    said = (
+        "layout compact is not available for ticket, replicate 1, level 2: the units of ShuffleNetV2 can't be followed"
+    )
+    assert said in caplog.text
+
+
+def test_a_sparse_layer_takes_tokens_and_a_layer_whose_weight_is_read_elsewhere_stays_dense() -> None:
+    layer = nn.Linear(6, 4)
+    tokens = torch.rand(2, 5, 6)
+    torch.testing.assert_close(Sparse(layer)(tokens), layer(tokens))
+    plain = recipe(model=attentive)
+    full = plain.net()
+    mask = {name: torch.ones_like(m) for name, m in full_mask(full).items()}
+    mask["body.2.layer.out_proj.weight"][0] = False
+    weights = masked(weights_of(full), mask)
+    found = layouts(trained(weights, weights, mask), plain)
+    net = found["masked"].net
+    for each in found.values():
+        torch.testing.assert_close(each.net(IMAGES), net(IMAGES))
 
 
 # ---- accuracy

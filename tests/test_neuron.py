@@ -1,14 +1,14 @@
 """Parameters that belong to a neuron or filter, and their removal from nets."""
 
 import copy
-from collections.abc import Callable
 
 import pytest
 import torch
+import torch_pruning
 from hypothesis import given
 from hypothesis import strategies as st
-from small import conv_net, copied, everything_net, few, same
-from torch import Tensor, nn
+from small import conv_net, copied, everything_net, example_of, few, same
+from torch import Tensor
 
 from lth import neuron
 from lth.layer import prunable
@@ -39,7 +39,7 @@ def random_units(groups: list[Group], seed: int, share: float = 0.5) -> list[Ten
 
 
 def test_a_neuron_has_a_row_of_weights_a_bias_and_a_column_of_the_next_layer() -> None:
-    second, first = neuron.groups(mlp(SHAPE, 3, hidden=(5, 4)), SHAPE)
+    second, first = neuron.groups(mlp(SHAPE, 3, hidden=(5, 4)), example_of(SHAPE))
     assert places(first) == {
         ("1.weight", 0): [0, 1, 2, 3, 4],
         ("1.bias", 0): [0, 1, 2, 3, 4],
@@ -53,7 +53,7 @@ def test_a_neuron_has_a_row_of_weights_a_bias_and_a_column_of_the_next_layer() -
 
 
 def test_a_filter_takes_its_batch_norm_and_behind_a_flattening_a_column_for_each_place_of_the_image() -> None:
-    (group,) = neuron.groups(conv_net((1, 2, 2), 3), (1, 2, 2))
+    (group,) = neuron.groups(conv_net((1, 2, 2), 3), example_of((1, 2, 2)))
     one_each = [0, 1, 2]
     norm = {(f"1.{key}", 0): one_each for key in ("weight", "bias", "running_mean", "running_var")}
     assert places(group) == {
@@ -65,7 +65,7 @@ def test_a_filter_takes_its_batch_norm_and_behind_a_flattening_a_column_for_each
 
 
 def test_the_filters_of_a_residual_stage_are_one_group_and_those_inside_a_block_are_their_own() -> None:
-    groups = neuron.groups(resnet_20((3, 8, 8), 10), (3, 8, 8))
+    groups = neuron.groups(resnet_20((3, 8, 8), 10), example_of((3, 8, 8)))
     weights = prunable(resnet_20((3, 8, 8), 10))
     into = [sorted(part.name.removesuffix(".weight") for part in group.of(weights, 0)) for group in groups]
     assert sorted(into) == sorted(
@@ -83,7 +83,7 @@ def test_every_layer_but_the_output_is_in_one_group_as_units(name: str) -> None:
     make, shape = SMALL[name]
     net = make()
     weights = prunable(net)
-    into = [part.name for group in neuron.groups(net, shape) for part in group.of(weights, 0)]
+    into = [part.name for group in neuron.groups(net, example_of(shape)) for part in group.of(weights, 0)]
     assert sorted(into) == sorted(list(weights)[:-1])
 
 
@@ -92,14 +92,14 @@ def test_tracing_changes_nothing(training: bool) -> None:
     net = everything_net(SHAPE, 3).train(training)
     before = copied(net.state_dict())
     with torch.no_grad():
-        neuron.groups(net, SHAPE)
+        neuron.groups(net, example_of(SHAPE))
     assert same(before, net.state_dict())
     assert net.training is training
     assert all(p.grad is None for p in net.parameters())
 
 
 def test_sums_over_a_neuron_are_those_of_its_row_and_its_column() -> None:
-    _, first = neuron.groups(mlp(SHAPE, 3, hidden=(2, 4)), SHAPE)
+    _, first = neuron.groups(mlp(SHAPE, 3, hidden=(2, 4)), example_of(SHAPE))
     tensors = {
         "1.weight": torch.arange(32.0).view(2, 16),
         "3.weight": torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]),
@@ -109,7 +109,7 @@ def test_sums_over_a_neuron_are_those_of_its_row_and_its_column() -> None:
 
 
 def test_sums_over_a_filter_are_taken_over_all_the_columns_that_read_it() -> None:
-    (group,) = neuron.groups(conv_net((1, 2, 2), 1), (1, 2, 2))
+    (group,) = neuron.groups(conv_net((1, 2, 2), 1), example_of((1, 2, 2)))
     assert neuron.total(group, {"4.weight": torch.arange(12.0)[None]}, 1).tolist() == [6, 22, 38]
 
 
@@ -117,7 +117,7 @@ def test_a_unit_with_one_remaining_weight_is_left() -> None:
     net = mlp((1, 1, 2), 2, hidden=(3,))
     mask = {"1.weight": torch.zeros(3, 2, dtype=torch.bool), "3.weight": torch.zeros(2, 3, dtype=torch.bool)}
     mask["1.weight"][0, 1] = mask["3.weight"][1, 2] = True
-    (group,) = neuron.groups(net, (1, 1, 2))
+    (group,) = neuron.groups(net, example_of((1, 1, 2)))
     assert neuron.left(group, mask).tolist() == [True, False, True]
 
 
@@ -126,17 +126,20 @@ def test_a_unit_with_one_remaining_weight_is_left() -> None:
 def test_what_torch_pruning_removes_is_what_is_selected_of_the_state_dict(name: str, seed: int) -> None:
     make, shape = SMALL[name]
     net = make()
-    groups = neuron.groups(net, shape)
-    gone, before = random_units(groups, seed), copied(net.state_dict())
-    small = copy.deepcopy(net)
-    neuron.remove(small, shape, gone)
-    assert same(small.state_dict(), neuron.selected(before, groups, gone))
-    assert small(torch.zeros(2, *shape)).shape == net(torch.zeros(2, *shape)).shape
+    groups = neuron.groups(net, example_of(shape))
+    gone = random_units(groups, seed)
+    pruned, small = copy.deepcopy(net), neuron.smaller(net, net.state_dict(), groups, gone)
+    graph = torch_pruning.DependencyGraph().build_dependency(pruned.eval(), example_of(shape), verbose=False)
+    for group, units in zip(graph.get_all_groups(ignored_layers=[[*pruned.modules()][-1]]), gone, strict=True):
+        if units.any():
+            group.prune(units.nonzero().flatten().tolist())
+    assert same(small.state_dict(), pruned.state_dict())
+    assert repr(small) == repr(pruned)
 
 
 def test_the_mask_without_a_neuron_has_no_row_and_no_column_of_it() -> None:
     net = mlp((1, 1, 2), 2, hidden=(3,))
-    (group,) = neuron.groups(net, (1, 1, 2))
+    (group,) = neuron.groups(net, example_of((1, 1, 2)))
     mask = neuron.without(full_mask(net), group, torch.tensor([False, True, False]))
     assert mask["1.weight"].tolist() == [[True, True], [False, False], [True, True]]
     assert mask["3.weight"].tolist() == [[True, False, True], [True, False, True]]
@@ -146,35 +149,8 @@ def test_the_mask_without_a_neuron_has_no_row_and_no_column_of_it() -> None:
 def test_concatenated_layers_and_depthwise_convolutions_lose_units_too(name: str) -> None:
     shape = (3, 64, 64)
     net = torchvision(shape, 10, name=name)
-    groups = neuron.groups(net, shape)
+    groups = neuron.groups(net, example_of(shape))
     gone = random_units(groups, 0)
-    small = copy.deepcopy(net)
-    neuron.remove(small, shape, gone)
+    small = neuron.smaller(net, net.state_dict(), groups, gone)
     assert same(small.state_dict(), neuron.selected(net.state_dict(), groups, gone))
     assert small.eval()(torch.zeros(1, *shape)).shape == (1, 10)
-
-
-class Scaled(nn.Module):
-    """A parameter of its own on the features of a layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last, self.scale = nn.Linear(2, 3), nn.Linear(3, 2), nn.Parameter(torch.ones(3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.first(x.flatten(1)) * self.scale)  # type: ignore[no-any-return]
-
-
-def grouped() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 1, groups=2), nn.Flatten(), nn.Linear(16, 2))
-
-
-@pytest.mark.parametrize(
-    ("make", "shape", "said"),
-    [(Scaled, (1, 1, 2), "a parameter outside of any layer"), (grouped, SHAPE, "1 is a grouped convolution")],
-)
-def test_a_net_whose_units_cannot_be_removed_is_an_error(
-    make: Callable[[], nn.Module], shape: tuple[int, ...], said: str
-) -> None:
-    with pytest.raises(ValueError, match=said):
-        neuron.groups(make(), shape)

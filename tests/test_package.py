@@ -7,21 +7,25 @@ import zlib
 from functools import partial
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import DATA, adam, conv_net, few, half_pruned, many, momentum, net, recipe, same
+from small import COLOUR, DATA, adam, conv_net, few, half_pruned, many, momentum, net, recipe, same
+from structured_nets import Buffers, Computed, Net, Shared, Tokens, lazy, normed, phased
 from torch import Tensor, nn
 
-from lth import quantization
+from lth import UserError, quantization
 from lth.compress import codec, package
 from lth.compress.codec import Refused
+from lth.compress.codec.header import MAX_VALUES
 from lth.data import normalized
 from lth.engine import train
-from lth.model import conv_2, lenet_300_100, mlp, resnet_20
+from lth.model import conv_2, lenet_300_100, mlp, resnet_20, torchvision
 from lth.recipe import Recipe
-from lth.ticket import Trained, masked, remaining
+from lth.ticket import Ticket, Trained, full_mask, masked, remaining
+from lth.weights import load, weights_of
 
 MLP = recipe(model=net, optimizer=adam)
 CONV = recipe(model=conv_net, optimizer=momentum)
@@ -96,6 +100,91 @@ def test_unpacking_does_not_advance_the_random_generator() -> None:
     torch.manual_seed(3)
     package.unpack(file)
     assert torch.equal(torch.rand(2), expected)
+
+
+ODD: dict[str, Any] = {
+    "buffers": Buffers,
+    "complex": phased,
+    "computed": Computed,
+    "shared": Shared,
+    "lazy": lazy,
+    "computed weights": normed,
+    "tied embedding": Tokens,
+    "recurrent": partial(Net, "vectors", ["lstm"]),
+    "attention": partial(Net, "vectors", ["attention"]),
+}
+
+
+def odd(shape: Any, classes: int, *, name: str) -> nn.Module:
+    """One of the nets above."""
+    net: nn.Module = ODD[name]()
+    return net
+
+
+def packable(plain: Recipe) -> Trained:
+    """A net with about half of its weights, as the recipe builds it."""
+    net, random = plain.net(), torch.Generator().manual_seed(0)
+    mask = {name: torch.rand(m.shape, generator=random) < 0.5 for name, m in full_mask(net).items()}
+    weights = masked(weights_of(net), mask)
+    return Trained(Ticket(weights, mask), pd.DataFrame(), {0: weights}.__getitem__, 0, mask)
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if name != "complex"])
+def test_a_net_that_is_odd_to_build_or_to_store_is_packed_and_unpacked_to_the_last_bit(name: str) -> None:
+    plain = recipe(model=partial(odd, name=name))
+    trained = packable(plain)
+    unpacked, mask = package.unpack(package.pack(trained, plain, None), plain.model)
+    expected = plain.net().eval()
+    load(expected, trained.weights())
+    x = torch.randint(0, 11, (3, 6)) if name == "tied embedding" else torch.rand(3, *DATA.shape)
+    assert torch.equal(unpacked(x), expected(x))
+    assert same(unpacked.state_dict(), expected.state_dict())
+    assert [t.dtype for t in unpacked.state_dict().values()] == [t.dtype for t in expected.state_dict().values()]
+    assert same(mask, trained.mask)
+
+
+def test_a_tied_parameter_is_stored_once_and_stays_tied() -> None:
+    plain = recipe(model=partial(odd, name="shared"))
+    file = package.pack(packable(plain), plain, None)
+    assert set(codec.decode(file).weights) == {"first.weight", "first.bias", "last.weight", "last.bias"}
+    unpacked, _ = package.unpack(file, plain.model)
+    assert unpacked.tied.weight is unpacked.first.weight is unpacked.again.weight
+
+
+def torchvision_round_trip(name: str) -> None:
+    plain = recipe(model=partial(torchvision, name=name), data=COLOUR)
+    trained = packable(plain)
+    try:
+        file = package.pack(trained, plain, None)
+    except UserError:  # more values than the format takes
+        assert sum(w.numel() for w in trained.weights().values()) > MAX_VALUES
+        return
+    unpacked, mask = package.unpack(file)
+    assert same(unpacked.state_dict(), trained.weights())
+    assert same(mask, trained.mask)
+
+
+@pytest.mark.parametrize("name", ["mnasnet0_5", "squeezenet1_1"])
+def test_a_net_of_torchvision_is_built_from_its_name(name: str) -> None:
+    torchvision_round_trip(name)
+
+
+def zoo() -> list[str]:
+    from torchvision import models
+
+    return models.list_models(module=models)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo())
+def test_every_net_of_torchvision_is_built_from_its_name(name: str) -> None:
+    torchvision_round_trip(name)
+
+
+def test_a_net_that_cannot_be_packed_is_refused_with_the_tensor_and_another_format() -> None:
+    plain = recipe(model=partial(odd, name="complex"))
+    with pytest.raises(UserError, match=r"phases is torch\.complex64.*export it as float32"):
+        package.pack(packable(plain), plain, None)
 
 
 # ---- untrusted files
@@ -173,6 +262,25 @@ def test_tensors_that_do_not_match_the_architecture_are_refused() -> None:
                     {**weights, "1.bias": torch.ones(9)}):  # fmt: skip
         with pytest.raises(Refused, match="tensors of the file do not match"):
             package.unpack(with_description(GOOD, changed))
+
+
+def test_a_net_that_is_not_built_on_meta_allocates_no_more_than_the_file_declares() -> None:
+    built = []
+
+    def greedy(shape: Any, classes: int) -> nn.Module:
+        float(torch.zeros(1))  # as in a RegNet: no value on the device "meta"
+        built.append(nn.Linear(2**20, 2**12))
+        return built[0]
+
+    with pytest.raises(Refused, match="tensors of the file do not match"):
+        package.unpack(with_description(GOOD), greedy)
+    assert not built
+
+
+def test_a_regnet_larger_than_the_file_is_refused() -> None:
+    described = {**GOOD, "model": {"function": "model.torchvision", "name": "regnet_y_128gf"}, "shape": [3, 8, 8]}
+    with pytest.raises(Refused, match="tensors of the file do not match"):
+        package.unpack(with_description(described))
 
 
 @many

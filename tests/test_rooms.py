@@ -32,7 +32,7 @@ DOORS = {
     "onnxruntime": "compress/onnx",
     "safetensors": "store",
     "filelock": "store",
-    "torch_pruning": "neuron",
+    "torch_pruning": "neuron/graph",
     "matplotlib": "analysis",
 }
 

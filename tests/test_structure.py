@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import kinds_of, many
+from small import example_of, kinds_of, many
 from torch import Tensor, nn
 from torch.nn.utils import prune
 from torch.sparse._semi_structured_conversions import (
@@ -25,11 +25,11 @@ Tensors = Mapping[str, Tensor]
 
 def layerwise(scores: Tensors, mask: Tensors, density: Mapping[str, float]) -> dict[str, Tensor]:
     """Prune single weights layer by layer; the net is not needed."""
-    return structure.weight(scores, mask, distribution.by_kind(scores, mask, density), nn.Identity(), ())
+    return structure.weight(scores, mask, distribution.by_kind(scores, mask, density), nn.Identity(), torch.empty(0))
 
 
 def globally(scores: Tensors, mask: Tensors, density: Mapping[str, float]) -> dict[str, Tensor]:
-    return structure.weight(scores, mask, distribution.globally(scores, mask, density), nn.Identity(), ())
+    return structure.weight(scores, mask, distribution.globally(scores, mask, density), nn.Identity(), torch.empty(0))
 
 
 both = pytest.mark.parametrize("prune_by", [layerwise, globally])
@@ -233,7 +233,7 @@ def test_global_pruning_of_magnitudes_agrees_with_pytorch(seed: int, a: int, b: 
 # ---- whole units
 
 # 2 inputs, hidden layers of 3 and 2 units, 2 classes
-SMALL_NET, SMALL_SHAPE = mlp((1, 1, 2), 2, hidden=(3, 2)), (1, 1, 2)
+SMALL_NET, SMALL_EXAMPLE = mlp((1, 1, 2), 2, hidden=(3, 2)), example_of((1, 1, 2))
 SMALL_SCORES = {
     "1.weight": torch.tensor([[1.0, 2.0], [9.0, 9.0], [2.0, 2.0]]),  # means 1.5, 9, 2
     "3.weight": torch.tensor([[5.0, 5.0, 5.0], [6.0, 6.0, 0.0]]),  # means 5, 4
@@ -243,7 +243,7 @@ SMALL_SCORES = {
 
 def units(mask: Tensors, share: float, scores: Tensors = SMALL_SCORES) -> dict[str, list[list[bool]]]:
     density = dict.fromkeys(mask, share)
-    return {n: m.tolist() for n, m in structure.neuron(scores, mask, density, SMALL_NET, SMALL_SHAPE).items()}
+    return {n: m.tolist() for n, m in structure.neuron(scores, mask, density, SMALL_NET, SMALL_EXAMPLE).items()}
 
 
 def test_neurons_go_with_all_weights_into_and_out_of_them() -> None:
@@ -271,7 +271,7 @@ def test_of_neurons_with_equal_scores_the_lower_index_goes_first() -> None:
 
 def test_a_pruned_neuron_stays_pruned_even_if_it_scores_best() -> None:
     once = structure.neuron(
-        SMALL_SCORES, full_mask(SMALL_NET), dict.fromkeys(SMALL_SCORES, 0.67), SMALL_NET, SMALL_SHAPE
+        SMALL_SCORES, full_mask(SMALL_NET), dict.fromkeys(SMALL_SCORES, 0.67), SMALL_NET, SMALL_EXAMPLE
     )
     assert once["1.weight"].tolist() == [[F, F], [T, T], [T, T]]
     turned = {name: -s for name, s in SMALL_SCORES.items()}
@@ -287,7 +287,7 @@ def test_a_density_that_leaves_no_neuron_is_an_error_that_names_the_layer() -> N
 
 def test_layers_of_density_1_keep_their_neurons_and_lose_the_weights_from_those_that_go() -> None:
     density = {"1.weight": 0.34, "3.weight": 1.0, "5.weight": 1.0}
-    kept = structure.neuron(SMALL_SCORES, full_mask(SMALL_NET), density, SMALL_NET, SMALL_SHAPE)
+    kept = structure.neuron(SMALL_SCORES, full_mask(SMALL_NET), density, SMALL_NET, SMALL_EXAMPLE)
     assert {name: m.tolist() for name, m in kept.items()} == {
         "1.weight": [[F, F], [T, T], [F, F]],
         "3.weight": [[F, T, F], [F, T, F]],
@@ -299,7 +299,7 @@ def test_removing_half_of_the_neurons_leaves_about_a_quarter_of_the_weights_betw
     net = lenet_300_100(SMALL, 10)
     mask = full_mask(net)
     scores = {name: torch.rand(m.shape, generator=torch.Generator().manual_seed(0)) for name, m in mask.items()}
-    kept = structure.neuron(scores, mask, dict.fromkeys(mask, 0.5), net, SMALL)
+    kept = structure.neuron(scores, mask, dict.fromkeys(mask, 0.5), net, example_of(SMALL))
     assert {name: int(m.sum()) for name, m in kept.items()} == {
         "1.weight": 784 * 150,
         "3.weight": 150 * 50,
@@ -316,7 +316,7 @@ def test_the_filters_of_a_residual_stage_vanish_together() -> None:
     net = resnet_20(LARGE, 10)
     random = torch.Generator().manual_seed(0)
     scores = {name: torch.rand(m.shape, generator=random) for name, m in full_mask(net).items()}
-    kept = structure.neuron(scores, full_mask(net), dict.fromkeys(scores, 0.25), net, LARGE)
+    kept = structure.neuron(scores, full_mask(net), dict.fromkeys(scores, 0.25), net, example_of(LARGE))
     stream = filters(kept, "block4.conv2.weight")
     assert sum(stream) == 8
     assert all(filters(kept, f"block{n}.conv2.weight") == stream for n in (5, 6))
@@ -332,7 +332,7 @@ def test_with_shortcuts_of_density_1_the_later_stages_keep_their_width_and_block
     net = resnet_20(LARGE, 10)
     density = {name: 1.0 if kind == "shortcut" else 0.5 for name, kind in kinds_of(net, LARGE).items()}
     scores = {name: torch.ones(m.shape) for name, m in full_mask(net).items()}
-    kept = structure.neuron(scores, full_mask(net), density, net, LARGE)
+    kept = structure.neuron(scores, full_mask(net), density, net, example_of(LARGE))
     counts = {name: sum(filters(kept, f"{name}.weight")) for name in ("conv", "block4.conv2", "block4.conv1", "output")}
     assert counts == {"conv": 8, "block4.conv2": 32, "block4.conv1": 16, "output": 10}
 
@@ -342,7 +342,7 @@ def test_with_shortcuts_of_density_1_the_later_stages_keep_their_width_and_block
 
 def runs(scores: list[float], n: int = 2, m: int = 4, mask: list[bool] | None = None) -> list[bool]:
     given = {"a": torch.tensor([mask or [T] * len(scores)])}
-    found = structure.n_of_m({"a": torch.tensor([scores])}, given, {"a": 0.5}, nn.Identity(), (), n=n, m=m)
+    found = structure.n_of_m({"a": torch.tensor([scores])}, given, {"a": 0.5}, nn.Identity(), torch.empty(0), n=n, m=m)
     return list(found["a"][0].tolist())
 
 
@@ -369,7 +369,7 @@ def test_the_runs_of_a_convolution_go_along_its_input_channels_at_each_place_of_
     scores[0, :, 0, 0] = torch.tensor([4.0, 3.0, 2.0, 1.0])
     scores[0, :, 0, 1] = torch.tensor([1.0, 4.0, 2.0, 3.0])
     kept = structure.n_of_m(
-        {"a": scores}, {"a": torch.ones(1, 4, 1, 2, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), ()
+        {"a": scores}, {"a": torch.ones(1, 4, 1, 2, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), torch.empty(0)
     )
     assert kept["a"][0, :, 0, 0].tolist() == [T, T, F, F]
     assert kept["a"][0, :, 0, 1].tolist() == [F, T, F, T]
@@ -377,7 +377,7 @@ def test_the_runs_of_a_convolution_go_along_its_input_channels_at_each_place_of_
 
 def test_a_layer_of_density_1_has_no_runs() -> None:
     given = {"a": torch.ones(2, 4, dtype=torch.bool)}
-    kept = structure.n_of_m({"a": torch.rand(2, 4)}, given, {"a": 1.0}, nn.Identity(), ())
+    kept = structure.n_of_m({"a": torch.rand(2, 4)}, given, {"a": 1.0}, nn.Identity(), torch.empty(0))
     assert kept["a"].all()
     assert kept["a"] is not given["a"]
 
@@ -396,7 +396,7 @@ def test_two_of_four_is_the_mask_of_the_magnitudes_that_remain_largest_in_every_
 ) -> None:
     scores = distinct(seed, rows * size).abs().view(rows, size)
     kept = structure.n_of_m(
-        {"a": scores}, {"a": torch.ones(rows, size, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), ()
+        {"a": scores}, {"a": torch.ones(rows, size, dtype=torch.bool)}, {"a": 0.5}, nn.Identity(), torch.empty(0)
     )["a"]
     for row, chosen in zip(scores.tolist(), kept.tolist(), strict=True):
         for start in range(0, size, 4):
@@ -409,7 +409,7 @@ def test_two_of_four_is_the_mask_of_the_magnitudes_that_remain_largest_in_every_
 def test_two_of_four_goes_into_the_compressed_format_of_sparse_tensor_cores_and_back() -> None:
     weights = distinct(0, 64 * 64).view(64, 64).half()
     mask = {"a": torch.ones(64, 64, dtype=torch.bool)}
-    kept = structure.n_of_m({"a": weights.abs()}, mask, {"a": 0.5}, nn.Identity(), ())["a"]
+    kept = structure.n_of_m({"a": weights.abs()}, mask, {"a": 0.5}, nn.Identity(), torch.empty(0))["a"]
     values, places = sparse_semi_structured_from_dense_cutlass(weights * kept)
     assert values.shape == (64, 32)
     assert torch.equal(sparse_semi_structured_to_dense_cutlass(values, places), weights * kept)

@@ -1,38 +1,84 @@
 """A smaller dense net that computes what the masked net computes."""
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from lth import neuron
+from lth import UserError, neuron
+from lth.layer import layers
 from lth.neuron import Group
+from lth.neuron.coupling import coupled
+from lth.neuron.equality import DOUBLE, ROUNDED
 from lth.ticket import Mask, Weights, masked
+from lth.weights import load
 
 # Layer's weight -> (value of each input channel, whether that is constant).
 Inputs = Mapping[str, tuple[Tensor, Tensor]]
+Smaller = Callable[[Sequence[Group]], tuple[nn.Module, Sequence[Tensor], Mask]]
 ROUNDING = 1e-6
 
 
-def shrunk(net: nn.Module, weights: Weights, mask: Mask, shape: Sequence[int]) -> nn.Module:
+def shrunk(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> nn.Module:
     """The net without the units that have no weight left, as structured pruning leaves them, with these weights: W_T,
     or theta_0 to retrain the surviving neurons from their initialization. Equal to the masked net, in training too.
+
+    example: inputs as the net sees them, count x shape, on which outputs and gradients are compared. Raises UserError
+    if they differ.
     """
-    groups = neuron.groups(net, shape)
-    removed = [_all_but_one(~neuron.left(group, mask), _none(group)) for group in groups]
-    return _without(net, masked(weights, mask), groups, removed, shape)
+
+    def without_units(groups: Sequence[Group]) -> tuple[nn.Module, Sequence[Tensor], Mask]:
+        every = _complete(mask, weights, groups)
+        removed = [_all_but_one(~neuron.left(group, every), _none(group)) for group in groups]
+        return neuron.smaller(net, masked(weights, mask), groups, removed), removed, mask
+
+    small, _ = _equal(net, masked(weights, mask), example, without_units, training=True)
+    return small
 
 
-def compact(net: nn.Module, weights: Weights, mask: Mask, shape: Sequence[int]) -> nn.Module:
+def compact(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> nn.Module:
     """The net of any ticket without idle units, for evaluation; outputs are equal up to rounding.
 
     Removes units without consumers, units with constant output (folded into downstream biases), units that become idle
     in turn, and unread input features of linear layers. A constant other than 0 in front of a zero-padded convolution
-    can't be folded, since sums differ at the border: such a unit stays. One unit of every group stays.
+    can't be folded, since sums differ at the border: such a unit stays. One unit of every group stays. example: as for
+    `shrunk`. Raises UserError.
     """
-    groups, new_weights, new_mask = neuron.groups(net, shape), masked(weights, mask), dict(mask)
-    inputs, removed, changed = _inputs(net, new_weights, mask, shape), [_none(group) for group in groups], True
+    inputs = _inputs(net, masked(weights, mask), mask, example)
+    without_idle = partial(_without_idle, net, masked(weights, mask), mask, inputs)
+    small, left = _equal(net, masked(weights, mask), example, without_idle, training=False)
+    read = _without_unread_inputs(neuron.copied(small), left).eval()
+    return read if not neuron.difference(small, read, example, training=False) else small.eval()
+
+
+def _equal(
+    net: nn.Module, weights: Weights, example: Tensor, without: Smaller, *, training: bool
+) -> tuple[nn.Module, Mask]:
+    """The smaller net, and the mask of its weights: without units of all groups, or else of those that are exact."""
+    big = neuron.copied(net)
+    load(big, weights)
+    for find in (_all_groups, neuron.groups):
+        groups = find(net, example)
+        small, removed, mask = without(groups)
+        kept = partial(neuron.selected, groups=groups, removed=removed)
+        tolerance = DOUBLE if training else ROUNDED
+        said = neuron.difference(big, small, example, kept, training=training, tolerance=tolerance)
+        if not said:
+            return small, neuron.selected(mask, groups, removed)
+    raise UserError(f"{type(net).__name__} without its idle units is not the masked net ({said}): keep it as it is")
+
+
+def _all_groups(net: nn.Module, example: Tensor) -> list[Group]:
+    groups, _ = coupled(net, example, layers(net, example).kinds)
+    return groups
+
+
+def _without_idle(
+    net: nn.Module, weights: Weights, mask: Mask, inputs: Inputs, groups: Sequence[Group]
+) -> tuple[nn.Module, Sequence[Tensor], Mask]:
+    new_weights, new_mask = dict(weights), _complete(mask, weights, groups)
+    removed, changed = [_none(group) for group in groups], True
     while changed:
         changed = False
         for group, units in zip(groups, removed, strict=True):
@@ -42,8 +88,8 @@ def compact(net: nn.Module, weights: Weights, mask: Mask, shape: Sequence[int]) 
                 new_mask = neuron.without(new_mask, group, new)
                 units |= new
                 changed = True
-    small = _without(net, masked(new_weights, new_mask), groups, removed, shape)
-    return _without_unread_inputs(small, neuron.selected(new_mask, groups, removed)).eval()
+    small = neuron.smaller(net, masked(new_weights, new_mask), groups, removed)
+    return small, removed, {name: new_mask[name] for name in mask}
 
 
 class Select(nn.Module):
@@ -70,33 +116,35 @@ def _all_but_one(idle: Tensor, removed: Tensor) -> Tensor:
     return new
 
 
-def _without(
-    net: nn.Module, weights: Weights, groups: Sequence[Group], removed: Sequence[Tensor], shape: Sequence[int]
-) -> nn.Module:
-    small = copy.deepcopy(net)
-    neuron.remove(small, shape, removed)
-    small.load_state_dict(neuron.selected(weights, groups, removed))
-    return small
+def _complete(mask: Mask, weights: Weights, groups: Sequence[Group]) -> dict[str, Tensor]:
+    """The mask with all weights of the layers that are not pruned and lead into or out of these units."""
+    others = {part.name for group in groups for part in group.parts if weights[part.name].ndim > 1} - mask.keys()
+    return {**mask, **{name: torch.ones_like(weights[name], dtype=torch.bool) for name in sorted(others)}}
 
 
-def _inputs(net: nn.Module, weights: Weights, mask: Mask, shape: Sequence[int]) -> Inputs:
-    """Map each layer's weight to the value of each input channel and whether it is constant: the same for two images
+def _inputs(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> Inputs:
+    """Map each layer's weight to the value of each input channel and whether it is constant: the same for all examples
     and at all places in them.
 
     Probed once, since folding does not change the output of a unit that remains.
     """
-    probe, found = copy.deepcopy(net), dict[str, tuple[Tensor, Tensor]]()
-    probe.load_state_dict(weights)
+    probe, found = neuron.copied(net), dict[str, tuple[Tensor, Tensor]]()
+    load(probe, weights)
     for name in mask:
-        probe.get_submodule(_layer(name)).register_forward_pre_hook(
-            lambda layer, x, name=name: found.__setitem__(
-                name, _constant(x[0], -1 if isinstance(layer, nn.Linear) else 1)
-            )
-        )
-    images = torch.stack([torch.zeros(*shape), torch.rand(*shape, generator=torch.Generator().manual_seed(0))])
+        layer = probe.get_submodule(_layer(name))
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            layer.register_forward_pre_hook(partial(_note, found, name))
+    shuffled = example.flatten()[torch.randperm(example.numel(), generator=torch.Generator().manual_seed(0))]
     with torch.no_grad():
-        probe.eval()(images.to(next(probe.parameters())))
+        probe.eval()(torch.cat([example, shuffled.view_as(example)]))
     return found
+
+
+def _note(found: dict[str, tuple[Tensor, Tensor]], name: str, layer: nn.Module, x: tuple[Tensor, ...]) -> None:
+    """Note the inputs of a layer; of a layer that is called more than once those are constant that never change."""
+    value, constant = _constant(x[0], -1 if isinstance(layer, nn.Linear) else 1)
+    before, always = found.get(name, (value, constant))
+    found[name] = value, constant & always & (value == before)
 
 
 def _constant(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
@@ -109,8 +157,9 @@ def _idle(net: nn.Module, group: Group, mask: Mask, inputs: Inputs) -> Tensor:
     """bool, one per unit: it has no consumer, or it has no inputs and its constant can be folded into its consumers."""
     foldable = neuron.total(group, mask, 0) == 0
     for part in group.of(mask, 1):
-        (value, constant), layer = inputs[part.name], net.get_submodule(_layer(part.name))
         unread = ~mask[part.name].movedim(1, 0).flatten(1).any(1)
+        value, constant = inputs.get(part.name, (torch.zeros(len(unread)), torch.zeros_like(unread)))
+        layer = net.get_submodule(_layer(part.name))
         fits = unread | (constant & ((value == 0) | _takes_constants(layer)))
         foldable[part.unit[~fits & (part.unit >= 0)]] = False
     return foldable | (neuron.total(group, mask, 1) == 0)
@@ -133,10 +182,10 @@ def _fold(weights: dict[str, Tensor], group: Group, units: Tensor, inputs: Input
 
 
 def _without_unread_inputs(net: nn.Module, mask: Mask) -> nn.Module:
-    """Make linear layers read only the features that they have a weight for, at least one."""
+    """Make plain linear layers read only the features that they have a weight for, at least one."""
     for name, kept in mask.items():
         layer, read = net.get_submodule(_layer(name)), kept.any(0)
-        if isinstance(layer, nn.Linear) and not read.all():
+        if type(layer) is nn.Linear and not read.all():
             index = read.nonzero().flatten() if read.any() else torch.tensor([0])
             layer.in_features, layer.weight = len(index), nn.Parameter(layer.weight.detach()[:, index].clone())
             net.set_submodule(_layer(name), nn.Sequential(Select(index), layer))

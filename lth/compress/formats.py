@@ -15,7 +15,7 @@ from lth import UserError, quantization
 from lth.compress import onnx, package
 from lth.compress.compact import compact
 from lth.compress.layouts import masked_net
-from lth.imp import first_images
+from lth.imp import examples, first_images
 from lth.recipe import Recipe
 from lth.ticket import Trained, remaining, total
 
@@ -151,4 +151,4 @@ def _same(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:
     quantization.refuse_quantized(recipe.net(), "compact")
-    return compact(recipe.net(), trained.weights(), trained.mask, recipe.data.shape)
+    return compact(recipe.net(), trained.weights(), trained.mask, examples(recipe))

@@ -1,19 +1,22 @@
 """Storage layouts of a pruned net: masked, CSR, shrunk, compact."""
 
-import copy
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lth import quantization
+from lth import UserError, neuron, quantization
 from lth.compress.compact import compact, shrunk
+from lth.imp import examples
 from lth.layer import macs
 from lth.recipe import Recipe
 from lth.ticket import Mask, Trained, full_mask, masked, remaining, total
 from lth.weights import load, weights_of
+
+log = logging.getLogger("lth")
 
 NOTES = {
     "masked": "dense, with zeros; N:M too, since PyTorch has a kernel for 2:4 on GPUs only",
@@ -35,7 +38,7 @@ class Layout:
 
 
 class Sparse(nn.Module):
-    """A linear layer as compressed sparse rows: B x inputs -> B x outputs."""
+    """A linear layer as compressed sparse rows: ... x inputs -> ... x outputs."""
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
@@ -46,7 +49,7 @@ class Sparse(nn.Module):
         self.bias = bias[:, None]
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addmm(self.bias, self.weight, x.T).T
+        return torch.addmm(self.bias, self.weight, x.flatten(0, -2).T).T.reshape(*x.shape[:-1], -1)
 
 
 def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
@@ -57,34 +60,56 @@ def masked_net(trained: Trained, recipe: Recipe) -> nn.Module:
 
 
 def layouts(trained: Trained, recipe: Recipe) -> dict[str, Layout]:
-    """Name -> the net in that layout; all compute the same. "csr" and "shrunk" are left out where they save nothing."""
-    net, shape, mask = masked_net(trained, recipe).eval(), recipe.data.shape, trained.mask
+    """Name -> the net in that layout; all compute the same. "csr" and "shrunk" are left out where they save nothing;
+    one that is not available for this net is named in the log.
+    """
+    net, example, mask = masked_net(trained, recipe).eval(), examples(recipe), trained.mask
     quantization.refuse_quantized(net, "a layout")
     if remaining(mask) == total(mask):
-        return {"dense": _dense(net, shape)}
+        return {"dense": _dense(net, example)}
     weights = weights_of(net)
-    found = {
-        "masked": _dense(net, shape),
-        "csr": _csr(net, mask, shape),
-        "shrunk": _dense(shrunk(net, weights, mask, shape), shape),
-        "compact": _dense(compact(net, weights, mask, shape), shape),
+    makers: dict[str, Callable[[], Layout]] = {
+        "masked": lambda: _dense(net, example),
+        "csr": lambda: _csr(net, mask, example),
+        "shrunk": lambda: _dense(shrunk(net, weights, mask, example).eval(), example),
+        "compact": lambda: _dense(compact(net, weights, mask, example), example),
     }
+    found = {name: layout for name, make in makers.items() if (layout := _available(name, trained, make))}
     most = found["masked"].parameters
     return {name: each for name, each in found.items() if name in ("masked", "compact") or each.parameters < most}
 
 
-def _dense(net: nn.Module, shape: Sequence[int]) -> Layout:
-    return Layout(net, sum(p.numel() for p in net.parameters()), macs(net, torch.zeros(1, *shape)))
+def _available(name: str, trained: Trained, make: Callable[[], Layout]) -> Layout | None:
+    try:
+        return make()
+    except UserError as error:
+        log.warning("layout %s is not available for %s: %s", name, trained.ticket, error)
+        return None
 
 
-def _csr(net: nn.Module, mask: Mask, shape: Sequence[int]) -> Layout:
-    """The net with CSR in place of linear layers that have pruned weights."""
-    sparse, skipped = copy.deepcopy(net), full_mask(net)
+def _dense(net: nn.Module, example: Tensor) -> Layout:
+    return Layout(net, sum(p.numel() for p in net.parameters()), macs(net, example[:1]))
+
+
+def _csr(net: nn.Module, mask: Mask, example: Tensor) -> Layout:
+    """The net with CSR in place of plain linear layers that have pruned weights."""
+    sparse, skipped = neuron.copied(net), full_mask(net)
     for name, kept in mask.items():
         layer = net.get_submodule(name.rpartition(".")[0])
-        if isinstance(layer, nn.Linear) and not kept.all():
+        if type(layer) is nn.Linear and not kept.all():
             sparse.set_submodule(name.rpartition(".")[0], Sparse(layer))
             skipped[name] = kept
+    _check_sparse(net, sparse, example)
     parameters = sum(p.numel() for p in net.parameters()) - total(skipped) + remaining(skipped)
     kept_weights = {name: int(kept.sum()) for name, kept in skipped.items()}
-    return Layout(sparse, parameters, macs(net, torch.zeros(1, *shape), kept_weights))
+    return Layout(sparse, parameters, macs(net, example[:1], kept_weights))
+
+
+def _check_sparse(net: nn.Module, sparse: nn.Module, example: Tensor) -> None:
+    """Raise UserError unless the layers that were replaced are called, and nothing else of them is used."""
+    name = type(net).__name__
+    try:
+        with torch.no_grad():
+            torch.testing.assert_close(sparse(example), net(example), rtol=1e-3, atol=1e-4)
+    except Exception as error:  # of a net that reads its layers' weights
+        raise UserError(f"{name} does not compute the same with sparse layers ({error}): keep it masked") from error

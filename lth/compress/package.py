@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from lth import model, quantization
+from lth import UserError, model, quantization
 from lth.compress import codec
+from lth.compress.build import built
 from lth.compress.codec import Refused
 from lth.recipe import Recipe
 from lth.store.digest import describe
 from lth.ticket import Mask, Trained, masked
+from lth.weights import load
 
 # Characters of the description as JSON; bounds the number of layers that an untrusted file can ask for.
 MAX_DESCRIPTION = 2**12
@@ -24,14 +27,17 @@ def pack(trained: Trained, recipe: Recipe, bits: int | None) -> bytes:
     """m * W_T with `bits` bits for each remaining weight (None: float32, lossless), and how to build the net.
 
     A net of `lth.quantization` rounds its weights itself, so only bits=None is valid for it; unpack it with its
-    `recipe.model`. Raises ValueError.
+    `recipe.model`. Raises UserError.
     """
     if bits is not None and any(quantization.layers(recipe.net())):
-        raise ValueError(f"bits={bits}: the net is quantized already; pack it with bits=None")
+        raise UserError(f"bits={bits}: the net is quantized already; pack it with bits=None")
     data = recipe.data
     description = {"model": describe(recipe.model), "shape": list(data.shape), "classes": data.outputs}
     weights = masked(trained.weights(), trained.mask)
-    return codec.encode(weights, trained.mask, bits=bits, description=description)
+    try:
+        return codec.encode(weights, trained.mask, bits=bits, description=description)
+    except ValueError as error:  # too large, or of a type that the format does not have
+        raise UserError(f"this net can't be packed into a .lth file: {error}; export it as float32") from error
 
 
 def unpack(file: bytes, architecture: Architecture | None = None) -> tuple[nn.Module, Mask]:
@@ -43,15 +49,10 @@ def unpack(file: bytes, architecture: Architecture | None = None) -> tuple[nn.Mo
     contents = codec.decode(file)
     shape, classes, named = _described(contents.description)
     build = architecture or _public(named)
-    expected = {name: weight.shape for name, weight in contents.weights.items()}
     try:
-        with torch.device("meta"):  # allocates nothing, however large the net
-            shapes = {name: weight.shape for name, weight in build(shape, classes).state_dict().items()}
-        if shapes != expected:
-            raise Refused("the tensors of the file do not match its architecture")
         with torch.random.fork_rng(devices=[]):
-            net = build(shape, classes)
-        net.load_state_dict(contents.weights)
+            net = built(partial(build, shape, classes), contents.weights)
+        load(net, contents.weights)
     except Refused:
         raise
     except Exception as error:  # an architecture may raise anything when its options are invalid

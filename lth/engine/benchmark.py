@@ -20,7 +20,7 @@ from lth.data import Data, Split, normalized, rows
 from lth.engine.shell import fit
 from lth.engine.timing import in_turn
 from lth.engine.train import train
-from lth.imp import dense
+from lth.imp import dense, examples
 from lth.recipe import Recipe
 from lth.structure import weight
 from lth.ticket import Ticket
@@ -62,7 +62,7 @@ def _ticket(recipe: Recipe) -> Ticket:
     net = recipe.net()
     densities = {name: ladder.density(7, kind) for name, kind in recipe.layers.kinds.items()}
     scores = {name: ticket.weights[name].abs() for name in densities}
-    mask = weight(scores, ticket.mask, densities, net, recipe.data.shape)
+    mask = weight(scores, ticket.mask, densities, net, examples(recipe))
     return Ticket(ticket.weights, mask)
 
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from lth.imp import dense, imp, prune
+from lth.imp import check, dense, imp, prune
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder
@@ -29,6 +29,8 @@ def execute(
         return trained
 
     start = [dense(job.recipe, job.init, replicate) for replicate in replicates]
+    if start and job.ladder.children.get(0):
+        check(job.recipe, job.criterion, job.structure, start[0])
     one = partial(
         prune,
         recipe=job.recipe,

@@ -7,12 +7,12 @@
     parts       of all tensors, concatenated
     32 bytes    SHA-256 of everything before
 
-All numbers are little-endian. A tensor with coding "float16", "float32" or "int64" has one part, its values in
-row-major order, and kept is null. A tensor with coding "kept" is pruned: kept is the number of values that remain, all
-others are 0, and it has three parts. They describe gaps: the gap of a kept value is its distance from the kept value
-before it, in row-major order; the first one's is the distance from position -1. Part 1: for each gap the number of its
-binary digits after the leading one, entropy-coded (`rans`). Part 2: those digits, most significant first, eight to a
-byte. Part 3: the kept values, as float32 if bits is null, else as a codebook and entropy-coded indices (`tensor`).
+All numbers are little-endian. A tensor with coding "float16", "float32", "float64" or "int64" has one part, its values
+in row-major order, and kept is null. A tensor with coding "kept" is pruned: kept is the number of values that remain,
+all others are 0, and it has three parts. They describe gaps: the gap of a kept value is its distance from the kept
+value before it, in row-major order; the first one's is the distance from position -1. Part 1: for each gap the number
+of its binary digits after the leading one, entropy-coded (`rans`). Part 2: those digits, most significant first, eight
+to a byte. Part 3: the kept values, as float32 if bits is null, else as a codebook and entropy-coded indices (`tensor`).
 
 Decoding executes nothing from a file and refuses any file that does not match this format exactly. To bound memory, it
 also refuses a file of n bytes that has more than 2^24 + 2^10 n values, more than 2^16 + 2^5 n kept values, or more than

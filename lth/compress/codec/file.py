@@ -20,8 +20,8 @@ from lth.compress.codec.tensor import (
 )
 from lth.ticket import Mask, Weights
 
-RAW = {"float16": "<f2", "float32": "<f4", "int64": "<i8"}
-TYPES = {"float16": torch.float32, "float32": torch.float32, "int64": torch.int64}
+RAW = {"float16": "<f2", "float32": "<f4", "float64": "<f8", "int64": "<i8"}
+TYPES = {"float16": torch.float32, "float32": torch.float32, "float64": torch.float64, "int64": torch.int64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def encode(weights: Weights, mask: Mask, *, bits: int | None, description: Mappi
         raise ValueError(f"the mask has no weight named {', '.join(sorted(unknown))}")
     entries, payload = [], []
     for name, weight in sorted(weights.items()):
-        coding, kept, parts = _encoded(_as_stored(name, weight), mask.get(name), bits)
+        coding, kept, parts = _encoded(_as_stored(name, weight, name in mask), mask.get(name), bits)
         entries.append(Entry(name, list(weight.shape), coding, kept, [len(part) for part in parts]))
         payload += parts
     return serialize(Header(bits, json.loads(json.dumps(dict(description or {}))), entries), b"".join(payload))
@@ -52,7 +52,10 @@ def encode(weights: Weights, mask: Mask, *, bits: int | None, description: Mappi
 
 def approximate(weights: Weights, mask: Mask, *, bits: int | None) -> dict[str, Tensor]:
     """The weights that a file gives back when decoded, to the last bit, without writing it."""
-    return {name: _approximated(_as_stored(name, weight), mask.get(name), bits) for name, weight in weights.items()}
+    return {
+        name: _approximated(_as_stored(name, weight, name in mask), mask.get(name), bits)
+        for name, weight in weights.items()
+    }
 
 
 def decode(data: bytes) -> Contents:
@@ -74,10 +77,12 @@ def decode(data: bytes) -> Contents:
     return Contents(weights, mask, header.bits, header.description)
 
 
-def _as_stored(name: str, weight: Tensor) -> Tensor:
-    """The tensor on the CPU, as float32 or int64."""
-    if weight.is_complex() or weight.dtype == torch.float64:
+def _as_stored(name: str, weight: Tensor, pruned: bool) -> Tensor:
+    """The tensor on the CPU, as float32 or int64, or float64 if it is not pruned."""
+    if weight.is_complex() or (pruned and weight.dtype == torch.float64):
         raise ValueError(f"{name} is {weight.dtype}, which the format can't represent: convert it to float32")
+    if weight.dtype == torch.float64:
+        return weight.detach().cpu()
     return weight.detach().cpu().to(torch.float32 if weight.is_floating_point() else torch.int64)
 
 
@@ -115,6 +120,8 @@ def _approximated(weight: Tensor, kept: Tensor | None, bits: int | None) -> Tens
 def _coding(weight: Tensor, bits: int | None) -> str:
     if not weight.is_floating_point():
         return "int64"
+    if weight.dtype == torch.float64:
+        return "float64"
     half = weight.half()
     fits = bits is not None and bool(half.isfinite().all() and ((weight == 0) == (half == 0)).all())
     return "float16" if fits else "float32"

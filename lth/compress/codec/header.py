@@ -18,8 +18,8 @@ MAX_HEADER, MAX_TENSORS, MAX_DIMENSIONS, MAX_VALUES = 2**20, 2**12, 8, 2**28
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor. coding: "kept" (pruned), "float16", "float32" or "int64"; kept: number of values that remain, None if
-    not pruned; bytes: length of each part.
+    """A tensor. coding: "kept" (pruned), "float16", "float32", "float64" or "int64"; kept: number of values that
+    remain, None if not pruned; bytes: length of each part.
     """
 
     name: str

@@ -112,7 +112,19 @@ def test_the_package_itself_imports_nothing() -> None:
 
 
 def test_what_validates_a_configuration_imports_no_torch() -> None:
-    parts = ["annotation", "compose", "conf", "keys", "main", "overrides", "rules", "signature", "validate"]
+    parts = [
+        "annotation",
+        "compose",
+        "conf",
+        "flags",
+        "keys",
+        "literal",
+        "main",
+        "overrides",
+        "rules",
+        "signature",
+        "validate",
+    ]
     for name in ["schedule", "lr", *(f"cli/config/{part}" for part in parts)]:
         assert "torch" not in {found.split(".")[0] for found in imported(PACKAGE / f"{name}.py")}, name
 

@@ -4,6 +4,7 @@ import argparse
 
 from lth.analysis import scorecard
 from lth.cli.console import log_to_console
+from lth.file import write_text
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -14,6 +15,6 @@ def main(arguments: argparse.Namespace) -> int:
     print(text)
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "scorecard.md").write_text(f"{text}\n")
-        table.to_csv(arguments.out / "scorecard.csv", index=False)
+        write_text(arguments.out / "scorecard.md", f"{text}\n")
+        write_text(arguments.out / "scorecard.csv", table.to_csv(index=False))
     return 0

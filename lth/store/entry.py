@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lth.file import write_whole
 from lth.recipe import Recipe
 from lth.store.digest import describe
 from lth.store.environment import environment
-from lth.store.file import Corrupt, write_json, write_whole
+from lth.store.file import Corrupt, write_json
 from lth.store.result import read_result
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Mask, Trained

@@ -1,31 +1,16 @@
-"""Atomic writes, and JSON files with a checksum. Imports no PyTorch."""
+"""JSON files with a checksum. Imports no PyTorch."""
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lth.file import write_whole
+
 
 class Corrupt(Exception):
     """A file of the store is missing, incomplete or fails its checksum."""
-
-
-def write_whole(file: Path, data: bytes) -> None:
-    """Write atomically: to a temporary file, fsync, rename."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, f"can't write {file}: {error.strerror}") from error
-        raise
 
 
 def write_json(file: Path, value: Mapping[str, Any]) -> None:

@@ -11,7 +11,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lth.store.file import Corrupt, write_whole
+from lth.file import write_whole
+from lth.store.file import Corrupt
 from lth.ticket import Mask, content
 
 

@@ -1,6 +1,5 @@
 """Common parts of all figures: style, error bars, the note under a figure, saving. Imports matplotlib on first use."""
 
-import os
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import pandas as pd
 
 from lth.analysis.plot.labels import LABELS, reductions
 from lth.analysis.summary import branches, full_branch, variants
+from lth.file import aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,12 +77,11 @@ def _settings(table: pd.DataFrame) -> list[str]:
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
-    """Write PNG and PDF, each to a temporary file that is renamed; returns the paths."""
+    """Write PNG and PDF, each whole or not at all; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.png", folder / f"{name}.pdf"]
     for file in files:
-        aside = file.with_name(f".{os.getpid()}.{file.name}")
-        figure.savefig(aside, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
-        os.replace(aside, file)
+        with aside(file) as temporary:
+            figure.savefig(temporary, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
         figure.set_layout_engine("none")  # keeps the layout: to find it is a quarter of the time
     return files

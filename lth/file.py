@@ -15,8 +15,8 @@ import stat
 import time
 from collections.abc import Iterator
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 DAY = 24 * 60 * 60
 LARGEST = 2**34  # bytes that are read of one file
@@ -72,7 +72,7 @@ def read_whole(file: Path, most: int = LARGEST) -> bytes:
         return stream.read(most)
 
 
-def open_regular(file: Path) -> BinaryIO:
+def open_regular(file: Path) -> BufferedReader:
     """Open a regular file, or a link to one, for reading; raises OSError for anything else, without waiting."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

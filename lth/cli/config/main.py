@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,13 +30,15 @@ def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
     arguments = split_flags(arguments)
     first = None if HELP & set(arguments) else validated(arguments)
-    if first is not None:
+    if first is not None and not first.plan:
         make_folder(Path(str(first.root)))
     sys.argv = ["lth run", *swept_with_groups(flags_first(arguments))]
     sys.path.insert(0, str(Path.cwd()))  # so that _target_: mine.function finds mine.py in the working directory
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
     sweeping = bool({"-m", "--multirun"} & set(arguments))
-    code = _run(sweeping)
+    with _folder_of_hydra(planning=first is not None and bool(first.plan)) as folder:
+        sys.argv += folder
+        code = _run(sweeping)
     if first is not None and sweeping and not first.plan:
         _report(first)
     return code
@@ -53,6 +56,16 @@ def _run(sweeping: bool) -> int:
     except KeyboardInterrupt:
         raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
     return max(codes, default=0)
+
+
+@contextmanager
+def _folder_of_hydra(*, planning: bool) -> Iterator[list[str]]:
+    """Overrides that keep the files of Hydra out of the store while a plan is made, which only looks."""
+    if not planning:
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
 
 
 @contextmanager

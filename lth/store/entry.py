@@ -13,11 +13,9 @@ wrong place is named, and made again by the process that holds the lock of the e
 
 import hashlib
 import io
-import logging
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
 
@@ -31,8 +29,6 @@ from lth.store.result import read_result
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights
 
-log = logging.getLogger("lth")
-T = TypeVar("T")
 FILES = ("result.json", "evaluations.parquet", "mask.safetensors", "partial.safetensors")
 
 
@@ -140,19 +136,6 @@ def make_ready(entry: Path, recipe: Recipe, ticket: Ticket) -> None:
             raise UserError(str(error), code=1) from error
         except Corrupt:
             weights_file(entry, step).unlink(missing_ok=True)
-
-
-def intact(read: Callable[[], T]) -> T | None:
-    """What is read; None if it is absent or, after a warning, corrupt. Raises UserError if it is of a newer version."""
-    try:
-        return read()
-    except Missing:
-        return None
-    except Newer as error:
-        raise UserError(str(error), code=1) from error
-    except Corrupt as error:
-        log.warning("%s; it is computed again", error)
-        return None
 
 
 def _kept(entry: Path) -> list[int]:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from filelock import FileLock
 
@@ -18,7 +18,6 @@ from lth import UserError
 from lth.recipe import Recipe
 from lth.store.digest import digest
 from lth.store.entry import (
-    intact,
     make_ready,
     partial_file,
     read_entry,
@@ -35,6 +34,7 @@ from lth.store.tensors import read_tensors, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights, masked
 
 log = logging.getLogger("lth")
+T = TypeVar("T")
 Keep = Literal["all", "last", "none"]
 Train = Callable[..., list[Trained]]
 Finished = Callable[[Trained], None]
@@ -70,7 +70,7 @@ class Store:
     def mask(self, trained: Trained, key: str, make: Callable[[], Mask]) -> Mask:
         """The mask that `make` computes, once per trained ticket and key."""
         entry = self.root / "trained" / str(trained.facts["digest"])
-        if (stored := intact(lambda: read_pruned(entry, key, trained))) is not None:
+        if (stored := self._intact(partial(read_pruned, entry, key, trained))) is not None:
             return stored
         mask = make()
         if self.writes and entry.is_dir():
@@ -137,7 +137,7 @@ class Store:
             make_ready(entry, recipe, ticket)
         names = {ticket: Name(entry.name, "partial") for ticket, entry in entries.items()}
         files = {ticket: partial_file(entry) for ticket, entry in entries.items()}
-        states = {ticket: intact(partial(read_tensors, file, names[ticket])) for ticket, file in files.items()}
+        states = {ticket: self._intact(partial(read_tensors, file, names[ticket])) for ticket, file in files.items()}
         trained = train(
             [*entries],
             states={ticket: state for ticket, state in states.items() if state is not None},
@@ -152,34 +152,45 @@ class Store:
     ) -> Trained | None:
         try:
             result, mask = read_entry(entry, recipe, ticket)
-        except Newer as error:
-            raise UserError(str(error), code=1) from error
         except Corrupt as error:
-            self._report(entry, error)
+            if not isinstance(error, Missing) or (entry / "result.json").exists():
+                self._report(error, f"it is {'' if self.writes else 'to be '}trained again")
             return None
         facts = {**result["facts"], **{key: result[key] for key in ("digest", "environment", "keep")}, "stored": stored}
         at = partial(self._weights, entry, train, ticket, {} if recipe.moves_mask else ticket.mask)
         final = mask if recipe.moves_mask else ticket.mask
         return Trained(ticket, result["evaluations"], at, result["steps"], final, facts)
 
-    def _report(self, entry: Path, error: Corrupt) -> None:
-        """Warn of what can't be read, once; an entry that is not complete is no reason to."""
-        missing = isinstance(error, Missing) and not (entry / "result.json").exists()
-        if not missing and str(error) not in self.reported:
-            self.reported.add(str(error))
-            log.warning("%s; it is %s", error, "trained again" if self.writes else "to be trained again")
+    def _intact(self, read: Callable[[], T]) -> T | None:
+        """What is read; None if it is absent or, after a warning, corrupt. Raises UserError if it is newer."""
+        try:
+            return read()
+        except Missing:
+            return None
+        except Corrupt as error:
+            self._report(error, "it is computed again")
+            return None
+
+    def _report(self, error: Corrupt, remedy: str) -> None:
+        """Warn of a file, once. One of a newer version is an error, unless it is only looked at."""
+        if isinstance(error, Newer) and self.writes:
+            raise UserError(str(error), code=1) from error
+        message = str(error) if isinstance(error, Newer) else f"{error}; {remedy}"
+        if message not in self.reported:
+            self.reported.add(message)
+            log.warning("%s", message)
 
     def _weights(self, entry: Path, train: Train, ticket: Ticket, mask: Mask, step: int) -> Weights:
         """W_step, read from its file, or trained up to there again if it was not kept. mask: of that step."""
         if step == ticket.step:
             return masked(ticket.weights, ticket.mask)
         read = partial(read_weights, entry, step, ticket, mask)
-        if (kept := intact(read)) is not None:
+        if (kept := self._intact(read)) is not None:
             return kept
         if not self.writes:
             return train([ticket], until=step)[0].at(step)
         with claimed([entry], self.wait):
-            if (kept := intact(read)) is not None:
+            if (kept := self._intact(read)) is not None:
                 return kept
             log.info("the weights of step %d were not kept: %s is trained again up to there", step, ticket)
             trained = train([ticket], until=step)

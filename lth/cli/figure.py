@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lth.analysis import plot, registry, summary
+from lth.analysis.committed import note
 from lth.cli.console import for_each, log_to_console
 from lth.file import aside, write_text
 
@@ -45,5 +46,6 @@ def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> None:
     write_text(out / f"{name}.md", f"{text}\n")
     with aside(out / f"{name}.parquet") as temporary:
         evaluations[evaluations["experiment"] == name].to_parquet(temporary, index=False)
+    note(out / f"{name}.{kind}" for kind in ("csv", "md", "parquet"))
     files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
     print(f"{text if len(own) == len(rows) else summary.markdown(rows)}\n", *files, sep="\n")

@@ -3,6 +3,7 @@
 import argparse
 
 from lth.analysis import scorecard
+from lth.analysis.committed import note
 from lth.cli.console import log_to_console
 from lth.file import write_text
 
@@ -17,4 +18,5 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
         write_text(arguments.out / "scorecard.md", f"{text}\n")
         write_text(arguments.out / "scorecard.csv", table.to_csv(index=False))
+        note(arguments.out / f"scorecard.{kind}" for kind in ("csv", "md"))
     return 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lth.analysis.committed import note
 from lth.file import write_text
 from lth.store.environment import commit, environment, machine
 
@@ -26,4 +27,5 @@ def write(table: pd.DataFrame, text: str, out: Path, name: str) -> list[Path]:
     csv, markdown = out / f"{name}.csv", out / f"{name}.md"
     write_text(csv, table.to_csv(index=False))
     write_text(markdown, f"{text}\n")
+    note([csv, markdown])
     return [csv, markdown]

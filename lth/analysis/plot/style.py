@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.labels import LABELS, reductions
 from lth.analysis.summary import branches, full_branch, variants
 from lth.file import aside
@@ -84,4 +85,5 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
         with aside(file) as temporary:
             figure.savefig(temporary, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
         figure.set_layout_engine("none")  # keeps the layout: to find it is a quarter of the time
+    note_sums(files)
     return files

@@ -155,7 +155,7 @@ def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame
 
 
 def _good(values: "pd.Series", kind: Kind) -> "pd.Series":
-    """Which values are of the kind."""
+    """True for the values that are of the kind."""
     import numpy as np
     import pandas as pd
 

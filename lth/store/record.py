@@ -84,7 +84,7 @@ class Record:
                 write_json(self.file, {**new, "updated": datetime.now(UTC).isoformat(timespec="microseconds")})
 
     def _old(self) -> dict[str, Any]:
-        """What the file holds so far; nothing if it is absent or, after a warning, corrupt. Raises UserError."""
+        """Content of the file so far; nothing if it is absent or, after a warning, corrupt. Raises UserError."""
         try:
             return read_record(self.file)
         except Missing:
@@ -131,7 +131,7 @@ def read_record(file: Path) -> dict[str, Any]:
 
 
 def listed(folder: Path) -> list[Path]:
-    """What is in a folder, sorted; nothing if there is no such folder or, after a warning, if it can't be read."""
+    """Content of a folder, sorted; nothing if there is no such folder or, after a warning, if it can't be read."""
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):

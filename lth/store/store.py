@@ -162,7 +162,7 @@ class Store:
         return Trained(ticket, result["evaluations"], at, result["steps"], final, facts)
 
     def _intact(self, read: Callable[[], T]) -> T | None:
-        """What is read; None if it is absent or, after a warning, corrupt. Raises UserError if it is newer."""
+        """Content that is read; None if it is absent or, after a warning, corrupt. Raises UserError if it is newer."""
         try:
             return read()
         except Missing:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
+from lth.analysis import document
 from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.keys import leaves
 from lth.cli.config.overrides import expand, is_group, overrides_of
@@ -22,6 +23,7 @@ from lth.cli.config.validate import validate
 
 def validated(arguments: Sequence[str]) -> DictConfig:
     """Validate every value of a sweep once, before its first job; returns the configuration of the first job."""
+    _check_files(arguments)
     search = _search_path(arguments)
     with _errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
         options = expand(overrides_of(arguments))
@@ -50,9 +52,25 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
 
 def _search_path(arguments: Sequence[str]) -> list[str]:
     """The override that adds the folder of --config-dir, if it is given."""
+    folder = _own_folder(arguments)
+    return [f"hydra.searchpath=[file://{folder.resolve()}]"] if folder else []
+
+
+def _own_folder(arguments: Sequence[str]) -> Path | None:
     values = dict(pairwise(arguments))
     folder = values.get("--config-dir", values.get("-cd"))
-    return [f"hydra.searchpath=[file://{Path(folder).resolve()}]"] if folder else []
+    return Path(folder) if folder else None
+
+
+def _check_files(arguments: Sequence[str]) -> None:
+    """Raise UserError if a file of the user's config groups is a bomb, before Hydra reads it."""
+    if (folder := _own_folder(arguments)) is None:
+        return
+    groups = {each.name for each in CONF.iterdir() if each.is_dir()}
+    groups |= {argument.lstrip("+~").partition("=")[0].partition("@")[0] for argument in arguments if "=" in argument}
+    for group in sorted(each for each in groups if (folder / each).is_dir()):
+        for file in sorted((folder / group).rglob("*.yaml")):
+            document.check(file)
 
 
 @contextmanager

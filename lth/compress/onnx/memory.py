@@ -24,7 +24,7 @@ def peak_memory(model: bytes, shape: Sequence[int], batch: int) -> float:
         file.write(model)
         file.flush()
         command = [sys.executable, __file__, file.name, str(batch), *map(str, shape)]
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return float(subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout)
 
 
 def main(file: str, batch: int, *shape: int) -> float:
@@ -42,7 +42,7 @@ def main(file: str, batch: int, *shape: int) -> float:
 def _so_far() -> float:
     """Peak resident memory of this process, in 10^6 bytes."""
     if STATUS.is_file():  # on Linux getrusage includes the parent process
-        (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        (line,) = (line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 

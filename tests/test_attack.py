@@ -42,8 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_repaired_or_named(whole: Path, tmp_path: Path, damage: Damage) -> None:
     chance = random.Random(damage.__name__)
-    for _ in range(2):
-        attacked(whole, tmp_path / "root", damage, chance)
+    attacked(whole, tmp_path / "root", damage, chance)
 
 
 @pytest.mark.slow
@@ -85,9 +84,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 def test_a_run_killed_at_an_operation_on_a_file_continues(tmp_path: Path, undisturbed: dict[str, object]) -> None:
     chance = random.Random(0)
     killed = [
-        killed_and_continued(tmp_path / str(each), chance.randint(1, 150), None, undisturbed) for each in range(4)
+        killed_and_continued(tmp_path / str(each), chance.randint(1, 150), None, undisturbed) for each in range(2)
     ]
-    killed += [killed_and_continued(tmp_path / f"at {size}", None, size, undisturbed) for size in (500, 2500)]
+    killed += [killed_and_continued(tmp_path / f"at {size}", None, size, undisturbed) for size in (2500,)]
     assert all(killed)
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import io
 import os
 import sys
 
@@ -22,6 +23,7 @@ def entry() -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run `lth` with these arguments; returns the exit code. Errors of the user's become one line on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
+    print_anything()
     try:
         return _run(given)
     except KeyboardInterrupt:
@@ -36,6 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
         message, code = str(error), 1
     print(f"lth {given[0]}: {message}", file=sys.stderr)
     return code
+
+
+def print_anything() -> None:
+    """Escape what the encoding of a terminal does not have, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(given: list[str]) -> int:

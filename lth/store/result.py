@@ -1,7 +1,6 @@
 """A finished training on disk: its facts and learning curve. Imports no PyTorch."""
 
 import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +52,10 @@ def _evaluations(file: Path, data: bytes) -> pd.DataFrame:
     from pyarrow.parquet import ParquetFile
 
     try:
-        if ParquetFile(BufferReader(data)).metadata.num_rows > MOST_ROWS:
+        parquet = ParquetFile(BufferReader(data))
+        if parquet.metadata.num_rows > MOST_ROWS:
             raise Corrupt(f"{file} is corrupt: more than {MOST_ROWS:,} rows")
-        table = pd.read_parquet(io.BytesIO(data))
+        table: pd.DataFrame = parquet.read(use_threads=False).to_pandas(use_threads=False)
     except (ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise Corrupt(f"{file} is corrupt: not a parquet file") from error
     wrong = [name for name in COLUMNS if name not in table or table[name].dtype.kind not in "fi"]

@@ -95,7 +95,7 @@ def _content(file: Path) -> Any:
         return {str(name): table[name].to_numpy().tobytes() for name in table}
     if file.suffix == ".safetensors":
         return {k: (v.dtype, v.shape, v.tobytes()) for k, v in safetensors.numpy.load_file(file).items()}
-    content = json.loads(file.read_text())
+    content = json.loads(file.read_text(encoding="utf-8"))
     del content["sha256"]
     content.pop("updated", None)
     for name in ("seconds", "cpu_seconds"):

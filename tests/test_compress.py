@@ -226,7 +226,7 @@ class Median(nn.Module):
 @pytest.fixture
 def mine() -> list[str]:
     """Overrides of a stored net of the user's own, which ONNX has no operation for."""
-    Path("mine.py").write_text(MINE)
+    Path("mine.py").write_text(MINE, encoding="utf-8")
     overrides = ["model=mlp", "model._target_=mine.Median", "levels=0", "steps=20", "evaluate_every=20", "root=runs"]
     assert config.main([*overrides, "tracking=none"]) == 0
     return overrides
@@ -239,7 +239,9 @@ def test_a_format_that_fails_costs_its_own_row_alone(mine: list[str], capsys: py
         assert "ONNX has no operation for aten.kthvalue" in found["note"][name]
     assert found["bytes"].isna().tolist() == [True] * 4 + [False] * 2
     assert found["accuracy"].notna().tolist() == [False] * 4 + [True] * 2  # through the net that the file unpacks to
-    assert "ONNX has no operation for aten.kthvalue" in Path("figures/first_ticket_files.md").read_text()
+    assert "ONNX has no operation for aten.kthvalue" in Path("figures/first_ticket_files.md").read_text(
+        encoding="utf-8"
+    )
     capsys.readouterr()
     assert cli.main(["export", *mine, "--format", "int8", "--out", "net.onnx"]) == 1
     assert "lth export: int8: ONNX has no operation for aten.kthvalue" in capsys.readouterr().err
@@ -266,6 +268,6 @@ def test_under_an_updater_no_accuracy_is_compared_with_a_dense_net(tmp_path: Pat
     found = pd.read_csv("figures/first_ticket_files.csv")
     assert found["points"].isna().all()
     assert found["smaller"].notna().all()
-    assert "Level 0 is not dense" in Path("figures/first_ticket_files.md").read_text()
+    assert "Level 0 is not dense" in Path("figures/first_ticket_files.md").read_text(encoding="utf-8")
     assert cli.main(["layout", *overrides]) == 0
     assert pd.read_csv("figures/first_ticket_layouts.csv")["points"].isna().all()

@@ -35,7 +35,7 @@ def write_files(text: str) -> None:
         name, _, content = block.partition("\n")
         file = Path(name.removeprefix("# "))
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
+        file.write_text(content, encoding="utf-8")
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -56,7 +56,7 @@ def test_the_criterion_scores_as_its_test_says_and_prunes(tmp_path: Path) -> Non
     write_files(section("Add a criterion"))
     sys.path.insert(0, str(tmp_path))
     found: dict[str, object] = {}
-    exec(Path("test_mine.py").read_text(), found)
+    exec(Path("test_mine.py").read_text(encoding="utf-8"), found)
     tests = [f for name, f in found.items() if name.startswith("test_")]
     assert len(tests) == 1
     tests[0]()  # type: ignore[operator]

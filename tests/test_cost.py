@@ -130,7 +130,7 @@ def test_an_entry_has_a_value_a_unit_a_year_and_a_source(name: str, key: str, va
 
 
 def own(content: Any) -> Path:
-    Path("mine.yaml").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    Path("mine.yaml").write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
     return Path("mine.yaml")
 
 

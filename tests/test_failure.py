@@ -203,7 +203,7 @@ def test_the_functions_of_branches_stops_and_data_are_named(capsys: pytest.Captu
 
 def test_level_and_step_are_those_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
     (Path("mine.py")).write_text(
-        MINE.replace("if step == at", "if step == at and __import__('pathlib').Path('go').exists()")
+        MINE.replace("if step == at", "if step == at and __import__('pathlib').Path('go').exists()"), encoding="utf-8"
     )
     assert run("lr", "late", "levels=0", "replicate=[2,3]") == 0
     Path("go").touch()

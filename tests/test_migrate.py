@@ -88,11 +88,14 @@ def _make_old(what: Job, root: Path) -> None:
         for level in (1, 2):
             density = {"conv": 0.9**level, "linear": 0.5**level, "output": 0.5**level}
             adopt_mask(entry, mask_key(what, level, level - 1), short([*science, density, level - 1]))
-        write_json(entry / "result.json", {**read_json(entry / "result.json"), "digest": old})
+        result = read_json(entry / "result.json")
+        del result["format"]
+        write_json(entry / "result.json", {**result, "digest": old})
     for file in (root / "experiments").glob("*/*.json"):
         record = read_json(file)
         for row in record["rows"].values():
             row["digest"] = names[row["digest"]]
+        del record["format"], record["job"]
         write_json(file.rename(file.with_name(f"old-{file.name}")), record)
 
 

@@ -14,7 +14,7 @@ every = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 
 
 def cells(file: Path) -> list[dict[str, Any]]:
-    return [cell for cell in json.loads(file.read_text())["cells"] if cell["cell_type"] == "code"]
+    return [cell for cell in json.loads(file.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
 
 
 def test_there_are_notebooks() -> None:

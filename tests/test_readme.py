@@ -35,7 +35,7 @@ def test_own_criteria_and_models_run_by_their_import_path(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
-    Path("mine.py").write_text(block("def smallest("))
+    Path("mine.py").write_text(block("def smallest("), encoding="utf-8")
     assert config.main([what, "steps=5", "levels=1", "tracking=none"]) == 0
     assert (tmp_path / "runs" / "experiments" / "first_ticket").is_dir()
 

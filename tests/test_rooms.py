@@ -15,7 +15,7 @@ OPENINGS = {"what", "of", "whether", "as", "where", "how", "which", "those", "th
 
 # From bottom to top. Imports point down or sideways, never up. Add every new file or folder of lth/ to a layer.
 LAYERS = [
-    {"ticket", "weights", "layer", "recipe", "imp", "seed"}
+    {"file", "ticket", "weights", "layer", "recipe", "imp", "seed"}
     | {"model", "data", "init", "augment", "task", "lr", "regularization"}
     | {"criterion", "schedule", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"},
     {"quantization", "engine", "store"},
@@ -44,7 +44,7 @@ def room(file: Path) -> str:
 
 def imported(file: Path) -> Iterator[str]:
     """Full names of all imports of a file, at any depth."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -61,7 +61,7 @@ def rooms_seen(file: Path) -> set[str]:
 
 def docstrings(file: Path) -> Iterator[tuple[str, str]]:
     """Name and docstring of a module and of all classes and functions in it that have one."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if documented and (text := ast.get_docstring(node)):
             yield getattr(node, "name", "module"), text
@@ -149,3 +149,13 @@ def test_docstrings_open_with_a_noun_or_an_imperative() -> None:
 
 def test_there_is_no_utils() -> None:
     assert not [file for file in FILES if file.stem in {"utils", "util", "helpers", "common", "misc"}]
+
+
+def test_text_is_read_and_written_as_utf_8_or_ascii_whatever_the_locale() -> None:
+    for file in [*FILES, *EXPERIMENTS]:
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call):
+                name, given = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
+                binary = any(isinstance(a, ast.Constant) and "b" in str(a.value) for a in call.args[1:2])
+                text = name.endswith((".read_text", ".write_text")) or (name == "open" and not binary)
+                assert "encoding" in given or not (text or "text" in given), f"{file}, line {call.lineno}: which one?"

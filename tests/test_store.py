@@ -20,10 +20,11 @@ from small import adam, few, half_pruned, many, recipe, same
 
 from lth import branch, criterion, distribution, init, job, rewind, schedule, structure
 from lth.engine import Callback, Interrupted, train
+from lth.file import write_whole
 from lth.imp import dense
 from lth.job import Branch, Job
 from lth.store import Corrupt, Record, Store, read_result
-from lth.store.file import read_json, write_json, write_whole
+from lth.store.file import read_json, write_json
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Ticket, Trained
 

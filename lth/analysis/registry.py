@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lth import UserError
+from lth.analysis.committed import CURVES, FILES, TICKETS, is_listed, read_csv, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,9 +75,14 @@ def tickets(experiment: ModuleType, name: str, runs: Path) -> "pd.DataFrame":
 
 
 def committed(file: str, folder: Path | None = None) -> Path | None:
-    """The path of a file in `folder`, else among the committed results; None if it is in neither."""
+    """The path of a file in `folder`, else among the committed results; None if it is in neither. Raises UserError if
+    it was committed and is missing.
+    """
     places = [RESULTS] if folder is None else [folder, RESULTS]
-    return next((place / file for place in places if (place / file).is_file()), None)
+    found = next((place / file for place in places if (place / file).exists()), None)
+    if found is None and is_listed(RESULTS / file):
+        raise UserError(f"{RESULTS / file} is missing: restore it (git checkout)", code=1)
+    return found
 
 
 def files(name: str, folder: Path = Path("figures")) -> "pd.DataFrame":
@@ -84,7 +90,7 @@ def files(name: str, folder: Path = Path("figures")) -> "pd.DataFrame":
     import pandas as pd
 
     file = committed(f"{name}_files.csv", folder)
-    return pd.read_csv(file) if file else pd.DataFrame()
+    return read_csv(file, FILES) if file else pd.DataFrame()
 
 
 def trainings(experiments: Sequence[str], runs: Path) -> "dict[str, pd.DataFrame]":
@@ -128,10 +134,10 @@ def _read(name: str, runs: Path, *, curves: bool = True) -> "tuple[pd.DataFrame,
     from lth.store import table
 
     rows, evaluations = table.tables(runs, name)
-    files = committed(f"{name}.csv"), committed(f"{name}.parquet")
-    if rows.empty and all(files if curves else files[:1]):
+    csv, parquet = committed(f"{name}.csv"), committed(f"{name}.parquet")
+    if rows.empty and csv and (parquet or not curves):
         log.info("%s: nothing under %s, using the committed results; --run trains your own", name, runs)
-        return pd.read_csv(files[0]), pd.read_parquet(files[1]) if curves else pd.DataFrame()
+        return read_csv(csv, TICKETS), read_parquet(parquet, CURVES) if parquet and curves else pd.DataFrame()
     return rows, evaluations
 
 

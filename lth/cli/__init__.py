@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import io
 import os
 import sys
 
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     their traceback.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    print_anything()
     try:
         return _run(given)
     except KeyboardInterrupt:
@@ -36,6 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
             trace, line = "", f"{error.name} is not installed: pip install 'lth[deploy]'"
         print(f"{trace}lth {given[0]}: {line}", file=sys.stderr)
         return error.code if isinstance(error, UserError) else 1
+
+
+def print_anything() -> None:
+    """Escape what the encoding of a terminal does not have, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(given: list[str]) -> int:

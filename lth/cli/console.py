@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from rich.console import Console
 
 from lth import UserError
+from lth.cli import print_anything
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 def log_to_console(*, stderr: bool = False) -> None:
     """Print log messages of lth on the terminal; on stderr, if stdout is the command's output."""
+    print_anything()
     logger = logging.getLogger("lth")
     logger.handlers, logger.propagate = [_ToConsole(Console(stderr=True, soft_wrap=True) if stderr else console)], False
     logger.setLevel(logging.INFO)

@@ -9,7 +9,7 @@ from lth import UserError
 from lth.cli import config
 from lth.compress.formats import file
 from lth.compress.nets import model_name, select
-from lth.store.file import write_whole
+from lth.file import write_out
 from lth.ticket import density
 
 
@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
     ticket, kind = trained.ticket, "lth" if arguments.format.startswith("lth") else "onnx"
     name = f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}.{kind}"
     target = arguments.out or Path(name)
-    write_whole(target, exported.content)
+    write_out(target, exported.content)
     percent = 100 * density(trained.mask)
     print(f"{target}  {len(exported.content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
     return 0

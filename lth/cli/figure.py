@@ -7,7 +7,9 @@ from pathlib import Path
 from types import ModuleType
 
 from lth.analysis import plot, registry, summary
+from lth.analysis.committed import note
 from lth.cli.console import for_each, log_to_console
+from lth.file import aside, write_text
 
 REPLICATES = "replicate=1,2,3"
 
@@ -44,9 +46,11 @@ def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> None:
     rows, evaluations = registry.results(experiment, name, runs)
     files = plot.save(registry.figure_of(experiment, name, runs, rows, evaluations), out, name)
     own = rows[rows["experiment"] == name]
-    own.dropna(axis=1, how="all").to_csv(out / f"{name}.csv", index=False)
+    write_text(out / f"{name}.csv", own.dropna(axis=1, how="all").to_csv(index=False))
     text = summary.markdown(own)
-    (out / f"{name}.md").write_text(f"{text}\n")
-    evaluations[evaluations["experiment"] == name].to_parquet(out / f"{name}.parquet", index=False)
+    write_text(out / f"{name}.md", f"{text}\n")
+    with aside(out / f"{name}.parquet") as temporary:
+        evaluations[evaluations["experiment"] == name].to_parquet(temporary, index=False)
+    note(out / f"{name}.{kind}" for kind in ("csv", "md", "parquet"))
     files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
     print(f"{text if len(own) == len(rows) else summary.markdown(rows)}\n", *files, sep="\n")

@@ -6,7 +6,7 @@ from functools import partial
 from lth.analysis import registry
 from lth.analysis.report import gather, page
 from lth.cli.console import for_each, log_to_console
-from lth.store.file import write_whole
+from lth.file import write_text
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -19,6 +19,6 @@ def _one(arguments: argparse.Namespace, name: str) -> int:
     text = page(gather(name, arguments.runs, arguments.figures))
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / f"{name}.html"
-    write_whole(file, text.encode())
+    write_text(file, text)
     print(file)
     return 0

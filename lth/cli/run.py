@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from lth.store.store import Keep
 from lth.ticket import Trained
 
 FINISHED, FAILED, INTERRUPTED = 0, 1, 130
+PATIENCE = 0.5  # seconds that the end of a run waits for a record that another process writes
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,14 @@ def _last_step_noted(display: Display) -> Iterator[None]:
 
 
 def _end(job: Job, store: Store, status: str, error: str = "") -> None:
-    with contextlib.suppress(OSError):  # the disk may be what failed
+    begun = time.monotonic()
+
+    def wait() -> None:
+        if time.monotonic() - begun > PATIENCE:
+            raise Interrupted
+
+    store.wait = wait
+    with contextlib.suppress(OSError, Interrupted):  # the disk may be what failed, or another process holds the record
         jobs.status(job, store, status, error)
 
 

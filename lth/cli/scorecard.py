@@ -3,7 +3,9 @@
 import argparse
 
 from lth.analysis import scorecard
+from lth.analysis.committed import note
 from lth.cli.console import log_to_console
+from lth.file import write_text
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -14,6 +16,7 @@ def main(arguments: argparse.Namespace) -> int:
     print(text)
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "scorecard.md").write_text(f"{text}\n")
-        table.to_csv(arguments.out / "scorecard.csv", index=False)
+        write_text(arguments.out / "scorecard.md", f"{text}\n")
+        write_text(arguments.out / "scorecard.csv", table.to_csv(index=False))
+        note(arguments.out / f"scorecard.{kind}" for kind in ("csv", "md"))
     return 0

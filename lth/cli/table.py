@@ -5,6 +5,7 @@ import sys
 
 from lth import UserError
 from lth.analysis import summary
+from lth.file import write_out
 from lth.store import records, table
 
 
@@ -18,7 +19,7 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         data = rows.to_csv(index=False).encode() if arguments.format == "csv" else rows.to_parquet(index=False)
     if arguments.out is not None:
-        arguments.out.write_bytes(data)
+        write_out(arguments.out, data)
     elif arguments.format == "parquet" and sys.stdout.isatty():
         raise UserError("parquet is not for a terminal; name a file with --out")
     else:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from lth.analysis.committed import note
+from lth.file import write_text
 from lth.store.environment import commit, environment, machine
 
 
@@ -23,6 +25,7 @@ def write(table: pd.DataFrame, text: str, out: Path, name: str) -> list[Path]:
     """Write <out>/<name>.csv (the table) and <out>/<name>.md (the text); returns both paths."""
     out.mkdir(parents=True, exist_ok=True)
     csv, markdown = out / f"{name}.csv", out / f"{name}.md"
-    table.to_csv(csv, index=False)
-    markdown.write_text(f"{text}\n")
+    write_text(csv, table.to_csv(index=False))
+    write_text(markdown, f"{text}\n")
+    note([csv, markdown])
     return [csv, markdown]

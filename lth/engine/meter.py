@@ -116,7 +116,7 @@ def _tracked(package: ModuleType, output: ModuleType) -> tuple[Mapping[str, floa
 
 def _counted(folder: Path) -> bool:
     """True for packages and memory; "core" and "uncore" are parts of a package, and "psys" is the whole board."""
-    return (folder / "name").read_text().strip().partition("-")[0] in ("package", "dram")
+    return (folder / "name").read_text(encoding="ascii").strip().partition("-")[0] in ("package", "dram")
 
 
 class _Zone:
@@ -126,10 +126,11 @@ class _Zone:
 
     def __init__(self, folder: Path) -> None:
         self.file, self.joules = folder / "energy_uj", 0.0
-        self.last, self.range = (float(f.read_text()) for f in (self.file, folder / "max_energy_range_uj"))
+        files = self.file, folder / "max_energy_range_uj"
+        self.last, self.range = (float(f.read_text(encoding="ascii")) for f in files)
 
     def __call__(self) -> float:
-        now = _or_nan(lambda: float(self.file.read_text()))
+        now = _or_nan(lambda: float(self.file.read_text(encoding="ascii")))
         self.joules += (now - self.last) % self.range / 1e6
         self.last = now
         return self.joules

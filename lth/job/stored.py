@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lth import UserError
 from lth.job.levels import densities, execute, mask_key
 from lth.job.row import row
 from lth.job.values import Job
@@ -50,7 +51,7 @@ def _adopt_masks(job: Job, entry: Path, ticket: Ticket) -> None:
 
 def _find(job: Job, store: Store, look: Callable[[Recipe, Ticket], None] | None = None) -> list[Trained]:
     """Everything of the job that is stored; `look` is called before a ticket is looked up."""
-    store = Store(store.root, wait=_refuse)
+    store = Store(store.root, wait=_refuse, writes=False)
     done: list[Trained] = []
 
     def find(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
@@ -67,9 +68,9 @@ def _find(job: Job, store: Store, look: Callable[[Recipe, Ticket], None] | None 
     return done
 
 
-class _Missing(Exception):
+class _Missing(UserError):
     """Weights that were not kept would have to be trained again."""
 
 
 def _refuse(*unused: Any, **options: Any) -> Any:
-    raise _Missing
+    raise _Missing("weights that are needed were not kept (store.keep): lth run with store.keep=all keeps them", code=1)

@@ -36,10 +36,15 @@ def commit() -> str:
     folder = Path(lth.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return "release"
-    git = ["git", "-C", str(folder)]
-    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
-    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
-    return (head.stdout.strip() or "unknown") + ("+" if changed.stdout.strip() else "")
+    head, changed = _git(folder, "rev-parse", "--short=12", "HEAD"), _git(folder, "status", "--porcelain", "-uno")
+    return (head or "unknown") + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Run git; returns its output, empty if it fails."""
+    command = ["git", "-C", str(folder), *arguments]
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    return ran.stdout.strip()
 
 
 def peak_memory() -> float:
@@ -61,6 +66,6 @@ def cpu_flags() -> set[str]:
 
 def _cpuinfo(wanted: str) -> str:
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     pairs = (line.partition(":") for line in lines)
     return next((value.strip() for key, _, value in pairs if key.strip() == wanted), "")

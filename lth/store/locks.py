@@ -32,6 +32,22 @@ def claimed(entries: Iterable[Path], wait: Callable[[], None]) -> Iterator[dict[
         yield locks
 
 
+@contextlib.contextmanager
+def locked(file: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of this file; while another process holds it, call `wait`, which may raise, again and again."""
+    lock = FileLock(file)
+    while True:
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            break
+        wait()
+        time.sleep(POLL / 10)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _free(entries: Iterable[Path], stack: contextlib.ExitStack) -> dict[Path, FileLock]:
     locks = {}
     for entry in entries:

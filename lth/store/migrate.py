@@ -11,11 +11,13 @@ import lth.criterion
 import lth.lr
 import lth.model
 import lth.regularization
+from lth import UserError
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
-from lth.store.entry import is_complete
+from lth.store.entry import is_complete, partial_file, pruned_file
 from lth.store.file import Corrupt, read_json, write_json
-from lth.store.record import SCOPES
+from lth.store.locks import claimed
+from lth.store.record import SCOPES, read_record
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}
@@ -35,7 +37,11 @@ def old_digest(recipe: Recipe, ticket: Ticket) -> str:
 
 
 def adopt(root: Path, recipe: Recipe, ticket: Ticket) -> None:
-    """Rename the entry of a training from its old name, if it is there and not known by the new one yet."""
+    """Move the entry of a training to its new name, if it is there and not known by the new one yet.
+
+    Under the lock of the new name, the result last: a migration that was stopped goes on where it was. Raises UserError
+    while another process trains it.
+    """
     old, new = (root / "trained" / name for name in (old_digest(recipe, ticket), digest(recipe, ticket)))
     if not is_complete(old) or is_complete(new):
         return
@@ -44,15 +50,26 @@ def adopt(root: Path, recipe: Recipe, ticket: Ticket) -> None:
     except Corrupt as error:
         log.warning("%s; its training is left where it is", error)
         return
-    shutil.rmtree(new, ignore_errors=True)  # begun by a run before the migration
-    write_json(old / "result.json", {**result, "digest": new.name, "recipe": describe(recipe)})
-    old.rename(new)
+    if result.get("digest") != old.name:
+        log.warning("%s holds the result of %s; it is left where it is", old / "result.json", result.get("digest"))
+        return
+    with claimed([new], _busy):
+        partial_file(new).unlink(missing_ok=True)  # begun by a run before the migration
+        for file in old.iterdir():
+            if file.name not in ("result.json", "lock"):
+                file.rename(new / file.name)
+        write_json(new / "result.json", {**result, "digest": new.name, "recipe": describe(recipe)})
+        shutil.rmtree(old)
+
+
+def _busy() -> None:
+    raise UserError("another process is training what is to be migrated: migrate when it has ended", code=1)
 
 
 def adopt_mask(entry: Path, old: str, new: str) -> None:
     """Rename a stored mask that was made from a training."""
-    if (entry / f"pruned-{old}.safetensors").exists():
-        (entry / f"pruned-{old}.safetensors").rename(entry / f"pruned-{new}.safetensors")
+    if pruned_file(entry, old).exists():
+        pruned_file(entry, old).rename(pruned_file(entry, new))
 
 
 def old_science(criterion: Any, distribution: Any, structure: Any) -> list[Any]:
@@ -67,7 +84,7 @@ def forget(root: Path, experiment: str, digests: set[str]) -> None:
     """Take the rows of these trainings out of the records of an experiment; a record without rows is deleted."""
     for file in (root / "experiments" / experiment).glob("*.json"):
         try:
-            record = read_json(file)
+            record = read_record(file)
         except Corrupt as error:
             log.warning("%s; it is left as it is", error)
             continue

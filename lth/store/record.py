@@ -1,17 +1,26 @@
 """Records: the trainings of one replicate of one configuration, and their status. Imports no PyTorch."""
 
-import glob
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from lth.store.file import Corrupt, make_folder, read_json, write_json
+from lth import UserError
+from lth.store.file import (
+    FORMAT,
+    Corrupt,
+    Missing,
+    Newer,
+    check_format,
+    check_types,
+    make_folder,
+    read_json,
+    write_json,
+)
+from lth.store.locks import locked
 from lth.store.names import check_name
 
 log = logging.getLogger("lth")
@@ -22,7 +31,8 @@ class Record:
     """File root/experiments/<experiment>/<job>.json; several processes may add to the same one.
 
     columns: shared by all rows of the job, such as {"model": "lenet_300_100", "replicate": 1}. code: "science", the
-    same for all versions of the user's functions, and "sources", function -> file -> digest of its code.
+    same for all versions of the user's functions, and "sources", function -> file -> digest of its code. wait: called
+    again and again while another process writes the file.
     """
 
     root: Path
@@ -30,6 +40,7 @@ class Record:
     job: str
     columns: Mapping[str, Any]
     code: Mapping[str, Any] = field(default_factory=dict)
+    wait: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def __post_init__(self) -> None:
         check_name(self.experiment)
@@ -50,10 +61,10 @@ class Record:
         same = [
             each
             for each in records(self.root, self.experiment)
-            if each.get("code", {}).get("science") == self.code["science"]
+            if each["code"].get("science") == self.code["science"]
             and each["columns"].get("replicate") == self.columns.get("replicate")
         ]
-        before = max(same, key=lambda each: each["updated"], default={"code": self.code})["code"]["sources"]
+        before = max(same, key=lambda each: str(each.get("updated")), default={"code": self.code})["code"]["sources"]
         changed = [
             file
             for function, files in self.code["sources"].items()
@@ -67,31 +78,71 @@ class Record:
         """Path of the record."""
         return self.root / "experiments" / self.experiment / f"{self.job}.json"
 
-    def _write(self, change: Any) -> None:
+    def _write(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         make_folder(self.file.parent)
-        with FileLock(self.file.with_suffix(".lock")):
-            old = {"rows": {}, "status": "running", "error": ""}
-            if self.file.exists():
-                try:
-                    old = read_json(self.file)
-                except Corrupt as error:
-                    log.warning("%s; it is rebuilt from this run", error)
-            facts = {"experiment": self.experiment, "columns": dict(self.columns), "code": dict(self.code)}
-            new = {**old, **facts, **change(old)}
+        with locked(self.file.with_suffix(".lock"), self.wait):
+            old = self._old()
+            name = {"format": FORMAT, "experiment": self.experiment, "job": self.job}
+            new = {**old, **name, "columns": dict(self.columns), "code": dict(self.code), **change(old)}
             if new != old:
                 write_json(self.file, {**new, "updated": datetime.now(UTC).isoformat(timespec="microseconds")})
+
+    def _old(self) -> dict[str, Any]:
+        """Content of the file so far; nothing if it is absent or, after a warning, corrupt. Raises UserError."""
+        try:
+            return read_record(self.file)
+        except Missing:
+            pass
+        except Newer as error:
+            raise UserError(str(error), code=1) from error
+        except Corrupt as error:
+            log.warning("%s; it is rebuilt from this run", error)
+        return {"rows": {}, "status": "running", "error": ""}
 
 
 def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any]]:
     """Content of every record under root, or of one experiment, ordered by file name; corrupt ones are skipped with a
-    warning.
+    warning. Changes nothing.
     """
-    folder = "*" if experiment is None else glob.escape(experiment)
-    for file in sorted((root / "experiments").glob(f"{folder}/*.json")):
-        try:
-            yield _current(read_json(file))
-        except Corrupt as error:
-            log.warning("%s; rerun its experiment to rebuild it", error)
+    folder = root / "experiments"
+    for each in listed(folder) if experiment is None else [folder / experiment]:
+        for file in listed(each):
+            if file.suffix != ".json" or file.name.startswith("."):
+                continue
+            try:
+                yield _current(read_record(file))
+            except Newer as error:
+                log.warning("%s", error)
+            except Corrupt as error:
+                log.warning("%s; rerun its experiment to rebuild it", error)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """A record as it was written; raises Corrupt, also if it is that of another experiment or job."""
+    record = read_json(file)
+    check_format(file, record.get("format"))
+    record = {"status": "running", "error": "", "code": {}, **record}  # version 0.1 had no code
+    check_types(file, record, {"experiment": str, "columns": dict, "rows": dict, "status": str, "code": dict})
+    wanted = {"experiment": file.parent.name, "job": file.stem}
+    if found := {key: record[key] for key in wanted if key in record and record[key] != wanted[key]}:
+        raise Corrupt(f"{file} is in the wrong place: its {' and '.join(f'{k} is {v}' for k, v in found.items())}")
+    for cells in (record["columns"], *record["rows"].values()):
+        if not isinstance(cells, dict) or any(isinstance(cell, list | dict) for cell in cells.values()):
+            raise Corrupt(f"{file} is corrupt: it has a row {str(cells)[:40]!r}")
+    for row in record["rows"].values():
+        check_types(file, row, {"branch": str})
+    return record
+
+
+def listed(folder: Path) -> list[Path]:
+    """Content of a folder, sorted; nothing if there is no such folder or, after a warning, if it can't be read."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        log.warning("%s can't be read: %s", folder, error.strerror)
+        return []
 
 
 # Scopes of older stores -> distribution and structure.

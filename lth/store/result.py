@@ -1,29 +1,64 @@
 """A finished training on disk: its facts and learning curve. Imports no PyTorch."""
 
 import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lth.store.file import Corrupt, read_json
+from lth.file import LARGEST
+from lth.store.file import Corrupt, check_format, check_types, read_bytes, read_json
+
+TYPES = {
+    "digest": str, "recipe": dict, "ticket": dict, "steps": int, "facts": dict, "evaluations_sha256": str, "keep": str,
+    "environment": dict,
+}  # fmt: skip
+COLUMNS = ("step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+MOST_ROWS = 10**7  # of a table of evaluations, however small its file
 
 
 def read_result(entry: Path) -> dict[str, Any]:
     """Result of an entry, with its `evaluations` as a table; raises Corrupt."""
-    result = read_json(entry / "result.json")
+    result = read_facts(entry)
     file = entry / "evaluations.parquet"
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError as error:
-        raise Corrupt(f"{file} is missing") from error
+    data = read_bytes(file, LARGEST)
     if hashlib.sha256(data).hexdigest() != result["evaluations_sha256"]:
         raise Corrupt(f"{file} is corrupt: checksum mismatch")
-    return {**result, "evaluations": pd.read_parquet(io.BytesIO(data))}
+    return {**result, "evaluations": _evaluations(file, data)}
+
+
+def read_facts(entry: Path) -> dict[str, Any]:
+    """Result of an entry without its evaluations; raises Corrupt, also if it is the result of another one."""
+    file = entry / "result.json"
+    result = read_json(file)
+    check_format(file, result.get("format"))
+    check_types(file, result, TYPES)
+    check_types(file, result["facts"], {"final_train_accuracy": (float, int)})
+    check_types(file, result["environment"], {"machine": str, "commit": str, "date": str})
+    if result["digest"] != entry.name:
+        raise Corrupt(f"{file} is in the wrong place: it holds the result of {result['digest'][:40]}")
+    return result
 
 
 def read_environment(entry: Path) -> dict[str, str]:
     """Versions, machine and commit that an entry was trained with; raises Corrupt."""
-    environment: dict[str, str] = read_json(entry / "result.json")["environment"]
+    environment: dict[str, str] = read_facts(entry)["environment"]
     return environment
+
+
+def _evaluations(file: Path, data: bytes) -> pd.DataFrame:
+    """A learning curve, with all columns and rows enough to have an early stop; raises Corrupt."""
+    from pyarrow import ArrowException, BufferReader
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        parquet = ParquetFile(BufferReader(data))
+        if parquet.metadata.num_rows > MOST_ROWS:
+            raise Corrupt(f"{file} is corrupt: more than {MOST_ROWS:,} rows")
+        table: pd.DataFrame = parquet.read(use_threads=False).to_pandas(use_threads=False)
+    except (ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise Corrupt(f"{file} is corrupt: not a parquet file") from error
+    wrong = [name for name in COLUMNS if name not in table or table[name].dtype.kind not in "fi"]
+    if wrong or not table["validation_loss"].notna().any():
+        raise Corrupt(f"{file} is corrupt: no numbers in its {', '.join(wrong) or 'validation_loss'}")
+    return table

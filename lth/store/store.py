@@ -10,18 +10,31 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from filelock import FileLock
 
+from lth import UserError
 from lth.recipe import Recipe
 from lth.store.digest import digest
-from lth.store.entry import intact, is_complete, partial_file, read_entry, weights_file, write_entry
+from lth.store.entry import (
+    make_ready,
+    partial_file,
+    read_entry,
+    read_pruned,
+    read_weights,
+    weights_file,
+    write_entry,
+    write_pruned,
+    write_weights,
+)
+from lth.store.file import Corrupt, Missing, Name, Newer
 from lth.store.locks import claimed
-from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
+from lth.store.tensors import read_tensors, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights, masked
 
 log = logging.getLogger("lth")
+T = TypeVar("T")
 Keep = Literal["all", "last", "none"]
 Train = Callable[..., list[Trained]]
 Finished = Callable[[Trained], None]
@@ -29,11 +42,15 @@ Finished = Callable[[Trained], None]
 
 class Store:
     """Results under `root`. keep: the W_T that stay on the disk, "all", "last" (of the levels) or "none"; an entry
-    remembers it. `wait` is called again and again while another process holds what is needed.
+    remembers it. `wait` is called again and again while another process holds what is needed. writes: False to look
+    only, which changes nothing on the disk and waits for nothing.
     """
 
-    def __init__(self, root: str | Path, *, keep: Keep = "all", wait: Callable[[], None] = lambda: None) -> None:
-        self.root, self.keep, self.wait = Path(root), keep, wait
+    def __init__(
+        self, root: str | Path, *, keep: Keep = "all", wait: Callable[[], None] = lambda: None, writes: bool = True
+    ) -> None:
+        self.root, self.keep, self.wait, self.writes = Path(root), keep, wait, writes
+        self.reported = set[str]()
 
     def cached(
         self, train: Train, recipe: Recipe, finished: Finished | None = None
@@ -52,12 +69,12 @@ class Store:
 
     def mask(self, trained: Trained, key: str, make: Callable[[], Mask]) -> Mask:
         """The mask that `make` computes, once per trained ticket and key."""
-        file = self.root / "trained" / str(trained.facts["digest"]) / f"pruned-{key}.safetensors"
-        if (stored := intact(read_mask, file)) is not None:
+        entry = self.root / "trained" / str(trained.facts["digest"])
+        if (stored := self._intact(partial(read_pruned, entry, key, trained))) is not None:
             return stored
         mask = make()
-        if file.parent.is_dir():
-            write_mask(file, mask)
+        if self.writes and entry.is_dir():
+            write_pruned(entry, key, mask)
         return mask
 
     def forget_weights(self, trained: Iterable[Trained], last: Collection[str]) -> None:
@@ -88,7 +105,8 @@ class Store:
                 return [found[ticket] for ticket in tickets if ticket in found]
             with claimed(missing.values(), self.wait) as locks:
                 first = {entry: ticket for ticket, entry in reversed([*missing.items()])}
-                todo = {t: e for t, e in missing.items() if e in locks and first[e] is t and not is_complete(e)}
+                own = {t: e for t, e in missing.items() if e in locks and first[e] is t}
+                todo = {t: e for t, e in own.items() if self._read(e, train, recipe, t) is None}
                 self._train(train, recipe, todo, locks, done)
             diverged = {entry for ticket, entry in todo.items() if ticket in missing}
             missing = {ticket: entry for ticket, entry in missing.items() if entry not in diverged}
@@ -102,8 +120,10 @@ class Store:
         done: Callable[[Trained], None],
     ) -> None:
         """Train these tickets in one call; each is written, and its lock released, as soon as it is finished."""
+        reported = set[Ticket]()
 
         def finished(trained: Trained) -> None:
+            reported.add(trained.ticket)
             entry = entries[trained.ticket]
             write_entry(entry, recipe, trained, self.keep)
             if (stored := self._read(entry, train, recipe, trained.ticket, stored=False)) is None:
@@ -113,45 +133,70 @@ class Store:
 
         if not entries:
             return
-        for entry in entries.values():
-            for left in entry.glob(".*"):  # by a process that was killed while it wrote
-                left.unlink(missing_ok=True)
-        states = {ticket: intact(read_tensors, partial_file(entry)) for ticket, entry in entries.items()}
+        for ticket, entry in entries.items():
+            make_ready(entry, recipe, ticket)
+        names = {ticket: Name(entry.name, "partial") for ticket, entry in entries.items()}
+        files = {ticket: partial_file(entry) for ticket, entry in entries.items()}
+        states = {ticket: self._intact(partial(read_tensors, file, names[ticket])) for ticket, file in files.items()}
         trained = train(
             [*entries],
             states={ticket: state for ticket, state in states.items() if state is not None},
-            save=lambda ticket, state: write_tensors(partial_file(entries[ticket]), state),
+            save=lambda ticket, state: write_tensors(files[ticket], state, **names[ticket].metadata),
             finished=finished,
         )
-        if unreported := [each.ticket for each in trained if not is_complete(entries[each.ticket])]:
+        if unreported := [each.ticket for each in trained if each.ticket not in reported]:
             raise TypeError(f"train did not call `finished` for {unreported[0]}, so that it can't be stored")
 
     def _read(
         self, entry: Path, train: Train, recipe: Recipe, ticket: Ticket, *, stored: bool = True
     ) -> Trained | None:
-        if (found := read_entry(entry)) is None:
+        try:
+            result, mask = read_entry(entry, recipe, ticket)
+        except Corrupt as error:
+            if not isinstance(error, Missing) or (entry / "result.json").exists():
+                self._report(error, f"it is {'' if self.writes else 'to be '}trained again")
             return None
-        result, mask = found
         facts = {**result["facts"], **{key: result[key] for key in ("digest", "environment", "keep")}, "stored": stored}
-        at = partial(self._weights, entry, train, ticket)
+        at = partial(self._weights, entry, train, ticket, {} if recipe.moves_mask else ticket.mask)
         final = mask if recipe.moves_mask else ticket.mask
         return Trained(ticket, result["evaluations"], at, result["steps"], final, facts)
 
-    def _weights(self, entry: Path, train: Train, ticket: Ticket, step: int) -> Weights:
-        """W_step, read from its file, or trained up to there again if it was not kept."""
+    def _intact(self, read: Callable[[], T]) -> T | None:
+        """Content that is read; None if it is absent or, after a warning, corrupt. Raises UserError if it is newer."""
+        try:
+            return read()
+        except Missing:
+            return None
+        except Corrupt as error:
+            self._report(error, "it is computed again")
+            return None
+
+    def _report(self, error: Corrupt, remedy: str) -> None:
+        """Warn of a file, once. One of a newer version is an error, unless it is only looked at."""
+        if isinstance(error, Newer) and self.writes:
+            raise UserError(str(error), code=1) from error
+        message = str(error) if isinstance(error, Newer) else f"{error}; {remedy}"
+        if message not in self.reported:
+            self.reported.add(message)
+            log.warning("%s", message)
+
+    def _weights(self, entry: Path, train: Train, ticket: Ticket, mask: Mask, step: int) -> Weights:
+        """W_step, read from its file, or trained up to there again if it was not kept. mask: of that step."""
         if step == ticket.step:
             return masked(ticket.weights, ticket.mask)
-        file = weights_file(entry, step)
-        if (kept := intact(read_tensors, file)) is not None:
+        read = partial(read_weights, entry, step, ticket, mask)
+        if (kept := self._intact(read)) is not None:
             return kept
+        if not self.writes:
+            return train([ticket], until=step)[0].at(step)
         with claimed([entry], self.wait):
-            if (kept := intact(read_tensors, file)) is not None:
+            if (kept := self._intact(read)) is not None:
                 return kept
             log.info("the weights of step %d were not kept: %s is trained again up to there", step, ticket)
             trained = train([ticket], until=step)
             if not trained:
                 raise OSError(f"{ticket} diverged when it was trained again up to step {step}; here it is not the same")
-            write_tensors(file, trained[0].at(step))
+            write_weights(entry, step, trained[0].at(step))
             return trained[0].at(step)
 
     def _entry(self, recipe: Recipe, ticket: Ticket) -> Path:

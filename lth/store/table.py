@@ -1,13 +1,14 @@
 """Tidy pandas tables of a store: one row per trained ticket, one per evaluation. Imports no PyTorch."""
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lth.store.file import Corrupt
+from lth.store.file import Corrupt, Newer, check_types
 from lth.store.record import records
 from lth.store.result import read_result
 
@@ -126,13 +127,25 @@ _Result = tuple[Any, Any, Any]
 
 
 def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
-    for record in records(root):
-        if experiment in (None, record["experiment"]):
-            for item in record["rows"].values():
-                try:
-                    yield record, item, read_result(root / "trained" / item["digest"])
-                except Corrupt as error:
-                    log.warning("%s; rerun its experiment to train it again", error)
+    """Rows whose result is there and is what they name; the others are reported. Changes nothing."""
+    for record in records(root, experiment):
+        for item in record["rows"].values():
+            try:
+                yield record, item, read_result(_entry(root, record, item))
+            except Newer as error:
+                log.warning("%s", error)
+            except Corrupt as error:
+                log.warning("%s; rerun its experiment to train it again", error)
+
+
+def _entry(root: Path, record: Mapping[str, Any], item: Mapping[str, Any]) -> Path:
+    """The folder of the training that a row names; raises Corrupt if the row lacks what the table needs."""
+    row = root / "experiments" / str(record["experiment"])
+    check_types(row, item, {"digest": str, "draw": int, "level": int, "density": (float, int)})
+    check_types(row, item, {"remaining": int, "total": int})
+    if not re.fullmatch(r"\w+", item["digest"]):
+        raise Corrupt(f"{row} is corrupt: a row has the digest {item['digest'][:40]!r}")
+    return root / "trained" / str(item["digest"])
 
 
 def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lth.store.file import Corrupt, write_whole
+from lth.file import LARGEST, write_whole
+from lth.store.file import Corrupt, Name, read_bytes
 from lth.ticket import Mask, content
 
 
@@ -22,39 +24,48 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor], **metadata: str) ->
     write_whole(file, safetensors.torch.save(tensors, metadata={**metadata, "sha256": checksum}))
 
 
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read a file of `write_tensors`; raises Corrupt."""
-    return _read_tensors(file)[0]
+def read_tensors(file: Path, name: Name | None = None) -> dict[str, Tensor]:
+    """Read a file of `write_tensors`; raises Corrupt, also if it has another name."""
+    return _read_tensors(file, name)[0]
 
 
-def write_mask(file: Path, mask: Mask) -> None:
+def write_mask(file: Path, mask: Mask, **metadata: str) -> None:
     """Write a mask, bit-packed: eight weights per byte."""
     packed = {name: torch.from_numpy(np.packbits(kept.cpu().numpy())) for name, kept in mask.items()}
-    write_tensors(file, packed, shapes=json.dumps({name: list(kept.shape) for name, kept in mask.items()}))
+    shapes = json.dumps({name: list(kept.shape) for name, kept in mask.items()})
+    write_tensors(file, packed, shapes=shapes, **metadata)
 
 
-def read_mask(file: Path) -> dict[str, Tensor]:
-    """Read a file of `write_mask`; raises Corrupt."""
-    packed, metadata = _read_tensors(file)
-    return {
-        name: torch.from_numpy(np.unpackbits(packed[name].numpy(), count=int(np.prod(shape)))).bool().view(shape)
-        for name, shape in json.loads(metadata["shapes"]).items()
-    }
-
-
-def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_mask(file: Path, name: Name | None = None) -> dict[str, Tensor]:
+    """Read a file of `write_mask`; raises Corrupt, also if it has another name."""
+    packed, metadata = _read_tensors(file, name)
     try:
-        data = file.read_bytes()
+        shapes: dict[str, list[int]] = json.loads(metadata["shapes"])
+        return {each: _unpacked(packed[each], shape) for each, shape in shapes.items()}
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
+        raise Corrupt(f"{file} is corrupt: not a mask") from error
+
+
+def _unpacked(packed: Tensor, shape: list[int]) -> Tensor:
+    count = math.prod(shape)
+    if packed.shape != (-(-count // 8),):
+        raise ValueError(f"{len(packed)} bytes for a mask of shape {shape}")
+    return torch.from_numpy(np.unpackbits(packed.numpy(), count=count)).bool().view(shape)
+
+
+def _read_tensors(file: Path, name: Name | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    data = read_bytes(file, LARGEST)
+    try:
         tensors = safetensors.torch.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         metadata = dict(header["__metadata__"])
         checksum = metadata.pop("sha256")
-    except FileNotFoundError as error:
-        raise Corrupt(f"{file} is missing") from error
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
     if checksum != _tensor_checksum(tensors, metadata):
         raise Corrupt(f"{file} is corrupt: checksum mismatch")
+    if name is not None:
+        name.check(file, metadata)
     return tensors, metadata
 
 

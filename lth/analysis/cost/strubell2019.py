@@ -5,8 +5,7 @@ recomputed from watts, hours and prices per hour: kWh by Equation 1, CO2e by Equ
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from lth.analysis import document
 from lth.analysis.cost.formula import dollars, kwh, pounds
 from lth.analysis.cost.table import FOLDER, tables
 
@@ -47,7 +46,7 @@ class Row:
 def rows(*, printed_hours: bool = False) -> list[Row]:
     """The eight rows. printed_hours: from the hours in the table itself, two of which are rounded or misprinted."""
     prices = tables()["price"]
-    lines = yaml.safe_load((FOLDER / "strubell2019.yaml").read_text())
+    lines = document.read(FOLDER / "strubell2019.yaml")
     return [_row(line, line["printed"]["hours"] if printed_hours else line["hours"], prices) for line in lines]
 
 

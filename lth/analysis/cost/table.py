@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lth import UserError
+from lth.analysis import document
 
 FOLDER = Path(__file__).parent / "tables"
+MOST = 10**9  # of any unit
 UNITS = {"region": "kg/kWh", "pue": "kWh/kWh", "price": "$/h", "watts": "W"}
 
 
@@ -39,12 +39,12 @@ def tables(own: Path | None = None) -> Tables:
     """Table -> name -> entry. own: a YAML file of the same tables ({price: {mine: {value: ..., unit: ..., year: ...,
     source: ...}}}), whose entries are added to ours or replace them. Raises UserError.
     """
-    ours = {table: _entries(table, yaml.safe_load((FOLDER / f"{table}.yaml").read_text())) for table in UNITS}
+    ours = {table: _entries(table, document.read(FOLDER / f"{table}.yaml")) for table in UNITS}
     if own is None:
         return ours
     given = _read(own)
     if wrong := given.keys() - UNITS.keys():
-        raise UserError(f"{own}: there is no table {', '.join(sorted(wrong))}; choose one of {', '.join(UNITS)}")
+        raise UserError(f"{own}: there is no table {', '.join(sorted(wrong)[:5])}; choose one of {', '.join(UNITS)}")
     try:
         return {table: {**ours[table], **_entries(table, given.get(table) or {})} for table in UNITS}
     except UserError as error:
@@ -59,10 +59,7 @@ def entry(all_tables: Tables, table: str, name: str) -> Entry:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file} can't be read as YAML: {error}") from error
+    content = document.read(file)
     if not isinstance(content, dict):
         raise UserError(f"{file}: must have tables, such as price: {{...}}")
     return content
@@ -79,17 +76,20 @@ def _entry(table: str, name: str, fields: Any) -> Entry:
     if not isinstance(fields, dict) or set(fields) != wanted:
         raise UserError(f"{table}.{name}: must have exactly {', '.join(sorted(wanted))}")
     if fields["unit"] != UNITS[table]:
-        raise UserError(f"{table}.{name}.unit={fields['unit']}: must be {UNITS[table]}")
+        raise UserError(f"{table}.{name}.unit={str(fields['unit'])[:60]}: must be {UNITS[table]}")
     value = tuple(fields["value"]) if isinstance(fields["value"], list) else fields["value"]
     numbers = value if table == "price" and isinstance(value, tuple) and len(value) == 2 else (value,)
     if (table == "price") != (len(numbers) == 2) or not all(_good(table, number) for number in numbers):
         what = "two numbers, [preemptible, on demand]" if table == "price" else "a number"
-        raise UserError(f"{table}.{name}.value={fields['value']}: must be {what}, {_least(table)} or more")
+        given = str(fields["value"])[:60]
+        raise UserError(f"{table}.{name}.value={given}: must be {what}, {_least(table)} or more, and at most {MOST:,}")
+    if type(fields["year"]) is not int or not 1 <= fields["year"] <= 9999:
+        raise UserError(f"{table}.{name}.year={str(fields['year'])[:60]}: must be a year, such as 2019")
     return Entry(name, value, fields["unit"], fields["year"], str(fields["source"]))
 
 
 def _good(table: str, number: Any) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and number >= _least(table)
+    return isinstance(number, int | float) and not isinstance(number, bool) and _least(table) <= number <= MOST
 
 
 def _least(table: str) -> int:

@@ -1,6 +1,5 @@
 """Common parts of all figures: style, error bars, the note under a figure, saving. Imports matplotlib on first use."""
 
-import os
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.labels import LABELS, reductions
 from lth.analysis.summary import branches, full_branch, variants
+from lth.file import aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,14 +79,13 @@ def _settings(table: pd.DataFrame) -> list[str]:
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
-    """Write PNG and PDF, each to a temporary file that is renamed; returns the paths."""
+    """Write PNG and PDF, each whole or not at all; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.png", folder / f"{name}.pdf"]
     for file in files:
-        aside = file.with_name(f".{os.getpid()}.{file.name}")
-        with warnings.catch_warnings():
+        with aside(file) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks: boxes
-            figure.savefig(aside, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
-        os.replace(aside, file)
+            figure.savefig(temporary, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
         figure.set_layout_engine("none")  # keeps the layout: to find it is a quarter of the time
+    note_sums(files)
     return files

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from lth.analysis import registry
+from lth import UserError
+from lth.analysis import committed, registry
 from lth.analysis.markdown import blocks
 from lth.analysis.report.blocks import Picture
 
 ENDINGS = {"files": "Size and accuracy of the files", "layouts": "Size and speed of the layouts"}
+SCHEMAS = {"files": committed.FILES, "layouts": committed.LAYOUTS}
 
 
 def tables(name: str, folder: Path) -> list[tuple[str, Sequence[pd.DataFrame | str]]]:
@@ -20,16 +22,26 @@ def tables(name: str, folder: Path) -> list[tuple[str, Sequence[pd.DataFrame | s
     found: list[tuple[str, Sequence[pd.DataFrame | str]]] = []
     for ending, title in ENDINGS.items():
         if file := registry.committed(f"{name}_{ending}.md", folder):
-            found.append((title, [_frame(block) for block in blocks(file.read_text())]))
+            found.append((title, _blocks(file)))
         elif file := registry.committed(f"{name}_{ending}.csv", folder):
-            found.append((title, [pd.read_csv(file)]))
+            found.append((title, [committed.read_csv(file, SCHEMAS[ending])]))
     return found
 
 
 def pictures(name: str, folder: Path) -> list[Picture]:
     """The graphs beside these tables."""
     files = [(title, registry.committed(f"{name}_{ending}.png", folder)) for ending, title in ENDINGS.items()]
-    return [Picture(title, f"{title} of {name}, as a graph", "image/png", f.read_bytes()) for title, f in files if f]
+    contents = [(title, committed.content(file)) for title, file in files if file]
+    return [Picture(title, f"{title} of {name}, as a graph", "image/png", image) for title, image in contents]
+
+
+def _blocks(file: Path) -> list[pd.DataFrame | str]:
+    try:
+        return [_frame(block) for block in blocks(committed.text(file))]
+    except UserError:
+        raise
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{file} has a table that is cut off: {error}", code=1) from error
 
 
 def _frame(block: list[list[str]] | str) -> pd.DataFrame | str:

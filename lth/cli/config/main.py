@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,11 +37,12 @@ def main(arguments: Sequence[str]) -> int:
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
     first = validated(overrides, given.folder)
-    if not given.has(SHOWS):
+    if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))
     sys.path.insert(0, str(Path.cwd()))  # so that _target_: mine.function finds mine.py in the working directory
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
-    code = _run([*given.flags, *swept_with_groups(overrides)], sweeping=sweeping)
+    with _folder_of_hydra(planning=bool(first.plan)) as folder:
+        code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping)
     if sweeping and not first.plan:
         _report(first)
     return code
@@ -91,6 +93,16 @@ def _hydra_quiet() -> Iterator[None]:
         yield
     finally:
         del vars(stream)["write"]
+
+
+@contextmanager
+def _folder_of_hydra(*, planning: bool) -> Iterator[list[str]]:
+    """Overrides that keep the files of Hydra out of the store while a plan is made, which only looks."""
+    if not planning:
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
 
 
 @contextmanager

@@ -105,4 +105,4 @@ def _statements(module: str) -> Iterator[ast.stmt]:
 
 @cache
 def _parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text())
+    return ast.parse(file.read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ def peak_memory(model: bytes, shape: Sequence[int], batch: int) -> float:
         file.write(model)
         file.flush()
         command = [sys.executable, __file__, file.name, str(batch), *map(str, shape)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode < 0:
         raise RuntimeError(f"ONNX Runtime crashes on the file (signal {-done.returncode})")
     if done.returncode:
@@ -53,7 +53,7 @@ def main(file: str, batch: int, *shape: int) -> float:
 def _so_far() -> float:
     """Peak resident memory of this process, in 10^6 bytes."""
     if STATUS.is_file():  # on Linux getrusage includes the parent process
-        (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        (line,) = (line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 

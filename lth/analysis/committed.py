@@ -1,0 +1,168 @@
+"""Result files that people commit: read with a schema and, where their folder has SHA256SUMS, by checksum.
+
+SHA256SUMS is what `sha256sum *` prints (`sha256sum --check SHA256SUMS` checks it by hand). Commands that write into a
+folder that has one bring it up to date.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lth import UserError
+from lth.file import read_whole, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUMS = "SHA256SUMS"
+LARGEST = 2**30  # bytes of a file
+MOST_ROWS = 10**7
+Kind = Literal["text", "count", "share", "number"]
+Schema = Mapping[str, Kind]
+NAMED: dict[Kind, str] = {"text": "a text", "count": "a whole number, 0 or more", "share": "a number from 0 to 1",
+                          "number": "a finite number"}  # fmt: skip
+
+_NET: Schema = {"experiment": "text", "model": "text", "data": "text", "replicate": "count", "level": "count",
+                "density": "share"}  # fmt: skip
+TICKETS: Schema = {
+    **_NET, "branch": "text", "draw": "count", "remaining": "count", "total": "count", "early_stop_step": "count",
+    "early_stop_val_loss": "number", "early_stop_val_accuracy": "share", "early_stop_test_accuracy": "share",
+    "final_test_accuracy": "share", "final_train_accuracy": "share", "steps": "count", "machine": "text",
+    "commit": "text", "date": "text", "digest": "text",
+}  # fmt: skip
+CURVES: Schema = {"experiment": "text", "branch": "text", "draw": "count", "replicate": "count", "level": "count",
+                  "density": "share", "digest": "text", "step": "count", "test_accuracy": "share"}  # fmt: skip
+FILES: Schema = {**_NET, "format": "text", "bytes": "count", "accuracy": "share"}
+LAYOUTS: Schema = {**_NET, "layout": "text", "parameters": "count", "accuracy": "share"}
+
+
+def content(file: Path) -> bytes:
+    """Bytes of a result file; raises UserError if they are not those that were written."""
+    try:
+        data = read_whole(file, LARGEST)
+    except OSError as error:
+        raise UserError(f"{file} can't be read: {error.strerror}", code=1) from error
+    sums = _sums(file.parent)
+    if sums is not None and sums.get(file.name) != hashlib.sha256(data).hexdigest():
+        raise UserError(
+            f"{file} is not the file that {SUMS} beside it names: restore it (git checkout), or write it and its "
+            f"checksum again (--out {file.parent})",
+            code=1,
+        )
+    return data
+
+
+def text(file: Path) -> str:
+    """A result file as text; raises UserError."""
+    try:
+        return content(file).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text: {error}", code=1) from error
+
+
+def read_csv(file: Path, schema: Schema) -> "pd.DataFrame":
+    """A table; raises UserError if it is cut off, has no rows, or a column is missing or holds something else."""
+    import pandas as pd
+
+    data = content(file)
+    if not data.endswith(b"\n"):
+        raise UserError(f"{file} is cut off: its last line has no end", code=1)
+    try:
+        table = pd.read_csv(io.BytesIO(data), encoding="utf-8")
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{file} is not a table: {error}", code=1) from error
+    return _checked(file, table, schema)
+
+
+def read_parquet(file: Path, schema: Schema) -> "pd.DataFrame":
+    """A table; raises UserError if a column is missing or holds something else."""
+    import pandas as pd
+    from pyarrow import ArrowException, BufferReader
+    from pyarrow.parquet import ParquetFile
+
+    data = content(file)
+    try:
+        if (rows := ParquetFile(BufferReader(data)).metadata.num_rows) > MOST_ROWS:
+            raise UserError(f"{file} has {rows:,} rows: at most {MOST_ROWS:,} are read", code=1)
+        table = pd.read_parquet(io.BytesIO(data))
+    except UserError:
+        raise
+    except (ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is not a parquet table: {error}", code=1) from error
+    return _checked(file, table, schema)
+
+
+def is_listed(file: Path) -> bool:
+    """True if SHA256SUMS beside a file names it."""
+    return file.name in (_sums(file.parent) or {})
+
+
+def note(written: Iterable[Path]) -> None:
+    """Bring SHA256SUMS of their folder, if it has one, up to date after these files were written."""
+    files = [*written]
+    for folder in {file.parent for file in files if (file.parent / SUMS).is_file()}:
+        with _alone(folder):
+            new = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.parent == folder}
+            sums = {**(_sums(folder) or {}), **new}
+            write_text(folder / SUMS, "".join(f"{sum_}  {name}\n" for name, sum_ in sorted(sums.items())))
+
+
+def _sums(folder: Path) -> dict[str, str] | None:
+    """Name -> SHA-256, or None if the folder has no checksums; raises UserError if they can't be read."""
+    file = folder / SUMS
+    if not os.path.lexists(file):
+        return None
+    try:
+        lines = read_whole(file, LARGEST).decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} can't be read: {error}", code=1) from error
+    found = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in lines]
+    if None in found:
+        raise UserError(f"{file}, line {found.index(None) + 1}: not a line of sha256sum; restore it", code=1)
+    return {each[2]: each[1] for each in found if each}
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, where its file system has locks, so that no line of another process is lost."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
+    if missing := [column for column in schema if column not in table]:
+        raise UserError(f"{file} has no column {missing[0]}", code=1)
+    if table.empty:
+        raise UserError(f"{file} has no rows", code=1)
+    for column, kind in schema.items():
+        good = _good(table[column], kind)
+        if not good.all():
+            row = int((~good).to_numpy().argmax())
+            found = f"{column} is {str(table[column].iloc[row])[:40]!r}"
+            raise UserError(f"{file}, row {row + 1}: {found}, not {NAMED[kind]}", code=1)
+    return table
+
+
+def _good(values: "pd.Series", kind: Kind) -> "pd.Series":
+    """True for the values that are of the kind."""
+    import numpy as np
+    import pandas as pd
+
+    if kind == "text":
+        return values.notna()
+    values = pd.to_numeric(values, errors="coerce")
+    finite = pd.Series(np.isfinite(values.to_numpy(dtype=float)), index=values.index)
+    if kind == "count":
+        return finite & (values >= 0) & (values % 1 == 0)
+    return finite & values.between(0, 1) if kind == "share" else finite

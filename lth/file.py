@@ -1,0 +1,146 @@
+"""Files that are whole or absent: written aside, flushed to the disk, and renamed.
+
+The name aside belongs to one process of one host and one moment: containers may share process ids, and threads a
+process. Files that a killed process left aside are swept by the next one that writes to the folder.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import platform
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from io import BufferedReader
+from pathlib import Path
+
+DAY = 24 * 60 * 60
+LARGEST = 2**34  # bytes that are read of one file
+ASIDE = re.compile(r"\.aside-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-(?P<started>-?\d+)-[0-9a-f]{16}(\.\w+)?")
+# Names aside of versions 0.1 and 0.2, in a store.
+FORMER = re.compile(
+    r"\.(result\.json|evaluations\.parquet|[0-9a-f]{20}-\d+\.json|(mask|partial|step-\d+|pruned-\w+)\.safetensors)\.\d+"
+)
+_swept = set[tuple[int, Path]]()
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Write a file atomically; raises OSError that names it. What stands there under its name is replaced."""
+    with aside(file) as temporary, open(temporary, "xb") as stream:
+        stream.write(data)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text atomically, as UTF-8."""
+    write_whole(file, text.encode())
+
+
+def write_out(file: Path, data: bytes) -> None:
+    """Write to a name that a user gave: through a link to its file, and straight into a device or pipe."""
+    if file.exists() and not file.is_file() and not file.is_dir():
+        file.write_bytes(data)
+    else:
+        write_whole(file.resolve(), data)
+
+
+@contextlib.contextmanager
+def aside(file: Path) -> Iterator[Path]:
+    """A path in the same folder to write to. At the end it takes the place of `file`; after an error it is deleted."""
+    _sweep_once(file.parent)
+    temporary = file.with_name(_name_aside(file.suffix))
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, file)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, f"can't write {file}: {error.strerror or error}") from error
+        raise
+
+
+def read_whole(file: Path, most: int = LARGEST) -> bytes:
+    """Bytes of a regular file. Raises OSError; never waits for a pipe, nor reads a device or more than `most` bytes."""
+    with open_regular(file) as stream:
+        if os.fstat(stream.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(file))
+        return stream.read(most)
+
+
+def open_regular(file: Path) -> BufferedReader:
+    """Open a regular file, or a link to one, for reading; raises OSError for anything else, without waiting."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    return open(descriptor, "rb")
+
+
+def sweep(folder: Path) -> None:
+    """Delete the files aside whose process is dead, or not known here and silent for a day."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _is_left(entry):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _is_left(entry: "os.DirEntry[str]") -> bool:
+    found, former = ASIDE.fullmatch(entry.name), FORMER.fullmatch(entry.name)
+    if found and found["host"] == _host():
+        return _started(int(found["process"])) != int(found["started"])
+    with contextlib.suppress(OSError):
+        return bool(found or former) and time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY
+    return False
+
+
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder at the first write of this process."""
+    key = os.getpid(), folder
+    if key not in _swept:
+        _swept.add(key)
+        sweep(folder)
+
+
+def _name_aside(suffix: str) -> str:
+    process = os.getpid()
+    return f".aside-{_host()}-{process}-{_started(process)}-{secrets.token_hex(8)}{suffix}"
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    """Identify what process ids are unique in: a host since it was started, or a container on it."""
+    facts = [platform.node()]
+    with contextlib.suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        facts.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
+
+
+def _started(process: int) -> int:
+    """Time at which a process of this host started, in clock ticks; -1 if there is none; 0 if times are not known."""
+    try:
+        stats = Path(f"/proc/{process}/stat").read_bytes()
+        return int(stats.rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0 if not Path("/proc/self/stat").exists() and _is_alive(process) else -1
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _flush(file: Path) -> None:
+    with open(file, "rb") as stream:
+        os.fsync(stream.fileno())

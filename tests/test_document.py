@@ -1,0 +1,102 @@
+"""YAML of users: bombs, towers and endless numbers are refused at once, by file and line."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from lth import UserError, cli
+from lth.analysis import document
+from lth.analysis.cost import tables
+from lth.analysis.registry import CONF
+
+PRICE = "price: {mine: {value: [1, 2], unit: $/h, year: 2020, source: me}}"
+# Nine lists of nine of the one before: 9^9 values.
+BOMB = "a0: &a0 [1]\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))
+MERGES = "a0: &a0 {k: 1}\n" + "\n".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 40))
+CHAIN = "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 2000))])
+REFUSED = {
+    "bomb": (BOMB, "aliases that stand for more than 20,000 values"),
+    "merges": (MERGES, "aliases that stand for more than 20,000 values"),
+    "chain": (CHAIN, "or 40 in each other"),
+    "itself": ("price: &a [*a]", "line 1: a value that contains itself"),
+    "itself, a mapping": ("price: &a\n  b: *a", "line 1|line 2"),
+    "tower of lists": ("[" * 100_000, "more than 40 lists|nesting depth"),
+    "tower of mappings": ("{a: " * 50_000, "more than 40 lists|nesting depth"),
+    "tower by indentation": ("\n".join(" " * n + "a:" for n in range(500)), "more than 40"),
+    "many": ("- 1\n" * 30_000, "more than 20,000 values"),
+    "long text": ("price: " + "x" * 20_000, "line 1: a text of more than 10,000 characters"),
+    "long number": ("price: " + "9" * 5_000, "line 1: a number of more than 100 characters"),
+    "long base 60": ("price: " + ":".join(["10"] * 3_000), "line 1: a number of more than 100 characters"),
+    "huge": ("price: {mine: {value: [1, 99999999999999999999]}}", "99999999999999999999: a number must be finite"),
+    "infinite": ("price: {mine: {value: [1, .inf]}}", r"line 1: .inf: a number must be finite"),
+    "overflow": ("price: {mine: {value: [1, 1.0e+999]}}", r"line 1: 1\.0e\+999: a number must be finite"),
+    "not a number": ("price: .nan", r"line 1: .nan: a number must be finite"),
+    "integer as key": ("price: {1: 2}", "line 1: the key 1 is no text: put it in quotes"),
+    "true as key": ("on: 1", "line 1: the key on is no text"),
+    "list as key": ("? [1]\n: 2", "is no text"),
+    "twice": ("price: 1\nprice: 2", "line 1: the key price stands there twice"),
+    "no date": ("price: 2020-99-99", "can't be read as YAML"),
+    "object": ("price: !!python/object/apply:os.system [echo]", "can't be read as YAML"),
+    "syntax": ("price: [", "can't be read as YAML"),
+    "two documents": ("a: 1\n---\nb: 2", "can't be read as YAML"),
+    "large": ("# " + "x" * 300_000, "larger than 262,144 bytes"),
+    "not UTF-8": (b"price: \xff", "it is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_table_does_not_need_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    content, message = REFUSED[name]
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    begun = time.process_time()
+    with pytest.raises(UserError, match=rf"mine\.yaml.*({message})") as error:
+        tables(file)
+    assert time.process_time() - begun < 3
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[1, 2]", "[1, 2000000000]", r"price\.mine\.value=\[1, 2000000000\]: must be two numbers"),
+        ("[1, 2]", "[-1, 2]", "must be two numbers"),
+        ("[1, 2]", "[true, 2]", "must be two numbers"),
+        ("2020", "20200", r"price\.mine\.year=20200: must be a year"),
+        ("2020", "soon", r"price\.mine\.year=soon: must be a year"),
+    ],
+)
+def test_a_value_that_can_be_no_price_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(PRICE.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        tables(tmp_path / "mine.yaml")
+
+
+def test_anchors_that_stand_for_little_are_read(tmp_path: Path) -> None:
+    text = "price:\n  mine: &mine {value: [1, 2], unit: $/h, year: 2020, source: me}\n  other: *mine\n"
+    text += "  third: {<<: *mine, year: 2021}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    found = tables(tmp_path / "mine.yaml")["price"]
+    assert [found[name].year for name in ("mine", "other", "third")] == [2020, 2020, 2021]
+
+
+def test_every_configuration_of_the_project_is_within_the_bounds() -> None:
+    files = [*CONF.rglob("*.yaml")]
+    assert len(files) > 50
+    for file in files:
+        document.check(file)
+
+
+@pytest.mark.parametrize("name", ["bomb", "tower of lists", "infinite", "integer as key", "large"])
+def test_a_configuration_of_a_user_is_checked_before_hydra_reads_it(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, message = REFUSED[name]
+    (tmp_path / "conf_mine" / "criterion").mkdir(parents=True)
+    (tmp_path / "conf_mine" / "criterion" / "mine.yaml").write_text(str(content))
+    assert cli.main(["run", "--config-dir", "conf_mine", "criterion=mine", "plan=true"]) == 2
+    error = capsys.readouterr().err
+    assert "conf_mine/criterion/mine.yaml" in error
+    assert re.search(message, error)

@@ -1,0 +1,157 @@
+"""Commands that only look change nothing, whatever they find; terminals without UTF-8; waits that end with Ctrl-C."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attack
+import pytest
+import shell
+from filelock import FileLock
+
+import lth
+from lth import cli
+from lth.store import Record, table
+
+ROOT = Path(lth.__file__).parent.parent
+CHANGES = attack.CHANGES - {"os.scandir", "fcntl.flock"}
+_watched: list[str] = []
+_seen: list[str] = []
+
+
+def _hook(event: str, given: tuple[Any, ...]) -> None:
+    if _watched and event in CHANGES and str(given[0]).startswith(_watched[0]):
+        writing = event != "open" or (isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+        _seen.extend([f"{event} {given[0]}"] if writing else [])
+
+
+sys.addaudithook(_hook)
+
+
+@contextmanager
+def untouched(root: Path) -> Iterator[None]:
+    """Nothing is opened to be written, made, renamed or deleted under root; as root, a mode would forbid nothing."""
+    _watched.append(str(root))
+    _seen.clear()
+    try:
+        yield
+    finally:
+        _watched.clear()
+    assert _seen == []
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of two trainings."""
+    root = tmp_path_factory.mktemp("stored")
+    assert shell.run(f"root={root}") == 0
+    return root
+
+
+def test_the_hook_sees_a_run(stored: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError), untouched(tmp_path):
+        shell.run("root=runs", "levels=0")
+
+
+def test_plan_table_and_cost_change_nothing_in_a_store(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with untouched(stored):
+        assert shell.run(f"root={stored}", "plan=true") == 0
+        assert "2 stored, 0 to train" in capsys.readouterr().out
+        assert shell.run("-m", f"root={stored}", "plan=true", "replicate=1,2") == 0
+        assert cli.main(["table", "--runs", str(stored)]) == 0
+        assert cli.main(["cost", "--runs", str(stored)]) == 0
+
+
+def test_plan_changes_nothing_in_a_damaged_store(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shutil.copytree(stored, tmp_path / "root")
+    for file in (root / "trained").glob("*/mask.safetensors"):
+        file.write_bytes(b"")
+    with untouched(root):
+        assert shell.run(f"root={root}", "plan=true") == 0
+    said = capsys.readouterr().out
+    assert "mask.safetensors is corrupt: not a complete safetensors file; it is to be trained again" in said
+    assert "0 stored, 2 to train" in said
+
+
+def test_a_plan_needs_no_folder_and_makes_none(tmp_path: Path) -> None:
+    with untouched(tmp_path):
+        assert shell.run("root=runs", "plan=true") == 0
+        assert shell.run("-m", "root=runs", "plan=true", "replicate=1,2") == 0
+
+
+def test_a_file_of_a_newer_version_is_told_and_left_as_it_is(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shutil.copytree(stored, tmp_path / "root")
+    (first, _) = sorted((root / "trained").glob("*/result.json"))
+    attack.newer(first, [], random.Random())
+    before = first.read_bytes()
+    told = f"{first} has format 3, of a newer version of lth; this one ({lth.__version__}) reads up to format 2"
+    assert shell.run(f"root={root}") == 1
+    assert told in capsys.readouterr().out
+    assert cli.main(["table", "--runs", str(root)]) == 0
+    assert len(table.tickets(root)) == 1
+    assert first.read_bytes() == before
+
+
+def test_a_result_in_the_place_of_another_is_in_no_table(stored: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(stored, tmp_path / "root")
+    first, second = sorted((root / "trained").iterdir())
+    for name in ("result.json", "evaluations.parquet"):
+        shutil.copy(first / name, second / name)
+    assert list(table.tickets(root)["digest"]) == [first.name]
+    assert shell.run(f"root={root}") == 0
+    columns = [*shell.INCIDENTAL]
+    assert table.tickets(root).drop(columns=columns).equals(table.tickets(stored).drop(columns=columns))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_no_terminal_is_too_poor(stored: Path, encoding: str) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    code = "import sys; from lth import cli; print('98.31 ± 0.05 \U0001f600'); sys.exit(cli.main(sys.argv[1:]))"
+    code = code.replace("print(", "cli.print_anything(); print(")
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "table", "--runs", str(stored)], env=env, capture_output=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    first = ran.stdout.decode(encoding, "replace").splitlines()[0]
+    assert first in (r"98.31 \xb1 0.05 \U0001f600", r"98.31 ± 0.05 \U0001f600")
+
+
+def test_a_wait_for_a_record_ends_with_one_ctrl_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.run("root=runs", "levels=0") == 0
+    (record,) = tmp_path.glob("runs/experiments/*/*.json")
+    with FileLock(record.with_suffix(".lock")):
+        begun = time.monotonic()
+        pressed = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
+        pressed.start()
+        assert shell.run("root=runs", "levels=1") == 130
+    assert 3 < time.monotonic() - begun < 10
+    assert len(table.tickets(tmp_path / "runs")) == 1
+
+
+def test_a_record_that_is_waited_for_is_written_once_it_is_free(tmp_path: Path) -> None:
+    record, waits = Record(tmp_path, "small", "job-1", {"replicate": 1}), []
+    lock = FileLock(tmp_path / "experiments" / "small" / "job-1.lock")
+    record.status("running")
+    lock.acquire()
+
+    def wait() -> None:
+        waits.append(1)
+        if len(waits) == 3:
+            lock.release()
+
+    Record(tmp_path, "small", "job-1", {"replicate": 1}, wait=wait).status("finished")
+    assert len(waits) == 3
+    assert [each["status"] for each in shell.records(tmp_path)] == ["finished"]

@@ -28,9 +28,11 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
     """
     rows = []
     for name, experiment, tickets in experiments:
-        for claims, table in (("CLAIMS", tickets), ("FILES", registry.files(name))):
-            scales = _scales(table)
-            rows += [_row(name, claim, scales) for claim in getattr(experiment, claims, ())]
+        scales = _scales(tickets)
+        rows += [_row(name, claim, scales) for claim in getattr(experiment, "CLAIMS", ())]
+        if claims := getattr(experiment, "FILES", ()):
+            scales = _scales(registry.files(name))
+            rows += [_row(name, claim, scales) for claim in claims]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -4,7 +4,6 @@ import json
 import logging
 import pickle
 import shutil
-import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -401,26 +400,6 @@ def test_a_sweep_over_rewind_steps_trains_the_dense_net_to_its_end_once(tmp_path
     assert begun == ["ticket, replicate 1, level 0", "ticket, replicate 1, level 1"]  # the first one only to step 6
     _, alone = ran(NO_BRANCH, tmp_path / "alone")
     assert all(a.evaluations.equals(b.evaluations) for a, b in zip(trained, alone, strict=True))
-
-
-def test_a_finished_training_is_found_while_its_weights_come_and_go(tmp_path: Path) -> None:
-    """As when other processes train up to W_T again and forget it."""
-    _, trained = ran(replace(NO_BRANCH, levels=0), tmp_path, keep="none")
-    store, find, over = Store(tmp_path, keep="none"), partial(Store(tmp_path).find, print, JOB.recipe), False
-
-    def others() -> None:
-        while not over:
-            trained[0].weights()
-            store.forget_weights(trained, [])
-
-    thread = threading.Thread(target=others)
-    thread.start()
-    try:
-        found = [find(trained[0].ticket) is not None for _ in range(150)]
-    finally:
-        over = True
-        thread.join()
-    assert all(found)
 
 
 # ---- records

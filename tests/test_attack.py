@@ -5,6 +5,7 @@ A sample runs with all tests, the whole with `make test-slow`.
 """
 
 import logging
+import os
 import random
 import signal
 from collections import Counter
@@ -17,7 +18,9 @@ import shell
 from attack import BOTH, DAMAGES, Damage, attacked, ended, forked, kill_above, kill_at, outcome
 from test_store import JOB, ran
 
-from lth.store import table
+from lth.engine import train
+from lth.store import Store, table
+from lth.store.tensors import write_tensors
 
 # Jobs that share trainings: more levels, another name, other replicates.
 JOBS = [
@@ -168,3 +171,22 @@ def test_six_processes_thirty_times(tmp_path: Path) -> None:
     for number in range(30):
         six_at_once(tmp_path / str(number), random.Random(number), deaths=number % 4)
         compared(outcome(tmp_path / str(number)), expected)
+
+
+def test_a_finished_training_is_found_while_its_weights_come_and_go(tmp_path: Path) -> None:
+    """As when other processes train up to W_T again and forget it."""
+    (trained,) = ran(replace(JOB, branches={}, levels=0), tmp_path)[1]
+    file, weights = tmp_path / "trained" / trained.facts["digest"] / "step-20.safetensors", trained.weights()
+
+    def come_and_go() -> None:
+        while True:
+            file.unlink()
+            write_tensors(file, weights)
+
+    other = forked(come_and_go)
+    try:
+        found = [Store(tmp_path).find(train, JOB.recipe, trained.ticket) is not None for _ in range(100)]
+    finally:
+        os.kill(other, signal.SIGKILL)
+        ended(other)
+    assert all(found)

@@ -105,6 +105,20 @@ def test_a_file_of_a_newer_version_is_told_and_left_as_it_is(
     assert first.read_bytes() == before
 
 
+def test_a_record_of_a_newer_version_is_told_and_left_as_it_is(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shutil.copytree(stored, tmp_path / "root")
+    (record,) = (root / "experiments").glob("*/*.json")
+    attack.newer(record, [], random.Random())
+    before = record.read_bytes()
+    assert shell.run(f"root={root}") == 1
+    assert f"failed: {record} has format 3, of a newer version of lth" in capsys.readouterr().out
+    assert record.read_bytes() == before
+    assert cli.main(["table", "--runs", str(root)]) == 1
+    assert "nothing is stored" in capsys.readouterr().err
+
+
 def test_a_result_in_the_place_of_another_is_in_no_table(stored: Path, tmp_path: Path) -> None:
     root = shutil.copytree(stored, tmp_path / "root")
     first, second = sorted((root / "trained").iterdir())

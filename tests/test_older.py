@@ -111,3 +111,16 @@ def test_the_state_of_an_interrupted_training_that_names_none_is_not_resumed(
 
 def test_a_result_needs_the_columns_that_the_engine_writes() -> None:
     assert result.COLUMNS == loop.COLUMNS
+
+
+def test_weights_of_another_ticket_at_a_step_that_this_job_does_not_keep_are_dropped(
+    older: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(older, tmp_path / "root")
+    (first, second) = (
+        entry(root, t) for t in job.stored(BOTH, Store(root)) if t.ticket.level and t.ticket.branch == "ticket"
+    )
+    shutil.copy(second / "step-20.safetensors", first / "step-13.safetensors")
+    ran(BOTH, root)
+    assert not (first / "step-13.safetensors").exists()
+    assert len(job.stored(BOTH, Store(root))) == 6

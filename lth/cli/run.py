@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lth import UserError
 from lth import job as jobs
 from lth.cli import failure, plan, results
 from lth.cli.console import console, log_to_console
@@ -137,7 +138,8 @@ def _end(job: Job, store: Store, status: str, error: str = "") -> None:
             raise Interrupted
 
     store.wait = wait
-    with contextlib.suppress(OSError, Interrupted):  # the disk may be what failed, or another process holds the record
+    # The disk may be what failed, another process may hold the record, or a newer version may have written it.
+    with contextlib.suppress(OSError, Interrupted, UserError):
         jobs.status(job, store, status, error)
 
 

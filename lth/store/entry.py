@@ -131,7 +131,7 @@ def make_ready(entry: Path, recipe: Recipe, ticket: Ticket) -> None:
         raise OSError(f"{taken[0]} is a folder in the place of a file of the store: move it away")
     for step in _kept(entry):
         try:
-            read_weights(entry, step, ticket, {})
+            read_weights(entry, step, ticket, {} if recipe.moves_mask else ticket.mask)
         except Newer as error:
             raise UserError(str(error), code=1) from error
         except Corrupt:

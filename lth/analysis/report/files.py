@@ -13,7 +13,7 @@ from lth.analysis.report.blocks import Picture
 ENDINGS = {"files": "Size and accuracy of the files", "layouts": "Size and speed of the layouts"}
 SCHEMAS: dict[str, committed.Schema] = {
     "files": {"format": "text", "bytes": "count"},
-    "layouts": {"layout": "text", "parameters": "count"},
+    "layouts": {"layout": "text"},
 }
 
 

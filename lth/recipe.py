@@ -11,7 +11,7 @@ from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data
 from lth.ticket import Mask
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,8 @@ class Recipe:
     """model: (shape, classes) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
     steps: T, counted from step 0 also by a ticket that starts at k. batch_size: images per step. evaluate_every: steps
     from one evaluation on validation and test set to the next. augment: images -> images, of training only.
-    precision: "fp32", or "bf16": convolutions and linear layers compute in bfloat16, on weights that stay float32.
+    precision: "fp32"; "tf32": the same on an NVIDIA GPU that multiplies numbers rounded to 19 bits; or "bf16":
+    convolutions and linear layers compute in bfloat16, on weights that stay float32.
     regularization: weights -> penalty that is added to the loss, or None. updater: (step, weights, gradients, mask) ->
     mask, called after every optimizer step (see `lth.updater`).
     """

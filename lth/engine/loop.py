@@ -123,7 +123,7 @@ class Loop:
     def _logits(self, images: Tensor) -> Tensor:
         """float32, B x C."""
         x = self._scaled(images)
-        if self.recipe.precision == "fp32":
+        if self.recipe.precision != "bf16":
             logits: Tensor = self.net(x)
             return logits
         with torch.autocast(self.device.type, torch.bfloat16):

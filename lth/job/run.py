@@ -58,7 +58,8 @@ def _last(job: Job, done: list[Trained]) -> set[str]:
 def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
-    return partial(engine.train, recipe=recipe, keep=keep, callback=callback, device=job.device, meter=job.meter)
+    options = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
+    return partial(engine.train, recipe=recipe, keep=keep, **options)
 
 
 def _report_changes(records: list[Record]) -> None:

@@ -54,4 +54,6 @@ class Parts(NamedTuple):
     apply: Callable[..., Tensor]
 
 
-PARTS: Mapping[Callable[..., Tensor], Parts] = MappingProxyType({flip_crop: Parts(_flips_and_crops, _flipped_and_cropped)})
+PARTS: Mapping[Callable[..., Tensor], Parts] = MappingProxyType(
+    {flip_crop: Parts(_flips_and_crops, _flipped_and_cropped)}
+)

@@ -1,4 +1,4 @@
-"""Batches of a stack on its device: what is random is drawn on the CPU, many steps ahead, by (replicate, step) alone."""
+"""Batches of a stack on its device; what is random is drawn on the CPU, many steps ahead, by (replicate, step)."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -85,7 +85,9 @@ class Feed:
         if self.parts is None:
             return [move(order)]
         draw = partial(self.parts.draw, self.recipe.batch_size, **self.settings)
-        drawn = [self._side_by_side({r: draw(replicate=r, step=step) for r in self.orders}) for step in range(start, stop)]
+        drawn = [
+            self._side_by_side({r: draw(replicate=r, step=step) for r in self.orders}) for step in range(start, stop)
+        ]
         return [move(order), move(torch.stack(drawn))]
 
     def _side_by_side(self, drawn: dict[int, Tensor]) -> Tensor:

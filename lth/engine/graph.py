@@ -20,12 +20,11 @@ class Captured:
     def __init__(self, function: Callable[[], None], device: torch.device, *, capturable: bool, name: str) -> None:
         self.function, self.device, self.name = function, device, name
         self.capturable = capturable and device.type == "cuda"
-        self.calls, self.graph = 0, None if not self.capturable else torch.cuda.CUDAGraph()
-        self.captured = False
+        self.calls = 0
+        self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
-        if self.captured:
-            assert self.graph is not None
+        if self.graph is not None:
             self.graph.replay()
         elif not self.capturable:
             self.function()
@@ -45,11 +44,14 @@ class Captured:
         main.wait_stream(side)
 
     def _capture(self) -> None:
+        graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(self.graph, stream=_side_stream(self.device)):
+            with torch.cuda.graph(graph, stream=_side_stream(self.device)):
                 self.function()
-            self.captured = True
-        except Exception as error:  # whatever an operation that can't be captured raises; the eager call raises it again
+            self.graph = graph
+        except (
+            Exception
+        ) as error:  # whatever an operation that can't be captured raises; the eager call raises it again
             torch.cuda.synchronize(self.device)
             self.capturable = False
             say_once(f"{self.name} can't be captured as a CUDA graph, and runs without one ({_first_line(error)})")

@@ -28,11 +28,11 @@ def _gradients_together(objective: Objective, nets: Stacked, x: Tensor, y: Tenso
     parameters = [p for p in nets.parameters() if p.requires_grad]
     for parameter, gradient in zip(parameters, _gradients(totals.sum(), parameters), strict=True):
         parameter.grad = _laid_out_like(parameter, gradient)
-    return losses.detach()  # type: ignore[no-any-return]
+    return losses.detach()
 
 
 def _scores_together(objective: Objective, nets: Stacked, x: Tensor, y: Tensor) -> Tensor:
-    return vmap(objective.scores, in_dims=(0, None, None))(nets.tensors, x, y)  # type: ignore[no-any-return]
+    return vmap(objective.scores, in_dims=(0, None, None))(nets.tensors, x, y)
 
 
 def _gradients_in_turn(objective: Objective, nets: Stacked, x: Tensor, y: Tensor) -> Tensor:

@@ -53,14 +53,14 @@ def side_by_side(
 
 
 def _trained(stack: Stack, until: int, at: At) -> Iterator[Trained]:
-    recipe, accuracies = stack.recipe, stack.train_accuracy or [None] * len(stack.tickets)
+    recipe, accuracies = stack.recipe, stack.train_accuracy
     for number, (ticket, usage) in enumerate(zip(stack.tickets, stack.usages(), strict=True)):
         curve, kept, masking = stack.curves[number], stack.kept[number], stack.maskings[number]
         masking.count(stack.step)
         samples = (stack.step - ticket.step) * recipe.batch_size
         evaluated = len(curve) * (len(recipe.data.validation) + len(recipe.data.test))
         facts = ledger(usage, masking, device=stack.device, samples=samples, evaluated=evaluated)
-        facts |= {"kept": sorted(kept), "final_train_accuracy": accuracies[number]}
+        facts |= {"kept": sorted(kept), "final_train_accuracy": accuracies and accuracies[number]}
         evaluations = pd.DataFrame(curve, columns=list(COLUMNS)).astype({"step": "int64"})
         mask = {name: m.cpu() for name, m in masking.mask.items()} if recipe.moves_mask else ticket.mask
         yield Trained(ticket, evaluations, at(ticket, kept), until, mask, facts)

@@ -63,7 +63,9 @@ class Stack:
         self.tickets, self.recipe, self.passes, self.callback = list(tickets), recipe, passes, callback
         self.keep, self.meter, self.graphs = sorted(keep), meter, graphs
         self.saved = [states.get(ticket) for ticket in tickets]
-        start = [part(s, "weights/") if s else masked(t.weights, t.mask) for t, s in zip(tickets, self.saved, strict=True)]
+        start = [
+            part(s, "weights/") if s else masked(t.weights, t.mask) for t, s in zip(tickets, self.saved, strict=True)
+        ]
         self.template = recipe.net()
         self.net = Stacked(self.template, start)
         self.step = tickets[0].step if self.saved[0] is None else int(self.saved[0]["step"])
@@ -111,7 +113,9 @@ class Stack:
     def states(self) -> Iterator[tuple[Ticket, State]]:
         """What every training resumes from, alone or in another stack."""
         slots = self.optimizer.state_dict()["state"]
-        slots = {f"{i}/{key}": v.detach().cpu() for i, slot in slots.items() for key, v in slot.items() if v is not None}
+        slots = {
+            f"{i}/{key}": v.detach().cpu() for i, slot in slots.items() for key, v in slot.items() if v is not None
+        }
         losses = torch.cat(self.losses).cpu() if self.losses else torch.empty(0, len(self.tickets))
         for r, (ticket, weights) in enumerate(zip(self.tickets, self.net.state_dicts(), strict=True)):
             yield ticket, {
@@ -144,7 +148,11 @@ class Stack:
         if len(self.tickets) == 1:
             return generators.current(self.device)
         saved = self.saved[number]
-        return generators.seeded(self.tickets[number]) if saved is None else {name: value for name, value in saved.items() if name.partition("/")[0] == "random"}
+        return (
+            generators.seeded(self.tickets[number])
+            if saved is None
+            else {name: value for name, value in saved.items() if name.partition("/")[0] == "random"}
+        )
 
     def _masking(self, number: int) -> Masking:
         masking = Masking(self.template, self.tickets[number], self.recipe, self.device)
@@ -185,8 +193,9 @@ class Stack:
         self.recent = torch.zeros(size, tickets, device=self.device, dtype=_kind_of_loss(self.net))
         self.scores = torch.zeros(tickets, 4, dtype=torch.float64, device=self.device)
         names = [n for n in self.maskings[0].weights if self.moves or any(not t.mask[n].all() for t in self.tickets)]
-        self.pruned = [self.net.trainable[name] for name in names]
-        self.factors = {n: torch.stack([m.mask[n] for m in self.maskings]).to(self.net.trainable[n].dtype) for n in names}
+        self.pruned: list[Tensor] = [self.net.trainable[name] for name in names]
+        masks = {name: torch.stack([masking.mask[name] for masking in self.maskings]) for name in names}
+        self.factors = {name: mask.to(self.net.trainable[name].dtype) for name, mask in masks.items()}
         self.descend = Captured(self._descend, self.device, capturable=graphs, name="a training step")
         self.assess = Captured(self._assess, self.device, capturable=graphs, name="an evaluation")
 
@@ -221,7 +230,7 @@ class Stack:
         self.optimizer.step()
         with torch.no_grad():
             if self.pruned:
-                torch._foreach_mul_(self.pruned, [*self.factors.values()])
+                torch._foreach_mul_(self.pruned, list(self.factors.values()))
             self.recent.index_copy_(0, self.feed.at, losses.to(self.recent.dtype)[None])
         self.feed.advance()
 
@@ -241,7 +250,9 @@ class Stack:
 
     def _evaluate(self) -> None:
         self.assess()
-        self.feed.draw_ahead(self.step, min(self.step + min(len(self.recent), self.recipe.evaluate_every), self.recipe.steps))
+        self.feed.draw_ahead(
+            self.step, min(self.step + min(len(self.recent), self.recipe.evaluate_every), self.recipe.steps)
+        )
         train = torch.cat(self.losses).double().cpu() if self.losses else torch.empty(0, len(self.tickets))
         scores = self.scores.tolist()
         self.losses.clear()

@@ -22,12 +22,13 @@ class Stacked(nn.Module):
             name: next(own for own, each in _tensors(net) if each is value)
             for name, value in net.state_dict(keep_vars=True).items()
         }
-        for name, parameter in net.named_parameters():
-            stack = torch.stack([each[name] for each in weights])
-            self.register_parameter(_key(name), nn.Parameter(stack, requires_grad=parameter.requires_grad))
-        for name, _ in net.named_buffers():
-            if name in weights[0]:
-                self.register_buffer(_key(name), torch.stack([each[name] for each in weights]))
+        last = {own: name for name, own in self.names.items()}  # which wins when a net loads a state dict
+        stacks = {own: torch.stack([each[name] for each in weights]) for own, name in last.items()}
+        for own, parameter in net.named_parameters():
+            self.register_parameter(_key(own), nn.Parameter(stacks[own], requires_grad=parameter.requires_grad))
+        for own, _ in net.named_buffers():
+            if own in stacks:
+                self.register_buffer(_key(own), stacks[own])
 
     @property
     def trainable(self) -> dict[str, nn.Parameter]:

@@ -107,7 +107,11 @@ def _unmappable(recipe: Recipe) -> str:
     except Exception as error:  # whatever a net raises on tensors of torch.func
         first = str(error).strip().partition("\n")[0]
         return f"torch.func can't map the net over several weights ({type(error).__name__}: {first})"
-    return "" if _close(_gradients(recipe, IN_TURN), together) else "mapped over several weights by torch.func, the net gives other gradients than alone"
+    return (
+        ""
+        if _close(_gradients(recipe, IN_TURN), together)
+        else "mapped over several weights by torch.func, the net gives other gradients than alone"
+    )
 
 
 def _close(one: list[Tensor], other: list[Tensor]) -> bool:

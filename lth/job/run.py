@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from lth import engine
 from lth.engine import Callback
@@ -58,7 +59,7 @@ def _last(job: Job, done: list[Trained]) -> set[str]:
 def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
-    options = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
+    options: Any = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
     return partial(engine.train, recipe=recipe, keep=keep, **options)
 
 

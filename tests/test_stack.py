@@ -190,8 +190,6 @@ def test_a_training_can_move_from_a_stack_to_its_own_loop_and_back() -> None:
     assert_equal(expected, again, 1e-12, [20])
 
 
-
-
 def test_tickets_at_several_steps_are_several_stacks() -> None:
     settings = recipe(optimizer=adam)
     early, late = tickets_of(settings, 2), tickets_of(settings, 2, step=9)
@@ -249,7 +247,7 @@ def test_a_diverging_ticket_ends_the_training_unless_the_callback_lets_the_other
     settings = recipe(model=partial(double, inside=net), optimizer=sgd)
     tickets = tickets_of(settings, 2)
     tickets[0] = replace(tickets[0], weights={n: w * float("inf") for n, w in tickets[0].weights.items()})
-    with pytest.raises(NonFiniteLoss, match="draw|replicate 0"):
+    with pytest.raises(NonFiniteLoss, match="replicate 0"):
         train(tickets, recipe=settings, device="cpu", width=2)
 
 

@@ -24,6 +24,14 @@ EVALUATION_BATCH_CONV = 125
 class NonFiniteLoss(ArithmeticError):
     """The training loss became infinite or not a number."""
 
+    @classmethod
+    def at(cls, which: str, loss: float, step: int, ticket: Ticket) -> "NonFiniteLoss":
+        """The error of a ticket at a step. which: training or validation."""
+        return cls(
+            f"the {which} loss is {loss} at step {step} of {ticket}; a lower learning rate (optimizer.lr) or a "
+            "warm-up (lr.warmup) usually helps. Finished trainings are kept"
+        )
+
 
 class Loop:
     """The state of one training, and the steps and evaluations that move it on.
@@ -156,10 +164,7 @@ class Loop:
         return float(losses.mean())
 
     def _diverged(self, which: str, loss: float, step: int) -> NonFiniteLoss:
-        return NonFiniteLoss(
-            f"the {which} loss is {loss} at step {step} of {self.ticket}; a lower learning rate (optimizer.lr) or a "
-            "warm-up (lr.warmup) usually helps. Finished trainings are kept"
-        )
+        return NonFiniteLoss.at(which, loss, step, self.ticket)
 
     def _keep(self) -> None:
         if self.step in self.keep and self.step not in self.kept:

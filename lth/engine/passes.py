@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from lth.engine.linear import StackedLinear
 from lth.engine.objective import Objective
 from lth.engine.stacked import Stacked
 
-STREAMS = 8
+STREAMS = 4
 
 
 class Passes(NamedTuple):
@@ -24,7 +25,8 @@ class Passes(NamedTuple):
 
 
 def _gradients_together(objective: Objective, nets: Stacked, x: Tensor, y: Tensor) -> Tensor:
-    losses, totals = vmap(objective)(nets.tensors, x, y)
+    with StackedLinear():
+        losses, totals = vmap(objective)(nets.tensors, x, y)
     parameters = [p for p in nets.parameters() if p.requires_grad]
     for parameter, gradient in zip(parameters, _gradients(totals.sum(), parameters), strict=True):
         parameter.grad = _laid_out_like(parameter, gradient)

@@ -1,6 +1,7 @@
 """Training of a list of tickets as one stack; see `train.py`."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 
 import pandas as pd
 
@@ -9,6 +10,7 @@ from lth.engine.loop import COLUMNS
 from lth.engine.saving import Saving
 from lth.engine.shell import Ranges, Shell, fit
 from lth.engine.stack import Diverged, Stack
+from lth.engine.stack_state import states_of, usage_of
 from lth.engine.state import State
 from lth.engine.usage import ledger
 from lth.engine.width import on_cuda, passes
@@ -36,14 +38,14 @@ def side_by_side(
     while tickets:
         way = passes(recipe, len(tickets), cuda=on_cuda(device))
         stack = Stack(tickets, recipe, way, keep={*keep, until}, callback=observer, states=states, meter=meter)
-        observer.states = stack.states
+        observer.states = partial(states_of, stack)
         try:
             fit(Shell(stack, None), Ranges(stack, until), device)
         except Interrupted:
             observer.save_now()
             raise
         except Diverged as diverged:
-            states = {ticket: state for ticket, state in stack.states() if ticket not in diverged.errors}
+            states = {ticket: state for ticket, state in states_of(stack) if ticket not in diverged.errors}
             tickets = [*states]
             for ticket, error in diverged.errors.items():
                 observer.failed(ticket, error)
@@ -53,9 +55,10 @@ def side_by_side(
 
 
 def _trained(stack: Stack, until: int, at: At) -> Iterator[Trained]:
+    usages = [usage_of(stack, number) for number in range(len(stack.tickets))]
     recipe, accuracies = stack.recipe, stack.train_accuracy
-    for number, (ticket, usage) in enumerate(zip(stack.tickets, stack.usages(), strict=True)):
-        curve, kept, masking = stack.curves[number], stack.kept[number], stack.maskings[number]
+    for number, (ticket, usage) in enumerate(zip(stack.tickets, usages, strict=True)):
+        curve, kept, masking = stack.curves[number], stack.kept[number], stack.masking.of[number]
         masking.count(stack.step)
         samples = (stack.step - ticket.step) * recipe.batch_size
         evaluated = len(curve) * (len(recipe.data.validation) + len(recipe.data.test))

@@ -28,13 +28,13 @@ class StackedLinear(TorchFunctionMode):
         return _linear(*args, **(kwargs or {}))
 
 
-def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    kind = input.device.type
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002
+    x, kind = input, input.device.type
     if torch.is_autocast_enabled(kind):
         low = torch.get_autocast_dtype(kind)
-        input, weight, bias = input.to(low), weight.to(low), None if bias is None else bias.to(low)
+        x, weight, bias = x.to(low), weight.to(low), None if bias is None else bias.to(low)
     with torch.autocast(kind, enabled=False):
-        return _Linear.apply(input, weight, bias)  # type: ignore[no-any-return]
+        return _Linear.apply(x, weight, bias)  # type: ignore[no-any-return]
 
 
 class _Linear(Function):
@@ -54,7 +54,7 @@ class _Linear(Function):
     ) -> tuple[Tensor, int]:
         x, weight = (_first(each, dim, info.batch_size) for each, dim in zip((x, weight), dims, strict=False))
         bias = None if bias is None else _first(bias, dims[2], info.batch_size)
-        out: Tensor = _Stacked.apply(x.reshape(len(x), -1, x.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
+        out: Tensor = _Stacked.apply(x.reshape(len(x), -1, x.shape[-1]), weight, bias)
         return out.view(*x.shape[:-1], weight.shape[1]), 0
 
 
@@ -67,7 +67,7 @@ class _Stacked(Function):
         return torch.bmm(x, weight.mT) if bias is None else torch.baddbmm(bias[:, None], x, weight.mT)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
         return (

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lth import augment, init, model
+from lth import UserError, augment, init, model
 from lth.data import Data, Split, normalized
 from lth.engine.callback import Callback
 from lth.engine.precision import arithmetic
@@ -65,6 +66,35 @@ class Rate:
     tickets: int
     steps: float
     evaluation: float | None = None
+
+
+class Device(NamedTuple):
+    """A CUDA device, its name, and the version of PyTorch."""
+
+    device: torch.device
+    name: str
+    torch: str
+
+
+def cuda() -> Device:
+    """The CUDA device to measure on; raises UserError if there is none."""
+    if not torch.cuda.is_available():
+        raise UserError("device=cuda: PyTorch sees no CUDA device here; lth speed measures the CPU")
+    return Device(torch.device("cuda", torch.cuda.current_device()), torch.cuda.get_device_name(), torch.__version__)
+
+
+def lines(rates: Iterable[Rate]) -> Iterator[str]:
+    """Lines of a markdown table; each rate beside the plain loop of its net that is the fastest so far."""
+    yield "| net | precision | loop | tickets | steps/s | x plain loop | evaluation, ms |"
+    yield "|---|---|---|---:|---:|---:|---:|"
+    plain: dict[tuple[str, str], float] = {}
+    for rate in rates:
+        key = rate.case, rate.precision
+        if rate.evaluation is None:
+            plain[key] = max(rate.steps, plain.get(key, 0.0))
+        evaluation = "" if rate.evaluation is None else f"{1000 * rate.evaluation:.1f}"
+        cells = [*key, rate.loop, rate.tickets, f"{rate.steps:,.0f}", f"{rate.steps / plain[key]:.2f}", evaluation]
+        yield f"| {' | '.join(map(str, cells))} |"
 
 
 def measure(device: torch.device, *, cases: Iterable[Case] = CASES, seconds: float = 1.0) -> Iterator[Rate]:

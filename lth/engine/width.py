@@ -1,4 +1,4 @@
-"""How many tickets are trained side by side, and which."""
+"""Width of stacks: the tickets that are trained side by side."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -34,8 +34,7 @@ def groups(
     """Lists of tickets that are trained side by side: at the same step, with weights of equal shapes, at most `width`
     of them; "auto" is 1 except on CUDA.
     """
-    check(width)
-    most = _limit(recipe, device, width) if len(tickets) > 1 else 1
+    most = widest(recipe, device, width) if len(tickets) > 1 else 1
     alike: dict[object, list[Ticket]] = {}
     for ticket in tickets:
         step = int(states[ticket]["step"]) if ticket in states else None
@@ -69,7 +68,11 @@ def on_cuda(device: str) -> bool:
     return device in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
-def _limit(recipe: Recipe, device: str, width: Width) -> int:
+def widest(recipe: Recipe, device: str, width: Width) -> int:
+    """Number of tickets that are trained side by side at most. Logs once where one after the other is the only exact
+    way.
+    """
+    check(width)
     most = _auto(recipe, device) if width == "auto" else int(width)
     if most == 1:
         return 1

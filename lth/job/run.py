@@ -32,7 +32,7 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     def train(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
         return store.cached(_train(job, recipe, callback), recipe, partial(add, recipe))(tickets)
 
-    execute(job, store, train, job.replicates)
+    execute(job, store, train, job.replicates, engine.widest(job.recipe, job.device, job.width))
     store.forget_weights(done, _last(job, done))
     return done
 

@@ -12,6 +12,7 @@ from small import COLOUR, DATA, adam, conv_net, dropout_net, momentum, net, reci
 from test_stack import (
     OPTIMIZERS,
     Branching,
+    Matrix,
     Report,
     Stop,
     assert_equal,
@@ -237,6 +238,15 @@ def test_a_net_that_cannot_be_captured_runs_eagerly_and_the_log_says_so_once(
     assert len(said) == len(set(said))
     assert any(line.startswith("a training step can't be captured as a CUDA graph") for line in said)
     assert_near(on_cpu(tickets, settings, width=1), found, 1e-3)
+
+
+def test_an_optimizer_of_the_users_own_gets_the_layers_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    settings = recipe(model=norm_net, data=COLOUR, optimizer=partial(Matrix, lr=0.01, momentum=0.9))
+    tickets = tickets_of(settings, 2)
+    with caplog.at_level(logging.WARNING, "lth"):
+        found = on_gpu(tickets, settings)
+    assert "training runs without a CUDA graph: Matrix may look at more" in caplog.text
+    assert_near(on_cpu(tickets, settings), found, 1e-3)
 
 
 @pytest.mark.parametrize("width", [1, 3])

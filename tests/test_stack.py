@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lth import UserError, lr, regularization
 from lth.augment import flip_crop
 from lth.data import rows
-from lth.engine import Callback, Interrupted, NonFiniteLoss, State, train
+from lth.engine import Callback, Interrupted, NonFiniteLoss, State, packing, train
 from lth.engine.feed import Feed
 from lth.engine.graph import say_once
 from lth.engine.splits import splits_on
@@ -114,9 +114,17 @@ def assert_equal(alone: Iterable[Trained], stacked: Iterable[Trained], tolerance
             assert one.facts[fact] == other.facts[fact], fact
 
 
+@pytest.fixture(params=[False, True], ids=["dense", "packed"])
+def packed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Pack the optimizer's weights even of small nets, or never."""
+    monkeypatch.setattr(packing, "LEAST", 0)
+    monkeypatch.setattr(packing, "MOST", 1.0 if request.param else 0.0)
+    return bool(request.param)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_a_stack_is_its_tickets_one_after_the_other_in_float64(
-    optimizer: Callable[..., torch.optim.Optimizer],
+    optimizer: Callable[..., torch.optim.Optimizer], packed: bool
 ) -> None:
     model = partial(double, inside=norm_net)
     schedule = partial(lr.drop, at=[20, 35], warmup=5)
@@ -164,7 +172,9 @@ def interrupted(tickets: list[Ticket], recipe: Recipe, at: int, **options: Any) 
 
 
 @pytest.mark.parametrize("optimizer", [momentum, adam, OPTIMIZERS["nadam"]], ids=["momentum", "adam", "nadam"])
-def test_an_interrupted_stack_goes_on_as_if_it_had_not_been(optimizer: Callable[..., torch.optim.Optimizer]) -> None:
+def test_an_interrupted_stack_goes_on_as_if_it_had_not_been(
+    optimizer: Callable[..., torch.optim.Optimizer], packed: bool
+) -> None:
     settings = recipe(model=norm_net, optimizer=optimizer)
     tickets = tickets_of(settings)
     whole = train(tickets, recipe=settings, device="cpu", width=4, keep={3})
@@ -177,7 +187,7 @@ def test_an_interrupted_stack_goes_on_as_if_it_had_not_been(optimizer: Callable[
         assert one.evaluations.equals(other.evaluations)
 
 
-def test_a_training_can_move_from_a_stack_to_its_own_loop_and_back() -> None:
+def test_a_training_can_move_from_a_stack_to_its_own_loop_and_back(packed: bool) -> None:
     settings = recipe(model=partial(double, inside=norm_net), optimizer=adam)
     tickets = tickets_of(settings, 3)
     expected = train(tickets, recipe=settings, device="cpu", width=1)

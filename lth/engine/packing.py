@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from lth.engine.stacked import Stacked
 
-# Share of the kept weights from which on moving them to and fro costs more than the pruned ones.
-MOST = 0.5
+# Share of the kept weights from which on moving them to and fro costs more than the pruned ones, and the weights of all
+# nets together below which it costs more than it saves.
+MOST, LEAST = 0.5, 2**20
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Packing:
 
 
 def _is_sparse(mask: Tensor) -> bool:
-    return float(mask.float().mean()) <= MOST
+    return mask.numel() >= LEAST and float(mask.float().mean()) <= MOST
 
 
 def _packed(parameter: nn.Parameter, mask: Tensor) -> Packed:

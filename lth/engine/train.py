@@ -16,7 +16,7 @@ from lth.engine.shell import Blocks, Shell, fit
 from lth.engine.side_by_side import side_by_side
 from lth.engine.state import State, state_of
 from lth.engine.usage import ledger
-from lth.engine.width import Width, groups, on_cuda
+from lth.engine.width import Width, groups, is_stack
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights, masked
 
@@ -54,7 +54,7 @@ def train(
         _check_steps(ticket, recipe, end)
     with _generators_undisturbed(), arithmetic(recipe.precision, device):
         for group in groups(tickets, recipe, states, device, width):
-            run = _train if len(group) == 1 and not on_cuda(device) else _train_stack
+            run = _train_stack if is_stack(group, recipe, device) else _train
             for trained in run(group, states=states, **shared):
                 done[trained.ticket] = trained
                 if finished:

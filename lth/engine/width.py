@@ -20,7 +20,7 @@ from lth.recipe import Recipe
 from lth.ticket import Ticket
 
 # Tickets that width=auto puts side by side on CUDA: convolutions fill a device with few.
-AUTO, AUTO_CONV = 128, 16
+AUTO, AUTO_CONV = 256, 16
 # Share of the device's memory that weights, gradients and moments of a stack may take.
 SHARE = 0.25
 EXAMPLES, TOLERANCE = 4, 1e-3
@@ -32,7 +32,7 @@ def groups(
     tickets: Sequence[Ticket], recipe: Recipe, states: Mapping[Ticket, State], device: str, width: Width
 ) -> Iterator[list[Ticket]]:
     """Lists of tickets that are trained side by side: at the same step, with weights of equal shapes, at most `width`
-    of them; "auto" is 1 except on CUDA.
+    of them, about as many in each; "auto" is 1 except on CUDA.
     """
     most = widest(recipe, device, width) if len(tickets) > 1 else 1
     alike: dict[object, list[Ticket]] = {}
@@ -41,7 +41,20 @@ def groups(
         shapes = tuple((name, weight.shape, weight.dtype) for name, weight in ticket.weights.items())
         alike.setdefault((ticket.step, step, shapes), []).append(ticket)
     for each in alike.values():
-        yield from (each[start : start + most] for start in range(0, len(each), most))
+        parts = -(-len(each) // most)
+        size = -(-len(each) // parts)
+        yield from (each[start : start + size] for start in range(0, len(each), size))
+
+
+def is_stack(tickets: Sequence[Ticket], recipe: Recipe, device: str) -> bool:
+    """True if tickets of one group are trained as a stack: several, or on CUDA even one, since there a stack's step is
+    a graph. An optimizer that may look at whole layers gets them as they are, in the plain loop.
+    """
+    if len(tickets) > 1 or not on_cuda(device):
+        return len(tickets) > 1
+    if reason := _looks_at_layers(recipe):
+        say_once(f"training runs without a CUDA graph: {reason}")
+    return not reason
 
 
 def check(width: Width) -> None:
@@ -93,13 +106,18 @@ def _auto(recipe: Recipe, device: str) -> int:
 @lru_cache(maxsize=8)
 def _obstacle(recipe: Recipe) -> str:
     """Reason why tickets of a recipe can't share their steps exactly; empty if they can."""
-    optimizer = recipe.optimizer(recipe.net().parameters())
-    if not elementwise(optimizer):
-        return f"{type(optimizer).__name__} may look at more than one weight at a time"
+    if reason := _looks_at_layers(recipe):
+        return reason
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         _gradients(recipe, IN_TURN)
         return "" if torch.equal(before, torch.get_rng_state()) else "the net draws random numbers (dropout)"
+
+
+@lru_cache(maxsize=8)
+def _looks_at_layers(recipe: Recipe) -> str:
+    optimizer = recipe.optimizer(recipe.net().parameters())
+    return "" if elementwise(optimizer) else f"{type(optimizer).__name__} may look at more than one weight at a time"
 
 
 @lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ CONVOLUTIONS, OTHERS, CPU = 2**13, 2**18, 1000
 
 class Assessment:
     """Scores of the nets of a stack. Calling it writes those on the validation and the test set to `scores`: R x 4,
-    validation loss and accuracy, test loss and accuracy, float64; nothing waits for the device.
+    validation loss and accuracy, test loss and accuracy; nothing waits for the device.
     """
 
     def __init__(
@@ -28,13 +28,13 @@ class Assessment:
         scaled: Callable[[Tensor], Tensor],
     ) -> None:
         self.objective, self.nets, self.passes, self.splits, self.scaled = objective, nets, passes, splits, scaled
-        self.scores = torch.zeros(nets.nets, 4, dtype=torch.float64, device=objective.device)
+        self.scores = torch.zeros(nets.nets, 4, dtype=objective.exact, device=objective.device)
 
     def __call__(self) -> None:
         self.scores.copy_(torch.cat([self.score("validation"), self.score("test")], 1))
 
     def score(self, split: str) -> Tensor:
-        """Mean loss and accuracy of each net in evaluation mode: R x 2, float64."""
+        """Mean loss and accuracy of each net in evaluation mode: R x 2."""
         images, labels = self.splits[split]
         size, net = self._batch(), self.objective.net
         net.eval()

@@ -16,6 +16,7 @@ class Objective:
     def __init__(self, net: nn.Module, recipe: Recipe, device: torch.device) -> None:
         self.net, self.recipe, self.device = net, recipe, device
         self.penalized = [*prunable(net)]
+        self.exact = torch.float32 if device.type == "mps" else torch.float64  # which MPS does not have
 
     def __call__(self, weights: Mapping[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """(loss of a batch, the same with the penalty of the recipe's regularization): two scalars."""
@@ -24,9 +25,9 @@ class Objective:
         return loss, loss if penalty is None else loss + penalty
 
     def scores(self, weights: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        """Sum of the losses of a batch, and how many of its examples are predicted correctly: float64, 2."""
+        """Sum of the losses of a batch, and how many of its examples are predicted correctly: 2, of type `exact`."""
         outputs = self.outputs(weights, x)
-        return torch.stack([losses(outputs, y).double().sum(), correct(outputs, y).double().sum()])
+        return torch.stack([each.to(self.exact).sum() for each in (losses(outputs, y), correct(outputs, y))])
 
     def outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """float32, B x C."""

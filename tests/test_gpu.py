@@ -170,6 +170,16 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     assert_near(whole, again, 1e-9)
 
 
+@pytest.mark.parametrize("width", [1, 3])
+def test_an_interrupted_training_in_bfloat16_goes_on_in_its_memory_layout(width: int) -> None:
+    slow = partial(torch.optim.Adam, lr=1e-3, fused=True)
+    settings = recipe(model=norm_net, data=COLOUR, optimizer=slow, precision="bf16", steps=40)
+    tickets = tickets_of(settings, width)
+    whole = on_gpu(tickets, settings, width=width)
+    again = on_gpu(tickets, settings, width=width, states=interrupted(tickets, settings, 20, width=width))
+    assert_near(whole, again, 5e-3)
+
+
 def test_a_training_can_move_between_cpu_and_gpu() -> None:
     settings = recipe(model=partial(double, inside=norm_net), data=COLOUR, optimizer=adam, steps=80)
     tickets = tickets_of(settings, 2)

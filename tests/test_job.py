@@ -200,6 +200,7 @@ def test_a_listing_does_not_retrain_weights_that_were_not_kept(tmp_path: Path) -
         {"levels": 9},
         {"branches": {"reinitialize": REINITIALIZE}},
         {"device": "auto"},
+        {"width": 4},
         {"reduced": "steps 20 instead of 20000"},
         {"recipe": recipe(augment=augment.none)},
         {"recipe": recipe(precision="fp32")},

@@ -18,6 +18,7 @@ from lth.engine import Callback, Interrupted, NonFiniteLoss, State, packing, tra
 from lth.engine.feed import Feed
 from lth.engine.graph import say_once
 from lth.engine.splits import splits_on
+from lth.engine.stack_masking import StackMasking
 from lth.imp import dense
 from lth.init import glorot_normal
 from lth.model import resnet_20
@@ -408,6 +409,28 @@ def test_a_feed_gives_the_batches_of_each_ticket(function: Callable[..., Tensor]
                 assert torch.equal(y, splits["train"][1][order])
                 assert torch.equal(x, function(splits["train"][0][order], replicate=replicate, step=step))
             feed.advance()
+
+
+@pytest.mark.parametrize("optimizer", [adam, momentum], ids=["adam", "momentum"])
+def test_the_memory_layout_of_convolutions_changes_nothing(
+    optimizer: Callable[..., torch.optim.Optimizer], packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(model=partial(double, inside=norm_net), data=COLOUR, optimizer=optimizer)
+    tickets = tickets_of(settings, 3)
+    expected = train(tickets, recipe=settings, device="cpu", width=1)
+    begin = StackMasking.begin
+
+    def changed(self: StackMasking, given: torch.optim.Optimizer) -> None:
+        self.nets.put_channels_last()
+        begin(self, given)
+
+    monkeypatch.setattr(StackMasking, "begin", changed)
+    found = train(tickets, recipe=settings, device="cpu", width=3)
+    assert_equal(expected, found, 1e-12, [20])
+    assert all(weight.is_contiguous() for weight in found[0].weights().values())
+    states = interrupted(tickets, settings, 10, width=3)
+    assert all(value.is_contiguous() for state in states.values() for value in state.values())
+    assert_equal(expected, train(tickets, recipe=settings, device="cpu", width=3, states=states), 1e-12, [20])
 
 
 def tied_net(shape: Sequence[int], classes: int) -> nn.Module:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lth.engine.stacked import Stacked
+from lth.engine.stacked import Stacked, flat, laid_out_like
 
 # Share of the kept weights from which on moving them to and fro costs more than the pruned ones, and the weights of all
 # nets together below which it costs more than it saves.
@@ -32,31 +32,35 @@ class Packing:
         instead = {id(each.parameter): each.kept for each in self.packed.values()}
         for group in optimizer.param_groups:
             group["params"] = [instead.get(id(parameter), parameter) for parameter in group["params"]]
+        self.parameters = [*nets.parameters()]
         self.numbers = {list(nets.trainable).index(name): each for name, each in self.packed.items()}
 
     def gather(self) -> None:
         """Take over the gradients."""
         for each in self.packed.values():
             if each.parameter.grad is not None:
-                each.kept.grad = each.parameter.grad.view(-1).index_select(0, each.rows)
+                each.kept.grad = flat(each.parameter.grad).index_select(0, each.rows)
 
     def scatter(self) -> None:
         """Write the kept weights back."""
         with torch.no_grad():
             for each in self.packed.values():
-                each.parameter.view(-1).index_copy_(0, each.rows, each.kept)
+                flat(each.parameter).index_copy_(0, each.rows, each.kept)
 
     def pack(self, number: int, slot: Tensor) -> Tensor:
-        """The part of a slot (R x shape) of the parameter of this number that the optimizer has."""
-        each = self.numbers.get(number)
-        return slot if each is None else slot.to(each.rows.device).reshape(-1).index_select(0, each.rows)
+        """The part of a slot (R x shape) of the parameter of this number that the optimizer has, in its layout."""
+        parameter, each = self.parameters[number], self.numbers.get(number)
+        slot = laid_out_like(parameter, slot.to(parameter.device))
+        return slot if each is None else flat(slot).index_select(0, each.rows)
 
     def unpack(self, number: int, slot: Tensor) -> Tensor:
         """The slot of all weights, R x shape; 0 where they are pruned."""
         each = self.numbers.get(number)
         if each is None:
             return slot
-        return slot.new_zeros(each.parameter.numel()).index_copy_(0, each.rows, slot).view(each.parameter.shape)
+        whole = torch.zeros_like(each.parameter, dtype=slot.dtype)
+        flat(whole).index_copy_(0, each.rows, slot)
+        return whole
 
 
 def _is_sparse(mask: Tensor) -> bool:
@@ -64,5 +68,5 @@ def _is_sparse(mask: Tensor) -> bool:
 
 
 def _packed(parameter: nn.Parameter, mask: Tensor) -> Packed:
-    rows = mask.reshape(-1).nonzero().squeeze(1)
-    return Packed(parameter, nn.Parameter(parameter.detach().reshape(-1)[rows]), rows)
+    rows = flat(laid_out_like(parameter, mask)).nonzero().squeeze(1)
+    return Packed(parameter, nn.Parameter(flat(parameter)[rows]), rows)

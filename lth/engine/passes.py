@@ -10,7 +10,7 @@ from torch.func import vmap
 
 from lth.engine.linear import StackedLinear
 from lth.engine.objective import Objective
-from lth.engine.stacked import Stacked
+from lth.engine.stacked import Stacked, laid_out_like
 
 STREAMS = 4
 
@@ -29,7 +29,7 @@ def _gradients_together(objective: Objective, nets: Stacked, x: Tensor, y: Tenso
         losses, totals = vmap(objective)(nets.tensors, x, y)
     parameters = [p for p in nets.parameters() if p.requires_grad]
     for parameter, gradient in zip(parameters, _gradients(totals.sum(), parameters), strict=True):
-        parameter.grad = _laid_out_like(parameter, gradient)
+        parameter.grad = None if gradient is None else laid_out_like(parameter, gradient)
     return losses.detach()
 
 
@@ -61,13 +61,6 @@ def _gradients(total: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor | No
     return torch.autograd.grad(total, parameters, allow_unused=True)
 
 
-def _laid_out_like(parameter: Tensor, gradient: Tensor | None) -> Tensor | None:
-    """The gradient in the memory layout of its parameter, which fused optimizers take for granted."""
-    if gradient is None or gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
-
-
 def _keep(nets: Stacked, number: int, names: Sequence[str], gradients: Sequence[Tensor | None]) -> None:
     """Put the gradients of one net into those of the stack, whose memory stays the same from step to step."""
     for name, gradient in zip(names, gradients, strict=True):
@@ -75,7 +68,7 @@ def _keep(nets: Stacked, number: int, names: Sequence[str], gradients: Sequence[
         if gradient is None:
             continue
         if nets.nets == 1:
-            parameter.grad = _laid_out_like(parameter, gradient[None])
+            parameter.grad = laid_out_like(parameter, gradient[None])
             continue
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
@@ -102,8 +95,11 @@ def _side_streams(device: torch.device) -> list[torch.cuda.Stream]:
     return [torch.cuda.Stream(device) for _ in range(STREAMS)]
 
 
+def channels_last(objective: Objective) -> bool:
+    """True if convolutions are faster on images with their channels last: not in float32 on CUDA."""
+    convolutions = any(isinstance(layer, nn.Conv2d) for layer in objective.net.modules())
+    return convolutions and (objective.device.type != "cuda" or objective.recipe.precision != "fp32")
+
+
 def _laid_out(x: Tensor, objective: Objective) -> Tensor:
-    """Images with their channels last where convolutions are faster on them: not in float32 on CUDA."""
-    convolutions = x.dim() == 4 and any(isinstance(layer, nn.Conv2d) for layer in objective.net.modules())
-    wanted = convolutions and (x.device.type != "cuda" or objective.recipe.precision != "fp32")
-    return x.contiguous(memory_format=torch.channels_last) if wanted else x
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 and channels_last(objective) else x

@@ -19,7 +19,7 @@ from lth.engine.feed import Feed
 from lth.engine.graph import Captured
 from lth.engine.loop import COLUMNS, NonFiniteLoss
 from lth.engine.objective import Objective
-from lth.engine.passes import Passes
+from lth.engine.passes import Passes, channels_last
 from lth.engine.rates import Rates, make_capturable
 from lth.engine.splits import Examples
 from lth.engine.stack_masking import StackMasking
@@ -77,6 +77,9 @@ class Stack:
         self.template.to(self.device).train()
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, self.device)
         self.usage = usage_on(self.device, self.meter)
+        self.objective = Objective(self.template, self.recipe, self.device)
+        if self.device.type == "cuda" and channels_last(self.objective):
+            self.net.put_channels_last()
         graphs = self.device.type == "cuda" and make_capturable(optimizer)
         self.rates = Rates(optimizer, self.recipe.lr)
         self.masking = StackMasking(self.tickets, self.saved, self.template, self.net, self.recipe)
@@ -113,7 +116,6 @@ class Stack:
             self.rates.put_on(self.device, size)
         kind = torch.float64 if any(p.dtype == torch.float64 for p in self.net.parameters()) else torch.float32
         self.recent = torch.zeros(size, len(self.tickets), device=self.device, dtype=kind)
-        self.objective = Objective(self.template, self.recipe, self.device)
         self.assessment = Assessment(self.objective, self.net, self.passes, self.splits, self._scaled)
         self.descend = Captured(self._descend, self.device, capturable=graphs, name="a training step")
         self.assess = Captured(self.assessment, self.device, capturable=graphs, name="an evaluation")

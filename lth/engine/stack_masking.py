@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lth.engine.masking import Masking
 from lth.engine.packing import Packing
 from lth.engine.rates import elementwise
-from lth.engine.stacked import Stacked
+from lth.engine.stacked import Stacked, laid_out_like
 from lth.engine.state import State, part
 from lth.recipe import Recipe
 from lth.ticket import Ticket
@@ -36,8 +36,9 @@ class StackMasking:
         self.optimizer = optimizer
         self.packing = Packing(optimizer, self.nets, {} if self.moves or not elementwise(optimizer) else masks)
         dense = {n: m for n, m in masks.items() if n not in self.packing.packed and (self.moves or not m.all())}
-        self.factors = {name: mask.to(self.nets.trainable[name].dtype) for name, mask in dense.items()}
-        self.pruned: list[Tensor] = [self.nets.trainable[name] for name in dense]
+        weights = {name: self.nets.trainable[name] for name in dense}
+        self.factors = {name: laid_out_like(w, dense[name].to(w.dtype)) for name, w in weights.items()}
+        self.pruned: list[Tensor] = [*weights.values()]
 
     def step(self) -> None:
         """Let the optimizer take a step; pruned weights are 0 after it."""

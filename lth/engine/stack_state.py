@@ -29,7 +29,10 @@ def states_of(stack: Stack) -> Iterator[tuple[Ticket, State]]:
                 **stack.masking.of[r].state(),
                 **{f"weights/{name}": value for name, value in weights.items()},
                 **{f"kept/{k}/{name}": value for k, kept in stack.kept[r].items() for name, value in kept.items()},
-                **{f"slot/{key}": (slot if _is_shared(key) else slot[r]).clone() for key, slot in slots.items()},
+                **{
+                    f"slot/{key}": (slot if _is_shared(key) else slot[r]).clone(memory_format=torch.contiguous_format)
+                    for key, slot in slots.items()
+                },
             },
         )
 

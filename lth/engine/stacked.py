@@ -46,11 +46,33 @@ class Stacked(nn.Module):
             name: value.detach()[number].requires_grad_(value.requires_grad) for name, value in self.tensors.items()
         }
 
+    def put_channels_last(self) -> None:
+        """Change the memory layout of convolutions, so that each net's is as for images with their channels last."""
+        for parameter in self.parameters():
+            if parameter.dim() == 5:
+                last = parameter.detach().permute(0, 1, 3, 4, 2).contiguous()
+                parameter.data = last.permute(0, 1, 4, 2, 3)
+
     def state_dicts(self) -> Iterator[Named]:
         """The state dict of every net, copied to the CPU."""
         values = {name: value.detach().cpu() for name, value in self.tensors.items()}
         for number in range(self.nets):
-            yield {name: values[own][number].clone() for name, own in self.names.items()}
+            yield {
+                name: values[own][number].clone(memory_format=torch.contiguous_format)
+                for name, own in self.names.items()
+            }
+
+
+def laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor, of the same shape, in the memory layout of a parameter, which fused optimizers take for granted."""
+    if tensor.stride() == parameter.stride():
+        return tensor
+    return torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
+
+
+def flat(tensor: Tensor) -> Tensor:
+    """All values in the order in which they are in memory; the tensor's memory has no gaps."""
+    return tensor.detach().as_strided((tensor.numel(),), (1,), tensor.storage_offset())
 
 
 def _tensors(net: nn.Module) -> list[tuple[str, Tensor]]:

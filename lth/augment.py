@@ -1,5 +1,9 @@
 """Augmentations: a batch of images -> images, on its device. Randomness is a function of (replicate, step) alone."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -19,15 +23,41 @@ def flip_crop(images: Tensor, *, replicate: int, step: int, pad: int = 4) -> Ten
     if images.dim() != 4:
         raise UserError("augment=flip_crop moves and mirrors images, B x C x H x W, and a batch of inputs is "
                         f"{' x '.join(map(str, images.shape))}: choose augment=none")  # fmt: skip
-    count, channels, height, width = images.shape
+    return _flipped_and_cropped(images, _flips_and_crops(len(images), replicate=replicate, step=step, pad=pad), pad=pad)
+
+
+def _flips_and_crops(count: int, *, replicate: int, step: int, pad: int = 4) -> Tensor:
+    """Rows down, columns right (each 0 to 2 * pad) and flip (0 or 1) of every image: int64, 3 x count."""
     random = generator("augment", replicate, step)
-    down, right = torch.randint(2 * pad + 1, (2, count, 1), generator=random)
+    moved = torch.randint(2 * pad + 1, (2, count, 1), generator=random)
     flipped = torch.randint(2, (count, 1), generator=random, dtype=torch.bool)
-    column = torch.arange(width)
-    y = torch.arange(height) + down
-    x = torch.where(flipped, column.flip(0), column) + right
-    image = torch.arange(count)[:, None, None]
+    return torch.cat([moved, flipped[None]]).squeeze(2)
+
+
+def _flipped_and_cropped(images: Tensor, drawn: Tensor, *, pad: int = 4) -> Tensor:
+    count, channels, height, width = images.shape
+    down, right, flipped = drawn[:, :, None]
+    column = torch.arange(width, device=drawn.device)
+    y = torch.arange(height, device=drawn.device) + down
+    x = torch.where(flipped.bool(), width - 1 - column, column) + right
+    image = torch.arange(count, device=drawn.device)[:, None, None]
     pixels = (image * (height + 2 * pad) + y[:, :, None]) * (width + 2 * pad) + x[:, None, :]
     padded = nn.functional.pad(images.permute(0, 2, 3, 1), (0, 0, pad, pad, pad, pad)).reshape(-1, channels)
     taken = padded.index_select(0, pixels.flatten().to(images.device))
     return taken.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+class Parts(NamedTuple):
+    """An augmentation in two parts, so that what is random can be drawn ahead and applied on another device.
+
+    draw: (number of images, replicate=, step=, settings) -> int64, any x number. apply: (images, drawn, settings) ->
+    images. The settings are the keywords of the augmentation.
+    """
+
+    draw: Callable[..., Tensor]
+    apply: Callable[..., Tensor]
+
+
+PARTS: Mapping[Callable[..., Tensor], Parts] = MappingProxyType(
+    {flip_crop: Parts(_flips_and_crops, _flipped_and_cropped)}
+)

@@ -15,7 +15,7 @@ from lth.layer import Layers, layers
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,8 @@ class Recipe:
     steps: T, counted from step 0 also by a ticket that starts at k. batch_size: examples per step; if the training set
     has fewer, a batch has some of them twice. evaluate_every: steps from one evaluation on validation and test set to
     the next. augment: inputs -> inputs, of training only.
-    precision: "fp32", or "bf16": convolutions and linear layers compute in bfloat16, on weights that stay float32.
+    precision: "fp32"; "tf32": the same on an NVIDIA GPU that multiplies numbers rounded to 19 bits; or "bf16":
+    convolutions and linear layers compute in bfloat16, on weights that stay float32.
     regularization: weights -> penalty that is added to the loss, or None. updater: (step, weights, gradients, mask) ->
     mask, called after every optimizer step (see `lth.updater`). output: name of the layer that gives the outputs, "" to
     find it in the net. task: loss and metric (see `lth.task`).

@@ -103,7 +103,8 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def correct(outputs: Tensor, targets: Tensor) -> Tensor:
     """Share of positions at which the largest logit is that of the class: B x C or B x T x C -> B."""
-    return (outputs.argmax(-1) == targets).view(len(targets), -1).to(torch.float64).mean(1)
+    kind = torch.float32 if outputs.device.type == "mps" else torch.float64  # which MPS does not have
+    return (outputs.argmax(-1) == targets).view(len(targets), -1).to(kind).mean(1)
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -377,7 +377,7 @@ def test_a_resumed_training_of_a_rewound_ticket_equals_an_uninterrupted_one() ->
 
 
 def test_every_checkpoint_leads_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["lth.engine.train"], "SAVE_EVERY", -1.0)
+    monkeypatch.setattr(sys.modules["lth.engine.saving"], "SAVE_EVERY", -1.0)
     settings = disturbable(dropout_net, adam)
     ticket, states = half_pruned(settings), list[State]()
     train(ticket, settings, keep=[3, 11], save=lambda state: states.append(through_bytes(state)))

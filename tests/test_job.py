@@ -200,6 +200,7 @@ def test_a_listing_does_not_retrain_weights_that_were_not_kept(tmp_path: Path) -
         {"levels": 9},
         {"branches": {"reinitialize": REINITIALIZE}},
         {"device": "auto"},
+        {"width": 4},
         {"reduced": "steps 20 instead of 20000"},
         {"recipe": recipe(augment=augment.none)},
         {"recipe": recipe(precision="fp32")},
@@ -294,6 +295,35 @@ def test_all_replicates_branches_and_draws_of_a_level_are_trained_in_one_call(
     ran(replace(BOTH, levels=1), tmp_path)
     shuffled = ["shuffle 1 0", "shuffle 1 1", "shuffle 2 0", "shuffle 2 1"]
     assert lists == [["ticket 1 0", "ticket 2 0"], ["ticket 1 0", "ticket 2 0"], shuffled]
+
+
+def test_side_by_side_a_job_gives_what_it_gives_one_after_the_other(tmp_path: Path) -> None:
+    both = replace(JOB, replicates=[1, 2], branches={"reinitialize": Branch(branch.reinitialize, draws=2)})
+    alone, stacked = (ran(replace(both, width=width), tmp_path / f"{width}") for width in (1, 3))
+    assert sorted(levels(stacked)) == sorted(levels(alone))
+    facts = [{t.facts["digest"]: t.evaluations["test_loss"].iloc[-1] for t in done} for done in (alone, stacked)]
+    assert facts[0].keys() == facts[1].keys()
+    assert all(abs(facts[0][name] - facts[1][name]) < 1e-5 for name in facts[0])
+    again = ran(replace(both, width=1), tmp_path / "3")
+    assert all(trained.facts["stored"] for trained in again)
+
+
+def test_branches_wait_for_a_full_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[list[tuple[str, int]]] = []
+    train = engine.train
+
+    def watched(tickets: list[Ticket], **options: Any) -> list[Trained]:
+        calls.append([(ticket.branch, ticket.level) for ticket in tickets])
+        return train(tickets, **options)
+
+    monkeypatch.setattr(engine, "train", watched)
+    many = replace(JOB, levels=4, width=2, branches={"reinitialize": REINITIALIZE})
+    ran(many, tmp_path)
+    r, t = "reinitialize", "ticket"
+    assert calls == [[(t, 0)], [(t, 1)], [(t, 2)], [(r, 1), (r, 2)], [(t, 3)], [(t, 4)], [(r, 3), (r, 4)]]
+    calls.clear()
+    ran(replace(many, width=3), tmp_path / "3")
+    assert calls == [[(t, 0)], [(t, 1)], [(t, 2)], [(t, 3)], [(r, 1), (r, 2), (r, 3)], [(t, 4)], [(r, 4)]]
 
 
 def test_replicates_of_one_process_are_those_of_a_sweep(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_augmentations_and_precisions_change_the_name() -> None:
 
 @pytest.mark.parametrize("precision", ["auto", "fp16", "BF16", ""])
 def test_an_unknown_precision_is_an_error_that_lists_the_valid_ones(precision: str) -> None:
-    with pytest.raises(ValueError, match=f"precision={precision}: choose one of fp32, bf16"):
+    with pytest.raises(ValueError, match=f"precision={precision}: choose one of fp32, tf32, bf16"):
         recipe(precision=precision)
 
 

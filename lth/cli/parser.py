@@ -136,6 +136,12 @@ def _cost(commands: "Commands") -> None:
 
 def _speed(commands: "Commands") -> None:
     speed = commands.add_parser("speed", help="measure the engine's step time beside baselines")
+    speed.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="cpu: one ticket beside other loops; cuda: stacks of tickets beside captured loops (default: cpu)",
+    )
     speed.set_defaults(command="speed")
 
 

@@ -16,6 +16,9 @@ IMPORTS = "import torch, torchvision, pytorch_lightning, hydra, wandb, pandas, m
 
 def main(arguments: argparse.Namespace) -> int:
     """Measure and print; returns the exit code 0."""
+    if arguments.device == "cuda":
+        _stacks()
+        return 0
     _steps()
     _start()
     _convolutions()
@@ -29,6 +32,18 @@ def _steps() -> None:
     times = measure()
     for name, milliseconds in times.items():
         print(f"{name:<52}{milliseconds:6.3f} ms/step   {milliseconds / times[BARE]:.2f} x the bare loop")
+
+
+def _stacks() -> None:
+    """The table of stacks, as markdown, row by row as they are measured."""
+    from lth.engine import stack_benchmark
+
+    device = stack_benchmark.cuda()
+    print(f"Stacks on {device.name}, {machine()}; PyTorch {device.torch}; commit {commit()}\n")
+    print("steps/s: of all tickets of a stack together. Evaluation: of all of them, on 15,000 images. Captured: as one")
+    print("CUDA graph. The plain loops have one ticket, and images that are scaled already.\n")
+    for line in stack_benchmark.lines(stack_benchmark.measure(device.device)):
+        print(line, flush=True)
 
 
 def _start() -> None:

@@ -5,5 +5,6 @@ from lth.engine.loop import NonFiniteLoss
 from lth.engine.precision import fastest
 from lth.engine.state import State
 from lth.engine.train import train
+from lth.engine.width import widest
 
-__all__ = ["Callback", "Interrupted", "NonFiniteLoss", "State", "fastest", "train"]
+__all__ = ["Callback", "Interrupted", "NonFiniteLoss", "State", "fastest", "train", "widest"]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lth.data import scaler
 from lth.engine.callback import Callback
 from lth.engine.masking import Masking
+from lth.engine.precision import exact
 from lth.engine.splits import Examples
 from lth.engine.usage import Usage, usage_on
 from lth.recipe import Recipe
@@ -23,6 +24,20 @@ EVALUATION_BATCH_CONV = 125
 
 class NonFiniteLoss(ArithmeticError):
     """The training loss became infinite or not a number."""
+
+    @classmethod
+    def at(cls, which: str, loss: float, step: int, ticket: Ticket) -> "NonFiniteLoss":
+        """The error of a ticket at a step. which: training or validation."""
+        if step == ticket.step and which == "validation":
+            return cls(
+                f"the validation loss is {loss} before the first step of {ticket}: the net can't compute with these "
+                "weights. A normalized layer (weight_norm, spectral_norm) divides by 0 where a row has no weight left: "
+                "ask for fewer levels"
+            )
+        return cls(
+            f"the {which} loss is {loss} at step {step} of {ticket}; a lower learning rate (optimizer.lr) or a "
+            "warm-up (lr.warmup) usually helps. Finished trainings are kept"
+        )
 
 
 class Loop:
@@ -92,7 +107,7 @@ class Loop:
                 self.callback.stepped(self.ticket, self.step, self.recipe.steps)
                 outputs = self._outputs(x, raw=split == "train")
                 loss += task.total(outputs, y).item()
-                metric += task.metrics(outputs, y).double().sum().item()
+                metric += task.metrics(outputs, y).to(exact(self.device)).sum().item()
         self.net.train()
         return loss / len(targets), metric / len(targets)
 
@@ -123,7 +138,7 @@ class Loop:
     def _outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
         """float32. raw: the inputs are those of the training set, not scaled yet."""
         x = self._scaled(inputs, raw)
-        if self.recipe.precision == "fp32":
+        if self.recipe.precision != "bf16":
             outputs: Tensor = self.net(x)
             return outputs
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -156,16 +171,7 @@ class Loop:
         return float(losses.mean())
 
     def _diverged(self, which: str, loss: float, step: int) -> NonFiniteLoss:
-        if step == self.ticket.step and which == "validation":
-            return NonFiniteLoss(
-                f"the validation loss is {loss} before the first step of {self.ticket}: the net can't compute with "
-                "these weights. A normalized layer (weight_norm, spectral_norm) divides by 0 where a row has no "
-                "weight left: ask for fewer levels"
-            )
-        return NonFiniteLoss(
-            f"the {which} loss is {loss} at step {step} of {self.ticket}; a lower learning rate (optimizer.lr) or a "
-            "warm-up (lr.warmup) usually helps. Finished trainings are kept"
-        )
+        return NonFiniteLoss.at(which, loss, step, self.ticket)
 
     def _keep(self) -> None:
         if self.step in self.keep and self.step not in self.kept:

@@ -1,8 +1,12 @@
-"""Choice of the fastest precision; `lth speed` repeats the measurement behind it."""
+"""Precision of a training: the choice of the fastest, which `lth speed` measures, and what a device is told."""
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
+from lth import UserError
 from lth.recipe import Precision
 from lth.store.environment import cpu_flags
 
@@ -19,3 +23,28 @@ def fastest(net: nn.Module, device: str = "auto") -> Precision:
     if device != "cpu" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if BF16_FLAGS & cpu_flags() else "fp32"
+
+
+def exact(device: torch.device) -> torch.dtype:
+    """Type to add up scores in: float64, except on MPS, which does not have it."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+@contextlib.contextmanager
+def arithmetic(precision: Precision, device: str) -> Iterator[None]:
+    """Let CUDA multiply float32 as float32 unless the precision is "tf32" (19 bits, in linear layers and convolutions).
+    PyTorch's own default is TensorFloat-32 in convolutions alone. Raises UserError for "tf32" where there is no CUDA.
+    """
+    flags = torch.backends.cuda.matmul, torch.backends.cudnn
+    if precision == "tf32" and (device == "cpu" or not torch.cuda.is_available()):
+        raise UserError(f"precision=tf32: only NVIDIA GPUs have it, and device={device} is none; use precision=fp32")
+    before = [flag.allow_tf32 for flag in flags]
+    _allow_tf32([precision == "tf32"] * 2)
+    try:
+        yield
+    finally:
+        _allow_tf32(before)
+
+
+def _allow_tf32(values: list[bool]) -> None:
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = values

@@ -21,6 +21,7 @@ from lth import UserError
 from lth.data import Data, rows
 from lth.engine.loop import Loop
 from lth.engine.splits import Examples, splits_on
+from lth.engine.stack import Stack
 from lth.engine.state import State, load
 
 # Lightning sets "1" when it is imported; then every optimizer step searches the disk for NVIDIA's library where there
@@ -31,7 +32,7 @@ os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 class Shell(pl.LightningModule):
     """Gives the loop its device, its optimizer and its blocks."""
 
-    def __init__(self, loop: Loop, state: State | None) -> None:
+    def __init__(self, loop: Loop | Stack, state: State | None) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.net, self.loop, self.state = loop.net, loop, state
@@ -43,9 +44,10 @@ class Shell(pl.LightningModule):
     def on_fit_start(self) -> None:
         self.loop.start(self.optimizer, _splits(self.loop.recipe.data, self.device))
         if self.state is not None:
+            assert isinstance(self.loop, Loop)  # a stack takes over its own
             load(self.loop, self.state)
 
-    def training_step(self, block: Tensor) -> None:
+    def training_step(self, block: Any) -> None:
         self.loop.run(block)
 
     def on_train_end(self) -> None:
@@ -62,10 +64,23 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Tensor]:
         recipe, replicate = self.loop.recipe, self.loop.ticket.replicate
-        every = recipe.evaluate_every
-        ends = [*range((self.first // every + 1) * every, self.until, every), self.until]
-        for start, stop in zip([self.first, self.first, *ends], [self.first, *ends], strict=False):
+        for start, stop in _ranges(self.first, self.until, recipe.evaluate_every):
             yield rows(replicate, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
+
+
+class Ranges:
+    """Blocks of a stack, as their first step and the one after their last."""
+
+    def __init__(self, stack: Stack, until: int) -> None:
+        self.stack, self.until = stack, until
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return _ranges(self.stack.step, self.until, self.stack.recipe.evaluate_every)
+
+
+def _ranges(first: int, until: int, every: int) -> Iterator[tuple[int, int]]:
+    ends = [*range((first // every + 1) * every, until, every), until]
+    return zip([first, first, *ends], [first, *ends], strict=False)
 
 
 @lru_cache(maxsize=1)

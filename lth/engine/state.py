@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lth.engine import generators
 from lth.engine.loop import Loop
 from lth.weights import load as load_weights
 
@@ -17,7 +18,7 @@ def state_of(loop: Loop) -> State:
     return {
         "step": torch.tensor(loop.step),
         "usage": loop.usage.state(),
-        "random": torch.get_rng_state(),
+        **generators.current(loop.device),
         "losses": torch.stack(loop.losses).cpu() if loop.losses else torch.empty(0),
         "curve": torch.tensor(loop.curve, dtype=torch.float64),
         **loop.masking.state(),
@@ -34,18 +35,19 @@ def load(loop: Loop, state: State) -> None:
     loop.usage.load(state["usage"])
     loop.losses = list(state["losses"].to(loop.device))
     loop.curve = state["curve"].tolist()
-    load_weights(loop.net, _part(state, "weights/"))
-    loop.masking.load(state["macs"], _part(state, "mask/"))
-    for key, value in _part(state, "kept/").items():
+    load_weights(loop.net, part(state, "weights/"))
+    loop.masking.load(state["macs"], part(state, "mask/"))
+    for key, value in part(state, "kept/").items():
         step, name = key.split("/", 1)
         loop.kept.setdefault(int(step), {})[name] = value
     slots: dict[int, dict[str, Tensor]] = {}
-    for key, value in _part(state, "slot/").items():
+    for key, value in part(state, "slot/").items():
         index, name = key.split("/", 1)
         slots.setdefault(int(index), {})[name] = value
     loop.optimizer.load_state_dict({"state": slots, "param_groups": loop.optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(state["random"])
+    generators.restore(state, loop.device)
 
 
-def _part(state: State, prefix: str) -> dict[str, Tensor]:
+def part(state: State, prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, copied, without it."""
     return {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}

@@ -1,6 +1,6 @@
-"""list[Ticket] -> list[Trained], one after the other; interrupted trainings are saved and resumed."""
+"""list[Ticket] -> list[Trained], one after the other or side by side; interrupted trainings are saved and resumed."""
 
-import time
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
@@ -10,13 +10,15 @@ import torch
 
 from lth.engine.callback import Callback, Interrupted
 from lth.engine.loop import Loop, NonFiniteLoss
+from lth.engine.precision import arithmetic
+from lth.engine.saving import Saving
 from lth.engine.shell import Blocks, Shell, fit
+from lth.engine.side_by_side import side_by_side
 from lth.engine.state import State, state_of
 from lth.engine.usage import ledger
+from lth.engine.width import Width, groups, is_stack
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights, masked
-
-SAVE_EVERY = 60.0
 
 
 def train(
@@ -31,6 +33,7 @@ def train(
     callback: Callback | None = None,
     device: str = "auto",
     meter: str = "auto",
+    width: Width = "auto",
 ) -> list[Trained]:
     """Train each ticket from its step k to step T (or only `until`), by the recipe.
 
@@ -38,51 +41,68 @@ def train(
     there gives, bit for bit, what an undisturbed training gives. save: called with a ticket and its state every minute
     and when the callback interrupts. finished: called with each trained ticket as soon as it is one. A ticket that
     starts at step T is evaluated and not trained. device: a Lightning accelerator: "auto", "cpu", "gpu", ... meter: of
-    energy, "auto", "codecarbon" or "none".
+    energy, "auto", "codecarbon" or "none". width: tickets that are trained side by side, at most; "auto" is 1 except on
+    CUDA. It changes results by no more than the rounding of sums.
 
     A ticket whose loss is not finite goes to `callback.failed`, which raises NonFiniteLoss unless it is overridden; the
     others are trained and given back. Raises Interrupted if the callback does.
     """
-    observer, end = _Saving(callback or Callback(), save), recipe.steps if until is None else until
-    run = partial(_train, recipe=recipe, until=end, keep=keep, observer=observer, device=device, meter=meter)
-    done = []
-    with torch.random.fork_rng(devices=[]):
-        for ticket in tickets:
-            try:
-                trained = run(ticket, state=(states or {}).get(ticket))
-            except NonFiniteLoss as error:
-                observer.failed(ticket, error)
-                continue
-            done.append(trained)
-            if finished:
-                finished(trained)
-    return done
+    observer, end = Saving(callback or Callback(), save), recipe.steps if until is None else until
+    shared: Any = {"recipe": recipe, "until": end, "keep": keep, "observer": observer, "device": device, "meter": meter}
+    states, done = states or {}, dict[Ticket, Trained]()
+    for ticket in tickets:
+        _check_steps(ticket, recipe, end)
+    with _generators_undisturbed(), arithmetic(recipe.precision, device):
+        for group in groups(tickets, recipe, states, device, width):
+            run = _train_stack if is_stack(group, recipe, device) else _train
+            for trained in run(group, states=states, **shared):
+                done[trained.ticket] = trained
+                if finished:
+                    finished(trained)
+    return [done[ticket] for ticket in tickets if ticket in done]
+
+
+def _generators_undisturbed() -> contextlib.AbstractContextManager[None]:
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    return torch.random.fork_rng(devices=devices)
+
+
+def _train_stack(tickets: list[Ticket], *, recipe: Recipe, device: str, **options: Any) -> list[Trained]:
+    at = partial(_weights_at, recipe=recipe, device=device)
+    return side_by_side(tickets, recipe=recipe, device=device, at=at, **options)
 
 
 def _train(
-    ticket: Ticket,
+    tickets: list[Ticket],
     *,
     recipe: Recipe,
     until: int,
     keep: Collection[int],
-    state: State | None,
-    observer: "_Saving",
+    states: Mapping[Ticket, State],
+    observer: Saving,
     device: str,
     meter: str,
-) -> Trained:
-    if not (ticket.step < until <= recipe.steps or ticket.step == until == recipe.steps):
-        raise ValueError(f"{ticket} starts at step {ticket.step}, training ends at step {until} of {recipe.steps}")
-    torch.set_flush_denormal(True)  # the moments of pruned weights decay into subnormal numbers, slow on a CPU
-    observer.loop = loop = Loop(ticket, recipe, {*keep, until}, observer, meter)
+) -> list[Trained]:
+    (ticket,) = tickets
+    loop, state = Loop(ticket, recipe, {*keep, until}, observer, meter), states.get(ticket)
+    observer.states = lambda: [(ticket, state_of(loop))]
     try:
         fit(Shell(loop, state), Blocks(loop, until, state), device)
     except Interrupted:
         observer.save_now()
         raise
+    except NonFiniteLoss as error:
+        observer.failed(ticket, error)
+        return []
     facts = {**_ledger(loop), "kept": sorted(loop.kept), f"final_train_{recipe.task.metric}": loop.train_metric}
     evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
     mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
-    return Trained(ticket, evaluations, _weights_at(ticket, recipe, loop.kept, device), until, mask, facts)
+    return [Trained(ticket, evaluations, _weights_at(ticket, loop.kept, recipe, device), until, mask, facts)]
+
+
+def _check_steps(ticket: Ticket, recipe: Recipe, until: int) -> None:
+    if not (ticket.step < until <= recipe.steps or ticket.step == until == recipe.steps):
+        raise ValueError(f"{ticket} starts at step {ticket.step}, training ends at step {until} of {recipe.steps}")
 
 
 def _ledger(loop: Loop) -> dict[str, Any]:
@@ -92,7 +112,7 @@ def _ledger(loop: Loop) -> dict[str, Any]:
     return ledger(loop.usage, loop.masking, device=loop.device, samples=samples, evaluated=evaluated)
 
 
-def _weights_at(ticket: Ticket, recipe: Recipe, kept: Mapping[int, Weights], device: str) -> Callable[[int], Weights]:
+def _weights_at(ticket: Ticket, kept: Mapping[int, Weights], recipe: Recipe, device: str) -> Callable[[int], Weights]:
     def at(step: int) -> Weights:
         if step == ticket.step:
             return masked(ticket.weights, ticket.mask)
@@ -101,28 +121,3 @@ def _weights_at(ticket: Ticket, recipe: Recipe, kept: Mapping[int, Weights], dev
         return train([ticket], recipe=recipe, until=step, device=device)[0].at(step)
 
     return at
-
-
-class _Saving(Callback):
-    """Forward every call, and save the state of the loop every minute."""
-
-    loop: Loop
-
-    def __init__(self, callback: Callback, save: Callable[[Ticket, State], None] | None) -> None:
-        self.callback, self.save, self.last = callback, save, time.monotonic()
-
-    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        self.callback.stepped(ticket, step, steps)
-        if self.save and time.monotonic() - self.last > SAVE_EVERY:
-            self.save_now()
-
-    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        self.callback.evaluated(ticket, row)
-
-    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
-        self.callback.failed(ticket, error)
-
-    def save_now(self) -> None:
-        if self.save:
-            self.save(self.loop.ticket, state_of(self.loop))
-        self.last = time.monotonic()

@@ -16,16 +16,23 @@ log = logging.getLogger("lth")
 
 
 def execute(
-    job: Job, store: Store, train: Callable[[list[Ticket], Recipe], list[Trained]], replicates: Iterable[int]
+    job: Job,
+    store: Store,
+    train: Callable[[list[Ticket], Recipe], list[Trained]],
+    replicates: Iterable[int],
+    width: int = 1,
 ) -> None:
-    """Prune and rewind until the ladders end; at each level `train` is called with all tickets
-    of the main line, then with all branches that share a recipe.
+    """Prune and rewind until the ladders end; at each level `train` is called with all tickets of the main line, then
+    with all branches that share a recipe. Nothing is pruned from a branch, so branches wait until there are `width`.
     """
+    waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
 
     def level(tickets: list[Ticket]) -> list[Trained]:
         trained = train(tickets, job.recipe)
-        for recipe, branched in _branched(job, trained):
-            train(branched, recipe)
+        for name, recipe, branched in _branched(job, trained):
+            waiting.setdefault(name, (recipe, []))[1].extend(branched)
+            if len(waiting[name][1]) >= width:
+                train(waiting.pop(name)[1], recipe)
         return trained
 
     start = [dense(job.recipe, job.init, replicate) for replicate in replicates]
@@ -43,17 +50,19 @@ def execute(
     )
     for _ in imp(start, level, one, job.ladder, _Stop(job)):
         pass
+    for recipe, branched in waiting.values():
+        train(branched, recipe)
 
 
-def _branched(job: Job, trained: list[Trained]) -> list[tuple[Recipe, list[Ticket]]]:
-    """All tickets that branch off these, of every replicate and draw, in one list for each recipe."""
+def _branched(job: Job, trained: list[Trained]) -> list[tuple[str, Recipe, list[Ticket]]]:
+    """All tickets that branch off these, of every replicate and draw, in one list for each recipe and its digest."""
     lists: dict[str, tuple[Recipe, list[Ticket]]] = {}
     for name, branch in job.branches.items():
         for each in trained:
             if branch.at(each.ticket.level):
                 for recipe, ticket in branch.tickets(name, each, job):
                     lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
-    return [*lists.values()]
+    return [(name, *each) for name, each in lists.items()]
 
 
 class _Stop:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from lth import engine, quantization
 from lth.engine import Callback
@@ -34,7 +35,7 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
         return store.cached(_train(job, recipe, callback), recipe, partial(add, recipe))(tickets)
 
     _name_left_in_float(job)
-    execute(job, store, train, job.replicates)
+    execute(job, store, train, job.replicates, engine.widest(job.recipe, job.device, job.width))
     store.forget_weights(done, _last(job, done))
     return done
 
@@ -67,7 +68,8 @@ def _last(job: Job, done: list[Trained]) -> set[str]:
 def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
-    return partial(engine.train, recipe=recipe, keep=keep, callback=callback, device=job.device, meter=job.meter)
+    options: Any = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
+    return partial(engine.train, recipe=recipe, keep=keep, **options)
 
 
 def _report_changes(records: list[Record]) -> None:

@@ -87,6 +87,7 @@ class Job:
     branches: Mapping[str, Branch] = field(default_factory=dict)
     stops: Mapping[str, Callable[[Trained, Trained], bool]] = field(default_factory=dict)
     device: str = "auto"
+    width: int | str = "auto"
     meter: str = "auto"
     reduced: str = ""
 

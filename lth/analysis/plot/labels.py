@@ -27,6 +27,7 @@ NAMES = {
     "globally": "global",
     "by_kind": "layer-wise",
     "fp32": "float32",
+    "tf32": "TensorFloat-32",
     "bf16": "bfloat16",
 }
 TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": ""}

@@ -19,6 +19,7 @@ def check_rules(config: Config) -> None:
     _check_pruning(config)
     _check_updater(config)
     _check_levels(config)
+    _check_width(config["width"])
 
 
 def _check_names(config: Config) -> None:
@@ -104,6 +105,11 @@ def _check_levels(config: Config) -> None:
             _call(node, lr, 0)
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
+
+
+def _check_width(width: Any) -> None:
+    if width != "auto" and not (type(width) is int and width >= 1):
+        raise UserError(f"width={width}: give the number of tickets to train side by side, at least 1, or auto")
 
 
 def _arguments(node: Config, *names: str) -> list[Any]:

@@ -62,6 +62,7 @@ def values(cfg: DictConfig) -> "Job":
         branches={str(name): _branch(node) for name, node in nodes.items()},
         stops={str(name): instantiate(node) for name, node in (cfg.get("stop") or {}).items()},
         device=cfg.device,
+        width=cfg.width,
         meter=cfg.meter,
         reduced=reductions(cfg),
     )

@@ -1,0 +1,37 @@
+"""A callback that saves the trainings in progress every minute."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from lth.engine.callback import Callback
+from lth.engine.state import State
+from lth.ticket import Ticket
+
+SAVE_EVERY = 60.0
+
+
+class Saving(Callback):
+    """Forward every call, and save what is trained every minute. states: the tickets in training, with their states."""
+
+    states: Callable[[], Iterable[tuple[Ticket, State]]]
+
+    def __init__(self, callback: Callback, save: Callable[[Ticket, State], None] | None) -> None:
+        self.callback, self.save, self.last = callback, save, time.monotonic()
+
+    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+        self.callback.stepped(ticket, step, steps)
+        if self.save and time.monotonic() - self.last > SAVE_EVERY:
+            self.save_now()
+
+    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
+        self.callback.evaluated(ticket, row)
+
+    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
+        self.callback.failed(ticket, error)
+
+    def save_now(self) -> None:
+        """Save every ticket in training."""
+        for ticket, state in self.states() if self.save else ():
+            assert self.save
+            self.save(ticket, state)
+        self.last = time.monotonic()

@@ -1,0 +1,68 @@
+"""Training of a list of tickets as one stack; see `train.py`."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+
+import pandas as pd
+
+from lth.engine.callback import Interrupted
+from lth.engine.saving import Saving
+from lth.engine.shell import Ranges, Shell, fit
+from lth.engine.stack import Diverged, Stack
+from lth.engine.stack_state import states_of, usage_of
+from lth.engine.state import State
+from lth.engine.usage import ledger
+from lth.engine.width import on_cuda, passes
+from lth.recipe import Recipe
+from lth.ticket import Ticket, Trained, Weights
+
+At = Callable[[Ticket, Mapping[int, Weights]], Callable[[int], Weights]]
+
+
+def side_by_side(
+    tickets: list[Ticket],
+    *,
+    recipe: Recipe,
+    until: int,
+    keep: Collection[int],
+    states: Mapping[Ticket, State],
+    observer: Saving,
+    device: str,
+    meter: str,
+    at: At,
+) -> list[Trained]:
+    """Train tickets that are at the same step as one stack. One that diverges goes to `observer.failed`; the others go
+    on from where they are as a smaller stack. at: (ticket, kept weights) -> the function `Trained.at`.
+    """
+    while tickets:
+        way = passes(recipe, len(tickets), cuda=on_cuda(device))
+        stack = Stack(tickets, recipe, way, keep={*keep, until}, callback=observer, states=states, meter=meter)
+        observer.states = partial(states_of, stack)
+        try:
+            fit(Shell(stack, None), Ranges(stack, until), device)
+        except Interrupted:
+            observer.save_now()
+            raise
+        except Diverged as diverged:
+            states = {ticket: state for ticket, state in states_of(stack) if ticket not in diverged.errors}
+            tickets = [*states]
+            for ticket, error in diverged.errors.items():
+                observer.failed(ticket, error)
+            continue
+        return [*_trained(stack, until, at)]
+    return []
+
+
+def _trained(stack: Stack, until: int, at: At) -> Iterator[Trained]:
+    usages = [usage_of(stack, number) for number in range(len(stack.tickets))]
+    recipe, metrics = stack.recipe, stack.train_metric
+    for number, (ticket, usage) in enumerate(zip(stack.tickets, usages, strict=True)):
+        curve, kept, masking = stack.curves[number], stack.kept[number], stack.masking.of[number]
+        masking.count(stack.step)
+        samples = (stack.step - ticket.step) * recipe.batch_size
+        evaluated = len(curve) * (len(recipe.data.validation) + len(recipe.data.test))
+        facts = ledger(usage, masking, device=stack.device, samples=samples, evaluated=evaluated)
+        facts |= {"kept": sorted(kept), f"final_train_{recipe.task.metric}": metrics and metrics[number]}
+        evaluations = pd.DataFrame(curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
+        mask = {name: m.cpu() for name, m in masking.mask.items()} if recipe.moves_mask else ticket.mask
+        yield Trained(ticket, evaluations, at(ticket, kept), until, mask, facts)

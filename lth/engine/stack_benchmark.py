@@ -1,0 +1,260 @@
+"""Steps per second of one ticket and of stacks on a device, beside plain PyTorch loops that share no code with them.
+
+A plain loop keeps its images scaled on the device and has one net; eager, or with its whole step as one CUDA graph.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lth import UserError, augment, init, model
+from lth.data import Data, Split, normalized
+from lth.engine.callback import Callback
+from lth.engine.precision import arithmetic
+from lth.engine.splits import Examples, splits_on
+from lth.engine.stack import Stack
+from lth.engine.width import passes
+from lth.imp import dense
+from lth.recipe import Precision, Recipe
+from lth.ticket import Ticket
+
+EAGER, CAPTURED, ENGINE = "plain loop, eager", "plain loop, captured", "lth"
+DENSITY = 0.2
+FIRST = 20  # steps before the clock starts: the libraries' choice of kernels, and the capture
+
+
+@dataclass(frozen=True)
+class Case:
+    """A net, and the numbers of its tickets to put side by side. size: images in the training set, of noise."""
+
+    name: str
+    model: Callable[..., nn.Module]
+    shape: tuple[int, int, int]
+    optimizer: Callable[..., torch.optim.Optimizer]
+    widths: tuple[int, ...]
+    precisions: tuple[Precision, ...] = ("fp32",)
+    batch_size: int = 60
+    augment: Callable[..., Tensor] = augment.none
+    size: int = 50_000
+    evaluated: int = 5_000
+
+
+ADAM = partial(torch.optim.Adam, lr=2e-4, fused=True)
+SGD = partial(torch.optim.SGD, lr=0.03, momentum=0.9, weight_decay=1e-4, fused=True)
+COLOUR = (3, 32, 32)
+CASES = [
+    Case("LeNet-300-100", model.lenet_300_100, (1, 28, 28), ADAM, (1, 10, 100)),
+    Case("Conv-4", model.conv_4, COLOUR, ADAM, (1, 4, 16), ("fp32", "bf16")),
+    Case("ResNet-20", model.resnet_20, COLOUR, SGD, (1, 4, 16), ("fp32", "bf16"), 128, augment.flip_crop),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rate:
+    """steps: per second, of all tickets together. evaluation: seconds of one of all tickets; None for a plain loop."""
+
+    case: str
+    precision: str
+    loop: str
+    tickets: int
+    steps: float
+    evaluation: float | None = None
+
+
+class Device(NamedTuple):
+    """A CUDA device, its name, and the version of PyTorch."""
+
+    device: torch.device
+    name: str
+    torch: str
+
+
+def cuda() -> Device:
+    """The CUDA device to measure on; raises UserError if there is none."""
+    if not torch.cuda.is_available():
+        raise UserError("device=cuda: PyTorch sees no CUDA device here; lth speed measures the CPU")
+    return Device(torch.device("cuda", torch.cuda.current_device()), torch.cuda.get_device_name(), torch.__version__)
+
+
+def lines(rates: Iterable[Rate]) -> Iterator[str]:
+    """Lines of a markdown table; each rate beside the plain loop of its net that is the fastest so far."""
+    yield "| net | precision | loop | tickets | steps/s | x plain loop | evaluation, ms |"
+    yield "|---|---|---|---:|---:|---:|---:|"
+    plain: dict[tuple[str, str], float] = {}
+    for rate in rates:
+        key = rate.case, rate.precision
+        if rate.evaluation is None:
+            plain[key] = max(rate.steps, plain.get(key, 0.0))
+        evaluation = "" if rate.evaluation is None else f"{1000 * rate.evaluation:.1f}"
+        cells = [*key, rate.loop, rate.tickets, f"{rate.steps:,.0f}", f"{rate.steps / plain[key]:.2f}", evaluation]
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
+def measure(device: torch.device, *, cases: Iterable[Case] = CASES, seconds: float = 1.0) -> Iterator[Rate]:
+    """Rates of every loop; each is the median of three measurements that take about so many seconds in all."""
+    for case in cases:
+        for precision in case.precisions:
+            recipe = _recipe(case, precision)
+            with arithmetic(precision, device.type):
+                yield from _rates(case, recipe, device, seconds)
+
+
+def _rates(case: Case, recipe: Recipe, device: torch.device, seconds: float) -> Iterator[Rate]:
+    rate = partial(Rate, case.name, recipe.precision)
+    yield rate(EAGER, 1, 1 / _per_step(_plain(recipe, device), device, seconds))
+    if device.type == "cuda":
+        yield rate(CAPTURED, 1, 1 / _per_step(_plain(recipe, device, captured=True), device, seconds))
+    for width in case.widths:
+        stack = _stack(recipe, width, device)
+        steps = _steps(stack)
+        taken = _per_step(steps, device, seconds)
+        yield rate(ENGINE, width, width / taken, _per_evaluation(stack, device))
+
+
+def _per_step(steps: Callable[[int], None], device: torch.device, seconds: float) -> float:
+    """Seconds of one step. steps: take so many."""
+    steps(FIRST)
+    rough = _timed(partial(steps, FIRST), device) / FIRST
+    count = max(2, round(seconds / 3 / rough))
+    return median(_timed(partial(steps, count), device) / count for _ in range(3))
+
+
+def _per_evaluation(stack: Stack, device: torch.device) -> float:
+    for _ in range(4):
+        stack.assess()
+    return median(_timed(stack.assess, device) for _ in range(3))
+
+
+def _timed(call: Callable[[], object], device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    call()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _recipe(case: Case, precision: Precision) -> Recipe:
+    recipe = Recipe(case.model, _noise(case), case.optimizer, steps=10**9, batch_size=case.batch_size)
+    return replace(recipe, evaluate_every=10**9, augment=case.augment, precision=precision)
+
+
+@lru_cache(maxsize=1)
+def _noise(case: Case) -> Data:
+    random = np.random.default_rng(0)
+
+    def split(n: int) -> Split:
+        return Split(random.integers(0, 256, (n, *case.shape), dtype=np.uint8), np.arange(n) % 10)
+
+    return Data("noise", split(case.size), split(case.evaluated), split(2 * case.evaluated))
+
+
+def _ticket(recipe: Recipe, replicate: int) -> Ticket:
+    ticket = dense(recipe, init.glorot_normal, replicate)
+    random = torch.Generator().manual_seed(replicate)
+    return replace(ticket, mask={n: torch.rand(m.shape, generator=random) < DENSITY for n, m in ticket.mask.items()})
+
+
+@lru_cache(maxsize=1)
+def _examples(data: Data, device: torch.device) -> dict[str, Examples]:
+    return splits_on(data, device)
+
+
+def _stack(recipe: Recipe, width: int, device: torch.device) -> Stack:
+    tickets = [_ticket(recipe, replicate) for replicate in range(width)]
+    way = passes(recipe, width, cuda=device.type == "cuda")
+    stack = Stack(tickets, recipe, way, callback=Callback(), states={}, meter="none")
+    stack.net.to(device)
+    stack.start(recipe.optimizer(stack.net.parameters()), _examples(recipe.data, device))
+    return stack
+
+
+def _steps(stack: Stack) -> Callable[[int], None]:
+    def steps(count: int) -> None:
+        stack.run((stack.step, stack.step + count))
+        stack.losses.clear()
+
+    return steps
+
+
+def _plain(recipe: Recipe, device: torch.device, *, captured: bool = False) -> Callable[[int], None]:
+    """A loop of one net, which takes so many steps when it is called."""
+    step = _plain_step(recipe, device, captured)
+    if captured:
+        step = _graph_of(step)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            step()
+
+    return steps
+
+
+def _plain_step(recipe: Recipe, device: torch.device, captured: bool) -> Callable[[], None]:
+    ticket, half = _ticket(recipe, 1), recipe.precision == "bf16"
+    images, labels = normalized(recipe.data, recipe.data.train, device)
+    layout = torch.channels_last if half else torch.contiguous_format
+    net: nn.Module = recipe.net().to(device, memory_format=layout)  # type: ignore[call-overload]
+    optimizer = recipe.optimizer(net.parameters())
+    for group in optimizer.param_groups if captured else ():
+        group["capturable"] = True
+    weights: list[Tensor] = [net.get_parameter(name) for name in ticket.mask]
+    masks = [mask.to(device).float().contiguous(memory_format=_layout(mask, layout)) for mask in ticket.mask.values()]
+    order = torch.randint(len(labels), (1000, recipe.batch_size), device=device)
+    at = torch.zeros(1, dtype=torch.int64, device=device)
+
+    def step() -> None:
+        batch = order.index_select(0, at)[0]
+        x, y = images.index_select(0, batch), labels.index_select(0, batch)
+        if recipe.augment is not augment.none:
+            x = _moved(x)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            loss = nn.functional.cross_entropy(net(x.contiguous(memory_format=layout)), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_mul_(weights, masks)
+            at.add_(1).remainder_(len(order))
+
+    return step
+
+
+def _layout(mask: Tensor, layout: torch.memory_format) -> torch.memory_format:
+    return layout if mask.dim() == 4 else torch.contiguous_format
+
+
+def _moved(x: Tensor, pad: int = 4) -> Tensor:
+    """Random flips and crops of a batch of images, B x C x H x W."""
+    count, channels, height, width = x.shape
+    down, right = torch.randint(2 * pad + 1, (2, count, 1, 1), device=x.device)
+    column = torch.arange(width, device=x.device)
+    flipped = torch.rand(count, 1, 1, device=x.device) < 0.5
+    columns = right + torch.where(flipped, width - 1 - column, column)
+    pixels = (down + torch.arange(height, device=x.device)[:, None]) * (width + 2 * pad) + columns
+    padded = nn.functional.pad(x, (pad,) * 4).flatten(2)
+    return padded.gather(2, pixels.view(count, 1, -1).expand(-1, channels, -1)).view_as(x)
+
+
+def _graph_of(step: Callable[[], None]) -> Callable[[], None]:
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay

@@ -1,0 +1,159 @@
+"""Width of stacks: the tickets that are trained side by side."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lth import UserError, quantization
+from lth.data import normalized
+from lth.engine.graph import say_once
+from lth.engine.objective import Objective
+from lth.engine.passes import IN_TURN, TOGETHER, Passes
+from lth.engine.rates import elementwise
+from lth.engine.stacked import Stacked
+from lth.engine.state import State
+from lth.layer import prunable
+from lth.recipe import Recipe
+from lth.ticket import Ticket
+from lth.weights import weights_of
+
+# Tickets that width=auto puts side by side on CUDA: convolutions fill a device with few.
+AUTO, AUTO_CONV = 256, 16
+# Share of the device's memory that weights, gradients and moments of a stack may take.
+SHARE = 0.25
+EXAMPLES, TOLERANCE = 4, 1e-3
+
+Width = int | str
+
+
+def groups(
+    tickets: Sequence[Ticket], recipe: Recipe, states: Mapping[Ticket, State], device: str, width: Width
+) -> Iterator[list[Ticket]]:
+    """Lists of tickets that are trained side by side: at the same step, with weights of equal shapes, at most `width`
+    of them, about as many in each; "auto" is 1 except on CUDA.
+    """
+    most = widest(recipe, device, width) if len(tickets) > 1 else 1
+    alike: dict[object, list[Ticket]] = {}
+    for ticket in tickets:
+        step = int(states[ticket]["step"]) if ticket in states else None
+        shapes = tuple((name, weight.shape, weight.dtype) for name, weight in ticket.weights.items())
+        alike.setdefault((ticket.step, step, shapes), []).append(ticket)
+    for each in alike.values():
+        parts = -(-len(each) // most)
+        size = -(-len(each) // parts)
+        yield from (each[start : start + size] for start in range(0, len(each), size))
+
+
+def is_stack(tickets: Sequence[Ticket], recipe: Recipe, device: str) -> bool:
+    """True if tickets of one group are trained as a stack: several, or on CUDA even one, since there a stack's step is
+    a graph. An optimizer that may look at whole layers gets them as they are, in the plain loop.
+    """
+    if len(tickets) > 1 or not on_cuda(device):
+        return len(tickets) > 1
+    if reason := _bound_to_one(recipe):
+        say_once(f"training runs without a CUDA graph: {reason}")
+    return not reason
+
+
+def check(width: Width) -> None:
+    """Raise UserError unless width is "auto" or a whole number, at least 1."""
+    if width != "auto" and not (type(width) is int and width >= 1):
+        raise UserError(f"width={width}: give the number of tickets to train side by side, at least 1, or auto")
+
+
+def passes(recipe: Recipe, tickets: int, *, cuda: bool) -> Passes:
+    """Choose how a stack is computed. Convolutions of several nets at once are grouped convolutions, which are slow on
+    CUDA, so that there the nets take turns, on several streams.
+    """
+    turns = tickets == 1 or (cuda and (has_convolutions(recipe.net()) or _unmappable(recipe)))
+    return IN_TURN if turns else TOGETHER
+
+
+def has_convolutions(net: nn.Module) -> bool:
+    """True if a layer of the net is a convolution."""
+    return any(isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) for layer in net.modules())
+
+
+def on_cuda(device: str) -> bool:
+    """True if Lightning's accelerator of this name is a CUDA device here."""
+    return device in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def widest(recipe: Recipe, device: str, width: Width) -> int:
+    """Number of tickets that are trained side by side at most. Logs once where one after the other is the only exact
+    way.
+    """
+    check(width)
+    most = _auto(recipe, device) if width == "auto" else int(width)
+    if most == 1:
+        return 1
+    if reason := _obstacle(recipe) or ("" if on_cuda(device) else _unmappable(recipe)):
+        say_once(f"tickets are trained one after the other, not side by side: {reason}")
+        return 1
+    return most
+
+
+def _auto(recipe: Recipe, device: str) -> int:
+    if not on_cuda(device):
+        return 1
+    net = recipe.net()
+    fitting = SHARE * torch.cuda.get_device_properties(0).total_memory / (16 * sum(p.numel() for p in net.parameters()))
+    return max(1, min(int(fitting), AUTO_CONV if has_convolutions(net) else AUTO))
+
+
+@lru_cache(maxsize=8)
+def _obstacle(recipe: Recipe) -> str:
+    """Reason why tickets of a recipe can't share their steps exactly; empty if they can."""
+    if reason := _bound_to_one(recipe):
+        return reason
+    with torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        _gradients(recipe, IN_TURN)
+        return "" if torch.equal(before, torch.get_rng_state()) else "the net draws random numbers (dropout)"
+
+
+@lru_cache(maxsize=8)
+def _bound_to_one(recipe: Recipe) -> str:
+    net = recipe.net()
+    if any(quantization.layers(net)):
+        return "the net is quantized, and rounds its own weights"
+    optimizer = recipe.optimizer(net.parameters())
+    return "" if elementwise(optimizer) else f"{type(optimizer).__name__} may look at more than one weight at a time"
+
+
+@lru_cache(maxsize=8)
+def _unmappable(recipe: Recipe) -> str:
+    """Reason why `torch.func` can't map the net over stacked weights; empty if it can."""
+    try:
+        together = _gradients(recipe, TOGETHER)
+    except Exception as error:  # whatever a net raises on tensors of torch.func
+        first = str(error).strip().partition("\n")[0]
+        return f"torch.func can't map the net over several weights ({type(error).__name__}: {first})"
+    return (
+        ""
+        if _close(_gradients(recipe, IN_TURN), together)
+        else "mapped over several weights by torch.func, the net gives other gradients than alone"
+    )
+
+
+def _close(one: list[Tensor], other: list[Tensor]) -> bool:
+    """Equal but for rounding, also where a gradient is 0 but for rounding."""
+    rounding = TOLERANCE * max(float(tensor.norm()) for tensor in one)
+    pairs = zip(one, other, strict=True)
+    return all(float((a - b).norm()) <= TOLERANCE * (float(a.norm()) + rounding) for a, b in pairs)
+
+
+def _gradients(recipe: Recipe, passes: Passes) -> list[Tensor]:
+    """Losses, gradients and buffers of two nets with different weights, after a pass in training mode on the CPU."""
+    recipe = replace(recipe, precision="fp32")
+    nets = [recipe.net(seed) for seed in (0, 1)]
+    stack = Stacked(nets[0], [weights_of(net) for net in nets])
+    few = recipe.data.train.take(np.arange(min(EXAMPLES, len(recipe.data.train))))
+    x, y = (torch.stack([each, each]) for each in normalized(recipe.data, few))
+    losses = passes.gradients(Objective(nets[0].train(), recipe, torch.device("cpu"), prunable(nets[0])), stack, x, y)
+    gradients = [p.grad for p in stack.parameters() if p.grad is not None]
+    return [losses, *gradients, *(buffer.double() for buffer in stack.buffers())]

@@ -1,0 +1,479 @@
+"""Stacks: tickets trained side by side, compared with the same tickets trained one after the other."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from small import COLOUR, DATA, adam, conv_net, dropout_net, momentum, net, recipe, same, sgd
+from torch import Tensor, nn
+
+from lth import UserError, lr, regularization
+from lth.augment import flip_crop
+from lth.data import rows
+from lth.engine import Callback, Interrupted, NonFiniteLoss, State, packing, train
+from lth.engine.feed import Feed
+from lth.engine.graph import say_once
+from lth.engine.splits import splits_on
+from lth.engine.stack_masking import StackMasking
+from lth.imp import dense
+from lth.init import glorot_normal
+from lth.model import resnet_20
+from lth.recipe import Recipe
+from lth.ticket import Ticket, Trained
+from lth.updater import gradual
+
+LONG = {"steps": 50, "evaluate_every": 20}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": sgd,
+    "nesterov": partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=0.01, nesterov=True, fused=True),
+    "dampening": partial(torch.optim.SGD, lr=0.05, momentum=0.9, dampening=0.5),
+    "adam": adam,
+    "amsgrad": partial(torch.optim.Adam, lr=0.01, weight_decay=0.01, amsgrad=True),
+    "adamw": partial(torch.optim.AdamW, lr=0.01),
+    "rmsprop": partial(torch.optim.RMSprop, lr=1e-3, momentum=0.9, centered=True),
+    "adagrad": partial(torch.optim.Adagrad, lr=0.01),
+    "adadelta": torch.optim.Adadelta,
+    "adamax": partial(torch.optim.Adamax, lr=0.01),
+    "nadam": partial(torch.optim.NAdam, lr=0.01),
+    "radam": partial(torch.optim.RAdam, lr=0.01),
+    "asgd": partial(torch.optim.ASGD, lr=0.05, t0=10),
+    "rprop": partial(torch.optim.Rprop, lr=1e-3),
+}
+
+
+class Double(nn.Module):
+    """A net that computes in float64."""
+
+    def __init__(self, inside: nn.Module) -> None:
+        super().__init__()
+        self.inside = inside.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inside(x.double())  # type: ignore[no-any-return]
+
+
+def norm_net(shape: Sequence[int], classes: int) -> nn.Module:
+    """Two convolutions with batch norm and pooling; no bias before a norm, whose gradient would be rounding alone."""
+    channels, height, width = shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 3, 3, padding=1, bias=False),
+        nn.BatchNorm2d(3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(3, 4, 3, padding=1, stride=2, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(height * width // 4, classes),
+    )
+
+
+def double(shape: Sequence[int], classes: int, *, inside: Callable[..., nn.Module]) -> nn.Module:
+    return Double(inside(shape, classes))
+
+
+def tickets_of(recipe: Recipe, count: int = 4, **changes: Any) -> list[Ticket]:
+    """Tickets with masks of several densities, the first of them dense; two share a replicate, and so their batches."""
+    found = []
+    for number in range(count):
+        ticket = dense(recipe, glorot_normal, number)
+        random = torch.Generator().manual_seed(number)
+        mask = {n: torch.rand(m.shape, generator=random) >= 0.2 * number for n, m in ticket.mask.items()}
+        options = {"replicate": number % 3, "draw": number, **changes}
+        found.append(Ticket(ticket.weights, mask, **options))
+    return found
+
+
+def both(tickets: list[Ticket], recipe: Recipe, **options: Any) -> tuple[list[Trained], list[Trained]]:
+    """The tickets trained one after the other and as one stack."""
+    alone, stacked = (train(tickets, recipe=recipe, device="cpu", width=width, **options) for width in (1, 100))
+    return alone, stacked
+
+
+def furthest(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """Largest difference between two state dicts."""
+    assert one.keys() == other.keys()
+    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+
+
+def assert_equal(alone: Iterable[Trained], stacked: Iterable[Trained], tolerance: float, at: Sequence[int]) -> None:
+    for one, other in zip(alone, stacked, strict=True):
+        assert one.ticket is other.ticket
+        for step in at:
+            assert furthest(one.at(step), other.at(step)) <= tolerance, f"step {step} of {one.ticket}"
+            assert all(not other.at(step)[name][~mask].any() for name, mask in other.mask.items())
+        both = one.evaluations, other.evaluations
+        assert both[0]["step"].equals(both[1]["step"])
+        losses = [table[["train_loss", "validation_loss", "test_loss"]] for table in both]
+        assert (losses[0] - losses[1]).abs().max().max() <= 10 * tolerance
+        assert one.facts["kept"] == other.facts["kept"]
+        for fact in ("macs", "macs_remaining", "samples", "evaluated", "device"):
+            assert one.facts[fact] == other.facts[fact], fact
+
+
+@pytest.fixture(params=[False, True], ids=["dense", "packed"])
+def packed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Pack the optimizer's weights even of small nets, or never."""
+    monkeypatch.setattr(packing, "LEAST", 0)
+    monkeypatch.setattr(packing, "MOST", 1.0 if request.param else 0.0)
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_stack_is_its_tickets_one_after_the_other_in_float64(
+    optimizer: Callable[..., torch.optim.Optimizer], packed: bool
+) -> None:
+    model = partial(double, inside=norm_net)
+    schedule = partial(lr.drop, at=[20, 35], warmup=5)
+    settings = recipe(model=model, optimizer=optimizer, lr=schedule, augment=partial(flip_crop, pad=1), **LONG)
+    alone, stacked = both(tickets_of(settings, 3, step=7), settings, keep={11})
+    assert_equal(alone, stacked, 1e-12, [7, 11, 50])
+
+
+@pytest.mark.parametrize("penalty", [regularization.none, partial(regularization.l1, strength=1e-3), regularization.l2])
+@pytest.mark.parametrize("model", [net, norm_net], ids=["mlp", "norm_net"])
+def test_a_stack_is_its_tickets_one_after_the_other_in_float32(
+    model: Callable[..., nn.Module], penalty: Callable[..., Any]
+) -> None:
+    slow = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=0.01, fused=True)
+    settings = recipe(model=model, optimizer=slow, regularization=penalty, data=COLOUR, **LONG)
+    alone, stacked = both(tickets_of(settings), settings)
+    assert_equal(alone, stacked, 1e-5, [0, 50])
+    for one, other in zip(alone, stacked, strict=True):
+        assert one.facts["final_train_accuracy"] == pytest.approx(other.facts["final_train_accuracy"], abs=0.021)
+
+
+def test_a_residual_net_with_augmentation_in_a_stack() -> None:
+    settings = recipe(model=resnet_20, data=COLOUR, optimizer=momentum, augment=flip_crop, steps=2, batch_size=6)
+    alone, stacked = both(tickets_of(settings, 2), settings)
+    assert_equal(alone, stacked, 1e-5, [2])
+
+
+class Stop(Callback):
+    """Interrupts when the first ticket reaches a step."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+        if step == self.at:
+            raise Interrupted
+
+
+def interrupted(tickets: list[Ticket], recipe: Recipe, at: int, **options: Any) -> dict[Ticket, State]:
+    """States of an interrupted training."""
+    states: dict[Ticket, State] = {}
+    with pytest.raises(Interrupted):
+        train(tickets, recipe=recipe, device="cpu", callback=Stop(at), save=states.__setitem__, **options)
+    return states
+
+
+@pytest.mark.parametrize("optimizer", [momentum, adam, OPTIMIZERS["nadam"]], ids=["momentum", "adam", "nadam"])
+def test_an_interrupted_stack_goes_on_as_if_it_had_not_been(
+    optimizer: Callable[..., torch.optim.Optimizer], packed: bool
+) -> None:
+    settings = recipe(model=norm_net, optimizer=optimizer)
+    tickets = tickets_of(settings)
+    whole = train(tickets, recipe=settings, device="cpu", width=4, keep={3})
+    states = interrupted(tickets, settings, 6, width=4, keep={3})
+    assert [int(state["step"]) for state in states.values()] == [6] * 4
+    again = train(tickets, recipe=settings, device="cpu", width=4, keep={3}, states=states)
+    for one, other in zip(whole, again, strict=True):
+        assert same(one.weights(), other.weights())
+        assert same(one.at(3), other.at(3))
+        assert one.evaluations.equals(other.evaluations)
+
+
+def test_a_training_can_move_from_a_stack_to_its_own_loop_and_back(packed: bool) -> None:
+    settings = recipe(model=partial(double, inside=norm_net), optimizer=adam)
+    tickets = tickets_of(settings, 3)
+    expected = train(tickets, recipe=settings, device="cpu", width=1)
+    states = interrupted(tickets, settings, 6, width=3)
+    alone = {t: s for ticket in tickets for t, s in interrupted([ticket], settings, 13, states=states, width=1).items()}
+    assert [int(state["step"]) for state in alone.values()] == [13] * 3
+    assert alone.keys() == states.keys()
+    assert {k for state in alone.values() for k in state} == {k for state in states.values() for k in state}
+    again = train(tickets, recipe=settings, device="cpu", width=3, states=alone)
+    assert_equal(expected, again, 1e-12, [20])
+
+
+def test_tickets_at_several_steps_are_several_stacks() -> None:
+    settings = recipe(optimizer=adam)
+    early, late = tickets_of(settings, 2), tickets_of(settings, 2, step=9)
+    mixed = [early[0], late[0], early[1], late[1]]
+    alone, stacked = both(mixed, settings)
+    assert_equal(alone, stacked, 1e-5, [20])
+
+
+class Report(Callback):
+    """Records which tickets failed, and lets the others go on."""
+
+    def __init__(self) -> None:
+        self.errors: list[tuple[Ticket, str]] = []
+        self.rows: list[tuple[int, float]] = []
+
+    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
+        self.rows.append((ticket.draw, row["step"]))
+
+    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
+        self.errors.append((ticket, str(error)))
+
+
+@pytest.mark.parametrize("bad", [0, 2])
+def test_a_diverging_neighbour_is_named_and_dropped_and_the_others_go_on_unchanged(bad: int) -> None:
+    settings = recipe(model=partial(double, inside=norm_net), optimizer=momentum)
+    tickets = tickets_of(settings)
+    output = [*tickets[bad].weights][-2]
+    wild = {**tickets[bad].weights, output: torch.full_like(tickets[bad].weights[output], 1e308)}
+    tickets[bad] = replace(tickets[bad], weights=wild, mask={n: m | True for n, m in tickets[bad].mask.items()})
+    others = [ticket for ticket in tickets if ticket is not tickets[bad]]
+    expected = train(others, recipe=settings, device="cpu", width=1)
+    report = Report()
+    found = train(tickets, recipe=settings, device="cpu", width=4, callback=report)
+    assert_equal(expected, found, 1e-12, [20])
+    ((ticket, error),) = report.errors
+    assert ticket is tickets[bad]
+    assert f"at step 0 of {ticket}" in error
+    assert "loss is nan" in error
+    assert {step for draw, step in report.rows if draw != bad} == {0, 4, 8, 12, 16, 20}
+
+
+def test_a_training_loss_that_is_not_finite_is_found_at_its_step() -> None:
+    settings = recipe(model=partial(double, inside=net), optimizer=sgd)
+    tickets = tickets_of(settings, 3)
+    wild = {name: 1e160 * weight for name, weight in tickets[1].weights.items()}
+    tickets[1] = replace(tickets[1], weights=wild)
+    alone, stacked = Report(), Report()
+    for width, report in ((1, alone), (3, stacked)):
+        train(tickets, recipe=settings, device="cpu", width=width, callback=report)
+    assert stacked.errors == alone.errors
+    assert len(alone.errors) == 1
+
+
+def test_a_diverging_ticket_ends_the_training_unless_the_callback_lets_the_others_go_on() -> None:
+    settings = recipe(model=partial(double, inside=net), optimizer=sgd)
+    tickets = tickets_of(settings, 2)
+    tickets[0] = replace(tickets[0], weights={n: w * float("inf") for n, w in tickets[0].weights.items()})
+    with pytest.raises(NonFiniteLoss, match="replicate 0"):
+        train(tickets, recipe=settings, device="cpu", width=2)
+
+
+def test_an_updater_moves_the_mask_of_every_ticket() -> None:
+    updater = partial(gradual, density=0.1, begin=0, end=12, every=4)
+    settings = recipe(model=partial(double, inside=norm_net), optimizer=momentum, updater=updater)
+    tickets = tickets_of(settings)
+    alone, stacked = both(tickets, settings)
+    assert_equal(alone, stacked, 1e-12, [20])
+    for one, other in zip(alone, stacked, strict=True):
+        assert same(one.mask, other.mask)
+    states = interrupted(tickets, settings, 10, width=4)
+    again = train(tickets, recipe=settings, device="cpu", width=4, states=states)
+    assert all(same(one.weights(), other.weights()) for one, other in zip(stacked, again, strict=True))
+
+
+def test_time_is_shared_among_the_tickets() -> None:
+    settings = recipe(**LONG)
+    alone, stacked = both(tickets_of(settings), settings)
+    one, all_of_it = alone[0].facts["seconds"], sum(t.facts["seconds"] for t in stacked)
+    assert {t.facts["seconds"] for t in stacked} == {stacked[0].facts["seconds"]}
+    assert 0.1 * one < all_of_it < 20 * one
+
+
+def test_each_training_is_reported_as_soon_as_its_stack_is_finished() -> None:
+    settings, finished = recipe(), list[Trained]()
+    tickets = tickets_of(settings, 5)
+    done = train(tickets, recipe=settings, device="cpu", width=2, finished=finished.append)
+    assert [t.ticket for t in done] == tickets == [t.ticket for t in finished]
+
+
+class Steps(Callback):
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int]] = []
+
+    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+        self.seen.append((ticket.draw, step))
+
+
+def order_of(tickets: list[Ticket], recipe: Recipe, **options: Any) -> list[tuple[int, int]]:
+    steps = Steps()
+    train(tickets, recipe=recipe, device="cpu", callback=steps, **options)
+    return steps.seen
+
+
+def test_width_is_how_many_take_their_steps_side_by_side() -> None:
+    settings = recipe(steps=2, evaluate_every=2)
+    tickets = tickets_of(settings, 3)
+    assert order_of(tickets, settings, width=3) == [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2)]
+    assert order_of(tickets, settings, width=2)[:4] == [(0, 1), (1, 1), (0, 2), (1, 2)]
+    alone = [draw for draw, _ in order_of(tickets, settings, width=1)]
+    assert alone == sorted(alone)
+
+
+def test_on_a_cpu_auto_is_1() -> None:
+    settings = recipe(steps=2, evaluate_every=2)
+    tickets = tickets_of(settings, 2)
+    assert order_of(tickets, settings) == order_of(tickets, settings, width="auto")
+    assert order_of(tickets, settings) == order_of(tickets, settings, width=1)
+
+
+@pytest.mark.parametrize("width", [0, -1, 1.5, "many", True, None])
+def test_a_width_that_is_no_number_is_refused(width: Any) -> None:
+    settings = recipe()
+    with pytest.raises(UserError, match=f"width={width}: give the number of tickets"):
+        train(tickets_of(settings, 2), recipe=settings, device="cpu", width=width)
+
+
+class Matrix(torch.optim.SGD):
+    """An optimizer of the user's own."""
+
+
+class Branching(nn.Module):
+    """A net that decides by the values of a batch, which `torch.func` can't map."""
+
+    def __init__(self, shape: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.inside = net(shape, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.inside(x)
+        return out if float(out.sum()) > 0 else 2 * out
+
+
+class Counting(nn.Module):
+    """A net whose result depends on how often it was called."""
+
+    def __init__(self, shape: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.inside, self.calls = net(shape, classes), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.inside(x) * (1 + self.calls % 2)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model": dropout_net}, "the net draws random numbers"),
+        ({"optimizer": partial(Matrix, lr=0.1)}, "Matrix may look at more than one weight"),
+        ({"model": Branching}, "torch.func can't map the net"),
+        ({"model": Counting}, "gives other gradients than alone"),
+    ],
+    ids=["dropout", "optimizer", "branching", "counting"],
+)
+def test_where_a_stack_would_not_be_exact_tickets_are_trained_one_after_the_other(
+    changes: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    say_once.cache_clear()
+    settings = recipe(**changes, steps=4)
+    tickets = tickets_of(settings, 2)
+    with caplog.at_level(logging.WARNING, "lth"):
+        alone, stacked = both(tickets, settings)
+        both(tickets, settings)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("tickets are trained one after the other, not side by side: ")
+    assert reason in message
+    if settings.model is not Counting:
+        assert all(same(one.weights(), other.weights()) for one, other in zip(alone, stacked, strict=True))
+
+
+def lighter(images: Tensor, *, replicate: int, step: int) -> Tensor:
+    """An augmentation of the user's own."""
+    random = torch.Generator().manual_seed(1000 * replicate + step)
+    return images // torch.randint(1, 4, (len(images), 1, 1, 1), generator=random, dtype=torch.uint8)
+
+
+def test_an_augmentation_of_the_users_own_is_called_by_replicate_and_step() -> None:
+    settings = recipe(model=partial(double, inside=net), augment=lighter)
+    alone, stacked = both(tickets_of(settings), settings)
+    assert_equal(alone, stacked, 1e-12, [20])
+
+
+@pytest.mark.parametrize("function", [flip_crop, partial(flip_crop, pad=1), lighter])
+def test_a_feed_gives_the_batches_of_each_ticket(function: Callable[..., Tensor]) -> None:
+    settings = recipe(data=COLOUR, augment=function)
+    splits = splits_on(COLOUR, torch.device("cpu"))
+    feed = Feed(settings, [2, 5, 2], splits["train"], size=6)
+    for first, last in ((0, 6), (6, 9), (40, 46)):
+        feed.draw_ahead(first, last)
+        feed.load(first, last)
+        for step in range(first, last):
+            feed.prepare(step - first, step)
+            images, labels = feed.batch()
+            for x, y, replicate in zip(images.split(10), labels, (2, 5, 2), strict=True):
+                order = rows(replicate, step, step + 1, size=50, batch_size=10)[0]
+                assert torch.equal(y, splits["train"][1][order])
+                assert torch.equal(x, function(splits["train"][0][order], replicate=replicate, step=step))
+            feed.advance()
+
+
+@pytest.mark.parametrize("optimizer", [adam, momentum], ids=["adam", "momentum"])
+def test_the_memory_layout_of_convolutions_changes_nothing(
+    optimizer: Callable[..., torch.optim.Optimizer], packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(model=partial(double, inside=norm_net), data=COLOUR, optimizer=optimizer)
+    tickets = tickets_of(settings, 3)
+    expected = train(tickets, recipe=settings, device="cpu", width=1)
+    begin = StackMasking.begin
+
+    def changed(self: StackMasking, given: torch.optim.Optimizer) -> None:
+        self.nets.put_channels_last()
+        begin(self, given)
+
+    monkeypatch.setattr(StackMasking, "begin", changed)
+    found = train(tickets, recipe=settings, device="cpu", width=3)
+    assert_equal(expected, found, 1e-12, [20])
+    assert all(weight.is_contiguous() for weight in found[0].weights().values())
+    states = interrupted(tickets, settings, 10, width=3)
+    assert all(value.is_contiguous() for state in states.values() for value in state.values())
+    assert_equal(expected, train(tickets, recipe=settings, device="cpu", width=3, states=states), 1e-12, [20])
+
+
+def tied_net(shape: Sequence[int], classes: int) -> nn.Module:
+    """Two hidden layers that are one, and a buffer that is not in the state dict."""
+    hidden = nn.Linear(16, 16)
+    layers = nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), hidden, nn.ReLU(), nn.Linear(16, classes))
+    layers.register_buffer("constant", torch.ones(3), persistent=False)
+    return layers
+
+
+def test_tied_weights_stay_tied() -> None:
+    settings = recipe(model=tied_net, optimizer=momentum, data=DATA)
+    alone, stacked = both(tickets_of(settings, 2), settings)
+    for one, other in zip(alone, stacked, strict=True):
+        assert furthest(one.weights(), other.weights()) <= 1e-5
+        assert "3.weight" not in other.weights()  # it is 1.weight
+
+
+def frozen_net(shape: Sequence[int], classes: int) -> nn.Module:
+    """A net with a layer that is not trained, and a parameter that is not used."""
+    layers = conv_net(shape, classes)
+    layers.get_parameter("0.weight").requires_grad_(False)
+    layers.register_parameter("unused", nn.Parameter(torch.ones(2)))
+    return layers
+
+
+def test_weights_that_are_not_trained_stay_as_they_are() -> None:
+    settings = recipe(model=frozen_net, optimizer=momentum)
+    alone, stacked = both(tickets_of(settings, 2), settings)
+    for one, other in zip(alone, stacked, strict=True):
+        assert furthest(one.weights(), other.weights()) <= 1e-5
+        for name in ("0.weight", "unused"):
+            assert torch.equal(other.weights()[name], other.at(0)[name])
+
+
+@pytest.mark.parametrize("model", [net, norm_net], ids=["mlp", "norm_net"])
+def test_bfloat16_in_a_stack(model: Callable[..., nn.Module]) -> None:
+    settings = recipe(model=model, data=COLOUR, precision="bf16", steps=5)
+    alone, stacked = both(tickets_of(settings, 2), settings)
+    assert_equal(alone, stacked, 2e-2, [5])
+
+
+def test_tf32_needs_a_gpu_that_has_it() -> None:
+    settings = recipe(precision="tf32")
+    with pytest.raises(UserError, match="precision=tf32: only NVIDIA GPUs have it"):
+        train(tickets_of(settings, 1), recipe=settings, device="cpu")

@@ -10,8 +10,7 @@ import shell
 from test_store import JOB, entry, ran
 
 from lth import job
-from lth.engine import loop
-from lth.store import Store, result, table
+from lth.store import Store, table
 from lth.store.file import read_json, write_json
 from lth.store.tensors import _read_tensors, write_tensors
 
@@ -107,10 +106,6 @@ def test_the_state_of_an_interrupted_training_that_names_none_is_not_resumed(
     (warning,) = warnings(caplog)
     assert "partial.safetensors was written by an older version and does not say of which training it is" in warning
     assert len(table.tickets(root)) == 6
-
-
-def test_a_result_needs_the_columns_that_the_engine_writes() -> None:
-    assert result.COLUMNS == loop.COLUMNS
 
 
 def test_weights_of_another_ticket_at_a_step_that_this_job_does_not_keep_are_dropped(

@@ -32,12 +32,11 @@ _NET: Schema = {"experiment": "text", "model": "text", "data": "text", "replicat
                 "density": "share"}  # fmt: skip
 TICKETS: Schema = {
     **_NET, "branch": "text", "draw": "count", "remaining": "count", "total": "count", "early_stop_step": "count",
-    "early_stop_val_loss": "number", "early_stop_val_accuracy": "share", "early_stop_test_accuracy": "share",
-    "final_test_accuracy": "share", "final_train_accuracy": "share", "steps": "count", "machine": "text",
+    "early_stop_val_loss": "number", "steps": "count", "machine": "text",
     "commit": "text", "date": "text", "digest": "text",
 }  # fmt: skip
 CURVES: Schema = {"experiment": "text", "branch": "text", "draw": "count", "replicate": "count", "level": "count",
-                  "density": "share", "digest": "text", "step": "count", "test_accuracy": "share"}  # fmt: skip
+                  "density": "share", "digest": "text", "step": "count"}  # fmt: skip
 FILES: Schema = {**_NET, "format": "text", "bytes": "count", "accuracy": "share"}
 LAYOUTS: Schema = {**_NET, "layout": "text", "parameters": "count", "accuracy": "share"}
 
@@ -143,6 +142,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
     if missing := [column for column in schema if column not in table]:
         raise UserError(f"{file} has no column {missing[0]}", code=1)
+    if schema in (TICKETS, CURVES):
+        schema = {**schema, **_metrics(file, table, "final_test_" if schema is TICKETS else "test_")}
     if table.empty:
         raise UserError(f"{file} has no rows", code=1)
     for column, kind in schema.items():
@@ -152,6 +153,15 @@ def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame
             found = f"{column} is {str(table[column].iloc[row])[:40]!r}"
             raise UserError(f"{file}, row {row + 1}: {found}, not {NAMED[kind]}", code=1)
     return table
+
+
+def _metrics(file: Path, table: "pd.DataFrame", value: str) -> Schema:
+    """The columns of the metric, of which an accuracy is a share; raises UserError if there is none."""
+    named = [str(name) for name in table if str(name).startswith(value) and name != "test_loss"]
+    if not named:
+        raise UserError(f"{file} has no column {value}accuracy, nor of another metric", code=1)
+    accuracies = [str(name) for name in table if str(name).endswith("_accuracy")]
+    return {name: "share" for name in accuracies if len(named) == 1}
 
 
 def _good(values: "pd.Series", kind: Kind) -> "pd.Series":

@@ -13,7 +13,8 @@ TYPES = {
     "digest": str, "recipe": dict, "ticket": dict, "steps": int, "facts": dict, "evaluations_sha256": str, "keep": str,
     "environment": dict,
 }  # fmt: skip
-COLUMNS = ("step", "train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+# Columns of every learning curve; beside them stand validation_<metric> and test_<metric>.
+COLUMNS = ("step", "train_loss", "validation_loss", "test_loss")
 MOST_ROWS = 10**7  # of a table of evaluations, however small its file
 
 
@@ -33,7 +34,8 @@ def read_facts(entry: Path) -> dict[str, Any]:
     result = read_json(file)
     check_format(file, result.get("format"))
     check_types(file, result, TYPES)
-    check_types(file, result["facts"], {"final_train_accuracy": (float, int)})
+    final = [key for key in result["facts"] if key.startswith("final_train_")] or ["final_train_accuracy"]
+    check_types(file, result["facts"], dict.fromkeys(final, (float, int)))
     check_types(file, result["environment"], {"machine": str, "commit": str, "date": str})
     if result["digest"] != entry.name:
         raise Corrupt(f"{file} is in the wrong place: it holds the result of {result['digest'][:40]}")
@@ -58,7 +60,10 @@ def _evaluations(file: Path, data: bytes) -> pd.DataFrame:
         table: pd.DataFrame = parquet.read(use_threads=False).to_pandas(use_threads=False)
     except (ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise Corrupt(f"{file} is corrupt: not a parquet file") from error
-    wrong = [name for name in COLUMNS if name not in table or table[name].dtype.kind not in "fi"]
+    metrics = [name.partition("_")[2] for name in map(str, table) if name.startswith("validation_")]
+    wanted = dict.fromkeys([*COLUMNS, *(f"test_{metric}" for metric in metrics), *map(str, table)])
+    wrong = [name for name in wanted if name not in table or table[name].dtype.kind not in "fi"]
+    wrong += [] if len(metrics) > 1 else ["metric"]
     if wrong or not table["validation_loss"].notna().any():
         raise Corrupt(f"{file} is corrupt: no numbers in its {', '.join(wrong) or 'validation_loss'}")
     return table

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError, augment, init, model
-from lth.data import Data, Split, normalized
+from lth.data import Data, Split
 from lth.engine.callback import Callback
+from lth.engine.plain_loop import plain_loop
 from lth.engine.precision import arithmetic
 from lth.engine.splits import Examples, splits_on
 from lth.engine.stack import Stack
@@ -108,9 +109,11 @@ def measure(device: torch.device, *, cases: Iterable[Case] = CASES, seconds: flo
 
 def _rates(case: Case, recipe: Recipe, device: torch.device, seconds: float) -> Iterator[Rate]:
     rate = partial(Rate, case.name, recipe.precision)
-    yield rate(EAGER, 1, 1 / _per_step(_plain(recipe, device), device, seconds))
+    yield rate(EAGER, 1, 1 / _per_step(plain_loop(recipe, _ticket(recipe, 1), device), device, seconds))
     if device.type == "cuda":
-        yield rate(CAPTURED, 1, 1 / _per_step(_plain(recipe, device, captured=True), device, seconds))
+        yield rate(
+            CAPTURED, 1, 1 / _per_step(plain_loop(recipe, _ticket(recipe, 1), device, captured=True), device, seconds)
+        )
     for width in case.widths:
         stack = _stack(recipe, width, device)
         steps = _steps(stack)
@@ -186,75 +189,3 @@ def _steps(stack: Stack) -> Callable[[int], None]:
         stack.losses.clear()
 
     return steps
-
-
-def _plain(recipe: Recipe, device: torch.device, *, captured: bool = False) -> Callable[[int], None]:
-    """A loop of one net, which takes so many steps when it is called."""
-    step = _plain_step(recipe, device, captured)
-    if captured:
-        step = _graph_of(step)
-
-    def steps(count: int) -> None:
-        for _ in range(count):
-            step()
-
-    return steps
-
-
-def _plain_step(recipe: Recipe, device: torch.device, captured: bool) -> Callable[[], None]:
-    ticket, half = _ticket(recipe, 1), recipe.precision == "bf16"
-    images, labels = normalized(recipe.data, recipe.data.train, device)
-    layout = torch.channels_last if half else torch.contiguous_format
-    net: nn.Module = recipe.net().to(device, memory_format=layout)  # type: ignore[call-overload]
-    optimizer = recipe.optimizer(net.parameters())
-    for group in optimizer.param_groups if captured else ():
-        group["capturable"] = True
-    weights: list[Tensor] = [net.get_parameter(name) for name in ticket.mask]
-    masks = [mask.to(device).float().contiguous(memory_format=_layout(mask, layout)) for mask in ticket.mask.values()]
-    order = torch.randint(len(labels), (1000, recipe.batch_size), device=device)
-    at = torch.zeros(1, dtype=torch.int64, device=device)
-
-    def step() -> None:
-        batch = order.index_select(0, at)[0]
-        x, y = images.index_select(0, batch), labels.index_select(0, batch)
-        if recipe.augment is not augment.none:
-            x = _moved(x)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-            loss = nn.functional.cross_entropy(net(x.contiguous(memory_format=layout)), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        with torch.no_grad():
-            torch._foreach_mul_(weights, masks)
-            at.add_(1).remainder_(len(order))
-
-    return step
-
-
-def _layout(mask: Tensor, layout: torch.memory_format) -> torch.memory_format:
-    return layout if mask.dim() == 4 else torch.contiguous_format
-
-
-def _moved(x: Tensor, pad: int = 4) -> Tensor:
-    """Random flips and crops of a batch of images, B x C x H x W."""
-    count, channels, height, width = x.shape
-    down, right = torch.randint(2 * pad + 1, (2, count, 1, 1), device=x.device)
-    column = torch.arange(width, device=x.device)
-    flipped = torch.rand(count, 1, 1, device=x.device) < 0.5
-    columns = right + torch.where(flipped, width - 1 - column, column)
-    pixels = (down + torch.arange(height, device=x.device)[:, None]) * (width + 2 * pad) + columns
-    padded = nn.functional.pad(x, (pad,) * 4).flatten(2)
-    return padded.gather(2, pixels.view(count, 1, -1).expand(-1, channels, -1)).view_as(x)
-
-
-def _graph_of(step: Callable[[], None]) -> Callable[[], None]:
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay

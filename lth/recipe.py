@@ -51,6 +51,9 @@ class Recipe:
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
+        if not isinstance(self.data, Data):
+            kind = type(self.data).__name__
+            raise UserError(f"data: a value of type {kind} was given; the function must return a lth.data.Data")
         if not isinstance(self.task, Task):
             raise UserError(f"task gives a {type(self.task).__name__}: return a lth.task.Task")
         self.task.check(self.data)

@@ -18,6 +18,7 @@ from lth.cli import config
 from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
 from lth.cli.config.values import values
+from lth.imp import examples
 from lth.ticket import full_mask, remaining, total
 
 CONF = Path(config.CONF)
@@ -211,7 +212,7 @@ def test_connections_runs_and_neurons_are_pruned_to_equal_shares_of_the_weights(
         density = {name: job.ladder.density(level, kind) for name, kind in job.recipe.layers.kinds.items()}
         scores = {name: torch.rand(m.shape, generator=random) for name, m in full_mask(net).items()}
         shares = job.distribution(scores, full_mask(net), density)
-        mask = job.structure(scores, full_mask(net), shares, net, job.recipe.data.shape)
+        mask = job.structure(scores, full_mask(net), shares, net, examples(job.recipe))
         found[level] = round(100 * remaining(mask) / total(mask), 1)
     assert found == percents
 

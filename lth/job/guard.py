@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from lth import UserError
-from lth.data import Data
 from lth.job.checks import CHECKS, check_optimizer
 from lth.job.layers import kind
 from lth.recipe import Recipe
@@ -51,9 +50,7 @@ def guarded(role: str, function: Any) -> Any:
 
 
 def guarded_recipe(recipe: Recipe) -> Recipe:
-    """A recipe whose functions are checked; raises UserError if its data are no `Data`."""
-    if not isinstance(recipe.data, Data):
-        raise UserError(f"data: {kind(recipe.data)} was given; the function must return a lth.data.Data")
+    """A recipe whose functions are checked."""
     roles = ("model", "optimizer", "lr", "augment", "regularization", "updater")
     functions = {role: guarded(role, getattr(recipe, role)) for role in roles}
     changed = {role: function for role, function in functions.items() if function is not getattr(recipe, role)}

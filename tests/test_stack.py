@@ -1,6 +1,7 @@
 """Stacks: tickets trained side by side, compared with the same tickets trained one after the other."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from lth import UserError, lr, regularization
 from lth.augment import flip_crop
 from lth.data import rows
-from lth.engine import Callback, Interrupted, NonFiniteLoss, State, packing, train
+from lth.engine import Callback, Interrupted, NonFiniteLoss, State, packing, stack, train
 from lth.engine.feed import Feed
 from lth.engine.graph import say_once
 from lth.engine.splits import splits_on
@@ -199,6 +200,22 @@ def test_a_training_can_move_from_a_stack_to_its_own_loop_and_back(packed: bool)
     assert {k for state in alone.values() for k in state} == {k for state in states.values() for k in state}
     again = train(tickets, recipe=settings, device="cpu", width=3, states=alone)
     assert_equal(expected, again, 1e-12, [20])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "amsgrad", "adamw"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_code_that_is_captured_does_the_same_where_it_is_only_called(
+    optimizer: str, count: int, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = partial(lr.drop, at=[6, 14], warmup=5)
+    settings = recipe(model=partial(double, inside=norm_net), lr=schedule, optimizer=OPTIMIZERS[optimizer])
+    tickets = tickets_of(settings, count, step=2)
+    expected = train(tickets, recipe=settings, device="cpu", width=1)
+    monkeypatch.setattr(stack, "has_graphs", lambda _: True)  # rates and step counts become tensors
+    monkeypatch.setattr(sys.modules["lth.engine.train"], "is_stack", lambda *_: True)
+    assert_equal(expected, train(tickets, recipe=settings, device="cpu", width=3), 1e-5, [20])
+    states = interrupted(tickets, settings, 9, width=3)
+    assert_equal(expected, train(tickets, recipe=settings, device="cpu", width=3, states=states), 1e-5, [20])
 
 
 def test_tickets_at_several_steps_are_several_stacks() -> None:

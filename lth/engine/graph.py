@@ -11,6 +11,11 @@ log = logging.getLogger("lth")
 EAGER = 3
 
 
+def has_graphs(device: torch.device) -> bool:
+    """True if work on a device can be captured."""
+    return device.type == "cuda"
+
+
 class Captured:
     """Calls a function without arguments or result. capturable: after a few calls, capture it as one CUDA graph, which
     all further calls replay; then the function must read and write the same memory every time. A function that can't

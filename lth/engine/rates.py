@@ -45,8 +45,13 @@ class Rates:
         """Keep the rates on the device from now on."""
         self.on_device, self.values = True, torch.zeros(len(self.base), device=device)
         self.table = torch.zeros(size, len(self.base), device=device)
-        for group, value in zip(self.optimizer.param_groups, self.values, strict=True):
-            group["lr"] = value
+        self.bind()
+
+    def bind(self) -> None:
+        """Give the optimizer the tensors of the rates, also after it has loaded a state, which copies them."""
+        if self.on_device:
+            for group, value in zip(self.optimizer.param_groups, self.values, strict=True):
+                group["lr"] = value
 
     def load(self, start: int, stop: int) -> None:
         """Fill the table for the steps from `start` to `stop` - 1."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lth import UserError
 from lth.data import Data, rows
+from lth.engine import stack_state
 from lth.engine.loop import Loop
 from lth.engine.splits import Examples, splits_on
 from lth.engine.stack import Stack
@@ -43,8 +44,9 @@ class Shell(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         self.loop.start(self.optimizer, _splits(self.loop.recipe.data, self.device))
-        if self.state is not None:
-            assert isinstance(self.loop, Loop)  # a stack takes over its own
+        if isinstance(self.loop, Stack):
+            stack_state.load(self.loop)
+        elif self.state is not None:
             load(self.loop, self.state)
 
     def training_step(self, block: Any) -> None:

@@ -16,7 +16,7 @@ from lth.engine import generators
 from lth.engine.assessment import Assessment
 from lth.engine.callback import Callback
 from lth.engine.feed import Feed
-from lth.engine.graph import Captured
+from lth.engine.graph import Captured, has_graphs
 from lth.engine.loop import NonFiniteLoss
 from lth.engine.objective import Objective
 from lth.engine.passes import Passes, channels_last
@@ -71,8 +71,6 @@ class Stack:
 
     def start(self, optimizer: torch.optim.Optimizer, splits: Mapping[str, Examples]) -> None:
         """Begin once the nets are on their device, with their new optimizer."""
-        from lth.engine.stack_state import load  # it knows the stack
-
         self.device = next(self.net.parameters()).device
         self.template.to(self.device).train()
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, self.device)
@@ -80,12 +78,11 @@ class Stack:
         self.objective = Objective(self.template, self.recipe, self.device, self.tickets[0].mask)
         if self.device.type == "cuda" and channels_last(self.objective):
             self.net.put_channels_last()
-        graphs = self.device.type == "cuda" and make_capturable(optimizer)
+        graphs = has_graphs(self.device) and make_capturable(optimizer)
         self.rates = Rates(optimizer, self.recipe.lr)
         self.masking = StackMasking(self.tickets, self.saved, self.template, self.net, self.recipe)
         self.masking.begin(optimizer)
         generators.start(self.tickets[0])
-        load(self)
         self._make_static(graphs)
 
     def run(self, block: tuple[int, int]) -> None:

@@ -48,7 +48,7 @@ def usage_of(stack: Stack, number: int) -> Usage:
 
 
 def load(stack: Stack) -> None:
-    """Take over the states that a stack was made with, but for its weights and masks, which it has already."""
+    """Put a stack that has started into the states it was made with; its weights and masks are theirs already."""
     saved = [state for state in stack.saved if state is not None]
     if not saved:
         return
@@ -80,6 +80,7 @@ def _load_slots(stack: Stack, saved: list[dict[str, Tensor]]) -> None:
             stacked if name in SHARED else stack.masking.packing.pack(int(number), stacked)
         )
     stack.optimizer.load_state_dict({"state": slots, "param_groups": stack.optimizer.state_dict()["param_groups"]})
+    stack.rates.bind()
 
 
 def _is_shared(key: str) -> bool:

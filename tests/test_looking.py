@@ -143,6 +143,15 @@ def test_no_terminal_is_too_poor(stored: Path, encoding: str) -> None:
     assert first in (r"98.31 \xb1 0.05 \U0001f600", r"98.31 ± 0.05 \U0001f600")
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is heard, also where a shell started the tests in the background, which ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_wait_for_a_record_ends_with_one_ctrl_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.run("root=runs", "levels=0") == 0
     (record,) = tmp_path.glob("runs/experiments/*/*.json")

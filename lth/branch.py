@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from lth.init import initial
 from lth.recipe import Recipe
 from lth.seed import generator, seed
 from lth.ticket import Mask, Ticket, Trained, Weights
@@ -23,7 +24,7 @@ def reinitialize(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> 
     """
     ticket = trained.ticket
     number = seed("reinitialize", ticket.replicate, ticket.level, draw)
-    return recipe, replace(ticket, weights=init(recipe.net(number), number))
+    return recipe, replace(ticket, weights=initial(init, recipe.net(number), number))
 
 
 def random_sparsity(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
@@ -33,7 +34,7 @@ def random_sparsity(trained: Trained, *, draw: int, recipe: Recipe, init: Init) 
     ticket = trained.ticket
     key = ("random_sparsity", ticket.replicate, ticket.level, draw)
     number, mask = seed(*key, "weights"), _permuted(ticket.mask, generator(*key, "mask"))
-    return recipe, replace(ticket, weights=init(recipe.net(number), number), mask=mask)
+    return recipe, replace(ticket, weights=initial(init, recipe.net(number), number), mask=mask)
 
 
 def reset(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
@@ -41,7 +42,7 @@ def reset(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[R
     finds and that are reset only then (Frankle & Carbin 2019, Appendix B). Nothing is drawn: every draw is the same.
     """
     number = seed("init", trained.ticket.replicate)
-    return recipe, replace(trained.ticket, weights=init(recipe.net(number), number), step=0)
+    return recipe, replace(trained.ticket, weights=initial(init, recipe.net(number), number), step=0)
 
 
 def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:

@@ -4,6 +4,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -17,12 +18,12 @@ from lth import rewind as rewinding
 from lth import structure as structures
 from lth.criterion import Batch
 from lth.data import normalized, rows
+from lth.init import initial
 from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.seed import seed
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask
-from lth.weights import weights_of
 
 Criterion = Callable[..., dict[str, Tensor]]
 Distribution = Callable[[Mapping[str, Tensor], Mask, Mapping[str, float]], Mapping[str, float]]
@@ -67,10 +68,7 @@ def dense(recipe: Recipe, init: Callable[[nn.Module, int], Weights], replicate: 
     """The ticket of level 0: f(x; theta_0), all weights kept."""
     number = seed("init", replicate)
     net = recipe.net(number)
-    weights = init(net, number)
-    return Ticket(
-        {name: weights[name] for name in weights_of(net)}, full_mask(net, recipe.layers.kinds), replicate=replicate
-    )
+    return Ticket(initial(init, net, number), full_mask(net, recipe.layers.kinds), replicate=replicate)
 
 
 def prune(
@@ -105,17 +103,25 @@ def _supplied(criterion: Criterion, recipe: Recipe) -> dict[str, Any]:
 
 def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ticket) -> None:
     """Ask the criterion to score an untrained net, and the structure to leave all of it; raises UserError if one of
-    them can't treat the net. Other errors of a criterion count after training, of which it may need something.
+    them can't treat the net, and what a mistake in the code of a criterion raises. Its other errors, and what it gives,
+    count after training, of which it may need something.
     """
+    bare = partial(criterion.func, **criterion.keywords) if isinstance(criterion, partial) else criterion
     untrained = Trained(ticket, pd.DataFrame(), {ticket.step: ticket.weights}.__getitem__, ticket.step, ticket.mask)
     try:
-        criterion(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
-    except UserError:
+        bare(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
+    except (UserError, AttributeError, NameError, TypeError):
         raise
     except Exception as error:
         log.debug("the criterion can't score an untrained net: %s", error)
     scores = {name: ticket.weights[name].abs() for name in ticket.mask}
     structure(scores, ticket.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
+    if recipe.output and getattr(structure, "func", structure) is structures.neuron:
+        found = replace(recipe, output="").layers.kinds
+        if found != recipe.layers.kinds:
+            last = ", ".join(name for name, kind in found.items() if kind == "output") or "no layer"
+            raise UserError(f"model.output={recipe.output}: structure=neuron keeps the units of {last}, which gives "
+                            "the outputs; leave model.output out")  # fmt: skip
 
 
 def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:

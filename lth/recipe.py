@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.prune import BasePruningMethod
 
 from lth import UserError, augment, lr, regularization, updater
-from lth.data import Data
+from lth.data import Data, normalized
 from lth.layer import Layers, layers
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
+from lth.weights import first_names
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
@@ -69,7 +72,7 @@ class Recipe:
             torch.manual_seed(seed)
             net = self.model(self.data.shape, self.data.outputs)
             _check_net(net)
-            if any(isinstance(p, nn.parameter.UninitializedParameter) for p in net.parameters()):
+            if any(is_lazy(p) for p in net.parameters()):
                 with torch.no_grad():
                     net(self.data.example())  # lazy layers take their sizes, and draw their weights, from this
         return net
@@ -95,6 +98,11 @@ def _check_net(net: Any) -> None:
         raise UserError(f"{name} is compiled (torch.compile): return the plain module")
     if any(isinstance(hook, BasePruningMethod) for part in net.modules() for hook in part._forward_pre_hooks.values()):
         raise UserError(f"{name} is pruned by torch.nn.utils.prune: call prune.remove on its layers first")
+    first = {} if any(is_lazy(p) for p in net.parameters()) else first_names(net)
+    for own, _ in net.named_parameters():
+        if first.get(own, own) != own:
+            raise UserError(f"{own} and {first[own]} of {name} are two parameters in the same memory: assign one "
+                            "parameter to both, and it is pruned and trained as one")  # fmt: skip
     types = {p.dtype for p in net.parameters()} - {torch.float32, torch.float64}
     if types:
         raise UserError(f"{name} has weights of type {types.pop()}: train float32 weights (precision=bf16 computes in "
@@ -106,7 +114,7 @@ def _check_outputs(net: nn.Module, recipe: "Recipe") -> None:
     classes) or, for numbers, B x k.
     """
     data, name = recipe.data, type(net).__name__
-    inputs = data.example(2)
+    inputs, targets = normalized(data, data.train.take(np.arange(min(2, len(data.train)))))
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             outputs = net.train()(inputs)
@@ -127,3 +135,11 @@ def _check_outputs(net: nn.Module, recipe: "Recipe") -> None:
             f"{name} gives {tuple(outputs.shape)} for {len(inputs)} inputs: return "
             + (f"{wanted} numbers" if numbers else f"logits, {wanted} (classes)")
         )
+    for part in ("losses", "metrics"):
+        values = getattr(recipe.task, part)(outputs, targets)
+        if not isinstance(values, Tensor) or values.shape != (len(inputs),):
+            kind = f"a tensor of shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise UserError(
+                f"{part} of task={recipe.task.name} gave {kind} for {len(inputs)} examples: give one value for each "
+                '(reduction="none")'
+            )

@@ -3,7 +3,7 @@ which is reported; each for every example of a batch.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -28,7 +28,6 @@ class Task:
     losses: (outputs, targets) -> one loss for each example, float, B. metrics: likewise the metric. metric: its name in
     columns such as test_accuracy; an accuracy lies in [0, 1] and is shown in percent. target: "class" (outputs B x C,
     targets int64, B), "classes" at T positions (B x T x C; int64, B x T) or "numbers" (B x k; float32, B x k).
-    fused: (outputs, targets, reduction) -> the "mean" or "sum" of the losses, in fewer operations.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Task:
     metrics: Callable[[Tensor, Tensor], Tensor]
     metric: str = "accuracy"
     target: Target = "class"
-    fused: Callable[[Tensor, Tensor, str], Tensor] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.target not in get_args(Target):
@@ -46,11 +44,17 @@ class Task:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a batch, a scalar: what training minimizes."""
-        return self.fused(outputs, targets, "mean") if self.fused else self.losses(outputs, targets).mean()
+        return self._reduced(outputs, targets, "mean")
 
     def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Sum of the losses, a scalar."""
-        return self.fused(outputs, targets, "sum") if self.fused else self.losses(outputs, targets).sum()
+        return self._reduced(outputs, targets, "sum")
+
+    def _reduced(self, outputs: Tensor, targets: Tensor, reduction: Literal["mean", "sum"]) -> Tensor:
+        if self.losses is cross_entropy and self.target == "class":  # the same in fewer operations
+            return nn.functional.cross_entropy(outputs, targets, reduction=reduction)
+        losses = self.losses(outputs, targets)
+        return losses.mean() if reduction == "mean" else losses.sum()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -78,7 +82,7 @@ class Task:
 
 def classification() -> Task:
     """A class for each input, by cross-entropy in nats; the metric is accuracy. Outputs are logits, B x C."""
-    return Task("classification", cross_entropy, correct, fused=_cross_entropy)
+    return Task("classification", cross_entropy, correct)
 
 
 def language_model() -> Task:
@@ -115,10 +119,6 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 def absolute_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean absolute error over the columns: B x k -> B."""
     return (outputs - targets).abs().mean(1)
-
-
-def _cross_entropy(outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
-    return nn.functional.cross_entropy(outputs, targets, reduction=reduction)
 
 
 CLASSIFICATION = classification()

@@ -12,9 +12,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lth import UserError, engine, schedule
+from lth.branch import random_sparsity, reinitialize, reset
 from lth.imp import dense, prune
 from lth.init import glorot_normal
 from lth.layer import layers, macs, prunable, trace
+from lth.task import Task, correct, cross_entropy
 from lth.ticket import total
 from lth.weights import first_names, load, weights_of
 
@@ -241,6 +243,37 @@ REFUSED = {
 def test_a_net_that_is_not_treated_exactly_is_refused_before_training(make, words: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UserError, match=words):
         dense(recipe(model=lambda *_: make()), glorot_normal)
+
+
+def test_a_loss_or_metric_that_is_already_a_mean_is_refused() -> None:
+    mean = Task("mine", nn.functional.cross_entropy, correct)
+    with pytest.raises(UserError, match=r"losses of task=mine gave a tensor of shape \(\) for 2 examples"):
+        dense(recipe(task=mean), glorot_normal)
+    share = Task("mine", cross_entropy, lambda outputs, targets: (outputs.argmax(1) == targets).float().mean())
+    with pytest.raises(UserError, match=r"metrics of task=mine gave a tensor of shape \(\)"):
+        dense(recipe(task=share), glorot_normal)
+
+
+def test_two_parameters_in_one_memory_are_refused() -> None:
+    def model(shape: object, classes: int) -> nn.Module:
+        one, two = nn.Linear(16, 16), nn.Linear(16, 16)
+        two.weight = nn.Parameter(one.weight.data)
+        return nn.Sequential(nn.Flatten(), one, two, nn.Linear(16, classes))
+
+    with pytest.raises(UserError, match=r"2.weight and 1.weight of Sequential are two parameters in the same memory"):
+        dense(recipe(model=model), glorot_normal)
+
+
+@pytest.mark.parametrize("form", [weights_of, lambda net: net.state_dict()], ids=["first names", "state dict"])
+@pytest.mark.parametrize("branch", [reinitialize, random_sparsity, reset])
+def test_an_init_may_name_a_tied_weight_once_or_twice(branch, form) -> None:  # type: ignore[no-untyped-def]
+    def init(net: nn.Module, seed: int) -> dict[str, torch.Tensor]:
+        return {name: torch.full_like(value, 0.5) for name, value in form(net).items()}
+
+    job = recipe(model=ODD["tied"], steps=2)
+    (trained,) = engine.train([dense(job, init)], recipe=job, device="cpu")
+    _, ticket = branch(trained, draw=0, recipe=job, init=init)
+    assert ticket.weights.keys() == trained.weights().keys() == weights_of(job.net()).keys()
 
 
 FAILING = {

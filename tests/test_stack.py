@@ -378,7 +378,7 @@ class Counting(nn.Module):
         ({"model": dropout_net}, "the net draws random numbers"),
         ({"optimizer": partial(Matrix, lr=0.1)}, "Matrix may look at more than one weight"),
         ({"model": Branching}, "torch.func can't map the net"),
-        ({"model": Counting}, "gives other gradients than alone"),
+        ({"model": Counting}, "keeps values that are neither parameters nor buffers"),
     ],
     ids=["dropout", "optimizer", "branching", "counting"],
 )
@@ -494,3 +494,44 @@ def test_tf32_needs_a_gpu_that_has_it() -> None:
     settings = recipe(precision="tf32")
     with pytest.raises(UserError, match="precision=tf32: only NVIDIA GPUs have it"):
         train(tickets_of(settings, 1), recipe=settings, device="cpu")
+
+
+def by_shape(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Weight decay on matrices alone, which in a stack are not those of two axes."""
+    both = [*parameters]
+    matrices, others = [p for p in both if p.ndim > 1], [p for p in both if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": 0.5}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.01)
+
+
+class Rebinding(nn.Module):
+    """A net that puts a new tensor in the place of a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(16, 4), nn.Linear(4, 3)
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.body(x.flatten(1))
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * h.mean(0).detach()
+        return self.head(h - self.mean)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"optimizer": by_shape}, "groups parameters by their shape"),
+        ({"model": lambda *_: Rebinding()}, "keeps values that are neither parameters nor buffers in their place"),
+    ],
+)
+def test_what_a_stack_would_compute_otherwise_is_trained_one_after_the_other(
+    changes: dict[str, Any], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    say_once.cache_clear()
+    settings = recipe(**changes)
+    alone, stacked = both(tickets_of(settings, 2), settings)
+    for one, other in zip(alone, stacked, strict=True):
+        assert same(one.weights(), other.weights())
+    assert reason in caplog.text

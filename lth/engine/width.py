@@ -118,11 +118,53 @@ def _obstacle(recipe: Recipe) -> str:
 
 @lru_cache(maxsize=8)
 def _bound_to_one(recipe: Recipe) -> str:
+    """Reason why a ticket needs a module and an optimizer of its own; empty if stacked weights do."""
     net = recipe.net()
     if any(quantization.layers(net)):
         return "the net is quantized, and rounds its own weights"
     optimizer = recipe.optimizer(net.parameters())
-    return "" if elementwise(optimizer) else f"{type(optimizer).__name__} may look at more than one weight at a time"
+    if not elementwise(optimizer):
+        return f"{type(optimizer).__name__} may look at more than one weight at a time"
+    stack = Stacked(net, [weights_of(net)] * 2)
+    if _grouping(optimizer, net) != _grouping(recipe.optimizer(stack.parameters()), stack):
+        return "the optimizer groups parameters by their shape, or leaves some out"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        own = _gradients_alone(recipe)
+        torch.manual_seed(0)
+        stacked = _gradients(recipe, IN_TURN)
+    if len(own) != len(stacked) or not _close(own, stacked):
+        return "the net keeps values that are neither parameters nor buffers in their place"
+    return ""
+
+
+def _grouping(optimizer: torch.optim.Optimizer, net: nn.Module) -> list[object]:
+    """Settings of each group of an optimizer, and the numbers of its parameters in the order of the net."""
+    number = {id(parameter): at for at, parameter in enumerate(net.parameters())}
+    return [
+        ([number.get(id(p), -1) for p in group["params"]], {k: v for k, v in group.items() if k != "params"})
+        for group in optimizer.param_groups
+    ]
+
+
+def _gradients_alone(recipe: Recipe) -> list[Tensor]:
+    """The same as `_gradients`, by the nets as they are."""
+    recipe = replace(recipe, precision="fp32")
+    nets, (x, y) = [recipe.net(seed).train() for seed in (0, 1)], _few(recipe)
+    losses = []
+    for net in nets:
+        loss = recipe.task.losses(net(x), y).mean()
+        penalty = recipe.regularization([net.get_parameter(name) for name in prunable(net)])
+        (loss if penalty is None else loss + penalty).backward()
+        losses.append(loss.detach())
+    pairs = zip(*(net.parameters() for net in nets), strict=True)
+    gradients = [torch.stack([p.grad for p in pair]) for pair in pairs if pair[0].grad is not None]
+    kept = [[value for name, value in net.named_buffers() if name in weights_of(net)] for net in nets]
+    return [torch.stack(losses), *gradients, *(torch.stack(pair).double() for pair in zip(*kept, strict=True))]
+
+
+def _few(recipe: Recipe) -> tuple[Tensor, Tensor]:
+    return normalized(recipe.data, recipe.data.train.take(np.arange(min(EXAMPLES, len(recipe.data.train)))))
 
 
 @lru_cache(maxsize=8)
@@ -152,8 +194,7 @@ def _gradients(recipe: Recipe, passes: Passes) -> list[Tensor]:
     recipe = replace(recipe, precision="fp32")
     nets = [recipe.net(seed) for seed in (0, 1)]
     stack = Stacked(nets[0], [weights_of(net) for net in nets])
-    few = recipe.data.train.take(np.arange(min(EXAMPLES, len(recipe.data.train))))
-    x, y = (torch.stack([each, each]) for each in normalized(recipe.data, few))
+    x, y = (torch.stack([each, each]) for each in _few(recipe))
     losses = passes.gradients(Objective(nets[0].train(), recipe, torch.device("cpu"), prunable(nets[0])), stack, x, y)
     gradients = [p.grad for p in stack.parameters() if p.grad is not None]
     return [losses, *gradients, *(buffer.double() for buffer in stack.buffers())]

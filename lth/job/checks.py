@@ -15,6 +15,7 @@ from lth.job.layers import Guarded, check_mask, check_named, check_tensors, chec
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder
 from lth.ticket import Ticket
+from lth.weights import weights_of
 
 
 def _model(guard: Guarded, net: Any, *unused: Any) -> None:
@@ -60,13 +61,13 @@ def _updater(guard: Guarded, mask: Any, step: int, weights: Any, gradients: Any,
 
 
 def _init(guard: Guarded, weights: Any, net: nn.Module, *unused: Any) -> None:
-    check_weights(guard, weights, net.state_dict())
+    check_weights(guard, weights, weights_of(net))
 
 
 def _criterion(guard: Guarded, scores: Any, net: Any, trained: Any, *unused: Any) -> None:
     check_tensors(guard, scores, trained.mask, "scores")
     for name in trained.mask:
-        if scores[name].is_complex() or scores[name].isnan().any():
+        if scores[name].is_complex() or scores[name][trained.mask[name]].isnan().any():
             raise guard.wrong(f"scores of {name} that are not numbers", "check what it divides by, or takes roots of")
 
 

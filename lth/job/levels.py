@@ -6,6 +6,7 @@ from functools import partial
 
 from lth.imp import check, dense, imp, prune
 from lth.job.values import Job
+from lth.layer import prunable
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder
 from lth.store import Store
@@ -83,7 +84,17 @@ class _Stop:
 def mask_key(job: Job, level: int, scored: int) -> str:
     """The name of the mask of a level, made from a training of the level `scored`."""
     science = [describe(function) for function in (job.criterion, job.distribution, job.structure)]
-    return short([science, densities(job.ladder, level), scored])
+    return short([science, densities(job.ladder, level), scored, *_traced(job)])
+
+
+def _traced(job: Job) -> list[dict[str, str]]:
+    """Kinds of the layers, if they are not what older versions took for them (the last linear layer for the output):
+    masks that those made of such a net are not read again, and all other masks are.
+    """
+    kinds, net = dict(job.recipe.layers.kinds), job.recipe.net()
+    older = prunable(net)
+    linear = [name for name, kind in older.items() if kind == "linear"]
+    return [] if kinds == older | dict.fromkeys(linear[-1:], "output") else [kinds]
 
 
 def densities(ladder: Ladder, level: int) -> dict[str, float]:

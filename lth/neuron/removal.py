@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from lth.neuron.group import Group, selected
@@ -54,8 +53,3 @@ def _set_sizes(layer: nn.Module) -> None:
         layer.num_features = max(len(value) for value in layer.state_dict().values() if value.ndim)
     elif isinstance(layer, nn.PReLU):
         layer.num_parameters = len(layer.weight)
-
-
-def nothing(group: Group) -> Tensor:
-    """No unit of the group, as a bool per unit."""
-    return torch.zeros(group.size, dtype=torch.bool)

@@ -77,9 +77,17 @@ def quantized_model(
     scheme = Scheme(weight_bits, activation_bits, per_channel, symmetric, calibration)
     net = model(shape, classes)
     if any(is_lazy(p) for p in net.parameters()):
-        with torch.no_grad():
-            net(torch.zeros(1, *shape))  # lazy layers take their sizes from this
+        _materialize(net, shape)
     return quantized_in_place(net, scheme)
+
+
+def _materialize(net: nn.Module, shape: Sequence[int]) -> None:
+    """Let lazy layers take their sizes from an example: numbers, or tokens if the net takes no numbers."""
+    with torch.no_grad():
+        try:
+            net(torch.zeros(1, *shape))
+        except RuntimeError:
+            net(torch.zeros(1, *shape, dtype=torch.int64))
 
 
 def layers(net: nn.Module) -> Iterator[tuple[str, Quantized]]:

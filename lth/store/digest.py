@@ -55,7 +55,7 @@ def describe(value: Any) -> Any:
         return {
             f.name: describe(getattr(value, f.name))
             for f in fields(value)
-            if f.compare and (f.default is MISSING or not _same(getattr(value, f.name), f.default))
+            if f.default is MISSING or not _same(getattr(value, f.name), f.default)
         }
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}

@@ -1,6 +1,5 @@
 """`lth run` overrides -> jobs, for commands that read what such jobs have stored."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from lth.cli.config.compose import compositions
 from lth.cli.config.flags import check_folder
 from lth.cli.config.literal import literal
+from lth.cli.config.own import see_own_modules
 
 if TYPE_CHECKING:
     from lth.job import Job
@@ -17,7 +17,7 @@ def jobs(overrides: Sequence[str], folder: Path | None = None) -> "list[tuple[Jo
     """The jobs of a sweep, each with the folder of its store; raises UserError. folder: the value of --config-dir."""
     folder = None if folder is None else check_folder(str(folder))
     configurations = compositions(literal(overrides, sweeping=True), folder)
-    sys.path.insert(0, str(Path.cwd()))  # as `lth run` does, for the user's own functions
+    see_own_modules()
     from lth.cli.config.values import values
 
     return [(values(cfg), Path(str(cfg.root))) for cfg in configurations]

@@ -23,6 +23,7 @@ from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.literal import literal
 from lth.cli.config.overrides import swept_with_groups
+from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.values import instantiate, values
 from lth.store.file import make_folder
 
@@ -39,9 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     first = validated(overrides, given.folder)
     if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))
-    sys.path.insert(0, str(Path.cwd()))  # so that _target_: mine.function finds mine.py in the working directory
+    see_own_modules()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
-    with _folder_of_hydra(planning=bool(first.plan)) as folder:
+    with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping)
     if sweeping and not first.plan:
         _report(first)
@@ -136,6 +137,7 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
+    see_own_modules()
     from lth.cli import run
 
     setting = run.Setting(

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from lth import UserError
 from lth.cli import failure
 from lth.cli.config.conf import branches, plain, reductions
+from lth.cli.config.own import hidden
 
 if TYPE_CHECKING:
     from lth.job import Branch, Job
@@ -36,6 +37,8 @@ def instantiate(node: DictConfig) -> Any:
 def _reason(node: DictConfig, error: InstantiationException) -> str:
     """The words of the function itself if it is one of lth's, else Hydra's with what they come from."""
     cause = error.__cause__
+    if str(error).startswith("Error locating target") and (sentence := hidden(node._target_)):
+        return f"_target_={node._target_}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]

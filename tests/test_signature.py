@@ -139,6 +139,12 @@ INVALID = [
     ("evaluate_every", 0, "must be at least 1"),
     ("batch_size", -1, "must be at least 1"),
     ("threads", 0, "must be at least 1"),
+    ("threads", 100_000, "must be at most 1024"),
+    ("levels", 10**9, "must be at most 10000"),
+    ("levels", [0, 10**9], "must be at most 10000"),
+    ("evaluate_every", 10**9, "must be at most 100000000"),
+    ("batch_size", 10**12, "must be at most 1048576"),
+    ("steps", 10**12, "must be at most 100000000"),
     ("lr.warmup", -5, "must be at least 0"),
     ("optimizer.lr", "fast", "must be a number, such as 0.0012"),
     ("plan", 7, "must be true or false, such as False"),
@@ -183,8 +189,25 @@ PAIRS = {
     ): "updater.begin=0, updater.end=500, updater.every=7: training has 1000 steps",
     ("updater=gradual", "steps=400"): "updater.begin=0, updater.end=500, updater.every=100: training has 400 steps",
     ("updater=gradual", "updater.density=2"): "updater.density=2: the share that remains",
+    ("model=mlp", "model.hidden=[300,0]"): "model.hidden=[300, 0]: must be at least 1",
+    ("model=mlp", "model.hidden=[1000000000]"): "model.hidden=[1000000000]: must be at most 10000000",
+    ("steps=100000000", "evaluate_every=100000", "batch_size=10000"): (
+        "evaluate_every=100000, batch_size=10000: 1000000000 examples between two evaluations; evaluate after at most "
+        "13421 steps"
+    ),
+    ("branch=[shuffle]", "branch.shuffle.draws=1000000"): "branch.shuffle.draws=1000000: must be at most 10000",
     ("branch=[shuffle]", "branch.shuffle.draws=0"): "branch.shuffle.draws=0: must be at least 1",
 }
+
+
+def test_lists_and_whole_numbers_have_bounds_whatever_their_key() -> None:
+    for key in ("replicate", "levels"):
+        assert error(composed() | {key: [*range(10**6)]}) == f"{key}=[0, 1, 2, ...]: 1000000 values; give at most 10000"
+    config = composed()
+    config["optimizer"]["anything"] = 10**400
+    assert error(config, composed()) == (
+        "optimizer.anything: a whole number of 1329 bits; give at most 9223372036854775807"
+    )
 
 
 def test_values_that_do_not_go_together_are_errors_before_anything_is_trained() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lth import cli
 from lth.cli import config
 from lth.cli.config.flags import parted
 from lth.cli.config.overrides import swept_with_groups
@@ -50,3 +51,21 @@ def test_the_value_of_a_flag_may_stand_behind_an_equals_sign(tmp_path: Path) -> 
     given = parted([f"--config-dir={tmp_path}", "steps=3", "-m", "--cfg", "job", "levels=1"])
     assert given.flags == ("--config-dir", str(tmp_path), "-m", "--cfg", "job")
     assert (given.overrides, given.folder) == (("steps=3", "levels=1"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "swept",
+    [
+        ["replicate=range(1,1000000000)"],
+        ["replicate=range(0,1e18)"],
+        ["replicate=range(1,200)", "steps=range(1,200)"],
+        ["replicate=range(1,5,0)"],
+    ],
+)
+def test_a_sweep_of_too_many_jobs_is_refused_before_they_are_listed(
+    swept: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "-m", *swept]) == 2
+    said = capsys.readouterr().err
+    assert "jobs; a sweep has at most 10000" in said
+    assert " ".join(swept) in said

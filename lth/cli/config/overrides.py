@@ -1,10 +1,14 @@
 """Normalizes `lth run` overrides into the order Hydra's parser accepts."""
 
+import math
 import re
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
+from lth import UserError
+from lth.cli.config.bounds import LONGEST
 from lth.cli.config.conf import CONF
 
 
@@ -27,8 +31,13 @@ def swept_with_groups(overrides: Sequence[str]) -> list[str]:
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """List the values of every override of a sweep: ["a=1", "b=2,3"] -> [["a=1"], ["b=2", "b=3"]]."""
+    """List the values of every override of a sweep: ["a=1", "b=2,3"] -> [["a=1"], ["b=2", "b=3"]]. Raises UserError if
+    they are too many jobs.
+    """
     parsed = OverridesParser.create().parse_overrides([*overrides])
+    if (jobs := math.prod(map(_count, parsed))) > LONGEST:
+        swept = " ".join(str(o.input_line) for o in parsed if o.is_sweep_override())
+        raise UserError(f"{swept}: {jobs} jobs; a sweep has at most {LONGEST}")
     return [
         [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
         if o.is_sweep_override()
@@ -40,3 +49,12 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 def is_swept(override: str) -> bool:
     """Test whether an override gives several values, such as replicate=1,2."""
     return bool(OverridesParser.create().parse_override(override).is_sweep_override())
+
+
+def _count(override: Override) -> float:
+    """Number of values of an override, without listing those of a range."""
+    value = override.value()
+    if isinstance(value, RangeSweep):
+        start, stop, step = (float(each or 0) for each in (value.start, value.stop, value.step))
+        return max(math.ceil((stop - start) / step), 0) if step else math.inf
+    return len(value.list) if isinstance(value, ChoiceSweep) else 1

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lth import UserError, lr, schedule
+from lth.cli.config.bounds import check_block
 from lth.cli.config.keys import Config, nodes
 from lth.cli.config.signature import parameters
 from lth.store.names import check_name, check_path, check_project
@@ -12,6 +13,7 @@ BITS = (*range(2, 9), "fp16", "bf16")
 
 def check_rules(config: Config) -> None:
     """Raise UserError for the first rule that a configuration breaks; its keys and types are valid already."""
+    check_block(config)
     _check_names(config)
     _check_quantization(config)
     _check_rewind(config)

@@ -6,6 +6,7 @@ from typing import Any
 
 from lth import UserError
 from lth.cli.config.annotation import Annotation
+from lth.cli.config.bounds import check_bound, check_sizes
 from lth.cli.config.keys import Config, leaves, nodes
 from lth.cli.config.rules import check_rules
 from lth.cli.config.signature import REQUIRED, Parameter, choices, parameters
@@ -29,25 +30,11 @@ ALIASES = {
     "meter": "lth.engine.meter.Choice",
 }
 AUTO = {"precision"}
-# Lower bounds, by key or by module and parameter.
-AT_LEAST = {
-    "steps": 1,
-    "batch_size": 1,
-    "evaluate_every": 1,
-    "threads": 1,
-    "lth.lr.warmup": 0,
-    "lth.augment.pad": 0,
-    "lth.regularization.strength": 0,
-    "lth.stop.points": 0,
-    "lth.stop.below": 0,
-    "lth.quantization.images": 1,
-    "lth.quantization.steps": 1,
-    "lth.job.draws": 1,
-}
 
 
 def validate(config: Config, usual: Config) -> None:
     """Raise UserError for the first invalid key or value. `usual`: the same config groups, no other override."""
+    check_sizes(config)
     _check_keys(config, usual)
     for prefix, node in nodes(config):
         _check_function(prefix, node)
@@ -68,7 +55,7 @@ def _check_keys(config: Config, usual: Config) -> None:
             raise UserError(f"{key} is missing")
         if key in given and not key.startswith(ours):
             _check_value(key, given[key], _annotation(key, default), default)
-            _check_bound(key, key, given[key])
+            check_bound(key, key, given[key])
     for key in sorted(given.keys() - defaults.keys()):
         if not key.startswith(ours) and not _in_function(config, key):
             raise _unknown(key, defaults)
@@ -105,7 +92,7 @@ def _check_function(prefix: str, node: Config) -> None:
         if name not in wanted:
             raise _unknown(f"{prefix}{name}", {f"{prefix}{name}" for name in wanted})
         _check_value(f"{prefix}{name}", value, wanted[name].annotation, wanted[name].default)
-        _check_bound(f"{prefix}{name}", f"{target.rpartition('.')[0]}.{name}", value)
+        check_bound(f"{prefix}{name}", f"{target.rpartition('.')[0]}.{name}", value)
     for name, parameter in wanted.items():
         if parameter.default is REQUIRED and name not in given:
             raise UserError(f"{prefix}{name} is missing: {target} needs it")
@@ -121,18 +108,13 @@ def _parameters(prefix: str, target: str) -> dict[str, Parameter]:
 def _check_entry(prefix: str, entry: Config, fields: Mapping[str, Parameter]) -> None:
     for name in entry.keys() & fields.keys() - {"transform"}:
         _check_value(f"{prefix}{name}", entry[name], fields[name].annotation, fields[name].default)
-        _check_bound(f"{prefix}{name}", f"lth.job.{name}", entry[name])
+        check_bound(f"{prefix}{name}", f"lth.job.{name}", entry[name])
 
 
 def _check_value(key: str, value: Any, annotation: Annotation, default: Any) -> None:
     if not annotation.accepts(value):
         example = "" if annotation.choices or default in (REQUIRED, None) else f", such as {default}"
         raise UserError(f"{key}={value}: {annotation}{example}")
-
-
-def _check_bound(key: str, name: str, value: Any) -> None:
-    if name in AT_LEAST and value < AT_LEAST[name]:
-        raise UserError(f"{key}={value}: must be at least {AT_LEAST[name]}")
 
 
 def _unknown(key: str, known: Iterable[str]) -> UserError:

@@ -79,6 +79,7 @@ def _branch(node: DictConfig) -> "Branch":
 def _recipe(cfg: DictConfig) -> "Recipe":
     from lth.engine import fastest
     from lth.job.guard import guarded_recipe
+    from lth.job.size import check_size
     from lth.recipe import Recipe
 
     functions = ("model", "data", "task", "optimizer", "lr", "augment", "regularization", "updater")
@@ -93,6 +94,7 @@ def _recipe(cfg: DictConfig) -> "Recipe":
             precision="fp32" if cfg.precision == "auto" else cfg.precision,
         )
     )
+    check_size(recipe)
     if cfg.precision == "auto":
         return replace(recipe, precision=fastest(recipe.net(), cfg.device))
     return recipe

@@ -6,8 +6,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-import wandb
-
 from lth import UserError
 from lth.cli import failure
 from lth.store.names import check_project
@@ -45,10 +43,10 @@ class Wandb(Silent):
     """One Weights & Biases run per job, grouped by experiment.
 
     mode: offline needs neither key nor network and never asks for them; its files are in folder/wandb, and `wandb sync`
-    uploads them. What is None is taken from wandb's environment variables, such as WANDB_MODE, else offline and the
-    project "lth"; those for entity, folder, group, name, tags and so on hold as well. The x axis of results is sparsity
-    (%), that of learning curves the optimizer step. A job that fails marks its run as failed. Raises UserError if wandb
-    can't start a run.
+    uploads them. Offline and disabled, nothing is sent. What is None is taken from wandb's environment variables, such
+    as WANDB_MODE, else offline and the project "lth"; those for entity, folder, group, name, tags and so on hold as
+    well. The x axis of results is sparsity (%), that of learning curves the optimizer step. A job that fails marks its
+    run as failed. Raises UserError if wandb can't start a run.
     """
 
     def __init__(
@@ -61,6 +59,10 @@ class Wandb(Silent):
         mode: Mode | None = None,
         project: str | None = None,
     ) -> None:
+        mode = mode or _mode()
+        _keep_silent(mode)
+        import wandb  # a job without tracking does without it
+
         place = Path(os.environ.get("WANDB_DIR") or folder).resolve()
         try:
             place.mkdir(parents=True, exist_ok=True)  # else wandb would write to a temporary folder
@@ -70,7 +72,7 @@ class Wandb(Silent):
                 name=os.environ.get("WANDB_NAME") or name,
                 dir=place,
                 config=dict(config),
-                mode=mode or _mode(),
+                mode=mode,
                 settings=wandb.Settings(**_quiet()),
             )
         except UserError:
@@ -111,6 +113,8 @@ class Wandb(Silent):
 
     def figures(self, draw: Callable[[], Mapping[str, Path]]) -> None:
         """Log figures as images by name."""
+        import wandb
+
         self.run.log({f"figure/{name}": wandb.Image(str(file)) for name, file in draw().items()})
 
     def _curve(self, ticket: Ticket) -> str:
@@ -128,6 +132,14 @@ def _mode() -> Any:
     if named not in MODES:
         raise UserError(f"WANDB_MODE={named}: choose one of {', '.join(MODES)}")
     return MODES[named]
+
+
+def _keep_silent(mode: str) -> None:
+    """Without a connection, keep wandb from reporting times, versions and errors of its own to its makers: it looks up
+    their host before it knows the mode. Its service process reads the same variable. What the user set stays.
+    """
+    if mode in ("offline", "disabled"):
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
 def _project() -> str:

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import math
+import resource
 import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,6 +217,14 @@ def test_a_position_out_of_range_is_named() -> None:
         decode_positions(classes, rest, 1, 2)
 
 
+def test_positions_of_more_than_a_chunk_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = np.random.default_rng(0).random(5000) < np.linspace(0.001, 1, 5000)
+    for chunk in (1, 7, 8, 1000, 2**18):
+        monkeypatch.setattr("lth.compress.codec.tensor.CHUNK", chunk)
+        found = decode_positions(*encode_positions(kept), int(kept.sum()), 5000)
+        assert (found == np.flatnonzero(kept)).all()
+
+
 @many
 @given(st.sets(st.integers(0, 5000), max_size=60))
 def test_any_positions_round_trip(positions: set[int]) -> None:
@@ -363,6 +373,8 @@ HEADERS: dict[str, bytes] = {
     "no UTF-8": b'{"bits":4,"description":{"a":"\xff"},"tensors":[]}',
     "true for a number": b'{"bits":true,"description":{},"tensors":[]}',
     "too long": b'{"bits":4,"description":{"a":"' + b"a" * MAX_HEADER + b'"},"tensors":[]}',
+    "an unknown key": b'{"bits":4,"description":{},"signature":"","tensors":[]}',
+    "no tensors": b'{"bits":4,"description":{}}',
     "tensors by name": b'{"bits":4,"description":{},"tensors":{"w":1}}',
     "empty": b"",
 }  # fmt: skip
@@ -379,6 +391,11 @@ def test_a_header_that_is_extended_or_truncated_is_refused() -> None:
     assert refused(sealed(b"LTHC" + struct.pack("<HI", 1, len(packed) + 1) + packed + b"\0"))
     assert refused(sealed(b"LTHC" + struct.pack("<HI", 1, len(packed) - 1) + packed[:-1]))
     assert refused(sealed(b"LTHC" + struct.pack("<HI", 1, 2**32 - 1) + packed))
+
+
+def test_an_unknown_key_is_named() -> None:
+    with pytest.raises(Refused, match="the header has an unknown key 'signature'"):
+        codec.decode(with_header(b'{"bits":4,"description":{},"signature":"","tensors":[]}'))
 
 
 def test_an_unknown_version_is_named() -> None:
@@ -460,3 +477,23 @@ def test_a_small_file_costs_little(name: str, file: bytes) -> None:
         tracemalloc.stop()
     assert sum(weight.numel() for weight in decoded.weights.values()) >= 2**14
     assert most < 100e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory in use is read from /proc")
+@pytest.mark.parametrize("coding", ["kept", "float16"])
+def test_a_file_that_needs_more_memory_than_there_is_is_refused(coding: str) -> None:
+    if coding == "kept":
+        empty = {"coding": "kept", "kept": 0, "bytes": [3, 0, 5], "shape": [2**27]}
+        noise = {"coding": "float16", "kept": None, "bytes": [2**18], "shape": [2**17], "name": "a"}
+        file = written({**header_of(), "tensors": [noise, {**header_of(**empty)["tensors"][0], "name": "w"}]},
+                       np.random.default_rng(0).bytes(2**17) * 2 + NONE + b"\0\0" + NONE)  # fmt: skip
+    else:
+        file = written(header_of(coding="float16", kept=None, shape=[2**26], bytes=[2**27]), bytes(2**27))
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**27 + 2**26, hard))
+    try:
+        with pytest.raises(Refused, match="invalid file: it needs more memory than there is"):
+            codec.decode(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -74,6 +74,8 @@ def decode(data: bytes) -> Contents:
         raise Refused(f"invalid file: {refused}") from refused
     except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise Refused(f"invalid file: invalid header: {error}") from error
+    except (MemoryError, RuntimeError) as error:  # PyTorch raises the second
+        raise Refused("invalid file: it needs more memory than there is") from error
     return Contents(weights, mask, header.bits, header.description)
 
 

@@ -6,7 +6,7 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from lth.compress.codec.reader import Reader, Refused
@@ -67,6 +67,8 @@ def parse(data: bytes) -> tuple[Header, Reader]:
     found = json.loads(text)
     if not isinstance(found, dict) or _text(found) != text:
         raise Refused("the header is not canonical JSON (sorted keys, no spaces, no duplicates)")
+    if unknown := found.keys() - {field.name for field in fields(Header)}:
+        raise Refused(f"the header has an unknown key {min(unknown)!r}")
     header = Header(found["bits"], found["description"], [_entry(Entry(**entry)) for entry in found["tensors"]])
     if header.bits is not None and (type(header.bits) is not int or not 1 <= header.bits <= 8):
         raise Refused(f"invalid number of bits: {header.bits!r}")

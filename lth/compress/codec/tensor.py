@@ -7,6 +7,7 @@ from lth.compress.codec.codebook import cluster, round_to_float16
 from lth.compress.codec.reader import Reader, Refused
 
 MAX_DIGITS = 28
+CHUNK = 2**18  # gaps that are decoded at a time
 FLOAT16 = 1 << 15  # flag in the size of a codebook
 
 
@@ -25,9 +26,15 @@ def decode_positions(classes: bytes, rest: bytes, count: int, size: int) -> np.n
     digits = rans.decode(classes, count)
     if (digits > MAX_DIGITS).any() or -(-int(digits.sum(dtype=np.int64)) // 8) != len(rest):
         raise Refused("the digits of the gaps do not match their number")
-    positions: np.ndarray = np.cumsum(_unpack_gaps(rest, digits.astype(np.int32)), dtype=np.int64) - 1
-    if count and positions[-1] >= size:
-        raise Refused("mask position out of range")
+    positions = np.empty(count, np.int64)
+    last, at = -1, 0
+    for first in range(0, count, CHUNK):  # so that the arrays beside the positions stay small
+        part = digits[first : first + CHUNK].astype(np.int32)
+        found = last + np.cumsum(_unpack_gaps(rest, at, part), dtype=np.int64)
+        if (last := int(found[-1])) >= size:
+            raise Refused("mask position out of range")
+        positions[first : first + CHUNK] = found
+        at += int(part.sum())
     return positions
 
 
@@ -36,9 +43,11 @@ def _pack_digits(gaps: np.ndarray, digits: np.ndarray) -> bytes:
     return np.packbits((gaps[owner] >> places & 1).astype(np.uint8)).tobytes()
 
 
-def _unpack_gaps(rest: bytes, digits: np.ndarray) -> np.ndarray:
+def _unpack_gaps(rest: bytes, at: int, digits: np.ndarray) -> np.ndarray:
+    """Gaps with these numbers of digits, whose bits begin at bit `at`."""
     places, owner = _places(digits)
-    bits = np.unpackbits(np.frombuffer(rest, np.uint8), count=len(places)).astype(np.int32)
+    part = np.frombuffer(rest, np.uint8)[at // 8 : -(-(at + len(places)) // 8)]
+    bits = np.unpackbits(part)[at % 8 : at % 8 + len(places)].astype(np.int32)
     gaps: np.ndarray = np.left_shift(np.int32(1), digits)
     np.add.at(gaps, owner, bits << places)
     return gaps

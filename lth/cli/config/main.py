@@ -1,11 +1,13 @@
 """`lth run`: from the command line to its exit code."""
 
 import os
+import shlex
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,6 +20,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
+from lth.cli.config import apart, sweep
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
@@ -52,16 +55,14 @@ def main(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str], *, sweeping: bool) -> int:
     """Hand arguments to Hydra; returns the highest exit code of its jobs."""
     codes: list[int] = []
-    task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda cfg: _job(cfg, codes))
     sys.argv = ["lth run", *arguments]
     try:
-        with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet():
-            task()
+        with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet(), sweep.failures() as file:
+            task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+            sweep.launch(task(lambda cfg: _job(cfg, codes, file)), codes)
     except SystemExit as end:
         codes.append(end.code if isinstance(end.code, int) else 1)
-    except JobFailed:  # of a launcher's own process, or of this one
-        print("lth run: not all jobs of the sweep finished; those that failed said why, the others are stored",
-              file=sys.stderr)  # fmt: skip
+    except (sweep.JobFailed, BrokenProcessPool):  # of a launcher's own process, or of this one
         codes.append(1)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explanation(error)) from error
@@ -128,12 +129,25 @@ def _report(cfg: DictConfig) -> None:
     show(Results(Path(str(cfg.root)), str(cfg.name)))
 
 
-class JobFailed(Exception):
-    """Tells a launcher that a job of a sweep failed; the job has printed why."""
-
-
-def _job(cfg: DictConfig, codes: list[int]) -> None:
+def _job(cfg: DictConfig, codes: list[int], failures: str) -> None:
     """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on."""
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    words, why = shlex.join(HydraConfig.get().overrides.task), ""
+    try:
+        code = apart.code(_code, cfg) if sweeping and apart.is_worker() else _code(cfg)
+    except apart.Killed as how:
+        code, why = 1, f"{how}; the same command continues it"
+        print(f"job {words}\n{why}", file=sys.stderr)
+    codes.append(code)
+    if sweeping and code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if sweeping and code:
+        sweep.note(failures, f"job {words}: {why or f'exit code {code}'}")
+        raise sweep.JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {code}")
+
+
+def _code(cfg: DictConfig) -> int:
+    """The exit code of one job, run in this process."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
@@ -151,9 +165,4 @@ def _job(cfg: DictConfig, codes: list[int]) -> None:
         overrides=HydraConfig.get().overrides.task,
         debug=cfg.debug,
     )
-    code = run.run(lambda: values(cfg), setting)
-    codes.append(code)
-    if sweeping and code == INTERRUPTED:
-        raise KeyboardInterrupt
-    if sweeping and code:
-        raise JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {code}")
+    return run.run(lambda: values(cfg), setting)

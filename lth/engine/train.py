@@ -1,7 +1,8 @@
 """list[Ticket] -> list[Trained], one after the other; interrupted trainings are saved and resumed."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -46,7 +47,7 @@ def train(
     observer, end = _Saving(callback or Callback(), save), recipe.steps if until is None else until
     run = partial(_train, recipe=recipe, until=end, keep=keep, observer=observer, device=device, meter=meter)
     done = []
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _threads(recipe.threads):
         for ticket in tickets:
             try:
                 trained = run(ticket, state=(states or {}).get(ticket))
@@ -57,6 +58,17 @@ def train(
             if finished:
                 finished(trained)
     return done
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with so many threads on a CPU, whatever the process does otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(

@@ -9,10 +9,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lth.init import initial
 from lth.recipe import Recipe
 from lth.seed import generator, seed
 from lth.ticket import Mask, Ticket, Trained, Weights
+from lth.weights import initial
 
 Init = Callable[[nn.Module, int], Weights]
 

@@ -18,12 +18,12 @@ from lth import rewind as rewinding
 from lth import structure as structures
 from lth.criterion import Batch
 from lth.data import normalized, rows
-from lth.init import initial
 from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.seed import seed
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask
+from lth.weights import initial
 
 Criterion = Callable[..., dict[str, Tensor]]
 Distribution = Callable[[Mapping[str, Tensor], Mask, Mapping[str, float]], Mapping[str, float]]
@@ -112,7 +112,7 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
         bare(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
     except (UserError, AttributeError, NameError, TypeError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.debug("the criterion can't score an untrained net: %s", error)
     scores = {name: ticket.weights[name].abs() for name in ticket.mask}
     structure(scores, ticket.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))

@@ -3,7 +3,7 @@
 Biases of prunable layers start at 0; normalization and all other tensors are copied from the net.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +26,6 @@ def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
 def kaiming_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
     """Gaussian He for ReLU (He et al. 2015, Eq. 10): N(0, 2 / fan_in); biases 0."""
     return _draw(net, seed, lambda w, generator: nn.init.kaiming_normal_(w, nonlinearity="relu", generator=generator))
-
-
-def initial(init: Callable[[nn.Module, int], Mapping[str, Tensor]], net: nn.Module, seed: int) -> dict[str, Tensor]:
-    """theta_0 of a net by an init of anyone's; a tied or shared tensor stands once, under its first name."""
-    weights = init(net, seed)
-    return {name: weights[name] for name in weights_of(net)}
 
 
 def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, Tensor]:

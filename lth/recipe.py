@@ -31,7 +31,8 @@ class Recipe:
     convolutions and linear layers compute in bfloat16, on weights that stay float32.
     regularization: weights -> penalty that is added to the loss, or None. updater: (step, weights, gradients, mask) ->
     mask, called after every optimizer step (see `lth.updater`). output: name of the layer that gives the outputs, "" to
-    find it in the net. task: loss and metric (see `lth.task`).
+    find it in the net. task: loss and metric (see `lth.task`). threads: of PyTorch on a CPU; more of them add up the
+    parts of a sum in another order, which changes its last digits.
     """
 
     model: Callable[..., nn.Module]
@@ -47,11 +48,12 @@ class Recipe:
     updater: Callable[..., Mask] = updater.none
     output: str = ""
     task: Task = CLASSIFICATION
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise UserError(f"precision={self.precision}: choose one of {', '.join(get_args(Precision))}")
-        for name in ("steps", "batch_size", "evaluate_every"):
+        for name in ("steps", "batch_size", "evaluate_every", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
         if not isinstance(self.data, Data):

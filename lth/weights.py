@@ -5,7 +5,7 @@ first name stands for all, so that one parameter has one mask, one count and one
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -17,6 +17,12 @@ def weights_of(net: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by their first name; the net's own tensors, not copies."""
     first = first_names(net)
     return {name: tensor for name, tensor in _state(net).items() if first[name] == name}
+
+
+def initial(init: Callable[[nn.Module, int], Mapping[str, Tensor]], net: nn.Module, seed: int) -> dict[str, Tensor]:
+    """theta_0 of a net by an init of anyone's; a tied or shared tensor stands once, under its first name."""
+    weights = init(net, seed)
+    return {name: weights[name] for name in weights_of(net)}
 
 
 def load(net: nn.Module, weights: Mapping[str, Tensor]) -> None:

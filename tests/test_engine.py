@@ -207,6 +207,29 @@ def test_training_is_a_function_of_recipe_and_ticket_whatever_the_global_randomn
     pd.testing.assert_frame_equal(ends[0].evaluations, ends[1].evaluations, check_exact=True)
 
 
+def test_training_takes_as_many_threads_as_the_recipe_says_whatever_the_process_takes() -> None:
+    def seen(threads: int) -> tuple[set[int], int, Trained]:
+        counts = set[int]()
+
+        def rate(step: int) -> float:
+            counts.add(torch.get_num_threads())
+            return 1.0
+
+        its = recipe(threads=threads, lr=rate)
+        trained = train(half_pruned(its), its)
+        return counts, torch.get_num_threads(), trained
+
+    usual = seen(1)[2].weights()
+    torch.set_num_threads(3)
+    try:
+        counts, after, trained = seen(1)
+        assert (counts, after) == ({1}, 3)
+        assert all(torch.equal(usual[name], weight) for name, weight in trained.weights().items())
+        assert seen(2)[:2] == ({2}, 3)
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_replicates_differ_in_their_order_and_their_dropout() -> None:
     settings = recipe(model=dropout_net, batch_size=50)
     one, two = (train(half_pruned(settings, replicate=r), settings).weights() for r in (1, 2))

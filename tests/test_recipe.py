@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, conv_net, half_pruned, many, momentum, net, recipe, sgd, split
 
-from lth import augment, lr
+from lth import UserError, augment, lr
 from lth.data import Data, Split
 from lth.model import conv, lenet_300_100, mlp
 from lth.recipe import Recipe
@@ -263,3 +263,12 @@ def test_a_recipe_makes_a_fresh_net_of_the_shape_of_its_data() -> None:
 
 def test_the_name_of_a_description_does_not_depend_on_the_order_of_its_keys() -> None:
     assert short({"a": 1, "b": [2]}) == short({"b": [2], "a": 1}) != short({"a": 1, "b": [3]})
+
+
+def test_the_number_of_threads_is_part_of_the_recipe_and_one_changes_no_name() -> None:
+    ticket = half_pruned(recipe())
+    assert "threads" not in describe(recipe())
+    assert digest(recipe(threads=1), ticket) == digest(recipe(), ticket)
+    assert digest(recipe(threads=2), ticket) != digest(recipe(), ticket)
+    with pytest.raises(UserError, match="threads=0: must be at least 1"):
+        recipe(threads=0)

@@ -254,3 +254,40 @@ def test_no_account_is_an_error_before_anything_is_trained(
     assert not (tmp_path / "here" / "trained").exists()
     assert shell.run("tracking=wandb", "tracking.project=a/b", "root=here") == 2
     assert "tracking.project=a/b: the name of a project" in capsys.readouterr().err
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from lth.cli.console import log_to_console
+from lth.cli.lenient import Lenient
+from lth.cli.tracking import Wandb
+from lth.ticket import Ticket
+
+def children():
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                yield int(stat.parent.name)
+        except OSError:
+            pass
+
+log_to_console()
+with Lenient(Wandb(group="g", name="n", folder=Path("here"), config={})) as tracker:
+    found = [*children()]
+    for child in found:
+        os.kill(child, signal.SIGKILL)
+    time.sleep(0.5)
+    for step in range(2000):
+        tracker.evaluated(Ticket({}, {}), {"step": step, "test_accuracy": 0.5})
+    print("killed", len(found), "and trained on")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="wandb's process is found in /proc")
+def test_a_training_goes_on_when_the_process_of_wandb_is_killed() -> None:
+    with shell.started(code=KILLED) as process:
+        said = " ".join(process.communicate(timeout=200)[0].split())
+    assert process.returncode == 0, said
+    assert "killed 1 and trained on" in said
+    assert said.count("the training goes on, its tracking is incomplete") == 1

@@ -1,7 +1,7 @@
 """list[Ticket] -> list[Trained], one after the other or side by side; interrupted trainings are saved and resumed."""
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -52,7 +52,7 @@ def train(
     states, done = states or {}, dict[Ticket, Trained]()
     for ticket in tickets:
         _check_steps(ticket, recipe, end)
-    with _generators_undisturbed(), arithmetic(recipe.precision, device):
+    with _generators_undisturbed(), _threads(recipe.threads), arithmetic(recipe.precision, device):
         for group in groups(tickets, recipe, states, device, width):
             run = _train_stack if is_stack(group, recipe, device) else _train
             for trained in run(group, states=states, **shared):
@@ -70,6 +70,17 @@ def _generators_undisturbed() -> contextlib.AbstractContextManager[None]:
 def _train_stack(tickets: list[Ticket], *, recipe: Recipe, device: str, **options: Any) -> list[Trained]:
     at = partial(_weights_at, recipe=recipe, device=device)
     return side_by_side(tickets, recipe=recipe, device=device, at=at, **options)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with so many threads on a CPU, whatever the process does otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(

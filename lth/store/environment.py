@@ -53,6 +53,13 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
+def instructions() -> str:
+    """Vector instructions that PyTorch computes with on this processor, such as AVX2; they order its sums."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
+
+
 def machine() -> str:
     """Processor and number of cores, such as "AMD EPYC, 2 cores"."""
     name = _cpuinfo("model name") or platform.processor() or platform.machine()

@@ -111,7 +111,7 @@ def _guarded(job: Job, cfg: DictConfig) -> int:
 
 
 def _how(status: int) -> str:
-    """How a process ended."""
+    """The end of a process in words."""
     number = os.waitstatus_to_exitcode(status)
     if number >= 0:
         return f"its process ended with exit code {number}"

@@ -132,17 +132,17 @@ def _report(cfg: DictConfig) -> None:
 def _job(cfg: DictConfig, codes: list[int], failures: str) -> None:
     """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    words, why = shlex.join(HydraConfig.get().overrides.task), ""
+    words = shlex.join(HydraConfig.get().overrides.task)
     try:
         code = apart.code(_code, cfg) if sweeping and apart.is_worker() else _code(cfg)
     except apart.Killed as how:
-        code, why = 1, f"{how}; the same command continues it"
-        print(f"job {words}\n{why}", file=sys.stderr)
+        code, line = 1, f"job {words}: {how}; the same command continues it"
+        print(line, file=sys.stderr)
+        sweep.note(failures, line)
     codes.append(code)
     if sweeping and code == INTERRUPTED:
         raise KeyboardInterrupt
     if sweeping and code:
-        sweep.note(failures, f"job {words}: {why or f'exit code {code}'}")
         raise sweep.JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {code}")
 
 

@@ -30,7 +30,7 @@ def launch(task: Callable[[], None], codes: list[int]) -> None:
 
 @contextmanager
 def failures() -> Iterator[str]:
-    """A file to which jobs add a line if they fail; in the end it is printed."""
+    """A file to which jobs add a line if they can't say why they failed; in the end it is printed."""
     with tempfile.TemporaryDirectory() as folder:
         (file := Path(folder) / "failed").touch()
         try:

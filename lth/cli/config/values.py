@@ -92,6 +92,7 @@ def _recipe(cfg: DictConfig) -> "Recipe":
             steps=cfg.steps,
             batch_size=cfg.batch_size,
             evaluate_every=cfg.evaluate_every,
+            threads=cfg.threads,
             precision="fp32" if cfg.precision == "auto" else cfg.precision,
         )
     )

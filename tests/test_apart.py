@@ -31,6 +31,7 @@ def sweep(who: str) -> tuple[int, str]:
     return process.returncode, said
 
 
+@pytest.mark.slow
 def test_a_job_that_the_system_kills_takes_no_other_with_it() -> None:
     code, said = sweep("getpid")
     assert code == 1

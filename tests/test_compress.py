@@ -249,6 +249,7 @@ def test_a_format_that_fails_costs_its_own_row_alone(mine: list[str], capsys: py
     assert cli.main(["export", *mine, "--format", "lth", "--out", "net.lth"]) == 0
 
 
+@pytest.mark.slow
 def test_configurations_are_not_averaged(store: Path, tmp_path: Path) -> None:
     overrides = [each for each in OVERRIDES if not each.startswith("steps")]
     assert config.main([*overrides, "steps=40", f"root={store}"]) == 0
@@ -260,6 +261,7 @@ def test_configurations_are_not_averaged(store: Path, tmp_path: Path) -> None:
     assert [line.split("|")[2].strip() for line in text.splitlines() if "float32 " in line] == ["steps=40", "steps=60"]
 
 
+@pytest.mark.slow
 def test_under_an_updater_no_accuracy_is_compared_with_a_dense_net(tmp_path: Path) -> None:
     overrides = ["model=mlp", "model.hidden=[8]", "levels=0", "steps=20", "evaluate_every=20", "tracking=none",
                  "updater=gradual", "updater.end=10", "updater.every=5", "root=runs"]  # fmt: skip

@@ -22,7 +22,7 @@ from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.seed import seed
-from lth.ticket import Mask, Ticket, Trained, Weights, full_mask
+from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, masked
 from lth.weights import initial
 
 Criterion = Callable[..., dict[str, Tensor]]
@@ -107,7 +107,8 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     count after training, of which it may need something.
     """
     bare = partial(criterion.func, **criterion.keywords) if isinstance(criterion, partial) else criterion
-    untrained = Trained(ticket, pd.DataFrame(), {ticket.step: ticket.weights}.__getitem__, ticket.step, ticket.mask)
+    copied = replace(ticket, weights=masked(ticket.weights, {}), mask={n: m.clone() for n, m in ticket.mask.items()})
+    untrained = Trained(copied, pd.DataFrame(), lambda _: masked(ticket.weights, {}), ticket.step, copied.mask)
     try:
         bare(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
     except (UserError, AttributeError, NameError, TypeError):
@@ -115,7 +116,7 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     except (Exception, SystemExit) as error:
         log.debug("the criterion can't score an untrained net: %s", error)
     scores = {name: ticket.weights[name].abs() for name in ticket.mask}
-    structure(scores, ticket.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
+    structure(scores, copied.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
     if recipe.output and getattr(structure, "func", structure) is structures.neuron:
         found = replace(recipe, output="").layers.kinds
         if found != recipe.layers.kinds:

@@ -95,6 +95,11 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
     """
     kinds = prunable(net)
     seen = trace(net, example)
+    if shapes := _outside(net, seen.outputs):
+        raise UserError(
+            f"{type(net).__name__} learns tensors that are not its parameters (of shape {', '.join(shapes)}), so that "
+            "nothing trains or stores them: keep layers in nn.ModuleList or nn.ModuleDict, tensors in nn.Parameter"
+        )
     left = dict.fromkeys(sorted(seen.others), NO_LAYER)
     reached = _reached(net, seen, kinds)
     left |= {name: UNUSED for name in kinds if name not in reached}
@@ -164,6 +169,20 @@ def _reached(net: nn.Module, seen: Trace, kinds: Mapping[str, str]) -> set[str]:
             return set()
         gradients = torch.autograd.grad(sum(sums[1:], sums[0]), list(learned.values()), allow_unused=True)
     return {name for name, gradient in zip(learned, gradients, strict=True) if gradient is not None}
+
+
+def _outside(net: nn.Module, outputs: Any) -> list[str]:
+    """Shapes of the tensors that take part in the gradient and are no parameters of the net."""
+    own, found, seen = {id(p) for p in net.parameters()}, dict[int, str](), set[Any]()
+    nodes = [x.grad_fn for x in tree_leaves(outputs) if isinstance(x, Tensor) and x.grad_fn is not None]
+    while nodes:
+        if (node := nodes.pop()) in seen:
+            continue
+        seen.add(node)
+        if (leaf := getattr(node, "variable", None)) is not None and id(leaf) not in own:
+            found[id(leaf)] = " x ".join(map(str, leaf.shape)) or "1"
+        nodes += [each for each, _ in node.next_functions if each is not None]
+    return [*found.values()]
 
 
 def _keeps_zeros(net: nn.Module, example: Tensor, name: str) -> bool:

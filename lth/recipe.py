@@ -84,7 +84,12 @@ class Recipe:
         """The layers of the net that can be pruned. Raises UserError if the net can't be trained or pruned."""
         net = self.net()
         _check_outputs(net, self)
-        found = layers(net, self.data.example(), self.output)
+        try:
+            found = layers(net, self.data.example(), self.output)
+        except ValueError as error:
+            if not isinstance(error, UserError):  # batch norm
+                error.add_note("on one input in evaluation: give batch norm running statistics")
+            raise
         if not found.kinds:
             reasons = "; ".join(f"{name}: {why}" for name, why in found.left.items()) or "it has no such layer"
             name = type(net).__name__
@@ -98,6 +103,8 @@ def _check_net(net: Any) -> None:
     name = type(net).__name__
     if any(hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) for part in net.modules()):
         raise UserError(f"{name} is compiled (torch.compile): return the plain module")
+    if any(isinstance(part, torch.jit.ScriptModule) for part in net.modules()):
+        raise UserError(f"{name} is scripted (torch.jit), which hides its layers: return the plain module")
     if any(isinstance(hook, BasePruningMethod) for part in net.modules() for hook in part._forward_pre_hooks.values()):
         raise UserError(f"{name} is pruned by torch.nn.utils.prune: call prune.remove on its layers first")
     first = {} if any(is_lazy(p) for p in net.parameters()) else first_names(net)
@@ -117,17 +124,18 @@ def _check_outputs(net: nn.Module, recipe: "Recipe") -> None:
     """
     data, name = recipe.data, type(net).__name__
     inputs, targets = normalized(data, data.train.take(np.arange(min(2, len(data.train)))))
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            outputs = net.train()(inputs)
-    except Exception as error:
-        error.add_note(f"{name} on a batch of shape {tuple(inputs.shape)}, its only input")
-        raise
-    if not isinstance(outputs, Tensor):
-        raise UserError(
-            f"{name} gives a {type(outputs).__name__} in training: return the logits alone, a tensor B x C (nets of "
-            "torchvision with auxiliary classifiers: aux_logits=False)"
-        )
+    for mode in ("evaluation", "training"):
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                outputs = net.train(mode == "training")(inputs)
+        except Exception as error:
+            error.add_note(f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input")
+            raise
+        if not isinstance(outputs, Tensor):
+            raise UserError(
+                f"{name} gives a {type(outputs).__name__} in {mode}: return the logits alone, a tensor B x C (nets of "
+                "torchvision with auxiliary classifiers: aux_logits=False)"
+            )
     numbers, count = data.classes is None, data.outputs
     before = (len(inputs),) if numbers else (len(inputs), *data.train.targets.shape[1:])
     given = outputs.shape[-1] if outputs.ndim else 0

@@ -13,11 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lth import UserError, engine, schedule
 from lth.branch import random_sparsity, reinitialize, reset
-from lth.imp import dense, prune
+from lth.imp import check, dense, prune
 from lth.init import glorot_normal
 from lth.layer import layers, macs, prunable, trace
+from lth.structure import weight
 from lth.task import Task, correct, cross_entropy
-from lth.ticket import total
+from lth.ticket import Trained, total
 from lth.weights import first_names, load, weights_of
 
 IMAGE = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -223,8 +224,11 @@ def _pruned() -> nn.Module:
 
 
 REFUSED = {
-    "tuple": (lambda: Raw(lambda p, x: (p(x.flatten(1)), 0)), "gives a tuple in training: return the logits alone"),
-    "dict": (lambda: Raw(lambda p, x: {"logits": p(x.flatten(1))}), "gives a dict in training"),
+    "tuple": (lambda: Raw(lambda p, x: (p(x.flatten(1)), 0)), "gives a tuple in evaluation: return the logits alone"),
+    "tuple in evaluation": (lambda: Raw(lambda p, x: p(x.flatten(1)) if p.training else (p(x.flatten(1)),)),
+                            "gives a tuple in evaluation: return the logits alone"),
+    "scripted": (lambda: torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(16, 3))), "is scripted .torch.jit."),
+    "dict": (lambda: Raw(lambda p, x: {"logits": p(x.flatten(1))}), "gives a dict in evaluation"),
     "too few classes": (lambda: Raw(lambda p, x: p(x.flatten(1))[:, :2]), r"gives \(2, 2\) for 2 inputs.*B x 3"),
     "a map": (lambda: nn.Conv2d(1, 3, 1), r"gives \(2, 3, 4, 4\) for 2 inputs"),
     "nothing prunable": (lambda: Raw(lambda p, x: x.flatten(1)[:, :3] * p, nn.Parameter(torch.ones(3))),
@@ -274,6 +278,32 @@ def test_an_init_may_name_a_tied_weight_once_or_twice(branch, form) -> None:  # 
     (trained,) = engine.train([dense(job, init)], recipe=job, device="cpu")
     _, ticket = branch(trained, draw=0, recipe=job, init=init)
     assert ticket.weights.keys() == trained.weights().keys() == weights_of(job.net()).keys()
+
+
+class PlainList(nn.Module):
+    """A net that keeps layers where PyTorch does not find them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.head = [nn.Linear(16, 6)], nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.hidden[0](x.flatten(1)).relu())
+
+
+def test_layers_in_a_plain_list_are_refused() -> None:
+    with pytest.raises(UserError, match=r"learns tensors that are not its parameters .of shape 6 x 16, 6.*ModuleList"):
+        dense(recipe(model=lambda *_: PlainList()), glorot_normal)
+
+
+def test_a_criterion_that_works_in_place_changes_no_ticket() -> None:
+    def in_place(net: nn.Module, trained: Trained, batch: object) -> dict[str, torch.Tensor]:
+        return {name: trained.weights()[name].zero_() + trained.ticket.weights[name].zero_() for name in trained.mask}
+
+    ticket = dense(recipe(), glorot_normal)
+    before = {name: value.clone() for name, value in ticket.weights.items()}
+    check(recipe(), in_place, weight, ticket)
+    assert same(ticket.weights, before)
 
 
 FAILING = {

@@ -70,6 +70,8 @@ def _check_arrays(where: str, split: "Split") -> None:
     if dtype not in TYPES:
         raise UserError(f"{where} has inputs of type {dtype}, which can't be treated exactly: convert them to one of "
                         f"{', '.join(TYPES)}")  # fmt: skip
+    if split.rows is not None:
+        _check_rows(where, split.rows, len(split.source))
     count = len(shape) and len(split.source if split.rows is None else split.rows)
     targets = len(split.targets) if split.targets.ndim else 0
     if count != targets:
@@ -79,6 +81,15 @@ def _check_arrays(where: str, split: "Split") -> None:
     if 0 in shape or len(shape) < 2:
         raise UserError(f"{where} has inputs of shape {_text(dtype, shape[1:])}: give each input at least one value, "
                         "such as N x 1 (inputs[:, None])")  # fmt: skip
+
+
+def _check_rows(where: str, rows: object, size: int) -> None:
+    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu" or rows.ndim != 1:
+        raise UserError(
+            f"{where} has rows that are no numbers of rows: give integers, N (of a mask, np.flatnonzero(mask))"
+        )
+    if len(rows) and not -size <= rows.min() <= rows.max() < size:
+        raise UserError(f"{where} has rows from {rows.min()} to {rows.max()}, and there are {size} inputs")
 
 
 def _check_channels(name: str, train: "Split", channels: int | None) -> None:

@@ -25,13 +25,24 @@ def classes(name: str, splits: Splits, given: int | None) -> int | None:
         if given is not None:
             raise UserError(f"classes={given}: the targets of {name} are {train.targets.dtype.name}, numbers to "
                             "predict. Convert classes to int64")  # fmt: skip
+        _check_spacing(name, splits)
         return None
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int | np.integer)):
+        raise UserError(f"classes={given!r} of {name}: give a whole number")
     seen = {which: np.unique(_labels(split)) for which, split in splits.items()}
     for which, labels in seen.items():
         if labels[0] < 0:
             raise UserError(f"the {which} set of {name} has the label {labels[0]}: classes are 0 to C - 1. {NUMBER}, "
                             "and leave out examples without a class; for numbers to predict, give floats")  # fmt: skip
     return _implied(name, seen) if given is None else _confirmed(name, seen, given)
+
+
+def _check_spacing(name: str, splits: Splits) -> None:
+    """Refuse targets that float32, in which losses are computed, can't tell apart."""
+    values = np.concatenate([np.asarray(split.targets, dtype=np.float64).ravel() for split in splits.values()])
+    if len(np.unique(values.astype(np.float32))) < 0.5 * len(np.unique(values)):
+        raise UserError(f"the targets of {name} differ in digits that float32 does not have: subtract their mean and "
+                        "divide by their standard deviation")  # fmt: skip
 
 
 def _labels(split: "Split") -> np.ndarray:

@@ -266,7 +266,7 @@ class Computed(nn.Module):
 
 
 class Shared(nn.Module):
-    """A block under two names, a tied weight, and a parameter that is part of another's memory."""
+    """A block under two names, and a weight that three layers share."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -274,12 +274,12 @@ class Shared(nn.Module):
         self.again = self.first
         self.tied = nn.Linear(16, 16, bias=False)
         self.tied.weight = self.first.weight
-        self.view = nn.Linear(16, 16, bias=False)
-        self.view.weight = nn.Parameter(self.first.weight.data)
+        self.third = nn.Linear(16, 16, bias=False)
+        self.third.weight = self.first.weight
         self.last = nn.Linear(16, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.view(self.tied(self.again(self.first(x.flatten(1)).relu()).relu())))  # type: ignore[no-any-return]
+        return self.last(self.third(self.tied(self.again(self.first(x.flatten(1)).relu()).relu())))  # type: ignore[no-any-return]
 
 
 def lazy() -> nn.Module:

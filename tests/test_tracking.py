@@ -259,6 +259,7 @@ def test_no_account_is_an_error_before_anything_is_trained(
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
+os.environ.pop("WANDB_SERVICE", None)  # of the tests' own process
 from lth.cli.console import log_to_console
 from lth.cli.lenient import Lenient
 from lth.cli.tracking import Wandb

@@ -23,8 +23,6 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     """
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
-    if left := _untrained(job.recipe):
-        log.info("the optimizer does not train %s", ", ".join(left))
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}
     done: list[Trained] = []
 
@@ -40,13 +38,6 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     execute(job, store, train, job.replicates, engine.widest(job.recipe, job.device, job.width))
     store.forget_weights(done, _last(job, done))
     return done
-
-
-def _untrained(recipe: Recipe) -> list[str]:
-    """Parameters that learn and that the optimizer leaves out."""
-    net = recipe.net()
-    taken = {id(p) for group in recipe.optimizer(net.parameters()).param_groups for p in group["params"]}
-    return [name for name, p in net.named_parameters() if p.requires_grad and id(p) not in taken]
 
 
 def _name_left_in_float(job: Job) -> None:

@@ -40,6 +40,14 @@ def first_names(net: nn.Module) -> dict[str, str]:
     return {name: names.setdefault(_place(name, tensor), name) for name, tensor in _state(net).items()}
 
 
+def memory(x: Tensor) -> int:
+    """Identify the memory of a tensor; 0 if it has none of its own."""
+    try:
+        return int(x.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # sparse; batched by vmap
+        return 0
+
+
 def _state(net: nn.Module) -> dict[str, Tensor]:
     state: dict[str, Tensor] = net.state_dict()
     for name, value in state.items():

@@ -9,6 +9,7 @@ from lth.engine.objective import Objective
 from lth.engine.passes import Passes
 from lth.engine.splits import Examples
 from lth.engine.stacked import Stacked
+from lth.layer import has
 
 # Images of all nets together that are evaluated at once on CUDA, with and without convolutions, and on other devices.
 CONVOLUTIONS, OTHERS, CPU = 2**13, 2**18, 1000
@@ -50,5 +51,5 @@ class Assessment:
     def _batch(self) -> int:
         if self.objective.device.type != "cuda":
             return CPU
-        convolutions = any(isinstance(layer, nn.Conv2d) for layer in self.objective.net.modules())
-        return max(125, (CONVOLUTIONS if convolutions else OTHERS) // self.nets.nets)
+        most = CONVOLUTIONS if has(self.objective.net, nn.Conv2d) else OTHERS
+        return max(125, most // self.nets.nets)

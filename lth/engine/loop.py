@@ -12,6 +12,7 @@ from lth.engine.masking import Masking
 from lth.engine.precision import exact
 from lth.engine.splits import Examples
 from lth.engine.usage import Usage, usage_on
+from lth.layer import has
 from lth.recipe import Recipe
 from lth.seed import seed
 from lth.ticket import Ticket, masked
@@ -53,7 +54,7 @@ class Loop:
         self.meter = meter
         self.net = recipe.net()
         load(self.net, masked(ticket.weights, ticket.mask))
-        self.images = any(isinstance(layer, nn.Conv2d) for layer in self.net.modules())
+        self.images = has(self.net, nn.Conv2d)
         self.step, self.usage = ticket.step, Usage()
         self.train_metric: float | None = None
         self.losses: list[Tensor] = []

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lth import UserError
+from lth.layer import has
 from lth.recipe import Precision
 from lth.store.environment import cpu_flags
 
@@ -18,7 +19,7 @@ def fastest(net: nn.Module, device: str = "auto") -> Precision:
 
     device: as for `train`. For small linear layers the conversions cost more than bfloat16 gains.
     """
-    if not any(isinstance(layer, nn.Conv2d) for layer in net.modules()):
+    if not has(net, nn.Conv2d):
         return "fp32"
     if device != "cpu" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"

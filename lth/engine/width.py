@@ -16,7 +16,7 @@ from lth.engine.passes import IN_TURN, TOGETHER, Passes
 from lth.engine.rates import elementwise
 from lth.engine.stacked import Stacked
 from lth.engine.state import State
-from lth.layer import prunable
+from lth.layer import CONVOLUTIONS, has, prunable
 from lth.recipe import Recipe
 from lth.ticket import Ticket
 from lth.weights import weights_of
@@ -69,13 +69,8 @@ def passes(recipe: Recipe, tickets: int, *, cuda: bool) -> Passes:
     """Choose how a stack is computed. Convolutions of several nets at once are grouped convolutions, which are slow on
     CUDA, so that there the nets take turns, on several streams.
     """
-    turns = tickets == 1 or (cuda and (has_convolutions(recipe.net()) or _unmappable(recipe)))
+    turns = tickets == 1 or (cuda and (has(recipe.net(), *CONVOLUTIONS) or _unmappable(recipe)))
     return IN_TURN if turns else TOGETHER
-
-
-def has_convolutions(net: nn.Module) -> bool:
-    """True if a layer of the net is a convolution."""
-    return any(isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) for layer in net.modules())
 
 
 def on_cuda(device: str) -> bool:
@@ -102,7 +97,7 @@ def _auto(recipe: Recipe, device: str) -> int:
         return 1
     net = recipe.net()
     fitting = SHARE * torch.cuda.get_device_properties(0).total_memory / (16 * sum(p.numel() for p in net.parameters()))
-    return max(1, min(int(fitting), AUTO_CONV if has_convolutions(net) else AUTO))
+    return max(1, min(int(fitting), AUTO_CONV if has(net, *CONVOLUTIONS) else AUTO))
 
 
 @lru_cache(maxsize=8)

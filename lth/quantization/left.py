@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from lth.layer import NO_LAYER, trace
 from lth.quantization.net import Quantization, quantized_in_place
-from lth.quantization.rounding import memory
 from lth.quantization.scheme import Scheme
 from lth.recipe import Recipe
+from lth.weights import memory
 
 UNUSED = "in evaluation it is not multiplied, alone, with what comes from the inputs"
 COMPUTED = "what is multiplied is computed from it in a way that is not followed"

@@ -7,8 +7,7 @@ standardization) is followed and rounded when it meets data. Training and evalua
 kernels of transformers, which would read the weights unseen, are not taken while a mode is on.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from types import FunctionType
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -18,29 +17,8 @@ from torch.overrides import TorchFunctionMode
 
 from lth import UserError
 from lth.quantization.layer import Quantized
-
-# Operations of layers: a weight is their second operand, and the first is an input even if it is a parameter.
-LAYERS = {"linear", "convolution", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3))}
-# Products -> place of the first operand, and the names of both. In all but those of layers a weight is either.
-OPERANDS: dict[str, tuple[int, str, str]] = {
-    **dict.fromkeys(LAYERS, (0, "input", "weight")),
-    **dict.fromkeys(("matmul", "__matmul__", "__rmatmul__", "inner"), (0, "input", "other")),
-    **dict.fromkeys(("mm", "bmm"), (0, "input", "mat2")),
-    **dict.fromkeys(("addbmm", "baddbmm"), (1, "batch1", "batch2")),
-    "mv": (0, "input", "vec"),
-    "addmm": (1, "mat1", "mat2"),
-    "addmv": (1, "mat", "vec"),
-    "tensordot": (0, "a", "b"),
-    "einsum": (1, "", ""),
-}
-IN_PLACE = {"__setitem__", *(f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "div", "pow"))}
-# Attention asks whether a mode is on before it does anything else. This is the same code with "no" for an answer, so
-# that the operations in it are seen.
-ATTENTION = FunctionType(
-    functional.multi_head_attention_forward.__code__,
-    {**vars(functional), "has_torch_function": lambda _: False},
-    argdefs=functional.multi_head_attention_forward.__defaults__,
-)
+from lth.quantization.operations import ATTENTION, LAYERS, in_place, mapped, operands, replaced, tensors
+from lth.weights import memory
 
 
 class Watch:
@@ -85,15 +63,15 @@ class Rounding(TorchFunctionMode):
                 return ATTENTION(*args, **kwargs)
         if name in ("__get__", "__set__"):  # shapes, and views such as x.T, which share memory
             return func(*args, **kwargs)
-        origins = [self._origin(x) for x in _tensors(args, kwargs)]
+        origins = [self._origin(x) for x in tensors(args, kwargs)]
         if None not in origins and not (name in LAYERS and any(origins)):
             return self._follow(func(*args, **kwargs), origins)
-        written = args[:1] if _in_place(name) else ()
+        written = args[:1] if in_place(name) else ()
         for x in (*written, kwargs.get("out")):
             self._forget(x)
         if any(origins):
-            args = (*written, *_mapped(self._round, args[len(written) :]))
-            kwargs = {key: _mapped(self._round, x) for key, x in kwargs.items()}
+            args = (*written, *mapped(self._round, args[len(written) :]))
+            kwargs = {key: mapped(self._round, x) for key, x in kwargs.items()}
             args, kwargs = self._round_input(name, args, kwargs)
         return func(*args, **kwargs)
 
@@ -104,7 +82,7 @@ class Rounding(TorchFunctionMode):
     def _follow(self, out: Any, origins: list[frozenset[str] | None]) -> Any:
         """Note what is computed from parameters alone."""
         names = frozenset[str]().union(*(origin for origin in origins if origin))
-        for x in _tensors((out,), {}):
+        for x in tensors((out,), {}):
             same = [layer for name in names if _alike(x, (layer := self.layers[name]).weight)]
             self._note(x, names, same[0] if len(same) == 1 else None)
         return out
@@ -160,47 +138,13 @@ class Rounding(TorchFunctionMode):
 
     def _round_input(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Round the other operand of a product with a rounded weight."""
-        if name == "einsum" and len(args) == 2:
-            args = (args[0], *args[1])
-        if name not in OPERANDS or (name == "einsum" and not (isinstance(args[0], str) and len(args) == 3)):
-            return args, kwargs
-        start, *keys = OPERANDS[name]
-        slots = [start + i if start + i < len(args) else key for i, key in enumerate(keys)]
+        args, slots = operands(name, args)
         values: list[Any] = [args[slot] if isinstance(slot, int) else kwargs[slot] for slot in slots]
-        for at in (1,) if name in LAYERS else (1, 0):
+        for at in (1,) if name in LAYERS else (1, 0) if slots else ():
             if layer := self.ready.get(memory(values[at])):
                 self.watch.inputs.append(layer.name)
-                return _replaced(args, kwargs, slots[1 - at], layer.input(values[1 - at]))
+                return replaced(args, kwargs, slots[1 - at], layer.input(values[1 - at]))
         return args, kwargs
-
-
-def memory(x: Tensor) -> int:
-    """Identify the memory of a tensor; 0 if it has none of its own."""
-    try:
-        return int(x.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):  # sparse; batched by vmap
-        return 0
-
-
-def _tensors(args: Iterable[Any], kwargs: dict[str, Any]) -> Iterator[Tensor]:
-    for x in (*args, *kwargs.values()):
-        if isinstance(x, Tensor):
-            yield x
-        elif isinstance(x, list | tuple):
-            yield from _tensors(x, {})
-
-
-def _mapped(change: Callable[[Tensor], Tensor], x: Any) -> Any:
-    """The value with every tensor in it changed."""
-    if isinstance(x, Tensor):
-        return change(x)
-    return type(x)(_mapped(change, each) for each in x) if type(x) in (list, tuple) else x
-
-
-def _replaced(args: tuple[Any, ...], kwargs: dict[str, Any], slot: int | str, value: Tensor) -> tuple[Any, Any]:
-    if isinstance(slot, int):
-        return (*args[:slot], value, *args[slot + 1 :]), kwargs
-    return args, {**kwargs, slot: value}
 
 
 def _alike(x: Tensor, weight: Tensor) -> bool:
@@ -215,7 +159,3 @@ def _same_layout(x: Tensor, y: Tensor) -> bool:
 def _extent(x: Tensor) -> int:
     """Number of places in memory from its first value to its last."""
     return 1 + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
-
-
-def _in_place(name: str) -> bool:
-    return name in IN_PLACE or (name.endswith("_") and not name.endswith("__"))

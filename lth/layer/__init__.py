@@ -1,0 +1,20 @@
+"""The layers of a net that can be pruned: which they are, which gives the outputs, and what each of them costs."""
+
+from lth.layer.kind import CONVOLUTIONS, bias_of, has, prunable
+from lth.layer.layers import NO_LAYER, UNUSED, Layers, layers
+from lth.layer.trace import Cost, Trace, macs, trace
+
+__all__ = [
+    "CONVOLUTIONS",
+    "NO_LAYER",
+    "UNUSED",
+    "Cost",
+    "Layers",
+    "Trace",
+    "bias_of",
+    "has",
+    "layers",
+    "macs",
+    "prunable",
+    "trace",
+]

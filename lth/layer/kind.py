@@ -1,0 +1,59 @@
+"""Weights that can be pruned, by the types of the layers that they belong to."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from lth.weights import first_names
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+PARAMETRIZED = "parametrizations.weight."
+SHORTCUTS = {"shortcut", "downsample"}
+
+
+def prunable(net: nn.Module) -> dict[str, str]:
+    """Parameter name -> kind ("conv", "shortcut" or "linear"), by the types of the layers, in the order of the net.
+
+    Prunable are the weights of convolution and linear layers and the projections of attention; never biases,
+    normalization or embeddings. Of a parametrized weight it is the original of the same shape. A shortcut is a
+    convolution in a part called "shortcut" or, as in torchvision, "downsample".
+    """
+    first = first_names(net)
+    found = {first[name]: kind for name, kind in _by_type(net) if name in first}
+    return {name: found[name] for name in dict.fromkeys(first.values()) if name in found}
+
+
+def bias_of(name: str) -> str:
+    """The name that the bias beside a prunable weight has, if there is one."""
+    layer, _, weight = name.rpartition(".") if PARAMETRIZED not in name else (*name.partition(PARAMETRIZED)[:2], "")
+    bias = "in_proj_bias" if weight in PROJECTIONS else "bias"
+    return f"{layer.removesuffix('.')}.{bias}" if layer else bias
+
+
+def has(net: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """True if a layer of the net is of one of these types."""
+    return any(isinstance(layer, kinds) for layer in net.modules())
+
+
+def _by_type(net: nn.Module) -> Iterator[tuple[str, str]]:
+    for name, layer in net.named_modules():
+        prefix = f"{name}." if name else ""
+        if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
+            kind = "linear" if isinstance(layer, nn.Linear) else _kind_of_conv(name)
+            yield from ((f"{prefix}{part}", kind) for part in _originals(layer))
+        elif isinstance(layer, nn.MultiheadAttention):
+            yield from ((f"{prefix}{part}", "linear") for part in PROJECTIONS if getattr(layer, part) is not None)
+
+
+def _originals(layer: nn.Module) -> list[str]:
+    """The parameter that the weight of a layer is, or that it is computed from."""
+    own = dict(layer.named_parameters())
+    if "weight" in own:
+        return ["weight"]
+    shape = getattr(getattr(layer, "weight", None), "shape", None)
+    return [name for name, p in own.items() if name.startswith(("weight_", PARAMETRIZED)) and p.shape == shape]
+
+
+def _kind_of_conv(name: str) -> str:
+    return "shortcut" if SHORTCUTS & set(name.split(".")) else "conv"

@@ -1,0 +1,95 @@
+"""The layers of a net that can be pruned, what each of them is, and why the others are not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from lth import UserError
+from lth.layer.kind import prunable
+from lth.layer.trace import Trace, trace
+
+NO_LAYER = "it is no weight of a linear, convolution or attention layer"
+UNUSED = "no gradient of the outputs reaches it"
+COMPUTED = "the layer computes its weight from it, and zeros do not stay zeros"
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """kinds: prunable weight -> "conv", "shortcut", "linear" or "output", in the order of the net. left: every other
+    matrix that is multiplied or looked up, and every layer that is not used -> why it is not pruned.
+    """
+
+    kinds: Mapping[str, str]
+    left: Mapping[str, str]
+
+
+def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
+    """Prunable weights by kind. example: one input as the net sees it, 1 x shape. output: name of the output layer, ""
+    to find it. The net is not modified.
+    """
+    kinds = prunable(net)
+    seen = trace(net, example)
+    if shapes := _outside(net, seen.outputs):
+        raise UserError(
+            f"{type(net).__name__} learns tensors that are not its parameters (of shape {', '.join(shapes)}), so that "
+            "nothing trains or stores them: keep layers in nn.ModuleList or nn.ModuleDict, tensors in nn.Parameter"
+        )
+    left = dict.fromkeys(sorted(seen.others), NO_LAYER)
+    reached = _reached(net, seen, kinds)
+    left |= {name: UNUSED for name in kinds if name not in reached}
+    left |= {name: COMPUTED for name in seen.computed if name not in left and not _keeps_zeros(net, example, name)}
+    used = {name: kind for name, kind in kinds.items() if name not in left}
+    return Layers({**used, **dict.fromkeys(_outputs(used, seen.feeds, output), "output")}, left)
+
+
+def _reached(net: nn.Module, seen: Trace, kinds: Mapping[str, str]) -> set[str]:
+    """Prunable weights that a gradient of the outputs reaches."""
+    learned = {name: p for name in kinds if (p := net.get_parameter(name)).requires_grad and name in seen.cost.uses}
+    with torch.enable_grad():
+        sums = [x.sum() for x in tree_leaves(seen.outputs) if isinstance(x, Tensor) and x.requires_grad]
+        if not sums or not learned:
+            return set()
+        gradients = torch.autograd.grad(sum(sums[1:], sums[0]), list(learned.values()), allow_unused=True)
+    return {name for name, gradient in zip(learned, gradients, strict=True) if gradient is not None}
+
+
+def _outside(net: nn.Module, outputs: Any) -> list[str]:
+    """Shapes of the tensors that take part in the gradient and are no parameters of the net."""
+    own, found, seen = {id(p) for p in net.parameters()}, dict[int, str](), set[Any]()
+    nodes = [x.grad_fn for x in tree_leaves(outputs) if isinstance(x, Tensor) and x.grad_fn is not None]
+    while nodes:
+        if (node := nodes.pop()) in seen:
+            continue
+        seen.add(node)
+        if (leaf := getattr(node, "variable", None)) is not None and id(leaf) not in own:
+            found[id(leaf)] = " x ".join(map(str, leaf.shape)) or "1"
+        nodes += [each for each, _ in node.next_functions if each is not None]
+    return [*found.values()]
+
+
+def _keeps_zeros(net: nn.Module, example: Tensor, name: str) -> bool:
+    """True if the weight that a layer computes from a parameter has a 0 for every 0 of the parameter."""
+    parameter = net.get_parameter(name)
+    before = parameter.detach().clone()
+    kept = torch.rand(before.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    try:
+        with torch.no_grad():
+            parameter.mul_(kept.to(before.device))
+        values = trace(net, example).computed[name]
+    finally:
+        with torch.no_grad():
+            parameter.copy_(before)
+    return all(int((value == 0).sum()) >= int((~kept).sum()) for value in values)  # in whatever order they lie
+
+
+def _outputs(kinds: Mapping[str, str], feeds: frozenset[str], output: str) -> list[str]:
+    if not output:
+        return [name for name in kinds if name in feeds]
+    named = [name for name in kinds if output in (name, name.rpartition(".")[0])]
+    if not named:
+        raise UserError(f"model.output={output}: the layers of this net are {', '.join(kinds)}")
+    return named

@@ -1,0 +1,162 @@
+"""One example followed through a net, operation by operation: what is multiplied, what that costs, what becomes of it.
+
+Neither the order in which layers are defined nor what a module is called decides: a layer called twice costs twice, and
+one on tokens costs once per token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from lth.layer.kind import prunable
+from lth.weights import memory
+
+# Operations that take weights and that PyTorch's counter of operations does not know.
+LOOKED_UP = {
+    torch.ops.aten.embedding,
+    torch.ops.aten.embedding_bag,
+    torch.ops.aten.mkldnn_rnn_layer,
+    torch.ops.aten._cudnn_rnn,
+    torch.ops.aten._trilinear,  # nn.Bilinear
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """Multiply-accumulates of one example. uses: prunable weight -> how often each of its entries is used, the mean if
+    parts of it are used differently. sizes: its number of entries. fixed: multiply-accumulates of all else.
+    """
+
+    uses: Mapping[str, float]
+    sizes: Mapping[str, int]
+    fixed: int
+
+    def macs(self, kept: Mapping[str, int]) -> int:
+        """Multiply-accumulates if so many weights of these layers remain, and all of the others."""
+        return self.fixed + round(sum(uses * kept.get(name, self.sizes[name]) for name, uses in self.uses.items()))
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Findings of one forward pass of one example.
+
+    feeds: the prunable weights whose products become the outputs without passing another weight. multiplied: prunable
+    weight -> what was multiplied with data: it, views of it, values computed from it; computed: the last alone. others:
+    parameters that are multiplied or looked up and can't be pruned.
+    """
+
+    outputs: Any
+    cost: Cost
+    feeds: frozenset[str]
+    multiplied: Mapping[str, list[Tensor]]
+    computed: Mapping[str, list[Tensor]]
+    others: frozenset[str]
+
+
+def trace(net: nn.Module, example: Tensor) -> Trace:
+    """Follow one example, 1 x shape, through the net in evaluation mode."""
+    names, mode = prunable(net), net.training
+    recorder = _Recorder(net, names, example)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad(), recorder:
+            outputs = net.eval()(example)
+    finally:
+        net.train(mode)
+    feeds = recorder.feeds(outputs)
+    others = frozenset(recorder.others - names.keys())
+    cost = Cost(recorder.uses, recorder.sizes, recorder.fixed)
+    return Trace(outputs, cost, feeds, recorder.multiplied, recorder.computed, others)
+
+
+def macs(net: nn.Module, example: Tensor, kept: Mapping[str, int] | None = None) -> int:
+    """Multiply-accumulates of one example: half of what `torch.utils.flop_counter` counts. kept: weights that remain in
+    some layers; each of the others counts whole. Products inside fused attention kernels are not counted on a CPU.
+    """
+    return trace(net, example).cost.macs(kept or {})
+
+
+@dataclass
+class _Origin:
+    """Origin of a tensor: parameters alone, or the example; and the prunable weights it is a product of."""
+
+    names: frozenset[str] = frozenset()
+    data: bool = False
+    feeds: frozenset[str] = frozenset()
+
+    def __or__(self, other: "_Origin") -> "_Origin":
+        return _Origin(self.names | other.names, self.data or other.data, self.feeds | other.feeds)
+
+
+class _Recorder(TorchDispatchMode):
+    """Follows parameters and the example through every operation, by the memory that tensors share."""
+
+    def __init__(self, net: nn.Module, names: Mapping[str, str], example: Tensor) -> None:
+        super().__init__()
+        self.sizes = {name: net.get_parameter(name).numel() for name in names}
+        self.origins: dict[int, _Origin] = {}
+        for name, parameter in net.named_parameters():
+            self.origins[memory(parameter)] = self._origin(parameter) | _Origin(frozenset({name}))
+        self.parameters = set(self.origins)
+        self.origins[memory(example)] = _Origin(data=True)
+        self.uses: dict[str, float] = {}
+        self.multiplied: dict[str, list[Tensor]] = {}
+        self.computed: dict[str, list[Tensor]] = {}
+        self.others: set[str] = set()
+        self.fixed, self.alive = 0, list[Tensor]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        self.alive += inputs  # memory must not be given to another tensor while it is followed
+        origin = _Origin()
+        for x in inputs:
+            origin |= self._origin(x)
+        if func.overloadpacket in LOOKED_UP:
+            origins = [self._origin(x) for x in inputs if x.ndim > 1]
+            self.others |= {name for each in origins if not each.data for name in each.names}
+            origin.feeds = frozenset()
+        if count := flop_registry.get(func.overloadpacket):
+            operands = [x for x in inputs if x.ndim > 1]
+            origin.feeds = self._multiply(operands, origin, count(*args, **kwargs, out_val=out) // 2)
+        for x in tree_leaves(out):
+            if isinstance(x, Tensor):
+                self.alive.append(x)
+                self.origins[memory(x)] = origin
+        return out
+
+    def feeds(self, outputs: Any) -> frozenset[str]:
+        """Weights whose products are the outputs."""
+        every = [self._origin(x).feeds for x in tree_leaves(outputs) if isinstance(x, Tensor)]
+        return frozenset().union(*every)
+
+    def _origin(self, x: Tensor) -> _Origin:
+        return self.origins.get(memory(x), _Origin())
+
+    def _multiply(self, operands: list[Tensor], origin: _Origin, count: int) -> frozenset[str]:
+        """Count a product; return the prunable weights that it is a product of."""
+        weights = [x for x in operands if not self._origin(x).data and self._origin(x).names]
+        names = {name for x in weights if (name := self._name(x))}
+        if not origin.data or len(names) != 1:
+            self.fixed += count
+            self.others |= {n for x in weights for n in self._origin(x).names}
+            return frozenset() if weights else origin.feeds
+        (name,) = names
+        self.uses[name] = self.uses.get(name, 0) + count / self.sizes[name]
+        self.multiplied.setdefault(name, []).extend(weights)
+        if copies := [x for x in weights if memory(x) not in self.parameters]:
+            self.computed.setdefault(name, []).extend(copies)
+        return frozenset(names)
+
+    def _name(self, x: Tensor) -> str:
+        """The prunable weight that this operand is, or is computed from alone or together with smaller ones."""
+        same = [n for n in self._origin(x).names if n in self.sizes]
+        held = x.untyped_storage().nbytes() // x.element_size()  # x may be a part: attention's keys, for one
+        whole = same if memory(x) in self.parameters else [n for n in same if self.sizes[n] == held]
+        return whole[0] if len(whole) == 1 else ""

@@ -12,6 +12,7 @@ from hypothesis import settings
 from torch import Tensor, nn
 
 from lth.data import Data, Split
+from lth.engine import Callback, Interrupted
 from lth.imp import dense
 from lth.init import glorot_normal
 from lth.layer import layers
@@ -102,6 +103,17 @@ def embedding_net(shape: Sequence[int], classes: int) -> nn.Module:
     net = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), classes))
     net.register_parameter("extra", nn.Parameter(torch.randn(3)))
     return net
+
+
+class Stop(Callback):
+    """Interrupts when a ticket reaches a step."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+        if step == self.at:
+            raise Interrupted
 
 
 def exploding(step: int, *, at: int) -> float:

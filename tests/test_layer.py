@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchvision
 from nets import ODD, RECURRENT, Odd
-from small import DATA, adam, half_pruned, kinds_of, net, recipe, same
+from small import DATA, Stop, adam, half_pruned, kinds_of, net, recipe, same
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -112,13 +112,8 @@ def test_training_an_odd_net_resumes_bit_for_bit(case: Odd) -> None:
     (whole,) = engine.train([ticket], recipe=job, device="cpu")
     saved = {}
 
-    class Stop(engine.Callback):
-        def stepped(self, ticket, step, steps):  # type: ignore[no-untyped-def]
-            if step == 4:
-                raise engine.Interrupted
-
     with pytest.raises(engine.Interrupted):
-        engine.train([ticket], recipe=job, device="cpu", save=saved.__setitem__, callback=Stop())
+        engine.train([ticket], recipe=job, device="cpu", save=saved.__setitem__, callback=Stop(4))
     (resumed,) = engine.train([ticket], recipe=job, device="cpu", states=saved)
     assert same(resumed.weights(), whole.weights())
 

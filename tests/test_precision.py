@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from small import COLOUR, adam, conv_net, everything_net, half_pruned, momentum, net, recipe, same
+from small import COLOUR, Stop, adam, conv_net, everything_net, half_pruned, momentum, net, recipe, same
 from torch import Tensor, nn
 
 from lth.augment import flip_crop
 from lth.data import rows
-from lth.engine import Callback, Interrupted, State, fastest
+from lth.engine import Interrupted, State, fastest
 from lth.engine import train as train_all
 from lth.model import conv_2, conv_4, lenet_300_100, mlp, resnet_20
 from lth.recipe import Recipe
@@ -127,17 +127,6 @@ def test_a_conv_net_learns_what_can_be_learned(precision: str) -> None:
     settings = colour(model=conv_net, optimizer=adam, steps=60, precision=precision)
     accuracy = train(half_pruned(settings), settings).evaluations["validation_accuracy"]
     assert accuracy.iloc[-1] > 0.8
-
-
-class Stop(Callback):
-    """Interrupts after so many steps."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        if step == self.at:
-            raise Interrupted
 
 
 @pytest.mark.parametrize("optimizer", [momentum, adam], ids=["momentum", "adam"])

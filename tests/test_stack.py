@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import COLOUR, DATA, adam, conv_net, dropout_net, momentum, net, recipe, same, sgd
+from small import COLOUR, DATA, Stop, adam, conv_net, dropout_net, momentum, net, recipe, same, sgd
 from torch import Tensor, nn
 
 from lth import UserError, lr, regularization
@@ -152,17 +152,6 @@ def test_a_residual_net_with_augmentation_in_a_stack() -> None:
     settings = recipe(model=resnet_20, data=COLOUR, optimizer=momentum, augment=flip_crop, steps=2, batch_size=6)
     alone, stacked = both(tickets_of(settings, 2), settings)
     assert_equal(alone, stacked, 1e-5, [2])
-
-
-class Stop(Callback):
-    """Interrupts when the first ticket reaches a step."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        if step == self.at:
-            raise Interrupted
 
 
 def interrupted(tickets: list[Ticket], recipe: Recipe, at: int, **options: Any) -> dict[Ticket, State]:

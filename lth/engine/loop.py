@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lth.data import scaler
 from lth.engine.callback import Callback
-from lth.engine.masking import Masking
+from lth.engine.masking import Masking, cost_of
 from lth.engine.precision import exact
 from lth.engine.splits import Examples
 from lth.engine.usage import Usage, usage_on
@@ -66,7 +66,7 @@ class Loop:
         device = next(self.net.parameters()).device
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, device)
         self.device = device
-        self.masking = Masking(self.net, self.ticket, self.recipe, device)
+        self.masking = Masking(self.net, self.ticket, self.recipe, device, cost_of(self.net, self.recipe, device))
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0

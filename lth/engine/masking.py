@@ -5,20 +5,26 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lth.layer import trace
+from lth.layer import Cost, trace
 from lth.recipe import Recipe
 from lth.ticket import Mask, Ticket
 
 
-class Masking:
-    """mask: m so far, on the device. updater: None if the mask stays. macs: multiply-accumulates of kept weights."""
+def cost_of(net: nn.Module, recipe: Recipe, device: torch.device) -> Cost:
+    """Multiply-accumulates of an example in a net that is on the device, the same for all weights that it may have."""
+    return trace(net, recipe.data.example().to(device)).cost
 
-    def __init__(self, net: nn.Module, ticket: Ticket, recipe: Recipe, device: torch.device) -> None:
+
+class Masking:
+    """mask: m so far, on the device. updater: None if the mask stays. cost: of an example. macs: multiply-accumulates
+    of kept weights.
+    """
+
+    def __init__(self, net: nn.Module, ticket: Ticket, recipe: Recipe, device: torch.device, cost: Cost) -> None:
         self.recipe, self.device = recipe, device
         self.updater = recipe.updater if recipe.moves_mask else None
         self.weights: dict[str, Tensor] = {name: net.get_parameter(name) for name in ticket.mask}
-        example = recipe.data.example().to(device)
-        self.cost, self.macs, self.counted = trace(net, example).cost, 0, ticket.step
+        self.cost, self.macs, self.counted = cost, 0, ticket.step
         self._set(ticket.mask)
 
     def apply(self) -> None:

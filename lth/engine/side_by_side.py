@@ -1,6 +1,7 @@
 """Training of a list of tickets as one stack; see `train.py`."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
@@ -19,27 +20,30 @@ from lth.ticket import Ticket, Trained, Weights
 At = Callable[[Ticket, Mapping[int, Weights]], Callable[[int], Weights]]
 
 
-def side_by_side(
-    tickets: list[Ticket],
-    *,
-    recipe: Recipe,
-    until: int,
-    keep: Collection[int],
-    states: Mapping[Ticket, State],
-    observer: Saving,
-    device: str,
-    meter: str,
-    at: At,
-) -> list[Trained]:
+@dataclass(frozen=True)
+class Shared:
+    """Settings of all trainings of one call of `train`."""
+
+    recipe: Recipe
+    until: int
+    keep: Collection[int]
+    observer: Saving
+    device: str
+    meter: str
+
+
+def side_by_side(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared, at: At) -> list[Trained]:
     """Train tickets that are at the same step as one stack. One that diverges goes to `observer.failed`; the others go
     on from where they are as a smaller stack. at: (ticket, kept weights) -> the function `Trained.at`.
     """
+    recipe, until, observer = shared.recipe, shared.until, shared.observer
+    keep = {*shared.keep, until}
     while tickets:
-        way = passes(recipe, len(tickets), cuda=on_cuda(device))
-        stack = Stack(tickets, recipe, way, keep={*keep, until}, callback=observer, states=states, meter=meter)
+        way = passes(recipe, len(tickets), cuda=on_cuda(shared.device))
+        stack = Stack(tickets, recipe, way, keep=keep, callback=observer, states=states, meter=shared.meter)
         observer.states = partial(states_of, stack)
         try:
-            fit(Shell(stack, None), Ranges(stack, until), device)
+            fit(Shell(stack, None), Ranges(stack, until), shared.device)
         except Interrupted:
             observer.save_now()
             raise

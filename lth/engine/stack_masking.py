@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lth.engine.masking import Masking
+from lth.engine.masking import Masking, cost_of
 from lth.engine.packing import Packing
 from lth.engine.rates import elementwise
 from lth.engine.stacked import Stacked, laid_out_like
@@ -23,7 +23,8 @@ class StackMasking:
         self, tickets: Sequence[Ticket], saved: Sequence[State | None], net: nn.Module, nets: Stacked, recipe: Recipe
     ) -> None:
         device = next(nets.parameters()).device
-        self.nets, self.of = nets, [Masking(net, ticket, recipe, device) for ticket in tickets]
+        cost = cost_of(net, recipe, device)
+        self.nets, self.of = nets, [Masking(net, ticket, recipe, device, cost) for ticket in tickets]
         for number, (masking, state) in enumerate(zip(self.of, saved, strict=True)):
             masking.weights = {name: nets.trainable[name].detach()[number] for name in masking.weights}
             if state is not None:

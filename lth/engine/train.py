@@ -13,7 +13,7 @@ from lth.engine.loop import Loop, NonFiniteLoss
 from lth.engine.precision import arithmetic
 from lth.engine.saving import Saving
 from lth.engine.shell import Blocks, Shell, fit
-from lth.engine.side_by_side import side_by_side
+from lth.engine.side_by_side import Shared, side_by_side
 from lth.engine.state import State, state_of
 from lth.engine.usage import ledger
 from lth.engine.width import Width, groups, is_stack
@@ -47,15 +47,15 @@ def train(
     A ticket whose loss is not finite goes to `callback.failed`, which raises NonFiniteLoss unless it is overridden; the
     others are trained and given back. Raises Interrupted if the callback does.
     """
-    observer, end = Saving(callback or Callback(), save), recipe.steps if until is None else until
-    shared: Any = {"recipe": recipe, "until": end, "keep": keep, "observer": observer, "device": device, "meter": meter}
+    end = recipe.steps if until is None else until
+    shared = Shared(recipe, end, keep, Saving(callback or Callback(), save), device, meter)
     states, done = states or {}, dict[Ticket, Trained]()
     for ticket in tickets:
         _check_steps(ticket, recipe, end)
     with _generators_undisturbed(), _threads(recipe.threads), arithmetic(recipe.precision, device):
         for group in groups(tickets, recipe, states, device, width):
             run = _train_stack if is_stack(group, recipe, device) else _train
-            for trained in run(group, states=states, **shared):
+            for trained in run(group, states, shared):
                 done[trained.ticket] = trained
                 if finished:
                     finished(trained)
@@ -67,9 +67,9 @@ def _generators_undisturbed() -> contextlib.AbstractContextManager[None]:
     return torch.random.fork_rng(devices=devices)
 
 
-def _train_stack(tickets: list[Ticket], *, recipe: Recipe, device: str, **options: Any) -> list[Trained]:
-    at = partial(_weights_at, recipe=recipe, device=device)
-    return side_by_side(tickets, recipe=recipe, device=device, at=at, **options)
+def _train_stack(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
+    at = partial(_weights_at, recipe=shared.recipe, device=shared.device)
+    return side_by_side(tickets, states, shared, at)
 
 
 @contextlib.contextmanager
@@ -83,19 +83,10 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _train(
-    tickets: list[Ticket],
-    *,
-    recipe: Recipe,
-    until: int,
-    keep: Collection[int],
-    states: Mapping[Ticket, State],
-    observer: Saving,
-    device: str,
-    meter: str,
-) -> list[Trained]:
+def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
     (ticket,) = tickets
-    loop, state = Loop(ticket, recipe, {*keep, until}, observer, meter), states.get(ticket)
+    recipe, until, observer, device = shared.recipe, shared.until, shared.observer, shared.device
+    loop, state = Loop(ticket, recipe, {*shared.keep, until}, observer, shared.meter), states.get(ticket)
     observer.states = lambda: [(ticket, state_of(loop))]
     try:
         fit(Shell(loop, state), Blocks(loop, until, state), device)

@@ -8,7 +8,8 @@ Expect (the paper, 5 trials of tickets, 3 re-initializations each)
 Cost
     95 trainings of 50,000 steps shared with Figure 3, 90 of re-initialized tickets and 12 of one-shot tickets, for 5
     (one-shot: 2) replicates: 7.9 hours on one core of a busy AMD EPYC. The 485 trainings of the result, 24.25 million
-    ticket-steps: 629 seconds on one H100, side by side (device=gpu replicate=[1,2,3,4,5]); 0.043 kWh of the GPU.
+    ticket-steps, side by side on one H100 (device=gpu replicate=[1,2,3,4,5]): 0.137 hours of training and evaluation,
+    0.042 kWh of the GPU (lth cost frankle2019_fig4); 629 seconds with all that starts and draws, by the clock.
 Result (2026-11-26, n = 5, three re-initializations each, mean and standard deviation; results/frankle2019_fig4.md)
     At 21.1% the re-initialized ticket stops at step 5353 (1445), the ticket at 2620 (349), 2.10 (0.66) times earlier;
     its accuracy there is 97.85 (0.15), the ticket's 98.22 (0.11): 0.37 (0.07) points better, three quarters of the

@@ -13,7 +13,7 @@ from torch.nn.utils.prune import BasePruningMethod
 
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data, normalized
-from lth.layer import Layers, layers
+from lth.layer import TRAINING, UNUSED, Layers, layers, prunable, reached
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 from lth.weights import first_names
@@ -83,7 +83,7 @@ class Recipe:
     def layers(self) -> Layers:
         """The layers of the net that can be pruned. Raises UserError if the net can't be trained or pruned."""
         net = self.net()
-        _check_outputs(net, self)
+        trained = self._trained(net)
         try:
             found = layers(net, self.data.example(), self.output)
         except ValueError as error:
@@ -94,7 +94,16 @@ class Recipe:
             reasons = "; ".join(f"{name}: {why}" for name, why in found.left.items()) or "it has no such layer"
             name = type(net).__name__
             raise UserError(f"{name} has no weights to prune ({reasons}): give it linear or convolution layers")
-        return found
+        alone = {name: TRAINING for name, why in found.left.items() if why == UNUSED and name in trained}
+        return Layers(found.kinds, {**found.left, **alone})
+
+    def _trained(self, net: nn.Module) -> set[str]:
+        """Prunable weights that learn in training; raises UserError if its outputs fit neither targets nor task."""
+        inputs, targets = normalized(self.data, self.data.train.take(np.arange(min(2, len(self.data.train)))))
+        outputs = _outputs(net, inputs)
+        _check_shape(net, outputs, self.data, len(inputs))
+        _check_task(self.task, outputs, targets)
+        return reached(net, outputs, prunable(net))
 
 
 def _check_net(net: Any) -> None:
@@ -118,15 +127,14 @@ def _check_net(net: Any) -> None:
                         "bfloat16), or float64 in a net that converts its inputs")  # fmt: skip
 
 
-def _check_outputs(net: nn.Module, recipe: "Recipe") -> None:
-    """Refuse a net whose outputs in training do not fit the targets: B x C, B x T x C (at least as many as there are
-    classes) or, for numbers, B x k.
+def _outputs(net: nn.Module, inputs: Tensor) -> Tensor:
+    """Outputs of the net in training, with their gradient; raises UserError if they, or those in evaluation, are no
+    tensor.
     """
-    data, name = recipe.data, type(net).__name__
-    inputs, targets = normalized(data, data.train.take(np.arange(min(2, len(data.train)))))
+    name, outputs = type(net).__name__, torch.empty(0)
     for mode in ("evaluation", "training"):
         try:
-            with torch.random.fork_rng(devices=[]), torch.no_grad():
+            with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 outputs = net.train(mode == "training")(inputs)
         except Exception as error:
             error.add_note(f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input")
@@ -136,20 +144,31 @@ def _check_outputs(net: nn.Module, recipe: "Recipe") -> None:
                 f"{name} gives a {type(outputs).__name__} in {mode}: return the logits alone, a tensor B x C (nets of "
                 "torchvision with auxiliary classifiers: aux_logits=False)"
             )
+    return outputs
+
+
+def _check_shape(net: nn.Module, outputs: Tensor, data: Data, batch: int) -> None:
+    """Refuse outputs that do not fit the targets: B x C, B x T x C (at least as many as there are classes) or, for
+    numbers, B x k.
+    """
     numbers, count = data.classes is None, data.outputs
-    before = (len(inputs),) if numbers else (len(inputs), *data.train.targets.shape[1:])
+    before = (batch,) if numbers else (batch, *data.train.targets.shape[1:])
     given = outputs.shape[-1] if outputs.ndim else 0
     if outputs.shape[:-1] != before or given < count or (numbers and given > count):
         wanted = " x ".join(map(str, ["B", *before[1:], count]))
         raise UserError(
-            f"{name} gives {tuple(outputs.shape)} for {len(inputs)} inputs: return "
+            f"{type(net).__name__} gives {tuple(outputs.shape)} for {batch} inputs: return "
             + (f"{wanted} numbers" if numbers else f"logits, {wanted} (classes)")
         )
+
+
+def _check_task(task: Task, outputs: Tensor, targets: Tensor) -> None:
+    """Refuse a task whose losses or metrics are not one value for each example."""
     for part in ("losses", "metrics"):
-        values = getattr(recipe.task, part)(outputs, targets)
-        if not isinstance(values, Tensor) or values.shape != (len(inputs),):
+        values = getattr(task, part)(outputs, targets)
+        if not isinstance(values, Tensor) or values.shape != (len(targets),):
             kind = f"a tensor of shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
             raise UserError(
-                f"{part} of task={recipe.task.name} gave {kind} for {len(inputs)} examples: give one value for each "
+                f"{part} of task={task.name} gave {kind} for {len(targets)} examples: give one value for each "
                 '(reduction="none")'
             )

@@ -99,6 +99,14 @@ def detached() -> nn.Module:
     )  # fmt: skip
 
 
+def training_alone() -> nn.Module:
+    """A layer that takes part in training and not in evaluation."""
+    return Net(
+        lambda n, x: n.head(n.body(x.flatten(1)) + (n.help(x.flatten(1)) if n.training else 0)),
+        body=nn.Linear(16, 5), help=nn.Linear(16, 5), head=nn.Linear(5, 3),
+    )  # fmt: skip
+
+
 def shared_block() -> nn.Module:
     """A layer registered under two names and called under both."""
     block = nn.Linear(6, 6)
@@ -189,6 +197,9 @@ ODD = {
     "detached": Odd(
         detached, {"body.weight": "linear", "head.weight": "output"}, 3 * 80 + 15,
         {"frozen.weight": UNUSED, "cut.weight": UNUSED},
+    ),
+    "training_alone": Odd(
+        training_alone, {"body.weight": "linear", "head.weight": "output"}, 95, {"help.weight": "in training alone"},
     ),
     "shared_block": Odd(
         shared_block, {"start.weight": "linear", "one.weight": "linear", "end.weight": "output"}, 96 + 2 * 36 + 18

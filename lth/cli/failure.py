@@ -132,7 +132,8 @@ def _net(frames: list[Frame]) -> str:
         return ""
     net, layer = (frames[at][0].f_locals["self"] for at in (calls[0], calls[-1]))
     name = next((name for name, each in net.named_modules() if each is layer), "")
-    recipes = [frame.f_locals["recipe"] for frame, _ in frames if "recipe" in frame.f_locals]
+    held = [value for frame, _ in frames for value in map(frame.f_locals.get, ("recipe", "self"))]
+    recipes: list[Any] = [value for value in held if type(value).__module__ == "lth.recipe"]
     model = str(recipes[0].model) if recipes and _is_guarded(recipes[0].model) else f"a {type(net).__name__}"
     return f"the net ({model})" + f" in its layer {name}" * bool(name)
 

@@ -1,6 +1,6 @@
 """The layers of a net that can be pruned, what each of them is, and why the others are not."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ from torch.utils._pytree import tree_leaves
 
 from lth import UserError
 from lth.layer.kind import prunable
-from lth.layer.trace import Trace, trace
+from lth.layer.trace import trace
 
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
+TRAINING = "it is used in training alone, and the net is judged without it"
 COMPUTED = "the layer computes its weight from it, and zeros do not stay zeros"
 
 
@@ -39,18 +40,18 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
             "nothing trains or stores them: keep layers in nn.ModuleList or nn.ModuleDict, tensors in nn.Parameter"
         )
     left = dict.fromkeys(sorted(seen.others), NO_LAYER)
-    reached = _reached(net, seen, kinds)
-    left |= {name: UNUSED for name in kinds if name not in reached}
+    found = reached(net, seen.outputs, [name for name in kinds if name in seen.cost.uses])
+    left |= {name: UNUSED for name in kinds if name not in found}
     left |= {name: COMPUTED for name in seen.computed if name not in left and not _keeps_zeros(net, example, name)}
     used = {name: kind for name, kind in kinds.items() if name not in left}
     return Layers({**used, **dict.fromkeys(_outputs(used, seen.feeds, output), "output")}, left)
 
 
-def _reached(net: nn.Module, seen: Trace, kinds: Mapping[str, str]) -> set[str]:
-    """Prunable weights that a gradient of the outputs reaches."""
-    learned = {name: p for name in kinds if (p := net.get_parameter(name)).requires_grad and name in seen.cost.uses}
+def reached(net: nn.Module, outputs: Any, names: Iterable[str]) -> set[str]:
+    """Names of the parameters, among these, that a gradient of the outputs reaches."""
+    learned = {name: p for name in names if (p := net.get_parameter(name)).requires_grad}
     with torch.enable_grad():
-        sums = [x.sum() for x in tree_leaves(seen.outputs) if isinstance(x, Tensor) and x.requires_grad]
+        sums = [x.sum() for x in tree_leaves(outputs) if isinstance(x, Tensor) and x.requires_grad]
         if not sums or not learned:
             return set()
         gradients = torch.autograd.grad(sum(sums[1:], sums[0]), list(learned.values()), allow_unused=True)

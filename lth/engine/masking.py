@@ -27,12 +27,6 @@ class Masking:
         self.cost, self.macs, self.counted = cost, 0, ticket.step
         self._set(ticket.mask)
 
-    def apply(self) -> None:
-        """Set pruned weights to 0."""
-        if self.factors:
-            with torch.no_grad():
-                torch._foreach_mul_(self.pruned, self.factors)
-
     def update(self, step: int) -> None:
         """Let the updater move the mask after `step` steps; steps so far are counted with the mask they had."""
         assert self.updater is not None
@@ -42,7 +36,9 @@ class Masking:
         if mask is not self.mask:
             self.count(step)
             self._set(mask)
-            self.apply()
+            if self.factors:
+                with torch.no_grad():
+                    torch._foreach_mul_(self.pruned, self.factors)
 
     def count(self, step: int, evaluated: int = 0) -> None:
         """Add the multiply-accumulates of kept weights up to `step`, and of `evaluated` images.

@@ -14,12 +14,13 @@ State = Mapping[str, Tensor]
 
 def state_of(loop: Loop) -> State:
     """Everything that training resumes from, copied."""
+    loop.settle()
     slots = loop.optimizer.state_dict()["state"]
     return {
         "step": torch.tensor(loop.step),
         "usage": loop.usage.state(),
         **generators.current(loop.device),
-        "losses": torch.stack(loop.losses).cpu() if loop.losses else torch.empty(0),
+        "losses": torch.hstack(loop.losses).cpu() if loop.losses else torch.empty(0),
         "curve": torch.tensor(loop.curve, dtype=torch.float64),
         **loop.masking.state(),
         **{f"weights/{name}": value for name, value in loop.weights().items()},
@@ -45,6 +46,7 @@ def load(loop: Loop, state: State) -> None:
         index, name = key.split("/", 1)
         slots.setdefault(int(index), {})[name] = value
     loop.optimizer.load_state_dict({"state": slots, "param_groups": loop.optimizer.state_dict()["param_groups"]})
+    loop.resume()
     generators.restore(state, loop.device)
 
 

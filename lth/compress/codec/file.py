@@ -106,8 +106,10 @@ def _decoded(entry: Entry, bits: int | None, parts: list[bytes]) -> tuple[Tensor
         return torch.from_numpy(values.copy()).to(TYPES[entry.coding]), None
     classes, rest, coded = parts
     flat, kept = np.zeros(entry.size, dtype=np.float32), np.zeros(entry.size, dtype=bool)
-    positions, values = decode_positions(classes, rest, entry.kept, entry.size), decode_values(coded, entry.kept, bits)
-    for places, part in zip(positions, values, strict=True):  # in parts, so that nothing beside the tensors is large
+    positions = decode_positions(classes, rest, entry.kept, entry.size)
+    for places, part in zip(
+        positions, decode_values(coded, entry.kept, bits), strict=True
+    ):  # in parts: the rest stays small
         flat[places], kept[places] = part, True
     return torch.from_numpy(flat), torch.from_numpy(kept)
 

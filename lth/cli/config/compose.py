@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
-from lth.analysis import document
 from lth.cli.config.conf import CONF, plain, reductions
+from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
 from lth.cli.config.overrides import expand, is_group
@@ -26,7 +26,8 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> DictConfi
     """Validate every value of a sweep once, before its first job; returns the configuration of the first job. folder:
     the value of --config-dir.
     """
-    _check_files(overrides, folder)
+    if folder is not None:
+        check_files(overrides, folder)
     search = _search_path(folder)
     with _errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
         options = expand(overrides)
@@ -56,17 +57,6 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
 def _search_path(folder: Path | None) -> list[str]:
     """The override that adds the folder of --config-dir, if it is given."""
     return [f"hydra.searchpath=[{quoted(f'file://{folder.resolve()}')}]"] if folder else []
-
-
-def _check_files(overrides: Sequence[str], folder: Path | None) -> None:
-    """Raise UserError if a file of the user's config groups is a bomb, before Hydra reads it."""
-    if folder is None:
-        return
-    groups = {each.name for each in CONF.iterdir() if each.is_dir()}
-    groups |= {override.lstrip("+~").partition("=")[0].partition("@")[0] for override in overrides if "=" in override}
-    for group in sorted(each for each in groups if (folder / each).is_dir()):
-        for file in sorted((folder / group).rglob("*.yaml")):
-            document.check(file)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,6 @@ from lth.engine.callback import Callback
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.dense import Dense
-from lth.engine.kernel.sparse import Sparse
 from lth.engine.kernel.update import Update
 from lth.engine.masking import Masking, cost_of
 from lth.engine.precision import exact
@@ -23,6 +23,9 @@ from lth.recipe import Recipe
 from lth.seed import seed
 from lth.ticket import Ticket, masked
 from lth.weights import load, weights_of
+
+if TYPE_CHECKING:
+    from lth.engine.kernel.sparse import Sparse
 
 # Evaluation batch size: large for MLPs, small for convolutional nets so that activations stay in cache.
 EVALUATION_BATCH = 1000
@@ -143,9 +146,14 @@ class Loop:
         self.kernel = chosen(recipe, self.net, optimizer, mask, self.device)
         self.update = Update(optimizer, keeps_gradients=recipe.moves_mask)
         layers = chain(self.net, len(recipe.data.shape)) if self.device.type == "cpu" else []
-        self.sparse = Sparse(layers, self) if self.kernel == "sparse" else None
+        self.sparse = self._sparse(layers) if self.kernel == "sparse" else None
         plain = layers and recipe.precision == "fp32"
         self.dense = Dense(layers, recipe, [*self.masking.weights.values()]) if plain else None
+
+    def _sparse(self, layers: list[nn.Linear]) -> "Sparse":
+        from lth.engine.kernel.sparse import Sparse  # numba takes half a second
+
+        return Sparse(layers, self)
 
     def _pieces(self, block: Tensor) -> Iterator[Tensor]:
         """Steps that are taken in one go; after those of `keep` there is a cut."""

@@ -66,7 +66,11 @@ def _trained(stack: Stack, until: int, at: At) -> Iterator[Trained]:
         samples = (stack.step - ticket.step) * recipe.batch_size
         evaluated = len(curve) * (len(recipe.data.validation) + len(recipe.data.test))
         facts = ledger(usage, masking, device=stack.device, samples=samples, evaluated=evaluated)
-        facts |= {"kept": sorted(kept), f"final_train_{recipe.task.metric}": metrics and metrics[number]}
+        facts |= {
+            "kernel": "dense",
+            "kept": sorted(kept),
+            f"final_train_{recipe.task.metric}": metrics and metrics[number],
+        }
         evaluations = pd.DataFrame(curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
         mask = {name: m.cpu() for name, m in masking.mask.items()} if recipe.moves_mask else ticket.mask
         yield Trained(ticket, evaluations, at(ticket, kept), until, mask, facts)

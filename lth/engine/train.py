@@ -96,7 +96,12 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     except NonFiniteLoss as error:
         observer.failed(ticket, error)
         return []
-    facts = {**_ledger(loop), "kept": sorted(loop.kept), f"final_train_{recipe.task.metric}": loop.train_metric}
+    facts = {
+        **_ledger(loop),
+        "kernel": loop.kernel,
+        "kept": sorted(loop.kept),
+        f"final_train_{recipe.task.metric}": loop.train_metric,
+    }
     evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
     mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
     return [Trained(ticket, evaluations, _weights_at(ticket, loop.kept, recipe, device), until, mask, facts)]

@@ -127,6 +127,7 @@ class Job:
             "evaluate_every": recipe.evaluate_every,
             **{key: value for columns in described.values() for key, value in columns.items()},
             **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
+            **({} if recipe.kernel == "auto" else {"kernel": recipe.kernel}),
             **({} if recipe.threads == 1 else {"threads": recipe.threads}),
             **({"output": recipe.output} if recipe.output else {}),
             **({"levels": str(path)} if path else {}),

@@ -106,6 +106,8 @@ def _tickets(results: "Iterator[_Result] | list[_Result]") -> pd.DataFrame:
         table["task"] = table["task"].fillna("classification")
     if "precision" in table:
         table["precision"] = table["precision"].fillna("fp32")
+    if "kernel" in table:
+        table["kernel"] = table["kernel"].fillna("auto")
     if "threads" in table:
         table["threads"] = table["threads"].fillna(1).astype(int)
     keys = [key for key in KEYS if key in table]

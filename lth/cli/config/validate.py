@@ -24,6 +24,7 @@ KEPT = {"model.output": Annotation((str,))}
 # Classes whose fields are the keys beside `transform`.
 ENTRIES = {"branch": "lth.job.Branch", "quantization": "lth.job.Branch"}
 ALIASES = {
+    "kernel": "lth.recipe.Kernel",
     "precision": "lth.recipe.Precision",
     "scale": "lth.cli.config.conf.Scale",
     "store.keep": "lth.store.store.Keep",

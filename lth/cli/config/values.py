@@ -93,6 +93,7 @@ def _recipe(cfg: DictConfig) -> "Recipe":
             batch_size=cfg.batch_size,
             evaluate_every=cfg.evaluate_every,
             threads=cfg.threads,
+            kernel=cfg.kernel,
             precision="fp32" if cfg.precision == "auto" else cfg.precision,
         )
     )

@@ -32,9 +32,10 @@ class Block:
     def __init__(
         self, layers: Sequence[nn.Linear], masks: Sequence[Tensor], optimizer: Optimizer, penalty: Callable[..., Any]
     ) -> None:
-        places = [mask.nonzero(as_tuple=True) for mask in masks]
+        places = [(row, column) for row, column in (mask.nonzero(as_tuple=True) for mask in masks)]
         self.optimizer, self.taken = optimizer, 0
-        self.net, self.back, self.parts = (make(layers, places) for make in (packed.net, packed.back, packed.parts))
+        self.net, self.back = packed.net(layers, places), packed.back(layers, places)
+        self.parts = packed.parts(layers, places)
         self.used = np.unique(places[0][1].numpy())
         self.keys, self.optimizing = _keys(optimizer), _settings(optimizer, penalty)
         self.kind = layers[0].weight.detach().numpy().dtype
@@ -91,18 +92,6 @@ class Block:
 
     def _zeros(self, size: int) -> np.ndarray:
         return np.zeros(size, self.kind)
-
-
-def obstacle(optimizer: Optimizer, penalty: Callable[..., Any]) -> str:
-    """Reason why the kernels can't take the steps of an optimizer that is plain; empty if they can."""
-    group = optimizer.param_groups[0]
-    if len(optimizer.param_groups) > 1:
-        return "the optimizer has several groups of parameters"
-    for option in ("amsgrad", "maximize"):
-        if group.get(option):
-            return f"optimizer.{option}=true"
-    known = unbound(penalty)[0] in (regularization.none, regularization.l1, regularization.l2)
-    return "" if known else "the regularization is neither l1 nor l2"
 
 
 def _keys(optimizer: Optimizer) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ def chain(net: nn.Module, dimensions: int) -> list[nn.Linear]:
         return []
     kinds = [type(part) for part in parts]
     flat = kinds[:1] == [nn.Flatten]
-    if flat and (parts[0].start_dim, parts[0].end_dim) != (1, -1):
+    if flat and (parts[0].start_dim != 1 or parts[0].end_dim != -1):
         return []
     layers = [part for part in parts if type(part) is nn.Linear]
     pattern = [nn.Linear, nn.ReLU] * len(layers)

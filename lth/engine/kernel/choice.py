@@ -1,16 +1,17 @@
 """Choice of the kernel of a training: dense products, or kept weights only."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from lth import UserError
-from lth.engine.kernel.block import obstacle
+from lth import UserError, regularization
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.update import is_plain
 from lth.recipe import Recipe
+from lth.store.digest import unbound
 from lth.task import correct, cross_entropy
 from lth.ticket import Mask
 
@@ -48,4 +49,16 @@ def why_dense(recipe: Recipe, net: nn.Module, optimizer: Optimizer, device: torc
         return "the updater moves the mask"
     if not is_plain(optimizer):
         return f"{type(optimizer).__name__} is not SGD, Adam or AdamW of PyTorch with fused=true"
-    return obstacle(optimizer, recipe.regularization)
+    return _obstacle(optimizer, recipe.regularization)
+
+
+def _obstacle(optimizer: Optimizer, penalty: Callable[..., Any]) -> str:
+    """Reason why the kernels can't take the steps of an optimizer that is plain; empty if they can."""
+    group = optimizer.param_groups[0]
+    if len(optimizer.param_groups) > 1:
+        return "the optimizer has several groups of parameters"
+    for option in ("amsgrad", "maximize"):
+        if group.get(option):
+            return f"optimizer.{option}=true"
+    known = unbound(penalty)[0] in (regularization.none, regularization.l1, regularization.l2)
+    return "" if known else "the regularization is neither l1 nor l2"

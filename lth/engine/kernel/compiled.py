@@ -1,8 +1,8 @@
 """Steps of fully connected nets on kept weights only, compiled by numba for the processor at hand.
 
-Activations lie transposed, units x 64 examples, so that every kept weight multiplies one contiguous vector of 64 lanes.
-LLVM turns such vectors into those of the processor: AVX-512, AVX2, NEON. The type of the vectors and the kernels are one
-module, since a kernel that is cached on the disk is compiled anew only if its own file changes.
+Activations lie transposed, units x 64 examples, so that every kept weight multiplies one contiguous vector of 64
+lanes. LLVM turns such vectors into those of the processor: AVX-512, AVX2, NEON. The type of the vectors and the kernels
+are one module, since a kernel that is cached on the disk is compiled anew only if its own file changes.
 
 Net: the units of all layers but the input, in order, are rows. Kept weights are sorted by row: those of row r are
 start[r] to start[r + 1] - 1. `column` is the unit that a weight reads: an input for the rows of the first layer, else a
@@ -40,6 +40,8 @@ _BYTES = ir.VectorType(ir.IntType(8), LANES)
 
 @register_model(Lanes)
 class LanesModel(models.PrimitiveModel):
+    """A vector of LLVM."""
+
     def __init__(self, manager, kind):
         super().__init__(manager, kind, _vector(kind.dtype))
 
@@ -101,7 +103,7 @@ def everywhere(typing, scalar):
 @intrinsic
 def zeros(typing, like):
     """Lanes of 0, of the type of an array."""
-    return KINDS[like.dtype](like), lambda context, builder, signature, args: ir.Constant(_vector(like.dtype), None)
+    return KINDS[like.dtype](like), lambda *_: ir.Constant(_vector(like.dtype), None)
 
 
 @intrinsic
@@ -121,13 +123,13 @@ def multiply_add(typing, total, weight, value):
 @intrinsic
 def add(typing, a, b):
     """Sum of lanes."""
-    return a(a, b), lambda context, builder, signature, args: builder.fadd(*args)
+    return a(a, b), lambda _context, builder, _signature, args: builder.fadd(*args)
 
 
 @intrinsic
 def multiply(typing, a, b):
     """Product of lanes."""
-    return a(a, b), lambda context, builder, signature, args: builder.fmul(*args)
+    return a(a, b), lambda _context, builder, _signature, args: builder.fmul(*args)
 
 
 @intrinsic
@@ -232,17 +234,19 @@ def fetch(inputs, rows, used, mean, deviation, room, x):
 
 
 @kernel
-def forward(first, last, hidden, start, column, weight, bias, x, h):
-    """Outputs h of the rows from `first` to `last` - 1, which read x; those before `hidden` are rectified."""
-    for r in range(first, last):
+def forward(net, weight, bias, x, h):
+    """Outputs h of all rows for inputs x; those of hidden layers are rectified."""
+    first, hidden, start, column = net[0], net[1], net[2], net[3]
+    for r in range(len(bias)):
+        source = x if r < first else h
         one, other = everywhere(bias[r]), zeros(x)
         k, end = start[r], start[r + 1]
         while k + 1 < end:
-            one = multiply_add(one, weight[k], load(x, column[k]))
-            other = multiply_add(other, weight[k + 1], load(x, column[k + 1]))
+            one = multiply_add(one, weight[k], load(source, column[k]))
+            other = multiply_add(other, weight[k + 1], load(source, column[k + 1]))
             k += 2
         if k < end:
-            one = multiply_add(one, weight[k], load(x, column[k]))
+            one = multiply_add(one, weight[k], load(source, column[k]))
         one = add(one, other)
         if r < hidden:
             one = where_positive(one, one)
@@ -250,23 +254,14 @@ def forward(first, last, hidden, start, column, weight, bias, x, h):
 
 
 @kernel
-def outputs(net, weight, bias, x, h):
-    """Outputs h of all rows for inputs x."""
-    first, hidden, start, column = net[0], net[1], net[2], net[3]
-    forward(0, first, hidden, start, column, weight, bias, x, h)
-    forward(first, len(bias), hidden, start, column, weight, bias, h, h)
-
-
-@kernel
-def descent(first, last, start, column, x, d, gradient, bias_gradient):
-    """Add the gradients of the weights and biases of the rows from `first` to `last` - 1, whose outputs have the
-    gradients d.
-    """
-    for r in range(first, last):
-        own = load(d, r)
+def descent(net, x, h, d, gradient, bias_gradient):
+    """Add the gradients of weights and biases, from those of the outputs, d."""
+    first, start, column = net[0], net[2], net[3]
+    for r in range(len(bias_gradient)):
+        source, own = x if r < first else h, load(d, r)
         bias_gradient[r] += total(own)
         for k in range(start[r], start[r + 1]):
-            gradient[k] += total(multiply(own, load(x, column[k])))
+            gradient[k] += total(multiply(own, load(source, column[k])))
 
 
 @kernel
@@ -372,7 +367,7 @@ def update(kind, settings, rate, step, kept, room, parameters, gradient, first, 
 @kernel
 def steps(net, back, examples, scaling, order, optimizer, taken, rates, state, rooms, losses):
     """Take steps of training, one for each row of `order` (steps x B, rows of the examples); losses: one for each."""
-    first, hidden, start, column, kept, biased = net
+    hidden, kept, biased = net[1], net[4], net[5]
     inputs, targets = examples
     parameters, moment, second = state
     pixels, x, h, d, gradient, room = rooms
@@ -388,12 +383,11 @@ def steps(net, back, examples, scaling, order, optimizer, taken, rates, state, r
         for begin in range(0, size, LANES):
             rows = order[s, begin : begin + LANES]
             fetch(inputs, rows, scaling[0], scaling[1], scaling[2], pixels, x)
-            outputs(net, weight, bias, x, h)
+            forward(net, weight, bias, x, h)
             room[0] = size
             loss += cross_entropy(hidden, classes, targets, rows, room[0], h, d)
             backward(hidden, back[0], back[1], back[2], weight, h, d)
-            descent(0, first, start, column, x, d, weight_gradient, bias_gradient)
-            descent(first, len(bias), start, column, h, d, weight_gradient, bias_gradient)
+            descent(net, x, h, d, weight_gradient, bias_gradient)
         for r in range(len(bias)):
             bias_gradient[r] *= biased[r]
         losses[s] = loss / size
@@ -403,14 +397,14 @@ def steps(net, back, examples, scaling, order, optimizer, taken, rates, state, r
 @kernel
 def score(net, scaling, inputs, targets, parameters, rooms):
     """(sum of the losses, number of correct ones) of examples."""
-    first, hidden, start, column, kept, biased = net
-    pixels, x, h, d, gradient, room = rooms
+    hidden, kept = net[1], net[4]
+    pixels, x, h, d, room = rooms[0], rooms[1], rooms[2], rooms[3], rooms[5]
     weight, bias = parameters[:kept], parameters[kept:]
     classes, loss, found = len(bias) - hidden, 0.0, 0
     for begin in range(0, len(targets), LANES):
         rows = np.arange(begin, min(begin + LANES, len(targets)))
         fetch(inputs, rows, scaling[0], scaling[1], scaling[2], pixels, x)
-        outputs(net, weight, bias, x, h)
+        forward(net, weight, bias, x, h)
         room[0] = 1
         loss += cross_entropy(hidden, classes, targets, rows, room[0], h, d)
         found += correct(hidden, classes, targets, rows, h)

@@ -70,4 +70,5 @@ class Dense:
         if penalty is not None:
             gradients = torch.autograd.grad(penalty, self.penalized, materialize_grads=True)
             for weight, more in zip(self.penalized, gradients, strict=True):
+                assert weight.grad is not None
                 weight.grad = weight.grad + more

@@ -16,7 +16,7 @@ Places = tuple[Tensor, Tensor]  # row and column of every kept weight, in order
 class Part:
     """The part of a parameter in flat arrays. places: of a weight's kept values; None: all of a bias."""
 
-    parameter: nn.Parameter
+    parameter: Tensor
     at: slice
     places: Places | None
 

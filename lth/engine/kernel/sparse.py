@@ -54,8 +54,7 @@ class Sparse:
         loss, correct = 0.0, 0
         for x, y in zip(inputs.split(SCORED), targets.split(SCORED), strict=True):
             loop.callback.stepped(loop.ticket, loop.step, loop.recipe.steps)
-            raw = split == "train" and x.dtype != torch.uint8
-            more, found = self.block.score(self._examples(loop.scaled(x, raw=True) if raw else x, y))
+            more, found = self.block.score(self._examples(loop.scaled(x, raw=split == "train"), y))
             loss, correct = loss + more, correct + found
         return loss / len(targets), correct / len(targets)
 

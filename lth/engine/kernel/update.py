@@ -37,7 +37,7 @@ class Update:
                 for group in self.optimizer.param_groups:
                     _STEPS[type(self.optimizer)](self.optimizer, group)
             if not self.on_gradients and factors:
-                torch._foreach_mul_(pruned, factors)
+                torch._foreach_mul_([*pruned], [*factors])
 
     def forget(self, pruned: Sequence[Tensor], factors: Sequence[Tensor]) -> None:
         """Set the moments of pruned weights to 0, as a state has them not that was saved with the mask on weights."""
@@ -54,7 +54,7 @@ def is_plain(optimizer: Optimizer) -> bool:
     if type(optimizer) not in _STEPS or any(hooks) or _global_optimizer_pre_hooks or _global_optimizer_post_hooks:
         return False
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    return all(group.get("fused") and isinstance(group["lr"], float) for group in optimizer.param_groups) and all(
+    return all(group.get("fused") and isinstance(group["lr"], int | float) for group in optimizer.param_groups) and all(
         type(p) is nn.Parameter and p.device.type == "cpu" and p.is_floating_point() for p in parameters
     )
 

@@ -26,9 +26,9 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> DictConfi
     """Validate every value of a sweep once, before its first job; returns the configuration of the first job. folder:
     the value of --config-dir.
     """
-    _check_files(overrides, folder)
-    search = _search_path(folder)
-    with _errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
+    check_files(overrides, folder)
+    search = search_path(folder)
+    with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
         options = expand(overrides)
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
@@ -41,7 +41,7 @@ def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[D
     """The configuration of every job of a sweep, such as replicate=1,2,3; raises UserError."""
     validated(overrides, folder)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [compose("config", [*each, *_search_path(folder)]) for each in product(*expand(overrides))]
+        return [compose("config", [*each, *search_path(folder)]) for each in product(*expand(overrides))]
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
@@ -53,12 +53,12 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     return cfg
 
 
-def _search_path(folder: Path | None) -> list[str]:
+def search_path(folder: Path | None) -> list[str]:
     """The override that adds the folder of --config-dir, if it is given."""
     return [f"hydra.searchpath=[{quoted(f'file://{folder.resolve()}')}]"] if folder else []
 
 
-def _check_files(overrides: Sequence[str], folder: Path | None) -> None:
+def check_files(overrides: Sequence[str], folder: Path | None) -> None:
     """Raise UserError if a file of the user's config groups is a bomb, before Hydra reads it."""
     if folder is None:
         return
@@ -70,7 +70,8 @@ def _check_files(overrides: Sequence[str], folder: Path | None) -> None:
 
 
 @contextmanager
-def _errors_explained() -> Iterator[None]:
+def errors_explained() -> Iterator[None]:
+    """Make errors of Hydra a UserError."""
     try:
         yield
     except UserError:

@@ -27,7 +27,7 @@ from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.literal import literal
 from lth.cli.config.overrides import swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
-from lth.cli.config.values import instantiate, values
+from lth.cli.config.page import page
 from lth.store.file import make_folder
 
 INTERRUPTED = 130
@@ -36,6 +36,9 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
     given = parted(arguments)
+    if given.wants_page:
+        print(page(given.overrides, given.folder))
+        return 0
     if given.has(PRINTS):
         return _run([*given.flags, *given.overrides], sweeping=False)
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
@@ -152,8 +155,10 @@ def _code(cfg: DictConfig) -> int:
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     see_own_modules()
-    from lth.cli import run
+    from lth.cli import imports_done, run
+    from lth.cli.config.values import instantiate, values
 
+    imports_done()
     setting = run.Setting(
         root=Path(str(cfg.root)),
         tracking=lambda **given: instantiate(cfg.tracking)(**given),

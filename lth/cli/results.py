@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,9 @@ class Results:
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """One row per trained ticket; one row per evaluation."""
+        """One row per trained ticket; one row per evaluation. Brings the index of the store up to date first."""
+        with suppress(OSError):  # a disk that is full or can't be written: the tables are right without an index
+            table.refresh(self.root)
         return table.tables(self.root, self.experiment)
 
     @property

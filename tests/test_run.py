@@ -57,7 +57,7 @@ def test_a_sweep_without_tracking_draws_only_at_its_end(monkeypatch: pytest.Monk
 def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:
     assert run("root=here") == 0
     assert [f.name for f in tmp_path.iterdir()] == ["here"]
-    assert {f.name for f in (tmp_path / "here").iterdir()} == {"experiments", "figures", "trained"}
+    assert {f.name for f in (tmp_path / "here").iterdir()} == {"experiments", "figures", "index", "trained"}
 
 
 def test_a_repeated_command_trains_nothing_and_reports_the_same(

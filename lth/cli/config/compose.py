@@ -22,9 +22,9 @@ from lth.cli.config.overrides import expand, is_group
 from lth.cli.config.validate import validate
 
 
-def validated(overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
-    """Validate every value of a sweep once, before its first job; returns the configuration of the first job. folder:
-    the value of --config-dir.
+def validated(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
+    """Validate every value of a sweep once, before its first job; returns the configuration of the first job, and one
+    for every other value. folder: the value of --config-dir.
     """
     check_files(overrides, folder)
     search = search_path(folder)
@@ -33,8 +33,7 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> DictConfi
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
         usual = cache(lambda groups: plain(compose("config", [*groups, *search])))
-        configurations = [_validated([*each, *search], usual) for each in [first, *others]]
-        return configurations[0]
+        return [_validated([*each, *search], usual) for each in [first, *others]]
 
 
 def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from types import FrameType
 
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         return _run([*given.flags, *given.overrides], sweeping=False)
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
-    first = validated(overrides, given.folder)
+    checked = validated(overrides, given.folder)
+    first = checked[0]
     if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))
     see_own_modules()
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping)
     if sweeping and not first.plan:
-        _report(first)
+        _report(checked)
     return code
 
 
@@ -126,10 +128,13 @@ def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _report(cfg: DictConfig) -> None:
+def _report(checked: Sequence[DictConfig]) -> None:
+    """Print and draw the experiments of a sweep. None of its jobs does, wherever its launcher ran them."""
     from lth.cli.results import Results, show
 
-    show(Results(Path(str(cfg.root)), str(cfg.name)))
+    names = dict.fromkeys(str(cfg.name) for cfg in checked)
+    for root, name in product(dict.fromkeys(Path(str(cfg.root)) for cfg in checked), names):
+        show(Results(root, name))
 
 
 def _job(cfg: DictConfig, codes: list[int], failures: str) -> None:

@@ -101,7 +101,12 @@ def _overrides(root: Path) -> list[str]:
 def _commands(root: Path, replicates: int) -> dict[str, list[str]]:
     """The commands by name. All of them find everything stored."""
     place = ["--runs", str(root), "--out"]
-    run = ["run", *_overrides(root), f"optimizer.lr={RATES[0]}", f"replicate={[*range(1, replicates + 1)]}".replace(" ", "")]
+    run = [
+        "run",
+        *_overrides(root),
+        f"optimizer.lr={RATES[0]}",
+        f"replicate={[*range(1, replicates + 1)]}".replace(" ", ""),
+    ]
     return {
         "lth run (half of the rows, all stored)": run,
         "lth run plan=true": [*run, "plan=true"],

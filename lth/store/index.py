@@ -54,12 +54,12 @@ class Index:
     @cached_property
     def signed(self) -> dict[str, tuple[Signature, Known]]:
         """All that the index holds; nothing if there is none that can be read."""
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return dict(_parsed(read_whole(self.root / NAME, LARGEST)))
         return {}
 
     def get(self, entry: Path, read: Read) -> Known:
-        """What is known of an entry if its files are as they were, else what `read` gives; raises what that raises."""
+        """Give what is known of an entry if its files are as they were, else what `read` gives; raises what that does."""
         found = self.signed.get(entry.name)
         return found[1] if found and found[0] == signature(str(entry)) else read(entry)
 

@@ -100,7 +100,7 @@ def refresh(root: Path) -> None:
 
 
 def _known(entry: Path) -> Known:
-    """What tables need of a result; raises Corrupt."""
+    """Cells and curve of a result; raises Corrupt."""
     result = read_result(entry)
     curve = result["evaluations"]
     facts = _facts(result["steps"], result["facts"])

@@ -4,16 +4,17 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attack
+import numpy as np
 import pandas as pd
 import pytest
 from attack import BOTH
 from test_store import ran
 
+from lth import cli
 from lth.cli import growth
 from lth.store import index, result, table
 from lth.store.file import write_json
@@ -139,14 +140,16 @@ def test_a_result_that_was_deleted_leaves_the_index(indexed: Path) -> None:
 
 
 def test_curves_of_different_columns_share_an_index(tmp_path: Path) -> None:
-    def known(columns: str) -> Callable[[Path], index.Known]:
-        return lambda entry: index.Known({"n": entry.name}, {c: index.np.arange(3.0) for c in columns})
+    curves = {"a": "xy", "b": "xz", "c": "xy"}
 
-    for name, columns in [("a", "xy"), ("b", "xz"), ("c", "xy")]:
+    def known(entry: Path) -> index.Known:
+        return index.Known({"n": entry.name}, {c: np.arange(3.0) for c in curves[entry.name]})
+
+    for name in curves:
         for file in index.FILES:
             (tmp_path / "trained" / name).mkdir(parents=True, exist_ok=True)
             (tmp_path / "trained" / name / file).touch()
-        index.refresh(tmp_path, lambda entry: known({"a": "xy", "b": "xz", "c": "xy"}[entry.name])(entry))
+        index.refresh(tmp_path, known)
     found = index.Index(tmp_path).signed
     assert {name: ("".join(k.curve), k.cells["n"]) for name, (_, k) in found.items()} == {
         "a": ("xy", "a"), "b": ("xz", "b"), "c": ("xy", "c")
@@ -163,8 +166,6 @@ def test_made_up_trainings_are_found_and_grow_by_the_row(tmp_path: Path) -> None
     assert run[-1] == "replicate=[1,2]"
     before = {file: os.stat(file).st_mtime_ns for file in tmp_path.glob("trained/*/result.json")}
     assert len(before) == 20
-    from lth import cli
-
     assert cli.main(plan) == 0
     assert cli.main(run) == 0
     assert {file: os.stat(file).st_mtime_ns for file in tmp_path.glob("trained/*/result.json")} == before

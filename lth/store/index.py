@@ -59,7 +59,7 @@ class Index:
         return {}
 
     def get(self, entry: Path, read: Read) -> Known:
-        """Give what is known of an entry if its files are as they were, else what `read` gives; raises what that does."""
+        """Give what is known of an entry if its files are as they were, else what `read` gives or raises."""
         found = self.signed.get(entry.name)
         return found[1] if found and found[0] == signature(str(entry)) else read(entry)
 

@@ -10,7 +10,8 @@ from string import Template
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
-from lth.cli.config.compose import CONF, check_files, errors_explained, search_path
+from lth.cli.config.compose import check_files, errors_explained, search_path
+from lth.cli.config.conf import CONF
 
 
 def page(overrides: Sequence[str], folder: Path | None) -> str:

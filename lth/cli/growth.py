@@ -4,7 +4,6 @@ The store is made up: trainings that took no step, written by the store's own wr
 replicates of two learning rates in one experiment. So `lth run` finds all of it stored.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,13 @@ RATES = (0.001, 0.002)
 LEVELS, EVALUATIONS = 4, 11
 NAME = "frankle2019_fig4"  # an experiment whose figure can be drawn
 NET = ["model=mlp", "model.hidden=[8]", "data=mnist_5k", f"levels={LEVELS}", "steps=100", "evaluate_every=10"]
+
+# The command is started by a small process, since Linux counts the memory of the process that starts another as its.
+MEASURES = """import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
 
 
 def lines(sizes: Sequence[int] = SIZES) -> Iterator[str]:
@@ -117,11 +123,9 @@ def _commands(root: Path, replicates: int) -> dict[str, list[str]]:
 
 def _measured(arguments: Sequence[str]) -> tuple[float, float]:
     """CPU seconds and peak memory in GB of a command, in a process of its own."""
-    command = [sys.executable, "-m", "lth", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        _, code, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(code)
-    if process.returncode:
-        raise RuntimeError(f"lth {arguments[0]} ended with exit code {process.returncode}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e9
+    command = [sys.executable, "-c", MEASURES, sys.executable, "-m", "lth", *arguments]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True).stdout
+    code, seconds, memory = said.split()
+    if code != "0":
+        raise RuntimeError(f"lth {arguments[0]} ended with exit code {code}")
+    return float(seconds), float(memory) * (1 if sys.platform == "darwin" else 1024) / 1e9

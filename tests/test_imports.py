@@ -1,9 +1,12 @@
 """Imports of commands that only read tables: no PyTorch, no matplotlib."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import shell
+
+from lth.cli import config
 
 TRAINING = ["hydra", "lightning_fabric", "pytorch_lightning", "torch", "wandb"]
 CODE = """import sys
@@ -11,6 +14,11 @@ from lth import cli
 code = cli.main({arguments})
 print(code, sorted({packages} & set(sys.modules)))
 """
+COMMANDS = ["table", "figure", "compress", "export", "layout", "scorecard", "report", "cost", "speed", "migrate"]
+HELP = """try:
+    code = cli.main({arguments})
+except SystemExit as end:
+    code = end.code"""
 
 
 def imported(*arguments: str) -> str:
@@ -38,3 +46,48 @@ def test_the_table_of_a_store_is_read_without_pytorch_and_matplotlib() -> None:
 @pytest.mark.parametrize("command", ["figure", "report"])
 def test_an_unknown_name_is_reported_without_pytorch_and_matplotlib(command: str) -> None:
     assert imported(command, "nosuch") == "2 []"
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "run"])
+def test_help_imports_no_library_that_computes_or_draws(command: str) -> None:
+    """`lth run --help` shows what its overrides compose, for which it needs Hydra, and nothing else."""
+    allowed = ["hydra"] if command == "run" else []
+    code = CODE.replace("code = cli.main({arguments})", HELP)
+    text = code.format(arguments=[command, "--help"], packages={*TRAINING, "matplotlib", "pandas", "numpy", "filelock"})
+    assert shell.started(code=text).communicate(timeout=120)[0].splitlines()[-1] == f"0 {allowed}"
+
+
+def test_what_is_stored_is_read_without_lightning() -> None:
+    assert shell.run("root=here", "levels=0") == 0
+    for plan in ("plan=true", "plan=false"):
+        given = ["run", *shell.TINY, "root=here", "levels=0", plan]
+        assert "pytorch_lightning" not in imported(*given)
+
+
+def test_lightning_comes_without_the_metrics_and_they_come_when_they_are_asked_for() -> None:
+    code = """
+import sys
+from lth.engine import shell
+print("torchvision" in sys.modules, "scipy.signal" in sys.modules, "torchmetrics.classification" in sys.modules)
+import torchmetrics
+from torchmetrics import Accuracy, Metric
+from pytorch_lightning.core import module
+print(issubclass(Accuracy(task="binary").__class__, Metric), Metric is module.Metric, len(dir(torchmetrics)) > 90)
+"""
+    said = shell.started(code=code).communicate(timeout=120)[0].splitlines()[-2:]
+    assert said == ["False False False", "True True True"]
+
+
+def test_the_help_of_run_lists_what_hydra_lists(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "own" / "criterion").mkdir(parents=True)
+    (tmp_path / "own" / "criterion" / "mine.yaml").write_text("_target_: mine.scores\n_partial_: true\n")
+    given = ["--help", "--config-dir", str(tmp_path / "own"), "criterion=mine", "levels=3"]
+    pages = []
+    for flags in ([], ["--resolve"]):  # with --resolve, Hydra prints
+        assert config.main([*given, *flags]) == 0
+        pages.append(capsys.readouterr().out.splitlines())
+    ours, hydras = pages
+    end = ours.index("Configuration (override any key: key=value)")
+    assert ours[:end] == hydras[:end]
+    assert "_target_: mine.scores" in "\n".join(ours[end:])
+    assert "levels: 3" in ours[end:]

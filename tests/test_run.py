@@ -54,10 +54,40 @@ def test_a_sweep_without_tracking_draws_only_at_its_end(monkeypatch: pytest.Monk
     assert calls == {"tables": 1, "save": 2}
 
 
+def test_a_sweep_draws_each_of_its_experiments_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = shell.counted(monkeypatch)
+    assert run("-m", "root=here", "experiment=demo,frankle2019_fig4", "levels=0", "tracking.mode=disabled",
+               "tracking=wandb", "hydra/launcher=basic") == 0  # fmt: skip
+    assert calls == {"tables": 2, "save": 4}
+    assert {folder.name for folder in (tmp_path / "here" / "figures").iterdir()} == {"demo", "frankle2019_fig4"}
+
+
+def test_a_figure_is_drawn_again_if_it_would_show_something_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = ["root=here", "levels=0"]
+    calls = shell.counted(monkeypatch)
+    assert run(*given) == 0
+    assert run(*given) == 0
+    assert calls["save"] == 2
+    (tmp_path / "here" / "figures" / "first_ticket" / "curves.pdf").unlink()
+    assert run(*given) == 0
+    assert calls["save"] == 3
+    assert run(*given, "replicate=2") == 0
+    assert calls["save"] == 5
+
+
+def test_curves_of_many_variants_are_not_all_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "MOST", 1)
+    assert run("-m", "root=here", "levels=0", "optimizer.lr=0.1,0.2", "hydra/launcher=basic") == 0
+    drawn = {file.name for file in (tmp_path / "here" / "figures" / "first_ticket").iterdir()}
+    assert drawn == {"sparsity.png", "sparsity.pdf", "curves-1.png", "curves-1.pdf"}
+
+
 def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:
     assert run("root=here") == 0
     assert [f.name for f in tmp_path.iterdir()] == ["here"]
-    assert {f.name for f in (tmp_path / "here").iterdir()} == {"experiments", "figures", "trained"}
+    assert {f.name for f in (tmp_path / "here").iterdir()} == {"experiments", "figures", "index", "trained"}
 
 
 def test_a_repeated_command_trains_nothing_and_reports_the_same(

@@ -142,6 +142,11 @@ def _speed(commands: "Commands") -> None:
         default="cpu",
         help="cpu: one ticket beside other loops; cuda: stacks of tickets beside captured loops (default: cpu)",
     )
+    speed.add_argument(
+        "--store",
+        action="store_true",
+        help="time and memory of table, run, plan and figure against stored rows, instead",
+    )
     speed.set_defaults(command="speed")
 
 

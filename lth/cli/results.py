@@ -5,16 +5,24 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from lth.analysis import summary
 from lth.cli.console import console
 from lth.store import table
+
+if TYPE_CHECKING:
+    from lth.analysis.plot import Figure
+
+log = logging.getLogger("lth")
+MOST = 12  # figures of learning curves; each takes half a second
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,9 @@ class Results:
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """One row per trained ticket; one row per evaluation."""
+        """One row per trained ticket; one row per evaluation. Brings the index of the store up to date first."""
+        with suppress(OSError):  # a disk that is full or can't be written: the tables are right without an index
+            table.refresh(self.root)
         return table.tables(self.root, self.experiment)
 
     @property
@@ -42,7 +52,7 @@ class Results:
         try:
             return [*_draw(self)]
         except Exception as error:
-            logging.getLogger("lth").warning("no figure could be drawn (%s: %s)", type(error).__name__, error)
+            log.warning("no figure could be drawn (%s: %s)", type(error).__name__, error)
             return []
 
     @property
@@ -69,13 +79,24 @@ def show(results: Results) -> None:
 
 
 def _draw(results: Results) -> Iterator[Path]:
-    """Draw accuracy over sparsity, and the learning curves of each variant."""
-    from lth.analysis import plot  # 30 MB that no training needs
+    """Draw accuracy over sparsity, and the learning curves of each variant, of the first few if there are many."""
+    from lth.analysis import plot
 
     (rows, evaluations), name = results.tables, results.experiment
-    folder, variants = results.root / "figures" / name, summary.variants(rows)
-    yield from plot.save(plot.sparsity(rows, name), folder, "sparsity")
-    for number, (variant, part) in enumerate(rows.groupby(variants, sort=False)):
+    yield from _drawn(results, "sparsity", plot.key(name, rows), lambda: plot.sparsity(rows, name))
+    groups = [*rows.groupby(summary.variants(rows), sort=False)]
+    if len(groups) > MOST:
+        log.info("learning curves are drawn of the first %d of %d variants", MOST, len(groups))
+    for number, (variant, part) in enumerate(groups[:MOST]):
         curves = evaluations[evaluations["digest"].isin(part["digest"])]
-        figure = plot.curves(curves, part, title=f"{name}: {variant}" if variant else name)
-        yield from plot.save(figure, folder, f"curves-{number + 1}" if variant else "curves")
+        title = f"{name}: {variant}" if variant else name
+        make = partial(plot.curves, curves, part, title=title)
+        yield from _drawn(results, f"curves-{number + 1}" if variant else "curves", plot.key(title, part, curves), make)
+
+
+def _drawn(results: Results, name: str, key: str, make: "Callable[[], Figure]") -> list[Path]:
+    """The files of a figure; drawn only if those that are there show something else."""
+    from lth.analysis import plot
+
+    folder = results.root / "figures" / results.experiment
+    return plot.drawn(folder, name, key) or plot.save(make(), folder, name, key)

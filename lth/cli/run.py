@@ -115,7 +115,8 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
         store.wait = display.check
         with interruptible(display), display, _last_step_noted(display):
             jobs.run(job, store, display, trained)
-        tracker.figures(lambda: found.images)
+        if not setting.sweeping:  # the command that launched a sweep draws once, in the end
+            tracker.figures(lambda: found.images)
         if display.failures:
             raise Diverged(display.failures)
 

@@ -5,29 +5,22 @@ loop under manual optimization, so that Lightning's own work is paid once a bloc
 """
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from lth import UserError
 from lth.data import Data, rows
 from lth.engine import stack_state
+from lth.engine.lightning import LightningEnvironment, MisconfigurationException, pl
 from lth.engine.loop import Loop
 from lth.engine.splits import Examples, splits_on
 from lth.engine.stack import Stack
 from lth.engine.state import State, load
-
-# Lightning sets "1" when it is imported; then every optimizer step searches the disk for NVIDIA's library where there
-# is none: 0.2 ms, a seventh of a step of LeNet. "0" is PyTorch's own default.
-os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 class Shell(pl.LightningModule):

@@ -8,7 +8,6 @@ import pandas as pd
 
 from lth.engine.callback import Interrupted
 from lth.engine.saving import Saving
-from lth.engine.shell import Ranges, Shell, fit
 from lth.engine.stack import Diverged, Stack
 from lth.engine.stack_state import states_of, usage_of
 from lth.engine.state import State
@@ -36,6 +35,8 @@ def side_by_side(tickets: list[Ticket], states: Mapping[Ticket, State], shared: 
     """Train tickets that are at the same step as one stack. One that diverges goes to `observer.failed`; the others go
     on from where they are as a smaller stack. at: (ticket, kept weights) -> the function `Trained.at`.
     """
+    from lth.engine.shell import Ranges, Shell, fit  # and Lightning: what is stored is read without it
+
     recipe, until, observer = shared.recipe, shared.until, shared.observer
     keep = {*shared.keep, until}
     while tickets:

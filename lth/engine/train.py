@@ -12,7 +12,6 @@ from lth.engine.callback import Callback, Interrupted
 from lth.engine.loop import Loop, NonFiniteLoss
 from lth.engine.precision import arithmetic
 from lth.engine.saving import Saving
-from lth.engine.shell import Blocks, Shell, fit
 from lth.engine.side_by_side import Shared, side_by_side
 from lth.engine.state import State, state_of
 from lth.engine.usage import ledger
@@ -84,6 +83,8 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
+    from lth.engine.shell import Blocks, Shell, fit  # and Lightning: what is stored is read without it
+
     (ticket,) = tickets
     recipe, until, observer, device = shared.recipe, shared.until, shared.observer, shared.device
     loop, state = Loop(ticket, recipe, {*shared.keep, until}, observer, shared.meter), states.get(ticket)

@@ -22,27 +22,25 @@ from lth.cli.config.overrides import expand, is_group
 from lth.cli.config.validate import validate
 
 
-def validated(overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
-    """Validate every value of a sweep once, before its first job; returns the configuration of the first job. folder:
-    the value of --config-dir.
+def validated(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
+    """Validate every value of a sweep once, before its first job; returns the configuration of the first job, and one
+    for every other value. folder: the value of --config-dir.
     """
-    if folder is not None:
-        check_files(overrides, folder)
-    search = _search_path(folder)
-    with _errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
+    check_files(overrides, folder)
+    search = search_path(folder)
+    with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
         options = expand(overrides)
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
         usual = cache(lambda groups: plain(compose("config", [*groups, *search])))
-        configurations = [_validated([*each, *search], usual) for each in [first, *others]]
-        return configurations[0]
+        return [_validated([*each, *search], usual) for each in [first, *others]]
 
 
 def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
     """The configuration of every job of a sweep, such as replicate=1,2,3; raises UserError."""
     validated(overrides, folder)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [compose("config", [*each, *_search_path(folder)]) for each in product(*expand(overrides))]
+        return [compose("config", [*each, *search_path(folder)]) for each in product(*expand(overrides))]
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
@@ -54,13 +52,14 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     return cfg
 
 
-def _search_path(folder: Path | None) -> list[str]:
+def search_path(folder: Path | None) -> list[str]:
     """The override that adds the folder of --config-dir, if it is given."""
     return [f"hydra.searchpath=[{quoted(f'file://{folder.resolve()}')}]"] if folder else []
 
 
 @contextmanager
-def _errors_explained() -> Iterator[None]:
+def errors_explained() -> Iterator[None]:
+    """Make errors of Hydra a UserError."""
     try:
         yield
     except UserError:

@@ -15,10 +15,12 @@ KEYWORDS = ("override", "optional")
 CHOICE = re.compile(r"\$\{[\w./@]+\}")
 
 
-def check_files(overrides: Sequence[str], folder: Path) -> None:
+def check_files(overrides: Sequence[str], folder: Path | None) -> None:
     """Raise UserError if a file of the folder that a job may be composed from is a bomb, or if its defaults list leads
     out of the config groups.
     """
+    if folder is None:
+        return
     wanted = [each.name for each in CONF.iterdir() if each.is_dir()]
     wanted += [override.lstrip("+~").partition("=")[0].partition("@")[0] for override in overrides if "=" in override]
     seen = set[str]()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from types import FrameType
 
@@ -27,7 +28,7 @@ from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.literal import literal
 from lth.cli.config.overrides import swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
-from lth.cli.config.values import instantiate, values
+from lth.cli.config.page import page
 from lth.store.file import make_folder
 
 INTERRUPTED = 130
@@ -36,11 +37,15 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
     given = parted(arguments)
+    if given.wants_page:
+        print(page(given.overrides, given.folder))
+        return 0
     if given.has(PRINTS):
         return _run([*given.flags, *given.overrides], sweeping=False)
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
-    first = validated(overrides, given.folder)
+    checked = validated(overrides, given.folder)
+    first = checked[0]
     if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))
     see_own_modules()
@@ -48,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping)
     if sweeping and not first.plan:
-        _report(first)
+        _report(checked)
     return code
 
 
@@ -123,10 +128,13 @@ def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _report(cfg: DictConfig) -> None:
+def _report(checked: Sequence[DictConfig]) -> None:
+    """Print and draw the experiments of a sweep. None of its jobs does, wherever its launcher ran them."""
     from lth.cli.results import Results, show
 
-    show(Results(Path(str(cfg.root)), str(cfg.name)))
+    names = dict.fromkeys(str(cfg.name) for cfg in checked)
+    for root, name in product(dict.fromkeys(Path(str(cfg.root)) for cfg in checked), names):
+        show(Results(root, name))
 
 
 def _job(cfg: DictConfig, codes: list[int], failures: str) -> None:
@@ -152,8 +160,10 @@ def _code(cfg: DictConfig) -> int:
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     see_own_modules()
-    from lth.cli import run
+    from lth.cli import imports_done, run
+    from lth.cli.config.values import instantiate, values
 
+    imports_done()
     setting = run.Setting(
         root=Path(str(cfg.root)),
         tracking=lambda **given: instantiate(cfg.tracking)(**given),

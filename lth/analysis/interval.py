@@ -30,8 +30,8 @@ def quantile(freedom: int) -> float:
 
 
 def mean_interval(values: "pd.Series[float]") -> Interval | None:
-    """Interval of the mean: mean ± t s / √n, with s the sample deviation; from 2 values. Equal ones, as of early stops on
-    a grid of evaluations, have none: they do not say how far others would be.
+    """Interval of the mean: mean ± t s / √n, with s the sample deviation; from 2 values. Equal ones, as of early stops
+    on a grid of evaluations, have none: they do not say how far others would be.
     """
     if len(values) < 2 or values.max() - values.min() < EQUAL:
         return None

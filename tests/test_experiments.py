@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
 from lth.analysis import registry
-from lth.analysis.claim import Measured, added, between, verdict
+from lth.analysis.claim import Measured, added, between, tally
 from lth.cli import config
 from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
@@ -341,7 +341,7 @@ def test_a_claim_can_be_measured_on_little_or_nothing(name: str, claim: Any) -> 
     for part in (rows, dense, dense.iloc[:1], pruned, pruned.iloc[:1], rows.iloc[:0]):
         ours = claim.measure(part)
         assert ours is None or isinstance(ours, Measured)
-        assert claim.verdict(ours).startswith((*verdict.FULL, "not run"))
+        assert claim.verdict(ours).startswith((*tally.FULL, "not run"))
         assert claim.verdict(ours, reduced=True).startswith(("reduced: ", "not run"))
     assert claim.measure(rows.iloc[:0]) is None
     assert claim.kind in {"effect", "lowest", "value", "point"}

@@ -3,7 +3,8 @@
 import pytest
 
 from lth.analysis.claim import Measured
-from lth.analysis.claim.verdict import counted, verdict
+from lth.analysis.claim.tally import counted
+from lth.analysis.claim.verdict import verdict
 
 SETTLED = [
     # a larger effect is better; the paper's number must be in reach and half of it certain

@@ -7,7 +7,7 @@ from types import ModuleType
 import pandas as pd
 
 from lth.analysis import registry
-from lth.analysis.claim import Claim, Measured, verdict
+from lth.analysis.claim import Claim, Measured, tally
 from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import aligned
 
@@ -45,7 +45,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def counted(table: pd.DataFrame) -> str:
     """The number of claims with each verdict, as a sentence."""
-    return verdict.counted(table["verdict"])
+    return tally.counted(table["verdict"])
 
 
 def _as_trained(files: pd.DataFrame, tickets: pd.DataFrame) -> pd.DataFrame:

@@ -1,22 +1,17 @@
 """Trackers mirror a job elsewhere (the store is the truth). The only door to wandb."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from lth import UserError
-from lth.cli import failure
+from lth.cli import failure, variables
 from lth.cli.tracked import Outcome, line
-from lth.store.names import check_project
 from lth.ticket import Ticket, Trained
 
 Mode = Literal["offline", "online", "disabled"]
-DATA = "WANDB_DATA_DIR"
-# Values of WANDB_MODE, in wandb's older words too -> its mode.
-MODES = {**{mode: mode for mode in ("offline", "online", "disabled", "shared")}, "dryrun": "offline", "run": "online"}
 
 
 class Silent:
@@ -75,23 +70,23 @@ class Wandb(Silent):
         mode: Mode | None = None,
         project: str | None = None,
     ) -> None:
-        mode = mode or _mode()
-        _keep_silent(mode)
+        mode = mode or variables.mode()
+        variables.keep_silent(mode)
         import wandb  # a job without tracking does without it
 
         self.place = place = Path(os.environ.get("WANDB_DIR") or folder).resolve()
         try:
             place.mkdir(parents=True, exist_ok=True)  # else wandb would write to a temporary folder
             self.run = wandb.init(
-                project=project or _project(),
+                project=project or variables.project(),
                 group=os.environ.get("WANDB_RUN_GROUP") or group,
                 name=os.environ.get("WANDB_NAME") or name,
                 id=os.environ.get("WANDB_RUN_ID") or identity or None,
-                tags=list(dict.fromkeys([*filter(None, os.environ.get("WANDB_TAGS", "").split(",")), *tags])),
+                tags=variables.tags(tags),
                 dir=place,
                 config=dict(config),
                 mode=mode,
-                settings=wandb.Settings(**_quiet()),
+                settings=wandb.Settings(**variables.quiet()),
             )
         except UserError:
             raise
@@ -154,48 +149,5 @@ class Wandb(Silent):
         if rows:
             import wandb
 
-            with _data_in(self.place):
+            with variables.data_in(self.place):
                 self.run.log({"results": wandb.Table(columns=[*columns], data=rows)})
-
-
-@contextmanager
-def _data_in(folder: Path) -> Iterator[None]:
-    """Let wandb keep what it will upload in this folder, not in the user's home, unless the user names another."""
-    if os.environ.get(DATA):
-        yield
-        return
-    os.environ[DATA] = str(folder / "wandb" / "data")
-    try:
-        yield
-    finally:
-        del os.environ[DATA]
-
-
-def _mode() -> Any:
-    """The mode that WANDB_MODE names; offline if it is not set. Raises UserError."""
-    if not (named := os.environ.get("WANDB_MODE")):
-        return "offline"
-    if named not in MODES:
-        raise UserError(f"WANDB_MODE={named}: choose one of {', '.join(MODES)}")
-    return MODES[named]
-
-
-def _keep_silent(mode: str) -> None:
-    """Without a connection, keep wandb from reporting times, versions and errors of its own to its makers: it looks up
-    their host before it knows the mode. Its service process reads the same variable. What the user set stays.
-    """
-    if mode in ("offline", "disabled"):
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-
-
-def _project() -> str:
-    """The project that WANDB_PROJECT names; "lth" if it is not set. Raises UserError."""
-    project = os.environ.get("WANDB_PROJECT") or "lth"
-    check_project("WANDB_PROJECT", project)
-    return project
-
-
-def _quiet() -> dict[str, Any]:
-    """Settings that keep the terminal clean, unless the environment says otherwise."""
-    usual = {"WANDB_SILENT": ("silent", True), "WANDB_CONSOLE": ("console", "off")}
-    return {"x_disable_stats": True, **{key: value for name, (key, value) in usual.items() if not os.environ.get(name)}}

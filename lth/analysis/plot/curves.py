@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis.metric import Metric, metric_of_curves
 from lth.analysis.plot.labels import names
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import finish, new_figure
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def curves(
         shown = evaluations.assign(line=evaluations["digest"].map(dict(zip(table["digest"], lines, strict=True))))
         for axes in (whole, start):
             _curves(axes, shown, selected, found)
+            stamp(axes, table)
         _zoom(start, evaluations[evaluations["level"].isin(selected)], found)
         whole.legend(title="% of weights", fontsize=8)
         finish(figure, title, table)

@@ -67,7 +67,7 @@ def origin(table: pd.DataFrame) -> str:
 
 
 def _counts(table: pd.DataFrame) -> str:
-    """Least and most replicates and draws of a level of each branch, such as "n=2-5 winning ticket"."""
+    """Least and most replicates and draws of a level of each branch, such as "n=2-5 ticket"."""
     rows = table[(table["level"] > 0) | (table["level"].max() == 0)]
     rows = rows.assign(branch=full_branch(rows), variant=variants(table)).drop(columns="bits", errors="ignore")
     n = rows.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])

@@ -46,6 +46,12 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     ]
 
 
+def swept_keys(overrides: Sequence[str]) -> list[str]:
+    """The keys that have several values."""
+    given = [override for override in overrides if "=" in override and is_swept(override)]
+    return [override.lstrip("+~").partition("=")[0] for override in given]
+
+
 def is_swept(override: str) -> bool:
     """Test whether an override gives several values, such as replicate=1,2."""
     return bool(OverridesParser.create().parse_override(override).is_sweep_override())

@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
 from lth.cli.config.compose import errors_explained, search_path
-from lth.cli.config.files import check_files
 from lth.cli.config.conf import CONF
+from lth.cli.config.files import check_files
 
 
 def page(overrides: Sequence[str], folder: Path | None) -> str:

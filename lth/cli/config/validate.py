@@ -17,7 +17,7 @@ SUPPLIED = {
     "branch": {"draw", "recipe", "init"},
     "criterion": {"task"},
     "quantization": {"recipe", "bits"},
-    "tracking": {"group", "name", "folder", "config"},
+    "tracking": {"group", "name", "folder", "config", "identity", "tags"},
 }
 # Keys of a function's node that lth keeps for itself.
 KEPT = {"model.output": Annotation((str,))}

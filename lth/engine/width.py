@@ -78,6 +78,12 @@ def on_cuda(device: str) -> bool:
     return device in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
+def on_cpu(device: str) -> bool:
+    """True if Lightning's accelerator of this name is the CPU here."""
+    others = torch.cuda.is_available() or torch.backends.mps.is_available()
+    return device == "cpu" or (device == "auto" and not others)
+
+
 def widest(recipe: Recipe, device: str, width: Width) -> int:
     """Number of tickets that are trained side by side at most. Logs once where one after the other is the only exact
     way.

@@ -12,7 +12,7 @@ def chain(net: nn.Module, dimensions: int) -> list[nn.Linear]:
     all of whose parameters learn; empty if it is any other net. dimensions: of one input.
     """
     parts = [*_parts(net)]
-    if not all(_is_plain(part) for part in (net, *parts)):
+    if not all(is_plain_module(part) for part in (net, *parts)):
         return []
     kinds = [type(part) for part in parts]
     flat = kinds[:1] == [nn.Flatten]
@@ -36,6 +36,6 @@ def _parts(net: nn.Module) -> Iterator[nn.Module]:
         yield from _parts(part)
 
 
-def _is_plain(part: nn.Module) -> bool:
+def is_plain_module(part: nn.Module) -> bool:
     """True if calling the module is calling the forward function of its class."""
     return "forward" not in vars(part) and not any(getattr(part, hooks) for hooks in HOOKS)

@@ -31,7 +31,7 @@ def chosen(
         return "dense"
     reason = why_dense(recipe, net, optimizer, device)
     if reason and recipe.kernel == "sparse":
-        raise UserError(f"kernel=sparse: {reason}; use kernel=auto")
+        raise UserError(f"kernel=sparse: {reason}, and no linear layer can hold kept weights alone; use kernel=auto")
     return "dense" if reason else "sparse"
 
 

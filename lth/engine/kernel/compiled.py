@@ -409,3 +409,39 @@ def score(net, scaling, inputs, targets, parameters, rooms):
         loss += cross_entropy(hidden, classes, targets, rows, room[0], h, d)
         found += correct(hidden, classes, targets, rows, h)
     return loss, found
+
+
+@kernel
+def lay_out(inputs, x):
+    """Transpose N x features to tiles, each features x 64; lanes beyond the last example are 0."""
+    count, features = inputs.shape
+    at, whole = np.empty(LANES, np.int64), features - features % TILE
+    for t in range(len(x)):
+        tile, left = x[t], min(LANES, count - t * LANES)
+        for lane in range(LANES):
+            at[lane] = (t * LANES + min(lane, left - 1)) * features
+        for begin in range(0, LANES, TILE):
+            for feature in range(0, whole, TILE):
+                transpose(inputs, at, begin, feature, tile)
+        for feature in range(features):
+            for lane in range(left if feature < whole else 0, LANES):
+                tile[feature * LANES + lane] = inputs[t * LANES + lane, feature] if lane < left else 0
+
+
+@kernel
+def linear(net, weight, bias, x, h):
+    """Outputs h of one layer for tiles x."""
+    for t in range(len(x)):
+        forward(net, weight, bias, x[t], h[t])
+
+
+@kernel
+def linear_back(net, back, weight, x, d, dx, gradient, bias_gradient):
+    """Gradients of a layer's kept weights, biases and, unless dx is empty, inputs."""
+    for t in range(len(x)):
+        descent(net, x[t], x[t], d[t], gradient, bias_gradient)
+        for u in range(len(back[0]) - 1 if len(dx) else 0):
+            one = zeros(d)
+            for k in range(back[0][u], back[0][u + 1]):
+                one = multiply_add(one, weight[back[2][k]], load(d[t], back[1][k]))
+            store(dx[t], u, one)

@@ -48,7 +48,7 @@ class Net(NamedTuple):
 
 
 class Back(NamedTuple):
-    """The weights that read each hidden row (see `lth.engine.kernel.compiled`)."""
+    """The weights that read each hidden row, or each feature (see `lth.engine.kernel.compiled`)."""
 
     back: np.ndarray
     reader: np.ndarray
@@ -85,9 +85,19 @@ def back(layers: Sequence[nn.Linear], places: Sequence[Places]) -> Back:
     row = np.repeat(np.arange(len(structure.biased)), np.diff(structure.start))
     inner = np.flatnonzero(row >= structure.first)  # the first layer reads inputs
     where = inner[np.argsort(structure.column[inner], kind="stable")]
-    counts = np.bincount(structure.column[where], minlength=structure.hidden)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    return Back(*(each.astype(np.int32) for each in (starts, row[where], where)))
+    return _back(structure.column[where], row[where], where, structure.hidden)
+
+
+def columns(places: Places, features: int) -> Back:
+    """Places of one layer by the features that are read."""
+    row, column = (each.numpy() for each in places)
+    where = np.argsort(column, kind="stable")
+    return _back(column[where], row[where], where, features)
+
+
+def _back(read: np.ndarray, reader: np.ndarray, where: np.ndarray, units: int) -> Back:
+    starts = np.concatenate([[0], np.cumsum(np.bincount(read, minlength=units))])
+    return Back(*(each.astype(np.int32) for each in (starts, reader, where)))
 
 
 def _offsets(sizes: Sequence[int]) -> list[int]:

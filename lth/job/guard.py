@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from lth import UserError
-from lth.job.checks import CHECKS, check_optimizer
+from lth.job.checks import CHECKS, check_optimizer, check_settings
 from lth.job.layers import kind
 from lth.recipe import Recipe
 from lth.store.digest import unbound
@@ -46,6 +46,7 @@ def guarded(role: str, function: Any) -> Any:
     guard.role = role
     if role == "optimizer" and isinstance(inner, type):
         check_optimizer(guard, inner)
+        check_settings(guard, inner, bound)
     return guard
 
 

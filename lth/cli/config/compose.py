@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
 from lth.analysis import document
+from lth.cli.config.choices import choice
 from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
@@ -85,6 +86,8 @@ def explanation(error: Exception) -> str:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         keys = {key for key in leaves(plain(compose("config"))) if not key.endswith("_")}
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
+    if sentence := choice(message):
+        return sentence
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
     if "Got NoneType" in message:

@@ -17,8 +17,8 @@ def drop(step: int, *, at: Sequence[int], factor: float = 0.1, warmup: int = 0) 
 
 
 def cosine(step: int, *, steps: int, end: float = 0.0, warmup: int = 0) -> float:
-    """Half a cosine from 1 down to `end` at `steps`, where it stays (Loshchilov & Hutter 2017, Eq. 5, without restarts),
-    after a linear warm-up over `warmup` steps.
+    """Half a cosine from 1 down to `end` at `steps`, where it stays, after a linear warm-up over `warmup` steps (Loshchilov
+    & Hutter 2017, Eq. 5, without restarts).
     """
     return _after_warmup(step, warmup, end + (1 - end) * _half_cosine(_progress(step, warmup, steps)))
 
@@ -36,8 +36,8 @@ def exponential(step: int, *, steps: int, end: float = 0.01, warmup: int = 0) ->
 
 
 def one_cycle(step: int, *, steps: int, rise: float = 0.3, start: float = 0.04, end: float = 4e-6) -> float:
-    """Half a cosine from `start` up to 1 over the share `rise` of `steps`, then half a cosine down to `end` (Smith & Topin
-    2018; the defaults of PyTorch's OneCycleLR). The momentum stays as it is.
+    """Half a cosine from `start` up to 1 over the share `rise` of `steps`, then half a cosine down to `end` (Smith &
+    Topin 2018; the defaults of PyTorch's OneCycleLR). The momentum stays as it is.
     """
     if not 0 < rise < 1:
         raise ValueError(f"lr.rise={rise}: the share of the steps in which the rate rises, between 0 and 1")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
-from small import Stop, adam, half_pruned, recipe, same
-from torch import nn
+from small import Stop, half_pruned, recipe, same
 
 from lth import UserError, lr
+from lth.cli.config import jobs
 from lth.cli.config.choices import REFUSED
 from lth.cli.config.compose import validated
 from lth.engine import Interrupted, train
@@ -73,7 +73,7 @@ def test_an_optimizer_that_there_is_not_is_a_sentence(given: str, sentence: str)
     [
         ({"lr": -1}, "torch.optim.adam.Adam (lr=-1): Invalid learning rate: -1"),
         ({"lr": 0.1, "betas": [0.9, 1.0]}, "Invalid beta parameter at index 1: 1.0"),
-        ({"speed": 0.1}, "got an unexpected keyword argument 'speed'"),
+        ({"speed": 0.1}, "torch.optim.adam.Adam does not take speed: it takes params, lr, betas, "),
     ],
 )
 def test_settings_that_pytorch_refuses_are_refused_before_training(settings: dict[str, Any], sentence: str) -> None:
@@ -102,3 +102,95 @@ def test_a_ticket_that_is_rewound_to_k_continues_with_the_schedule_of_step_k(sch
         [Ticket(whole.at(5), ticket.mask, step=5)], recipe=recipe(optimizer=plain, steps=8), device="cpu"
     )
     assert not same(constant.weights(), whole.weights())
+
+
+OWN = """
+import torch
+from torch import nn
+
+from lth.data import mnist_5k
+from lth.schedule import iterative
+
+
+def descent(parameters, *, lr):
+    return torch.optim.SGD(parameters, lr=lr)
+
+
+def anything(parameters, **keywords):
+    return torch.optim.Adam(parameters, **keywords)
+
+
+def falling(step, *, rate=0.9):
+    return rate**step
+
+
+def line(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
+
+
+def ladder(levels):
+    return iterative(levels)
+
+
+def digits():
+    return mnist_5k()
+"""
+
+
+def of(*overrides: str) -> Any:
+    """The job of a configuration with functions of mine.py."""
+    Path("mine.py").write_text(OWN, encoding="utf-8")
+    ((job, _),) = jobs(overrides)
+    return job
+
+
+@pytest.mark.parametrize(
+    ("role", "function", "keywords"),
+    [
+        ("optimizer", "mine.descent", {"lr": 1.2e-3}),
+        ("optimizer", "torch.optim.RMSprop", {"lr": 1.2e-3, "weight_decay": 0.0}),
+        ("optimizer", "mine.anything", {"lr": 1.2e-3, "betas": [0.9, 0.999], "weight_decay": 0.0, "fused": True}),
+        ("lr", "mine.falling", {}),
+        ("schedule", "mine.ladder", {}),
+    ],
+)
+def test_keys_of_an_option_that_ones_own_function_does_not_take_are_left_out(
+    role: str, function: str, keywords: dict[str, Any]
+) -> None:
+    job = of(f"{role}._target_={function}")
+    assert getattr(job if role == "schedule" else job.recipe, role).keywords == keywords
+
+
+def test_so_are_those_of_nets_and_data_sets_and_the_log_says_which(caplog: pytest.LogCaptureFixture) -> None:
+    given = [
+        "model=mlp",
+        "model._target_=mine.line",
+        "data._target_=mine.digits",
+        "lr=cosine",
+        "lr._target_=mine.falling",
+    ]
+    with caplog.at_level("INFO", logger="lth"):
+        job = of(*given)
+    assert (job.recipe.model.keywords, job.recipe.lr.keywords, job.recipe.data.name) == ({}, {}, "mnist_5k")
+    assert {record.getMessage() for record in caplog.records} >= {
+        "model: mine.line does not take hidden, left out",
+        "lr: mine.falling does not take steps, end, warmup, left out",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["lr._target_=mine.falling", "lr.warmup=0"], "lr=mine.falling does not take warmup: it takes step, rate"),
+        (["lr._target_=mine.falling", "+lr.rat=0.5"], "lr=mine.falling does not take rat: it takes step, rate"),
+        (
+            ["optimizer._target_=mine.descent", "optimizer.fused=false"],
+            "optimizer=mine.descent does not take fused: it takes parameters, lr",
+        ),
+        (["model=mlp", "model._target_=mine.line", "model.hidden=[8]"], "model=mine.line does not take hidden"),
+    ],
+)
+def test_a_key_that_was_given_is_not_left_out(given: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as refused:
+        of(*given)
+    assert str(refused.value).startswith(sentence)

@@ -82,7 +82,7 @@ WRONG = {
     "steps=true": ["steps=True", "a whole number"],
     "name=[1,2]": ["name=[1, 2]", "text"],
     "schedule.linear=1": ["schedule.linear=1", "below 1"],
-    "criterion=foo": ["criterion/foo", "magnitude", "snip"],
+    "criterion=foo": ["criterion=foo", "magnitude", "snip"],
     "branch=[foo]": ["branch/foo"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],

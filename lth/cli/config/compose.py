@@ -38,11 +38,11 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> DictConfi
         return configurations[0]
 
 
-def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
-    """The configuration of every job of a sweep, such as replicate=1,2,3; raises UserError."""
+def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[tuple[DictConfig, tuple[str, ...]]]:
+    """The configuration of every job of a sweep, such as replicate=1,2,3, and its overrides; raises UserError."""
     validated(overrides, folder)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [compose("config", [*each, *_search_path(folder)]) for each in product(*expand(overrides))]
+        return [(compose("config", [*each, *_search_path(folder)]), each) for each in product(*expand(overrides))]
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:

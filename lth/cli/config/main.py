@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
 from lth.cli.config import apart, sweep
+from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
@@ -154,15 +155,16 @@ def _code(cfg: DictConfig) -> int:
     see_own_modules()
     from lth.cli import run
 
+    overrides = HydraConfig.get().overrides.task
     setting = run.Setting(
         root=Path(str(cfg.root)),
-        tracking=lambda **given: instantiate(cfg.tracking)(**given),
+        tracking=lambda **given: instantiate(fitted(cfg, overrides).tracking)(**given),
         config=plain(cfg),
         keep=cfg.store.keep,
         threads=cfg.threads,
         plan=cfg.plan,
         sweeping=sweeping,
-        overrides=HydraConfig.get().overrides.task,
+        overrides=overrides,
         debug=cfg.debug,
     )
-    return run.run(lambda: values(cfg), setting)
+    return run.run(lambda: values(cfg, overrides), setting)

@@ -1,21 +1,28 @@
 """Configuration -> the values of a job."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lth import UserError
 from lth.cli import failure
+from lth.cli.config.accepted import fitted, left_out
 from lth.cli.config.conf import branches, plain, reductions
 from lth.cli.config.own import hidden
 
 if TYPE_CHECKING:
     from lth.job import Branch, Job
     from lth.recipe import Recipe
+
+log = logging.getLogger("lth")
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -45,8 +52,12 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
     return f"_target_={node._target_}: {words}" + ("" if cause is None else f": {cause}".partition("Are you sure")[0])
 
 
-def values(cfg: DictConfig) -> "Job":
-    """The job of a configuration."""
+def values(cfg: DictConfig, overrides: Sequence[str] = ()) -> "Job":
+    """The job of a configuration. overrides: those of the command line that made it."""
+    for node, names in groupby(left_out(cfg, overrides), key=itemgetter(0)):
+        function = OmegaConf.select(cfg, node)["_target_"]
+        log.info("%s: %s does not take %s, left out", node, function, ", ".join(name for _, name in names))
+    cfg = fitted(cfg, overrides)
     from lth.engine.meter import meter
     from lth.job import Job
     from lth.job.values import SCIENCE

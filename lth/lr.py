@@ -17,8 +17,8 @@ def drop(step: int, *, at: Sequence[int], factor: float = 0.1, warmup: int = 0) 
 
 
 def cosine(step: int, *, steps: int, end: float = 0.0, warmup: int = 0) -> float:
-    """Half a cosine from 1 down to `end` at `steps`, where it stays, after a linear warm-up over `warmup` steps (Loshchilov
-    & Hutter 2017, Eq. 5, without restarts).
+    """Half a cosine from 1 down to `end` at `steps`, where it stays (Loshchilov & Hutter 2017, Eq. 5, no restarts).
+    Before it, a linear warm-up over `warmup` steps.
     """
     return _after_warmup(step, warmup, end + (1 - end) * _half_cosine(_progress(step, warmup, steps)))
 

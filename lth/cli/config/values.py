@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lth import UserError
 from lth.cli import failure
-from lth.cli.config.accepted import fitted, left_out
+from lth.cli.config.accepted import fitted, left_out, parameters
 from lth.cli.config.conf import branches, plain, reductions
 from lth.cli.config.own import hidden
 
@@ -94,11 +94,14 @@ def _recipe(cfg: DictConfig) -> "Recipe":
     from lth.job.size import check_size
     from lth.recipe import Recipe
 
-    functions = ("model", "data", "task", "optimizer", "lr", "augment", "regularization", "updater")
+    functions = ("task", "optimizer", "lr", "augment", "regularization", "updater")
     model = DictConfig({key: value for key, value in plain(cfg)["model"].items() if key != "output"})
+    data = _data(plain(cfg)["data"])
     recipe = guarded_recipe(
         Recipe(
-            **{name: instantiate(model if name == "model" else cfg[name]) for name in functions},
+            model=instantiate(model),
+            data=data,
+            **{name: instantiate(cfg[name]) for name in functions},
             output=str(cfg.model.get("output", "")),
             steps=cfg.steps,
             batch_size=cfg.batch_size,
@@ -111,3 +114,19 @@ def _recipe(cfg: DictConfig) -> "Recipe":
     if cfg.precision == "auto":
         return replace(recipe, precision=fastest(recipe.net(), cfg.device))
     return recipe
+
+
+def _data(node: dict[str, Any]) -> Any:
+    """The data set, as many examples and as large as asked for. A function that takes `limit` or `size` itself gets it,
+    if it is given.
+    """
+    from lth.data import Data, limited, resized
+
+    theirs = parameters(node["_target_"]) or ()
+    ours = {key: node[key] for key in ("limit", "size") if node.get(key) is not None and key not in theirs}
+    left = {*ours, *(key for key in ("limit", "size") if node.get(key) is None)}
+    data = instantiate(DictConfig({key: value for key, value in node.items() if key not in left}))
+    if not isinstance(data, Data):
+        return data  # refused where it is missed
+    data = limited(data, ours["limit"]) if "limit" in ours else data
+    return resized(data, ours["size"]) if "size" in ours else data

@@ -13,7 +13,6 @@ from lth.seed import seed
 
 # Bytes of memory for a byte of a split: the training set is kept as it is, the others are scaled to float32.
 COPIES = {"train": 1, "validation": 4, "test": 4}
-SPLITS = tuple(COPIES)
 
 
 def limited(data: Data, count: int) -> Data:
@@ -22,8 +21,8 @@ def limited(data: Data, count: int) -> Data:
     """
     if count < 1:
         raise UserError(f"data.limit={count}: must be at least 1")
-    fewer = {name: _drawn(getattr(data, name), name, count) for name in SPLITS}
-    return replace(data, name=f"{data.name}[:{count}]", **fewer)
+    train, validation, test = (_drawn(getattr(data, name), name, count) for name in COPIES)
+    return replace(data, name=f"{data.name}[:{count}]", train=train, validation=validation, test=test)
 
 
 def resized(data: Data, size: int | Sequence[int]) -> Data:
@@ -35,8 +34,9 @@ def resized(data: Data, size: int | Sequence[int]) -> Data:
         raise UserError(f"data.size={size}: give a side of at least 1 pixel, or a height and a width such as [32,48]")
     height, width = sides
     _check(data, size, height, width)
-    larger = {name: _resized(getattr(data, name), height, width) for name in SPLITS}
-    return replace(data, name=f"{data.name}@{height}x{width}", channels=data.shape[0], **larger)
+    train, validation, test = (_resized(getattr(data, name), height, width) for name in COPIES)
+    new = replace(data, name=f"{data.name}@{height}x{width}", channels=data.shape[0])
+    return replace(new, train=train, validation=validation, test=test)
 
 
 def _drawn(split: Split, name: str, count: int) -> Split:
@@ -69,7 +69,8 @@ def _resized(split: Split, height: int, width: int) -> Split:
     for chunk in split.chunks():
         for planes in chunk:
             for channel, plane in enumerate(planes):
-                images[at, channel] = Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
+                resized = Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
+                images[at, channel] = np.asarray(resized)
             at += 1
     return Split(images, split.targets)
 

@@ -20,6 +20,7 @@ from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
 from lth.cli.config.overrides import expand, is_group
+from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
 
 
@@ -42,7 +43,9 @@ def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[t
     """The configuration of every job of a sweep, such as replicate=1,2,3, and its overrides; raises UserError."""
     validated(overrides, folder)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [(compose("config", [*each, *_search_path(folder)]), each) for each in product(*expand(overrides))]
+        return [
+            (trial(compose("config", [*each, *_search_path(folder)])), each) for each in product(*expand(overrides))
+        ]
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
@@ -51,7 +54,10 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     validate(plain(cfg), usual(tuple(filter(is_group, overrides))))
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
-    return cfg
+    small = trial(cfg)
+    if cfg.debug:
+        validate(plain(small), plain(small))
+    return small
 
 
 def _search_path(folder: Path | None) -> list[str]:

@@ -28,6 +28,7 @@ from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.literal import literal
 from lth.cli.config.overrides import swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
+from lth.cli.config.trial import trial
 from lth.cli.config.values import instantiate, values
 from lth.store.file import make_folder
 
@@ -132,6 +133,7 @@ def _report(cfg: DictConfig) -> None:
 
 def _job(cfg: DictConfig, codes: list[int], failures: str) -> None:
     """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on."""
+    cfg = trial(cfg)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     words = shlex.join(HydraConfig.get().overrides.task)
     try:
@@ -165,6 +167,6 @@ def _code(cfg: DictConfig) -> int:
         plan=cfg.plan,
         sweeping=sweeping,
         overrides=overrides,
-        debug=cfg.debug,
+        debug=cfg.traceback or cfg.debug,
     )
     return run.run(lambda: values(cfg, overrides), setting)

@@ -17,6 +17,7 @@ from lth.cli import failure
 from lth.cli.config.accepted import fitted, left_out, parameters
 from lth.cli.config.conf import branches, plain, reductions
 from lth.cli.config.own import hidden
+from lth.cli.config.trial import REDUCED
 
 if TYPE_CHECKING:
     from lth.job import Branch, Job
@@ -78,7 +79,7 @@ def values(cfg: DictConfig, overrides: Sequence[str] = ()) -> "Job":
         device=cfg.device,
         width=cfg.width,
         meter=cfg.meter,
-        reduced=reductions(cfg),
+        reduced=REDUCED if cfg.debug else reductions(cfg),
     )
 
 

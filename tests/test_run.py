@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import safetensors.numpy
 import shell
+import torch
 from rich.console import Console
 from shell import run
 
@@ -381,3 +382,13 @@ def test_ctrl_c_in_a_parallel_sweep_lets_the_jobs_save(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert [record["status"] for record in shell.records(tmp_path / "here")] == ["interrupted"] * 2
     assert len(list((tmp_path / "here").glob("trained/*/partial.safetensors"))) == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU")
+def test_a_device_that_there_is_not_is_told_before_stored_results(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("levels=0") == 0
+    capsys.readouterr()
+    assert run("levels=1", "device=gpu") == 1
+    said = capsys.readouterr().out
+    assert "failed: device=gpu: " in said
+    assert "[1/2]" not in said

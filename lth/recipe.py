@@ -143,7 +143,9 @@ def _outputs(net: nn.Module, inputs: Tensor) -> Tensor:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 outputs = net.train(mode == "training")(inputs)
         except Exception as error:
-            error.add_note(f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input")
+            error.add_note(
+                f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input{_sizes(inputs)}"
+            )
             raise
         if not isinstance(outputs, Tensor):
             raise UserError(
@@ -151,6 +153,11 @@ def _outputs(net: nn.Module, inputs: Tensor) -> Tensor:
                 "torchvision with auxiliary classifiers: aux_logits=False)"
             )
     return outputs
+
+
+def _sizes(inputs: Tensor) -> str:
+    """A hint where the size of images may be what a net can't take."""
+    return "; data.size gives images another size" if inputs.ndim == 4 else ""
 
 
 def _check_shape(net: nn.Module, outputs: Tensor, data: Data, batch: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import safetensors.numpy
 import shell
+import torch
 from rich.console import Console
 from shell import run
 
@@ -112,7 +113,7 @@ WRONG = {
     "steps=true": ["steps=True", "a whole number"],
     "name=[1,2]": ["name=[1, 2]", "text"],
     "schedule.linear=1": ["schedule.linear=1", "below 1"],
-    "criterion=foo": ["criterion/foo", "magnitude", "snip"],
+    "criterion=foo": ["criterion=foo", "magnitude", "snip"],
     "branch=[foo]": ["branch/foo"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],
@@ -411,3 +412,13 @@ def test_ctrl_c_in_a_parallel_sweep_lets_the_jobs_save(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert [record["status"] for record in shell.records(tmp_path / "here")] == ["interrupted"] * 2
     assert len(list((tmp_path / "here").glob("trained/*/partial.safetensors"))) == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU")
+def test_a_device_that_there_is_not_is_told_before_stored_results(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("levels=0") == 0
+    capsys.readouterr()
+    assert run("levels=1", "device=gpu") == 1
+    said = capsys.readouterr().out
+    assert "failed: device=gpu: " in said
+    assert "[1/2]" not in said

@@ -16,6 +16,7 @@ from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.labels import LABELS, reductions
 from lth.analysis.summary import branches, full_branch, variants
 from lth.file import aside, read_whole
+from lth.store.file import make_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +84,7 @@ def _settings(table: pd.DataFrame) -> list[str]:
 
 def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]:
     """Write PNG and PDF, each whole or not at all, with the key in their metadata; returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "Set --out to another folder")
     files = _files(folder, name)
     for file in files:
         with aside(file) as temporary, warnings.catch_warnings():

@@ -14,11 +14,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
+from lth.cli.config.choices import choice
 from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
 from lth.cli.config.overrides import expand, is_group
+from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
 
 
@@ -36,11 +38,11 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> list[Dict
         return [_validated([*each, *search], usual) for each in [first, *others]]
 
 
-def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
-    """The configuration of every job of a sweep, such as replicate=1,2,3; raises UserError."""
+def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[tuple[DictConfig, tuple[str, ...]]]:
+    """The configuration of every job of a sweep, such as replicate=1,2,3, and its overrides; raises UserError."""
     validated(overrides, folder)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [compose("config", [*each, *search_path(folder)]) for each in product(*expand(overrides))]
+        return [(trial(compose("config", [*each, *search_path(folder)])), each) for each in product(*expand(overrides))]
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
@@ -49,7 +51,10 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     validate(plain(cfg), usual(tuple(filter(is_group, overrides))))
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
-    return cfg
+    small = trial(cfg)
+    if cfg.debug:
+        validate(plain(small), plain(small))
+    return small
 
 
 def search_path(folder: Path | None) -> list[str]:
@@ -74,6 +79,8 @@ def explanation(error: Exception) -> str:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         keys = {key for key in leaves(plain(compose("config"))) if not key.endswith("_")}
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
+    if sentence := choice(message):
+        return sentence
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
     if "Got NoneType" in message:

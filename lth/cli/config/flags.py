@@ -46,12 +46,12 @@ class Arguments:
 
 
 def parted(arguments: Sequence[str]) -> Arguments:
-    """Take arguments apart; raises UserError for flags that `lth run` does not have. --debug stands for debug=true."""
+    """Take arguments apart; raises UserError for flags that `lth run` does not have. --debug: traceback=true."""
     flags, overrides = list[str](), list[str]()
     rest = iter(_split(arguments))
     for argument in rest:
         if argument == "--debug":
-            overrides.append("debug=true")
+            overrides.append("traceback=true")
         elif not argument.startswith("-"):
             overrides.append(argument)
         else:

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
 from lth.cli.config import apart, sweep
+from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
@@ -30,6 +31,7 @@ from lth.cli.config.literal import literal
 from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.page import page
+from lth.cli.config.trial import trial
 from lth.store.file import make_folder
 
 INTERRUPTED = 130
@@ -141,6 +143,7 @@ def _report(checked: Sequence[DictConfig]) -> None:
 
 def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str]) -> None:
     """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on."""
+    cfg = trial(cfg)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     words = shlex.join(HydraConfig.get().overrides.task)
     try:
@@ -167,16 +170,17 @@ def _code(cfg: DictConfig, *, swept: Sequence[str] = ()) -> int:
     from lth.cli.config.values import instantiate, values
 
     imports_done()
+    overrides = HydraConfig.get().overrides.task
     setting = run.Setting(
         root=Path(str(cfg.root)),
-        tracking=lambda **given: instantiate(cfg.tracking)(**given),
+        tracking=lambda **given: instantiate(fitted(cfg, overrides).tracking)(**given),
         config=plain(cfg),
         keep=cfg.store.keep,
         threads=cfg.threads,
         plan=cfg.plan,
         sweeping=sweeping,
-        overrides=HydraConfig.get().overrides.task,
+        overrides=overrides,
         swept=swept,
-        debug=cfg.debug,
+        debug=cfg.traceback or cfg.debug,
     )
-    return run.run(lambda: values(cfg), setting)
+    return run.run(lambda: values(cfg, overrides), setting)

@@ -150,6 +150,11 @@ def _speed(commands: "Commands") -> None:
         action="store_true",
         help="time and memory of table, run, plan and figure against stored rows, instead",
     )
+    speed.add_argument("--ladder", action="store_true", help="CPU time of a ladder of LeNet, level by level, instead")
+    speed.add_argument(
+        "--densities", action="store_true", help="training and inference against the share of the weights, instead"
+    )
+    speed.add_argument("--out", type=path, help="folder for the table and figure of --densities")
     speed.set_defaults(command="speed")
 
 

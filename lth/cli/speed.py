@@ -1,6 +1,7 @@
 """`lth speed`: CPU time of a training step, compared with named baselines measured in the same run."""
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -8,21 +9,33 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lth.store.environment import commit, machine
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IMPORTS = "import torch, torchvision, pytorch_lightning, hydra, wandb, pandas, matplotlib; print('done')"
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Measure and print; returns the exit code 0."""
-    if arguments.store:
-        _growth()
+    tables: dict[str, Callable[[], None]] = {
+        "store": _growth,
+        "ladder": _ladder,
+        "densities": partial(_densities, arguments.out),
+    }
+    if chosen := [table for name, table in tables.items() if getattr(arguments, name)]:
+        for table in chosen:
+            table()
         return 0
     if arguments.device == "cuda":
         _stacks()
         return 0
     _steps()
+    _first_call()
     _start()
     _convolutions()
     return 0
@@ -31,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _steps() -> None:
     from lth.engine.benchmark import BARE, measure
 
-    print(f"{machine()}; commit {commit()}; one thread; CPU time; LeNet-300-100, batch 60, 21% of the weights\n")
+    print(f"{machine()}; commit {commit()}; one thread; CPU time; LeNet-300-100, batch 60\n")
     times = measure()
     for name, milliseconds in times.items():
         print(f"{name:<52}{milliseconds:6.3f} ms/step   {milliseconds / times[BARE]:.2f} x the bare loop")
@@ -55,6 +68,64 @@ def _growth() -> None:
 
     print(f"{machine()}; commit {commit()}; CPU seconds and peak memory of each command, all trainings stored\n")
     print(*growth.lines(), sep="\n")
+
+
+def _ladder() -> None:
+    """The table of a ladder, level by level as they are measured, as markdown."""
+    from lth.engine import ladder
+
+    print(f"{machine()}; commit {commit()}; load {os.getloadavg()[0]:.1f}; one thread; CPU seconds\n")
+    print(
+        f"LeNet-300-100, {ladder.STEPS:,} steps a level, evaluation every {ladder.EVERY}; bare: a plain PyTorch loop\n"
+    )
+    print("| level | % of weights | kernel | lth | bare | bare / lth |\n|---|---|---|---|---|---|")
+    levels = []
+    for each in ladder.measure():
+        levels.append(each)
+        print(f"| {each.level} | {each.kept:.2%} | {each.kernel} | {each.lth:.2f} | {each.bare:.2f} "
+              f"| {each.bare / each.lth:.1f} |", flush=True)  # fmt: skip
+    own, bare = (sum(getattr(each, name) for each in levels) for name in ("lth", "bare"))
+    print(f"| all | | | {own:.1f} | {bare:.1f} | {bare / own:.2f} |")
+
+
+def _densities(out: Path | None) -> None:
+    """The table of ways to compute a net, and with --out its files and figure."""
+    from lth.analysis import plot
+    from lth.compress.tables import where, write
+    from lth.engine import densities
+
+    table = densities.measure().assign(**where())
+    text = "\n".join([
+        f"LeNet-300-100, batch 60, Adam, one thread, CPU time; {machine()}; commit {commit()}; "
+        f"load {os.getloadavg()[0]:.1f}; medians of 5 rounds", "", "Milliseconds of a training step", "",
+        *_by_method(table, "training_ms"), "", "Milliseconds of 1,000 images", "", *_by_method(table, "inference_ms"),
+    ])  # fmt: skip
+    print(text)
+    if out is not None:
+        files = write(table, text, out, "sparse_training")
+        for file in [*files, *plot.save(plot.times(table), out, "sparse_training")]:
+            print(file)
+
+
+def _by_method(table: "pd.DataFrame", column: str) -> list[str]:
+    """Markdown: a row for each method, a column for each density."""
+    wide = table.pivot_table(index="method", columns="kept", values=column, sort=False)
+    head = ["| way | " + " | ".join(f"{kept:.1%}" for kept in wide) + " |", "|---" * (1 + len(wide.columns)) + "|"]
+    return head + [f"| {name} | " + " | ".join(f"{value:.3f}" for value in row) + " |" for name, row in
+                   zip(wide.index, wide.to_numpy(), strict=True)]  # fmt: skip
+
+
+def _first_call() -> None:
+    """CPU seconds of the first training by the sparse kernel, compiled and from the cache on the disk."""
+    code = "from lth.engine.benchmark import first_call; print(first_call())"
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        cold, warm = (
+            float(subprocess.check_output([sys.executable, "-c", code], env=environment, encoding="utf-8"))
+            for _ in range(2)
+        )
+    print(f"\n{'first training by the sparse kernel, once per machine':<52}{cold:6.2f} s")
+    print(f"{'first training of a process':<52}{warm:6.2f} s")
 
 
 def _start() -> None:

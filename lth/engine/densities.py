@@ -6,6 +6,7 @@ as are kept. Times are medians of interleaved rounds; a step is the slope betwee
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,6 +36,7 @@ DENSE, SPARSE, CSR, SMALL = "dense, lth", "sparse, lth", "CSR, PyTorch", "neuron
 def measure(rounds: int = 5) -> pd.DataFrame:
     """Columns kept (share of the weights), method, training_ms (of a step) and inference_ms (of 1,000 images)."""
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", module=__name__)  # CSR is in beta
     recipe = noise()
     return pd.concat([_measured(recipe, pruned(recipe, level), rounds) for level in LEVELS], ignore_index=True)
 

@@ -174,17 +174,15 @@ ORDERS = {
 def test_an_entry_behind_one_that_overrides_is_named_with_the_place_of_the_override(
     tmp_path: Path, entries: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    override, last = (yaml.safe_load(each) for each in (next(e for e in entries if "override" in e), entries[-1]))
     assert refused_by_defaults(tmp_path, entries, capsys) == (
-        f"lth run: conf_mine/experiment/mine.yaml: {yaml.safe_load(next(e for e in entries if 'override' in e))} in its "
-        f"defaults list overrides what comes before it; put it behind {yaml.safe_load(entries[-1])}, at the end of the "
-        "list\n"
+        f"lth run: conf_mine/experiment/mine.yaml: {override} in its defaults list overrides what comes before it; put "
+        f"it behind {last}, at the end of the list\n"
     )
 
 
 @pytest.mark.parametrize("circle", ["mine", "other", "/experiment@_global_: mine"])
-def test_defaults_lists_in_a_circle_are_named(
-    tmp_path: Path, circle: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_defaults_lists_in_a_circle_are_named(tmp_path: Path, circle: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "conf_mine" / "experiment").mkdir(parents=True)
     (tmp_path / "conf_mine" / "experiment" / "other.yaml").write_text("defaults: [mine]\n")
     assert "name each other, or themselves, in their defaults lists" in refused_by_defaults(tmp_path, [circle], capsys)

@@ -1,5 +1,6 @@
 """Commands that only look change nothing, whatever they find; terminals without UTF-8; waits that end with Ctrl-C."""
 
+import json
 import logging
 import os
 import random
@@ -138,7 +139,7 @@ NOBODY = 65534  # a user who owns nothing
 
 
 def as_nobody(words: list[str], said: Path) -> str:
-    """What a command says to another user, and its exit code. Root is that user, since no mode forbids root anything."""
+    """What a command says to another user, and its exit code. Root becomes that user: no mode forbids root anything."""
     if not (pid := os.fork()):
         _look(words, said)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -225,7 +226,8 @@ def test_an_entry_that_may_not_be_read_is_reported_and_the_others_are_read(
 ) -> None:
     (file, *_) = sorted(mounted.glob(f"runs/trained/*/{name}"))
     with unreadable(file):
-        every = [as_nobody(words, tmp_path / "said") for words in looks(mounted)[: None if name == "result.json" else 2]]
+        commands = looks(mounted)[: None if name == "result.json" else 2]
+        every = [as_nobody(words, tmp_path / "said") for words in commands]
     for said in every:
         assert said.endswith("exit 0"), said
         assert "Traceback" not in said
@@ -263,6 +265,76 @@ def test_no_terminal_is_too_poor(stored: Path, encoding: str) -> None:
     assert ran.returncode == 0, ran.stderr
     first = ran.stdout.decode(encoding, "replace").splitlines()[0]
     assert first in (r"98.31 \xb1 0.05 \U0001f600", r"98.31 ± 0.05 \U0001f600")
+
+
+EVERY = {
+    "run": ["run", *shell.TINY, "name=tiny"],
+    "plan": ["run", *shell.TINY, "name=tiny", "plan=true"],
+    "table": ["table"],
+    "cost": ["cost"],
+    "layout": ["layout", *shell.TINY, "name=tiny"],
+    "export": ["export", *shell.TINY, "name=tiny", "--level", "1", "--format", "lth", "--out", "tiny.lth"],
+    "report": ["report", "quantization", "--out", "out"],
+    "scorecard": ["scorecard", "--out", "out"],
+    "migrate": ["migrate", *shell.TINY, "name=tiny"],
+    "help": ["--help"],
+    "help of run": ["run", "--help"],
+    "a wrong value": ["run", "steps=é"],
+    "a wrong name": ["figure", "é"],
+    "a wrong name of a run": ["run", *shell.TINY, "name=\udcc3\udca9"],  # as the locale of ASCII reads é
+    "another name": ["run", *shell.TINY, "name=naïve", "plan=true"],
+    "compress": ["compress", *shell.TINY, "name=tiny", "--bits", "5", "--out", "out"],
+}
+FAILING = {"a wrong value": 2, "a wrong name": 2, "a wrong name of a run": 2}
+SAY = """
+import json, sys, traceback
+from lth import cli
+def code(words):
+    try:
+        return cli.main(words)
+    except SystemExit as end:
+        return end.code
+    except BaseException as error:
+        return "".join(traceback.format_exception(error))
+codes = {name: code(words) for name, words in json.loads(sys.argv[1]).items()}
+with open("codes.json", "w", encoding="utf-8") as file:
+    json.dump(codes, file)
+"""
+
+
+def in_ascii(commands: dict[str, list[str]], folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Exit codes of commands in a process whose locale, files and terminal know ASCII alone, and all that they say."""
+    locale = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ran = subprocess.run(
+        [sys.executable, "-c", SAY, json.dumps(commands)],
+        env={**os.environ, **locale, "PYTHONPATH": str(ROOT)}, cwd=folder, capture_output=True, check=True,
+    )  # fmt: skip
+    return json.loads((folder / "codes.json").read_text(encoding="utf-8")), ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="module")
+def poor(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], bytes]:
+    """What all quick commands do and say, beside a store of an experiment whose name is not ASCII."""
+    folder = tmp_path_factory.mktemp("poor")
+    assert shell.run("name=naïve", "levels=0", f"root={folder / 'runs'}") == 0
+    return in_ascii({name: words for name, words in EVERY.items() if name != "compress"}, folder)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "compress"])
+def test_no_command_needs_more_than_ascii(poor: tuple[dict[str, Any], bytes], name: str) -> None:
+    assert poor[0][name] == FAILING.get(name, 0)
+
+
+def test_what_commands_say_is_ascii_and_names_what_is_not(poor: tuple[dict[str, Any], bytes]) -> None:
+    said = poor[1].decode("ascii")
+    assert "Traceback" not in said
+    assert "in the wrong place" not in said
+    assert r"### na\xefve" in said
+
+
+@pytest.mark.slow
+def test_compress_needs_no_more_than_ascii(tmp_path: Path) -> None:
+    assert in_ascii({name: EVERY[name] for name in ("run", "compress")}, tmp_path)[0] == {"run": 0, "compress": 0}
 
 
 @pytest.fixture

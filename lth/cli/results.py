@@ -15,6 +15,7 @@ import pandas as pd
 from lth.analysis import summary
 from lth.cli.console import console
 from lth.store import table
+from lth.store.names import folder_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _draw(results: Results) -> Iterator[Path]:
     from lth.analysis import plot  # 30 MB that no training needs
 
     (rows, evaluations), name = results.tables, results.experiment
-    folder, variants = results.root / "figures" / name, summary.variants(rows)
+    folder, variants = results.root / "figures" / folder_of(name), summary.variants(rows)
     yield from plot.save(plot.sparsity(rows, name), folder, "sparsity")
     for number, (variant, part) in enumerate(rows.groupby(variants, sort=False)):
         curves = evaluations[evaluations["digest"].isin(part["digest"])]

@@ -57,8 +57,8 @@ def serialize(header: Header, payload: bytes) -> bytes:
 
 
 def parse(data: bytes, size: Size) -> tuple[Header, Reader]:
-    """The header, and a reader positioned at the parts. size: as for `decode`. Raises Refused, or a LookupError, TypeError, ValueError or
-    RecursionError for a header that is malformed in another way.
+    """The header, and a reader positioned at the parts. size: as for `decode`. Raises Refused, or a LookupError,
+    TypeError, ValueError or RecursionError for a header that is malformed in another way.
     """
     if data[: len(MAGIC)] != MAGIC:
         raise Refused(f"it does not start with {MAGIC.decode()}")
@@ -123,8 +123,8 @@ def _check_limits(header: Header, length: int, known: int) -> None:
     most, most_kept = max(2**25 + 6 * length, known), max(2**20 + 8 * length, known)
     if values > most or kept > most_kept:
         raise Refused(
-            f"{values} values, {kept} of them kept: a file of {length} bytes may have {most} and {most_kept}, or as many "
-            "as the net that it belongs to, if you give that: unpack(file, net)"
+            f"{values} values, {kept} of them kept: a file of {length} bytes may have {most} and {most_kept}, or as "
+            "many as the net that it belongs to, if you give that: unpack(file, net)"
         )
     if len(header.tensors) > MAX_TENSORS or any((entry.kept or 0) > entry.size for entry in header.tensors):
         raise Refused(f"more than {MAX_TENSORS} tensors, or one with more kept values than values")

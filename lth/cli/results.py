@@ -17,6 +17,7 @@ import pandas as pd
 from lth.analysis import summary
 from lth.cli.console import console
 from lth.store import table
+from lth.store.names import folder_of
 
 if TYPE_CHECKING:
     from lth.analysis.plot import Figure
@@ -98,5 +99,5 @@ def _drawn(results: Results, name: str, key: str, make: "Callable[[], Figure]") 
     """The files of a figure; drawn only if those that are there show something else."""
     from lth.analysis import plot
 
-    folder = results.root / "figures" / results.experiment
+    folder = results.root / "figures" / folder_of(results.experiment)
     return plot.drawn(folder, name, key) or plot.save(make(), folder, name, key)

@@ -418,6 +418,24 @@ def test_a_direct_step_is_bit_for_bit_that_of_the_optimizer_where_weights_are_ke
         assert all(not m[factor == 0].any() for m in moments)
 
 
+def test_parameters_whose_gradients_come_later_and_of_several_types_are_stepped_as_by_the_optimizer() -> None:
+    nets = [nn.ParameterList([torch.ones(2), torch.ones(3), torch.ones(2)]) for _ in range(2)]
+    own = Adam(nets[0].parameters(), lr=0.1)
+    update = Update(Adam(nets[1].parameters(), lr=0.1), keeps_gradients=False)
+    factor = torch.tensor([1.0, 0.0])
+    nets[0][2].data.mul_(factor)
+    nets[1][2].data.mul_(factor)
+    for step in range(4):
+        for each in nets:
+            each[0].grad = torch.full((2,), float(step + 1))
+            each[1].grad = torch.ones(3) if step > 1 else None
+        own.step()
+        update.step([nets[1][2]], [factor])
+        assert same(dict(nets[0].named_parameters()), dict(nets[1].named_parameters()))
+    mixed = nn.ParameterList([torch.ones(2), torch.ones(2, dtype=torch.float64)])
+    assert not is_plain(Adam(mixed.parameters(), lr=0.1))
+
+
 @pytest.mark.parametrize("change", ["hook", "subclass", "plain", "epsilon"])
 def test_other_optimizers_take_their_own_steps_and_weights_are_masked(change: str) -> None:
     class Adding(torch.optim.SGD):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import lth
 from lth.cli.arguments import add_overrides, numbers, path
+from lth.cli.experiments import COMMANDS
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -30,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lth {lth.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     commands.add_parser("run", help="train, prune, rewind; finds and reuses stored results (lth run --help)")
-    for add in (_table, _figure, _compress, _export, _layout, _scorecard, _report, _cost, _speed, _migrate):
+    for add in (_table, _figure, _compress, _export, _layout, _scorecard, _report, _cost, _speed, _migrate, *COMMANDS):
         add(commands)
     for name, command in commands.choices.items():
         if name != "run":
@@ -54,7 +55,9 @@ def _table(commands: "Commands") -> None:
 
 def _figure(commands: "Commands") -> None:
     figure = commands.add_parser("figure", help="draw an experiment's figure from stored results")
-    figure.add_argument("name", nargs="?", help="an experiment such as frankle2019_fig4, or all (default: list them)")
+    figure.add_argument(
+        "name", nargs="?", help="an experiment such as frankle2019_fig4, one of your own, or all (default: list them)"
+    )
     figure.add_argument("overrides", nargs="*", help="key=value overrides for --run, such as data.root=DIR")
     figure.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     figure.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
@@ -107,7 +110,9 @@ def _scorecard(commands: "Commands") -> None:
 
 def _report(commands: "Commands") -> None:
     report = commands.add_parser("report", help="write an experiment as one self-contained HTML page")
-    report.add_argument("name", nargs="?", help="an experiment such as frankle2019_fig4, or all (default: list them)")
+    report.add_argument(
+        "name", nargs="?", help="an experiment such as frankle2019_fig4, one of your own, or all (default: list them)"
+    )
     report.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     report.add_argument(
         "--figures", type=path, default=Path("figures"), help="folder of the tables of lth compress (default: figures)"
@@ -118,7 +123,9 @@ def _report(commands: "Commands") -> None:
 
 def _cost(commands: "Commands") -> None:
     cost = commands.add_parser("cost", help="sum up what experiments cost: steps, MACs, hours, energy, CO2e, dollars")
-    cost.add_argument("name", nargs="*", help="experiments such as frankle2019_fig4 (default: all stored ones)")
+    cost.add_argument(
+        "name", nargs="*", help="experiments such as frankle2019_fig4, your own too (default: all stored ones)"
+    )
     cost.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     cost.add_argument(
         "--format", choices=FORMATS[:2], default="markdown", help="format of the table (default: markdown)"

@@ -12,7 +12,7 @@ from lth.file import write_text
 def main(arguments: argparse.Namespace) -> int:
     """Write the page of one experiment, or of all; returns the exit code."""
     log_to_console(stderr=True)
-    return for_each("report", registry.select(arguments.name, "experiment"), partial(_one, arguments))
+    return for_each("report", registry.select(arguments.name, "experiment", arguments.runs), partial(_one, arguments))
 
 
 def _one(arguments: argparse.Namespace, name: str) -> int:

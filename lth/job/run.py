@@ -73,6 +73,6 @@ def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[T
 
 
 def _report_changes(records: list[Record]) -> None:
-    """Name the user's files that changed since the same configuration was last run."""
-    for file in sorted({file for record in records for file in record.changed_files()}):
-        log.info("%s changed since: trained again", file)
+    """Name the user's functions that changed since the same configuration was last run."""
+    for change in sorted({change for record in records for change in record.changes()}):
+        log.info("%s since: what depends on it is trained again; older results are stale, and in no figure", change)

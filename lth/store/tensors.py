@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from lth.file import LARGEST, write_whole
 from lth.store.file import Corrupt, Name, read_bytes
+from lth.store.masks import read_arrays
 from lth.ticket import Mask, content
 
 
@@ -26,34 +26,6 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor], **metadata: str) ->
 
 def read_tensors(file: Path, name: Name | None = None) -> dict[str, Tensor]:
     """Read a file of `write_tensors`; raises Corrupt, also if it has another name."""
-    return _read_tensors(file, name)[0]
-
-
-def write_mask(file: Path, mask: Mask, **metadata: str) -> None:
-    """Write a mask, bit-packed: eight weights per byte."""
-    packed = {name: torch.from_numpy(np.packbits(kept.cpu().numpy())) for name, kept in mask.items()}
-    shapes = json.dumps({name: list(kept.shape) for name, kept in mask.items()})
-    write_tensors(file, packed, shapes=shapes, **metadata)
-
-
-def read_mask(file: Path, name: Name | None = None) -> dict[str, Tensor]:
-    """Read a file of `write_mask`; raises Corrupt, also if it has another name."""
-    packed, metadata = _read_tensors(file, name)
-    try:
-        shapes: dict[str, list[int]] = json.loads(metadata["shapes"])
-        return {each: _unpacked(packed[each], shape) for each, shape in shapes.items()}
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
-        raise Corrupt(f"{file} is corrupt: not a mask") from error
-
-
-def _unpacked(packed: Tensor, shape: list[int]) -> Tensor:
-    count = math.prod(shape)
-    if packed.shape != (-(-count // 8),):
-        raise ValueError(f"{len(packed)} bytes for a mask of shape {shape}")
-    return torch.from_numpy(np.unpackbits(packed.numpy(), count=count)).bool().view(shape)
-
-
-def _read_tensors(file: Path, name: Name | None) -> tuple[dict[str, Tensor], dict[str, str]]:
     data = read_bytes(file, LARGEST)
     try:
         tensors = safetensors.torch.load(data)
@@ -66,7 +38,19 @@ def _read_tensors(file: Path, name: Name | None) -> tuple[dict[str, Tensor], dic
         raise Corrupt(f"{file} is corrupt: checksum mismatch")
     if name is not None:
         name.check(file, metadata)
-    return tensors, metadata
+    return tensors
+
+
+def write_mask(file: Path, mask: Mask, **metadata: str) -> None:
+    """Write a mask, bit-packed: eight weights per byte."""
+    packed = {name: torch.from_numpy(np.packbits(kept.cpu().numpy())) for name, kept in mask.items()}
+    shapes = json.dumps({name: list(kept.shape) for name, kept in mask.items()})
+    write_tensors(file, packed, shapes=shapes, **metadata)
+
+
+def read_mask(file: Path, name: Name | None = None) -> dict[str, Tensor]:
+    """Read a file of `write_mask`; raises Corrupt, also if it has another name."""
+    return {each: torch.from_numpy(kept) for each, kept in read_arrays(file, name).items()}
 
 
 def _tensor_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from lth.analysis.plot.bits import bits
 from lth.analysis.plot.cost import cost, costs
 from lth.analysis.plot.curves import curves
 from lth.analysis.plot.labels import LABELS, NAMES, names, reductions
+from lth.analysis.plot.lines import lines
 from lth.analysis.plot.loss import loss, lost
 from lth.analysis.plot.mask import mask
 from lth.analysis.plot.pareto import front, pareto
@@ -28,6 +29,7 @@ __all__ = [
     "curves",
     "during",
     "front",
+    "lines",
     "loss",
     "lost",
     "mask",

@@ -84,7 +84,7 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Seq
                 label = str(name) if branch == "ticket" else f"{name}, {label}"
             color = f"C{index}" if several else COLORS.get(branch)
             _line(axes, _with_dense(rows, branch), column, scale, branch, label, color)
-    _percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
+    percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 
 
 def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
@@ -105,7 +105,8 @@ def _line(
     )  # fmt: skip
 
 
-def _percent_axis(axes: "Axes", percents: Sequence[float]) -> None:
+def percent_axis(axes: "Axes", percents: Sequence[float]) -> None:
+    """Make the horizontal axis that of percent of weights: logarithmic, down from the first of these."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_xscale("log")

@@ -36,7 +36,7 @@ def read_arrays(file: Path, name: Name | None = None) -> Arrays:
         raise Corrupt(f"{file} is corrupt: not a mask") from error
 
 
-def _unpacked(packed: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", shape: list[int]) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":  # fmt: skip
+def _unpacked(packed: npt.NDArray[np.uint8], shape: list[int]) -> Kept:
     count = math.prod(shape)
     if packed.shape != (-(-count // 8),):
         raise ValueError(f"{len(packed)} bytes for a mask of shape {shape}")

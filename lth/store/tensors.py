@@ -26,19 +26,7 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor], **metadata: str) ->
 
 def read_tensors(file: Path, name: Name | None = None) -> dict[str, Tensor]:
     """Read a file of `write_tensors`; raises Corrupt, also if it has another name."""
-    data = read_bytes(file, LARGEST)
-    try:
-        tensors = safetensors.torch.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = dict(header["__metadata__"])
-        checksum = metadata.pop("sha256")
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
-    if checksum != _tensor_checksum(tensors, metadata):
-        raise Corrupt(f"{file} is corrupt: checksum mismatch")
-    if name is not None:
-        name.check(file, metadata)
-    return tensors
+    return _read_tensors(file, name)[0]
 
 
 def write_mask(file: Path, mask: Mask, **metadata: str) -> None:
@@ -51,6 +39,22 @@ def write_mask(file: Path, mask: Mask, **metadata: str) -> None:
 def read_mask(file: Path, name: Name | None = None) -> dict[str, Tensor]:
     """Read a file of `write_mask`; raises Corrupt, also if it has another name."""
     return {each: torch.from_numpy(kept) for each, kept in read_arrays(file, name).items()}
+
+
+def _read_tensors(file: Path, name: Name | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    data = read_bytes(file, LARGEST)
+    try:
+        tensors = safetensors.torch.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = dict(header["__metadata__"])
+        checksum = metadata.pop("sha256")
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
+    if checksum != _tensor_checksum(tensors, metadata):
+        raise Corrupt(f"{file} is corrupt: checksum mismatch")
+    if name is not None:
+        name.check(file, metadata)
+    return tensors, metadata
 
 
 def _tensor_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

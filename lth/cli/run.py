@@ -32,7 +32,7 @@ PATIENCE = 0.5  # seconds that the end of a run waits for a record that another 
 @dataclass(frozen=True)
 class Setting:
     """Settings of a run that change no result. tracking: makes the job's tracker. sweeping: one of several jobs.
-    overrides: those of the job, for its messages in a sweep. debug: show tracebacks.
+    overrides: those of the job, for its messages in a sweep; label: those that are swept. debug: show tracebacks.
     """
 
     root: Path
@@ -43,6 +43,7 @@ class Setting:
     plan: bool = False
     sweeping: bool = False
     overrides: Sequence[str] = ()
+    label: str = ""
     debug: bool = False
 
 
@@ -106,7 +107,8 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
     """Train all tickets of a job under its tracker; raises Diverged once everything that can be is finished."""
     with tracker:
         live = console.is_terminal and not setting.sweeping
-        display = Display(console, len(job.places()), job.recipe.steps, live=live, evaluated=tracker.evaluated)
+        given: Any = {"live": live, "evaluated": tracker.evaluated, "label": setting.label}
+        display = Display(console, len(job.places()), job.recipe.steps, **given)
 
         def trained(result: Trained) -> None:
             tracker.trained(result)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -25,7 +26,7 @@ from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.literal import literal
-from lth.cli.config.overrides import swept_with_groups
+from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.values import instantiate, values
 from lth.store.file import make_folder
@@ -46,20 +47,21 @@ def main(arguments: Sequence[str]) -> int:
     see_own_modules()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
-        code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping)
+        swept = [key for key in swept_keys(overrides) if key != "replicate"]  # every line names the replicate
+        code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping, swept=swept)
     if sweeping and not first.plan:
         _report(first)
     return code
 
 
-def _run(arguments: Sequence[str], *, sweeping: bool) -> int:
-    """Hand arguments to Hydra; returns the highest exit code of its jobs."""
+def _run(arguments: Sequence[str], *, sweeping: bool, swept: Sequence[str] = ()) -> int:
+    """Hand arguments to Hydra; returns the highest exit code of its jobs. swept: keys that tell its jobs apart."""
     codes: list[int] = []
     sys.argv = ["lth run", *arguments]
     try:
         with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet(), sweep.failures() as file:
             task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-            sweep.launch(task(lambda cfg: _job(cfg, codes, file)), codes)
+            sweep.launch(task(lambda cfg: _job(cfg, codes, file, swept)), codes)
     except SystemExit as end:
         codes.append(end.code if isinstance(end.code, int) else 1)
     except (sweep.JobFailed, BrokenProcessPool):  # of a launcher's own process, or of this one
@@ -129,12 +131,13 @@ def _report(cfg: DictConfig) -> None:
     show(Results(Path(str(cfg.root)), str(cfg.name)))
 
 
-def _job(cfg: DictConfig, codes: list[int], failures: str) -> None:
+def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str]) -> None:
     """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     words = shlex.join(HydraConfig.get().overrides.task)
     try:
-        code = apart.code(_code, cfg) if sweeping and apart.is_worker() else _code(cfg)
+        job = partial(_code, swept=swept)
+        code = apart.code(job, cfg) if sweeping and apart.is_worker() else job(cfg)
     except apart.Killed as how:
         code, line = 1, f"job {words}: {how}; the same command continues it"
         print(line, file=sys.stderr)
@@ -146,7 +149,7 @@ def _job(cfg: DictConfig, codes: list[int], failures: str) -> None:
         raise sweep.JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {code}")
 
 
-def _code(cfg: DictConfig) -> int:
+def _code(cfg: DictConfig, swept: Sequence[str]) -> int:
     """The exit code of one job, run in this process."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
@@ -163,6 +166,7 @@ def _code(cfg: DictConfig) -> int:
         plan=cfg.plan,
         sweeping=sweeping,
         overrides=HydraConfig.get().overrides.task,
+        label=" ".join(o for o in HydraConfig.get().overrides.task if o.partition("=")[0].lstrip("+") in swept),
         debug=cfg.debug,
     )
     return run.run(lambda: values(cfg), setting)

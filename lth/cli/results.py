@@ -1,7 +1,9 @@
 """Results of an experiment after a run: its table, its figures, and commands to continue with."""
 
+import hashlib
 import logging
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -15,6 +17,8 @@ import pandas as pd
 from lth.analysis import summary
 from lth.cli.console import console
 from lth.store import table
+
+LONGEST = 60  # characters of a variant in the name of a file
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,24 @@ def show(results: Results) -> None:
 
 
 def _draw(results: Results) -> Iterator[Path]:
-    """Draw accuracy over sparsity, and the learning curves of each variant."""
+    """Draw accuracy over sparsity, and the learning curves of each variant, without stale results."""
     from lth.analysis import plot  # 30 MB that no training needs
 
     (rows, evaluations), name = results.tables, results.experiment
-    folder, variants = results.root / "figures" / name, summary.variants(rows)
-    yield from plot.save(plot.sparsity(rows, name), folder, "sparsity")
-    for number, (variant, part) in enumerate(rows.groupby(variants, sort=False)):
+    rows = summary.current(rows)
+    folder, variants = results.root / "figures" / name, plot.short_names(rows)
+    drawn = [*plot.save(plot.sparsity(rows, name), folder, "sparsity")]
+    for variant, part in rows.groupby(variants, sort=False):
         curves = evaluations[evaluations["digest"].isin(part["digest"])]
         figure = plot.curves(curves, part, title=f"{name}: {variant}" if variant else name)
-        yield from plot.save(figure, folder, f"curves-{number + 1}" if variant else "curves")
+        drawn += plot.save(figure, folder, _curves_file(str(variant)))
+    for file in {*folder.glob("curves*.png"), *folder.glob("curves*.pdf")} - {*drawn}:
+        file.unlink(missing_ok=True)  # of variants that were named otherwise when there were fewer
+    yield from drawn
+
+
+def _curves_file(variant: str) -> str:
+    """A name that depends on nothing but the variant: curves-rewind.step=20; a digest completes one that is cut."""
+    plain = re.sub(r"[^\w.=-]+", "_", variant)
+    cut = plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
+    return f"curves-{cut}" if variant else "curves"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDE, HIGH = 7.0, 4.2  # inches of a panel
+WIDE, HIGH = 6.0, 4.2  # inches of a panel
 THOUSANDS = 10_000  # from which 120k stands for 120000
 LOGARITHMIC = 20.0  # times the smallest value that the largest is, from which an axis is logarithmic
 
@@ -28,8 +28,8 @@ def lines(
     table: pd.DataFrame,
     notes: Sequence[str] = (),
 ) -> "Figure":
-    """A panel below the other for each (name, its points of `lth.analysis.series`): means, bars from minimum to maximum,
-    and each line's own color and marker. table: the rows that the points are of, for the note under the figure.
+    """A panel for each (name, points of `lth.analysis.series`), one below the other: means, bars from minimum to
+    maximum, each line's own color and marker. table: the rows that the points are of, for the note under the figure.
     """
     with new_figure(WIDE, HIGH * len(panels), len(panels), 1, sharex=x != "density") as (figure, grid):
         for (name, points), (axes,) in zip(panels, grid, strict=True):

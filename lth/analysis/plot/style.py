@@ -27,6 +27,7 @@ COLORS = {
 }
 MARKERS = {"ticket": "o", "reinitialize": "s", "random_sparsity": "v", "shuffle": "^", "reset": "D"}
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
+HEAD = 85  # characters in a line of the title of a figure of 10 inches
 FOOT = 170  # characters in a line of the note under a figure of 10 inches
 
 
@@ -50,7 +51,7 @@ def bars(values: pd.DataFrame) -> list[pd.Series]:
 
 def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = ()) -> None:
     """Set the title and the note under the figure: settings, n of each branch, machines, commits, reductions, notes."""
-    figure.suptitle(title)
+    figure.suptitle(textwrap.fill(title, round(HEAD * figure.get_figwidth() / 10)))
     note(figure, [f"{', '.join(_settings(table))}; {_counts(table)}", origin(table), *reductions(table), *notes])
 
 

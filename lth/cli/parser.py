@@ -31,12 +31,42 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lth {lth.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     commands.add_parser("run", help="train, prune, rewind; finds and reuses stored results (lth run --help)")
-    for add in (_table, _figure, _compress, _export, _layout, _scorecard, _report, _cost, _speed, _migrate, *COMMANDS):
+    for add in (
+        _table,
+        _figure,
+        _compress,
+        _export,
+        _layout,
+        _scorecard,
+        _report,
+        _cost,
+        _speed,
+        _migrate,
+        *COMMANDS,
+        _completion,
+    ):
         add(commands)
     for name, command in commands.choices.items():
         if name != "run":
             command.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     return parser
+
+
+def options() -> dict[str, list[str]]:
+    """Command -> its options, such as --runs."""
+    (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return {
+        name: [flag for action in command._actions for flag in action.option_strings if flag.startswith("--")]
+        for name, command in commands.choices.items()
+    }
+
+
+def _completion(commands: "Commands") -> None:
+    completion = commands.add_parser("completion", help="print a script that completes lth in bash, zsh or fish")
+    completion.add_argument(
+        "shell", choices=("bash", "zsh", "fish"), help='in ~/.bashrc: eval "$(lth completion bash)"; fish: | source'
+    )
+    completion.set_defaults(command="completion")
 
 
 def _table(commands: "Commands") -> None:

@@ -1,6 +1,7 @@
 """Command line -> configuration, validated before anything heavy is imported."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +20,7 @@ from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
 from lth.cli.config.overrides import expand, is_group
+from lth.cli.config.reference import options_with
 from lth.cli.config.validate import validate
 
 
@@ -79,6 +81,32 @@ def _errors_explained() -> Iterator[None]:
         raise UserError(explanation(error)) from error
 
 
+# Launchers of Hydra that are packages of their own -> what installs them.
+LAUNCHERS = {
+    "submitit_slurm": "'lth[slurm]'",
+    "submitit_local": "'lth[slurm]'",
+    "ray": "hydra-ray-launcher",
+    "ray_aws": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+}
+
+
+def hint(message: str, wrong: str) -> str:
+    """The remedy for a launcher that is not installed, a key of a group that is off, and a key that + would add."""
+    launcher = re.search(r"Could not find 'hydra/launcher/(\w+)'", message)
+    if launcher and launcher[1] in LAUNCHERS:
+        return f". pip install {LAUNCHERS[launcher[1]]} installs it"
+    if not message.startswith("there is no key"):
+        return ""
+    if having := options_with(wrong):
+        return f" as the groups are chosen; it belongs to {' or '.join(having)}: add that"
+    group = wrong.partition(".")[0]
+    if group == wrong or not (CONF / group).is_dir():
+        return ""
+    own = "" if group == "optimizer" else ", if its function is not one of lth's"
+    return f"; +{wrong}=... adds it{own}"
+
+
 def explanation(error: Exception) -> str:
     """Hydra's message, and the keys that may have been meant."""
     message = str(error).partition("Config search path")[0].strip()
@@ -91,5 +119,5 @@ def explanation(error: Exception) -> str:
         message = "a config group can't be null: name one of its options (for no branch: branch=[])"
     if "To append to your config" in message:
         message = f"there is no key '{wrong}'"
-    meant = f". Did you mean {' or '.join(close)}?" if close else ""
+    meant = hint(message, wrong) or (f". Did you mean {' or '.join(close)}?" if close else "")
     return f"{message}{meant} (lth run --help lists all keys)"

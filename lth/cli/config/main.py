@@ -20,8 +20,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+import lth
 from lth import UserError
-from lth.cli.config import apart, sweep
+from lth.cli.config import apart, reference, sweep
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
@@ -37,6 +38,12 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
     given = parted(arguments)
+    if given.has(("--help", "-h")):
+        print(reference.text(given.folder))
+        return 0
+    if given.has(("--version",)):
+        print(f"lth {lth.__version__}")
+        return 0
     if given.has(PRINTS):
         return _run([*given.flags, *given.overrides], sweeping=False)
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -129,7 +130,7 @@ def test_figure_report_and_cost_take_an_experiment_of_the_users_own(
     assert "mine" in lth(capsys, "cost", "mine", *runs)
     lth(capsys, "report", "mine", *runs)
     page = (tmp_path / "reports" / "mine.html").read_text(encoding="utf-8")
-    assert "criterion=random" in page
+    assert {"magnitude", "random"} <= set(re.findall(r"<figcaption>([^<]*)</figcaption>", page))
     assert "lth figure mine" in page
     assert "experiment=mine" not in page  # there is no such configuration
     assert cli.main(["figure", "mine", "--run", *runs]) == 2

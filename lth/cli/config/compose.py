@@ -91,17 +91,20 @@ LAUNCHERS = {
 }
 
 
-def hint(message: str, wrong: str) -> str:
-    """The remedy for a launcher that is not installed, a key of a group that is off, and a key that + would add."""
+def remedy(message: str, wrong: str) -> str:
+    """The remedy for a launcher that is not installed, and for a key of a group that is off."""
     launcher = re.search(r"Could not find 'hydra/launcher/(\w+)'", message)
     if launcher and launcher[1] in LAUNCHERS:
         return f". pip install {LAUNCHERS[launcher[1]]} installs it"
-    if not message.startswith("there is no key"):
-        return ""
-    if having := options_with(wrong):
+    if message.startswith("there is no key") and (having := options_with(wrong)):
         return f" as the groups are chosen; it belongs to {' or '.join(having)}: add that"
+    return ""
+
+
+def addition(message: str, wrong: str) -> str:
+    """The override that gives a function another argument, if it is not one of lth's."""
     group = wrong.partition(".")[0]
-    if group == wrong or not (CONF / group).is_dir():
+    if group == wrong or not message.startswith("there is no key") or not (CONF / group).is_dir():
         return ""
     own = "" if group == "optimizer" else ", if its function is not one of lth's"
     return f"; +{wrong}=... adds it{own}"
@@ -119,5 +122,7 @@ def explanation(error: Exception) -> str:
         message = "a config group can't be null: name one of its options (for no branch: branch=[])"
     if "To append to your config" in message:
         message = f"there is no key '{wrong}'"
-    meant = hint(message, wrong) or (f". Did you mean {' or '.join(close)}?" if close else "")
+    nearly = difflib.get_close_matches(wrong, keys, n=1, cutoff=0.85)
+    meant = remedy(message, wrong) or ("" if nearly else addition(message, wrong))
+    meant = meant or (f". Did you mean {' or '.join(close)}?" if close else "")
     return f"{message}{meant} (lth run --help lists all keys)"

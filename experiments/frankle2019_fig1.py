@@ -16,10 +16,11 @@ from functools import partial
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 from lth.analysis.claim import Claim, gain
 
 COST = "LeNet-300-100: 55 trainings of 50,000 steps a replicate; Conv-2, -4, -6: 61 of 20,000 to 30,000 steps each"
+FULL = full.frankle2019("lenet_300_100", "conv_2", "conv_4", "conv_6", **full.EVERY_LEVEL)
 WITH = ("frankle2019_fig4",)
 CLAIMS = [
     Claim("LeNet-300-100, 21.1%: re-initialized above random sparsity (E)", 0.0, "points",

@@ -17,10 +17,11 @@ from functools import partial
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 from lth.analysis.claim import FINAL, Claim, best_gain, earlier, gain, lowest, worst
 
 COST = "19 trainings of 50,000 steps a replicate"
+FULL = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
 CLAIMS = [
     Claim("51.3%: early stop earlier than dense", 0.0, "%", partial(earlier, percent=51.3)),
     Claim("21.1%: early stop earlier than dense", 38.0, "%", partial(earlier, percent=21.1)),

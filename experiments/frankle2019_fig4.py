@@ -22,10 +22,11 @@ from functools import partial
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 from lth.analysis.claim import Claim, faster, gain, lowest
 
 COST = "50 trainings of 50,000 steps a replicate, 19 of them shared with frankle2019_fig3"
+FULL = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
 ITERATIVE, ONE_SHOT = {"schedule": "iterative"}, {"schedule": "one_shot"}
 CLAIMS = [
     Claim("21.1%: early stop earlier than re-initialized", 2.51, "times",

@@ -22,11 +22,11 @@ from functools import partial
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 from lth.analysis.claim import Claim, best_gain, faster, gain, lowest, value, worst
 
 COST = "41 trainings of 20,000 to 30,000 steps a net and replicate; scale=reduced: 5, 3 and 3 of 4,000, 1,250 and 1,000"
-
+FULL = full.frankle2019("conv_2", "conv_4", "conv_6", **full.EVERY_LEVEL)
 CONV_2, CONV_4, CONV_6 = {"model": "conv_2"}, {"model": "conv_4"}, {"model": "conv_6"}
 VALIDATION = "early_stop_val_accuracy"
 CLAIMS = [

@@ -20,10 +20,11 @@ from functools import partial
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 from lth.analysis.claim import Claim, added, best_gain, faster, gain, lowest, value
 
 COST = "21 trainings of 60,000 to 90,000 steps a net and replicate, and frankle2019_fig5; scale=reduced: 3, 2 and 2"
+FULL = full.frankle2019("conv_2", "conv_4", "conv_6", longer=3, **full.EVERY_LEVEL)
 WITH = ("frankle2019_fig5",)
 
 

@@ -16,10 +16,11 @@ from functools import partial
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 from lth.analysis.claim import FINAL, Claim, lowest
 
 COST = "41 trainings of VGG-19, 112,480 steps, for each of four lines and replicate; scale=reduced: 2 of 280 steps"
+FULL = full.frankle2019("vgg_19", **full.EVERY_LEVEL)
 CLAIMS = [
     Claim("rate 0.01: within 1 point of dense down to", 3.5, "% of weights", partial(lowest, column=FINAL, slack=1.0),
           {"optimizer.lr": 0.01}, kind="lowest"),

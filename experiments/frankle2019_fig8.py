@@ -19,10 +19,11 @@ from functools import partial
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 from lth.analysis.claim import FINAL, Claim, lowest, value
 
 COST = "41 trainings of ResNet-20, 30,000 steps, for each of three lines and replicate; scale=reduced: 5 of 2,000 steps"
+FULL = full.frankle2019("resnet_20", **full.EVERY_LEVEL)
 HIGH, LOW, WARM = {"optimizer.lr": 0.1}, {"optimizer.lr": 0.01}, {"optimizer.lr": 0.03}
 CLAIMS = [
     Claim("rate 0.1: accuracy, dense", 90.5, "%", partial(value, percent=100, column=FINAL), HIGH, kind="value"),

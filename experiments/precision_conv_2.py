@@ -15,8 +15,9 @@ Result (2026-11-24, n = 2, results/precision_conv_2.md)
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 
+FULL = full.frankle2019("conv_2")
 COST = "3 trainings of Conv-2, 1,000 steps, for each of two precisions"
 
 

@@ -40,12 +40,13 @@ from functools import partial
 
 import pandas as pd
 
-from lth.analysis import plot
+from lth.analysis import full, plot
 from lth.analysis.claim import FINAL, Claim, between, file_value, smallest_file
 
 COST = (
     "LeNet-300-100, a replicate: 9 trainings of 50,000 steps and 12 of 2,000; scale=reduced: Conv-2 and ResNet-20 too"
 )
+FULL = full.frankle2019("lenet_300_100", "conv_2", "resnet_20")
 Side = Mapping[str, object]
 TICKETS = {"lenet_300_100": 3.6, "conv_2": 8.8, "resnet_20": 21.9}
 

@@ -25,6 +25,7 @@ import pandas as pd
 
 from lth.analysis import plot
 
+FULL = {"transformer": {"data": "text", "steps": 6_000, "batch_size": 32}}
 COST = "a replicate: 11 trainings of 6,000 steps"
 
 

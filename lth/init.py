@@ -8,7 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lth import UserError
 from lth.layer import bias_of, prunable
+from lth.model import named
 from lth.weights import weights_of
 
 # Direction -> norm of a weight-normalized layer, in PyTorch's two ways of writing one.
@@ -26,6 +28,29 @@ def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
 def kaiming_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
     """Gaussian He for ReLU (He et al. 2015, Eq. 10): N(0, 2 / fan_in); biases 0."""
     return _draw(net, seed, lambda w, generator: nn.init.kaiming_normal_(w, nonlinearity="relu", generator=generator))
+
+
+def pretrained(net: nn.Module, seed: int, *, weights: str) -> dict[str, Tensor]:
+    """Weights that torchvision has of this net, by their full name, such as ResNet18_Weights.IMAGENET1K_V1. A layer for
+    another number of classes is left as the net was made, drawn from the replicate.
+
+    Inputs are scaled by the statistics of the data set, not by those of ImageNet. Raises UserError for weights of
+    another net.
+    """
+    found, own = named.weights(weights), weights_of(net)
+    counters = {name for name in own if name.endswith("num_batches_tracked")}  # older files have none
+    missing = own.keys() - found.keys() - counters
+    more = {name for name in found.keys() - net.state_dict().keys() if not name.lower().startswith("aux")}
+    other = {name for name in own.keys() & found.keys() if own[name].shape != found[name].shape}
+    heads = {name.rpartition(".")[0] for name in other}
+    if missing or more or len(heads) > 1 or any(own[name].shape[1:] != found[name].shape[1:] for name in other):
+        first = min(missing | more | other)
+        raise UserError(
+            f"init.weights={weights}: they are not those of this {type(net).__name__} ({first} does not fit); choose "
+            "its own, such as model=torchvision model.name=resnet18"
+        )
+    fit = own.keys() & found.keys() - other
+    return {name: found[name].to(w.dtype).clone() if name in fit else w.detach().clone() for name, w in own.items()}
 
 
 def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from lth.ticket import Mask
 from lth.weights import first_names
 
 Precision = Literal["fp32", "tf32", "bf16"]
+Kernel = Literal["auto", "dense", "sparse"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,9 @@ class Recipe:
     regularization: weights -> penalty that is added to the loss, or None. updater: (step, weights, gradients, mask) ->
     mask, called after every optimizer step (see `lth.updater`). output: name of the layer that gives the outputs, "" to
     find it in the net. task: loss and metric (see `lth.task`). threads: of PyTorch on a CPU; more of them add up the
-    parts of a sum in another order, which changes its last digits.
+    parts of a sum in another order, which changes its last digits. kernel: of a step on a CPU. "dense" computes with
+    pruned weights too; "sparse" with the kept ones alone, which changes the order of sums and is there for fully
+    connected nets; "auto" takes the faster one by net and density.
     """
 
     model: Callable[..., nn.Module]
@@ -49,10 +52,13 @@ class Recipe:
     output: str = ""
     task: Task = CLASSIFICATION
     threads: int = 1
+    kernel: Kernel = "auto"
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise UserError(f"precision={self.precision}: choose one of {', '.join(get_args(Precision))}")
+        if self.kernel not in get_args(Kernel):
+            raise UserError(f"kernel={self.kernel}: choose one of {', '.join(get_args(Kernel))}")
         for name in ("steps", "batch_size", "evaluate_every", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
@@ -137,7 +143,9 @@ def _outputs(net: nn.Module, inputs: Tensor) -> Tensor:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 outputs = net.train(mode == "training")(inputs)
         except Exception as error:
-            error.add_note(f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input")
+            error.add_note(
+                f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input{_sizes(inputs)}"
+            )
             raise
         if not isinstance(outputs, Tensor):
             raise UserError(
@@ -145,6 +153,11 @@ def _outputs(net: nn.Module, inputs: Tensor) -> Tensor:
                 "torchvision with auxiliary classifiers: aux_logits=False)"
             )
     return outputs
+
+
+def _sizes(inputs: Tensor) -> str:
+    """A hint where the size of images may be what a net can't take."""
+    return "; data.size gives images another size" if inputs.ndim == 4 else ""
 
 
 def _check_shape(net: nn.Module, outputs: Tensor, data: Data, batch: int) -> None:

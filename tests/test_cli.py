@@ -80,10 +80,10 @@ def test_the_module_runs_as_a_program() -> None:
     assert (process.returncode, said) == (0, f"lth {lth.__version__}\n")
 
 
-def test_help_of_run_shows_examples_groups_and_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_run_shows_examples_groups_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "--help"]) == 0
     said = capsys.readouterr().out
-    for part in ("key=value", "criterion: ", "magnitude", "evaluate_every: 100", "hydra/launcher=joblib"):
+    for part in ("key=value", "criterion: ", "magnitude", "evaluate_every: 20", "hydra/launcher=joblib"):
         assert part in said
 
 
@@ -212,3 +212,12 @@ def test_a_figure_of_stored_results_does_not_mention_the_committed_ones(
     assert cli.main(["figure", "frankle2019_fig4", "--runs", str(stored), "--out", "out"]) == 0
     said = capsys.readouterr()
     assert "come with lth" not in said.out + said.err
+
+
+@pytest.mark.parametrize("command", [["figure", "frankle2019_fig4"], ["report", "frankle2019_fig4"], ["scorecard"]])
+def test_a_folder_that_can_not_be_written_is_named_with_the_remedy(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("taken").write_text("a file", encoding="utf-8")
+    assert cli.main([*command, "--out", "taken/figures"]) == 1
+    assert "can't write to taken/figures: Not a directory. Set --out to another folder" in capsys.readouterr().err

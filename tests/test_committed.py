@@ -160,3 +160,12 @@ def test_numbers_are_read_to_the_last_digit(folder: Path) -> None:
     table = examples.tickets("one", ACCURACIES)
     table.to_csv(folder / "results" / "one.csv", index=False)
     pd.testing.assert_frame_equal(read_csv(folder / "results" / "one.csv", TICKETS), table, check_dtype=False)
+
+
+def test_a_digest_of_digits_is_read_as_it_is(folder: Path) -> None:
+    table = examples.tickets("one", ACCURACIES).assign(config="7e555966", commit="012345678901", digest="123e4")
+    table.to_csv(folder / "results" / "one.csv", index=False)
+    read = read_csv(folder / "results" / "one.csv", TICKETS)
+    assert set(zip(read["config"], read["commit"], read["digest"], strict=True)) == {
+        ("7e555966", "012345678901", "123e4")
+    }

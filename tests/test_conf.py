@@ -83,3 +83,22 @@ def test_an_option_of_which_several_can_be_chosen_is_nested_under_its_name() -> 
         if file.parent.name in ENTRIES:
             variants = {"branch": "bits", "quantization": "draws"}[file.parent.name]  # of the other group
             assert {*content[file.stem], variants} == set(parameters(ENTRIES[file.parent.name])), file
+
+
+def test_a_default_run_evaluates_often_enough_to_tell_early_stops_apart() -> None:
+    cfg = OmegaConf.load(CONF / "config.yaml")
+    assert (cfg.evaluate_every, cfg.steps) == (20, 1000)
+
+
+def interval(file: Path) -> int | str | None:
+    """Steps between evaluations that an experiment, or one that it is based on, names."""
+    cfg: Any = OmegaConf.to_container(OmegaConf.load(file))
+    bases = [base for base in cfg.get("defaults", []) if isinstance(base, str)]
+    files = [CONF / "experiment" / base.removeprefix("/experiment/") for base in bases]
+    return cfg.get("evaluate_every") or next(filter(None, (interval(f.with_suffix(".yaml")) for f in files)), None)
+
+
+def test_every_experiment_names_its_own_interval_so_that_another_default_changes_no_result() -> None:
+    experiments = sorted((CONF / "experiment").rglob("*.yaml"))
+    assert len(experiments) > 40
+    assert [file for file in experiments if interval(file) is None] == []

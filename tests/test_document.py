@@ -10,6 +10,7 @@ from lth import UserError, cli
 from lth.analysis import document
 from lth.analysis.cost import tables
 from lth.analysis.registry import CONF
+from lth.cli.config.files import check_files
 
 PRICE = "price: {mine: {value: [1, 2], unit: $/h, year: 2020, source: me}}"
 # Nine lists of nine of the one before: 9^9 values.
@@ -86,7 +87,7 @@ def test_every_configuration_of_the_project_is_within_the_bounds() -> None:
     files = [*CONF.rglob("*.yaml")]
     assert len(files) > 50
     for file in files:
-        document.check(file)
+        document.read(file)
 
 
 @pytest.mark.parametrize("name", ["bomb", "tower of lists", "infinite", "integer as key", "large"])
@@ -100,3 +101,67 @@ def test_a_configuration_of_a_user_is_checked_before_hydra_reads_it(
     error = capsys.readouterr().err
     assert "conf_mine/criterion/mine.yaml" in error
     assert re.search(message, error)
+
+
+LEADING_OUT = {
+    "up": "- ../../outside",
+    "up, with a package": "- ../../outside@_global_",
+    "from the root up": "- /../outside",
+    "absolute, after the root": "- /{absolute}",
+    "an option": "- override /criterion: ../../outside",
+    "one option of several": "- override /branch: [shuffle, ../../outside]",
+    "optional": "- optional ../../outside: x",
+    "a group": "- ../../: outside",
+    "a group from the root": "- /../: outside",
+    "computed": '- "${oc.decode:../../outside}"',
+    "put together": '- "${oc.select:a,.}${oc.select:a,.}/outside"',
+    "in another file": "- /more/common",
+    "in a file at the root": "- /common",
+}
+
+
+@pytest.mark.parametrize("entry", LEADING_OUT.values(), ids=LEADING_OUT)
+def test_a_defaults_list_that_leads_out_of_the_configuration_is_refused(
+    tmp_path: Path, entry: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "outside.yaml").write_text("# @package _global_\nlevels: 5\n")
+    folder = tmp_path / "conf_mine"
+    for group in ("experiment", "more"):
+        (folder / group).mkdir(parents=True)
+    body = "# @package _global_\ndefaults:\n  {}\n"
+    for common in (folder / "more" / "common.yaml", folder / "common.yaml"):
+        common.write_text(body.format("- ../../outside"))
+    (folder / "experiment" / "mine.yaml").write_text(
+        body.format(entry.replace("{absolute}", str(tmp_path / "outside")))
+    )
+    assert cli.main(["run", "--config-dir", "conf_mine", "experiment=mine", "plan=true"]) == 2
+    error = capsys.readouterr().err
+    culprit = entry.removeprefix("- /") if "common" in entry else "experiment/mine"
+    assert error.startswith(f"lth run: conf_mine/{culprit}.yaml: ")
+    assert "in its defaults list is no config group" in error
+
+
+def test_a_defaults_list_within_the_configuration_is_followed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "conf_mine" / "experiment" / "mine").mkdir(parents=True)
+    (tmp_path / "conf_mine" / "parts").mkdir()
+    (tmp_path / "conf_mine" / "parts" / "short.yaml").write_text("# @package _global_\nlevels: 0\n")
+    (tmp_path / "conf_mine" / "experiment" / "mine" / "base.yaml").write_text("# @package _global_\nname: mine\n")
+    entries = ["mine/base", "/parts/short", "/parts@_global_: short", "optional /parts: none_such", "_self_",
+               "override /branch: [shuffle]", "override /criterion: ${model}"]  # fmt: skip
+    for count in range(1, len(entries) + 1):
+        text = "# @package _global_\ndefaults:\n" + "".join(f"  - {each}\n" for each in entries[:count])
+        (tmp_path / "conf_mine" / "experiment" / "top.yaml").write_text(text)
+        check_files(["experiment=top"], tmp_path / "conf_mine")
+    (tmp_path / "conf_mine" / "experiment" / "top.yaml").write_text(
+        text.replace("  - override /criterion: ${model}\n", "")
+    )
+    assert cli.main(["run", "--config-dir", "conf_mine", "experiment=top", "steps=20", "plan=true"]) == 0
+    assert "0 stored, 1 to train" in capsys.readouterr().out
+
+
+def test_the_folder_of_config_dir_is_the_only_door(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("hydra.searchpath=[/etc]", "+hydra.searchpath=[file:///etc]", "hydra.searchpath=[pkg://os]"):
+        assert cli.main(["run", word, "plan=true"]) == 2
+        assert f"lth run: {word}: --config-dir DIR adds" in capsys.readouterr().err

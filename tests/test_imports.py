@@ -11,6 +11,11 @@ from lth import cli
 code = cli.main({arguments})
 print(code, sorted({packages} & set(sys.modules)))
 """
+COMMANDS = ["table", "figure", "compress", "export", "layout", "scorecard", "report", "cost", "speed", "migrate"]
+HELP = """try:
+    code = cli.main({arguments})
+except SystemExit as end:
+    code = end.code"""
 
 
 def imported(*arguments: str) -> str:
@@ -38,3 +43,33 @@ def test_the_table_of_a_store_is_read_without_pytorch_and_matplotlib() -> None:
 @pytest.mark.parametrize("command", ["figure", "report"])
 def test_an_unknown_name_is_reported_without_pytorch_and_matplotlib(command: str) -> None:
     assert imported(command, "nosuch") == "2 []"
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "run"])
+def test_help_imports_no_library_that_computes_or_draws(command: str) -> None:
+    """`lth run` needs Hydra, and nothing else, to answer."""
+    allowed = ["hydra"] if command == "run" else []
+    code = CODE.replace("code = cli.main({arguments})", HELP)
+    text = code.format(arguments=[command, "--help"], packages={*TRAINING, "matplotlib", "pandas", "numpy", "filelock"})
+    assert shell.started(code=text).communicate(timeout=120)[0].splitlines()[-1] == f"0 {allowed}"
+
+
+def test_what_is_stored_is_read_without_lightning() -> None:
+    assert shell.run("root=here", "levels=0") == 0
+    for plan in ("plan=true", "plan=false"):
+        given = ["run", *shell.TINY, "root=here", "levels=0", plan]
+        assert "pytorch_lightning" not in imported(*given)
+
+
+def test_lightning_comes_without_the_metrics_and_they_come_when_they_are_asked_for() -> None:
+    code = """
+import sys
+from lth.engine import shell
+print("torchvision" in sys.modules, "scipy.signal" in sys.modules, "torchmetrics.classification" in sys.modules)
+import torchmetrics
+from torchmetrics import Accuracy, Metric
+from pytorch_lightning.core import module
+print(issubclass(Accuracy(task="binary").__class__, Metric), Metric is module.Metric, len(dir(torchmetrics)) > 90)
+"""
+    said = shell.started(code=code).communicate(timeout=120)[0].splitlines()[-2:]
+    assert said == ["False False False", "True True True"]

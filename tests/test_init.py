@@ -1,15 +1,23 @@
 """Initializations: (net, seed) -> theta_0."""
 
+import hashlib
 import math
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.error import URLError
 
 import pytest
 import torch
 from small import DATA, conv_net, copied, dropout_net, same
 from torch import Tensor, nn
 
-from lth.init import glorot_normal, kaiming_normal
-from lth.model import lenet_300_100
+from lth import UserError
+from lth.cli.config.compose import validated
+from lth.init import glorot_normal, kaiming_normal, pretrained
+from lth.model import lenet_300_100, torchvision
+from lth.store.digest import describe
 
 Init = Callable[[nn.Module, int], dict[str, Tensor]]
 both = pytest.mark.parametrize("init", [glorot_normal, kaiming_normal])
@@ -65,3 +73,82 @@ def test_the_net_and_the_global_randomness_are_only_read(init: Init) -> None:
         tensor.zero_()
     assert same(model.state_dict(), before)
     assert torch.equal(torch.get_rng_state(), random)
+
+
+# ---- pretrained
+
+NAME = "SqueezeNet1_1_Weights.IMAGENET1K_V1"
+
+
+def squeezenet(classes: int) -> nn.Module:
+    torch.manual_seed(classes)
+    return torchvision((3, 64, 64), classes, name="squeezenet1_1")
+
+
+def hub(weights: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of torch.hub with a file of these weights, named after its checksum as torchvision's are."""
+    monkeypatch.setenv("TORCH_HOME", str(Path("hub").resolve()))
+    folder = Path("hub/hub/checkpoints")
+    folder.mkdir(parents=True)
+    torch.save(weights, folder / "file")
+    digest = hashlib.sha256((folder / "file").read_bytes()).hexdigest()
+    file = (folder / "file").rename(folder / f"squeezenet1_1-{digest[:8]}.pth")
+    entry = SimpleNamespace(url=f"https://download.pytorch.org/models/{file.name}")
+    monkeypatch.setattr("torchvision.models.get_weight", lambda _: entry)
+    return file
+
+
+def test_pretrained_weights_are_those_of_the_file_but_for_a_head_of_other_classes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = squeezenet(7).state_dict()
+    hub(state, monkeypatch)
+    net = squeezenet(3)
+    weights, before = pretrained(net, 1, weights=NAME), net.state_dict()
+    head = {"classifier.1.weight", "classifier.1.bias"}
+    assert weights.keys() == before.keys()
+    assert all(torch.equal(weights[name], state[name]) for name in state.keys() - head)
+    assert all(torch.equal(weights[name], before[name]) for name in head)
+    assert same(pretrained(squeezenet(7), 1, weights=NAME), state)
+
+
+def test_weights_of_another_net_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub(squeezenet(7).state_dict(), monkeypatch)
+    with pytest.raises(
+        UserError, match=r"init\.weights=.*not those of this Sequential \(.* does not fit\); choose its own"
+    ):
+        pretrained(lenet_300_100((1, 28, 28), 10), 1, weights=NAME)
+
+
+def test_a_damaged_file_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = hub(squeezenet(7).state_dict(), monkeypatch)
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match=r"pth is corrupt: its SHA-256 is .*; delete it"):
+        pretrained(squeezenet(7), 1, weights=NAME)
+
+
+def test_offline_a_missing_file_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*given: object, **named: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(Path("empty").resolve()))
+    monkeypatch.setattr("torch.hub.urlopen", unreachable)
+    with pytest.raises(
+        UserError, match=r"init\.weights=Squeeze.*pth is missing and could not be downloaded.*Put a copy of"
+    ):
+        pretrained(squeezenet(7), 1, weights=NAME)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "ResNet18_Weights.LATEST", "Weights.X", ""])
+def test_weights_that_torchvision_does_not_have_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match="torchvision has no such weights; give a full name"):
+        pretrained(squeezenet(7), 1, weights=name)
+
+
+def test_the_digest_names_the_weights_and_re_initialization_is_refused() -> None:
+    assert describe(partial(pretrained, weights=NAME)) == {"function": "init.pretrained", "weights": NAME}
+    with pytest.raises(
+        UserError, match="branch=reinitialize draws the weights anew by `init`, and init=pretrained draws"
+    ):
+        validated(["init=pretrained", "branch=[reinitialize]"])
+    validated(["init=pretrained", "branch=[shuffle]"])

@@ -18,7 +18,12 @@ def cells(file: Path) -> list[dict[str, Any]]:
 
 
 def test_there_are_notebooks() -> None:
-    assert [file.stem for file in NOTEBOOKS] == ["01_first_ticket", "02_paper_figures", "03_compress"]
+    assert [file.stem for file in NOTEBOOKS] == [
+        "01_first_ticket",
+        "02_paper_figures",
+        "03_compress",
+        "04_take_away",
+    ]
 
 
 @every

@@ -58,10 +58,10 @@ def bars(axes: Axes) -> dict[str, list[tuple[float, float, float, float]]]:
 def test_points_are_means_and_bars_reach_from_the_least_to_the_greatest_replicate() -> None:
     accuracy, step = plot.sparsity(tickets()).axes
     read = bars(accuracy)
-    assert list(read) == ["winning ticket", "random reinit"]
+    assert list(read) == ["ticket", "random reinit"]
     expected = [(100, 97.5, 97.0, 98.0), (50, 98.4, 98.1, 98.8), (20, 98.5, 98.5, 98.5)]
-    assert read["winning ticket"] == [pytest.approx(point) for point in expected]
-    assert bars(step)["winning ticket"][1] == pytest.approx((50, 2000, 1000, 3000))
+    assert read["ticket"] == [pytest.approx(point) for point in expected]
+    assert bars(step)["ticket"][1] == pytest.approx((50, 2000, 1000, 3000))
 
 
 def test_the_control_starts_from_the_dense_net_too() -> None:
@@ -83,7 +83,7 @@ def test_the_figure_says_what_it_shows_and_how_many_runs() -> None:
     figure = plot.sparsity(tickets(), "a title")
     assert figure.get_suptitle() == "a title"
     said = figure.get_supxlabel()
-    for part in ("net on digits", "5,000 steps", "n=3 winning ticket", "n=3 random reinit", "a machine", "abc123"):
+    for part in ("net on digits", "5,000 steps", "n=3 ticket", "n=3 random reinit", "a machine", "abc123"):
         assert part in said
 
 
@@ -152,16 +152,16 @@ def test_each_value_of_rows_has_a_row_of_panels_of_its_own() -> None:
     figure = plot.sparsity(pd.concat([other, tickets()], ignore_index=True), rows="data")
     accuracy, _, other_accuracy, other_step = figure.axes
     assert [axes.get_ylabel() for axes in figure.axes] == ["test accuracy at early stop (%)", "early-stop step"] * 2
-    assert bars(accuracy)["winning ticket"][0] == pytest.approx((100, 97.5, 97.0, 98.0))  # digits before photos
-    assert bars(other_accuracy)["winning ticket"][0] == pytest.approx((100, 50.0, 50.0, 50.0))
-    assert bars(other_step)["winning ticket"][1] == pytest.approx((50, 2000, 1000, 3000))
+    assert bars(accuracy)["ticket"][0] == pytest.approx((100, 97.5, 97.0, 98.0))  # digits before photos
+    assert bars(other_accuracy)["ticket"][0] == pytest.approx((100, 50.0, 50.0, 50.0))
+    assert bars(other_step)["ticket"][1] == pytest.approx((50, 2000, 1000, 3000))
     assert len(plot.sparsity(tickets(), rows="data").axes) == 2
 
 
 def test_replicates_of_the_same_accuracy_have_a_bar_of_no_length() -> None:
     assert (0.1 + 0.1 + 0.1) / 3 > 0.1  # in floating point, so that the mean is above the greatest
     read = bars(plot.sparsity(tickets().assign(early_stop_test_accuracy=0.1)).axes[0])
-    assert read["winning ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
+    assert read["ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
 
 
 def test_a_branch_that_begins_at_level_0_does_not_start_from_the_dense_net() -> None:
@@ -174,9 +174,9 @@ def test_a_branch_that_begins_at_level_0_does_not_start_from_the_dense_net() -> 
     figure = plot.sparsity(pd.concat(nets, ignore_index=True))
     read = bars(figure.axes[0])
     assert {name: points[0][1] for name, points in read.items()} == pytest.approx(
-        {"winning ticket": 97.5, "aware, 3 bits": 50, "aware, 8 bits": 70}
+        {"ticket": 97.5, "aware, 3 bits": 50, "aware, 8 bits": 70}
     )
-    assert "n=3 winning ticket, n=3 aware, 3 bits, n=3 aware, 8 bits" in " ".join(figure.get_supxlabel().split())
+    assert "n=3 ticket, n=3 aware, 3 bits, n=3 aware, 8 bits" in " ".join(figure.get_supxlabel().split())
 
 
 # ---- during training
@@ -221,9 +221,9 @@ def test_during_has_a_panel_for_each_time_with_the_accuracies_then() -> None:
     )
     start, half, end = plot.during(table, curves, [0.4, 0.5, 1.0], "a title").axes
     assert [axes.get_title() for axes in (start, half, end)] == [f"at {n}% of the steps" for n in (40, 50, 100)]
-    assert bars(start)["winning ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
+    assert bars(start)["ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
     assert bars(half)["random reinit"] == [pytest.approx((x, 50, 50, 50)) for x in (100, 20)]
-    assert bars(end)["winning ticket"][1] == pytest.approx((50, 98.4, 98.1, 98.8))
+    assert bars(end)["ticket"][1] == pytest.approx((50, 98.4, 98.1, 98.8))
 
 
 # ---- reduced settings
@@ -279,7 +279,7 @@ def test_only_the_chosen_levels_are_drawn() -> None:
 def test_a_dense_net_alone_can_be_drawn() -> None:
     rows, curves = tickets(), evaluations()
     figure = plot.sparsity(rows[rows["level"] == 0])
-    assert bars(figure.axes[0])["winning ticket"] == [pytest.approx((100, 97.5, 97.0, 98.0))]
+    assert bars(figure.axes[0])["ticket"] == [pytest.approx((100, 97.5, 97.0, 98.0))]
     assert len(plot.curves(curves[curves["level"] == 0], rows[rows["level"] == 0]).axes[0].get_lines()) == 1
 
 

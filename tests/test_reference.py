@@ -2,13 +2,17 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 import lth
 from lth import cli
 from lth.cli import completion
-from lth.cli.config import reference
+from lth.cli.config import CONF, reference
+from lth.cli.config.compose import search_path
 
 
 def test_every_setting_group_option_and_key_has_a_line_that_explains_it() -> None:
@@ -45,6 +49,24 @@ def test_help_lists_the_users_own_groups_too(tmp_path: Path, capsys: pytest.Capt
     assert ["criterion.floor:", "0.1", "least denominator"] in lines
 
 
+def test_groups_and_options_are_those_that_hydra_finds() -> None:
+    mine = Path("conf_mine")
+    (mine / "criterion").mkdir(parents=True)
+    (mine / "criterion" / "mine.yaml").write_text("_target_: mine.scores\n")
+    given: Any = {"config_name": "config", "overrides": search_path(mine)}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        hydras = {
+            folder.name: loader.get_group_options(folder.name, **given) for folder in CONF.iterdir() if folder.is_dir()
+        }
+    found = {group: {option.name for option in options} for group, options in reference.groups(mine).items()}
+    del hydras["hydra"]
+    assert {group: {name for name in names if "/" not in name} for group, names in found.items()} == {
+        group: {*names} for group, names in hydras.items()
+    }
+    assert "mine" in found["criterion"]
+
+
 def test_the_version_is_that_of_lth(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "--version"]) == 0
     assert capsys.readouterr().out == f"lth {lth.__version__}\n"
@@ -59,7 +81,8 @@ def test_the_version_is_that_of_lth(capsys: pytest.CaptureFixture[str]) -> None:
         ("branch.shuffle.draws=2", "belongs to branch=shuffle"),
         ("updater.density=0.5", "belongs to updater=gradual"),
         ("model.hidden=[5]", "belongs to model=mlp"),
-        ("optimizer.betas=[0.5,0.9]", "+optimizer.betas=... adds it"),
+        ("optimizer.amsgrad=true", "+optimizer.amsgrad=... adds it"),
+        ("optimizer.rho=0.5", "belongs to optimizer=adadelta: add that"),
         ("stepz=5", "Did you mean steps"),
         ("hydra/launcher=submitit_slurm", "pip install 'lth[slurm]'"),
         ("hydra/launcher=ray", "pip install hydra-ray-launcher"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import safetensors.numpy
 import shell
+import torch
 from rich.console import Console
 from shell import run
 
@@ -54,10 +55,40 @@ def test_a_sweep_without_tracking_draws_only_at_its_end(monkeypatch: pytest.Monk
     assert calls == {"tables": 1, "save": 2}
 
 
+def test_a_sweep_draws_each_of_its_experiments_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = shell.counted(monkeypatch)
+    assert run("-m", "root=here", "experiment=demo,frankle2019_fig4", "levels=0", "tracking.mode=disabled",
+               "tracking=wandb", "hydra/launcher=basic") == 0  # fmt: skip
+    assert calls == {"tables": 2, "save": 4}
+    assert {folder.name for folder in (tmp_path / "here" / "figures").iterdir()} == {"demo", "frankle2019_fig4"}
+
+
+def test_a_figure_is_drawn_again_if_it_would_show_something_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = ["root=here", "levels=0"]
+    calls = shell.counted(monkeypatch)
+    assert run(*given) == 0
+    assert run(*given) == 0
+    assert calls["save"] == 2
+    (tmp_path / "here" / "figures" / "first_ticket" / "curves.pdf").unlink()
+    assert run(*given) == 0
+    assert calls["save"] == 3
+    assert run(*given, "replicate=2") == 0
+    assert calls["save"] == 5
+
+
+def test_curves_of_many_variants_are_not_all_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "MOST", 1)
+    assert run("-m", "root=here", "levels=0", "optimizer.lr=0.1,0.2", "hydra/launcher=basic") == 0
+    drawn = {file.name for file in (tmp_path / "here" / "figures" / "first_ticket").iterdir()}
+    assert drawn == {"sparsity.png", "sparsity.pdf", "curves-optimizer.lr=0.1.png", "curves-optimizer.lr=0.1.pdf"}
+
+
 def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:
     assert run("root=here") == 0
     assert [f.name for f in tmp_path.iterdir()] == ["here"]
-    assert {f.name for f in (tmp_path / "here").iterdir()} == {"experiments", "figures", "trained"}
+    assert {f.name for f in (tmp_path / "here").iterdir()} == {"experiments", "figures", "index", "trained"}
 
 
 def test_a_repeated_command_trains_nothing_and_reports_the_same(
@@ -82,7 +113,7 @@ WRONG = {
     "steps=true": ["steps=True", "a whole number"],
     "name=[1,2]": ["name=[1, 2]", "text"],
     "schedule.linear=1": ["schedule.linear=1", "below 1"],
-    "criterion=foo": ["criterion/foo", "magnitude", "snip"],
+    "criterion=foo": ["criterion=foo", "magnitude", "snip"],
     "branch=[foo]": ["branch/foo"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],
@@ -381,3 +412,13 @@ def test_ctrl_c_in_a_parallel_sweep_lets_the_jobs_save(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert [record["status"] for record in shell.records(tmp_path / "here")] == ["interrupted"] * 2
     assert len(list((tmp_path / "here").glob("trained/*/partial.safetensors"))) == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU")
+def test_a_device_that_there_is_not_is_told_before_stored_results(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("levels=0") == 0
+    capsys.readouterr()
+    assert run("levels=1", "device=gpu") == 1
+    said = capsys.readouterr().out
+    assert "failed: device=gpu: " in said
+    assert "[1/2]" not in said

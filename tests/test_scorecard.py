@@ -10,8 +10,9 @@ from examples import folder
 
 from lth import cli
 from lth.analysis import registry
+from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import blocks
-from lth.analysis.scorecard import COLUMNS, scorecard
+from lth.analysis.scorecard import COLUMNS, counted, scorecard
 
 __all__ = ["folder"]
 ACCURACIES = {1: (0.90, 0.92), 2: (0.80, 0.81)}  # 2 points and 1 point more at 41% of the weights
@@ -19,6 +20,7 @@ GAIN = '"41%: above dense", 2.0, "points", partial(gain, percent=41)'
 FASTER = '"41%: faster", 1.5, "times", partial(faster, percent=41)'
 LOWEST = '"as good down to", 30.0, "%", lowest, kind="lowest"'
 BETTER = '"41%: better", 0.0, "points", partial(gain, percent=41)'
+HALF_AND_ONE = ["1.50 ± 0.71 points", "-4.85 to 7.85"]  # 2 points and 1: 1.5 ± 12.7062 / 2
 DEEPER = '"3.6%: above dense", 0.3, "points", partial(gain, percent=3.6)'
 
 
@@ -29,27 +31,27 @@ def card(runs: str = "nowhere") -> list[list[object]]:
 def test_a_claim_stands_beside_what_came_out(folder: Path) -> None:
     examples.experiment(folder, "one", [GAIN, FASTER, LOWEST, BETTER, DEEPER])
     examples.commit(folder, examples.tickets("one", ACCURACIES))
-    assert COLUMNS == ("figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict")
+    assert COLUMNS == ("figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
     # the early stop is at step 1000 of the dense net and at step 600 of level 4, in both replicates
     assert card() == [
-        ["one", "41%: above dense", "2 points", "1.50 ± 0.71 points", 2, "41.00", "full", "within 0.5 points"],
-        ["one", "41%: faster", "1.5 times", "1.67 ± 0.00 times", 2, "41.00", "full", "reproduced"],
-        ["one", "as good down to", "30 %", "41.00 %", 2, "41.00", "full", "not run that far"],
-        ["one", "41%: better", "more than 0", "1.50 ± 0.71 points", 2, "41.00", "full", "reproduced"],
-        ["one", "3.6%: above dense", "0.3 points", "", 0, "", "", "not run"],
+        ["one", "41%: above dense", "2 points", *HALF_AND_ONE, 2, "41.00", "full", "not settled"],
+        ["one", "41%: faster", "1.5 times", "1.67 ± 0.00 times", "", 2, "41.00", "full", "agrees (n = 2)"],
+        ["one", "as good down to", "30 %", "41.00 %", "", 2, "41.00", "full", "not run that far"],
+        ["one", "41%: better", "more than 0", *HALF_AND_ONE, 2, "41.00", "full", "not settled"],
+        ["one", "3.6%: above dense", "0.3 points", "", "", 0, "", "", "not run"],
     ]
 
 
 def test_of_one_replicate_no_spread_is_claimed(folder: Path) -> None:
     examples.experiment(folder, "one", [GAIN])
     examples.commit(folder, examples.tickets("one", {3: (0.90, 0.97)}))
-    assert [row[3:5] for row in card()] == [["7.00 points", 1]]
+    assert [row[3:6] for row in card()] == [["7.00 points", "", 1]]
 
 
 def test_claims_about_nothing_were_not_run(folder: Path) -> None:
     examples.experiment(folder, "one", [GAIN])
     examples.experiment(folder, "two")
-    assert card() == [["one", "41%: above dense", "2 points", "", 0, "", "", "not run"]]
+    assert card() == [["one", "41%: above dense", "2 points", "", "", 0, "", "", "not run"]]
 
 
 def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folder: Path) -> None:
@@ -60,8 +62,8 @@ def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folde
     deep["early_stop_test_accuracy"] = 0.53
     examples.commit(folder, pd.concat([full, reduced, deep], ignore_index=True))
     assert [row[3:] for row in card()] == [
-        ["2.00 points", 1, "41.00", "full", "reproduced"],
-        ["3.00 ± 0.00 points", 2, "3.60", "reduced", "reproduced"],
+        ["2.00 points", "", 1, "41.00", "full", "agrees (n = 1)"],
+        ["3.00 ± 0.00 points", "", 2, "3.60", "reduced", "reduced: agrees (n = 2)"],
     ]
 
 
@@ -83,9 +85,9 @@ def test_a_claim_is_measured_on_its_own_rows(folder: Path) -> None:
 def test_what_is_stored_goes_before_the_committed_results(folder: Path) -> None:
     examples.experiment(folder, "one", ['"dense", 0.0, "%", partial(gain, percent=100)'])
     examples.commit(folder, examples.tickets("one", {7: (0.1, 0.2), 8: (0.1, 0.2)}))
-    assert [row[4] for row in card()] == [2]
+    assert [row[5] for row in card()] == [2]
     assert shell.run("root=here", "name=one", "levels=0") == 0
-    assert [row[4] for row in card("here")] == [1]
+    assert [row[5] for row in card("here")] == [1]
 
 
 @pytest.mark.parametrize("where", ["", "some", "some/where"])
@@ -97,7 +99,7 @@ def test_the_committed_results_are_read_from_wherever_the_command_is_given(
     (tmp_path / where).mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(tmp_path / where)
     assert cli.main(["scorecard"]) == 0
-    assert "| 1.50 ± 0.71 points |  2 |        41.00 | full  | within 0.5 points |" in capsys.readouterr().out
+    assert "| 1.50 ± 0.71 points | -4.85 to 7.85 |  2 |        41.00 | full  | not settled |" in capsys.readouterr().out
 
 
 # ---- printed and written
@@ -109,16 +111,20 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
     for name in ("one", "two"):
         examples.commit(folder, examples.tickets(name, ACCURACIES))
     assert cli.main(["scorecard", "--runs", "nowhere"]) == 0
-    table, *rest = blocks(capsys.readouterr().out)
-    assert table == [
-        ["figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict"],
-        ["one", "41%: above dense", "2 points", "1.50 ± 0.71 points", "2", "41.00", "full", "within 0.5 points"],
-        ["one", "41%: better", "more than 0", "1.50 ± 0.71 points", "2", "41.00", "full", "reproduced"],
-        ["one", "3.6%: above dense", "0.3 points", "", "0", "", "", "not run"],
-        ["two", "far", "9 points", "1.50 ± 0.71 points", "2", "41.00", "full", "not reproduced"],
-        ["two", "41%: better", "more than 0", "1.50 ± 0.71 points", "2", "41.00", "full", "reproduced"],
+    total, *rule, table, again = blocks(capsys.readouterr().out)
+    assert [line for block in rule for line in block.splitlines()] == [
+        line.removeprefix("- ").strip() for line in RULE.splitlines() if line
     ]
-    assert rest == ["2 reproduced, 1 within, 1 not reproduced, 0 not run that far, 1 not run."]
+    assert table == [
+        ["figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict"],
+        ["one", "41%: above dense", "2 points", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
+        ["one", "41%: better", "more than 0", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
+        ["one", "3.6%: above dense", "0.3 points", "", "", "0", "", "", "not run"],
+        ["two", "far", "9 points", *HALF_AND_ONE, "2", "41.00", "full", "not reproduced"],
+        ["two", "41%: better", "more than 0", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
+    ]
+    settled = "3 not settled, 1 not reproduced"
+    assert total == again == f"5 claims: 4 in the paper's settings ({settled}); 0 in reduced settings; 1 not run."
 
 
 def test_what_is_written_is_what_is_printed(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,3 +172,17 @@ def test_the_gain_of_lenet_at_13_5_percent_is_that_of_the_committed_table() -> N
     found = table.loc[("frankle2019_fig3", "13.5%: accuracy above dense")]
     assert list(found[["n", "% of weights", "scale"]]) == [len(gains), "13.52", "full"]
     assert found["ours"].startswith(f"{gains.mean():.2f} ")
+
+
+def test_the_sum_in_the_readme_is_that_of_the_committed_results() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert counted(scorecard(Path("nowhere"))) in " ".join(readme.split())
+
+
+def test_nothing_is_reproduced_without_an_interval_or_in_reduced_settings() -> None:
+    table = scorecard(Path("nowhere"))
+    reproduced = table[table["verdict"] == "reproduced"]
+    assert len(reproduced) > 10
+    assert (reproduced["n"] >= 3).all()
+    assert set(reproduced["scale"]) == {"full"}
+    assert (reproduced["95% interval"] != "").all()

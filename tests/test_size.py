@@ -22,7 +22,7 @@ ROOM = 2**21 if sys.platform != "darwin" else 2**31  # what ru_maxrss may grow b
 def test_a_net_or_a_batch_larger_than_memory_is_a_sentence(
     overrides: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(size, "_memory", lambda: 3e9)
+    monkeypatch.setattr(size, "memory", lambda: 3e9)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert run(*overrides) != 0
     said = " ".join(capsys.readouterr().out.split())
@@ -31,4 +31,4 @@ def test_a_net_or_a_batch_larger_than_memory_is_a_sentence(
 
 
 def test_this_machine_has_some_memory() -> None:
-    assert 2**28 < size._memory() < 2**50
+    assert 2**28 < size.memory() < 2**50

@@ -8,6 +8,7 @@ import shell
 
 from lth import cli
 from lth.store import table
+from lth.store.index import Index
 from lth.store.source import source, source_now
 from lth.store.stale import changed
 
@@ -32,6 +33,7 @@ def test_a_changed_function_makes_new_numbers_and_the_old_ones_are_stale(capsys:
     said = capsys.readouterr().out
     assert "mine.scores changed in mine.py since: what depends on it is trained again" in said
     rows = table.tickets(Path("runs"))
+    assert {*rows["digest"]} <= {*Index(Path("runs")).signed}  # of what is read from the index, too
     assert rows["stale"].notna().sum() == 4  # of both replicates: none may be averaged with the new ones
     assert set(rows["stale"].dropna()) == {"mine.scores changed in mine.py"}
     assert cli.main(["table"]) == 0

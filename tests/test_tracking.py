@@ -10,12 +10,15 @@ from typing import Any
 import pandas as pd
 import pytest
 import shell
+import torch
 
 from lth import UserError
-from lth.cli.tracking import Wandb, line
+from lth.cli import config
+from lth.cli.tracked import line, run_id, tags, told_apart
+from lth.cli.tracking import Wandb
 from lth.store import table
 from lth.task import CLASSIFICATION
-from lth.ticket import Ticket
+from lth.ticket import Ticket, Trained
 
 GIVEN = ["tracking=wandb", "branch=[reinitialize]", "name=tracked", "replicate=2"]
 
@@ -92,6 +95,8 @@ def test_each_trained_ticket_is_a_point_at_its_sparsity(records: list[dict[str, 
     for point, (branch, level) in zip(points, expected, strict=True):
         row = rows[(rows["branch"] == branch) & (rows["level"] == level)].iloc[0]
         assert point == {
+            "level": level,
+            "density": row["density"],
             "sparsity": pytest.approx(100 * (6352 - row["remaining"]) / 6352, abs=1e-9),
             f"result/{branch}/early_stop_step": row["early_stop_step"],
             f"result/{branch}/early_stop_test_accuracy": row["early_stop_test_accuracy"],
@@ -128,8 +133,10 @@ def test_the_figures_are_logged_as_images(records: list[dict[str, Any]], root: P
 
 
 def test_nothing_else_is_logged(records: list[dict[str, Any]]) -> None:
-    kinds = {"curve": 9, "result": 3, "figure": 1}
-    found = [next(key.split("/")[0] for key in item if "/" in key) for item in history(records)]
+    kinds = {"curve": 9, "result": 3, "figure": 1, "table": 1}
+    items = [item for item in history(records) if "results.path" not in item]
+    found = [next(key.split("/")[0] for key in item if "/" in key) for item in items]
+    found += ["table"] * (len(history(records)) - len(items))
     assert {kind: found.count(kind) for kind in found} == kinds
 
 
@@ -156,6 +163,137 @@ def test_a_run_reads_its_tables_once_and_draws_each_figure_once(monkeypatch: pyt
     calls = shell.counted(monkeypatch)
     assert shell.run("root=here", "tracking=wandb", "levels=0") == 0
     assert calls == {"tables": 1, "save": 2}
+
+
+def test_a_job_that_is_started_again_is_the_same_run_with_all_that_is_stored(root: Path) -> None:
+    runs = written(root)
+    first, second = (of_kind(records, "run")[0] for records in runs)
+    assert first["run_id"] == second["run_id"]
+    assert "resume" not in second  # what the second logs takes the place of the first's, instead of standing behind it
+    results = [[item for item in history(records) if "level" in item] for records in runs]
+    assert results[0] == results[1]
+    assert len(results[0]) == 3
+
+
+def test_a_run_is_tagged_with_the_overrides_of_a_single_job_that_decide_its_result(records: list[Any]) -> None:
+    run = of_kind(records, "run")[0]
+    assert set(run["tags"]) == {"data=mnist_5k", "model=mlp", "model.hidden=[8]", "steps=20", "evaluate_every=10",
+                                "levels=1", "branch=[reinitialize]", "replicate=2"}  # fmt: skip
+
+
+def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The last value of each key of the summary."""
+    return {key: value for update in of_kind(records, "summary") for key, value in update["update"].items()}
+
+
+def test_the_summary_is_that_of_the_sparsest_ticket_beside_the_dense_net(
+    records: list[Any], rows: pd.DataFrame
+) -> None:
+    found = summary(records)
+    dense, ticket = (rows[(rows["branch"] == "ticket") & (rows["level"] == level)].iloc[0] for level in (0, 1))
+    assert (found["level"], found["n"]) == (1, 1)
+    assert found["sparsity"] == pytest.approx(100 * (1 - ticket["density"]))
+    for name in ("early_stop_step", "early_stop_test_accuracy", "final_test_accuracy"):
+        assert (found[name], found[f"dense/{name}"]) == (ticket[name], dense[name])
+    assert not [key for key in found if key.startswith(("curve/", "result/"))]
+
+
+def test_the_results_are_saved_as_a_table(records: list[dict[str, Any]], rows: pd.DataFrame, root: Path) -> None:
+    (item,) = [item for item in history(records) if "results.path" in item]
+    (file, *_) = root.glob(f"wandb/offline-run-*/files/{item['results.path']}")
+    content = json.loads(file.read_text())
+    found = pd.DataFrame(content["data"], columns=content["columns"])
+    keys = ["branch", "level", "replicate", "density", "remaining", "early_stop_step", "final_test_accuracy", "digest"]
+    pd.testing.assert_frame_equal(
+        found[keys].sort_values("digest", ignore_index=True), rows[keys].sort_values("digest", ignore_index=True),
+        check_dtype=False,
+    )  # fmt: skip
+
+
+def test_what_will_be_uploaded_is_kept_beside_the_run_and_not_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    assert shell.run("tracking=wandb", "levels=0", f"root={tmp_path / 'here'}") == 0
+    assert [*(tmp_path / "here" / "wandb" / "data").rglob("*")]
+    assert not (tmp_path / "home").exists()
+    assert "WANDB_DATA_DIR" not in os.environ
+
+
+def identity(*overrides: str, root: str = "runs") -> str:
+    ((job, _),) = config.jobs(["data=mnist_5k", "model=mlp", *overrides])
+    return run_id(job, Path(root))
+
+
+def test_a_job_that_is_asked_for_more_is_the_same_run_and_any_other_job_or_store_another() -> None:
+    assert identity("levels=2", "width=1", "branch=[shuffle]") == identity("levels=1") == identity(root="./runs")
+    others = [identity(word) for word in ("replicate=2", "replicate=[1,2]", "name=other", "init=kaiming_normal")]
+    assert len({identity(), *others, identity(root="there")}) == 6
+
+
+def test_the_runs_of_a_sweep_are_named_and_tagged_by_what_is_swept(tmp_path: Path) -> None:
+    given = ["rewind.step=0,10", "init=kaiming_normal", "replicate=1", f"root={tmp_path}", "name=swept"]
+    assert shell.run("-m", "tracking=wandb", "levels=0", *given) == 0
+    runs = sorted((of_kind(records, "run")[0] for records in written(tmp_path)), key=lambda run: str(run["tags"]))
+    assert [run["display_name"] for run in runs] == ["swept-1 rewind.step=0", "swept-1 rewind.step=10"]
+    assert [run["tags"] for run in runs] == [["rewind.step=0"], ["rewind.step=10"]]
+    assert len({run["run_id"] for run in runs}) == 2
+
+
+def test_a_resumed_training_has_its_whole_curve(tmp_path: Path) -> None:
+    evaluations = pd.DataFrame({name: [0.1, 0.2, 0.3] for name in CLASSIFICATION.columns} | {"step": [0, 10, 20]})
+    mask = {"a.weight": torch.tensor([True, False])}
+    ticket = Ticket({"a.weight": torch.ones(2)}, mask)
+    trained = Trained(ticket, evaluations, {20: ticket.weights}.__getitem__, steps=20, mask=mask)
+    with Wandb(group="g", name="n", folder=tmp_path, config={}) as tracker:
+        tracker.evaluated(ticket, evaluations.iloc[1].to_dict())  # the process before stopped after step 0
+        tracker.trained(trained)
+    (records,) = written(tmp_path)
+    key = "curve/ticket/level_00/test_accuracy"
+    assert sorted((item["step"], item[key]) for item in history(records) if key in item) == [
+        (0, 0.1), (10, 0.2), (20, 0.3),
+    ]  # fmt: skip
+
+
+def test_several_replicates_have_a_curve_of_their_mean_under_the_name_of_one(tmp_path: Path) -> None:
+    words = ["tracking=wandb", "replicate=[1,2]", f"root={tmp_path}"]
+    assert shell.run(*words) == 0
+    (records,) = written(tmp_path)
+    key, rows = "early_stop_test_accuracy", table.tickets(tmp_path)
+    for level in (0, 1):
+        mean = rows[rows["level"] == level][key].mean()
+        points = [item for item in history(records) if item.get("level") == level]
+        assert [item[f"result/ticket/{key}"] for item in points if f"result/ticket/{key}" in item] == [
+            pytest.approx(mean)
+        ]
+    assert summary(records)["n"] == 2
+    assert summary(records)[key] == pytest.approx(mean)
+
+
+def test_names_and_tags_have_the_length_that_a_tracker_takes(tmp_path: Path) -> None:
+    assert tags(["a=1", "b=2", "a=1", "c=" + "x" * 70]) == ["a=1", "b=2", "c=" + "x" * 59 + "..."]
+    track(name="n", tags=tags(["model.hidden=[" + ",".join(["300"] * 40) + "]"]))
+    assert [len(tag) for tag in described(tmp_path / "here")["tags"]] == [64]
+
+
+def test_the_environment_may_name_the_run_and_add_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "mine")
+    monkeypatch.setenv("WANDB_TAGS", "paper,a=1")
+    track(identity="theirs", tags=["a=1", "b=2"])
+    run = described(tmp_path / "here")
+    assert (run["run_id"], sorted(run["tags"])) == ("mine", ["a=1", "b=2", "paper"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "swept", "expected"),
+    [
+        (["a=1", "name=x", "b=2"], ["b"], ["b=2"]),
+        (["+a=1", "~b", "c=3"], ["a"], ["+a=1"]),
+        (["steps=5", "root=x", "tracking.mode=offline", "hydra.verbose=true", "store.keep=last"], [], ["steps=5"]),
+    ],
+)
+def test_a_job_is_told_apart_by_what_is_swept(overrides: list[str], swept: list[str], expected: list[str]) -> None:
+    assert told_apart(overrides, swept) == expected
 
 
 def test_replicates_of_one_job_have_curves_of_their_own(tmp_path: Path) -> None:

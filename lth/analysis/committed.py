@@ -73,7 +73,9 @@ def read_csv(file: Path, schema: Schema) -> "pd.DataFrame":
     if not data.endswith(b"\n"):
         raise UserError(f"{file} is cut off: its last line has no end", code=1)
     try:
-        table = pd.read_csv(io.BytesIO(data), encoding="utf-8")
+        # A digest such as 7e555966 would be read as a number.
+        texts = {"config": "str", **{column: "str" for column, kind in schema.items() if kind == "text"}}
+        table = pd.read_csv(io.BytesIO(data), encoding="utf-8", dtype=texts)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{file} is not a table: {error}", code=1) from error
     return _checked(file, table, schema)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lth import UserError
+from lth.analysis.interval import mean_interval
 from lth.analysis.markdown import aligned
 from lth.analysis.plot.labels import in_order, short_names
 from lth.analysis.query import scale, title, where
@@ -14,7 +15,6 @@ from lth.analysis.series import label
 from lth.analysis.summary import branches, full_branch
 
 NEAR = 1.05  # factor within which two densities are taken for the same level of two schedules
-COVER = 0.95
 COLUMNS = ("configuration", "against", "density", "ours", "theirs", "difference", "spread", "low", "high", "n")
 
 
@@ -77,12 +77,9 @@ def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[ob
 
 
 def interval(values: pd.Series) -> tuple[float, float, float, float]:
-    """Mean, sample deviation and the ends of the 95% interval by Student's t; of one value the mean alone."""
-    from scipy.special import stdtrit  # scikit-learn needs scipy too
-
-    n, mean, spread = len(values), float(values.mean()), float(values.std())
-    half = float(stdtrit(n - 1, (1 + COVER) / 2)) * spread / math.sqrt(n) if n > 1 else math.nan
-    return mean, spread, mean - half, mean + half
+    """Mean, sample deviation (NaN for one value) and the ends of the 95% interval (NaN where there is none)."""
+    low, high = mean_interval(values) or (math.nan, math.nan)
+    return float(values.mean()), float(values.std()), low, high
 
 
 def near(rows: pd.DataFrame, density: float, most: float) -> pd.DataFrame:
@@ -103,7 +100,7 @@ def markdown(table: pd.DataFrame, y: str) -> str:
         [str(r.configuration), str(r.against), f"{100 * r.density:.2f}", f"{r.ours:.{digits}f}",
          f"{r.theirs:.{digits}f}",
          f"{r.difference:+.{digits}f}" + ("" if r.n == 1 else f" ± {r.spread:.{digits}f}"),
-         "" if r.n == 1 else f"{r.low:+.{digits}f} to {r.high:+.{digits}f}", str(r.n)]
+         "" if math.isnan(r.low) else f"{r.low:+.{digits}f} to {r.high:+.{digits}f}", str(r.n)]
         for r in table.itertuples()
     ]  # fmt: skip
     return aligned([head, *body], left=(0, 1))

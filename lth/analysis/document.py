@@ -32,12 +32,6 @@ def read(file: Path) -> Any:
         return yaml.load(text, Loader=LOADER)  # a safe loader, of bounded input
 
 
-def check(file: Path) -> None:
-    """Raise UserError if a YAML file can't be read within the bounds; it is left to others what it says."""
-    with _named(file):
-        _check(_text(file))
-
-
 def _text(file: Path) -> str:
     try:
         return read_whole(file, LARGEST).decode()

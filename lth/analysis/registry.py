@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lth import UserError
 from lth.analysis.committed import CURVES, FILES, TICKETS, is_listed, read_csv, read_parquet
+from lth.analysis.full import marked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,10 +175,12 @@ def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) ->
     from lth.store import table
 
     rows, evaluations = table.tables(runs, name)
+    rows = _marked(name, rows)
     csv, parquet = committed(f"{name}.csv"), committed(f"{name}.parquet")
     if rows.empty and csv and (parquet or not curves):
         log.info("%s: nothing under %s, using the committed results; --run trains your own", name, runs)
-        return read_csv(csv, TICKETS), read_parquet(parquet, CURVES) if parquet and curves else pd.DataFrame()
+        rows = _marked(name, read_csv(csv, TICKETS))
+        return rows, read_parquet(parquet, CURVES) if parquet and curves else pd.DataFrame()
     return (rows if stale else _current(name, rows)), evaluations
 
 
@@ -188,6 +191,11 @@ def _current(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
         changes = "; ".join(sorted(rows["stale"].dropna().unique()))
         log.info("%s: %d stale results are left out (%s); lth table lists them", name, left, changes)
     return kept
+
+
+def _marked(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Rows of an experiment, of which those that have less than its FULL settings say so in the column `reduced`."""
+    return marked(rows, getattr(load(name), "FULL", {})) if name in names() else rows
 
 
 def _joined(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":

@@ -7,11 +7,11 @@ from types import ModuleType
 import pandas as pd
 
 from lth.analysis import registry
-from lth.analysis.claim import Claim, Measured
+from lth.analysis.claim import Claim, Measured, tally
+from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import aligned
 
-VERDICTS = ("reproduced", "within", "not reproduced", "not run that far", "not run")
-COLUMNS = ("figure", "claim", "paper", "ours", "n", "% of weights", "scale", "verdict")
+COLUMNS = ("figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
 NUMBERS = {"n", "% of weights"}
 
 
@@ -31,21 +31,31 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
         scales = _scales(tickets)
         rows += [_row(name, claim, scales) for claim in getattr(experiment, "CLAIMS", ())]
         if claims := getattr(experiment, "FILES", ()):
-            scales = _scales(registry.files(name))
+            scales = _scales(_as_trained(registry.files(name), tickets))
             rows += [_row(name, claim, scales) for claim in claims]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The scorecard as a table, and the number of claims with each verdict."""
+    """The scorecard: its sum, the rule of verdicts, the table; and the sum again, where a terminal ends."""
     lines = [COLUMNS, *table.astype(str).itertuples(index=False, name=None)]
-    return f"{aligned(lines, left=[i for i, name in enumerate(COLUMNS) if name not in NUMBERS])}\n\n{counted(table)}"
+    left = [i for i, name in enumerate(COLUMNS) if name not in NUMBERS]
+    return "\n\n".join([counted(table), RULE, aligned(lines, left=left), counted(table)])
 
 
 def counted(table: pd.DataFrame) -> str:
     """The number of claims with each verdict, as a sentence."""
-    counts = table["verdict"].str.replace(r"^within .*", "within", regex=True).value_counts()
-    return ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS) + "."
+    return tally.counted(table["verdict"])
+
+
+def _as_trained(files: pd.DataFrame, tickets: pd.DataFrame) -> pd.DataFrame:
+    """The table of files, of which those of a net that was only trained in reduced settings say so too."""
+    if files.empty or "reduced" not in tickets:
+        return files
+    texts = tickets.dropna(subset="reduced").groupby("model")["reduced"].first()
+    only = texts.drop(tickets.loc[tickets["reduced"].isna(), "model"].unique(), errors="ignore")
+    said = files["reduced"] if "reduced" in files else pd.Series(None, index=files.index, dtype="object")
+    return files.assign(reduced=said.fillna(files["model"].map(only)))
 
 
 def _scales(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -61,10 +71,11 @@ def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[s
         claim.text,
         f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else "more than 0",
         _text(ours, claim.unit),
+        "" if ours is None or ours.interval is None else f"{ours.interval[0]:.2f} to {ours.interval[1]:.2f}",
         0 if ours is None else ours.n,
         "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",
         scale,
-        claim.verdict(ours),
+        claim.verdict(ours, reduced=scale == "reduced"),
     )
 
 

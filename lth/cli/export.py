@@ -7,8 +7,8 @@ import torch
 
 from lth import UserError
 from lth.cli import config
-from lth.compress.formats import file
-from lth.compress.nets import model_name, select
+from lth.compress import plain
+from lth.compress.nets import Net, model_name, select
 from lth.file import write_out
 from lth.ticket import density
 
@@ -19,14 +19,28 @@ def main(arguments: argparse.Namespace) -> int:
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
     if (count := sum(len(job.replicates) for job, _ in jobs)) > 1:
         raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
-    ((job, trained),) = select(jobs, [arguments.level])
-    exported = file(trained, job.recipe, arguments.format)
-    if exported is None:
-        raise UserError(f"{arguments.format} needs a linear layer, and {model_name(job.columns['model'])} has none")
-    ticket, kind = trained.ticket, "lth" if arguments.format.startswith("lth") else "onnx"
+    if arguments.format == "torchscript":
+        raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
+    (net,) = select(jobs, [arguments.level])
+    content, kind = _content(net, arguments.format)
+    job, ticket = net[0], net[1].ticket
     name = f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}.{kind}"
     target = arguments.out or Path(name)
-    write_out(target, exported.content)
-    percent = 100 * density(trained.mask)
-    print(f"{target}  {len(exported.content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
+    write_out(target, content)
+    percent = 100 * density(net[1].mask)
+    print(f"{target}  {len(content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
     return 0
+
+
+def _content(net: Net, name: str) -> tuple[bytes, str]:
+    """The bytes of the file, and the ending of its name. Formats of PyTorch need no ONNX."""
+    job, trained = net
+    if name in plain.FORMATS:
+        make, kind = plain.FORMATS[name]
+        return make(trained, job.recipe), kind
+    from lth.compress.formats import file
+
+    exported = file(trained, job.recipe, name)
+    if exported is None:
+        raise UserError(f"{name} needs a linear layer, and {model_name(job.columns['model'])} has none")
+    return exported.content, "lth" if name.startswith("lth") else "onnx"

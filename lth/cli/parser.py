@@ -107,13 +107,16 @@ def _compress(commands: "Commands") -> None:
 
 
 def _export(commands: "Commands") -> None:
-    export = commands.add_parser("export", help="write one stored net to a file, in ONNX or the compact lth format")
+    export = commands.add_parser(
+        "export", help="write one stored net to a file: PyTorch, ONNX or the compact lth format"
+    )
     add_overrides(export, OVERRIDES)
     export.add_argument("--level", type=int, default=0, help="level of the net (default: 0, dense)")
     export.add_argument(
         "--format",
         default="float32",
-        help="ONNX: float32, float16, int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits)",
+        help="PyTorch: ticket (W_k, mask and W_T), safetensors, state_dict, program (.pt2); ONNX: float32, float16, "
+        "int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits)",
     )
     export.add_argument("--out", type=path, help="file to write (default: named after experiment, level and format)")
     export.set_defaults(command="export")
@@ -178,6 +181,11 @@ def _speed(commands: "Commands") -> None:
         choices=["cpu", "cuda"],
         default="cpu",
         help="cpu: one ticket beside other loops; cuda: stacks of tickets beside captured loops (default: cpu)",
+    )
+    speed.add_argument(
+        "--store",
+        action="store_true",
+        help="time and memory of table, run, plan and figure against stored rows, instead",
     )
     speed.set_defaults(command="speed")
 

@@ -9,7 +9,7 @@ from lth.analysis import plot, query, registry, series
 from lth.analysis.markdown import aligned
 from lth.cli.console import log_to_console
 
-Panels = list[tuple[str, pd.DataFrame]]
+Panels = list[tuple[str, pd.DataFrame, pd.DataFrame]]  # name, points, the rows that they are of
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -30,11 +30,12 @@ def main(arguments: argparse.Namespace) -> int:
             series.curves(part, evaluations, y, arguments.by)
             if over_steps
             else series.points(part, x, y, arguments.by),
+            part,
         )
         for name, part in _parts(rows, arguments.rows)
     ]
     print(_csv(panels) if arguments.format == "csv" else _markdown(panels, x, y))
-    figure = plot.lines(panels, x, y, arguments.name, rows, arguments.where)
+    figure = plot.lines(panels, x, y, arguments.name, arguments.where)
     files = plot.save(figure, arguments.out, f"{arguments.name}_{arguments.y}_over_{arguments.x}")
     print(*files, sep="\n", file=sys.stderr)
     return 0
@@ -50,12 +51,12 @@ def _parts(rows: pd.DataFrame, column: str | None) -> list[tuple[str, pd.DataFra
 
 
 def _csv(panels: Panels) -> str:
-    tables = [points.assign(row=name) if name else points for name, points in panels]
+    tables = [points.assign(row=name) if name else points for name, points, _ in panels]
     return str(pd.concat(tables, ignore_index=True).to_csv(index=False)).rstrip("\n")
 
 
 def _markdown(panels: Panels, x: str, y: str) -> str:
-    parts = [f"### {name}\n\n{_table(points, x, y)}" if name else _table(points, x, y) for name, points in panels]
+    parts = [f"### {name}\n\n{_table(points, x, y)}" if name else _table(points, x, y) for name, points, _ in panels]
     return "\n\n".join(parts)
 
 

@@ -7,10 +7,12 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,6 +20,11 @@ from lth.analysis import summary
 from lth.cli.console import console
 from lth.store import table
 
+if TYPE_CHECKING:
+    from lth.analysis.plot import Figure
+
+log = logging.getLogger("lth")
+MOST = 12  # figures of learning curves; each takes half a second
 LONGEST = 60  # characters of a variant in the name of a file
 
 
@@ -30,7 +37,9 @@ class Results:
 
     @cached_property
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """One row per trained ticket; one row per evaluation."""
+        """One row per trained ticket; one row per evaluation. Brings the index of the store up to date first."""
+        with suppress(OSError):  # a disk that is full or can't be written: the tables are right without an index
+            table.refresh(self.root)
         return table.tables(self.root, self.experiment)
 
     @property
@@ -46,7 +55,7 @@ class Results:
         try:
             return [*_draw(self)]
         except Exception as error:
-            logging.getLogger("lth").warning("no figure could be drawn (%s: %s)", type(error).__name__, error)
+            log.warning("no figure could be drawn (%s: %s)", type(error).__name__, error)
             return []
 
     @property
@@ -73,20 +82,32 @@ def show(results: Results) -> None:
 
 
 def _draw(results: Results) -> Iterator[Path]:
-    """Draw accuracy over sparsity, and the learning curves of each variant, without stale results."""
-    from lth.analysis import plot  # 30 MB that no training needs
+    """Draw accuracy over sparsity, and the learning curves of each variant, of the first few if there are many; all
+    without stale results.
+    """
+    from lth.analysis import plot
 
     (rows, evaluations), name = results.tables, results.experiment
-    rows = summary.current(rows)
-    folder, variants = results.root / "figures" / name, plot.short_names(rows)
-    drawn = [*plot.save(plot.sparsity(rows, name), folder, "sparsity")]
-    for variant, part in rows.groupby(variants, sort=False):
+    if (rows := summary.current(rows)).empty:
+        return
+    drawn = _drawn(results, "sparsity", plot.key(name, rows), lambda: plot.sparsity(rows, name))
+    groups = [*rows.groupby(plot.short_names(rows), sort=False)]
+    if len(groups) > MOST:
+        log.info("learning curves are drawn of the first %d of %d variants", MOST, len(groups))
+    for variant, part in groups[:MOST]:
         curves = evaluations[evaluations["digest"].isin(part["digest"])]
-        figure = plot.curves(curves, part, title=f"{name}: {variant}" if variant else name)
-        drawn += plot.save(figure, folder, _curves_file(str(variant)))
-    for file in {*folder.glob("curves*.png"), *folder.glob("curves*.pdf")} - {*drawn}:
-        file.unlink(missing_ok=True)  # of variants that were named otherwise when there were fewer
+        title = f"{name}: {variant}" if variant else name
+        make = partial(plot.curves, curves, part, title=title)
+        drawn += _drawn(results, _curves_file(str(variant)), plot.key(title, part, curves), make)
+    _remove_others(results, drawn)
     yield from drawn
+
+
+def _remove_others(results: Results, drawn: Sequence[Path]) -> None:
+    """Remove learning curves of variants that were named otherwise when there were fewer."""
+    folder = results.root / "figures" / results.experiment
+    for file in {*folder.glob("curves*.png"), *folder.glob("curves*.pdf")} - {*drawn}:
+        file.unlink(missing_ok=True)
 
 
 def _curves_file(variant: str) -> str:
@@ -94,3 +115,11 @@ def _curves_file(variant: str) -> str:
     plain = re.sub(r"[^\w.=-]+", "_", variant)
     cut = plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
     return f"curves-{cut}" if variant else "curves"
+
+
+def _drawn(results: Results, name: str, key: str, make: "Callable[[], Figure]") -> list[Path]:
+    """The files of a figure; drawn only if those that are there show something else."""
+    from lth.analysis import plot
+
+    folder = results.root / "figures" / results.experiment
+    return plot.drawn(folder, name, key) or plot.save(make(), folder, name, key)

@@ -12,7 +12,7 @@ import torch
 
 from lth import UserError
 from lth import job as jobs
-from lth.cli import failure, plan, results
+from lth.cli import failure, plan, results, tracked
 from lth.cli.console import console, log_to_console
 from lth.cli.display import Display, interruptible
 from lth.cli.lenient import Lenient
@@ -32,7 +32,8 @@ PATIENCE = 0.5  # seconds that the end of a run waits for a record that another 
 @dataclass(frozen=True)
 class Setting:
     """Settings of a run that change no result. tracking: makes the job's tracker. sweeping: one of several jobs.
-    overrides: those of the job, for its messages in a sweep; label: those that are swept. debug: show tracebacks.
+    overrides: those of the job, for its messages in a sweep. swept: keys of which the sweep has several values. debug:
+    show tracebacks.
     """
 
     root: Path
@@ -43,7 +44,7 @@ class Setting:
     plan: bool = False
     sweeping: bool = False
     overrides: Sequence[str] = ()
-    label: str = ""
+    swept: Sequence[str] = ()
     debug: bool = False
 
 
@@ -58,11 +59,29 @@ def run(build: Callable[[], Job], setting: Setting) -> int:
         if setting.plan:
             plan.show(job, store)
             return FINISHED
-        name = f"{job.name}-{','.join(map(str, job.replicates))}"
-        tracker = setting.tracking(group=job.name, name=name, folder=setting.root, config=setting.config)
+        tracker = _tracker(job, setting)
     except (Exception, SystemExit) as error:
         return _failed("", error, setting)
     return _recorded(job, setting, store, Lenient(tracker))
+
+
+def _tracker(job: Job, setting: Setting) -> Silent:
+    """The tracker of a job, with the id, name and tags of its run."""
+    words = tracked.told_apart(setting.overrides, setting.swept)
+    return setting.tracking(
+        group=job.name,
+        name=tracked.title(job, words if setting.sweeping else ()),
+        folder=setting.root,
+        config=setting.config,
+        identity=tracked.run_id(job, setting.root),
+        tags=tracked.tags(words),
+    )
+
+
+def _swept(setting: Setting) -> str:
+    """The overrides that tell a job of a sweep apart, beside its replicate, which every line names."""
+    words = tracked.told_apart(setting.overrides, setting.swept) if setting.swept else []
+    return " ".join(tracked.beside_replicate(words))
 
 
 class Diverged(Exception):
@@ -107,7 +126,7 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
     """Train all tickets of a job under its tracker; raises Diverged once everything that can be is finished."""
     with tracker:
         live = console.is_terminal and not setting.sweeping
-        given: Any = {"live": live, "evaluated": tracker.evaluated, "label": setting.label}
+        given: Any = {"live": live, "evaluated": tracker.evaluated, "label": _swept(setting)}
         display = Display(console, len(job.places()), job.recipe.steps, **given)
 
         def trained(result: Trained) -> None:
@@ -117,7 +136,8 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
         store.wait = display.check
         with interruptible(display), display, _last_step_noted(display):
             jobs.run(job, store, display, trained)
-        tracker.figures(lambda: found.images)
+        if not setting.sweeping:  # the command that launched a sweep draws once, in the end
+            tracker.figures(lambda: found.images)
         if display.failures:
             raise Diverged(display.failures)
 

@@ -6,6 +6,7 @@ from lth.analysis import scorecard
 from lth.analysis.committed import note
 from lth.cli.console import log_to_console
 from lth.file import write_text
+from lth.store.file import make_folder
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -15,7 +16,7 @@ def main(arguments: argparse.Namespace) -> int:
     text = scorecard.markdown(table)
     print(text)
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        make_folder(arguments.out, "Set --out to another folder")
         write_text(arguments.out / "scorecard.md", f"{text}\n")
         write_text(arguments.out / "scorecard.csv", table.to_csv(index=False))
         note(arguments.out / f"scorecard.{kind}" for kind in ("csv", "md"))

@@ -16,6 +16,9 @@ IMPORTS = "import torch, torchvision, pytorch_lightning, hydra, wandb, pandas, m
 
 def main(arguments: argparse.Namespace) -> int:
     """Measure and print; returns the exit code 0."""
+    if arguments.store:
+        _growth()
+        return 0
     if arguments.device == "cuda":
         _stacks()
         return 0
@@ -44,6 +47,14 @@ def _stacks() -> None:
     print("CUDA graph. The plain loops have one ticket, and images that are scaled already.\n")
     for line in stack_benchmark.lines(stack_benchmark.measure(device.device)):
         print(line, flush=True)
+
+
+def _growth() -> None:
+    """The table of commands against the rows of a store, as markdown."""
+    from lth.cli import growth
+
+    print(f"{machine()}; commit {commit()}; CPU seconds and peak memory of each command, all trainings stored\n")
+    print(*growth.lines(), sep="\n")
 
 
 def _start() -> None:

@@ -1,26 +1,32 @@
 """Trackers mirror a job elsewhere (the store is the truth). The only door to wandb."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from lth import UserError
-from lth.cli import failure
-from lth.store.names import check_project
-from lth.store.table import early_stop
-from lth.ticket import Ticket, Trained, density
+from lth.cli import failure, variables
+from lth.cli.tracked import Outcome, line
+from lth.ticket import Ticket, Trained
 
 Mode = Literal["offline", "online", "disabled"]
-# Values of WANDB_MODE, in wandb's older words too -> its mode.
-MODES = {**{mode: mode for mode in ("offline", "online", "disabled", "shared")}, "dryrun": "offline", "run": "online"}
 
 
 class Silent:
     """No tracking."""
 
-    def __init__(self, *, group: str, name: str, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        group: str,
+        name: str,
+        folder: Path,
+        config: Mapping[str, Any],
+        identity: str = "",
+        tags: Sequence[str] = (),
+    ) -> None:
         """Accepts the arguments of `Wandb`."""
 
     def __enter__(self) -> "Silent":
@@ -42,11 +48,14 @@ class Silent:
 class Wandb(Silent):
     """One Weights & Biases run per job, grouped by experiment.
 
+    identity: the id of the run, the same whenever the job is started again, "" for a random one. A start logs all that
+    is stored and takes the place of what an earlier one logged, so that nothing is there twice.
     mode: offline needs neither key nor network and never asks for them; its files are in folder/wandb, and `wandb sync`
     uploads them. Offline and disabled, nothing is sent. What is None is taken from wandb's environment variables, such
     as WANDB_MODE, else offline and the project "lth"; those for entity, folder, group, name, tags and so on hold as
-    well. The x axis of results is sparsity (%), that of learning curves the optimizer step. A job that fails marks its
-    run as failed. Raises UserError if wandb can't start a run.
+    well; tags are added to those of WANDB_TAGS. The x axis of results is sparsity (%), that of learning curves the
+    optimizer step. The summary is that of the sparsest level reached; the table "results" has a row for each trained
+    ticket. A job that fails marks its run as failed. Raises UserError if wandb can't start a run.
     """
 
     def __init__(
@@ -56,60 +65,70 @@ class Wandb(Silent):
         name: str,
         folder: Path,
         config: Mapping[str, Any],
+        identity: str = "",
+        tags: Sequence[str] = (),
         mode: Mode | None = None,
         project: str | None = None,
     ) -> None:
-        mode = mode or _mode()
-        _keep_silent(mode)
+        mode = mode or variables.mode()
+        variables.keep_silent(mode)
         import wandb  # a job without tracking does without it
 
-        place = Path(os.environ.get("WANDB_DIR") or folder).resolve()
+        self.place = place = Path(os.environ.get("WANDB_DIR") or folder).resolve()
         try:
             place.mkdir(parents=True, exist_ok=True)  # else wandb would write to a temporary folder
             self.run = wandb.init(
-                project=project or _project(),
+                project=project or variables.project(),
                 group=os.environ.get("WANDB_RUN_GROUP") or group,
                 name=os.environ.get("WANDB_NAME") or name,
+                id=os.environ.get("WANDB_RUN_ID") or identity or None,
+                tags=variables.tags(tags),
                 dir=place,
                 config=dict(config),
                 mode=mode,
-                settings=wandb.Settings(**_quiet()),
+                settings=wandb.Settings(**variables.quiet()),
             )
         except UserError:
             raise
         except Exception as error:
             remedy = "tracking.mode=offline needs no account and no network, tracking=none no wandb"
             raise UserError(f"tracking=wandb: {failure.words(error).rstrip('.')}. {remedy}", code=1) from error
-        self.run.define_metric("sparsity")
-        self.run.define_metric("step")
-        self.run.define_metric("result/*", step_metric="sparsity")
-        self.run.define_metric("curve/*", step_metric="step")
-        self.several = isinstance(config.get("replicate"), list)
-        self.logged: dict[str, int] = {}
+        for axis in ("level", "density", "sparsity", "step"):
+            self.run.define_metric(axis, summary="none")
+        self.run.define_metric("result/*", step_metric="sparsity", summary="none")
+        self.run.define_metric("curve/*", step_metric="step", summary="none")
+        replicates = config.get("replicate")
+        self.outcome = Outcome(len(replicates) if isinstance(replicates, list) else 1)
+        self.logged: dict[str, set[int]] = {}
 
     def __enter__(self) -> "Wandb":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.run.finish(exit_code=0 if kind is None else 1)
+        try:
+            self._log_table()
+        finally:
+            self.run.finish(exit_code=0 if kind is None else 1)
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Log a point of the learning curve of this ticket."""
         curve = self._curve(ticket)
-        self.logged[curve] = int(row["step"])
+        self.logged.setdefault(curve, set()).add(int(row["step"]))
         self.run.log(
             {"step": int(row["step"]), **{f"{curve}/{name}": value for name, value in row.items() if name != "step"}}
         )
 
     def trained(self, trained: Trained) -> None:
-        """Log what is missing of the learning curve (all of it, if it comes from the store) and a point of results."""
-        seen = self.logged.get(self._curve(trained.ticket), -1)
+        """Log what is missing of the learning curve (all of it, if it comes from the store; its begin, if the training
+        was resumed), points of results, and the summary.
+        """
+        seen = self.logged.get(self._curve(trained.ticket), set())
         for values in trained.evaluations.to_dict("records"):
-            if values["step"] > seen:
+            if values["step"] not in seen:
                 self.evaluated(trained.ticket, {str(key): value for key, value in values.items()})
-        facts = {name: value for name, value in early_stop(trained.evaluations).items() if "_val_" not in name}
-        results = {f"result/{self._line(trained.ticket)}/{name}": value for name, value in facts.items()}
-        self.run.log({"sparsity": 100 * (1 - density(trained.mask)), **results})
+        for point in self.outcome.add(trained):
+            self.run.log(point)
+        self.run.summary.update(self.outcome.summary)
 
     def figures(self, draw: Callable[[], Mapping[str, Path]]) -> None:
         """Log figures as images by name."""
@@ -122,40 +141,13 @@ class Wandb(Silent):
 
     def _line(self, ticket: Ticket) -> str:
         name = line(ticket)
-        return f"replicate_{ticket.replicate}/{name}" if self.several else name
+        return f"replicate_{ticket.replicate}/{name}" if self.outcome.replicates > 1 else name
 
+    def _log_table(self) -> None:
+        """Log a table with a row for each trained ticket; until it is synced, it is kept beside the run."""
+        columns, rows = self.outcome.table
+        if rows:
+            import wandb
 
-def _mode() -> Any:
-    """The mode that WANDB_MODE names; offline if it is not set. Raises UserError."""
-    if not (named := os.environ.get("WANDB_MODE")):
-        return "offline"
-    if named not in MODES:
-        raise UserError(f"WANDB_MODE={named}: choose one of {', '.join(MODES)}")
-    return MODES[named]
-
-
-def _keep_silent(mode: str) -> None:
-    """Without a connection, keep wandb from reporting times, versions and errors of its own to its makers: it looks up
-    their host before it knows the mode. Its service process reads the same variable. What the user set stays.
-    """
-    if mode in ("offline", "disabled"):
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-
-
-def _project() -> str:
-    """The project that WANDB_PROJECT names; "lth" if it is not set. Raises UserError."""
-    project = os.environ.get("WANDB_PROJECT") or "lth"
-    check_project("WANDB_PROJECT", project)
-    return project
-
-
-def _quiet() -> dict[str, Any]:
-    """Settings that keep the terminal clean, unless the environment says otherwise."""
-    usual = {"WANDB_SILENT": ("silent", True), "WANDB_CONSOLE": ("console", "off")}
-    return {"x_disable_stats": True, **{key: value for name, (key, value) in usual.items() if not os.environ.get(name)}}
-
-
-def line(ticket: Ticket) -> str:
-    """Name of the line of tickets that this one is part of: ticket, aware_3bits, aware_fp16, shuffle_draw1."""
-    bits = "" if ticket.bits is None else f"_{ticket.bits}" if isinstance(ticket.bits, str) else f"_{ticket.bits}bits"
-    return f"{ticket.branch}{bits}{f'_draw{ticket.draw}' if ticket.draw else ''}"
+            with variables.data_in(self.place):
+                self.run.log({"results": wandb.Table(columns=[*columns], data=rows)})

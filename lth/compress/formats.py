@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError, quantization
-from lth.compress import onnx, package
+from lth.compress import onnx, package, plain
 from lth.compress.compact import compact
 from lth.compress.layouts import masked_net
 from lth.imp import examples, first_images
@@ -83,7 +83,8 @@ def attempt(make: Callable[[], T]) -> T | Failure:
 
 def _writer(writers: Mapping[str, Writer], name: str) -> Writer:
     if name not in writers:
-        raise UserError(f"there is no format {name!r}: choose {', '.join(ONNX)}, lth, or lth-1 to lth-8")
+        raise UserError(f"there is no format {name!r}: choose {', '.join(ONNX)}, lth, lth-1 to lth-8, or, "
+                        f"of lth export, {', '.join(plain.FORMATS)}")  # fmt: skip
     return writers[name]
 
 

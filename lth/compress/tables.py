@@ -8,6 +8,7 @@ import pandas as pd
 from lth.analysis.committed import note
 from lth.file import write_text
 from lth.store.environment import commit, environment, machine
+from lth.store.file import make_folder
 
 
 def where() -> dict[str, str]:
@@ -23,7 +24,7 @@ def provenance(how: str, extra: Sequence[str] = ()) -> str:
 
 def write(table: pd.DataFrame, text: str, out: Path, name: str) -> list[Path]:
     """Write <out>/<name>.csv (the table) and <out>/<name>.md (the text); returns both paths."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out, "Set --out to another folder")
     csv, markdown = out / f"{name}.csv", out / f"{name}.md"
     write_text(csv, table.to_csv(index=False))
     write_text(markdown, f"{text}\n")

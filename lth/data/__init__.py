@@ -4,6 +4,7 @@ from lth.data.corpus import text
 from lth.data.dataset import Data, Split
 from lth.data.order import rows
 from lth.data.scaling import normalized, scaler
+from lth.data.smaller import limited, resized
 from lth.data.source import cifar10, cifar100, fashion_mnist, mnist, mnist_5k
 from lth.data.table import diabetes
 
@@ -14,9 +15,11 @@ __all__ = [
     "cifar100",
     "diabetes",
     "fashion_mnist",
+    "limited",
     "mnist",
     "mnist_5k",
     "normalized",
+    "resized",
     "rows",
     "scaler",
     "text",

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lth import init, model, schedule
 from lth.data import Data, Split, normalized, rows
+from lth.engine.lightning import pl
 from lth.engine.shell import fit
 from lth.engine.timing import in_turn
 from lth.engine.train import train

@@ -1,13 +1,20 @@
 """The plain training loop of one ticket; Lightning calls it once per block (see `shell.py`)."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from lth.data import scaler
 from lth.engine.callback import Callback
+from lth.engine.kernel.chain import chain
+from lth.engine.kernel.choice import chosen
+from lth.engine.kernel.dense import Dense
+from lth.engine.kernel.replace import dense_weights, sparse_layers
+from lth.engine.kernel.update import Update
 from lth.engine.masking import Masking, cost_of
 from lth.engine.precision import exact
 from lth.engine.splits import Examples
@@ -18,9 +25,14 @@ from lth.seed import seed
 from lth.ticket import Ticket, masked
 from lth.weights import load, weights_of
 
+if TYPE_CHECKING:
+    from lth.engine.kernel.sparse import Sparse
+
 # Evaluation batch size: large for MLPs, small for convolutional nets so that activations stay in cache.
 EVALUATION_BATCH = 1000
 EVALUATION_BATCH_CONV = 125
+# Steps of the sparse kernel between two calls of the callback: a few milliseconds.
+PIECE = 50
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -48,13 +60,21 @@ class Loop:
     """
 
     def __init__(
-        self, ticket: Ticket, recipe: Recipe, keep: Collection[int], callback: Callback, meter: str = "auto"
+        self,
+        ticket: Ticket,
+        recipe: Recipe,
+        keep: Collection[int],
+        callback: Callback,
+        meter: str = "auto",
+        *,
+        cpu: bool = True,
     ) -> None:
         self.ticket, self.recipe, self.keep, self.callback = ticket, recipe, frozenset(keep), callback
         self.meter = meter
         self.net = recipe.net()
         load(self.net, masked(ticket.weights, ticket.mask))
-        self.images = has(self.net, nn.Conv2d)
+        self.images, self.cost = has(self.net, nn.Conv2d), cost_of(self.net, recipe)
+        self.packed = sparse_layers(self.net, recipe, ticket.mask) if cpu else {}
         self.step, self.usage = ticket.step, Usage()
         self.train_metric: float | None = None
         self.losses: list[Tensor] = []
@@ -66,10 +86,11 @@ class Loop:
         device = next(self.net.parameters()).device
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, device)
         self.device = device
-        self.masking = Masking(self.net, self.ticket, self.recipe, device, cost_of(self.net, self.recipe, device))
+        self.masking = Masking(self.net, self.ticket, self.recipe, device, self.cost, self.packed)
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
+        self._choose_kernel()
         for layer in self.net.modules():
             if isinstance(layer, nn.MaxPool2d):
                 layer.register_forward_hook(_channels_last_gradient)
@@ -85,10 +106,9 @@ class Loop:
     def run(self, block: Tensor) -> None:
         """Take the steps of a block of rows (int64, steps x B), then evaluate if that is due."""
         self.usage.start()
-        inputs, targets = self.splits["train"]
-        for batch in block:
-            self._descend(inputs.index_select(0, batch), targets.index_select(0, batch))
-            self.step += 1
+        for batches in self._pieces(block):
+            self.losses.append(self._descend(batches[0]) if self.sparse is None else self.sparse.take(self, batches))
+            self.step += len(batches)
             if self.masking.updater is not None:
                 self.masking.update(self.step)
             self._keep()
@@ -99,6 +119,8 @@ class Loop:
 
     def score(self, split: str) -> tuple[float, float]:
         """(mean loss, mean metric) of the net, in evaluation mode, on a split."""
+        if self.sparse is not None:
+            return self.sparse.score(self, split)
         inputs, targets = self.splits[split]
         task, loss, metric = self.recipe.task, 0.0, 0.0
         size = EVALUATION_BATCH_CONV if self.images else EVALUATION_BATCH
@@ -114,22 +136,63 @@ class Loop:
 
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in weights_of(self.net).items()}
+        self.settle()
+        return dense_weights({name: value.detach().cpu() for name, value in weights_of(self.net).items()}, self.packed)
 
-    def _descend(self, x: Tensor, y: Tensor) -> None:
+    def settle(self) -> None:
+        """Bring net and optimizer up to date, if the steps are taken elsewhere."""
+        if self.sparse is not None:
+            self.sparse.block.store()
+
+    def resume(self) -> None:
+        """Go on from what a state has put into net and optimizer."""
+        self.update.forget(self.masking.pruned, self.masking.factors)
+        if self.sparse is not None:
+            self.sparse.block.load()
+
+    def _choose_kernel(self) -> None:
+        recipe, optimizer, mask = self.recipe, self.optimizer, self.ticket.mask
+        self.kernel = "sparse" if self.packed else chosen(recipe, self.net, optimizer, mask, self.device)
+        self.update = Update(optimizer, keeps_gradients=recipe.moves_mask)
+        layers = chain(self.net, len(recipe.data.shape)) if self.device.type == "cpu" else []
+        self.sparse = self._sparse(layers) if self.kernel == "sparse" and not self.packed else None
+        plain = layers and recipe.precision == "fp32"
+        self.dense = Dense(layers, recipe, [*self.masking.weights.values()]) if plain else None
+
+    def _sparse(self, layers: list[nn.Linear]) -> "Sparse":
+        from lth.engine.kernel.sparse import Sparse  # numba takes half a second
+
+        return Sparse(layers, self)
+
+    def _pieces(self, block: Tensor) -> Iterator[Tensor]:
+        """Steps that are taken in one go; after those of `keep` there is a cut."""
+        if self.sparse is None:
+            return iter(block.split(1) if len(block) else ())
+        cuts = {*range(0, len(block), PIECE), *(k - self.step for k in self.keep if 0 < k - self.step < len(block))}
+        ends = [*sorted(cuts), len(block)]
+        return iter([block[start:stop] for start, stop in pairwise(ends)])
+
+    def _descend(self, batch: Tensor) -> Tensor:
+        """Take a step and return its loss."""
         factor = self.recipe.lr(self.step)
         if factor != self.factor:
             self.factor = factor
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
-        x = self.recipe.augment(x, replicate=self.ticket.replicate, step=self.step)
-        loss = self._gradients(x, y)
-        self.optimizer.step()
-        self.masking.apply()
-        self.losses.append(loss)
+        inputs, targets = self.splits["train"]
+        x = self.augmented(inputs.index_select(0, batch), self.step)
+        loss = self._gradients(x, targets.index_select(0, batch))
+        self.update.step(self.masking.pruned, self.masking.factors)
+        return loss
+
+    def augmented(self, inputs: Tensor, step: int) -> Tensor:
+        """Inputs of a batch as the net gets them in training, but for their scale."""
+        return self.recipe.augment(inputs, replicate=self.ticket.replicate, step=step)
 
     def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of a batch and return its mean loss."""
+        if self.dense is not None:
+            return self.dense.gradients(self.scaled(x, raw=True), y)
         loss = self.recipe.task.loss(self._outputs(x, raw=True), y)
         self.optimizer.zero_grad()
         penalty = self.recipe.regularization([*self.masking.weights.values()])
@@ -138,14 +201,14 @@ class Loop:
 
     def _outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
         """float32. raw: the inputs are those of the training set, not scaled yet."""
-        x = self._scaled(inputs, raw)
+        x = self.scaled(inputs, raw=raw)
         if self.recipe.precision != "bf16":
             outputs: Tensor = self.net(x)
             return outputs
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.net(x).float()  # type: ignore[no-any-return]
 
-    def _scaled(self, inputs: Tensor, raw: bool) -> Tensor:
+    def scaled(self, inputs: Tensor, *, raw: bool) -> Tensor:
         """float32, or tokens. Convolutions are faster, here by a third, on images with their channels last."""
         if self.images and inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -165,7 +228,7 @@ class Loop:
         """Mean over the steps since the last evaluation; NaN before the first step."""
         if not self.losses:
             return float("nan")
-        losses = torch.stack(self.losses).double().cpu()
+        losses = torch.hstack(self.losses).double().cpu()
         if not losses.isfinite().all():
             bad = self.step - len(losses) + int((~losses.isfinite()).nonzero()[0])
             raise self._diverged("training", losses[~losses.isfinite()][0].item(), bad)

@@ -1,6 +1,6 @@
 """The mask of a net in training: pruned weights are held at 0, an updater may move it, what is computed is counted."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,28 +10,30 @@ from lth.recipe import Recipe
 from lth.ticket import Mask, Ticket
 
 
-def cost_of(net: nn.Module, recipe: Recipe, device: torch.device) -> Cost:
-    """Multiply-accumulates of an example in a net that is on the device, the same for all weights that it may have."""
-    return trace(net, recipe.data.example().to(device)).cost
+def cost_of(net: nn.Module, recipe: Recipe) -> Cost:
+    """Multiply-accumulates of an example in a net, the same for all weights that it may have."""
+    return trace(net, recipe.data.example().to(next(net.parameters()).device)).cost
 
 
 class Masking:
     """mask: m so far, on the device. updater: None if the mask stays. cost: of an example. macs: multiply-accumulates
-    of kept weights.
+    of kept weights. packed: names of weights that hold kept values only, so that nothing is to be held at 0.
     """
 
-    def __init__(self, net: nn.Module, ticket: Ticket, recipe: Recipe, device: torch.device, cost: Cost) -> None:
-        self.recipe, self.device = recipe, device
+    def __init__(
+        self,
+        net: nn.Module,
+        ticket: Ticket,
+        recipe: Recipe,
+        device: torch.device,
+        cost: Cost,
+        packed: Container[str] = (),
+    ) -> None:
+        self.recipe, self.device, self.packed = recipe, device, packed
         self.updater = recipe.updater if recipe.moves_mask else None
         self.weights: dict[str, Tensor] = {name: net.get_parameter(name) for name in ticket.mask}
         self.cost, self.macs, self.counted = cost, 0, ticket.step
         self._set(ticket.mask)
-
-    def apply(self) -> None:
-        """Set pruned weights to 0."""
-        if self.factors:
-            with torch.no_grad():
-                torch._foreach_mul_(self.pruned, self.factors)
 
     def update(self, step: int) -> None:
         """Let the updater move the mask after `step` steps; steps so far are counted with the mask they had."""
@@ -42,7 +44,9 @@ class Masking:
         if mask is not self.mask:
             self.count(step)
             self._set(mask)
-            self.apply()
+            if self.factors:
+                with torch.no_grad():
+                    torch._foreach_mul_(self.pruned, self.factors)
 
     def count(self, step: int, evaluated: int = 0) -> None:
         """Add the multiply-accumulates of kept weights up to `step`, and of `evaluated` images.
@@ -66,6 +70,6 @@ class Masking:
     def _set(self, mask: Mask) -> None:
         self.mask: Mapping[str, Tensor] = {name: m.to(self.device, copy=True) for name, m in mask.items()}
         self.kept = {name: int(m.sum()) for name, m in self.mask.items()}
-        pruned = {name: m for name, m in self.mask.items() if not m.all()}
+        pruned = {name: m for name, m in self.mask.items() if name not in self.packed and not m.all()}
         self.pruned = [self.weights[name] for name in pruned]
         self.factors = [m.to(torch.float32) for m in pruned.values()]

@@ -4,30 +4,24 @@ A Lightning "batch" is a block: the rows of all steps up to the next evaluation.
 loop under manual optimization, so that Lightning's own work is paid once a block.
 """
 
+import contextlib
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from lth import UserError
 from lth.data import Data, rows
 from lth.engine import stack_state
+from lth.engine.lightning import LightningEnvironment, MisconfigurationException, pl
 from lth.engine.loop import Loop
 from lth.engine.splits import Examples, splits_on
 from lth.engine.stack import Stack
 from lth.engine.state import State, load
-
-# Lightning sets "1" when it is imported; then every optimizer step searches the disk for NVIDIA's library where there
-# is none: 0.2 ms, a seventh of a step of LeNet. "0" is PyTorch's own default.
-os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 class Shell(pl.LightningModule):
@@ -92,14 +86,29 @@ def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
 
 def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: int = 1, max_steps: int = -1) -> None:
     """Lightning's `fit` with training only: no logger, checkpoint, progress bar or handler of Slurm's signals."""
+    with _quiet():
+        _checked_trainer(device, max_epochs, max_steps).fit(module, batches)
+
+
+def check_device(device: str) -> None:
+    """Raise UserError if this machine has no such device."""
+    with _quiet():
+        _checked_trainer(device, 1, -1)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch)\b")
-        try:
-            trainer = _trainer(device, max_epochs, max_steps)
-        except MisconfigurationException as error:
-            raise UserError(f"device={device}: {error} device=cpu always works") from error
-        trainer.fit(module, batches)
+        yield
+
+
+def _checked_trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:
+    try:
+        return _trainer(device, max_epochs, max_steps)
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(f"device={device}: {error} device=cpu always works") from error
 
 
 def _trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:

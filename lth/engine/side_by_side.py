@@ -8,7 +8,6 @@ import pandas as pd
 
 from lth.engine.callback import Interrupted
 from lth.engine.saving import Saving
-from lth.engine.shell import Ranges, Shell, fit
 from lth.engine.stack import Diverged, Stack
 from lth.engine.stack_state import states_of, usage_of
 from lth.engine.state import State
@@ -36,6 +35,8 @@ def side_by_side(tickets: list[Ticket], states: Mapping[Ticket, State], shared: 
     """Train tickets that are at the same step as one stack. One that diverges goes to `observer.failed`; the others go
     on from where they are as a smaller stack. at: (ticket, kept weights) -> the function `Trained.at`.
     """
+    from lth.engine.shell import Ranges, Shell, fit  # and Lightning: what is stored is read without it
+
     recipe, until, observer = shared.recipe, shared.until, shared.observer
     keep = {*shared.keep, until}
     while tickets:
@@ -66,7 +67,11 @@ def _trained(stack: Stack, until: int, at: At) -> Iterator[Trained]:
         samples = (stack.step - ticket.step) * recipe.batch_size
         evaluated = len(curve) * (len(recipe.data.validation) + len(recipe.data.test))
         facts = ledger(usage, masking, device=stack.device, samples=samples, evaluated=evaluated)
-        facts |= {"kept": sorted(kept), f"final_train_{recipe.task.metric}": metrics and metrics[number]}
+        facts |= {
+            "kernel": "dense",
+            "kept": sorted(kept),
+            f"final_train_{recipe.task.metric}": metrics and metrics[number],
+        }
         evaluations = pd.DataFrame(curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
         mask = {name: m.cpu() for name, m in masking.mask.items()} if recipe.moves_mask else ticket.mask
         yield Trained(ticket, evaluations, at(ticket, kept), until, mask, facts)

@@ -23,7 +23,7 @@ class StackMasking:
         self, tickets: Sequence[Ticket], saved: Sequence[State | None], net: nn.Module, nets: Stacked, recipe: Recipe
     ) -> None:
         device = next(nets.parameters()).device
-        cost = cost_of(net, recipe, device)
+        cost = cost_of(net, recipe)
         self.nets, self.of = nets, [Masking(net, ticket, recipe, device, cost) for ticket in tickets]
         for number, (masking, state) in enumerate(zip(self.of, saved, strict=True)):
             masking.weights = {name: nets.trainable[name].detach()[number] for name in masking.weights}

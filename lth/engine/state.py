@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lth.engine import generators
+from lth.engine.kernel.replace import packed_weights
 from lth.engine.loop import Loop
 from lth.weights import load as load_weights
 
@@ -14,12 +15,13 @@ State = Mapping[str, Tensor]
 
 def state_of(loop: Loop) -> State:
     """Everything that training resumes from, copied."""
+    loop.settle()
     slots = loop.optimizer.state_dict()["state"]
     return {
         "step": torch.tensor(loop.step),
         "usage": loop.usage.state(),
         **generators.current(loop.device),
-        "losses": torch.stack(loop.losses).cpu() if loop.losses else torch.empty(0),
+        "losses": torch.hstack(loop.losses).cpu() if loop.losses else torch.empty(0),
         "curve": torch.tensor(loop.curve, dtype=torch.float64),
         **loop.masking.state(),
         **{f"weights/{name}": value for name, value in loop.weights().items()},
@@ -35,7 +37,7 @@ def load(loop: Loop, state: State) -> None:
     loop.usage.load(state["usage"])
     loop.losses = list(state["losses"].to(loop.device))
     loop.curve = state["curve"].tolist()
-    load_weights(loop.net, part(state, "weights/"))
+    load_weights(loop.net, packed_weights(part(state, "weights/"), loop.packed))
     loop.masking.load(state["macs"], part(state, "mask/"))
     for key, value in part(state, "kept/").items():
         step, name = key.split("/", 1)
@@ -43,9 +45,17 @@ def load(loop: Loop, state: State) -> None:
     slots: dict[int, dict[str, Tensor]] = {}
     for key, value in part(state, "slot/").items():
         index, name = key.split("/", 1)
-        slots.setdefault(int(index), {})[name] = value
+        slots.setdefault(int(index), {})[name] = _fitting(loop, int(index), value)
     loop.optimizer.load_state_dict({"state": slots, "param_groups": loop.optimizer.state_dict()["param_groups"]})
+    loop.resume()
     generators.restore(state, loop.device)
+
+
+def _fitting(loop: Loop, index: int, value: Tensor) -> Tensor:
+    """A moment of a parameter, packed if that is and the moment, saved by an older version, is not."""
+    parameter = [p for group in loop.optimizer.param_groups for p in group["params"]][index]
+    layer = next((layer for layer in loop.packed.values() if layer.weight is parameter), None)
+    return layer.pack(value) if layer and value.shape == layer.shape else value
 
 
 def part(state: State, prefix: str) -> dict[str, Tensor]:

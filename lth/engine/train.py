@@ -12,11 +12,10 @@ from lth.engine.callback import Callback, Interrupted
 from lth.engine.loop import Loop, NonFiniteLoss
 from lth.engine.precision import arithmetic
 from lth.engine.saving import Saving
-from lth.engine.shell import Blocks, Shell, fit
 from lth.engine.side_by_side import Shared, side_by_side
 from lth.engine.state import State, state_of
 from lth.engine.usage import ledger
-from lth.engine.width import Width, groups, is_stack
+from lth.engine.width import Width, groups, is_stack, on_cpu
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights, masked
 
@@ -84,9 +83,12 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
+    from lth.engine.shell import Blocks, Shell, fit  # and Lightning: what is stored is read without it
+
     (ticket,) = tickets
     recipe, until, observer, device = shared.recipe, shared.until, shared.observer, shared.device
-    loop, state = Loop(ticket, recipe, {*shared.keep, until}, observer, shared.meter), states.get(ticket)
+    keep, cpu = {*shared.keep, until}, on_cpu(device)
+    loop, state = Loop(ticket, recipe, keep, observer, shared.meter, cpu=cpu), states.get(ticket)
     observer.states = lambda: [(ticket, state_of(loop))]
     try:
         fit(Shell(loop, state), Blocks(loop, until, state), device)
@@ -96,7 +98,12 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     except NonFiniteLoss as error:
         observer.failed(ticket, error)
         return []
-    facts = {**_ledger(loop), "kept": sorted(loop.kept), f"final_train_{recipe.task.metric}": loop.train_metric}
+    facts = {
+        **_ledger(loop),
+        "kernel": loop.kernel,
+        "kept": sorted(loop.kept),
+        f"final_train_{recipe.task.metric}": loop.train_metric,
+    }
     evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
     mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
     return [Trained(ticket, evaluations, _weights_at(ticket, loop.kept, recipe, device), until, mask, facts)]

@@ -78,6 +78,12 @@ def on_cuda(device: str) -> bool:
     return device in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
+def on_cpu(device: str) -> bool:
+    """True if Lightning's accelerator of this name is the CPU here."""
+    others = torch.cuda.is_available() or torch.backends.mps.is_available()
+    return device == "cpu" or (device == "auto" and not others)
+
+
 def widest(recipe: Recipe, device: str, width: Width) -> int:
     """Number of tickets that are trained side by side at most. Logs once where one after the other is the only exact
     way.
@@ -114,6 +120,8 @@ def _obstacle(recipe: Recipe) -> str:
 @lru_cache(maxsize=8)
 def _bound_to_one(recipe: Recipe) -> str:
     """Reason why a ticket needs a module and an optimizer of its own; empty if stacked weights do."""
+    if recipe.kernel == "sparse":
+        return "kernel=sparse trains one ticket at a time"
     net = recipe.net()
     if any(quantization.layers(net)):
         return "the net is quantized, and rounds its own weights"

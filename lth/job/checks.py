@@ -40,6 +40,19 @@ def check_optimizer(guard: Guarded, of: type) -> None:
         raise UserError(f"{guard}: {of.__name__} takes sparse gradients only, and those here are dense; {remedy}")
 
 
+def check_settings(guard: Guarded, of: type, bound: Mapping[str, Any]) -> None:
+    """Raise UserError for settings that a class of PyTorch's own refuses, before anything is trained. It makes one of
+    them; a user's own optimizer is not made once more than it is needed.
+    """
+    if not of.__module__.startswith("torch.optim"):
+        return
+    try:
+        of([nn.Parameter(torch.zeros(1, 1))], **bound)
+    except (ValueError, TypeError, RuntimeError) as error:
+        given = ", ".join(f"{name}={value}" for name, value in bound.items())
+        raise UserError(f"{guard} ({given}): {str(error).removeprefix(f'{of.__name__}.__init__() ')}") from error
+
+
 def _lr(guard: Guarded, factor: Any, step: Any, *unused: Any) -> None:
     if isinstance(factor, bool) or not isinstance(factor, Real) or math.isnan(factor):
         raise guard.wrong(f"{kind(factor)} at step {step}", "it must return a number, the factor on optimizer.lr")

@@ -4,12 +4,13 @@ A wrong result is an error that names the function and what was expected, where 
 Functions of lth are left as they are.
 """
 
+import inspect
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from lth import UserError
-from lth.job.checks import CHECKS, check_optimizer
+from lth.job.checks import CHECKS, check_optimizer, check_settings
 from lth.job.layers import kind
 from lth.recipe import Recipe
 from lth.store.digest import unbound
@@ -46,7 +47,21 @@ def guarded(role: str, function: Any) -> Any:
     guard.role = role
     if role == "optimizer" and isinstance(inner, type):
         check_optimizer(guard, inner)
+    _check_taken(guard)
+    if role == "optimizer" and isinstance(inner, type):
+        check_settings(guard, inner, bound)
     return guard
+
+
+def _check_taken(guard: Guarded) -> None:
+    """Raise UserError for an argument that the function does not take, if it says what it takes."""
+    try:
+        taken = inspect.signature(guard.func).parameters
+    except (ValueError, TypeError):
+        return
+    wrong = [name for name in guard.keywords if name not in taken]
+    if wrong and not any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+        raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
 
 
 def guarded_recipe(recipe: Recipe) -> Recipe:

@@ -21,6 +21,8 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     """Train everything the job asks for; what is stored is read. Each trained ticket is recorded, then given to
     `finished`, as soon as it is there.
     """
+    if job.device not in ("auto", "cpu"):
+        engine.check_device(job.device)  # before what is stored is read, and shown
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}

@@ -2,11 +2,11 @@
 
 import contextlib
 import math
-import os
 
 import torch
 
 from lth import UserError
+from lth.data.smaller import memory
 from lth.recipe import Recipe
 from lth.store.digest import unbound
 
@@ -19,7 +19,7 @@ def check_size(recipe: Recipe) -> None:
     The net is built on the device "meta", which allocates nothing; one that can't be built there is not checked.
     """
     weights, batch = _weights(recipe), recipe.batch_size * math.prod(recipe.data.shape)
-    least, most = FLOAT * (2 * weights + batch), _memory()  # a gradient for each weight
+    least, most = FLOAT * (2 * weights + batch), memory()  # a gradient for each weight
     if least > most:
         raise UserError(
             f"a net of {weights:,} weights and a batch of {recipe.batch_size:,} take {least / 1e9:,.1f} GB at least, "
@@ -37,10 +37,3 @@ def _weights(recipe: Recipe) -> int:
             net = recipe.model(recipe.data.shape, recipe.data.outputs)
         return sum(p.numel() for p in net.parameters())
     return 0
-
-
-def _memory() -> float:
-    """Bytes of memory of this machine; infinite if it does not say."""
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return math.inf

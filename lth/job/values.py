@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -107,7 +108,7 @@ class Job:
         """Levels, the level each is pruned from, and their densities."""
         return self.schedule(self.levels)
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Any]:
         """Columns that all rows of the job share: functions by name, and their arguments that aren't defaults."""
         recipe, path = self.recipe, [] if isinstance(self.levels, int) else list(self.levels)
@@ -127,6 +128,7 @@ class Job:
             "evaluate_every": recipe.evaluate_every,
             **{key: value for columns in described.values() for key, value in columns.items()},
             **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
+            **({} if recipe.kernel == "auto" else {"kernel": recipe.kernel}),
             **({} if recipe.threads == 1 else {"threads": recipe.threads}),
             **({"output": recipe.output} if recipe.output else {}),
             **({"levels": str(path)} if path else {}),
@@ -134,7 +136,7 @@ class Job:
             "config": self.identity[:8],
         }
 
-    @property
+    @cached_property
     def description(self) -> list[Any]:
         """Everything that decides the results, as JSON; not how many levels, replicates or branches were asked for."""
         science = [self.recipe, self.init, self.criterion, self.distribution, self.structure, self.schedule]

@@ -105,12 +105,12 @@ def check_types(file: Path, value: Mapping[str, Any], types: Mapping[str, type |
                           f"{file} is corrupt: it has no {key}")  # fmt: skip
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder and its parents; raises OSError that names the folder and the key to set."""
+def make_folder(folder: Path, remedy: str = "Set root= to another folder") -> None:
+    """Create a folder and its parents; raises OSError that names the folder and the remedy."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(error.errno, f"can't write to {folder}: {error.strerror}. Set root= to another folder") from error
+        raise OSError(error.errno, f"can't write to {folder}: {error.strerror}. {remedy}") from error
 
 
 def _json_checksum(value: Mapping[str, Any]) -> str:

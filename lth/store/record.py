@@ -20,7 +20,6 @@ from lth.store.file import (
     read_json,
     write_json,
 )
-from lth.store.locks import locked
 from lth.store.names import check_name
 from lth.store.stale import changed
 
@@ -76,6 +75,8 @@ class Record:
         return self.root / "experiments" / self.experiment / f"{self.job}.json"
 
     def _write(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        from lth.store.locks import locked  # what only reads a store does without
+
         make_folder(self.file.parent)
         with locked(self.file.with_suffix(".lock"), self.wait):
             old = self._old()

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from lth import UserError
 from lth.recipe import Recipe
-from lth.store.digest import digest
+from lth.store.digest import describe, digest, digest_of
 from lth.store.entry import (
     make_ready,
     partial_file,
@@ -88,7 +88,8 @@ class Store:
                 weights_file(self.root / "trained" / name, each.steps).unlink(missing_ok=True)
 
     def _get(self, train: Train, recipe: Recipe, finished: Finished | None, tickets: list[Ticket]) -> list[Trained]:
-        missing = {ticket: self._entry(recipe, ticket) for ticket in tickets}
+        described = describe(recipe)  # once for all: it takes a millisecond
+        missing = {ticket: self.root / "trained" / digest_of(described, ticket) for ticket in tickets}
         found: dict[Ticket, Trained] = {}
 
         def done(trained: Trained) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
+from lth.store import index
 from lth.store.file import Corrupt, Newer, check_types
+from lth.store.index import Curve, Index, Known
 from lth.store.record import records
 from lth.store.result import read_result
 from lth.store.stale import stale
@@ -78,26 +81,39 @@ def row(trained: "Trained") -> dict[str, Any]:
 
 def tickets(root: Path, experiment: str | None = None) -> pd.DataFrame:
     """One row per trained ticket of one experiment, or of all; empty if nothing is stored."""
-    return _tickets(_results(root, experiment))
+    return _tickets([*_results(root, experiment)])
 
 
 def evaluations(root: Path, experiment: str | None = None) -> pd.DataFrame:
     """One row per evaluation of every trained ticket: the learning curves."""
-    return _evaluations(_results(root, experiment))
+    return _evaluations([*_results(root, experiment)])
 
 
 def tables(root: Path, experiment: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both `tickets` and `evaluations`, each result file read once."""
-    results = list(_results(root, experiment))
+    results = [*_results(root, experiment)]
     return _tickets(results), _evaluations(results)
 
 
-def _tickets(results: "Iterator[_Result] | list[_Result]") -> pd.DataFrame:
+def refresh(root: Path) -> None:
+    """Bring the index of a store up to date, so that tables are read fast. Raises OSError."""
+    index.refresh(root, _known)
+
+
+def _known(entry: Path) -> Known:
+    """Cells and curve of a result; raises Corrupt."""
+    result = read_result(entry)
+    curve = result["evaluations"]
+    facts = _facts(result["steps"], result["facts"])
+    cells = {"early_stop": early_stop(curve), "facts": facts, "origin": _origin(result["environment"])}
+    return Known(cells, {str(column): curve[column].to_numpy() for column in curve})
+
+
+def _tickets(results: "list[_Result]") -> pd.DataFrame:
     table = _bits_as_text(pd.DataFrame([
-        {**_labels(record, item), **early_stop(result["evaluations"]),
-         **_facts(item.get("steps", result["steps"]), result["facts"]), **_origin(result["environment"]),
-         "digest": result["digest"]}
-        for record, item, result in results
+        {**_labels(record, item), **known.cells["early_stop"], **known.cells["facts"],
+         **({"steps": item["steps"]} if "steps" in item else {}), **known.cells["origin"], "digest": item["digest"]}
+        for record, item, known in results
     ]))  # fmt: skip
     if table.empty:
         return table
@@ -107,6 +123,8 @@ def _tickets(results: "Iterator[_Result] | list[_Result]") -> pd.DataFrame:
         table["task"] = table["task"].fillna("classification")
     if "precision" in table:
         table["precision"] = table["precision"].fillna("fp32")
+    if "kernel" in table:
+        table["kernel"] = table["kernel"].fillna("auto")
     if "threads" in table:
         table["threads"] = table["threads"].fillna(1).astype(int)
     keys = [key for key in KEYS if key in table]
@@ -115,32 +133,45 @@ def _tickets(results: "Iterator[_Result] | list[_Result]") -> pd.DataFrame:
     return table.sort_values(["experiment", *configuration, *keys[1:]], ignore_index=True)
 
 
-def _evaluations(results: "Iterator[_Result] | list[_Result]") -> pd.DataFrame:
-    parts = [
-        result["evaluations"].assign(
-            **{k: v for k, v in _labels(record, item).items() if k in {*KEYS, "density"}}, digest=item["digest"]
-        )
-        for record, item, result in results
-    ]
-    return _bits_as_text(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame()
+def _evaluations(results: "list[_Result]") -> pd.DataFrame:
+    """The curves, those of the same columns at once: a table for each would take a millisecond."""
+    kinds: dict[Any, list[tuple[int, dict[str, Any], Curve]]] = {}
+    for place, (record, item, known) in enumerate(results):
+        labels = {k: v for k, v in _labels(record, item).items() if k in {*KEYS, "density"}}
+        kind = (*known.curve, *((k, type(v)) for k, v in labels.items()))
+        kinds.setdefault(kind, []).append((place, {**labels, "digest": item["digest"]}, known.curve))
+    if not results:
+        return pd.DataFrame()
+    places, parts = zip(*map(_joined, kinds.values()), strict=True)
+    order = np.argsort(np.concatenate(places), kind="stable")
+    return _bits_as_text(pd.concat(parts, ignore_index=True).take(order).reset_index(drop=True))
 
 
-# A record of the store, one of its rows, and the result that the row names.
-_Result = tuple[Any, Any, Any]
+def _joined(curves: "list[tuple[int, dict[str, Any], Curve]]") -> tuple[Any, pd.DataFrame]:
+    """(place of each row, the rows) of curves that have the same columns and labels."""
+    lengths = [len(curve["step"]) for _, _, curve in curves]
+    columns = {name: np.concatenate([curve[name] for _, _, curve in curves]) for name in curves[0][2]}
+    labels = pd.DataFrame([labels for _, labels, _ in curves]).loc[np.repeat(np.arange(len(curves)), lengths)]
+    rows = pd.concat([pd.DataFrame(columns), labels.reset_index(drop=True)], axis=1)
+    return np.repeat([place for place, _, _ in curves], lengths), rows
+
+
+# A record of the store, one of its rows, and what is known of the result that the row names.
+_Result = tuple[Any, Any, Known]
 
 
 def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
     """Rows whose result is there and is what they name; the others are reported. Changes nothing. A record whose code
     changed since has a column `stale` that says how.
     """
-    found = [*records(root, experiment)]
+    known, found = Index(root), [*records(root, experiment)]
     changes = stale(found)
     for record in found:
         if change := changes.get((record["experiment"], record.get("job", ""))):
             record["columns"]["stale"] = change
         for item in record["rows"].values():
             try:
-                yield record, item, read_result(_entry(root, record, item))
+                yield record, item, known.get(_entry(root, record, item), _known)
             except Newer as error:
                 log.warning("%s", error)
             except Corrupt as error:

@@ -19,9 +19,14 @@ from lth.ticket import Mask, content
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor], **metadata: str) -> None:
     """Write a safetensors file whose metadata has a checksum of names, shapes, bytes and the other metadata."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(file, encoded(tensors, **metadata))
+
+
+def encoded(tensors: Mapping[str, Tensor], **metadata: str) -> bytes:
+    """The bytes of such a file. Tensors may share their memory; in the file each has its own."""
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     checksum = _tensor_checksum(tensors, metadata)
-    write_whole(file, safetensors.torch.save(tensors, metadata={**metadata, "sha256": checksum}))
+    return bytes(safetensors.torch.save(tensors, metadata={**metadata, "sha256": checksum}))
 
 
 def read_tensors(file: Path, name: Name | None = None) -> dict[str, Tensor]:

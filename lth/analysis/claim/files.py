@@ -4,12 +4,14 @@ import pandas as pd
 
 from lth.analysis.claim.rows import Measured, by_replicate, measured, nearest
 
+RATIOS = ("smaller", "faster")  # columns that are ratios to the dense net's float32 file
+
 
 def file_value(rows: pd.DataFrame, *, column: str, name: str, percent: float = 100) -> Measured | None:
     """A column of the files of one format, of the net with about this percentage of the weights."""
     part = rows[rows["format"] == name]
     close = nearest(part, percent)
-    return None if close.empty else measured(by_replicate(close, column), close)
+    return None if close.empty else measured(by_replicate(close, column), close, ratio=column in RATIOS)
 
 
 def smallest_file(rows: pd.DataFrame) -> Measured | None:
@@ -21,4 +23,4 @@ def smallest_file(rows: pd.DataFrame) -> Measured | None:
         return None
     level, name = good["smaller"].idxmax()
     best = known[(known["level"] == level) & (known["format"] == name)]
-    return measured(by_replicate(best, "smaller"), best)
+    return measured(by_replicate(best, "smaller"), best, ratio=True)

@@ -1,25 +1,39 @@
 """Measures on a table of tickets, one row per trained ticket, as `lth.store.table.tickets` makes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lth.analysis.claim.rows import Measured, by_replicate, dense, measured, near, of_branch, select
+from lth.analysis.interval import bootstrap
 
 EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
 
 def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
-    """Percent of the dense net's early-stop step that the ticket saves."""
-    return _paired(rows, percent, lambda ticket, dense: 100 * (1 - ticket / dense), "early_stop_step")
+    """Percent of the dense net's early-stop step that the ticket saves, with the interval of their ratio. An early stop
+    at step 0 has no such number.
+    """
+    kept = _paired(
+        rows, percent, lambda ticket, dense: _positive(ticket) / _positive(dense), "early_stop_step", ratio=True
+    )
+    if kept is None:
+        return None
+    spread = None if kept.spread is None else 100 * kept.spread
+    interval = None if kept.interval is None else (100 * (1 - kept.interval[1]), 100 * (1 - kept.interval[0]))
+    return replace(kept, mean=100 * (1 - kept.mean), spread=spread, interval=interval, neutral=0)
 
 
 def faster(rows: pd.DataFrame, *, percent: float, than: str = "dense") -> Measured | None:
     """Early-stop step of the dense net, or of the control `than` at the same level, over the ticket's. A ticket whose
     early stop is step 0 has no such number.
     """
-    return _paired(rows, percent, lambda ticket, other: other / ticket.where(ticket > 0), "early_stop_step", than)
+    return _paired(
+        rows, percent, lambda ticket, other: _positive(other) / _positive(ticket), "early_stop_step", than, ratio=True
+    )
 
 
 def gain(
@@ -73,20 +87,32 @@ def lowest(
     both: accuracy no more than `slack` percentage points below, or (over="step") an early stop no later.
     """
     wanted = "early_stop_step" if over == "step" else column
-    levels = of_branch(rows, branch)
-    levels = levels[levels["level"] > 0]
-    theirs = by_replicate(dense(rows), wanted)
-    if levels.empty or theirs.empty:
+    levels, theirs = of_branch(rows, branch), by_replicate(dense(rows), wanted)
+    levels = levels[(levels["level"] > 0) & levels["replicate"].isin(theirs.index)]
+    if levels.empty:
         return None
-    good = []
-    for _, part in levels.groupby("level"):
-        ours = by_replicate(part, wanted)
-        both = ours.index.intersection(theirs.index)
-        difference = (ours[both] - theirs[both]).mean()
-        if difference <= 0 if over == "step" else round(100 * difference, 9) >= -slack:
-            good.append((float(100 * part["density"].mean()), len(both)))
-    percent, n = min(good, default=(100.0, len(theirs)))
-    return Measured(percent, None, n, percent, bound=percent <= 100 * levels["density"].min())
+    parts = [part for _, part in levels.groupby("level")]
+    percents = np.array([100 * part["density"].mean() for part in parts])
+    # A row for each replicate, a column for each level: how much worse than dense; NaN where there is no such ticket.
+    worse = pd.DataFrame({i: by_replicate(part, wanted) - theirs for i, part in enumerate(parts)}).dropna(how="all")
+    worse, allowed = (worse, 0.0) if over == "step" else (-100 * worse, slack)
+
+    def down_to(counts: Sequence[int]) -> float:
+        """The lowest percentage on average over replicates of which each counts so often."""
+        return float(percents[_average(worse, counts).round(9) <= allowed].min(initial=100))
+
+    percent, interval = down_to([1] * len(worse)), bootstrap(len(worse), down_to)
+    n = int(worse.loc[:, percents == percent].notna().to_numpy().sum()) if percent in percents else len(worse)
+    return Measured(percent, None, n, percent, bound=percent <= percents.min(), interval=interval)
+
+
+def _average(table: pd.DataFrame, counts: Sequence[int]) -> np.ndarray[Any, Any]:
+    """The mean of each column over rows of which each counts so often; NaN counts nowhere, infinite if nothing does."""
+    weights, values = np.array(counts), table.to_numpy(dtype=float)
+    n = weights @ ~np.isnan(values)
+    sums, none = weights @ np.nan_to_num(values), np.full(len(n), np.inf)
+    means: np.ndarray[Any, Any] = np.divide(sums, n, where=n > 0, out=none)
+    return means
 
 
 def value(rows: pd.DataFrame, *, percent: float, column: str, branch: str = "ticket") -> Measured | None:
@@ -112,10 +138,17 @@ def _paired(
     column: str,
     than: str = "dense",
     of: str = "ticket",
+    *,
+    ratio: bool = False,
 ) -> Measured | None:
     """`compare` within each replicate, so that what replicates share cancels out."""
     tickets = near(rows, percent, of)
     others = dense(rows) if than == "dense" else near(rows, percent, than)
     ours, theirs = by_replicate(tickets, column), by_replicate(others, column)
     both = ours.index.intersection(theirs.index)
-    return None if both.empty else measured(compare(ours[both], theirs[both]), tickets)
+    return None if both.empty else measured(compare(ours[both], theirs[both]), tickets, ratio=ratio)
+
+
+def _positive(steps: pd.Series) -> pd.Series:
+    """Steps that can be divided; NaN in the place of 0."""
+    return steps.where(steps > 0)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lth import UserError
+from lth.analysis.interval import Interval, mean_interval, ratio_interval
 
 NEAR = 1.3
 
@@ -15,7 +16,8 @@ NEAR = 1.3
 @dataclass(frozen=True)
 class Measured:
     """Our number: mean, sample deviation and n over replicates; `percent` of the weights it was measured at. `bound`:
-    it might be lower if sparser tickets had been trained.
+    it might be lower if sparser tickets had been trained. interval: 95%, None where n is too small for one. neutral:
+    the value of no effect, 1 for a ratio.
     """
 
     mean: float
@@ -23,6 +25,8 @@ class Measured:
     n: int
     percent: float | None = None
     bound: bool = False
+    interval: Interval | None = None
+    neutral: float = 0.0
 
 
 def select(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
@@ -82,10 +86,14 @@ def by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
     return rows.groupby("replicate")[column].mean()
 
 
-def measured(values: pd.Series, rows: pd.DataFrame) -> Measured | None:
-    """Mean and sample deviation of a value for each replicate, at the mean density of the rows; None without values."""
+def measured(values: pd.Series, rows: pd.DataFrame, *, ratio: bool = False) -> Measured | None:
+    """Mean, sample deviation and interval of a value for each replicate, at the mean density of the rows; None without
+    values. ratio: they are ratios, all above 0.
+    """
     values = values.dropna()
     if values.empty:
         return None
     spread = float(values.std()) if len(values) > 1 else None
-    return Measured(float(values.mean()), spread, len(values), float(100 * rows["density"].mean()))
+    interval = ratio_interval(values) if ratio else mean_interval(values)
+    percent = float(100 * rows["density"].mean())
+    return Measured(float(values.mean()), spread, len(values), percent, interval=interval, neutral=float(ratio))

@@ -14,7 +14,7 @@ from lth.analysis.plot.loss import loss, lost
 from lth.analysis.plot.mask import mask
 from lth.analysis.plot.pareto import front, pareto
 from lth.analysis.plot.sparsity import accuracy_at, during, sparsity
-from lth.analysis.plot.style import save
+from lth.analysis.plot.style import drawn, key, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure
@@ -27,8 +27,10 @@ __all__ = [
     "cost",
     "costs",
     "curves",
+    "drawn",
     "during",
     "front",
+    "key",
     "lines",
     "loss",
     "lost",

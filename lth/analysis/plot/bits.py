@@ -6,6 +6,7 @@ import pandas as pd
 
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import NAMES, percent
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import bars, finish, new_figure
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def bits(table: pd.DataFrame, title: str = "") -> "Figure":
             size.set_yscale("log")
             size.set_xlabel("bits a weight")
             accuracy.legend(fontsize=8)
+            stamp(accuracy, part)
+            stamp(size, part)
         panels[0, 0].set_ylabel(metric(table).axis())
         panels[1, 0].set_ylabel("bytes")
         finish(figure, title, table[table["branch"] == "ticket"])  # n is the same for every quantized net

@@ -1,4 +1,4 @@
-"""Accuracy against the cost of training: what a winning ticket saves, and what finding it costs."""
+"""Accuracy against the cost of training: what a ticket saves, and what finding it costs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import NAMES, names
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import bars, finish, new_figure
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _panel(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) ->
         _line(axes, costs(table[lines == line], column), f"{line}, " if several else "", f"C{index}")
     axes.set_xscale("log")
     axes.set_xlabel(AXES[column])
+    stamp(axes, table)
 
 
 def _line(axes: "Axes", points: pd.DataFrame, name: str, color: str) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from lth.analysis.metric import Metric, metric_of_curves
 from lth.analysis.plot.labels import names
 from lth.analysis.plot.legend import legend
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import finish, new_figure
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def curves(
         shown = evaluations.merge(named, on="digest")
         for axes in (whole, start):
             _curves(axes, shown, selected, found)
+            stamp(axes, table)
         drawn = shown["level"].isin(selected) & shown["branch"].isin(DRAWN)
         _zoom(start, shown[drawn], found)
         legend(whole, "% of weights", beside=start)

@@ -9,7 +9,7 @@ import pandas as pd
 from lth.analysis.summary import variants, varying
 
 LABELS = {
-    "ticket": "winning ticket",
+    "ticket": "ticket",
     "reinitialize": "random reinit",
     "random_sparsity": "random sparsity",
     "shuffle": "shuffled mask",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.sparsity import percent_axis
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import MARKS, finish, new_figure
 from lth.analysis.query import title
 from lth.analysis.series import label
@@ -21,24 +22,24 @@ LOGARITHMIC = 20.0  # times the smallest value that the largest is, from which a
 
 
 def lines(
-    panels: Sequence[tuple[str, pd.DataFrame]],
+    panels: Sequence[tuple[str, pd.DataFrame, pd.DataFrame]],
     x: str,
     y: str,
     heading: str,
-    table: pd.DataFrame,
     notes: Sequence[str] = (),
 ) -> "Figure":
-    """A panel for each (name, points of `lth.analysis.series`), one below the other: means, bars from minimum to
-    maximum, each line's own color and marker. table: the rows that the points are of, for the note under the figure.
+    """A panel for each (name, points of `lth.analysis.series`, rows that they are of), one below the other: means, bars
+    from minimum to maximum, each line's own color and marker.
     """
     with new_figure(WIDE, HIGH * len(panels), len(panels), 1, sharex=x != "density") as (figure, grid):
-        for (name, points), (axes,) in zip(panels, grid, strict=True):
+        for (name, points, rows), (axes,) in zip(panels, grid, strict=True):
             _panel(axes, points, x)
             axes.set_title(name, fontsize=9)
             axes.set_ylabel(title(y))
             legend(axes)
+            stamp(axes, rows)
         grid[-1, 0].set_xlabel(title(x))
-        finish(figure, heading, table, notes)
+        finish(figure, heading, pd.concat([rows for _, _, rows in panels]), notes)
     return figure
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis.metric import accuracies
 from lth.analysis.plot.labels import NAMES, names
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import bars, finish, new_figure
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: s
             axes.set_ylim(-4.5, 0.5)
             axes.set_title(NAMES.get(str(name), str(name)), fontsize=9)
             axes.set_xlabel("percent of weights pruned away")
+            stamp(axes, part)
         row[0].set_ylabel("test accuracy minus dense (points)")
         row[0].legend(fontsize=8)
         finish(figure, title, table)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis.plot.labels import NAMES, percent, reductions
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import new_figure, note, origin
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def pareto(table: pd.DataFrame, title: str = "") -> "Figure":
             axes.set_title(NAMES.get(str(model), str(model)), fontsize=9)
             axes.set_xlabel("bytes of the file")
             _legend_of_levels(axes, part)
+            stamp(axes, part)
         _legend_of_formats(panels[-1], formats)
         panels[0].set_ylabel("test accuracy through the file (%)")
         figure.suptitle(title)

@@ -8,8 +8,10 @@ import pandas as pd
 from lth.analysis.metric import metric, metric_of_curves
 from lth.analysis.plot.labels import LABELS, in_order, names, short_names
 from lth.analysis.plot.legend import legend
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import COLORS, MARKERS, MARKS, bars, finish, new_figure
 from lth.analysis.summary import branches, full_branch
+from lth.analysis.winning import winning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +37,8 @@ def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows:
             right.set_ylabel("early-stop step")
             right.set_ylim(bottom=0)
             legend(left, beside=right)
+            stamp(left, part)
+            stamp(right, part)
         finish(figure, title, table)
     return figure
 
@@ -56,6 +60,7 @@ def during(
             shown = table.assign(**{found.final: accuracy_at(table, evaluations, share)})
             _lines(axes, shown, found.final, found.scale, by)
             axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
+            stamp(axes, table)
         panels[0].set_ylabel(found.axis())
         legend(panels[0], beside=panels[-1])
         finish(figure, title, table)
@@ -81,13 +86,20 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Seq
     for index, name in enumerate(dict.fromkeys(line) if by else in_order(line)):
         rows = table[line == name]
         for at, branch in enumerate(branches(rows)):
-            label = LABELS.get(branch, branch)
+            label = _label(rows, branch, column)
             if several:
                 label = str(name) if branch == "ticket" else f"{name}, {label}"
             color = f"C{index % 10}" if several else COLORS.get(branch)
             marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
             _line(axes, _with_dense(rows, branch), column, scale, branch, label, color, marker)
     percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
+
+
+def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
+    """The name of a branch; tickets are called winning where they win, and down to where."""
+    accuracy = metric(rows).early if column == "early_stop_step" else column
+    lowest = winning(rows, accuracy) if branch == "ticket" else None
+    return LABELS.get(branch, branch) if lowest is None else f"winning ticket (down to {lowest:.3g}%)"
 
 
 def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:

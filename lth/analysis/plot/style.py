@@ -1,18 +1,22 @@
 """Common parts of all figures: style, error bars, the note under a figure, saving. Imports matplotlib on first use."""
 
+import hashlib
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+import lth
 from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.labels import LABELS, reductions
 from lth.analysis.summary import branches, full_branch, variants
-from lth.file import aside
+from lth.file import aside, read_whole
+from lth.store.file import make_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +71,7 @@ def origin(table: pd.DataFrame) -> str:
 
 
 def _counts(table: pd.DataFrame) -> str:
-    """Least and most replicates and draws of a level of each branch, such as "n=2-5 winning ticket"."""
+    """Least and most replicates and draws of a level of each branch, such as "n=2-5 ticket"."""
     rows = table[(table["level"] > 0) | (table["level"].max() == 0)]
     rows = rows.assign(branch=full_branch(rows), variant=variants(table)).drop(columns="bits", errors="ignore")
     n = rows.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])
@@ -81,14 +85,39 @@ def _settings(table: pd.DataFrame) -> list[str]:
     return [f"{model} on {data}, {steps:,} steps" for model, data, steps in found]
 
 
-def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
-    """Write PNG and PDF, each whole or not at all; returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{name}.png", folder / f"{name}.pdf"]
+def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]:
+    """Write PNG and PDF, each whole or not at all, with the key in their metadata; returns the paths."""
+    make_folder(folder, "Set --out to another folder")
+    files = _files(folder, name)
     for file in files:
         with aside(file) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks: boxes
-            figure.savefig(temporary, dpi=150, metadata={"CreationDate": None} if file.suffix == ".pdf" else None)
+            metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
+            figure.savefig(temporary, dpi=150, metadata=metadata | ({"Keywords": key} if key else {}))
         figure.set_layout_engine("none")  # keeps the layout: to find it is a quarter of the time
     note_sums(files)
     return files
+
+
+def drawn(folder: Path, name: str, key: str) -> list[Path]:
+    """The files of a figure if they were saved with this key, which is of digits; else none."""
+    files = _files(folder, name)
+    with suppress(OSError):
+        return files if all(key.encode() in read_whole(file) for file in files) else []
+    return []
+
+
+def key(*parts: str | pd.DataFrame) -> str:
+    """A digest of what a figure is drawn from."""
+    sha = hashlib.sha256(repr((lth.__version__, version("matplotlib"))).encode())
+    for part in parts:
+        if isinstance(part, pd.DataFrame):
+            sha.update(repr([*part.columns]).encode())
+            sha.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())
+        else:
+            sha.update(repr(part).encode())
+    return sha.hexdigest()
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    return [folder / f"{name}.png", folder / f"{name}.pdf"]

@@ -1,7 +1,6 @@
 """Command line -> configuration, validated before anything heavy is imported."""
 
 import difflib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -15,35 +14,36 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
-from lth.analysis import document
+from lth.cli.config.choices import choice
 from lth.cli.config.conf import CONF, plain, reductions
+from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
 from lth.cli.config.overrides import expand, is_group
 from lth.cli.config.reference import options_with
+from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
 
 
-def validated(overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
-    """Validate every value of a sweep once, before its first job; returns the configuration of the first job. folder:
-    the value of --config-dir.
+def validated(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
+    """Validate every value of a sweep once, before its first job; returns the configuration of the first job, and one
+    for every other value. folder: the value of --config-dir.
     """
-    _check_files(overrides, folder)
-    search = _search_path(folder)
-    with _errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
+    check_files(overrides, folder)
+    search = search_path(folder)
+    with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
         options = expand(overrides)
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
         usual = cache(lambda groups: plain(compose("config", [*groups, *search])))
-        configurations = [_validated([*each, *search], usual) for each in [first, *others]]
-        return configurations[0]
+        return [_validated([*each, *search], usual) for each in [first, *others]]
 
 
-def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
-    """The configuration of every job of a sweep, such as replicate=1,2,3; raises UserError."""
+def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[tuple[DictConfig, tuple[str, ...]]]:
+    """The configuration of every job of a sweep, such as replicate=1,2,3, and its overrides; raises UserError."""
     validated(overrides, folder)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return [compose("config", [*each, *_search_path(folder)]) for each in product(*expand(overrides))]
+        return [(trial(compose("config", [*each, *search_path(folder)])), each) for each in product(*expand(overrides))]
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
@@ -52,27 +52,20 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     validate(plain(cfg), usual(tuple(filter(is_group, overrides))))
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
-    return cfg
+    small = trial(cfg)
+    if cfg.debug:
+        validate(plain(small), plain(small))
+    return small
 
 
-def _search_path(folder: Path | None) -> list[str]:
+def search_path(folder: Path | None) -> list[str]:
     """The override that adds the folder of --config-dir, if it is given."""
     return [f"hydra.searchpath=[{quoted(f'file://{folder.resolve()}')}]"] if folder else []
 
 
-def _check_files(overrides: Sequence[str], folder: Path | None) -> None:
-    """Raise UserError if a file of the user's config groups is a bomb, before Hydra reads it."""
-    if folder is None:
-        return
-    groups = {each.name for each in CONF.iterdir() if each.is_dir()}
-    groups |= {override.lstrip("+~").partition("=")[0].partition("@")[0] for override in overrides if "=" in override}
-    for group in sorted(each for each in groups if (folder / each).is_dir()):
-        for file in sorted((folder / group).rglob("*.yaml")):
-            document.check(file)
-
-
 @contextmanager
-def _errors_explained() -> Iterator[None]:
+def errors_explained() -> Iterator[None]:
+    """Make errors of Hydra a UserError."""
     try:
         yield
     except UserError:
@@ -81,21 +74,8 @@ def _errors_explained() -> Iterator[None]:
         raise UserError(explanation(error)) from error
 
 
-# Launchers of Hydra that are packages of their own -> what installs them.
-LAUNCHERS = {
-    "submitit_slurm": "'lth[slurm]'",
-    "submitit_local": "'lth[slurm]'",
-    "ray": "hydra-ray-launcher",
-    "ray_aws": "hydra-ray-launcher",
-    "rq": "hydra-rq-launcher",
-}
-
-
 def remedy(message: str, wrong: str) -> str:
-    """The remedy for a launcher that is not installed, and for a key of a group that is off."""
-    launcher = re.search(r"Could not find 'hydra/launcher/(\w+)'", message)
-    if launcher and launcher[1] in LAUNCHERS:
-        return f". pip install {LAUNCHERS[launcher[1]]} installs it"
+    """The remedy for a key of a group that is off."""
     if message.startswith("there is no key") and (having := options_with(wrong)):
         return f" as the groups are chosen; it belongs to {' or '.join(having)}: add that"
     return ""
@@ -116,6 +96,8 @@ def explanation(error: Exception) -> str:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         keys = {key for key in leaves(plain(compose("config"))) if not key.endswith("_")}
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
+    if sentence := choice(message):
+        return sentence
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
     if "Got NoneType" in message:

@@ -11,10 +11,11 @@ from lth.store.names import check_path
 SWEEP = ("--multirun", "-m")
 FOLDER = ("--config-dir", "-cd")
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+HELP = ("--help", "-h")  # lth's own, as is --version
 # Flags after which Hydra prints something and runs nothing; with --cfg, it needs a valid configuration.
-PRINTS = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
+PRINTS = ("--hydra-help", "--info", "-i", "--shell-completion", "-sc")
 SHOWS = ("--cfg", "-c")
-PLAIN = (*PRINTS, *SWEEP, "--resolve", "--run", "-r")
+PLAIN = (*HELP, "--version", *PRINTS, *SWEEP, "--resolve", "--run", "-r")
 VALUED = (*FOLDER, *SHOWS, "--package", "-p")
 REPLACES = ("--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
@@ -38,12 +39,12 @@ class Arguments:
 
 
 def parted(arguments: Sequence[str]) -> Arguments:
-    """Take arguments apart; raises UserError for flags that `lth run` does not have. --debug stands for debug=true."""
+    """Take arguments apart; raises UserError for flags that `lth run` does not have. --debug: traceback=true."""
     flags, overrides = list[str](), list[str]()
     rest = iter(_split(arguments))
     for argument in rest:
         if argument == "--debug":
-            overrides.append("debug=true")
+            overrides.append("traceback=true")
         elif not argument.startswith("-"):
             overrides.append(argument)
         else:

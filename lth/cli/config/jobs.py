@@ -20,4 +20,4 @@ def jobs(overrides: Sequence[str], folder: Path | None = None) -> "list[tuple[Jo
     see_own_modules()
     from lth.cli.config.values import values
 
-    return [(values(cfg), Path(str(cfg.root))) for cfg in configurations]
+    return [(values(cfg, given), Path(str(cfg.root))) for cfg, given in configurations]

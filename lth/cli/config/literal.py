@@ -18,11 +18,14 @@ TEXT = ("name", "root", "data.root", "data.cache", "tracking.project")
 
 def literal(overrides: Sequence[str], *, sweeping: bool) -> list[str]:
     """Quote values that Hydra would misread. Raises UserError for what is no override, for an option that lies outside
-    of its config group, for a job in a folder of its own and, unless `sweeping`, for several values of a key.
+    of its config group, for more folders of configuration, for a job in a folder of its own and, unless `sweeping`, for
+    several values of a key.
     """
     readable = [_literal(override, sweeping) for override in overrides]
     if moved := [each for each in readable if re.fullmatch(r"\+*hydra\.job\.chdir=(?!false$).*", each, re.IGNORECASE)]:
         raise UserError(f"{moved[0]}: leave it out, since root and all other paths begin in the folder that you are in")
+    if searched := [each for each in readable if each.lstrip("+~").startswith("hydra.searchpath")]:
+        raise UserError(f"{searched[0]}: --config-dir DIR adds a folder of yours to lth's configuration")
     for override in filter(is_group, readable):
         _check_choice(override)
     return readable
@@ -73,11 +76,16 @@ def _misread(parsed: Override, typed: str) -> bool:
 def _check_choice(override: str) -> None:
     """Raise UserError for a choice that leads out of its group."""
     for choice in _choices(override.partition("=")[2]):
-        if {"", ".", ".."} & {*choice.split("/")} or "\\" in choice:
+        if leads_out(choice):
             raise UserError(
                 f"{override}: {choice} is no option of a config group; choose one by its name (lth run --help lists "
                 "them), your own from the folder of --config-dir"
             )
+
+
+def leads_out(path: str) -> bool:
+    """True for a path of a config group or option that may end outside of the folder that it begins in."""
+    return bool({"", ".", ".."} & {*path.split("/")}) or "\\" in path
 
 
 def _choices(value: str) -> Iterator[str]:

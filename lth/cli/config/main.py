@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import FrameType
 
@@ -23,13 +24,14 @@ from omegaconf.errors import OmegaConfBaseException
 import lth
 from lth import UserError
 from lth.cli.config import apart, reference, sweep
+from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
-from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
+from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.literal import literal
 from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
-from lth.cli.config.values import instantiate, values
+from lth.cli.config.trial import trial
 from lth.store.file import make_folder
 
 INTERRUPTED = 130
@@ -38,7 +40,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
     given = parted(arguments)
-    if given.has(("--help", "-h")):
+    if given.has(HELP):
         print(reference.text(given.folder))
         return 0
     if given.has(("--version",)):
@@ -48,21 +50,22 @@ def main(arguments: Sequence[str]) -> int:
         return _run([*given.flags, *given.overrides], sweeping=False)
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
-    first = validated(overrides, given.folder)
+    checked = validated(overrides, given.folder)
+    first = checked[0]
     if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))
     see_own_modules()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
-        swept = [key for key in swept_keys(overrides) if key != "replicate"]  # every line names the replicate
-        code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping, swept=swept)
+        keys = swept_keys(overrides) if sweeping else []
+        code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping, swept=keys)
     if sweeping and not first.plan:
-        _report(first)
+        _report(checked)
     return code
 
 
 def _run(arguments: Sequence[str], *, sweeping: bool, swept: Sequence[str] = ()) -> int:
-    """Hand arguments to Hydra; returns the highest exit code of its jobs. swept: keys that tell its jobs apart."""
+    """Hand arguments to Hydra; returns the highest exit code of its jobs. swept: keys that have several values."""
     codes: list[int] = []
     sys.argv = ["lth run", *arguments]
     try:
@@ -132,14 +135,18 @@ def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _report(cfg: DictConfig) -> None:
+def _report(checked: Sequence[DictConfig]) -> None:
+    """Print and draw the experiments of a sweep. None of its jobs does, wherever its launcher ran them."""
     from lth.cli.results import Results, show
 
-    show(Results(Path(str(cfg.root)), str(cfg.name)))
+    names = dict.fromkeys(str(cfg.name) for cfg in checked)
+    for root, name in product(dict.fromkeys(Path(str(cfg.root)) for cfg in checked), names):
+        show(Results(root, name))
 
 
 def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str]) -> None:
     """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on."""
+    cfg = trial(cfg)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     words = shlex.join(HydraConfig.get().overrides.task)
     try:
@@ -156,24 +163,27 @@ def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str])
         raise sweep.JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {code}")
 
 
-def _code(cfg: DictConfig, swept: Sequence[str]) -> int:
-    """The exit code of one job, run in this process."""
+def _code(cfg: DictConfig, *, swept: Sequence[str] = ()) -> int:
+    """The exit code of one job, run in this process. swept: keys of which the sweep has several values."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     see_own_modules()
-    from lth.cli import run
+    from lth.cli import imports_done, run
+    from lth.cli.config.values import instantiate, values
 
+    imports_done()
+    overrides = HydraConfig.get().overrides.task
     setting = run.Setting(
         root=Path(str(cfg.root)),
-        tracking=lambda **given: instantiate(cfg.tracking)(**given),
+        tracking=lambda **given: instantiate(fitted(cfg, overrides).tracking)(**given),
         config=plain(cfg),
         keep=cfg.store.keep,
         threads=cfg.threads,
         plan=cfg.plan,
         sweeping=sweeping,
-        overrides=HydraConfig.get().overrides.task,
-        label=" ".join(o for o in HydraConfig.get().overrides.task if o.partition("=")[0].lstrip("+") in swept),
-        debug=cfg.debug,
+        overrides=overrides,
+        swept=swept,
+        debug=cfg.traceback or cfg.debug,
     )
-    return run.run(lambda: values(cfg), setting)
+    return run.run(lambda: values(cfg, overrides), setting)

@@ -30,12 +30,6 @@ def swept_with_groups(overrides: Sequence[str]) -> list[str]:
     return [single.get(override, override) for override in overrides]
 
 
-def swept_keys(overrides: Sequence[str]) -> list[str]:
-    """Keys of the overrides that give several values."""
-    values = [a for a in overrides if "=" in a and not a.startswith(("~", "hydra"))]
-    return [override.partition("=")[0].lstrip("+") for override in values if is_swept(override)]
-
-
 def expand(overrides: Sequence[str]) -> list[list[str]]:
     """List the values of every override of a sweep: ["a=1", "b=2,3"] -> [["a=1"], ["b=2", "b=3"]]. Raises UserError if
     they are too many jobs.
@@ -50,6 +44,12 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
         else [str(o.input_line)]
         for o in parsed
     ]
+
+
+def swept_keys(overrides: Sequence[str]) -> list[str]:
+    """The keys that have several values."""
+    given = [override for override in overrides if "=" in override and is_swept(override)]
+    return [override.lstrip("+~").partition("=")[0] for override in given]
 
 
 def is_swept(override: str) -> bool:

@@ -27,6 +27,7 @@ KEYS = {
     "lr": "learning rate",
     "momentum": "share of the last step that is added to the next",
     "weight_decay": "factor of the weights that every step takes away",
+    "momentum_decay": "how slowly the momentum grows to its full value (Dozat 2016)",
     "factor": "of the rate, at each of these steps",
 }
 
@@ -70,7 +71,7 @@ def meaning(group: str) -> str:
 
 def settings() -> list[Key]:
     """The keys of config.yaml itself."""
-    return [key for key in _keys(CONF / "config.yaml") if not key.name.startswith(("hydra.", "defaults", "model."))]
+    return [key for key in _keys(CONF / "config.yaml") if not key.name.startswith(("hydra.", "defaults"))]
 
 
 @cache

@@ -20,6 +20,7 @@ def check_rules(config: Config) -> None:
     _check_n_of_m(config)
     _check_pruning(config)
     _check_updater(config)
+    _check_pretrained(config)
     _check_levels(config)
     _check_width(config["width"])
 
@@ -88,6 +89,14 @@ def _check_updater(config: Config) -> None:
         raise UserError(
             f"updater.begin={begin}, updater.end={end}, updater.every={every}: training has {steps} steps; give 0 <= "
             "begin < end <= steps, and a multiple of `every` steps between them"
+        )
+
+
+def _check_pretrained(config: Config) -> None:
+    targets = {str(node.get("transform", {}).get("_target_")) for node in (config.get("branch") or {}).values()}
+    if config["init"]["_target_"] == "lth.init.pretrained" and "lth.branch.reinitialize" in targets:
+        raise UserError(
+            "branch=reinitialize draws the weights anew by `init`, and init=pretrained draws none: leave one out"
         )
 
 

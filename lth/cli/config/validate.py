@@ -17,13 +17,18 @@ SUPPLIED = {
     "branch": {"draw", "recipe", "init"},
     "criterion": {"task"},
     "quantization": {"recipe", "bits"},
-    "tracking": {"group", "name", "folder", "config"},
+    "tracking": {"group", "name", "folder", "config", "identity", "tags"},
 }
 # Keys of a function's node that lth keeps for itself.
-KEPT = {"model.output": Annotation((str,))}
+KEPT = {
+    "model.output": Annotation((str,)),
+    "data.limit": Annotation((int, type(None))),
+    "data.size": Annotation((int, type(None)), items=Annotation((int,))),
+}
 # Classes whose fields are the keys beside `transform`.
 ENTRIES = {"branch": "lth.job.Branch", "quantization": "lth.job.Branch"}
 ALIASES = {
+    "kernel": "lth.recipe.Kernel",
     "precision": "lth.recipe.Precision",
     "scale": "lth.cli.config.conf.Scale",
     "store.keep": "lth.store.store.Keep",
@@ -88,6 +93,7 @@ def _check_function(prefix: str, node: Config) -> None:
     given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_", *kept)}
     for name, value in kept.items():
         _check_value(f"{prefix}{name}", value, KEPT[f"{prefix}{name}"], "")
+        check_bound(f"{prefix}{name}", f"lth.{prefix}{name}", value)
     for name, value in given.items():
         if name not in wanted:
             raise _unknown(f"{prefix}{name}", {f"{prefix}{name}" for name in wanted})

@@ -1,21 +1,29 @@
 """Configuration -> the values of a job."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lth import UserError
 from lth.cli import failure
+from lth.cli.config.accepted import fitted, left_out, parameters
 from lth.cli.config.conf import branches, plain, reductions
 from lth.cli.config.own import hidden
+from lth.cli.config.trial import REDUCED
 
 if TYPE_CHECKING:
     from lth.job import Branch, Job
     from lth.recipe import Recipe
+
+log = logging.getLogger("lth")
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -45,8 +53,12 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
     return f"_target_={node._target_}: {words}" + ("" if cause is None else f": {cause}".partition("Are you sure")[0])
 
 
-def values(cfg: DictConfig) -> "Job":
-    """The job of a configuration."""
+def values(cfg: DictConfig, overrides: Sequence[str] = ()) -> "Job":
+    """The job of a configuration. overrides: those of the command line that made it."""
+    for node, names in groupby(left_out(cfg, overrides), key=itemgetter(0)):
+        function = OmegaConf.select(cfg, node)["_target_"]
+        log.info("%s: %s does not take %s, left out", node, function, ", ".join(name for _, name in names))
+    cfg = fitted(cfg, overrides)
     from lth.engine.meter import meter
     from lth.job import Job
     from lth.job.values import SCIENCE
@@ -67,7 +79,7 @@ def values(cfg: DictConfig) -> "Job":
         device=cfg.device,
         width=cfg.width,
         meter=cfg.meter,
-        reduced=reductions(cfg),
+        reduced=REDUCED if cfg.debug else reductions(cfg),
     )
 
 
@@ -83,16 +95,20 @@ def _recipe(cfg: DictConfig) -> "Recipe":
     from lth.job.size import check_size
     from lth.recipe import Recipe
 
-    functions = ("model", "data", "task", "optimizer", "lr", "augment", "regularization", "updater")
+    functions = ("task", "optimizer", "lr", "augment", "regularization", "updater")
     model = DictConfig({key: value for key, value in plain(cfg)["model"].items() if key != "output"})
+    data = _data(plain(cfg)["data"])
     recipe = guarded_recipe(
         Recipe(
-            **{name: instantiate(model if name == "model" else cfg[name]) for name in functions},
+            model=instantiate(model),
+            data=data,
+            **{name: instantiate(cfg[name]) for name in functions},
             output=str(cfg.model.get("output", "")),
             steps=cfg.steps,
             batch_size=cfg.batch_size,
             evaluate_every=cfg.evaluate_every,
             threads=cfg.threads,
+            kernel=cfg.kernel,
             precision="fp32" if cfg.precision == "auto" else cfg.precision,
         )
     )
@@ -100,3 +116,19 @@ def _recipe(cfg: DictConfig) -> "Recipe":
     if cfg.precision == "auto":
         return replace(recipe, precision=fastest(recipe.net(), cfg.device))
     return recipe
+
+
+def _data(node: dict[str, Any]) -> Any:
+    """The data set, as many examples and as large as asked for. A function that takes `limit` or `size` itself gets it,
+    if it is given.
+    """
+    from lth.data import Data, limited, resized
+
+    theirs = parameters(node["_target_"]) or ()
+    ours = {key: node[key] for key in ("limit", "size") if node.get(key) is not None and key not in theirs}
+    left = {*ours, *(key for key in ("limit", "size") if node.get(key) is None)}
+    data = instantiate(DictConfig({key: value for key, value in node.items() if key not in left}))
+    if not isinstance(data, Data):
+        return data  # refused where it is missed
+    data = limited(data, ours["limit"]) if "limit" in ours else data
+    return resized(data, ours["size"]) if "size" in ours else data

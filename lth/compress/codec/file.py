@@ -105,9 +105,12 @@ def _decoded(entry: Entry, bits: int | None, parts: list[bytes]) -> tuple[Tensor
         raw.end()
         return torch.from_numpy(values.copy()).to(TYPES[entry.coding]), None
     classes, rest, coded = parts
-    positions = decode_positions(classes, rest, entry.kept, entry.size)
     flat, kept = np.zeros(entry.size, dtype=np.float32), np.zeros(entry.size, dtype=bool)
-    flat[positions], kept[positions] = decode_values(coded, entry.kept, bits), True
+    positions = decode_positions(classes, rest, entry.kept, entry.size)
+    for places, part in zip(
+        positions, decode_values(coded, entry.kept, bits), strict=True
+    ):  # in parts: the rest stays small
+        flat[places], kept[places] = part, True
     return torch.from_numpy(flat), torch.from_numpy(kept)
 
 

@@ -109,7 +109,7 @@ def _entry(entry: Entry) -> Entry:
 
 def _check_limits(header: Header, length: int) -> None:
     """Raise Refused if a file of this length may not hold so much: pruned values take no bytes, equal ones few."""
-    most, most_kept = min(MAX_VALUES, 2**24 + 2**10 * length), 2**16 + 2**5 * length
+    most, most_kept = min(MAX_VALUES, 2**25 + 6 * length), 2**20 + 8 * length
     values = sum(math.prod(max(count, 1) for count in entry.shape) for entry in header.tensors)
     kept = sum(entry.kept or 0 for entry in header.tensors)
     if values > most or kept > most_kept:

@@ -8,6 +8,10 @@ x < 2^16 reads the next word w: x = 2^16 x + w; of lanes that read at the same t
 end in state 2^16 and no word is left, which detects corruption.
 """
 
+from collections.abc import Generator
+from itertools import accumulate
+from typing import Any
+
 import numpy as np
 
 from lth.compress.codec.reader import Reader, Refused
@@ -17,6 +21,9 @@ SLOTS = 1 << BITS
 LOWEST = 1 << 16
 MOST_LANES = 256
 PER_LANE = 1024
+ROWS = 1024  # symbols of each lane that are decoded before they are passed on
+FEW = 64  # lanes from which on NumPy is the faster one
+Symbols = Generator[np.ndarray, None, Any]
 
 
 def encode(symbols: np.ndarray) -> bytes:
@@ -40,40 +47,81 @@ def encode(symbols: np.ndarray) -> bytes:
 
 def decode(data: bytes, count: int) -> np.ndarray:
     """Decode `count` symbols, uint8; raises Refused if `data` is not exactly their encoding."""
+    return np.concatenate([np.empty(0, dtype=np.uint8), *chunks(data, count)])
+
+
+def chunks(data: bytes, count: int) -> Symbols:
+    """`decode` in parts, whose sizes `count` alone decides: those of two streams of equal length go together."""
     reader = Reader(data)
-    frequency = np.array([_frequency(reader) for _ in range(reader.number("<B") + 1)], dtype=np.uint64)
-    if frequency.sum() != SLOTS:
+    frequency = [_frequency(reader) for _ in range(reader.number("<B") + 1)]
+    if sum(frequency) != SLOTS:
         raise Refused("symbol frequencies do not add up to 2^14")
-    if frequency.max() == SLOTS:
+    lanes = _lanes(count)
+    if max(frequency) == SLOTS:
         reader.end()
-        return np.full(count, frequency.argmax(), dtype=np.uint8)
-    state = reader.array("<u4", _lanes(count)).astype(np.uint64)
-    words = reader.array("<u2", reader.left // 2).astype(np.uint64)
+        yield from (np.full(size, frequency.index(SLOTS), dtype=np.uint8) for size in sizes(count))
+        return
+    state, words = reader.array("<u4", lanes), reader.array("<u2", reader.left // 2)
     reader.end()
-    symbols, used = _symbols(frequency, state, words, count)
+    state, used = yield from (_one_by_one if lanes < FEW else _side_by_side)(frequency, state, words, sizes(count))
     if used != len(words) or (state != LOWEST).any():
         raise Refused("a stream is too long or ends in an invalid state")
-    return symbols
 
 
-def _symbols(frequency: np.ndarray, state: np.ndarray, words: np.ndarray, count: int) -> tuple[np.ndarray, int]:
-    start = np.cumsum(frequency) - frequency
-    symbol_of = np.repeat(np.arange(len(frequency), dtype=np.uint8), frequency.astype(np.int64))
-    symbols, used = np.empty(count, dtype=np.uint8), 0
-    for first in range(0, count, len(state)):
-        x = state[: count - first]
-        slot = x & np.uint64(SLOTS - 1)
-        row = symbol_of[slot]
-        x = frequency[row] * (x >> np.uint64(BITS)) + slot - start[row]
-        empty = np.flatnonzero(x < LOWEST)
-        read = words[used : used + len(empty)]
-        if len(read) < len(empty):
-            raise Refused("truncated stream")
-        x[empty] = (x[empty] << np.uint64(16)) | read
-        used += len(empty)
-        symbols[first : first + len(row)] = row
-        state[: len(row)] = x
-    return symbols, used
+def sizes(count: int) -> list[int]:
+    """Sizes of the parts of `count` symbols: as many of each lane as of any other, but for the last part."""
+    part = ROWS * _lanes(count)
+    return [min(part, count - first) for first in range(0, count, part)]
+
+
+def _side_by_side(frequency: list[int], state: np.ndarray, words: np.ndarray, parts: list[int]) -> Symbols:
+    """Decode a symbol of each lane at a time; returns the last states and the number of words read."""
+    state, share, used = state.astype(np.uint64), np.array(frequency, dtype=np.uint64), 0
+    start, symbol_of = np.cumsum(share) - share, _symbol_of(frequency)
+    for size in parts:
+        symbols = np.empty(size, dtype=np.uint8)
+        for first in range(0, size, len(state)):
+            x = state[: size - first]
+            slot = x & np.uint64(SLOTS - 1)
+            row = symbol_of[slot]
+            x = share[row] * (x >> np.uint64(BITS)) + slot - start[row]
+            empty = np.flatnonzero(x < LOWEST)
+            read = words[used : used + len(empty)]
+            if len(read) < len(empty):
+                raise Refused("truncated stream")
+            x[empty] = (x[empty] << np.uint64(16)) | read
+            used += len(empty)
+            symbols[first : first + len(row)] = row
+            state[: len(row)] = x
+        yield symbols
+    return state, used
+
+
+def _one_by_one(frequency: list[int], state: np.ndarray, words: np.ndarray, parts: list[int]) -> Symbols:
+    """Decode symbol after symbol, which is faster than arrays of a few lanes; returns as `_side_by_side` does."""
+    states: list[int] = state.tolist()
+    start, symbol_of = [0, *accumulate(frequency)], _symbol_of(frequency).tobytes()
+    used, lanes = 0, len(states)
+    for size in parts:
+        symbols = bytearray(size)
+        for i in range(size):
+            x = states[i % lanes]
+            slot = x & SLOTS - 1
+            symbols[i] = row = symbol_of[slot]
+            x = frequency[row] * (x >> BITS) + slot - start[row]
+            if x < LOWEST:
+                if used == len(words):
+                    raise Refused("truncated stream")
+                x = x << 16 | int(words[used])
+                used += 1
+            states[i % lanes] = x
+        yield np.frombuffer(symbols, dtype=np.uint8)
+    return np.array(states), used
+
+
+def _symbol_of(frequency: list[int]) -> np.ndarray:
+    """The symbol of each slot, uint8."""
+    return np.repeat(np.arange(len(frequency), dtype=np.uint8), frequency)
 
 
 def frequencies(counts: np.ndarray) -> np.ndarray:

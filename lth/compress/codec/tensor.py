@@ -1,5 +1,7 @@
 """One tensor <-> its bytes."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from lth.compress.codec import rans
@@ -7,7 +9,7 @@ from lth.compress.codec.codebook import cluster, round_to_float16
 from lth.compress.codec.reader import Reader, Refused
 
 MAX_DIGITS = 28
-CHUNK = 2**18  # gaps that are decoded at a time
+WINDOW = 5  # bytes that hold the digits of a gap, wherever in the first of them they begin
 FLOAT16 = 1 << 15  # flag in the size of a codebook
 
 
@@ -21,43 +23,41 @@ def encode_positions(kept: np.ndarray) -> tuple[bytes, bytes]:
     return rans.encode(digits), _pack_digits(gaps, digits)
 
 
-def decode_positions(classes: bytes, rest: bytes, count: int, size: int) -> np.ndarray:
-    """Positions of the `count` kept values of a tensor of `size` values; raises Refused."""
-    digits = rans.decode(classes, count)
-    if (digits > MAX_DIGITS).any() or -(-int(digits.sum(dtype=np.int64)) // 8) != len(rest):
-        raise Refused("the digits of the gaps do not match their number")
-    positions = np.empty(count, np.int64)
+def decode_positions(classes: bytes, rest: bytes, count: int, size: int) -> Iterator[np.ndarray]:
+    """Positions of the `count` kept values of a tensor of `size` values, in parts of the sizes of `rans.chunks`; raises
+    Refused.
+    """
     last, at = -1, 0
-    for first in range(0, count, CHUNK):  # so that the arrays beside the positions stay small
-        part = digits[first : first + CHUNK].astype(np.int32)
-        found = last + np.cumsum(_unpack_gaps(rest, at, part), dtype=np.int64)
-        if (last := int(found[-1])) >= size:
+    for digits in rans.chunks(classes, count):
+        if (digits > MAX_DIGITS).any() or 8 * len(rest) < at + (total := int(digits.sum(dtype=np.int64))):
+            raise Refused("the digits of the gaps do not match their number")
+        positions = last + np.cumsum(_gaps(rest, at, digits.astype(np.int64)))
+        if (last := int(positions[-1])) >= size:
             raise Refused("mask position out of range")
-        positions[first : first + CHUNK] = found
-        at += int(part.sum())
-    return positions
+        yield positions
+        at += total
+    if -(-at // 8) != len(rest):
+        raise Refused("the digits of the gaps do not match their number")
 
 
 def _pack_digits(gaps: np.ndarray, digits: np.ndarray) -> bytes:
-    places, owner = _places(digits)
+    owner = np.repeat(np.arange(len(digits), dtype=np.int32), digits)
+    before = np.cumsum(digits) - digits
+    places = digits[owner] - 1 - (np.arange(len(owner)) - before[owner])  # 0 is the least significant
     return np.packbits((gaps[owner] >> places & 1).astype(np.uint8)).tobytes()
 
 
-def _unpack_gaps(rest: bytes, at: int, digits: np.ndarray) -> np.ndarray:
+def _gaps(rest: bytes, at: int, digits: np.ndarray) -> np.ndarray:
     """Gaps with these numbers of digits, whose bits begin at bit `at`."""
-    places, owner = _places(digits)
-    part = np.frombuffer(rest, np.uint8)[at // 8 : -(-(at + len(places)) // 8)]
-    bits = np.unpackbits(part)[at % 8 : at % 8 + len(places)].astype(np.int32)
-    gaps: np.ndarray = np.left_shift(np.int32(1), digits)
-    np.add.at(gaps, owner, bits << places)
+    ends = at + np.cumsum(digits)
+    first = (ends - digits) // 8
+    window = np.zeros(len(digits), dtype=np.int64)
+    part = np.frombuffer(rest[first[0] : ends[-1] // 8 + 1] + bytes(WINDOW), dtype=np.uint8)
+    for byte in range(WINDOW):
+        window = window << 8 | part[first - first[0] + byte]
+    one = np.int64(1) << digits
+    gaps: np.ndarray = one | (window >> 8 * (first + WINDOW) - ends) & one - 1
     return gaps
-
-
-def _places(digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each binary digit its place (0 is the least significant) and the index of its gap."""
-    owner = np.repeat(np.arange(len(digits), dtype=np.int32), digits)
-    before = np.cumsum(digits) - digits
-    return digits[owner] - 1 - (np.arange(len(owner)) - before[owner]), owner
 
 
 def encode_values(values: np.ndarray, bits: int | None) -> bytes:
@@ -72,21 +72,23 @@ def encode_values(values: np.ndarray, bits: int | None) -> bytes:
     return size.to_bytes(2, "little") + codebook.astype("<f2" if half else "<f4").tobytes() + rans.encode(index)
 
 
-def decode_values(data: bytes, count: int, bits: int | None) -> np.ndarray:
-    """The `count` kept values, float32; raises Refused."""
+def decode_values(data: bytes, count: int, bits: int | None) -> Iterator[np.ndarray]:
+    """The `count` kept values, float32, in parts of the sizes of `rans.chunks`; raises Refused."""
     reader = Reader(data)
     if bits is None:
-        values = reader.array("<f4", count)
+        for size in rans.sizes(count):
+            yield reader.array("<f4", size)
         reader.end()
-        return values.astype(np.float32)
+        return
     size = reader.number("<H")
     half, size = size >= FLOAT16, size % FLOAT16
     codebook = reader.array("<f2" if half else "<f4", size).astype(np.float32)
-    index = rans.decode(bytes(reader.bytes(reader.left)), count)
-    if size > 2**bits or (count and index.max() >= size):
-        raise Refused("a codebook is larger than its bits allow, or an index is out of range")
-    found: np.ndarray = codebook[index]
-    return found
+    if size > 2**bits:
+        raise Refused("a codebook is larger than its bits allow")
+    for index in rans.chunks(bytes(reader.bytes(reader.left)), count):
+        if index.max() >= size:
+            raise Refused("an index is beyond its codebook")
+        yield codebook[index]
 
 
 def approximate_values(values: np.ndarray, bits: int | None) -> np.ndarray:

@@ -1,0 +1,66 @@
+"""Full settings: what an experiment declares as those of its paper, and the trainings that had less.
+
+An experiment's FULL is model -> column -> value. Whether a training is reduced follows from its row, whoever changed
+what by which override; `reduced` of a row, written by scale=reduced, adds what the declaration does not know of.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Settings = Mapping[str, Mapping[str, Any]]
+EVERY_LEVEL: Mapping[str, Any] = {"levels": None}  # level by level; a list of levels prunes several rounds at once
+
+# Frankle & Carbin 2019, Figure 2.
+_FRANKLE2019: Settings = {
+    "lenet_300_100": {"data": "mnist", "steps": 50_000, "batch_size": 60},
+    "conv_2": {"data": "cifar10", "steps": 20_000, "batch_size": 60},
+    "conv_4": {"data": "cifar10", "steps": 25_000, "batch_size": 60},
+    "conv_6": {"data": "cifar10", "steps": 30_000, "batch_size": 60},
+    "resnet_20": {"data": "cifar10", "steps": 30_000, "batch_size": 128},
+    "vgg_19": {"data": "cifar10", "steps": 112_480, "batch_size": 64},
+}
+
+
+def frankle2019(*models: str, longer: int = 1, **other: Any) -> dict[str, dict[str, Any]]:
+    """The settings of these nets in Frankle & Carbin 2019, with `other` columns. longer: times their steps."""
+    nets = {model: _FRANKLE2019[model] for model in models}
+    return {model: {**net, "steps": longer * net["steps"], **other} for model, net in nets.items()}
+
+
+def marked(table: "pd.DataFrame", full: Settings) -> "pd.DataFrame":
+    """The table with a column `reduced` that says what is less than in the full settings, missing where nothing is."""
+    if table.empty or not full:
+        return table
+    rows = table.to_dict("records")
+    reduced = [given if _is_there(given := row.get("reduced")) else _less(row, full) or None for row in rows]
+    return table.assign(reduced=reduced) if any(reduced) else table
+
+
+def _less(row: Mapping[Any, Any], full: Settings) -> str:
+    """Such as "steps 400 instead of 30000"; empty if nothing is less."""
+    if row["model"] not in full:
+        return f"model {row['model']} instead of {' or '.join(full)}"
+    declared = full[row["model"]]
+    changed = {key: (row.get(key), value) for key, value in declared.items() if _is_less(row, key, value)}
+    return ", ".join(f"{key} {now} instead of {_said(value)}" for key, (now, value) in changed.items())
+
+
+def _is_less(row: Mapping[Any, Any], key: str, value: Any) -> bool:
+    """True if the row has another value, of a number a smaller one. After one-shot pruning each level is alone."""
+    if key == "levels" and row.get("schedule") == "one_shot":
+        return False
+    now: Any = row.get(key)
+    if value is None or not _is_there(now):
+        return value is None and _is_there(now)
+    return bool(now < value) if isinstance(value, int | float) else bool(now != value)
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None and value == value  # NaN is no value
+
+
+def _said(value: Any) -> str:
+    return "all" if value is None else f"{value}"

@@ -1,0 +1,24 @@
+"""Winning tickets: where a ticket is no worse than the dense net, and better by more than replicates differ."""
+
+import pandas as pd
+
+from lth.analysis.claim.measures import faster, gain
+
+
+def winning(rows: pd.DataFrame, column: str) -> float | None:
+    """The lowest percentage of weights at which the ticket wins. It does if its mean accuracy is at least the dense
+    net's, its early stop on average no later (Frankle & Carbin 2019, Section 1), and the 95% interval over replicates
+    shows that it is more accurate or stops earlier. None if it wins nowhere, so also for n = 1 and for a metric that is
+    no accuracy. rows: of one configuration; column: the accuracy.
+    """
+    if not column.endswith("accuracy"):
+        return None
+    levels = rows[(rows["branch"] == "ticket") & (rows["level"] > 0)].groupby("level")["density"].mean()
+    return min((100 * share for share in levels if _wins(rows, float(100 * share), column)), default=None)
+
+
+def _wins(rows: pd.DataFrame, percent: float, column: str) -> bool:
+    better, sooner = gain(rows, percent=percent, column=column), faster(rows, percent=percent)
+    if better is None or sooner is None or better.mean < 0 or sooner.mean < 1:
+        return False
+    return any(each.interval is not None and each.interval[0] > each.neutral for each in (better, sooner))

@@ -1,0 +1,65 @@
+"""Arguments that a function of the user's takes.
+
+`optimizer._target_=mine.optimizer` keeps the keys of the option that it replaces. Those that the function does not take
+are left out; a key that was given is passed on, so that a slip is an error.
+"""
+
+import inspect
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from lth.cli.config.conf import CONF
+from lth.cli.config.keys import leaves
+
+
+def fitted(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The configuration without the keys that functions of the user's do not take, and that are not in `overrides`."""
+    fit = cfg.copy()
+    OmegaConf.set_struct(fit, False)
+    for prefix, name in left_out(cfg, overrides):
+        del OmegaConf.select(fit, prefix)[name]
+    OmegaConf.set_struct(fit, True)
+    return fit
+
+
+def left_out(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(node, key) of what an option of lth's brought to a function that does not take it."""
+    given = {override.partition("=")[0].lstrip("+~") for override in overrides}
+    config: Any = OmegaConf.to_container(cfg)
+    for prefix, node in _own_nodes(config):
+        taken, group = parameters(str(node["_target_"])), prefix.partition(".")[0]
+        for name, value in node.items():
+            known = taken is None or name in taken or name in ("_target_", "_partial_")
+            if not known and f"{prefix}.{name}" not in given and value in _brought(group, f"{prefix}.{name}"):
+                yield prefix, name
+
+
+def parameters(target: str) -> Collection[str] | None:
+    """Names of the arguments of a function; None if it takes any, or can't be looked at."""
+    try:
+        found = inspect.signature(hydra.utils.get_object(target)).parameters
+    except (Exception, SystemExit):  # what is wrong with it is told where it is called
+        return None
+    return None if any(each.kind is each.VAR_KEYWORD for each in found.values()) else found
+
+
+def _own_nodes(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(dotted key, node) of functions that are not lth's."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            if "_target_" in value and not str(value["_target_"]).startswith("lth."):
+                yield f"{prefix}{key}", value
+            yield from _own_nodes(value, f"{prefix}{key}.")
+
+
+@cache
+def _brought(group: str, key: str) -> list[Any]:
+    """Values of a key in the options of a config group of lth's."""
+    options: list[Any] = [
+        OmegaConf.to_container(OmegaConf.load(file)) for file in sorted((CONF / group).glob("*.yaml"))
+    ]
+    return [found[key] for option in options if key in (found := leaves({group: option}))]

@@ -1,0 +1,44 @@
+"""Choices of a config group that there are not: why, what installs them, or which one was meant."""
+
+import difflib
+import re
+
+# Optimizers of PyTorch that no training here can use.
+REFUSED = {
+    "optimizer/lbfgs": "LBFGS computes the loss several times within a step, and a step here computes it once",
+    "optimizer/sparseadam": "SparseAdam takes sparse gradients only, and those here are dense",
+    "optimizer/muon": "Muon trains matrices only, and nets have biases too (for one that has none: "
+    "optimizer._target_=torch.optim.Muon)",
+}
+# Launchers of Hydra that are packages of their own -> what installs them.
+LAUNCHERS = {
+    "submitit_slurm": "'lth[slurm]'",
+    "submitit_local": "'lth[slurm]'",
+    "ray": "hydra-ray-launcher",
+    "ray_aws": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+}
+MESSAGE = re.compile(
+    r"Could not find '(?P<group>[\w/]+)/(?P<name>[^/']+)'\s*Available options in '[\w/]+':(?P<known>.*)", re.S
+)
+
+
+def choice(message: str) -> str:
+    """A sentence in the place of Hydra's message on an option that a group does not have; "" for other messages."""
+    if (found := MESSAGE.search(message)) is None:
+        return ""
+    group, name, known = found["group"], found["name"], found["known"].split()
+    if why := REFUSED.get(f"{group}/{_plain(name)}"):
+        return f"{group}={name}: {why}; choose {', '.join(known)}"
+    if group == "hydra/launcher" and name in LAUNCHERS:
+        return f"{group}={name}: pip install {LAUNCHERS[name]} installs it; else choose {', '.join(known)}"
+    plain = {_plain(each): each for each in known}
+    same = [plain[_plain(name)]] if _plain(name) in plain else []
+    close = same or [plain[each] for each in difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.7)]
+    meant = f"Did you mean {' or '.join(close)}? " if close else ""
+    return f"there is no {group}={name}. {meant}Choose {', '.join(known)}"
+
+
+def _plain(name: str) -> str:
+    """A name as AdamW, adam_w and adamw have it in common."""
+    return re.sub(r"[_-]", "", name).lower()

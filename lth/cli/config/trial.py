@@ -1,0 +1,72 @@
+"""`debug=true`: the same job on few examples for few steps, under a name of its own, to try all of its paths."""
+
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+STEPS, EXAMPLES, BATCH, LEVELS = 10, 100, 20, 2
+# Keys that count steps of a training, beside `steps`; they shrink as it does.
+IN_STEPS = ("lr.at", "lr.warmup", "lr.steps", "rewind.step", "rewind.steps")
+LISTS = (list, ListConfig)  # interpolations give plain ones
+REDUCED = f"debug=true: {STEPS} steps, {EXAMPLES} examples"
+
+
+def trial(cfg: DictConfig) -> DictConfig:
+    """The configuration of a trial if debug=true, else the same."""
+    if not cfg.debug:
+        return cfg
+    small, steps = cfg.copy(), min(cfg.steps, STEPS)
+    OmegaConf.set_struct(small, False)
+    for key in IN_STEPS:
+        if (value := _given(cfg, key)) is not None:
+            OmegaConf.update(small, key, _shrunk(value, steps / cfg.steps))
+    _shrink_updater(small, steps / cfg.steps)
+    small.merge_with({"name": f"{cfg.name}-debug", "steps": steps, "levels": _few(cfg.levels)})
+    small.evaluate_every, small.batch_size = min(cfg.evaluate_every, STEPS // 2), min(cfg.batch_size, BATCH)
+    small.data.limit = min(cfg.data.get("limit") or EXAMPLES, EXAMPLES)
+    for entry in [*(small.get("branch") or {}).values(), *(small.get("quantization") or {}).values()]:
+        _shrink_branch(entry)
+    OmegaConf.set_struct(small, True)
+    return small
+
+
+def _given(cfg: DictConfig, key: str) -> Any:
+    """A value that does not follow `steps` by itself; None if there is none."""
+    group, _, name = key.partition(".")
+    raw: Any = OmegaConf.to_container(cfg[group])
+    return None if raw.get(name) in (None, "${steps}") else cfg[group][name]
+
+
+def _shrunk(value: Any, share: float) -> Any:
+    """A number of steps, or each of a list, times the share; at least 1, unless it was 0."""
+    if isinstance(value, LISTS):
+        return [_shrunk(each, share) for each in value]
+    return value if isinstance(value, bool) or not isinstance(value, int) else min(value, max(1, int(value * share)))
+
+
+def _few(levels: Any) -> Any:
+    return list(levels)[:LEVELS] if isinstance(levels, LISTS) else min(levels, LEVELS)
+
+
+def _shrink_updater(small: DictConfig, share: float) -> None:
+    """Keep the end of gradual pruning a multiple of `every` steps after its begin."""
+    node = small.updater
+    if node["_target_"] == "lth.updater.gradual":
+        begin, every = int(node.begin * share), max(1, int(node.every * share))
+        node.begin, node.end, node.every = (
+            begin,
+            begin + max(1, int((node.end - begin) * share) // every) * every,
+            every,
+        )
+
+
+def _shrink_branch(entry: DictConfig) -> None:
+    """Let a control or a quantization branch off at every level, once."""
+    if "transform" not in entry:
+        return
+    entry.levels = None
+    if "draws" in entry:
+        entry.draws = 1
+    for key, most in (("steps", STEPS), ("images", EXAMPLES)):
+        if key in entry.transform:
+            entry.transform[key] = min(entry.transform[key], most)

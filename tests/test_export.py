@@ -1,0 +1,84 @@
+"""`lth export` to files that plain PyTorch reads."""
+
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from shell import TINY, run
+
+import lth
+from lth import cli
+from lth.cli.config import jobs
+from lth.compress import nets
+from lth.ticket import Trained
+from lth.weights import load
+
+OVERRIDES = [*TINY, "replicate=2", "rewind.step=5"]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("exported")
+    assert run(*OVERRIDES, f"root={root}") == 0
+    return root
+
+
+def exported(stored: Path, form: str) -> tuple[Path, Trained, torch.nn.Module]:
+    """The file, the ticket of level 1 as the store has it, and a fresh net."""
+    given = [*OVERRIDES, f"root={stored}"]
+    assert cli.main(["export", *given, "--level", "1", "--format", form]) == 0
+    ((job, trained),) = nets.select(jobs(given), [1])
+    return Path(next(Path().glob("first_ticket-2-level-1-*"))), trained, job.recipe.net(7)
+
+
+def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored: Path) -> None:
+    file, trained, net = exported(stored, "ticket")
+    assert file.name == "first_ticket-2-level-1-ticket.safetensors"
+    ticket = load_file(file)
+    for part, like in (("start/", trained.ticket.weights), ("mask/", trained.mask), ("end/", trained.weights())):
+        found = {name.removeprefix(part): tensor for name, tensor in ticket.items() if name.startswith(part)}
+        assert found.keys() == like.keys()
+        assert all(torch.equal(found[name], like[name]) and found[name].dtype == like[name].dtype for name in like)
+    start = {name.removeprefix("start/"): w for name, w in ticket.items() if name.startswith("start/")}
+    net.load_state_dict({name: w * ticket.get(f"mask/{name}", 1) for name, w in start.items()})  # m * W_k
+    with safe_open(file, "pt") as opened:
+        facts = opened.metadata()
+    assert (facts["step"], facts["steps"], facts["level"], facts["replicate"]) == ("5", "20", "1", "2")
+
+
+def outputs(net: torch.nn.Module, trained: Trained, inputs: torch.Tensor) -> torch.Tensor:
+    load(net, trained.weights())
+    with torch.no_grad():
+        result: torch.Tensor = net.eval()(inputs)
+    return result
+
+
+@pytest.mark.parametrize(("form", "ending"), [("safetensors", ".safetensors"), ("state_dict", ".pt")])
+def test_a_state_dict_gives_the_trained_net_without_lth(form: str, ending: str, stored: Path) -> None:
+    file, trained, net = exported(stored, form)
+    assert file.suffix == ending
+    state = load_file(file) if form == "safetensors" else torch.load(file, weights_only=True)
+    assert net.load_state_dict(state) is not None
+    inputs = torch.rand(3, 1, 28, 28)
+    with torch.no_grad():
+        assert torch.equal(net.eval()(inputs), outputs(type(net)(*net.children()), trained, inputs))
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in trained.weights().items())
+
+
+def test_a_program_runs_without_the_source_of_the_net_on_batches_of_any_size(stored: Path) -> None:
+    file, trained, net = exported(stored, "program")
+    run_ = torch.export.load(file).module()
+    for count in (1, 3, 70):
+        inputs = torch.rand(count, 1, 28, 28)
+        assert torch.allclose(run_(inputs), outputs(net, trained, inputs), atol=1e-5)
+    with ZipFile(file) as parts:
+        content = b"".join(parts.read(name) for name in parts.namelist())
+    assert str(Path(lth.__file__).parent).encode() not in content  # no paths of this machine
+
+
+def test_torchscript_is_refused_by_name(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", *OVERRIDES, f"root={stored}", "--format", "torchscript"]) == 2
+    assert "PyTorch has deprecated it; program is its successor" in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""Reduced trainings are found by their settings, whatever made them so."""
+
+from pathlib import Path
+from typing import Any
+
+import examples
+import pandas as pd
+import pytest
+from examples import folder
+from hydra import compose, initialize_config_dir
+
+from lth.analysis import registry
+from lth.analysis.full import EVERY_LEVEL, frankle2019, marked
+from lth.analysis.scorecard import scorecard
+from lth.cli import config
+
+__all__ = ["folder"]
+FULL = {"net": {"data": "digits", "steps": 2000, "batch_size": 60, **EVERY_LEVEL}}
+USUAL = {"model": "net", "data": "digits", "steps": 2000, "batch_size": 60}
+
+
+def reduced(**row: Any) -> str | None:
+    """What is reduced in a row, beside one that is not."""
+    table = marked(pd.DataFrame([{**USUAL, **row}, USUAL]), FULL)
+    assert "reduced" not in table or pd.isna(table["reduced"].iloc[1])
+    return table["reduced"].iloc[0] if "reduced" in table else None
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({}, None),
+        ({"steps": 2001}, None),
+        ({"steps": 20}, "steps 20 instead of 2000"),
+        ({"batch_size": 59, "steps": 4000}, "batch_size 59 instead of 60"),
+        ({"data": "mnist_5k", "steps": 1}, "data mnist_5k instead of digits, steps 1 instead of 2000"),
+        ({"model": "mlp"}, "model mlp instead of net"),
+        ({"levels": "[7]", "schedule": "iterative"}, "levels [7] instead of all"),
+        ({"levels": "[7]", "schedule": "one_shot"}, None),  # each is pruned from the dense net in any case
+        ({"reduced": "lr.at [10] instead of [100]"}, "lr.at [10] instead of [100]"),
+    ],
+)
+def test_what_is_less_than_declared_is_reduced(row: dict[str, Any], expected: str | None) -> None:
+    assert reduced(**row) == expected
+
+
+def test_without_a_declaration_a_table_is_what_it_was() -> None:
+    table = pd.DataFrame([USUAL])
+    assert marked(table, {}) is table
+    assert marked(table.iloc[:0], FULL).empty
+
+
+def test_longer_trainings_of_a_papers_net_keep_its_other_settings() -> None:
+    assert frankle2019("conv_2", longer=3, levels=None) == {
+        "conv_2": {"data": "cifar10", "steps": 60_000, "batch_size": 60, "levels": None}
+    }
+
+
+def test_fewer_steps_by_an_override_are_reduced_on_the_scorecard(folder: Path) -> None:
+    claim = '"41%: above dense", 2.0, "points", partial(gain, percent=41)'
+    examples.experiment(folder, "one", [claim])
+    with (folder / "one.py").open("a") as file:
+        file.write('\n\nFULL = {"net": {"data": "digits", "steps": 3000}}\n')
+    examples.commit(folder, examples.tickets("one", {1: (0.90, 0.92), 2: (0.80, 0.83)}))
+    (row,) = scorecard(Path("nowhere")).to_dict("records")
+    assert (row["scale"], row["verdict"]) == ("reduced", "reduced: not settled")
+
+
+def test_files_of_a_net_that_was_only_trained_in_reduced_settings_are_reduced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    examples.experiment(folder, "one", ['"no net", 0.0, "", lowest, {"model": "none"}'])
+    size = 'Claim("size", 2.0, "times", partial(file_value, column="smaller", name="int8"), {{"model": "{}"}})'
+    with (folder / "one.py").open("a") as file:
+        file.write("\n\nfrom lth.analysis.claim import file_value\n")
+        file.write('FULL = {"net": {"steps": 3000}, "long": {"steps": 2000}}\n')
+        file.write(f"FILES = [{size.format('net')}, {size.format('long')}]\n")
+    parts = [examples.tickets("one", {1: (0.9, 0.9)}, model=model) for model in ("net", "long")]
+    examples.commit(folder, pd.concat(parts, ignore_index=True))
+    usual = {"experiment": "one", "data": "digits", "replicate": 1, "level": 0, "density": 1.0, "format": "int8",
+             "bytes": 10, "accuracy": 0.9, "smaller": 2.5}  # fmt: skip
+    files = pd.DataFrame([{**usual, "model": model} for model in ("net", "long")])
+    files.to_csv(folder / "results" / "one_files.csv", index=False)
+    assert list(scorecard(Path("nowhere"))["verdict"])[1:] == ["reduced: agrees (n = 1)", "agrees (n = 1)"]
+
+
+# ---- of the project
+
+# Configurations that are smaller than the paper's also at scale=full; their header says why.
+ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
+ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
+
+
+def test_each_configuration_has_the_declared_settings_at_full_scale_and_less_at_the_reduced_one() -> None:
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        for arm in ARMS:
+            cfg = compose("config", [f"experiment={arm}"])
+            declared = registry.load(arm.partition("/")[0]).FULL
+            model, data = (cfg[group]._target_.rpartition(".")[2] for group in ("model", "data"))
+            for scale in ("full", "reduced"):
+                cfg.scale = scale
+                row = {"model": model, "data": data, "steps": cfg.steps, "batch_size": cfg.batch_size}
+                table = marked(pd.DataFrame([row]), declared)
+                assert ("reduced" in table) == (scale == "reduced" or arm in ALWAYS), arm
+
+
+def test_every_committed_training_of_a_net_is_of_a_declared_one() -> None:
+    for name in registry.names():
+        rows = registry.tickets(registry.load(name), name, Path("nowhere"))
+        assert rows.empty or set(rows.loc[rows["experiment"] == name, "model"]) <= set(registry.load(name).FULL)
+
+
+def test_resnet_20_with_400_steps_is_reduced_and_the_lenet_beside_it_is_not() -> None:
+    rows = registry.tickets(registry.load("structure"), "structure", Path("nowhere"))
+    assert rows[rows["model"] == "lenet_300_100"]["reduced"].isna().all()
+    assert set(rows.loc[rows["model"] == "resnet_20", "reduced"]) == {"steps 400 instead of 30000"}

@@ -22,7 +22,9 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     `finished`, as soon as it is there.
     """
     if job.device not in ("auto", "cpu"):
-        engine.check_device(job.device)  # before what is stored is read, and shown
+        from lth.engine.shell import check_device  # with Lightning, which stored results do without
+
+        check_device(job.device)  # before what is stored is read, and shown
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}

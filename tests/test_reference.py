@@ -82,6 +82,7 @@ def test_the_version_is_that_of_lth(capsys: pytest.CaptureFixture[str]) -> None:
         ("updater.density=0.5", "belongs to updater=gradual"),
         ("model.hidden=[5]", "belongs to model=mlp"),
         ("optimizer.amsgrad=true", "+optimizer.amsgrad=... adds it"),
+        ("lr.end=0.5", "belongs to lr=cosine, lr=exponential, lr=linear, lr=one_cycle: add one of them"),
         ("optimizer.rho=0.5", "belongs to optimizer=adadelta: add that"),
         ("stepz=5", "Did you mean steps"),
         ("hydra/launcher=submitit_slurm", "pip install 'lth[slurm]'"),

@@ -11,7 +11,20 @@ from lth.store.table import row
 from lth.ticket import Ticket, Trained
 
 # Overrides that decide no result, or that say where a run is.
-PLACES = ("name", "root", "device", "width", "meter", "plan", "debug", "store.", "data.root", "tracking", "hydra")
+PLACES = (
+    "name",
+    "root",
+    "device",
+    "width",
+    "meter",
+    "plan",
+    "debug",
+    "traceback",
+    "store.",
+    "data.root",
+    "tracking",
+    "hydra",
+)
 LONGEST_NAME, LONGEST_TAG = 128, 64  # characters that trackers take
 Values = dict[str, Any]
 

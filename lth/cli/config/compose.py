@@ -77,7 +77,8 @@ def errors_explained() -> Iterator[None]:
 def remedy(message: str, wrong: str) -> str:
     """The remedy for a key of a group that is off."""
     if message.startswith("there is no key") and (having := options_with(wrong)):
-        return f" as the groups are chosen; it belongs to {' or '.join(having)}: add that"
+        one = "that" if len(having) == 1 else "one of them"
+        return f" as the groups are chosen; it belongs to {', '.join(having)}: add {one}"
     return ""
 
 

@@ -150,6 +150,26 @@ def test_what_is_no_table_is_named(tmp_path: Path, content: bytes, message: str)
         registry.files("one", tmp_path)
 
 
+FILE = {"experiment": "one", "model": "mlp", "data": "NA", "replicate": 1, "level": 0, "density": 1.0,
+        "format": "float32", "bytes": 10, "accuracy": 0.5, "note": None}  # fmt: skip
+
+
+def test_a_file_that_could_not_be_written_has_a_note_alone(tmp_path: Path) -> None:
+    failed = {**FILE, "format": "int8", "bytes": None, "accuracy": None, "note": "there is no kernel"}
+    pd.DataFrame([FILE, failed]).to_csv(tmp_path / "one_files.csv", index=False)
+    assert registry.files("one", tmp_path)["bytes"].isna().tolist() == [False, True]
+    for changed in ({"note": None}, {"bytes": 7}, {"accuracy": 0.5}):
+        pd.DataFrame([FILE, {**failed, **changed}]).to_csv(tmp_path / "one_files.csv", index=False)
+        with pytest.raises(UserError, match=r"one_files\.csv, row 2: (bytes|accuracy) is 'nan', not a "):
+            registry.files("one", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "nan", "1", "01", "1e5", "True"])
+def test_a_name_that_looks_like_a_number_or_like_nothing_is_read_as_it_is(tmp_path: Path, name: str) -> None:
+    pd.DataFrame([{**FILE, "experiment": name}]).to_csv(tmp_path / "one_files.csv", index=False)
+    assert registry.files("one", tmp_path)["experiment"].tolist() == [name]
+
+
 def test_a_pipe_in_the_place_of_a_table_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "one_files.csv")
     with pytest.raises(UserError, match=r"one_files\.csv can't be read: not a regular file"):

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lth import UserError, cli
 from lth.analysis import document
@@ -159,6 +160,59 @@ def test_a_defaults_list_within_the_configuration_is_followed(
     )
     assert cli.main(["run", "--config-dir", "conf_mine", "experiment=top", "steps=20", "plan=true"]) == 0
     assert "0 stored, 1 to train" in capsys.readouterr().out
+
+
+ORDERS = {
+    "before an option": ["override /lr: drop", "/criterion@x: magnitude"],
+    "before options": ["override /lr: drop", "/branch: [shuffle]"],
+    "options before a file": ["override /branch: [shuffle]", "_self_", "other"],
+    "before an optional one": ["optional /parts: x", "override /lr: drop", "optional /parts@y: x"],
+}
+
+
+@pytest.mark.parametrize("entries", ORDERS.values(), ids=ORDERS)
+def test_an_entry_behind_one_that_overrides_is_named_with_the_place_of_the_override(
+    tmp_path: Path, entries: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    override, last = (yaml.safe_load(each) for each in (next(e for e in entries if "override" in e), entries[-1]))
+    assert refused_by_defaults(tmp_path, entries, capsys) == (
+        f"lth run: conf_mine/experiment/mine.yaml: {override} in its defaults list overrides what comes before it; put "
+        f"it behind {last}, at the end of the list\n"
+    )
+
+
+@pytest.mark.parametrize("circle", ["mine", "other", "/experiment@_global_: mine"])
+def test_defaults_lists_in_a_circle_are_named(tmp_path: Path, circle: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "conf_mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf_mine" / "experiment" / "other.yaml").write_text("defaults: [mine]\n")
+    assert "name each other, or themselves, in their defaults lists" in refused_by_defaults(tmp_path, [circle], capsys)
+
+
+@pytest.mark.parametrize(("group", "option"), [("lr", "constant"), ("data", "mnist_5k"), ("tracking", "wandb")])
+def test_a_group_that_is_chosen_as_nothing_is_named(
+    tmp_path: Path, group: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = f"lth run: {group} is missing: it can't be left out or null; choose an option, such as {option}\n"
+    assert refused_by_defaults(tmp_path, [f"override /{group}: null"], capsys) == said
+    assert cli.main(["run", f"~{group}", "plan=true"]) == 2
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(("key", "default"), [("steps", "1000"), ("store.keep", "all"), ("store", "all")])
+def test_a_key_that_is_deleted_is_named(key: str, default: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", f"~{key}", "plan=true"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"lth run: {key}")
+    assert said.endswith(f" is missing: it can't be left out; its default is {default}\n")
+
+
+def refused_by_defaults(tmp_path: Path, entries: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The error of a run whose experiment has this defaults list."""
+    (tmp_path / "conf_mine" / "experiment").mkdir(parents=True, exist_ok=True)
+    text = "# @package _global_\ndefaults:\n" + "".join(f"  - {each}\n" for each in entries)
+    (tmp_path / "conf_mine" / "experiment" / "mine.yaml").write_text(text)
+    assert cli.main(["run", "--config-dir", "conf_mine", "experiment=mine", "plan=true"]) == 2
+    return capsys.readouterr().err
 
 
 def test_the_folder_of_config_dir_is_the_only_door(capsys: pytest.CaptureFixture[str]) -> None:

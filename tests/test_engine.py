@@ -102,7 +102,7 @@ def plainly(ticket: Ticket, recipe: Recipe) -> tuple[list[dict[str, Tensor]], li
 def test_every_step_gives_bit_for_bit_what_a_plain_loop_gives_that_masks_after_each_step(
     model: Callable[..., nn.Module], optimizer: Callable[..., torch.optim.Optimizer], start: int
 ) -> None:
-    settings = recipe(model=model, optimizer=optimizer, lr=partial(lr.drop, at=[9, 14], warmup=5))
+    settings = recipe(model=model, optimizer=optimizer, lr=partial(lr.drop, at=[9, 14], warmup=5), kernel="dense")
     ticket = half_pruned(settings, step=start, replicate=2)
     expected, _ = plainly(ticket, settings)
     done = train(ticket, settings, keep=range(STEPS))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lth import UserError, engine, lr, regularization, task, updater
 from lth.augment import flip_crop
-from lth.data import diabetes, normalized
+from lth.data import Data, Split, diabetes, normalized
 from lth.data import rows as rows_of
 from lth.engine.kernel import compiled
 from lth.engine.kernel.block import Block, Examples
@@ -269,9 +269,24 @@ def test_a_sparse_training_resumes_bit_for_bit(optimizer: Callable[..., torch.op
     assert expected.evaluations.equals(resumed.evaluations)
 
 
-def test_auto_is_sparse_where_two_fifths_or_less_are_kept_of_a_fully_connected_net() -> None:
+def ten_features() -> Data:
+    random = np.random.default_rng(0)
+    part = Split(random.integers(0, 256, (30, 10), dtype=np.uint8), np.arange(30) % 2)
+    return Data("ten", part, part, part, scaling="unit")
+
+
+def flat_net(shape: Sequence[int], classes: int) -> nn.Module:
+    """20 weights."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(10, 2))
+
+
+def test_auto_is_sparse_where_a_fully_connected_net_keeps_55_percent_of_its_weights_or_less() -> None:
+    settings = usual(model=flat_net, data=ten_features())
+    ticket = dense(settings, glorot_normal)
+    for count, kernel in ((11, "sparse"), (12, "dense")):
+        mask = (torch.arange(20) < count).view(2, 10)
+        assert trained(settings, replace(ticket, mask={"1.weight": mask})).facts["kernel"] == kernel
     settings = usual()
-    assert trained(settings, half_pruned(settings)).facts["kernel"] == "dense"
     assert trained(settings).facts["kernel"] == "sparse"
     assert trained(usual(model=conv_net)).facts["kernel"] == "dense"
     assert trained(usual(data=COLOUR, model=conv_net)).facts["kernel"] == "dense"

@@ -187,6 +187,65 @@ def test_a_net_that_cannot_be_packed_is_refused_with_the_tensor_and_another_form
         package.pack(packable(plain), plain, None)
 
 
+# ---- nets of which little remains
+
+
+WIDE = 5900
+
+
+def large(shape: Any, classes: int) -> nn.Module:
+    """A net with more values than a small file may have."""
+    return nn.Linear(WIDE, WIDE)
+
+
+def computed_large(shape: Any, classes: int) -> nn.Module:
+    """The same, but it has no value on the device "meta" while it is built, as a RegNet has none."""
+    float(torch.zeros(1))
+    return nn.Linear(WIDE, WIDE)
+
+
+@pytest.fixture(scope="module")
+def sparse() -> tuple[dict[str, Tensor], bytes]:
+    """A layer of which three of 34.8 million weights remain, and its file."""
+    weights = {"weight": torch.zeros(WIDE, WIDE), "bias": torch.arange(float(WIDE))}
+    places = (torch.tensor([0, 7, WIDE - 1]), torch.tensor([0, 5, WIDE - 1]))
+    weights["weight"][places] = torch.tensor([1.0, -2.0, 3.0])
+    mask = {"weight": weights["weight"] != 0}
+    return weights, codec.encode(weights, mask, bits=None, description=GOOD)
+
+
+@pytest.mark.parametrize("given_as", ["a net", "a function"])
+def test_a_net_of_which_hardly_a_weight_remains_is_unpacked_into_the_net_that_is_given(
+    sparse: tuple[dict[str, Tensor], bytes], given_as: str
+) -> None:
+    weights, file = sparse
+    assert len(file) < 25_000 < (WIDE**2 - 2**25) / 6
+    own = large((), 0)
+    unpacked, mask = package.unpack(file, own if given_as == "a net" else large)
+    assert (unpacked is own) == (given_as == "a net")
+    assert same(unpacked.state_dict(), weights)
+    assert mask["weight"].sum() == 3
+    assert not unpacked.training
+
+
+@pytest.mark.parametrize("net", [None, computed_large, net, nn.Linear(WIDE, 1)], ids=["none", "odd", "mlp", "small"])
+def test_without_a_net_of_its_size_such_a_file_is_refused_with_the_remedy(
+    sparse: tuple[dict[str, Tensor], bytes], net: Any
+) -> None:
+    with pytest.raises(Refused, match=r"or as many as the net that it belongs to, if you give that: unpack\(file, net"):
+        package.unpack(sparse[1], net)
+
+
+def test_a_given_net_of_other_tensors_is_refused_and_stays_as_it_is() -> None:
+    file = package.pack(trained_by(MLP), MLP, None)
+    for own in (mlp((1, 4, 4), 3, hidden=[8, 7]), nn.Sequential(), conv_net((1, 4, 4), 3)):
+        before = {name: value.clone() for name, value in own.state_dict().items()}
+        with pytest.raises(Refused, match="tensors of the file do not match"):
+            package.unpack(file, own)
+        assert same(own.state_dict(), before)
+        assert own.training
+
+
 # ---- untrusted files
 
 

@@ -37,6 +37,7 @@ TICKETS: Schema = {
 }  # fmt: skip
 CURVES: Schema = {"experiment": "text", "branch": "text", "draw": "count", "replicate": "count", "level": "count",
                   "density": "share", "digest": "text", "step": "count"}  # fmt: skip
+# Of a file that could not be written or run there is a note alone.
 FILES: Schema = {**_NET, "format": "text", "bytes": "count", "accuracy": "share"}
 LAYOUTS: Schema = {**_NET, "layout": "text", "parameters": "count", "accuracy": "share"}
 
@@ -73,9 +74,9 @@ def read_csv(file: Path, schema: Schema) -> "pd.DataFrame":
     if not data.endswith(b"\n"):
         raise UserError(f"{file} is cut off: its last line has no end", code=1)
     try:
-        # A digest such as 7e555966 would be read as a number.
+        # A digest such as 7e555966 would be read as a number; an experiment may be named NA, or 1.
         texts = {"config": "str", **{column: "str" for column, kind in schema.items() if kind == "text"}}
-        table = pd.read_csv(io.BytesIO(data), encoding="utf-8", dtype=texts)
+        table = pd.read_csv(io.BytesIO(data), encoding="utf-8", dtype=texts, keep_default_na=False, na_values=[""])
     except (ValueError, OverflowError) as error:
         raise UserError(f"{file} is not a table: {error}", code=1) from error
     return _checked(file, table, schema)
@@ -148,13 +149,20 @@ def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame
         schema = {**schema, **_metrics(file, table, "final_test_" if schema is TICKETS else "test_")}
     if table.empty:
         raise UserError(f"{file} has no rows", code=1)
+    failed = _failed(table) if schema is FILES else False
     for column, kind in schema.items():
-        good = _good(table[column], kind)
+        good = _good(table[column], kind) | (failed if column in ("bytes", "accuracy") else False)
         if not good.all():
             row = int((~good).to_numpy().argmax())
             found = f"{column} is {str(table[column].iloc[row])[:40]!r}"
             raise UserError(f"{file}, row {row + 1}: {found}, not {NAMED[kind]}", code=1)
     return table
+
+
+def _failed(table: "pd.DataFrame") -> "pd.Series":
+    """True for the files that could not be written or run: they have no numbers, and a note that says why."""
+    note = table["note"].notna() if "note" in table else False
+    return table[["bytes", "accuracy"]].isna().all(axis=1) & note
 
 
 def _metrics(file: Path, table: "pd.DataFrame", value: str) -> Schema:

@@ -182,11 +182,15 @@ def _speed(commands: "Commands") -> None:
         default="cpu",
         help="cpu: one ticket beside other loops; cuda: stacks of tickets beside captured loops (default: cpu)",
     )
-    speed.add_argument(
-        "--store",
-        action="store_true",
-        help="time and memory of table, run, plan and figure against stored rows, instead",
-    )
+    others = {
+        "ladder": "CPU time of a ladder of LeNet, level by level",
+        "densities": "training and inference by several methods against the share of the weights",
+        "store": "time and memory of table, run, plan and figure against stored rows (10 minutes)",
+        "all": "all of these, and the step times",
+    }
+    for name, what in others.items():
+        speed.add_argument(f"--{name}", action="store_true", help=f"{what}, instead")
+    speed.add_argument("--out", type=path, help="folder to write speed.md and the files of --densities to")
     speed.set_defaults(command="speed")
 
 

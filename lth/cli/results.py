@@ -19,6 +19,7 @@ import pandas as pd
 from lth.analysis import summary
 from lth.cli.console import console
 from lth.store import table
+from lth.store.names import folder_of
 
 if TYPE_CHECKING:
     from lth.analysis.plot import Figure
@@ -105,7 +106,7 @@ def _draw(results: Results) -> Iterator[Path]:
 
 def _remove_others(results: Results, drawn: Sequence[Path]) -> None:
     """Remove learning curves of variants that were named otherwise when there were fewer."""
-    folder = results.root / "figures" / results.experiment
+    folder = results.root / "figures" / folder_of(results.experiment)
     for file in {*folder.glob("curves*.png"), *folder.glob("curves*.pdf")} - {*drawn}:
         file.unlink(missing_ok=True)
 
@@ -121,5 +122,5 @@ def _drawn(results: Results, name: str, key: str, make: "Callable[[], Figure]") 
     """The files of a figure; drawn only if those that are there show something else."""
     from lth.analysis import plot
 
-    folder = results.root / "figures" / results.experiment
+    folder = results.root / "figures" / folder_of(results.experiment)
     return plot.drawn(folder, name, key) or plot.save(make(), folder, name, key)

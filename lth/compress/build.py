@@ -35,10 +35,25 @@ def built(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> nn.M
         _check(plan, weights)
         torch.manual_seed(0)
         net = build()
+    check(net, weights)
+    return net
+
+
+def size(net: nn.Module | Callable[[], nn.Module]) -> int:
+    """Number of values of a net, or of the one that a function builds; 0 of one that can't be built on "meta"."""
+    try:
+        with torch.device("meta"):
+            state = (net if isinstance(net, nn.Module) else net()).state_dict()
+    except Exception:  # of the many that a missing value can lead to
+        return 0
+    return sum(tensor.numel() for tensor in state.values() if not is_lazy(tensor))
+
+
+def check(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Raise Refused unless the tensors of the net have the names and shapes of the weights."""
     _check(net, weights)
     if set(first_names(net).values()) != weights.keys():
         raise Refused(MISMATCH)
-    return net
 
 
 def _check(net: nn.Module, weights: Mapping[str, Tensor]) -> None:

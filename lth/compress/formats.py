@@ -134,7 +134,7 @@ def _onnx_file(name: str, export: Callable[[], bytes | None]) -> File | None:
 
 def _packed(trained: Trained, recipe: Recipe, bits: int | None, inputs: Callable[[], Tensor]) -> File:
     content = package.pack(trained, recipe, bits)
-    net, mask = package.unpack(content, recipe.model)
+    net, mask = package.unpack(content, recipe.net())
     if any(not torch.equal(mask[name], kept) for name, kept in trained.mask.items()):
         raise UserError("the file unpacks to another mask: not written")
     if bits is None and not _same(net, masked_net(trained, recipe), inputs()[: onnx.VERIFIED]):

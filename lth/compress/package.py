@@ -1,7 +1,7 @@
 """A trained net <-> one small file (`lth.compress.codec`) that also names its architecture."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from lth import UserError, model, quantization
 from lth.compress import codec
-from lth.compress.build import built
+from lth.compress.build import built, check, size
 from lth.compress.codec import Refused
 from lth.recipe import Recipe
 from lth.store.digest import describe
@@ -40,24 +40,44 @@ def pack(trained: Trained, recipe: Recipe, bits: int | None) -> bytes:
         raise UserError(f"this net can't be packed into a .lth file: {error}; export it as float32") from error
 
 
-def unpack(file: bytes, architecture: Architecture | None = None) -> tuple[nn.Module, Mask]:
+def unpack(file: bytes, net: nn.Module | Architecture | None = None) -> tuple[nn.Module, Mask]:
     """The net, in evaluation mode, and its mask; raises Refused.
 
-    Files are untrusted, so a file can name the architectures of `lth.model` and nothing else. For any other net pass
-    its `architecture`: (shape, classes) -> net.
+    Files are untrusted, so a file can name the architectures of `lth.model` and nothing else. For any other, and for a
+    large net of which few weights remain, give the net, whose tensors are overwritten, or a function that builds it:
+    (shape, classes) -> net. The file may then have as many values as that net. A function builds the net that the file
+    asks for; of a file that you don't trust, give the net itself.
     """
-    contents = codec.decode(file)
-    shape, classes, named = _described(contents.description)
-    build = architecture or _public(named)
+    contents = codec.decode(file, partial(_size, net))
     try:
         with torch.random.fork_rng(devices=[]):
-            net = built(partial(build, shape, classes), contents.weights)
-        load(net, contents.weights)
+            found = _net(net, contents)
+        load(found, contents.weights)
     except Refused:
         raise
     except Exception as error:  # an architecture may raise anything when its options are invalid
         raise Refused(f"the architecture named in the file can't be built: {error}") from error
-    return net.eval(), contents.mask
+    return found.eval(), contents.mask
+
+
+def _size(net: nn.Module | Architecture | None, description: Mapping[str, Any]) -> int:
+    """Number of values of the net that the caller gave; 0 if none was given, or its size can't be known beforehand."""
+    if net is None:
+        return 0
+    if isinstance(net, nn.Module):
+        return size(net)
+    shape, classes, _ = _described(description)
+    with torch.random.fork_rng(devices=[]):
+        return size(partial(net, shape, classes))
+
+
+def _net(net: nn.Module | Architecture | None, contents: codec.Contents) -> nn.Module:
+    """The given net, or else the one that the file describes, with tensors as the file has them."""
+    if isinstance(net, nn.Module):
+        check(net, contents.weights)
+        return net
+    shape, classes, named = _described(contents.description)
+    return built(partial(net or _public(named), shape, classes), contents.weights)
 
 
 def _described(description: Any) -> tuple[tuple[int, ...], int, Any]:

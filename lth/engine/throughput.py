@@ -16,6 +16,7 @@ from torch import nn
 
 from lth import augment, init, model
 from lth.data import Data, Split, normalized
+from lth.engine.benchmark import kept, pruned
 from lth.engine.callback import Callback
 from lth.engine.loop import Loop
 from lth.engine.precision import fastest
@@ -23,6 +24,7 @@ from lth.engine.splits import splits_on
 from lth.engine.timing import in_turn
 from lth.imp import dense
 from lth.recipe import Recipe
+from lth.ticket import Ticket
 
 BATCH, RATE, IMAGES = 60, 2e-4, 600
 PLAIN = "plain float32 loop, channels first"
@@ -32,12 +34,13 @@ def measure(steps: int = 15) -> tuple[dict[str, float], float]:
     """(Loop -> images per CPU second, augmentation's share of the fastest loop's step)."""
     torch.set_num_threads(1)
     recipe = _recipe()
-    best = fastest(recipe.net())
+    best, few = fastest(recipe.net()), pruned(recipe, 11)
     loops = {
         PLAIN: _plain(recipe),
         "lth engine, precision=fp32": _engine(recipe),
         "lth engine, precision=bf16": _engine(replace(recipe, precision="bf16")),
         f"lth engine, precision=auto (here {best})": _engine(replace(recipe, precision=best)),
+        f"the same, {kept(few):.1%} of the weights": _engine(replace(recipe, precision=best), few),
     }
     seconds = in_turn({name: partial(next, loop) for name, loop in loops.items()}, steps, clock=time.process_time)
     return {name: BATCH / value for name, value in seconds.items()}, _augmentation(recipe) / min(seconds.values())
@@ -66,8 +69,8 @@ def _plain(recipe: Recipe) -> Iterator[None]:
         yield
 
 
-def _engine(recipe: Recipe) -> Iterator[None]:
-    loop = Loop(dense(recipe, init.glorot_normal), recipe, (), Callback())
+def _engine(recipe: Recipe, ticket: Ticket | None = None) -> Iterator[None]:
+    loop = Loop(ticket or dense(recipe, init.glorot_normal), recipe, (), Callback())
     loop.start(recipe.optimizer(loop.net.parameters()), splits_on(recipe.data, torch.device("cpu")))
     for step in count():
         loop.run(torch.arange(step * BATCH, (step + 1) * BATCH)[None] % IMAGES)

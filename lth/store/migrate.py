@@ -17,6 +17,7 @@ from lth.store.digest import describe, digest, digest_of, sourceless
 from lth.store.entry import is_complete, partial_file, pruned_file
 from lth.store.file import Corrupt, read_json, write_json
 from lth.store.locks import claimed
+from lth.store.names import folder_of
 from lth.store.record import SCOPES, read_record
 from lth.ticket import Ticket
 
@@ -82,7 +83,7 @@ def old_science(criterion: Any, distribution: Any, structure: Any) -> list[Any]:
 
 def forget(root: Path, experiment: str, digests: set[str]) -> None:
     """Take the rows of these trainings out of the records of an experiment; a record without rows is deleted."""
-    for file in (root / "experiments" / experiment).glob("*.json"):
+    for file in (root / "experiments" / folder_of(experiment)).glob("*.json"):
         try:
             record = read_record(file)
         except Corrupt as error:

@@ -1,5 +1,6 @@
 """Names of experiments and projects, and paths of folders, checked where they enter. Imports no PyTorch."""
 
+import os
 import re
 
 from lth import UserError
@@ -42,6 +43,11 @@ def path_reason(path: str) -> str:
     if not path.isprintable():
         return f"a path must consist of characters that can be printed, and {shown(path)} doesn't"
     return "~ would be a folder of that name; write the path of your home folder" if path.startswith("~") else ""
+
+
+def folder_of(name: str) -> str:
+    """The name of an experiment as that of its folder, which is in UTF-8 whatever the locale."""
+    return os.fsdecode(name.encode(errors="surrogateescape"))
 
 
 def shown(text: str) -> str:

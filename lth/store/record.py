@@ -1,6 +1,7 @@
 """Records: the trainings of one replicate of one configuration, and their status. Imports no PyTorch."""
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from lth.store.file import (
     read_json,
     write_json,
 )
-from lth.store.names import check_name
+from lth.store.names import check_name, folder_of
 from lth.store.stale import changed
 
 log = logging.getLogger("lth")
@@ -72,7 +73,7 @@ class Record:
     @property
     def file(self) -> Path:
         """Path of the record."""
-        return self.root / "experiments" / self.experiment / f"{self.job}.json"
+        return self.root / "experiments" / folder_of(self.experiment) / f"{self.job}.json"
 
     def _write(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         from lth.store.locks import locked  # what only reads a store does without
@@ -103,7 +104,7 @@ def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any
     warning. Changes nothing.
     """
     folder = root / "experiments"
-    for each in listed(folder) if experiment is None else [folder / experiment]:
+    for each in listed(folder) if experiment is None else [folder / folder_of(experiment)]:
         for file in listed(each):
             if file.suffix != ".json" or file.name.startswith("."):
                 continue
@@ -121,7 +122,8 @@ def read_record(file: Path) -> dict[str, Any]:
     check_format(file, record.get("format"))
     record = {"status": "running", "error": "", "code": {}, **record}  # version 0.1 had no code
     check_types(file, record, {"experiment": str, "columns": dict, "rows": dict, "status": str, "code": dict})
-    wanted = {"experiment": file.parent.name, "job": file.stem}
+    folder = os.fsencode(file.parent.name).decode(errors="replace")  # the same in a locale of ASCII
+    wanted = {"experiment": folder, "job": file.stem}
     if found := {key: record[key] for key in wanted if key in record and record[key] != wanted[key]}:
         raise Corrupt(f"{file} is in the wrong place: its {' and '.join(f'{k} is {v}' for k, v in found.items())}")
     for cells in (record["columns"], *record["rows"].values()):

@@ -12,6 +12,7 @@ import pandas as pd
 from lth.store import index
 from lth.store.file import Corrupt, Newer, check_types
 from lth.store.index import Curve, Index, Known
+from lth.store.names import folder_of
 from lth.store.record import records
 from lth.store.result import read_result
 from lth.store.stale import stale
@@ -180,7 +181,7 @@ def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
 
 def _entry(root: Path, record: Mapping[str, Any], item: Mapping[str, Any]) -> Path:
     """The folder of the training that a row names; raises Corrupt if the row lacks what the table needs."""
-    row = root / "experiments" / str(record["experiment"])
+    row = root / "experiments" / folder_of(str(record["experiment"]))
     check_types(row, item, {"digest": str, "draw": int, "level": int, "density": (float, int)})
     check_types(row, item, {"remaining": int, "total": int})
     if not re.fullmatch(r"\w+", item["digest"]):

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from lth import UserError
 from lth.store.file import FORMAT, Corrupt, write_json
 from lth.store.locks import locked
-from lth.store.names import check_name
+from lth.store.names import check_name, folder_of
 from lth.store.record import read_record
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
@@ -47,7 +47,7 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
     if a record can't be read, or, unless `running`, if a job of it has not ended.
     """
     every = _records(root)
-    own = {file: record for file, record in every.items() if file.parent.name == experiment}
+    own = {file: record for file, record in every.items() if file.parent.name == folder_of(experiment)}
     if not own:
         raise _unknown(root, experiment, every)
     if not running:
@@ -92,17 +92,18 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     """
     check_name(new)
     every = _records(root)
-    own = {file: record for file, record in every.items() if file.parent.name == old}
+    own = {file: record for file, record in every.items() if file.parent.name == folder_of(old)}
     if not own:
         raise _unknown(root, old, every)
     if new == old:
         raise UserError(f"{old} has this name already")
-    if not merge and (root / "experiments" / new).is_dir() and any(file.parent.name == new for file in every):
+    target = root / "experiments" / folder_of(new)
+    if not merge and any(file.parent == target for file in every):
         raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
     _check_ended(old, own.values())
     for file, record in own.items():
-        _move(file, record, root / "experiments" / new / file.name, new)
-    _move_figures(root / "figures", old, new)
+        _move(file, record, target / file.name, new)
+    _move_figures(root / "figures", folder_of(old), folder_of(new))
     return len(own)
 
 
@@ -170,8 +171,8 @@ def _check_own(root: Path) -> None:
         raise UserError(f"{root / 'trained'} is a link: other stores may need what lies there", code=1)
 
 
-def _unknown(root: Path, experiment: str, every: Iterable[Path]) -> UserError:
-    stored = ", ".join(sorted({file.parent.name for file in every})) or "nothing"
+def _unknown(root: Path, experiment: str, every: Mapping[Path, Mapping[str, Any]]) -> UserError:
+    stored = ", ".join(sorted({str(record["experiment"]) for record in every.values()})) or "nothing"
     return UserError(f"there is no experiment '{experiment}' under {root}; stored: {stored}")
 
 

@@ -15,6 +15,7 @@ from lth.analysis.plot.mask import mask
 from lth.analysis.plot.pareto import front, pareto
 from lth.analysis.plot.sparsity import accuracy_at, during, sparsity
 from lth.analysis.plot.style import drawn, key, save
+from lth.analysis.plot.times import times
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure
@@ -41,4 +42,5 @@ __all__ = [
     "save",
     "short_names",
     "sparsity",
+    "times",
 ]

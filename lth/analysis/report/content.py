@@ -1,6 +1,7 @@
 """Content of a page, gathered from the lab record, the results, the scorecard and the tables of files."""
 
 import io
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def gather(name: str, runs: Path, figures: Path) -> Content:
     record = parse(experiment.__doc__ or name)
     own = rows[rows["experiment"] == name].dropna(axis=1, how="all")
     claims = scorecard.compared([(name, experiment, rows)])
-    stored = (runs / "trained" / str(own["digest"].iloc[0])).exists()
+    stored = os.path.exists(runs / "trained" / str(own["digest"].iloc[0]))  # False too where it may not be looked for
     return Content(
         name=name,
         record=record,

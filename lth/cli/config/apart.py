@@ -1,7 +1,8 @@
 """A job of a sweep in a process of its own, beside the worker of its launcher.
 
 A launcher whose worker the system kills gives up all other jobs. So the worker stays small and waits; what takes the
-memory, and is killed when there is none, is its child, which the jobs of a worker have in common.
+memory, and is killed when there is none, is its child, which the jobs of a worker have in common. On Linux alone: macOS
+can't safely fork a process that has threads; a killed worker there ends its sweep, and the same command continues it.
 """
 
 import os

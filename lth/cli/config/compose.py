@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
+from lth.analysis import document
 from lth.cli.config.choices import choice
 from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.files import check_files
@@ -49,6 +50,7 @@ def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[t
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
     """Compose and validate. usual: config groups -> their configuration without other overrides."""
     cfg = compose("config", overrides)
+    _check_complete(plain(cfg))
     validate(plain(cfg), usual(tuple(filter(is_group, overrides))))
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
@@ -56,6 +58,26 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     if cfg.debug:
         validate(plain(small), plain(small))
     return small
+
+
+def _check_complete(config: dict[str, Any]) -> None:
+    """Raise UserError if a config group or key that a run needs was deleted, or a group is null by a defaults list."""
+    usual = document.read(CONF / "config.yaml")
+    groups = {group: option for entry in usual["defaults"] if entry != "_self_" for group, option in entry.items()}
+    for group in (group for group in groups if groups[group] is not None and " " not in group):  # the others override
+        if _is_nothing(config.get(group), usual.get(group, {})):
+            raise UserError(
+                f"{group} is missing: it can't be left out or null; choose an option, such as {groups[group]}"
+            )
+    given = leaves(config)
+    for key, value in leaves({name: usual[name] for name in usual.keys() - {"defaults", "hydra"}}).items():
+        if key not in given:
+            raise UserError(f"{key} is missing: it can't be left out; its default is {value}")
+
+
+def _is_nothing(node: Any, usual: dict[str, Any]) -> bool:
+    """True if a group has no option: no more than the keys that every option of it has."""
+    return node is None or (isinstance(node, dict) and node.keys() <= usual.keys())
 
 
 def search_path(folder: Path | None) -> list[str]:
@@ -70,6 +92,9 @@ def errors_explained() -> Iterator[None]:
         yield
     except UserError:
         raise
+    except RecursionError as error:
+        raise UserError("files of the configuration name each other, or themselves, in their defaults lists: take out "
+                        "the entry that closes the circle") from error  # fmt: skip
     except (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(explanation(error)) from error
 

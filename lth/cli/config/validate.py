@@ -56,8 +56,6 @@ def _check_keys(config: Config, usual: Config) -> None:
     given, defaults = leaves(config), leaves(usual)
     ours = tuple(prefix for prefix, _ in nodes(config))
     for key, default in defaults.items():
-        if key not in given and "." not in key:
-            raise UserError(f"{key} is missing")
         if key in given and not key.startswith(ours):
             _check_value(key, given[key], _annotation(key, default), default)
             check_bound(key, key, given[key])

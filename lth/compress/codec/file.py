@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lth.compress.codec.header import Entry, Header, parse, serialize
+from lth.compress.codec.header import Entry, Header, Size, parse, serialize
 from lth.compress.codec.reader import Reader, Refused
 from lth.compress.codec.tensor import (
     approximate_values,
@@ -58,10 +58,14 @@ def approximate(weights: Weights, mask: Mask, *, bits: int | None) -> dict[str, 
     }
 
 
-def decode(data: bytes) -> Contents:
-    """Inverse of `encode`. Raises Refused, and nothing else, for invalid bytes; the message says what is wrong."""
+def decode(data: bytes, size: Size = lambda _: 0) -> Contents:
+    """Inverse of `encode`. Raises Refused, and nothing else, for invalid bytes; the message says what is wrong.
+
+    size: the file's description -> number of values of the net that the caller has for it; so many a file of any length
+    may have.
+    """
     try:
-        header, reader = parse(data)
+        header, reader = parse(data, size)
         weights: dict[str, Tensor] = {}
         mask: dict[str, Tensor] = {}
         for entry in header.tensors:

@@ -5,7 +5,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -14,6 +14,9 @@ from lth.compress.codec.reader import Reader, Refused
 MAGIC, VERSION = b"LTHC", 1
 CHECKSUM = hashlib.sha256().digest_size
 MAX_HEADER, MAX_TENSORS, MAX_DIMENSIONS, MAX_VALUES = 2**20, 2**12, 8, 2**28
+
+# Description of a file -> number of values of the net that is known to be its own; 0 if none is.
+Size = Callable[[Mapping[str, Any]], int]
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,18 @@ class Header:
 
 
 def serialize(header: Header, payload: bytes) -> bytes:
-    """The complete file; raises ValueError if the description is not valid JSON or the file would be refused."""
+    """The complete file; raises ValueError if the description is not valid JSON or the file would be refused, with its
+    net too.
+    """
     packed = zlib.compress(_text(asdict(header)), 9)
     whole = b"".join([MAGIC, struct.pack("<HI", VERSION, len(packed)), packed, payload])
-    _check_limits(header, len(whole) + CHECKSUM)
+    _check_limits(header, len(whole) + CHECKSUM, MAX_VALUES)
     return whole + hashlib.sha256(whole).digest()
 
 
-def parse(data: bytes) -> tuple[Header, Reader]:
-    """The header, and a reader positioned at the parts. Raises Refused, or a LookupError, TypeError, ValueError or
-    RecursionError for a header that is malformed in another way.
+def parse(data: bytes, size: Size) -> tuple[Header, Reader]:
+    """The header, and a reader positioned at the parts. size: as for `decode`. Raises Refused, or a LookupError,
+    TypeError, ValueError or RecursionError for a header that is malformed in another way.
     """
     if data[: len(MAGIC)] != MAGIC:
         raise Refused(f"it does not start with {MAGIC.decode()}")
@@ -74,7 +79,7 @@ def parse(data: bytes) -> tuple[Header, Reader]:
         raise Refused(f"invalid number of bits: {header.bits!r}")
     if not isinstance(header.description, dict):
         raise Refused("the description is not a mapping")
-    _check_limits(header, len(data))
+    _check_limits(header, len(data), size(header.description))
     return header, reader
 
 
@@ -107,13 +112,20 @@ def _entry(entry: Entry) -> Entry:
     return entry
 
 
-def _check_limits(header: Header, length: int) -> None:
-    """Raise Refused if a file of this length may not hold so much: pruned values take no bytes, equal ones few."""
-    most, most_kept = min(MAX_VALUES, 2**25 + 6 * length), 2**20 + 8 * length
+def _check_limits(header: Header, length: int, known: int) -> None:
+    """Raise Refused if a file of this length may not hold so much: pruned values take no bytes, equal ones few. known:
+    number of values of the net that the caller gave.
+    """
     values = sum(math.prod(max(count, 1) for count in entry.shape) for entry in header.tensors)
     kept = sum(entry.kept or 0 for entry in header.tensors)
+    if values > MAX_VALUES:
+        raise Refused(f"{values} values: the format has at most {MAX_VALUES}")
+    most, most_kept = max(2**25 + 6 * length, known), max(2**20 + 8 * length, known)
     if values > most or kept > most_kept:
-        raise Refused(f"{values} values, {kept} of them kept: a file of {length} bytes may have {most} and {most_kept}")
+        raise Refused(
+            f"{values} values, {kept} of them kept: a file of {length} bytes may have {most} and {most_kept}, or as "
+            "many as the net that it belongs to, if you give that: unpack(file, net)"
+        )
     if len(header.tensors) > MAX_TENSORS or any((entry.kept or 0) > entry.size for entry in header.tensors):
         raise Refused(f"more than {MAX_TENSORS} tensors, or one with more kept values than values")
     if len({entry.name for entry in header.tensors}) < len(header.tensors):

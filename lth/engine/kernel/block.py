@@ -32,7 +32,7 @@ class Block:
     def __init__(
         self, layers: Sequence[nn.Linear], masks: Sequence[Tensor], optimizer: Optimizer, penalty: Callable[..., Any]
     ) -> None:
-        places = [(row, column) for row, column in (mask.nonzero(as_tuple=True) for mask in masks)]
+        places = [packed.places_of(mask) for mask in masks]
         self.optimizer, self.taken = optimizer, 0
         self.net, self.back = packed.net(layers, places), packed.back(layers, places)
         self.parts = packed.parts(layers, places)

@@ -15,9 +15,9 @@ from lth.store.digest import unbound
 from lth.task import correct, cross_entropy
 from lth.ticket import Mask
 
-# Share of the weights up to which kernel=auto takes the sparse kernel. Measured by `lth speed`: at 40% a step of
-# LeNet-300-100 takes as long in either. The choice depends on net and density alone, so that it is the same everywhere.
-SHARE = 0.4
+# Share of the weights up to which kernel=auto takes the sparse kernel: at more, `lth speed --densities` shows little or
+# no gain. The choice depends on net and density alone, so that it is the same everywhere.
+SHARE = 0.55
 
 
 def chosen(

@@ -4,10 +4,10 @@ Activations lie transposed, units x 64 examples, so that every kept weight multi
 lanes. LLVM turns such vectors into those of the processor: AVX-512, AVX2, NEON. The type of the vectors and the kernels
 are one module, since a kernel that is cached on the disk is compiled anew only if its own file changes.
 
-Net: the units of all layers but the input, in order, are rows. Kept weights are sorted by row: those of row r are
-start[r] to start[r + 1] - 1. `column` is the unit that a weight reads: an input for the rows of the first layer, else a
-row. For the way back, the weights that read row u are back[u] to back[u + 1] - 1 of `reader` (the row that reads) and
-`where` (the place of the weight).
+Net: the units of all layers but the input, in order, are rows. Kept weights come in runs: the weights of a row that
+read units of one strip, start[run] to start[run + 1] - 1. `column` is the unit that a weight reads: an input for the
+rows of the first layer, else a row. For the way back, the weights that read row u are back[u] to back[u + 1] - 1 of
+`reader` (the row that reads) and `where` (the place of the weight).
 """
 
 import numpy as np
@@ -236,11 +236,14 @@ def fetch(inputs, rows, used, mean, deviation, room, x):
 @kernel
 def forward(net, weight, bias, x, h):
     """Outputs h of all rows for inputs x; those of hidden layers are rectified."""
-    first, hidden, start, column = net[0], net[1], net[2], net[3]
-    for r in range(len(bias)):
+    first, hidden, start, column, row, ends = net[0], net[1], net[2], net[3], net[6], net[7]
+    for run in range(len(row)):
+        r = row[run]
         source = x if r < first else h
         one, other = everywhere(bias[r]), zeros(x)
-        k, end = start[r], start[r + 1]
+        if not ends[run] & 1:
+            one = load(h, r)
+        k, end = start[run], start[run + 1]
         while k + 1 < end:
             one = multiply_add(one, weight[k], load(source, column[k]))
             other = multiply_add(other, weight[k + 1], load(source, column[k + 1]))
@@ -248,7 +251,7 @@ def forward(net, weight, bias, x, h):
         if k < end:
             one = multiply_add(one, weight[k], load(source, column[k]))
         one = add(one, other)
-        if r < hidden:
+        if r < hidden and ends[run] & 2:
             one = where_positive(one, one)
         store(h, r, one)
 
@@ -256,11 +259,13 @@ def forward(net, weight, bias, x, h):
 @kernel
 def descent(net, x, h, d, gradient, bias_gradient):
     """Add the gradients of weights and biases, from those of the outputs, d."""
-    first, start, column = net[0], net[2], net[3]
-    for r in range(len(bias_gradient)):
+    first, start, column, row, ends = net[0], net[2], net[3], net[6], net[7]
+    for run in range(len(row)):
+        r = row[run]
         source, own = x if r < first else h, load(d, r)
-        bias_gradient[r] += total(own)
-        for k in range(start[r], start[r + 1]):
+        if ends[run] & 1:
+            bias_gradient[r] += total(own)
+        for k in range(start[run], start[run + 1]):
             gradient[k] += total(multiply(own, load(source, column[k])))
 
 

@@ -16,8 +16,7 @@ class SparseLinear(nn.Module):
 
     def __init__(self, layer: nn.Linear, mask: Tensor) -> None:
         super().__init__()
-        row, column = mask.nonzero(as_tuple=True)
-        self.places, self.shape = (row, column), mask.shape
+        self.places, self.shape = packed.places_of(mask), mask.shape
         self.weight, self.bias = nn.Parameter(self.pack(layer.weight.detach())), layer.bias
         self.net = packed.net([layer], [self.places])
         self.back = packed.columns(self.places, layer.in_features)

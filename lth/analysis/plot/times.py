@@ -1,0 +1,29 @@
+"""Time of training and inference against the share of the weights that is kept."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lth.analysis.plot.style import new_figure, note, origin
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANELS = {"training_ms": "CPU ms of a training step", "inference_ms": "CPU ms of 1,000 images"}
+MARKERS = "osv^D"
+
+
+def times(table: pd.DataFrame) -> "Figure":
+    """A panel for training and one for inference, a line for each method. table: see `lth.engine.densities`."""
+    with new_figure(10, 4.4, 1, 2) as (figure, panels):
+        for axes, (column, label) in zip(panels[0], PANELS.items(), strict=True):
+            for marker, (method, rows) in zip(MARKERS, table.groupby("method", sort=False), strict=True):
+                axes.plot(100 * rows["kept"], rows[column], marker=marker, markersize=4, label=method)
+            axes.set(xscale="log", yscale="log", xlabel="percent of weights kept", ylabel=label)
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.invert_xaxis()
+        panels[0][0].legend(fontsize=8)
+        figure.suptitle("LeNet-300-100: what a sparse net costs")
+        note(figure, ["batch 60, Adam, one thread, medians of interleaved rounds", origin(table)])
+    return figure

@@ -434,7 +434,7 @@ def test_the_hint_for_more_replicates_can_be_pasted() -> None:
         "replicate=1,2",
         "hydra/launcher=joblib",
         "--config-dir",
-        "conf b",
+        "c d",
     ]
-    more = "name=a 'model.hidden=[30, 20]' --config-dir 'conf b' -m replicate=1,2,3,4,5 hydra/launcher=joblib"
+    more = "name=a 'model.hidden=[30, 20]' --config-dir 'c d' -m replicate=1,2,3,4,5 hydra/launcher=joblib"
     assert _more(typed) == more

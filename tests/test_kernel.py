@@ -1,7 +1,7 @@
 """Kernels of training: dense without autograd and on kept weights only, compared with autograd."""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import COLOUR, Stop, adam, conv_net, copied, few, half_pruned, many, net, recipe, same
+from small import COLOUR, Stop, adam, conv_net, copied, exploding, few, half_pruned, many, net, recipe, same
 from torch import Tensor, nn
 
 from lth import UserError, engine, lr, regularization, task, updater
@@ -21,6 +21,7 @@ from lth.data import rows as rows_of
 from lth.engine.kernel import compiled
 from lth.engine.kernel.block import Block, Examples
 from lth.engine.kernel.chain import chain
+from lth.engine.kernel.choice import why_dense
 from lth.engine.kernel.update import Update, is_plain
 from lth.imp import dense
 from lth.init import glorot_normal
@@ -31,6 +32,7 @@ from lth.ticket import Ticket, Trained
 SGD, Adam, AdamW = (partial(kind, fused=True) for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW))
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": partial(SGD, lr=0.1),
+    "dampening alone": partial(SGD, lr=0.1, dampening=0.5),  # has no effect
     "weight_decay": partial(SGD, lr=0.1, weight_decay=0.01),
     "momentum": partial(SGD, lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.01),
     "nesterov": partial(SGD, lr=0.1, momentum=0.9, nesterov=True),
@@ -292,6 +294,26 @@ class Doubled(nn.Linear):
         return 2 * super().forward(x)
 
 
+def some(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    return SGD([p for p in parameters if p.ndim > 1], lr=0.1)
+
+
+def decayed(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    every = [*parameters]
+    return SGD([{"params": every[:1], "weight_decay": 0.1}, {"params": every[1:]}], lr=0.1)
+
+
+def clipped(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    every = [*parameters]
+    optimizer = SGD(every, lr=0.1)
+
+    def clip(*_: Any) -> None:
+        nn.utils.clip_grad_norm_(every, 0.1)
+
+    optimizer.register_step_pre_hook(clip)
+    return optimizer
+
+
 class Mine(torch.optim.SGD):
     """An optimizer that may do anything."""
 
@@ -309,6 +331,7 @@ REFUSED = {
     "the updater moves the mask": {"updater": partial(updater.gradual, begin=1, end=3, every=1)},
     "Mine is not SGD, Adam or AdamW of PyTorch with fused=true": {"optimizer": partial(Mine, lr=0.1)},
     "the regularization is neither l1 nor l2": {"regularization": spread},
+    "SGD is not SGD, Adam or AdamW of PyTorch with fused=true": {"optimizer": clipped},
 }
 
 
@@ -319,6 +342,120 @@ def test_what_the_sparse_kernel_can_not_train_is_refused_and_dense_by_default(re
     with pytest.raises(UserError, match=f"kernel=sparse: {reason}.*; use kernel=auto"):
         trained(replace(settings, kernel="sparse"), ticket)
     assert trained(settings, ticket).facts["kernel"] == "dense"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"optimizer": some}, {"optimizer": decayed}],
+    ids=["some parameters", "groups"],
+)
+def test_what_only_whole_weights_are_right_for_is_not_trained_as_a_whole_net_on_kept_weights(
+    changes: dict[str, Any],
+) -> None:
+    settings = usual(**changes)
+    assert trained(settings, sparse_ticket(settings)).facts["kernel"] == "dense"
+
+
+def test_adam_without_an_epsilon_divides_0_by_0() -> None:
+    settings = usual(optimizer=partial(Adam, eps=1e-50))  # 0 in float32
+    whole, mask = settings.net(), dense(settings, glorot_normal).mask
+    reason = why_dense(settings, whole, settings.optimizer(whole.parameters()), mask, torch.device("cpu"))
+    assert reason == "optimizer.eps=1e-50"
+
+
+def test_a_penalty_of_some_layers_and_not_others_is_not_one_of_the_kernel() -> None:
+    settings = usual(regularization=partial(regularization.l2, strength=0.1), optimizer=OPTIMIZERS["momentum"])
+    ticket = sparse_ticket(settings)
+    part = replace(ticket, mask={name: m for name, m in ticket.mask.items() if name == "1.weight"})
+    assert trained(settings, part).facts["kernel"] == "dense"
+    assert trained(replace(settings, regularization=regularization.none), part).facts["kernel"] == "sparse"
+
+
+def test_without_a_mask_nothing_is_divided() -> None:
+    settings = usual()
+    assert trained(settings, replace(dense(settings, glorot_normal), mask={})).facts["kernel"] == "dense"
+
+
+@pytest.mark.parametrize("kernel", ["dense", "sparse"])
+def test_a_weight_that_is_not_a_number_is_not_hidden_by_relu(kernel: str) -> None:
+    settings = usual(kernel=kernel)
+    ticket = sparse_ticket(settings)
+    place = tuple(ticket.mask["1.weight"].nonzero()[0])
+    weights = copied(ticket.weights)
+    weights["1.weight"][place] = float("nan")
+    with pytest.raises(engine.NonFiniteLoss):
+        trained(settings, replace(ticket, weights=weights))
+
+
+@pytest.mark.parametrize("kernel", ["dense", "sparse"])
+def test_a_loss_that_is_not_finite_names_its_step(kernel: str) -> None:
+    settings = usual(kernel=kernel, lr=partial(exploding, at=10), optimizer=OPTIMIZERS["sgd"])
+    with pytest.raises(engine.NonFiniteLoss, match="at step 11 of ticket"):
+        trained(settings)
+
+
+@pytest.mark.parametrize("beta", [0.999, 0.99999])
+def test_the_first_step_of_adam_is_exact_in_float32(beta: float) -> None:
+    """w - rate * g / (|g| + epsilon), whatever beta."""
+    one = mlp([1, 2], [False], torch.float32)
+    before = one[0].weight.detach().clone()
+    optimizer = Adam(one.parameters(), lr=1.0, betas=(0.9, beta))
+    block = Block(layers(one), [torch.ones(2, 1, dtype=torch.bool)], optimizer, regularization.none)
+    block.take(np.array([[0]]), examples(torch.ones(1, 1), torch.tensor([0])), [1.0])
+    block.store()
+    assert (one[0].weight.detach() - before).abs().flatten().tolist() == pytest.approx([1.0, 1.0], rel=3e-7)
+
+
+@pytest.mark.parametrize("piece", [1, 3])
+def test_steps_are_the_same_whatever_is_taken_at_once(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = usual(kernel="sparse", evaluate_every=10)
+    ticket = sparse_ticket(settings)
+    expected = trained(settings, ticket, keep=[2, 7])
+    monkeypatch.setattr("lth.engine.loop.PIECE", piece)
+    done = trained(settings, ticket, keep=[2, 7])
+    assert all(same(done.at(step), expected.at(step)) for step in (2, 7, 20))
+    assert done.evaluations.equals(expected.evaluations)
+
+
+BY_HAND: dict[str, dict[str, Any]] = {
+    "adam": {"optimizer": adam},
+    "rmsprop": {"optimizer": partial(torch.optim.RMSprop, lr=0.001)},
+    "l1": {"regularization": partial(regularization.l1, strength=1e-3)},
+    "l2": {"regularization": partial(regularization.l2, strength=1e-3)},
+    "no penalty after all": {"regularization": lambda _: 0.0},
+    "batch of one": {"batch_size": 1},
+    "numbers": {"data": diabetes(), "task": task.regression()},
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_without_autograd_every_bit_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = usual(kernel="dense", **{"optimizer": OPTIMIZERS["momentum"], **BY_HAND[name]})
+    ticket = half_pruned(settings)
+    by_hand = trained(settings, ticket, keep=[5])
+    monkeypatch.setattr("lth.engine.loop.chain", lambda *_: [])
+    by_autograd = trained(settings, ticket, keep=[5])
+    assert all(same(by_hand.at(step), by_autograd.at(step)) for step in (5, 20))
+    assert by_hand.evaluations.equals(by_autograd.evaluations)
+
+
+class Remembering(torch.optim.SGD):
+    """Steps by the gradient of the step before, of which it keeps the tensor."""
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for p in self.param_groups[0]["params"]:
+            before = self.state[p].get("before")
+            self.state[p]["before"] = p.grad
+            if before is not None:
+                p.data.sub_(before, alpha=0.1)
+
+
+def test_an_optimizer_may_keep_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = usual(optimizer=Remembering)
+    ticket = half_pruned(settings)
+    by_hand = trained(settings, ticket)
+    monkeypatch.setattr("lth.engine.loop.chain", lambda *_: [])
+    assert same(by_hand.weights(), trained(settings, ticket).weights())
 
 
 def test_a_stack_is_dense_and_the_sparse_kernel_trains_one_at_a_time() -> None:
@@ -339,6 +476,18 @@ def test_the_choice_is_part_of_the_description_unless_it_is_auto() -> None:
 def hooked() -> nn.Module:
     found = flat(nn.Linear(16, 3))
     found[1].register_forward_hook(lambda *_: None)
+    return found
+
+
+def hooked_inside() -> nn.Module:
+    inner = nn.Sequential(nn.Linear(16, 8), nn.ReLU())
+    inner.register_forward_hook(lambda *_: None)
+    return flat(inner, nn.Linear(8, 3))
+
+
+def hooked_weight() -> nn.Module:
+    found = flat(nn.Linear(16, 3))
+    found[1].weight.register_hook(lambda gradient: 0 * gradient)
     return found
 
 
@@ -368,12 +517,22 @@ def shared() -> nn.Module:
         (lambda: flat(Doubled(16, 3)), 0),
         (lambda: flat(nn.utils.parametrizations.weight_norm(nn.Linear(16, 3))), 0),
         (hooked, 0),
+        (hooked_inside, 0),
+        (hooked_weight, 0),
         (frozen, 0),
         (shared, 0),
     ],
 )
 def test_chains_are_linear_layers_with_relu_between_them(make: Callable[[], nn.Module], count: int) -> None:
     assert len(chain(make(), 3)) == count
+
+
+def test_a_hook_of_all_modules_is_a_hook() -> None:
+    handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert chain(net((1, 4, 4), 3), 3) == []
+    finally:
+        handle.remove()
 
 
 def test_one_dimensional_inputs_need_no_flattening() -> None:

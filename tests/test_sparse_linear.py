@@ -1,7 +1,7 @@
 """Linear layers that hold kept weights only, alone and in nets of any kind, compared with PyTorch's."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import COLOUR, Stop, adam, conv_net, copied, everything_net, few, half_pruned, many, momentum, recipe, same
-from test_kernel import sparse_ticket, trained
+from small import COLOUR, Stop, adam, conv_net, everything_net, few, half_pruned, many, momentum, net, recipe, same
+from test_kernel import clipped, sparse_ticket, trained
 from torch import Tensor, nn
 
 from lth import engine, regularization, task
@@ -68,6 +68,7 @@ def squashed(shape: Sequence[int], classes: int) -> nn.Module:
 
 rmsprop = partial(torch.optim.RMSprop, lr=0.001)
 amsgrad = partial(torch.optim.Adam, lr=0.01, amsgrad=True, fused=True)
+FUSED = partial(torch.optim.SGD, lr=0.1, momentum=0.9, fused=True)
 COMBINATIONS: dict[str, dict[str, Any]] = {
     "convolutions": {"model": conv_net},
     "dropout": {"model": everything_net, "data": COLOUR, "optimizer": momentum},
@@ -107,11 +108,11 @@ def test_a_transformer_is_trained_on_kept_weights() -> None:
 
 
 def test_in_bf16_sparse_layers_compute_in_float32() -> None:
-    settings = recipe(model=conv_net, optimizer=adam, precision="bf16")
+    settings = recipe(model=squashed, optimizer=momentum)
     ticket = sparse_ticket(settings)
-    a, b = (trained(replace(settings, kernel=kernel), ticket, keep=[1]) for kernel in ("dense", "sparse"))
+    a, b = (trained(replace(settings, kernel="sparse", precision=precision), ticket) for precision in ("fp32", "bf16"))
     assert b.facts["kernel"] == "sparse"
-    assert all(torch.allclose(w, b.at(1)[name], atol=0.03) for name, w in a.at(1).items())
+    assert same(a.weights(), b.weights())
 
 
 @pytest.mark.parametrize("name", ["dropout", "rmsprop", "amsgrad", "numbers"])
@@ -128,18 +129,24 @@ def test_it_resumes_bit_for_bit(name: str, at: int) -> None:
     assert expected.evaluations.equals(resumed.evaluations)
 
 
-def test_a_state_of_dense_layers_is_gone_on_from() -> None:
-    dense, sparse = (recipe(model=conv_net, optimizer=momentum, kernel=kernel) for kernel in ("dense", "sparse"))
-    ticket, states = sparse_ticket(dense), dict[Ticket, Any]()
+@pytest.mark.parametrize("kernels", [("dense", "sparse"), ("sparse", "dense")])
+@pytest.mark.parametrize("model", [conv_net, net], ids=["layers", "net"])
+def test_any_kernel_goes_on_from_the_state_of_another(model: Any, kernels: tuple[str, str]) -> None:
+    first, second = (recipe(model=model, optimizer=FUSED, kernel=kernel) for kernel in kernels)
+    ticket, states = sparse_ticket(first), dict[Ticket, Any]()
     with pytest.raises(engine.Interrupted):
-        trained(dense, ticket, callback=Stop(9), save=states.__setitem__)
-    assert states[ticket]["slot/4/momentum_buffer"].shape == (3, 48)
-    done, expected = trained(sparse, ticket, states=copied_states(states)), trained(dense, ticket)
+        trained(first, ticket, callback=Stop(9), save=states.__setitem__)
+    done, expected = trained(second, ticket, states=states), trained(first, ticket)
     assert all(torch.allclose(w, done.weights()[name], atol=1e-4) for name, w in expected.weights().items())
 
 
-def copied_states(states: dict[Ticket, Any]) -> dict[Ticket, Any]:
-    return {ticket: copied(state) for ticket, state in states.items()}
+def test_a_batch_of_no_examples_has_no_outputs() -> None:
+    layer = nn.Linear(5, 3)
+    sparse, x = SparseLinear(layer, torch.rand(3, 5) < 0.5), torch.zeros(0, 5, requires_grad=True)
+    sparse(x).sum().backward()
+    assert sparse(x).shape == (0, 3)
+    assert x.grad is not None
+    assert x.grad.shape == (0, 5)
 
 
 def test_auto_takes_layers_of_many_weights_of_which_few_are_kept() -> None:
@@ -183,6 +190,26 @@ def without_decay_of_vectors(parameters: Iterable[nn.Parameter]) -> torch.optim.
     return torch.optim.SGD(groups, lr=0.1)
 
 
+class Listed(nn.Module):
+    """A net that calls its layer by way of a list, which is not a part of it."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.layers = [nn.Linear(width, classes)]
+        self.add_module("first", self.layers[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers[0](x.flatten(1)).tanh()
+
+
+def listed(shape: Sequence[int], classes: int) -> nn.Module:
+    return Listed(math.prod(shape), classes)
+
+
+def alone(shape: Sequence[int], outputs: int) -> nn.Module:
+    return nn.Linear(math.prod(shape), outputs)
+
+
 def twice(shape: Sequence[int], classes: int) -> nn.Module:
     width = math.prod(shape)
     layer = nn.Linear(width, width)
@@ -196,13 +223,17 @@ def twice(shape: Sequence[int], classes: int) -> nn.Module:
         {"model": shaped},
         {"model": squashed, "optimizer": without_decay_of_vectors},
         {"model": twice},
+        {"model": listed},
+        {"model": squashed, "optimizer": clipped},
+        {"model": alone, "data": diabetes(), "task": task.regression()},
     ],
-    ids=["weights taken directly", "shape looked at", "grouped by shape", "used twice"],
+    ids=["weights taken directly", "shape looked at", "by shape", "used twice", "also in a list", "hook", "the net"],
 )
 def test_nets_that_would_compute_or_learn_otherwise_stay_dense(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lth.engine.kernel.replace.LEAST", 0)
     settings: Recipe = recipe(**{"optimizer": adam, **changes})
-    find: Callable[..., Any] = trained
-    assert find(settings, sparse_ticket(settings)).facts["kernel"] == "dense"
+    assert trained(settings, sparse_ticket(settings)).facts["kernel"] == "dense"
+    usual = recipe(model=squashed, optimizer=adam)
+    assert trained(usual, sparse_ticket(usual)).facts["kernel"] == "sparse"

@@ -32,12 +32,12 @@ def main(arguments: argparse.Namespace) -> int:
         "stacks": (_stacks,),
     }
     usual = "stacks" if arguments.device == "cuda" else "steps"
-    names = [name for name in tables if name == usual or getattr(arguments, name, arguments.all)]
-    alone = [name for name in names if name != usual and not arguments.all]
+    chosen = [name for name in ("ladder", "densities", "store") if getattr(arguments, name) or arguments.all]
+    names = [usual, *chosen] if arguments.all or not chosen else chosen
     printed = io.StringIO()
     with contextlib.redirect_stdout(_Both(sys.stdout, printed)) if arguments.out else contextlib.nullcontext():
         print(f"{_where()}\n")
-        for measure in (each for name in alone or names for each in tables[name]):
+        for measure in (each for name in names for each in tables[name]):
             measure()
     if arguments.out:
         _write(arguments.out, printed.getvalue())
@@ -49,7 +49,7 @@ def _where() -> str:
 
 
 class _Both(io.TextIOBase):
-    """Writes to two streams."""
+    """A stream that is two."""
 
     def __init__(self, *streams: TextIO) -> None:
         self.streams = streams

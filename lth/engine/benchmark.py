@@ -1,7 +1,7 @@
 """Milliseconds per step of the engine, of a bare PyTorch loop, and of Lightning's automatic loop, in one process.
 
-The same net (LeNet-300-100), batch (60) and data (55,000 images of noise); masks keep 21% of the weights, but for the
-sparse kernel, which has a line for each density. A time is the
+The same net (LeNet-300-100), batch (60) and data (55,000 images of noise); masks keep 21% of the weights, and the
+sparse kernel has a line for each of several densities. A time is the
 slope between a short and a long training, so that set-up cancels out; trainings are interleaved, and the median is
 reported. CPU time, since wall time depends on other load.
 """

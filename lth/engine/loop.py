@@ -14,7 +14,7 @@ from lth.engine.kernel.chain import chain
 from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.dense import Dense
 from lth.engine.kernel.replace import dense_weights, sparse_layers
-from lth.engine.kernel.update import Update
+from lth.engine.kernel.update import Update, is_plain
 from lth.engine.masking import Masking, cost_of
 from lth.engine.precision import exact
 from lth.engine.splits import Examples
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 # Evaluation batch size: large for MLPs, small for convolutional nets so that activations stay in cache.
 EVALUATION_BATCH = 1000
 EVALUATION_BATCH_CONV = 125
-# Steps of the sparse kernel between two calls of the callback: a few milliseconds.
-PIECE = 50
+# Steps of the sparse kernel between two calls of the callback, at most, and their examples.
+PIECE, EXAMPLES = 50, 3000
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -153,11 +153,13 @@ class Loop:
     def _choose_kernel(self) -> None:
         recipe, optimizer, mask = self.recipe, self.optimizer, self.ticket.mask
         self.kernel = "sparse" if self.packed else chosen(recipe, self.net, optimizer, mask, self.device)
-        self.update = Update(optimizer, keeps_gradients=recipe.moves_mask)
         layers = chain(self.net, len(recipe.data.shape)) if self.device.type == "cpu" else []
+        self.update = Update(optimizer, keeps_gradients=recipe.moves_mask, fixed=bool(layers))
         self.sparse = self._sparse(layers) if self.kernel == "sparse" and not self.packed else None
         plain = layers and recipe.precision == "fp32"
-        self.dense = Dense(layers, recipe, [*self.masking.weights.values()]) if plain else None
+        self.dense = (
+            Dense(layers, recipe, [*self.masking.weights.values()], reuse=is_plain(optimizer)) if plain else None
+        )
 
     def _sparse(self, layers: list[nn.Linear]) -> "Sparse":
         from lth.engine.kernel.sparse import Sparse  # numba takes half a second
@@ -168,7 +170,8 @@ class Loop:
         """Steps that are taken in one go; after those of `keep` there is a cut."""
         if self.sparse is None:
             return iter(block.split(1) if len(block) else ())
-        cuts = {*range(0, len(block), PIECE), *(k - self.step for k in self.keep if 0 < k - self.step < len(block))}
+        piece = max(1, min(PIECE, EXAMPLES // self.recipe.batch_size))
+        cuts = {*range(0, len(block), piece), *(k - self.step for k in self.keep if 0 < k - self.step < len(block))}
         ends = [*sorted(cuts), len(block)]
         return iter([block[start:stop] for start, stop in pairwise(ends)])
 

@@ -1,6 +1,7 @@
 """State of a training between two steps, as flat tensors: what an interrupted training resumes from."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -9,6 +10,9 @@ from lth.engine import generators
 from lth.engine.kernel.replace import packed_weights
 from lth.engine.loop import Loop
 from lth.weights import load as load_weights
+
+if TYPE_CHECKING:
+    from lth.engine.kernel.linear import SparseLinear
 
 State = Mapping[str, Tensor]
 
@@ -26,8 +30,8 @@ def state_of(loop: Loop) -> State:
         **loop.masking.state(),
         **{f"weights/{name}": value for name, value in loop.weights().items()},
         **{f"kept/{k}/{name}": value for k, kept in loop.kept.items() for name, value in kept.items()},
-        **{f"slot/{i}/{key}": v.detach().cpu().clone() for i, slot in slots.items() for key, v in slot.items()
-           if v is not None},
+        **{f"slot/{i}/{key}": _whole(loop, i, v).detach().cpu().clone() for i, slot in slots.items()
+           for key, v in slot.items() if v is not None},
     }  # fmt: skip
 
 
@@ -51,11 +55,22 @@ def load(loop: Loop, state: State) -> None:
     generators.restore(state, loop.device)
 
 
+def _whole(loop: Loop, index: int, value: Tensor) -> Tensor:
+    """A moment of a parameter in the shape of its layer's weight, so that any kernel can go on from it."""
+    layer, parameter = _layer(loop, index)
+    return layer.unpack(value) if layer and value.shape == parameter.shape else value
+
+
 def _fitting(loop: Loop, index: int, value: Tensor) -> Tensor:
-    """A moment of a parameter, packed if that is and the moment, saved by an older version, is not."""
-    parameter = [p for group in loop.optimizer.param_groups for p in group["params"]][index]
-    layer = next((layer for layer in loop.packed.values() if layer.weight is parameter), None)
+    """The way back."""
+    layer, _ = _layer(loop, index)
     return layer.pack(value) if layer and value.shape == layer.shape else value
+
+
+def _layer(loop: Loop, index: int) -> tuple["SparseLinear | None", Tensor]:
+    """The sparse layer of a parameter of the optimizer, or None."""
+    parameter: Tensor = [p for group in loop.optimizer.param_groups for p in group["params"]][index]
+    return next((layer for layer in loop.packed.values() if layer.weight is parameter), None), parameter
 
 
 def part(state: State, prefix: str) -> dict[str, Tensor]:

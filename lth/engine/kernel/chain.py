@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules import module as every_module
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -12,7 +13,7 @@ def chain(net: nn.Module, dimensions: int) -> list[nn.Linear]:
     all of whose parameters learn; empty if it is any other net. dimensions: of one input.
     """
     parts = [*_parts(net)]
-    if not all(is_plain_module(part) for part in (net, *parts)):
+    if not all(is_plain_module(part) for part in net.modules()):
         return []
     kinds = [type(part) for part in parts]
     flat = kinds[:1] == [nn.Flatten]
@@ -37,5 +38,10 @@ def _parts(net: nn.Module) -> Iterator[nn.Module]:
 
 
 def is_plain_module(part: nn.Module) -> bool:
-    """True if calling the module is calling the forward function of its class."""
-    return "forward" not in vars(part) and not any(getattr(part, hooks) for hooks in HOOKS)
+    """True if calling the module is calling the forward function of its class, and nothing is hooked into it."""
+    own = any(getattr(part, hooks) for hooks in HOOKS) or any(map(_has_hooks, part.parameters(recurse=False)))
+    return "forward" not in vars(part) and not own and not any(getattr(every_module, f"_global{h}") for h in HOOKS)
+
+
+def _has_hooks(parameter: Tensor) -> bool:
+    return bool(parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None))

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from lth import UserError, regularization
 from lth.engine.kernel.chain import chain
-from lth.engine.kernel.update import is_plain
+from lth.engine.kernel.update import is_plain, keeps_zeros
 from lth.recipe import Recipe
 from lth.store.digest import unbound
 from lth.task import correct, cross_entropy
@@ -23,23 +23,24 @@ SHARE = 0.55
 def chosen(
     recipe: Recipe, net: nn.Module, optimizer: Optimizer, mask: Mask, device: torch.device
 ) -> Literal["dense", "sparse"]:
-    """Return the kernel of a training. Raises UserError if the recipe asks for the sparse one, which does not fit."""
+    """Return the kernel of a training. Raises UserError if kernel=sparse is asked for and can't train this net."""
     if recipe.kernel == "dense":
         return "dense"
-    kept = sum(int(m.sum()) for m in mask.values()) / sum(m.numel() for m in mask.values())
-    if recipe.kernel == "auto" and kept > SHARE:
+    kept, total = sum(int(m.sum()) for m in mask.values()), sum(m.numel() for m in mask.values())
+    if recipe.kernel == "auto" and (not total or kept > SHARE * total):
         return "dense"
-    reason = why_dense(recipe, net, optimizer, device)
+    reason = why_dense(recipe, net, optimizer, mask, device)
     if reason and recipe.kernel == "sparse":
         raise UserError(f"kernel=sparse: {reason}, and no linear layer can hold kept weights alone; use kernel=auto")
     return "dense" if reason else "sparse"
 
 
-def why_dense(recipe: Recipe, net: nn.Module, optimizer: Optimizer, device: torch.device) -> str:
+def why_dense(recipe: Recipe, net: nn.Module, optimizer: Optimizer, mask: Mask, device: torch.device) -> str:
     """Reason why the sparse kernel can't train a net by a recipe; empty if it can."""
     if device.type != "cpu":
         return f"it runs on a CPU, and this is {device.type}"
-    if not chain(net, len(recipe.data.shape)):
+    layers = chain(net, len(recipe.data.shape))
+    if not layers:
         return f"{type(net).__name__} is more than linear layers with ReLU between them, or not all of it learns"
     if (recipe.task.losses, recipe.task.metrics, recipe.task.target) != (cross_entropy, correct, "class"):
         return f"task={recipe.task.name} is not classification"
@@ -49,14 +50,20 @@ def why_dense(recipe: Recipe, net: nn.Module, optimizer: Optimizer, device: torc
         return "the updater moves the mask"
     if not is_plain(optimizer):
         return f"{type(optimizer).__name__} is not SGD, Adam or AdamW of PyTorch with fused=true"
-    return _obstacle(optimizer, recipe.regularization)
+    if unbound(recipe.regularization)[0] is not regularization.none and len(layers) != len(mask):
+        return "the regularization takes some layers and not others"
+    return _obstacle(optimizer, recipe.regularization, net)
 
 
-def _obstacle(optimizer: Optimizer, penalty: Callable[..., Any]) -> str:
+def _obstacle(optimizer: Optimizer, penalty: Callable[..., Any], net: nn.Module) -> str:
     """Reason why the kernels can't take the steps of an optimizer that is plain; empty if they can."""
     group = optimizer.param_groups[0]
     if len(optimizer.param_groups) > 1:
         return "the optimizer has several groups of parameters"
+    if {id(p) for p in group["params"]} != {id(p) for p in net.parameters()}:
+        return "the optimizer takes some parameters and not others"
+    if not keeps_zeros(group):
+        return f"optimizer.eps={group['eps']}"
     for option in ("amsgrad", "maximize"):
         if group.get(option):
             return f"optimizer.{option}=true"

@@ -134,11 +134,11 @@ def multiply(typing, a, b):
 
 @intrinsic
 def where_positive(typing, value, gate):
-    """The lanes of `value` where those of `gate` are positive, else 0."""
+    """The lanes of `value` where those of `gate` are positive or NaN, else 0."""
 
     def code(context, builder, signature, args):
         zero = ir.Constant(_vector(value.dtype), None)
-        return builder.select(builder.fcmp_ordered(">", args[1], zero), args[0], zero)
+        return builder.select(builder.fcmp_unordered(">", args[1], zero), args[0], zero)
 
     return value(value, gate), code
 
@@ -326,23 +326,28 @@ def penalize(l1, l2, parameters, gradient, kept):
 
 
 @kernel
-def adam(rate, beta1, beta2, root, epsilon, l2, shrink, parameters, gradient, first, second):
-    """Adam (Kingma & Ba 2015) or, with shrink < 1, AdamW (Loshchilov & Hutter 2019). rate: divided by 1 - beta1^t;
-    root: of 1 - beta2^t. Sets the gradient to 0.
+def adam(scalars, parameters, gradient, first, second):
+    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019). Sets the gradient to 0. scalars: rate / (1 -
+    beta1^t), weight decay in the gradient and of the weights, beta2, 1 - beta1, 1 - beta2, the root of 1 - beta2^t,
+    epsilon.
     """
+    rate, l2, decay, beta2 = scalars[0], scalars[1], scalars[2], scalars[3]
+    new1, new2, root, epsilon = scalars[4], scalars[5], scalars[6], scalars[7]
     for k in range(len(parameters)):
         g = gradient[k] + l2 * parameters[k]
-        first[k] += (g - first[k]) * (1 - beta1)
-        second[k] = beta2 * second[k] + (1 - beta2) * g * g
-        parameters[k] = shrink * parameters[k] - rate * first[k] / (np.sqrt(second[k]) / root + epsilon)
+        first[k] += (g - first[k]) * new1
+        second[k] = beta2 * second[k] + new2 * g * g
+        step = rate * first[k] / (np.sqrt(second[k]) / root + epsilon)
+        parameters[k] -= decay * parameters[k] + step
         gradient[k] = 0
 
 
 @kernel
-def descend(rate, momentum, undamped, l2, nesterov, parameters, gradient, buffer):
-    """Stochastic gradient descent as in PyTorch; undamped: 1 - dampening, or 1 in the first step. Sets the gradient to
-    0.
+def descend(scalars, nesterov, parameters, gradient, buffer):
+    """Stochastic gradient descent as in PyTorch. Sets the gradient to 0. scalars: rate, weight decay, momentum, 1 -
+    dampening.
     """
+    rate, l2, momentum, undamped = scalars[0], scalars[1], scalars[2], scalars[3]
     for k in range(len(parameters)):
         g = gradient[k] + l2 * parameters[k]
         buffer[k] = momentum * buffer[k] + undamped * g
@@ -351,22 +356,25 @@ def descend(rate, momentum, undamped, l2, nesterov, parameters, gradient, buffer
 
 
 @kernel
-def update(kind, settings, rate, step, kept, room, parameters, gradient, first, second):
-    """Take step number `step` (1 is the first) of an optimizer. settings: float64, see `lth.engine.kernel.block`."""
-    room[0], room[1] = settings[0], settings[1]
-    if settings[0] != 0 or settings[1] != 0:
-        penalize(room[0], room[1], parameters, gradient, kept)
-    room[2], room[5] = settings[2], settings[5]
+def update(kind, settings, rate, step, kept, scalars, parameters, gradient, first, second):
+    """Take step number `step` (1 is the first) of an optimizer. settings: float64, see `lth.engine.kernel.block`, as
+    all is that is computed here; scalars: room for it in the type of the weights.
+    """
+    l1, l2, decay = settings[0], settings[1], settings[2]
+    if l1 != 0 or l2 != 0:
+        scalars[0], scalars[1] = l1, l2
+        penalize(scalars[0], scalars[1], parameters, gradient, kept)
     if kind == SGD:
-        room[0], room[1] = rate, settings[3]
-        room[3] = 1 if step == 1 else 1 - settings[4]
-        descend(room[0], room[1], room[3], room[2], room[5] > 0, parameters, gradient, first)
+        momentum, dampening = settings[3], settings[4]
+        scalars[0], scalars[1], scalars[2] = rate, decay, momentum
+        scalars[3] = 1 if step == 1 or momentum == 0 else 1 - dampening
+        descend(scalars, settings[5] > 0, parameters, gradient, first)
         return
-    room[0], room[1], room[3] = rate / (1 - settings[3] ** step), settings[3], settings[4]
-    room[4], room[6] = np.sqrt(1 - settings[4] ** step), 1
-    if kind == ADAMW:
-        room[2], room[6] = 0, 1 - rate * settings[2]
-    adam(room[0], room[1], room[3], room[4], room[5], room[2], room[6], parameters, gradient, first, second)
+    beta1, beta2 = settings[3], settings[4]
+    scalars[0], scalars[3] = rate / (1 - beta1**step), beta2
+    scalars[1], scalars[2] = (0.0, rate * decay) if kind == ADAMW else (decay, 0.0)
+    scalars[4], scalars[5], scalars[6], scalars[7] = 1 - beta1, 1 - beta2, np.sqrt(1 - beta2**step), settings[5]
+    adam(scalars, parameters, gradient, first, second)
 
 
 @kernel
@@ -375,7 +383,7 @@ def steps(net, back, examples, scaling, order, optimizer, taken, rates, state, r
     hidden, kept, biased = net[1], net[4], net[5]
     inputs, targets = examples
     parameters, moment, second = state
-    pixels, x, h, d, gradient, room = rooms
+    pixels, x, h, d, gradient, scalars = rooms
     weight, bias, weight_gradient, bias_gradient = (
         parameters[:kept],
         parameters[kept:],
@@ -389,29 +397,29 @@ def steps(net, back, examples, scaling, order, optimizer, taken, rates, state, r
             rows = order[s, begin : begin + LANES]
             fetch(inputs, rows, scaling[0], scaling[1], scaling[2], pixels, x)
             forward(net, weight, bias, x, h)
-            room[0] = size
-            loss += cross_entropy(hidden, classes, targets, rows, room[0], h, d)
+            scalars[0] = size
+            loss += cross_entropy(hidden, classes, targets, rows, scalars[0], h, d)
             backward(hidden, back[0], back[1], back[2], weight, h, d)
             descent(net, x, h, d, weight_gradient, bias_gradient)
         for r in range(len(bias)):
             bias_gradient[r] *= biased[r]
         losses[s] = loss / size
-        update(optimizer[0], optimizer[1], rates[s], taken + s + 1, kept, room, parameters, gradient, moment, second)
+        update(optimizer[0], optimizer[1], rates[s], taken + s + 1, kept, scalars, parameters, gradient, moment, second)
 
 
 @kernel
 def score(net, scaling, inputs, targets, parameters, rooms):
     """(sum of the losses, number of correct ones) of examples."""
     hidden, kept = net[1], net[4]
-    pixels, x, h, d, room = rooms[0], rooms[1], rooms[2], rooms[3], rooms[5]
+    pixels, x, h, d, scalars = rooms[0], rooms[1], rooms[2], rooms[3], rooms[5]
     weight, bias = parameters[:kept], parameters[kept:]
     classes, loss, found = len(bias) - hidden, 0.0, 0
     for begin in range(0, len(targets), LANES):
         rows = np.arange(begin, min(begin + LANES, len(targets)))
         fetch(inputs, rows, scaling[0], scaling[1], scaling[2], pixels, x)
         forward(net, weight, bias, x, h)
-        room[0] = 1
-        loss += cross_entropy(hidden, classes, targets, rows, room[0], h, d)
+        scalars[0] = 1
+        loss += cross_entropy(hidden, classes, targets, rows, scalars[0], h, d)
         found += correct(hidden, classes, targets, rows, h)
     return loss, found
 

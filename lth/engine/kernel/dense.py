@@ -11,10 +11,12 @@ from lth.recipe import Recipe
 class Dense:
     """The same numbers, bit for bit, as those of autograd: the same products in the same order.
 
-    layers: as `chain` gives them. penalized: the weights that the recipe's regularization takes.
+    layers: as `chain` gives them. penalized: the weights that the recipe's regularization takes. reuse: the optimizer
+    keeps no gradient, so that they may be written to the same tensors in every step.
     """
 
-    def __init__(self, layers: Sequence[nn.Linear], recipe: Recipe, penalized: list[Tensor]) -> None:
+    def __init__(self, layers: Sequence[nn.Linear], recipe: Recipe, penalized: list[Tensor], *, reuse: bool) -> None:
+        self.reuse = reuse
         self.layers, self.task, self.penalty, self.penalized = layers, recipe.task, recipe.regularization, penalized
         self.examples = 0
 
@@ -22,6 +24,8 @@ class Dense:
         """Set the gradients of a batch and return its mean loss, a scalar. x: B x shape."""
         if len(x) != self.examples:
             self._allocate(len(x))
+        elif not self.reuse:
+            self._allocate_gradients()
         with torch.no_grad():
             outputs = self._forward(x.flatten(1))
         loss, gradient = self._loss(outputs, targets)
@@ -34,6 +38,9 @@ class Dense:
         self.examples, kind = examples, self.layers[0].weight.dtype
         self.outputs = [torch.empty(examples, layer.out_features, dtype=kind) for layer in self.layers]
         self.deltas = [torch.empty_like(each) for each in self.outputs[:-1]]
+        self._allocate_gradients()
+
+    def _allocate_gradients(self) -> None:
         self.weight_gradients = [torch.empty_like(layer.weight) for layer in self.layers]
         self.bias_gradients = [None if layer.bias is None else torch.empty_like(layer.bias) for layer in self.layers]
 
@@ -50,7 +57,7 @@ class Dense:
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         outputs = outputs.detach().requires_grad_()
-        loss = self.task.loss(outputs, targets)
+        loss = self.task.loss(outputs.clone(), targets)  # which may change its argument
         (gradient,) = torch.autograd.grad(loss, outputs)
         return loss.detach(), gradient
 
@@ -67,7 +74,7 @@ class Dense:
 
     def _penalize(self) -> None:
         penalty = self.penalty(self.penalized)
-        if penalty is not None:
+        if isinstance(penalty, Tensor) and penalty.requires_grad:
             gradients = torch.autograd.grad(penalty, self.penalized, materialize_grads=True)
             for weight, more in zip(self.penalized, gradients, strict=True):
                 assert weight.grad is not None

@@ -10,8 +10,8 @@ from lth.engine.kernel import compiled, packed
 
 
 class SparseLinear(nn.Module):
-    """In place of an `nn.Linear`. weight: its kept values, in order of their place, 1-dimensional; bias: the same
-    parameter as before. mask: out x in.
+    """Replacement of an `nn.Linear` on kept weights. weight: its kept values, in order of their place, 1-dimensional;
+    bias: the same parameter as before. mask: out x in.
     """
 
     def __init__(self, layer: nn.Linear, mask: Tensor) -> None:
@@ -64,10 +64,12 @@ class _Product(torch.autograd.Function):
         values = weight.detach().numpy()
         arrays = [each.numpy() for each in (tiles, deltas, back, own, shift)]
         compiled.linear_back(layer.net, layer.back, values, *arrays)
-        inputs = _examples(back, features, len(flat)).reshape(ctx.shape).to(ctx.type) if len(back) else None
+        inputs = (
+            _examples(back, features, len(flat)).reshape(ctx.shape).to(ctx.type) if ctx.needs_input_grad[0] else None
+        )
         return inputs, own, shift if ctx.biased else None, None
 
 
 def _examples(tiles: Tensor, units: int, count: int) -> Tensor:
     """Tiles of units x 64 examples -> examples x units."""
-    return tiles.view(len(tiles), units, -1).transpose(1, 2).reshape(-1, units)[:count].contiguous()
+    return tiles.view(len(tiles), units, compiled.LANES).transpose(1, 2).reshape(-1, units)[:count].contiguous()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lth import regularization
 from lth.engine.kernel.chain import is_plain_module
 from lth.engine.kernel.choice import why_dense
+from lth.engine.kernel.update import has_hooks
 from lth.engine.rates import elementwise
 from lth.recipe import Recipe
 from lth.store.digest import unbound
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # Share of the weights of a layer up to which, and weights from which on, kernel=auto takes the sparse layer: measured
 # on a layer of 4096 x 256, which is 1.3 times faster at 40%; small layers take as long either way.
-SHARE, LEAST = 0.4, 2**14
+LAYER_SHARE, LEAST = 0.4, 2**14
 TOLERANCE = 1e-4
 
 
@@ -29,33 +30,36 @@ def sparse_layers(net: nn.Module, recipe: Recipe, mask: Mask) -> "dict[str, Spar
     net would not compute or learn the same with them. net: on the CPU, with its weights masked.
     """
     names = [*_eligible(net, recipe, mask)]
-    if not names or not _learns_alike(net, recipe):
+    if not names or not _learns_alike(net, recipe, mask):
         return {}
     try:
         trial, other = deepcopy(net), deepcopy(net)  # whose buffers may change
     except Exception:  # a net that can't be copied
         return {}
-    _put(trial, names, mask)
-    return _put(net, names, mask) if _same(other, trial, recipe) else {}
+    layers = _put(trial, names, mask)
+    return _put(net, names, mask) if _same(other, trial, layers, recipe) else {}
 
 
 def _eligible(net: nn.Module, recipe: Recipe, mask: Mask) -> Iterator[str]:
     parameters = [id(p) for _, p in net.named_parameters(remove_duplicate=False)]
     for name, kept in mask.items():
+        if "." not in name:  # the net itself is the layer
+            continue
         layer = net.get_submodule(name.rpartition(".")[0])
         usual = type(layer) is nn.Linear and is_plain_module(layer) and layer.weight.requires_grad
-        few = kept.numel() >= LEAST and kept.sum() <= SHARE * kept.numel()
+        few = kept.numel() >= LEAST and kept.sum() <= LAYER_SHARE * kept.numel()
         if usual and parameters.count(id(layer.weight)) == 1 and (few or recipe.kernel == "sparse"):
             yield name
 
 
-def _learns_alike(net: nn.Module, recipe: Recipe) -> bool:
+def _learns_alike(net: nn.Module, recipe: Recipe, mask: Mask) -> bool:
     """True if packed weights learn as those of a whole layer, and the net as a whole has no kernel, which is faster."""
     optimizer = recipe.optimizer(net.parameters())
     known = unbound(recipe.regularization)[0] in (regularization.none, regularization.l1, regularization.l2)
-    if recipe.kernel == "dense" or recipe.moves_mask or not elementwise(optimizer) or not known:
+    alike = known and elementwise(optimizer) and not has_hooks(optimizer) and not recipe.moves_mask
+    if recipe.kernel == "dense" or not alike:
         return False
-    return why_dense(recipe, net, optimizer, torch.device("cpu")) != ""
+    return why_dense(recipe, net, optimizer, mask, torch.device("cpu")) != ""
 
 
 def _put(net: nn.Module, names: list[str], mask: Mask) -> "dict[str, SparseLinear]":
@@ -69,15 +73,39 @@ def _put(net: nn.Module, names: list[str], mask: Mask) -> "dict[str, SparseLinea
     return found
 
 
-def _same(net: nn.Module, trial: nn.Module, recipe: Recipe) -> bool:
-    """True if both give the same outputs, in training and evaluation, and the same settings to the optimizer."""
+def _same(net: nn.Module, trial: nn.Module, layers: "Mapping[str, SparseLinear]", recipe: Recipe) -> bool:
+    """True if both give the same outputs, in training and evaluation, the same gradients, and the same settings to the
+    optimizer.
+    """
     if _groups(net, recipe) != _groups(trial, recipe):
         return False
     for training in (True, False):
         one, other = (_outputs(each.train(training), recipe) for each in (net, trial))
-        if other is None or one is None or not torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE):
+        if one is None or other is None or not _close(one, other):
+            return False
+    found, expected = _gradients(trial, recipe), _gradients(net, recipe)
+    for name, gradient in expected.items():
+        own = found[name]
+        if gradient is None or own is None:
+            if gradient is not own:
+                return False
+        elif not _close(layers[name].pack(gradient) if name in layers else gradient, own):
             return False
     return True
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * max(1.0, float(one.abs().max())))
+
+
+def _gradients(net: nn.Module, recipe: Recipe) -> dict[str, Tensor | None]:
+    """Gradients of a sum of the outputs in which each has a weight of its own."""
+    outputs = _outputs(net.train(), recipe)
+    assert outputs is not None
+    total = (outputs * torch.linspace(-1, 2, outputs.numel()).view_as(outputs)).sum()
+    named = {name: p for name, p in net.named_parameters() if p.requires_grad}
+    gradients = torch.autograd.grad(total, [*named.values()], allow_unused=True)
+    return dict(zip(named, gradients, strict=True))
 
 
 def _groups(net: nn.Module, recipe: Recipe) -> list[object]:
@@ -90,7 +118,7 @@ def _groups(net: nn.Module, recipe: Recipe) -> list[object]:
 
 def _outputs(net: nn.Module, recipe: Recipe) -> Tensor | None:
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(0)
             outputs: Tensor = net(recipe.data.example(min(2, len(recipe.data.train))))
     except Exception:  # whatever a net raises that looks at its layers
@@ -104,5 +132,5 @@ def dense_weights(weights: Mapping[str, Tensor], layers: "Mapping[str, SparseLin
 
 
 def packed_weights(weights: Mapping[str, Tensor], layers: "Mapping[str, SparseLinear]") -> dict[str, Tensor]:
-    """The way back."""
+    """Inverse of `dense_weights`."""
     return {name: layers[name].pack(w) if name in layers else w for name, w in weights.items()}

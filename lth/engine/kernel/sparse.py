@@ -20,7 +20,7 @@ SCORED = 5000
 
 
 class Sparse:
-    """Takes steps and scores on kept weights. Bytes that are not augmented are scaled by the kernel."""
+    """Steps and scores on kept weights. Bytes that are not augmented are scaled by the kernel."""
 
     def __init__(self, layers: Sequence[nn.Linear], loop: "Loop") -> None:
         recipe, mask = loop.recipe, loop.ticket.mask

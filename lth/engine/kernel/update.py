@@ -2,7 +2,7 @@
 exact.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,18 +12,19 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 
 class Update:
-    """Takes a step with the gradients that the parameters have, and leaves pruned weights at 0.
+    """Steps with the gradients that the parameters have, which leave pruned weights at 0.
 
     pruned, factors: the weights of layers with a mask, and 1 where it keeps one, else 0; they are read at every step. A
     gradient that is 0 leaves a weight of 0 where it is under SGD, Adam and AdamW, whatever their momentum and weight
     decay, so that there the mask goes onto the gradients, and the moments of pruned weights stay 0. `keeps_gradients`:
-    an updater wants to see those of pruned weights.
+    an updater wants to see those of pruned weights. fixed: nothing but the optimizer changes the weights; otherwise the
+    mask goes onto them too.
     """
 
-    def __init__(self, optimizer: Optimizer, *, keeps_gradients: bool) -> None:
-        self.optimizer = optimizer
+    def __init__(self, optimizer: Optimizer, *, keeps_gradients: bool, fixed: bool = True) -> None:
+        self.optimizer, self.fixed = optimizer, fixed
         self.direct = is_plain(optimizer)
-        self.on_gradients = self.direct and not keeps_gradients and all(_stays(g) for g in optimizer.param_groups)
+        self.on_gradients = self.direct and not keeps_gradients and all(map(keeps_zeros, optimizer.param_groups))
 
     def step(self, pruned: Sequence[Tensor], factors: Sequence[Tensor]) -> None:
         """Take a step."""
@@ -37,11 +38,11 @@ class Update:
             else:
                 for group in self.optimizer.param_groups:
                     _STEPS[type(self.optimizer)](self.optimizer, group)
-            if not self.on_gradients and factors:
+            if factors and not (self.on_gradients and self.fixed):
                 torch._foreach_mul_([*pruned], [*factors])
 
     def forget(self, pruned: Sequence[Tensor], factors: Sequence[Tensor]) -> None:
-        """Set the moments of pruned weights to 0, as a state has them not that was saved with the mask on weights."""
+        """Zero the moments of pruned weights: a state saved while the mask was applied to weights has others."""
         if self.on_gradients:
             for weight, factor in zip(pruned, factors, strict=True):
                 for value in self.optimizer.state.get(weight, {}).values():
@@ -51,8 +52,7 @@ class Update:
 
 def is_plain(optimizer: Optimizer) -> bool:
     """True if it is PyTorch's own SGD, Adam or AdamW with fused kernels on a CPU, and nothing is hooked into it."""
-    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
-    if type(optimizer) not in _STEPS or any(hooks) or _global_optimizer_pre_hooks or _global_optimizer_post_hooks:
+    if type(optimizer) not in _STEPS or has_hooks(optimizer):
         return False
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if len({p.dtype for p in parameters}) > 1:
@@ -69,9 +69,15 @@ def _has_state(optimizer: Optimizer) -> bool:
     return bool(moving) and (stateless or all(p in optimizer.state for p in moving))
 
 
-def _stays(group: dict[str, Any]) -> bool:
-    """True if a weight of 0 with a gradient and moments of 0 stays 0: Adam divides 0 by epsilon."""
-    return bool(group.get("eps", 1) > 0)
+def keeps_zeros(group: Mapping[str, Any]) -> bool:
+    """True if a weight of 0 with a gradient and moments of 0 stays 0: Adam divides 0 by epsilon, a float32."""
+    return bool(torch.tensor(float(group.get("eps", 1)), dtype=torch.float32) > 0)
+
+
+def has_hooks(optimizer: Optimizer) -> bool:
+    """True if something is called before or after its steps."""
+    own = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    return any(map(bool, (*own, _global_optimizer_pre_hooks, _global_optimizer_post_hooks)))
 
 
 def _moving(optimizer: Optimizer, group: dict[str, Any]) -> tuple[list[Tensor], list[Tensor], list[dict[str, Any]]]:

@@ -30,18 +30,19 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 nitpicky = True
-# Other projects' objects are not linked, since a build needs no network; nor are these, by the names of their own files.
+# Other projects' objects are not linked, since a build needs no network; nor these, by the names of their files.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!lth\.).*"),
     ("py:class", r"lth\.(store\.store\.Store|quantization\.layer\.Quantized|layer\.layers\.Layers)"),
 ]
 
-myst_enable_extensions = ["colon_fence", "dollarmath", "smartquotes"]
+myst_enable_extensions = ["smartquotes"]
 myst_heading_anchors = 4
 
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE.parent / "build" / "notebooks")
 nb_execution_timeout = 900
+nb_merge_streams = True
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 

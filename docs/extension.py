@@ -93,7 +93,7 @@ def as_pages(app: Sphinx, docname: str, content: list[str]) -> None:
 def as_prose(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Escape what reStructuredText would take for markup: docstrings of lth are prose with `names`."""
     text = "\n".join("".join(map(_plain, re.split(r"(`[^`]*`)", line))) for line in lines)
-    lines[:] = re.sub(r"(?<=\n\n)(?:[a-z]\w*: .*(?:\n .*)*\n?)+", _items, text).splitlines() + [""]
+    lines[:] = [*re.sub(r"(?<=\n\n)(?:[a-z]\w*: .*(?:\n .*)*\n?)+", _items, text).splitlines(), ""]
 
 
 def _items(found: re.Match[str]) -> str:
@@ -108,6 +108,7 @@ def _plain(text: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directives `experiment`, `tally` and `cost`, and the two hooks."""
     app.add_directive("experiment", Experiment)
     app.add_directive("tally", Tally)
     app.add_directive("cost", Cost)

@@ -1,4 +1,4 @@
-"""Pictures of the concepts, as SVG: `python docs/pictures.py`. Numbers come from `lth.schedule` and `lth.distribution`."""
+"""Pictures of the concepts, as SVG: `python docs/pictures.py`. The numbers are those of `lth.schedule` and others."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,14 +20,17 @@ def svg(width: int, height: int, *parts: str) -> str:
 
 
 def box(x: float, y: float, width: float, height: float, color: str) -> str:
+    """A filled rectangle."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{color}" stroke="#fff"/>'
 
 
 def text(x: float, y: float, words: str, anchor: str = "middle", color: str = INK) -> str:
+    """Words at a place; anchor: start, middle or end."""
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{color}">{words}</text>'
 
 
 def line(points: Sequence[tuple[float, float]], color: str = INK, dash: str = "") -> str:
+    """A line through points."""
     where = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
     return f'<polyline points="{where}" fill="none" stroke="{color}" stroke-width="2"{dashed}/>'

@@ -93,12 +93,14 @@ def as_pages(app: Sphinx, docname: str, content: list[str]) -> None:
 def as_prose(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Escape what reStructuredText would take for markup: docstrings of lth are prose with `names`."""
     text = "\n".join("".join(map(_plain, re.split(r"(`[^`]*`)", line))) for line in lines)
-    lines[:] = [*re.sub(r"(?<=\n\n)(?:[a-z]\w*: .*(?:\n .*)*\n?)+", _items, text).splitlines(), ""]
+    lines[:] = [*"\n\n".join(map(_items, text.split("\n\n"))).splitlines(), ""]
 
 
-def _items(found: re.Match[str]) -> str:
-    """Items of the lines "name: what it is", which may go on in indented lines."""
-    return re.sub(r"\n {3,}", "\n  ", re.sub(r"^(?=\S)", "- ", found[0], flags=re.M))
+def _items(paragraph: str) -> str:
+    """The paragraph as a list, if its lines are "name: what it is", which may go on in indented lines."""
+    if not all(re.match(r"[a-z]\w*: | ", line) for line in paragraph.splitlines()) or paragraph.startswith(" "):
+        return paragraph
+    return re.sub(r"\n +", "\n  ", re.sub(r"^(?=\S)", "- ", paragraph, flags=re.MULTILINE))
 
 
 def _plain(text: str) -> str:

@@ -106,13 +106,13 @@ def embedding_net(shape: Sequence[int], classes: int) -> nn.Module:
 
 
 class Stop(Callback):
-    """Interrupts when a ticket reaches a step."""
+    """Interrupts when a ticket has reached a step."""
 
     def __init__(self, at: int) -> None:
         self.at = at
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        if step == self.at:
+        if step >= self.at:
             raise Interrupted
 
 

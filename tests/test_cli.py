@@ -80,7 +80,7 @@ def test_the_module_runs_as_a_program() -> None:
     assert (process.returncode, said) == (0, f"lth {lth.__version__}\n")
 
 
-def test_help_of_run_shows_examples_groups_and_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_run_shows_examples_groups_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "--help"]) == 0
     said = capsys.readouterr().out
     for part in ("key=value", "criterion: ", "magnitude", "evaluate_every: 20", "hydra/launcher=joblib"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import shell
 import torch
 from rich.console import Console
 
@@ -152,3 +153,13 @@ def test_the_remaining_time_is_never_negative() -> None:
     assert (steps.finished, steps.left) == (2, 50)
     steps.finish("longer")
     assert steps.left == 0
+
+
+def test_every_line_of_a_job_of_a_sweep_says_which_override_it_belongs_to(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["-m", "root=here", "name=swept", "rewind.step=0,5", "criterion=magnitude,random", "replicate=1"]
+    assert shell.run(*given) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    found = [line.partition("] ")[2].partition(": ")[0] for line in lines]
+    jobs = [f"rewind.step={step} criterion={name}" for step in (0, 5) for name in ("magnitude", "random")]
+    assert found == [job for job in jobs for _ in range(2)]
+    assert all(line.endswith("stored") for line in lines[2::2])  # the dense net is trained once

@@ -1,12 +1,9 @@
 """Imports of commands that only read tables: no PyTorch, no matplotlib."""
 
 import sys
-from pathlib import Path
 
 import pytest
 import shell
-
-from lth.cli import config
 
 TRAINING = ["hydra", "lightning_fabric", "pytorch_lightning", "torch", "wandb"]
 CODE = """import sys
@@ -50,7 +47,7 @@ def test_an_unknown_name_is_reported_without_pytorch_and_matplotlib(command: str
 
 @pytest.mark.parametrize("command", [*COMMANDS, "run"])
 def test_help_imports_no_library_that_computes_or_draws(command: str) -> None:
-    """`lth run --help` shows what its overrides compose, for which it needs Hydra, and nothing else."""
+    """`lth run` needs Hydra, and nothing else, to answer."""
     allowed = ["hydra"] if command == "run" else []
     code = CODE.replace("code = cli.main({arguments})", HELP)
     text = code.format(arguments=[command, "--help"], packages={*TRAINING, "matplotlib", "pandas", "numpy", "filelock"})
@@ -76,18 +73,3 @@ print(issubclass(Accuracy(task="binary").__class__, Metric), Metric is module.Me
 """
     said = shell.started(code=code).communicate(timeout=120)[0].splitlines()[-2:]
     assert said == ["False False False", "True True True"]
-
-
-def test_the_help_of_run_lists_what_hydra_lists(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "own" / "criterion").mkdir(parents=True)
-    (tmp_path / "own" / "criterion" / "mine.yaml").write_text("_target_: mine.scores\n_partial_: true\n")
-    given = ["--help", "--config-dir", str(tmp_path / "own"), "criterion=mine", "levels=3"]
-    pages = []
-    for flags in ([], ["--resolve"]):  # with --resolve, Hydra prints
-        assert config.main([*given, *flags]) == 0
-        pages.append(capsys.readouterr().out.splitlines())
-    ours, hydras = pages
-    end = ours.index("Configuration (override any key: key=value)")
-    assert ours[:end] == hydras[:end]
-    assert "_target_: mine.scores" in "\n".join(ours[end:])
-    assert "levels: 3" in ours[end:]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import COLOUR, adam, conv_net, copied, few, half_pruned, many, net, recipe, same
+from small import COLOUR, Stop, adam, conv_net, copied, few, half_pruned, many, net, recipe, same
 from torch import Tensor, nn
 
 from lth import UserError, engine, lr, regularization, task, updater
@@ -246,15 +246,6 @@ def test_raw_numbers_are_scaled_as_in_the_dense_kernel() -> None:
     assert np.allclose(a.evaluations, b.evaluations, atol=1e-3, equal_nan=True)
 
 
-class Pause(engine.Callback):
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        if step >= self.at:
-            raise engine.Interrupted
-
-
 @optimizers
 @pytest.mark.parametrize("at", [1, 9, 20])
 def test_a_sparse_training_resumes_bit_for_bit(optimizer: Callable[..., torch.optim.Optimizer], at: int) -> None:
@@ -262,7 +253,7 @@ def test_a_sparse_training_resumes_bit_for_bit(optimizer: Callable[..., torch.op
     ticket, states = sparse_ticket(settings), dict[Ticket, Any]()
     expected = trained(settings, ticket, keep=[3])
     with pytest.raises(engine.Interrupted):
-        trained(settings, ticket, keep=[3], callback=Pause(at), save=states.__setitem__)
+        trained(settings, ticket, keep=[3], callback=Stop(at), save=states.__setitem__)
     resumed = trained(settings, ticket, keep=[3], states=states)
     assert same(expected.weights(), resumed.weights())
     assert same(expected.at(3), resumed.at(3))
@@ -418,6 +409,24 @@ def test_a_direct_step_is_bit_for_bit_that_of_the_optimizer_where_weights_are_ke
         assert all(not m[factor == 0].any() for m in moments)
 
 
+def test_parameters_whose_gradients_come_later_and_of_several_types_are_stepped_as_by_the_optimizer() -> None:
+    nets = [nn.ParameterList([torch.ones(2), torch.ones(3), torch.ones(2)]) for _ in range(2)]
+    own = Adam(nets[0].parameters(), lr=0.1)
+    update = Update(Adam(nets[1].parameters(), lr=0.1), keeps_gradients=False)
+    factor = torch.tensor([1.0, 0.0])
+    nets[0][2].data.mul_(factor)
+    nets[1][2].data.mul_(factor)
+    for step in range(4):
+        for each in nets:
+            each[0].grad = torch.full((2,), float(step + 1))
+            each[1].grad = torch.ones(3) if step > 1 else None
+        own.step()
+        update.step([nets[1][2]], [factor])
+        assert same(dict(nets[0].named_parameters()), dict(nets[1].named_parameters()))
+    mixed = nn.ParameterList([torch.ones(2), torch.ones(2, dtype=torch.float64)])
+    assert not is_plain(Adam(mixed.parameters(), lr=0.1))
+
+
 @pytest.mark.parametrize("change", ["hook", "subclass", "plain", "epsilon"])
 def test_other_optimizers_take_their_own_steps_and_weights_are_masked(change: str) -> None:
     class Adding(torch.optim.SGD):
@@ -452,7 +461,7 @@ def test_a_state_saved_with_moments_of_pruned_weights_does_not_move_them() -> No
     settings = usual(optimizer=OPTIMIZERS["momentum"], kernel="dense")
     ticket, states = half_pruned(settings), dict[Ticket, Any]()
     with pytest.raises(engine.Interrupted):
-        trained(settings, ticket, callback=Pause(9), save=states.__setitem__)
+        trained(settings, ticket, callback=Stop(9), save=states.__setitem__)
     state = copied(states[ticket])
     slots = [key for key in state if key.startswith("slot/0/")]
     state |= {key: torch.where(ticket.mask["1.weight"], state[key], 5.0) for key in slots}

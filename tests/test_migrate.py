@@ -59,7 +59,7 @@ def test_what_two_experiments_share_is_migrated_with_the_first_and_known_to_the_
 
 def test_a_migrated_store_has_the_same_results_and_trains_nothing(tmp_path: Path) -> None:
     branches = {"reinitialize": REINITIALIZE, "aware": Branch(partial(quantization.aware, steps=4), bits=[4])}
-    what = Job(**{**vars(JOB), "branches": branches})
+    what = replace(JOB, branches=branches)
     before = ran(what, tmp_path)
     expected = table.tickets(tmp_path).drop(columns=["digest"])
     _make_old(what, tmp_path)

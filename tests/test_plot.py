@@ -378,3 +378,47 @@ def test_files_stand_as_accuracy_against_bytes_and_the_front_joins_the_best() ->
     ]
     front = next(line for line in axes.get_lines() if line.get_label() == "Pareto front")
     assert front.get_xydata().round(6).tolist() == [[50, 71.5], [250, 81.5], [1000, 91.5]]
+
+
+# ---- figures of many lines
+
+
+def many(count: int) -> pd.DataFrame:
+    """As many configurations, their names longer than a panel is wide together."""
+    parts = [tickets().assign(**{"criterion": "random", "rewind.step": 10 * n, "seconds": 1}) for n in range(count)]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("count", [5, 30])
+def test_the_legend_of_many_lines_is_beside_the_panels_and_nothing_is_cut(count: int) -> None:
+    figure = plot.sparsity(many(count), "a long title " * 20)
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches() * figure.dpi
+    (legend,) = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    box, panel = legend.get_window_extent(), figure.axes[1].get_window_extent()
+    assert panel.x1 <= box.x0 < box.x1 <= width
+    assert 0 <= box.y0 < box.y1 <= height
+    assert panel.width > 2 * figure.dpi
+    title = figure._suptitle.get_window_extent()
+    assert 0 <= title.x0 < title.x1 <= width
+
+
+def test_lines_have_markers_of_their_own_and_stand_in_the_order_of_their_numbers() -> None:
+    containers = plot.sparsity(many(12).query("branch == 'ticket'")).axes[0].containers
+    assert [c.get_label() for c in containers] == [f"rewind.step={10 * n}" for n in range(12)]
+    assert len({container.lines[0].get_marker() for container in containers}) == 12
+
+
+def test_a_row_of_panels_says_which_value_it_shows() -> None:
+    figure = plot.sparsity(many(2), rows="rewind.step")
+    assert [axes.get_title() for axes in figure.axes[::2]] == ["rewind.step=0", "rewind.step=10"]
+
+
+def test_the_first_third_is_that_of_the_lines_that_are_drawn() -> None:
+    curves = evaluations()
+    longer = curves.assign(branch="aware", step=2 * curves["step"], digest=curves["digest"] + " aware")
+    table = pd.concat([tickets(), tickets().assign(branch="aware", digest=tickets()["digest"] + " aware")])
+    finer = pd.concat([curves.assign(step=curves["step"] // 4), curves, longer], ignore_index=True)
+    start = plot.curves(finer, table.reset_index(drop=True)).axes[1]
+    assert start.get_title() == "the first third"
+    assert start.get_xlim() == pytest.approx((0, 5000 / 3))

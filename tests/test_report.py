@@ -388,3 +388,11 @@ def test_a_request_of_a_page_would_be_seen(tmp_path: Path) -> None:
     file = tmp_path / "asks.html"
     file.write_text('<p>It has <img src="http://example.invalid/x.png">.')
     assert browse(file, tmp_path, "--dump-dom")[1] == ["http://example.invalid/x.png"]
+
+
+def test_a_narrow_screen_gets_hints_that_there_is_more_beside_it() -> None:
+    style = (Path(lab.__file__).parent / "style.css").read_text(encoding="utf-8")
+    narrow = style.partition("@media (max-width: 44rem) {")[2].partition("\n}\n")[0]
+    assert 'content: "Swipe to see the whole figure. "' in narrow
+    assert "position: sticky; left: 0" in narrow
+    assert "overflow-x: auto" in style.partition(".wide {")[2].partition("}")[0]

@@ -82,7 +82,7 @@ def test_curves_of_many_variants_are_not_all_drawn(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(results, "MOST", 1)
     assert run("-m", "root=here", "levels=0", "optimizer.lr=0.1,0.2", "hydra/launcher=basic") == 0
     drawn = {file.name for file in (tmp_path / "here" / "figures" / "first_ticket").iterdir()}
-    assert drawn == {"sparsity.png", "sparsity.pdf", "curves-1.png", "curves-1.pdf"}
+    assert drawn == {"sparsity.png", "sparsity.pdf", "curves-optimizer.lr=0.1.png", "curves-optimizer.lr=0.1.pdf"}
 
 
 def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:

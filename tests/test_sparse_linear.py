@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import COLOUR, adam, conv_net, copied, everything_net, few, half_pruned, many, momentum, recipe, same
-from test_kernel import Pause, sparse_ticket, trained
+from small import COLOUR, Stop, adam, conv_net, copied, everything_net, few, half_pruned, many, momentum, recipe, same
+from test_kernel import sparse_ticket, trained
 from torch import Tensor, nn
 
 from lth import engine, regularization, task
@@ -122,7 +122,7 @@ def test_it_resumes_bit_for_bit(name: str, at: int) -> None:
     ticket, states = sparse_ticket(settings), dict[Ticket, Any]()
     expected = trained(settings, ticket)
     with pytest.raises(engine.Interrupted):
-        trained(settings, ticket, callback=Pause(at), save=states.__setitem__)
+        trained(settings, ticket, callback=Stop(at), save=states.__setitem__)
     resumed = trained(settings, ticket, states=states)
     assert same(expected.weights(), resumed.weights())
     assert expected.evaluations.equals(resumed.evaluations)
@@ -132,7 +132,7 @@ def test_a_state_of_dense_layers_is_gone_on_from() -> None:
     dense, sparse = (recipe(model=conv_net, optimizer=momentum, kernel=kernel) for kernel in ("dense", "sparse"))
     ticket, states = sparse_ticket(dense), dict[Ticket, Any]()
     with pytest.raises(engine.Interrupted):
-        trained(dense, ticket, callback=Pause(9), save=states.__setitem__)
+        trained(dense, ticket, callback=Stop(9), save=states.__setitem__)
     assert states[ticket]["slot/4/momentum_buffer"].shape == (3, 48)
     done, expected = trained(sparse, ticket, states=copied_states(states)), trained(dense, ticket)
     assert all(torch.allclose(w, done.weights()[name], atol=1e-4) for name, w in expected.weights().items())

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from lth.analysis import plot, registry
+from lth.analysis import plot, registry, series
 from lth.analysis.plot.stamp import COLOR, steps, wording
 from lth.analysis.winning import winning
 
@@ -54,6 +54,16 @@ def test_files_and_costs_are_stamped_too() -> None:
     found = [stamps(axes)[:1] for axes in plot.pareto(registry.files("quantization")).axes]
     assert found == [["REDUCED"], [], ["REDUCED"]]
     assert [stamps(axes)[:1] for axes in plot.cost(rows).axes][::2] == found
+
+
+def test_lines_over_anything_are_stamped_by_the_rows_of_their_panel() -> None:
+    rows = registry.tickets(registry.load("structure"), "structure", Path("nowhere"))
+    parts = [(str(model), series.points(part, "density", "early_stop_test_accuracy"), part)
+             for model, part in rows.groupby("model")]  # fmt: skip
+    figure = plot.lines(parts, "density", "early_stop_test_accuracy", "structure")
+    assert {axes.get_title(): stamps(axes) for axes in figure.axes} == {
+        model: ["REDUCED", "400 of 30,000 steps"] if model == "resnet_20" else [] for model, _, _ in parts
+    }
 
 
 # ---- winning tickets

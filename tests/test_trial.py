@@ -13,7 +13,7 @@ from lth.store.digest import describe
 
 
 def trial(*overrides: str) -> dict[str, Any]:
-    return plain(validated(["debug=true", *overrides]))
+    return plain(validated(["debug=true", *overrides])[0])
 
 
 def job(*overrides: str) -> Job:
@@ -35,7 +35,7 @@ def test_what_is_smaller_still_stays() -> None:
 
 
 def test_without_it_nothing_changes() -> None:
-    assert plain(validated([])) == {**plain(validated(["traceback=true"])), "traceback": False}
+    assert plain(validated([])[0]) == {**plain(validated(["traceback=true"])[0]), "traceback": False}
     assert describe(job().recipe) == describe(job("traceback=true").recipe)
 
 

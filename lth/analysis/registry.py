@@ -1,7 +1,8 @@
 """The registry of experiments: their files, configurations and results, from a store or as committed.
 
 An experiment is a Python file in experiments/ (claims, how it is drawn) and one or more configurations:
-conf/experiment/<name>.yaml, and conf/experiment/<name>/<arm>.yaml for each further line of its figure.
+conf/experiment/<name>.yaml, and conf/experiment/<name>/<arm>.yaml for each further line of its figure. Any other name
+under which results are stored is an experiment too: the user's own, drawn as accuracy over sparsity.
 """
 
 import importlib.util
@@ -31,28 +32,55 @@ def names() -> list[str]:
     return sorted(file.stem for file in EXPERIMENTS.glob("[a-z]*.py"))
 
 
-def select(name: str | None, what: str) -> list[str]:
-    """One experiment by name, or all of them; raises UserError that lists them. what: "figure" or "experiment"."""
+def select(name: str | None, what: str, runs: Path) -> list[str]:
+    """One experiment by name, of the registry or stored under `runs`, or all of the registry; raises UserError that
+    lists them. what: "figure" or "experiment".
+    """
     if name == "all":
         return names()
-    if name not in names():
-        wrong = f"there is no {what} '{name}'; " if name else ""
-        raise UserError(f"{wrong}choose one of {', '.join(names())}, or all", code=2 if name else 0)
-    return [name]
+    if name in names() or (name and (is_configured(name) or name in stored(runs))):
+        return [name]
+    wrong = f"there is no {what} '{name}'; " if name else ""
+    own = [each for each in stored(runs) if each not in names()]
+    yours = f"; yours under {runs}: {', '.join(own)}" if own else ""
+    raise UserError(f"{wrong}choose one of {', '.join(names())}, or all{yours}", code=2 if name else 0)
+
+
+def is_configured(name: str) -> bool:
+    """True if `lth run experiment=<name>` trains it."""
+    return (CONF / "experiment" / f"{name}.yaml").is_file()
 
 
 def arms(name: str) -> list[str]:
-    """The configurations of an experiment, as `lth run experiment=` takes them."""
+    """The configurations of an experiment, as `lth run experiment=` takes them; none of the user's own."""
+    if not is_configured(name):
+        return []
     return [name, *(f"{name}/{file.stem}" for file in sorted((CONF / "experiment" / name).glob("*.yaml")))]
 
 
 def load(name: str) -> ModuleType:
-    """The module experiments/<name>.py."""
+    """The module experiments/<name>.py; of the user's own experiments one that draws them."""
+    if name not in names():
+        return _own(name)
     spec = importlib.util.spec_from_file_location(f"experiments.{name}", EXPERIMENTS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def _own(name: str) -> ModuleType:
+    """A module for an experiment that has no file."""
+    module = ModuleType(f"experiments.{name}", doc=name)
+
+    def draw(tickets: "pd.DataFrame", evaluations: "pd.DataFrame") -> "Figure":
+        """Accuracy (or the metric of another task) at early stop and early-stop step, over percent of weights."""
+        from lth.analysis import plot
+
+        return plot.sparsity(tickets, name)
+
+    vars(module).update(draw=draw, COST="")
     return module
 
 
@@ -94,13 +122,23 @@ def files(name: str, folder: Path = Path("figures")) -> "pd.DataFrame":
     return read_csv(file, FILES) if file else pd.DataFrame()
 
 
+def tables(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """(tickets, evaluations) of one experiment: stored under `runs`, else committed. Raises UserError."""
+    (name,) = select(name, "experiment", runs)
+    rows, evaluations = _read(name, runs)
+    if rows.empty:
+        trains = f"lth run experiment={name}" if is_configured(name) else f"lth run name={name}"
+        raise UserError(f"nothing of {name} is stored under {runs}; {trains} trains it", code=1)
+    return rows, evaluations
+
+
 def trainings(experiments: Sequence[str], runs: Path) -> "dict[str, pd.DataFrame]":
     """Experiment -> its tickets, of the named experiments, else all stored, else all committed. Raises UserError."""
-    stored = _stored(runs)
-    found = {name: _read(name, runs, curves=False)[0] for name in experiments or stored or names()}
+    known = stored(runs)
+    found = {name: _read(name, runs, curves=False, stale=True)[0] for name in experiments or known or names()}
     for name in experiments:
-        if found[name].empty and name not in (known := sorted({*stored, *names()})):
-            raise UserError(f"there is no experiment '{name}'; choose one of {', '.join(known)}")
+        if found[name].empty and name not in (all_names := sorted({*known, *names()})):
+            raise UserError(f"there is no experiment '{name}'; choose one of {', '.join(all_names)}")
         if found[name].empty:
             raise UserError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it", code=1)
     found = {name: rows for name, rows in found.items() if not rows.empty}
@@ -122,14 +160,16 @@ def figure_of(
 ) -> "Figure":
     """The figure of an experiment, from its `results` under `runs`; raises UserError if there are none."""
     if rows.empty or name not in set(rows["experiment"]):
-        message = f"nothing of {name} is stored under {runs}"
-        raise UserError(f"{message}; lth figure {name} --run trains it: {experiment.COST}", code=1)
+        cost = f": {experiment.COST}" if experiment.COST else ""
+        raise UserError(f"nothing of {name} is stored under {runs}; lth figure {name} --run trains it{cost}", code=1)
     figure: Figure = experiment.draw(rows, evaluations)
     return figure
 
 
-def _read(name: str, runs: Path, *, curves: bool = True) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """(tickets, evaluations) of one experiment: stored, else committed, else empty."""
+def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """(tickets, evaluations) of one experiment: stored, else committed, else empty. Stale results, of code that changed
+    since, are left out and mentioned, unless they are asked for.
+    """
     import pandas as pd
 
     from lth.store import table
@@ -141,7 +181,16 @@ def _read(name: str, runs: Path, *, curves: bool = True) -> "tuple[pd.DataFrame,
         log.info("%s: nothing under %s, using the committed results; --run trains your own", name, runs)
         rows = _marked(name, read_csv(csv, TICKETS))
         return rows, read_parquet(parquet, CURVES) if parquet and curves else pd.DataFrame()
-    return rows, evaluations
+    return (rows if stale else _current(name, rows)), evaluations
+
+
+def _current(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
+    from lth.analysis.summary import current
+
+    if left := len(rows) - len(kept := current(rows)):
+        changes = "; ".join(sorted(rows["stale"].dropna().unique()))
+        log.info("%s: %d stale results are left out (%s); lth table lists them", name, left, changes)
+    return kept
 
 
 def _marked(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
@@ -155,7 +204,8 @@ def _joined(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
     return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
-def _stored(runs: Path) -> list[str]:
+def stored(runs: Path) -> list[str]:
+    """Names of the experiments stored under `runs`, sorted."""
     from lth.store import records
 
     return sorted({record["experiment"] for record in records(runs)})

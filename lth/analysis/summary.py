@@ -62,19 +62,38 @@ def variants(table: pd.DataFrame) -> pd.Series:
     """Each row's values of the configuration columns that differ within the table, such as "rewind.step=100"; "" if
     none does. Rows of different variants are never averaged; `config`, a digest, tells apart what no column does.
     """
-    labels = _varying(table.drop(columns="config", errors="ignore"))
-    told_apart = "config" not in table or (table.groupby(labels)["config"].nunique() <= 1).all()
-    return labels if told_apart else _varying(table)
+    return _labels(table, varying(table))
 
 
-def _varying(table: pd.DataFrame) -> pd.Series:
+def varying(table: pd.DataFrame) -> list[str]:
+    """The configuration columns that differ within the table; `config` among them only if no other tells apart what it
+    does.
+    """
+    columns = _varying(table.drop(columns="config", errors="ignore"))
+    told_apart = "config" not in table or (table.groupby(_labels(table, columns))["config"].nunique() <= 1).all()
+    return columns if told_apart else _varying(table)
+
+
+def _varying(table: pd.DataFrame) -> list[str]:
     # `reduced` is too long for a name, and what it says stands in columns of its own.
-    known = table[[c for c in table if configures(c) and c != "reduced"]].astype(object)
-    known = known.where(known.notna(), "-")
-    varying = [column for column in known if known[column].nunique() > 1]
-    labels = [", ".join(f"{c}={v}" for c, v in zip(varying, row, strict=True)) for row in
-              known[varying].itertuples(index=False, name=None)]  # fmt: skip
-    return pd.Series(labels if varying else "", index=table.index, dtype="str")
+    known = _known(table, [c for c in table if configures(c) and c != "reduced"])
+    return [str(column) for column in known if known[column].nunique() > 1]
+
+
+def _known(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    known = table[[*columns]].astype(object)
+    return known.where(known.notna(), "-")
+
+
+def _labels(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    rows = _known(table, columns).itertuples(index=False, name=None)
+    labels = [", ".join(f"{c}={v}" for c, v in zip(columns, row, strict=True)) for row in rows]
+    return pd.Series(labels if columns else "", index=table.index, dtype="str")
+
+
+def current(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are not stale: their code has not changed since."""
+    return table if "stale" not in table else table[table["stale"].isna()].drop(columns="stale")
 
 
 def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
@@ -107,6 +126,8 @@ def markdown(table: pd.DataFrame) -> str:
 
 def _section(name: str, table: pd.DataFrame) -> str:
     frame = summary(table)
+    changes = sorted(table["stale"].dropna().unique()) if "stale" in table else []
+    name += f" (stale: {'; '.join(changes)})" if changes else ""
     header = ["level", *(f"{branch}: {title}" if branch else title for branch, title in frame.columns)]
     body = [[str(level), *map(str, values)] for level, *values in frame.itertuples(name=None)]
     return f"### {name}\n\n{aligned([header, *body])}"

@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(given)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception as error:
         from lth.cli import failure
 

@@ -22,3 +22,11 @@ def path(text: str) -> Path:
 def numbers(text: str) -> list[int]:
     """Whole numbers separated by commas."""
     return [int(number) for number in text.split(",")]
+
+
+def share(text: str) -> float:
+    """A share above 0 and at most 1: 0.2 or 20%."""
+    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share above 0 and at most 1, such as 0.2 or 20%")
+    return value

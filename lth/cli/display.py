@@ -21,7 +21,8 @@ LIVE_EVERY, LINE_EVERY = 0.2, 30.0
 class Display(Callback):
     """Progress of `trainings` trainings of up to `steps` steps each, several of which may run at once.
 
-    live: a moving line, else a log line now and then. evaluated: called with every evaluation, too. clock: in seconds.
+    live: a moving line, else a log line now and then. evaluated: called with every evaluation, too. label: tells the
+    job from others of its sweep, in front of every line. clock: in seconds.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class Display(Callback):
         *,
         live: bool,
         evaluated: Callable[[Ticket, Mapping[str, float]], None],
+        label: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.console, self.live, self.clock, self.tracked = console, live, clock, evaluated
         self.steps = Steps(trainings, steps)
+        self.label = f"{label}: " if label else ""
         self.begun = self.shown = clock()
         self.metrics: dict[str, str] = {}
         self.first = True
@@ -88,7 +91,7 @@ class Display(Callback):
         """Print the error, and let the other tickets go on."""
         self.steps.finish(str(ticket))
         self.failures.setdefault(ticket.replicate, f"{type(error).__name__}: {error}")
-        self.console.print(f"failed: {error}", style="red", markup=False)
+        self.console.print(f"{self.label}failed: {error}", style="red", markup=False)
 
     def trained(self, trained: Trained) -> None:
         """Print a line that stays."""
@@ -97,7 +100,7 @@ class Display(Callback):
         facts, count, name = row(trained), str(self.steps.trainings), metric(trained.evaluations)
         took = "stored" if trained.facts.get("stored") else f"{facts['seconds']:.1f} s"
         self.console.print(
-            f"[{self.steps.finished:>{len(count)}}/{count}] {trained.ticket}: "
+            f"[{self.steps.finished:>{len(count)}}/{count}] {self.label}{trained.ticket}: "
             f"{100 * facts['density']:.2f}% of weights, early stop at step {facts['early_stop_step']}, "
             f"test {shown(name, facts[f'early_stop_test_{name}'])}, {took}",
             highlight=False,
@@ -118,7 +121,7 @@ class Display(Callback):
         found = self.metrics.get(str(ticket))
         return " · ".join(
             [
-                f"{ticket} and {others} more" if others else str(ticket),
+                self.label + (f"{ticket} and {others} more" if others else str(ticket)),
                 f"step {step:,}/{steps:,}",
                 f"{_clock(self.steps.left / rate) if rate else '?'} left",
                 f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s",

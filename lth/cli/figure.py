@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+from lth import UserError
 from lth.analysis import plot, registry, summary
 from lth.analysis.committed import note
 from lth.cli.console import for_each, log_to_console
@@ -17,7 +18,7 @@ REPLICATES = "replicate=1,2,3"
 def main(arguments: argparse.Namespace) -> int:
     """Draw one figure, or all; with --run train missing results first. Returns the exit code."""
     log_to_console(stderr=True)
-    return for_each("figure", registry.select(arguments.name, "figure"), partial(_one, arguments))
+    return for_each("figure", registry.select(arguments.name, "figure", arguments.runs), partial(_one, arguments))
 
 
 def _one(arguments: argparse.Namespace, name: str) -> int:
@@ -31,6 +32,9 @@ def _one(arguments: argparse.Namespace, name: str) -> int:
 def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[str]) -> int:
     from lth.cli import config
 
+    if not registry.arms(name):
+        raise UserError(f"{name} is an experiment of your own, without a configuration of that name: leave out --run, "
+                        "and train with the lth run that began it")  # fmt: skip
     replicates = [] if any(o.startswith("replicate=") for o in overrides) else [REPLICATES]
     configurations = [arm for each in registry.drawn_with(experiment, name) for arm in registry.arms(each)]
     given = [

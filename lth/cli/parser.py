@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import lth
 from lth.cli.arguments import add_overrides, numbers, path
+from lth.cli.experiments import COMMANDS
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -30,12 +31,42 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lth {lth.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     commands.add_parser("run", help="train, prune, rewind; finds and reuses stored results (lth run --help)")
-    for add in (_table, _figure, _compress, _export, _layout, _scorecard, _report, _cost, _speed, _migrate):
+    for add in (
+        _table,
+        _figure,
+        _compress,
+        _export,
+        _layout,
+        _scorecard,
+        _report,
+        _cost,
+        _speed,
+        _migrate,
+        *COMMANDS,
+        _completion,
+    ):
         add(commands)
     for name, command in commands.choices.items():
         if name != "run":
             command.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     return parser
+
+
+def options() -> dict[str, list[str]]:
+    """Command -> its options, such as --runs."""
+    (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return {
+        name: [flag for action in command._actions for flag in action.option_strings if flag.startswith("--")]
+        for name, command in commands.choices.items()
+    }
+
+
+def _completion(commands: "Commands") -> None:
+    completion = commands.add_parser("completion", help="print a script that completes lth in bash, zsh or fish")
+    completion.add_argument(
+        "shell", choices=("bash", "zsh", "fish"), help='in ~/.bashrc: eval "$(lth completion bash)"; fish: | source'
+    )
+    completion.set_defaults(command="completion")
 
 
 def _table(commands: "Commands") -> None:
@@ -54,7 +85,9 @@ def _table(commands: "Commands") -> None:
 
 def _figure(commands: "Commands") -> None:
     figure = commands.add_parser("figure", help="draw an experiment's figure from stored results")
-    figure.add_argument("name", nargs="?", help="an experiment such as frankle2019_fig4, or all (default: list them)")
+    figure.add_argument(
+        "name", nargs="?", help="an experiment such as frankle2019_fig4, one of your own, or all (default: list them)"
+    )
     figure.add_argument("overrides", nargs="*", help="key=value overrides for --run, such as data.root=DIR")
     figure.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     figure.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
@@ -110,7 +143,9 @@ def _scorecard(commands: "Commands") -> None:
 
 def _report(commands: "Commands") -> None:
     report = commands.add_parser("report", help="write an experiment as one self-contained HTML page")
-    report.add_argument("name", nargs="?", help="an experiment such as frankle2019_fig4, or all (default: list them)")
+    report.add_argument(
+        "name", nargs="?", help="an experiment such as frankle2019_fig4, one of your own, or all (default: list them)"
+    )
     report.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     report.add_argument(
         "--figures", type=path, default=Path("figures"), help="folder of the tables of lth compress (default: figures)"
@@ -121,7 +156,9 @@ def _report(commands: "Commands") -> None:
 
 def _cost(commands: "Commands") -> None:
     cost = commands.add_parser("cost", help="sum up what experiments cost: steps, MACs, hours, energy, CO2e, dollars")
-    cost.add_argument("name", nargs="*", help="experiments such as frankle2019_fig4 (default: all stored ones)")
+    cost.add_argument(
+        "name", nargs="*", help="experiments such as frankle2019_fig4, your own too (default: all stored ones)"
+    )
     cost.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     cost.add_argument(
         "--format", choices=FORMATS[:2], default="markdown", help="format of the table (default: markdown)"

@@ -13,7 +13,7 @@ from lth.store.file import make_folder
 def main(arguments: argparse.Namespace) -> int:
     """Write the page of one experiment, or of all; returns the exit code."""
     log_to_console(stderr=True)
-    return for_each("report", registry.select(arguments.name, "experiment"), partial(_one, arguments))
+    return for_each("report", registry.select(arguments.name, "experiment", arguments.runs), partial(_one, arguments))
 
 
 def _one(arguments: argparse.Namespace, name: str) -> int:

@@ -1,11 +1,13 @@
 """Results of an experiment after a run: its table, its figures, and commands to continue with."""
 
+import hashlib
 import logging
 import os
+import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lth")
 MOST = 12  # figures of learning curves; each takes half a second
+LONGEST = 60  # characters of a variant in the name of a file
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,39 @@ def show(results: Results) -> None:
 
 
 def _draw(results: Results) -> Iterator[Path]:
-    """Draw accuracy over sparsity, and the learning curves of each variant, of the first few if there are many."""
+    """Draw accuracy over sparsity, and the learning curves of each variant, of the first few if there are many; all
+    without stale results.
+    """
     from lth.analysis import plot
 
     (rows, evaluations), name = results.tables, results.experiment
-    yield from _drawn(results, "sparsity", plot.key(name, rows), lambda: plot.sparsity(rows, name))
-    groups = [*rows.groupby(summary.variants(rows), sort=False)]
+    if (rows := summary.current(rows)).empty:
+        return
+    drawn = _drawn(results, "sparsity", plot.key(name, rows), lambda: plot.sparsity(rows, name))
+    groups = [*rows.groupby(plot.short_names(rows), sort=False)]
     if len(groups) > MOST:
         log.info("learning curves are drawn of the first %d of %d variants", MOST, len(groups))
-    for number, (variant, part) in enumerate(groups[:MOST]):
+    for variant, part in groups[:MOST]:
         curves = evaluations[evaluations["digest"].isin(part["digest"])]
         title = f"{name}: {variant}" if variant else name
         make = partial(plot.curves, curves, part, title=title)
-        yield from _drawn(results, f"curves-{number + 1}" if variant else "curves", plot.key(title, part, curves), make)
+        drawn += _drawn(results, _curves_file(str(variant)), plot.key(title, part, curves), make)
+    _remove_others(results, drawn)
+    yield from drawn
+
+
+def _remove_others(results: Results, drawn: Sequence[Path]) -> None:
+    """Remove learning curves of variants that were named otherwise when there were fewer."""
+    folder = results.root / "figures" / folder_of(results.experiment)
+    for file in {*folder.glob("curves*.png"), *folder.glob("curves*.pdf")} - {*drawn}:
+        file.unlink(missing_ok=True)
+
+
+def _curves_file(variant: str) -> str:
+    """A name that depends on nothing but the variant: curves-rewind.step=20; a digest completes one that is cut."""
+    plain = re.sub(r"[^\w.=-]+", "_", variant)
+    cut = plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
+    return f"curves-{cut}" if variant else "curves"
 
 
 def _drawn(results: Results, name: str, key: str, make: "Callable[[], Figure]") -> list[Path]:

@@ -78,6 +78,12 @@ def _tracker(job: Job, setting: Setting) -> Silent:
     )
 
 
+def _swept(setting: Setting) -> str:
+    """The overrides that tell a job of a sweep apart, beside its replicate, which every line names."""
+    words = tracked.told_apart(setting.overrides, setting.swept) if setting.swept else []
+    return " ".join(tracked.beside_replicate(words))
+
+
 class Diverged(Exception):
     """Trainings of some replicates diverged (replicate -> error); everything else is finished."""
 
@@ -120,7 +126,8 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
     """Train all tickets of a job under its tracker; raises Diverged once everything that can be is finished."""
     with tracker:
         live = console.is_terminal and not setting.sweeping
-        display = Display(console, len(job.places()), job.recipe.steps, live=live, evaluated=tracker.evaluated)
+        given: Any = {"live": live, "evaluated": tracker.evaluated, "label": _swept(setting)}
+        display = Display(console, len(job.places()), job.recipe.steps, **given)
 
         def trained(result: Trained) -> None:
             tracker.trained(result)

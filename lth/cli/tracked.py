@@ -11,7 +11,20 @@ from lth.store.table import row
 from lth.ticket import Ticket, Trained
 
 # Overrides that decide no result, or that say where a run is.
-PLACES = ("name", "root", "device", "width", "meter", "plan", "debug", "store.", "data.root", "tracking", "hydra")
+PLACES = (
+    "name",
+    "root",
+    "device",
+    "width",
+    "meter",
+    "plan",
+    "debug",
+    "traceback",
+    "store.",
+    "data.root",
+    "tracking",
+    "hydra",
+)
 LONGEST_NAME, LONGEST_TAG = 128, 64  # characters that trackers take
 Values = dict[str, Any]
 
@@ -31,10 +44,15 @@ def told_apart(overrides: Sequence[str], swept: Sequence[str]) -> list[str]:
     return [override for override in overrides if not keys[override].startswith(PLACES)]
 
 
+def beside_replicate(words: Sequence[str]) -> list[str]:
+    """These overrides without that of the replicate, which is named in another way."""
+    return [word for word in words if not word.startswith("replicate=")]
+
+
 def title(job: Job, words: Sequence[str]) -> str:
     """The name of a run: experiment, replicates and these overrides."""
     name = f"{job.name}-{','.join(map(str, job.replicates))}"
-    return _clipped(" ".join([name, *(word for word in words if not word.startswith("replicate="))]), LONGEST_NAME)
+    return _clipped(" ".join([name, *beside_replicate(words)]), LONGEST_NAME)
 
 
 def tags(words: Sequence[str]) -> list[str]:

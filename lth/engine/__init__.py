@@ -3,9 +3,8 @@
 from lth.engine.callback import Callback, Interrupted
 from lth.engine.loop import NonFiniteLoss
 from lth.engine.precision import fastest
-from lth.engine.shell import check_device
 from lth.engine.state import State
 from lth.engine.train import train
 from lth.engine.width import widest
 
-__all__ = ["Callback", "Interrupted", "NonFiniteLoss", "State", "check_device", "fastest", "train", "widest"]
+__all__ = ["Callback", "Interrupted", "NonFiniteLoss", "State", "fastest", "train", "widest"]

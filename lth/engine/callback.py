@@ -13,7 +13,9 @@ class Callback:
     """No-op base class; subclass it to report progress. Callbacks never affect the result."""
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        """Called after every optimizer step: `step` of `steps` are done. May raise Interrupted."""
+        """Called after every optimizer step, or after a few that are taken at once, and between the batches of an
+        evaluation: `step` of `steps` are done. May raise Interrupted.
+        """
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Called after every evaluation, with its row (the columns of `Trained.evaluations`)."""

@@ -121,7 +121,7 @@ class _Csr:
         return found
 
     def gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
-        """Those of the kept weights of each layer, then those of its biases."""
+        """Gradients of the kept weights of each layer, then those of its biases."""
         activations, weights, biases = self.outputs(x), [], []
         outputs = activations[-1].t().requires_grad_()
         (delta,) = torch.autograd.grad(nn.functional.cross_entropy(outputs, y), outputs)

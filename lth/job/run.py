@@ -22,7 +22,9 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     `finished`, as soon as it is there.
     """
     if job.device not in ("auto", "cpu"):
-        engine.check_device(job.device)  # before what is stored is read, and shown
+        from lth.engine.shell import check_device  # with Lightning, which stored results do without
+
+        check_device(job.device)  # before what is stored is read, and shown
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}
@@ -75,6 +77,6 @@ def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[T
 
 
 def _report_changes(records: list[Record]) -> None:
-    """Name the user's files that changed since the same configuration was last run."""
-    for file in sorted({file for record in records for file in record.changed_files()}):
-        log.info("%s changed since: trained again", file)
+    """Name the user's functions that changed since the same configuration was last run."""
+    for change in sorted({change for record in records for change in record.changes()}):
+        log.info("%s since: what depends on it is trained again; older results are stale, and in no figure", change)

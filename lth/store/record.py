@@ -22,6 +22,7 @@ from lth.store.file import (
     write_json,
 )
 from lth.store.names import check_name, folder_of
+from lth.store.stale import changed
 
 log = logging.getLogger("lth")
 
@@ -54,8 +55,10 @@ class Record:
         """Write the status: running, finished, interrupted or failed."""
         self._write(lambda _: {"status": status, "error": error})
 
-    def changed_files(self) -> list[str]:
-        """The user's files whose code differs from the latest record of the same science; none if this one exists."""
+    def changes(self) -> list[str]:
+        """Differences of the user's code from that of the latest record of the same science, such as "mine.smallest
+        changed in mine.py"; none if this record exists.
+        """
         if self.file.exists() or not self.code.get("sources"):
             return []
         same = [
@@ -65,13 +68,7 @@ class Record:
             and each["columns"].get("replicate") == self.columns.get("replicate")
         ]
         before = max(same, key=lambda each: str(each.get("updated")), default={"code": self.code})["code"]["sources"]
-        changed = [
-            file
-            for function, files in self.code["sources"].items()
-            for file, digest in files.items()
-            if before.get(function, {}).get(file) != digest
-        ]
-        return sorted(set(changed))
+        return changed(before, self.code["sources"])
 
     @property
     def file(self) -> Path:

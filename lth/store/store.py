@@ -129,8 +129,8 @@ class Store:
             write_entry(entry, recipe, trained, self.keep)
             if (stored := self._read(entry, train, recipe, trained.ticket, stored=False)) is None:
                 raise OSError(f"{entry} was written and can't be read back: check the disk")
+            done(stored)  # before the lock is released: a record names the training by then, so that gc keeps it
             locks[entry].release()
-            done(stored)
 
         if not entries:
             return

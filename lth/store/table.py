@@ -15,6 +15,7 @@ from lth.store.index import Curve, Index, Known
 from lth.store.names import folder_of
 from lth.store.record import records
 from lth.store.result import read_result
+from lth.store.stale import stale
 
 if TYPE_CHECKING:
     from lth.ticket import Trained
@@ -28,7 +29,7 @@ USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "ma
          "energy_method")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
-           "left_in_float", *USAGE}  # fmt: skip
+           "left_in_float", "stale", *USAGE}  # fmt: skip
 VALUE = "validation_"
 OUTCOMES = ("early_stop_", "final_")
 
@@ -161,9 +162,14 @@ _Result = tuple[Any, Any, Known]
 
 
 def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
-    """Rows whose result is there and is what they name; the others are reported. Changes nothing."""
-    known = Index(root)
-    for record in records(root, experiment):
+    """Rows whose result is there and is what they name; the others are reported. Changes nothing. A record whose code
+    changed since has a column `stale` that says how.
+    """
+    known, found = Index(root), [*records(root, experiment)]
+    changes = stale(found)
+    for record in found:
+        if change := changes.get((record["experiment"], record.get("job", ""))):
+            record["columns"]["stale"] = change
         for item in record["rows"].values():
             try:
                 yield record, item, known.get(_entry(root, record, item), _known)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from lth.file import LARGEST, write_whole
 from lth.store.file import Corrupt, Name, read_bytes
+from lth.store.masks import read_arrays
 from lth.ticket import Mask, content
 
 
@@ -43,19 +43,7 @@ def write_mask(file: Path, mask: Mask, **metadata: str) -> None:
 
 def read_mask(file: Path, name: Name | None = None) -> dict[str, Tensor]:
     """Read a file of `write_mask`; raises Corrupt, also if it has another name."""
-    packed, metadata = _read_tensors(file, name)
-    try:
-        shapes: dict[str, list[int]] = json.loads(metadata["shapes"])
-        return {each: _unpacked(packed[each], shape) for each, shape in shapes.items()}
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
-        raise Corrupt(f"{file} is corrupt: not a mask") from error
-
-
-def _unpacked(packed: Tensor, shape: list[int]) -> Tensor:
-    count = math.prod(shape)
-    if packed.shape != (-(-count // 8),):
-        raise ValueError(f"{len(packed)} bytes for a mask of shape {shape}")
-    return torch.from_numpy(np.unpackbits(packed.numpy(), count=count)).bool().view(shape)
+    return {each: torch.from_numpy(kept) for each, kept in read_arrays(file, name).items()}
 
 
 def _read_tensors(file: Path, name: Name | None) -> tuple[dict[str, Tensor], dict[str, str]]:

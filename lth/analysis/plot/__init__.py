@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from lth.analysis.plot.bits import bits
 from lth.analysis.plot.cost import cost, costs
 from lth.analysis.plot.curves import curves
-from lth.analysis.plot.labels import LABELS, NAMES, names, reductions
+from lth.analysis.plot.labels import LABELS, NAMES, names, reductions, short_names
+from lth.analysis.plot.lines import lines
 from lth.analysis.plot.loss import loss, lost
 from lth.analysis.plot.mask import mask
 from lth.analysis.plot.pareto import front, pareto
@@ -31,6 +32,7 @@ __all__ = [
     "during",
     "front",
     "key",
+    "lines",
     "loss",
     "lost",
     "mask",
@@ -38,6 +40,7 @@ __all__ = [
     "pareto",
     "reductions",
     "save",
+    "short_names",
     "sparsity",
     "times",
 ]

@@ -7,12 +7,16 @@ import pandas as pd
 
 from lth.analysis.metric import Metric, metric_of_curves
 from lth.analysis.plot.labels import names
+from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+DRAWN = ("ticket", "reinitialize")
 
 
 def curves(
@@ -30,12 +34,14 @@ def curves(
         whole, start = panels[0]
         selected = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
         lines = names(table, by) if by else pd.Series("", index=table.index)
-        shown = evaluations.assign(line=evaluations["digest"].map(dict(zip(table["digest"], lines, strict=True))))
+        named = pd.DataFrame({"digest": table["digest"], "line": lines}).drop_duplicates()  # lines share dense nets
+        shown = evaluations.merge(named, on="digest")
         for axes in (whole, start):
             _curves(axes, shown, selected, found)
             stamp(axes, table)
-        _zoom(start, evaluations[evaluations["level"].isin(selected)], found)
-        whole.legend(title="% of weights", fontsize=8)
+        drawn = shown["level"].isin(selected) & shown["branch"].isin(DRAWN)
+        _zoom(start, shown[drawn], found)
+        legend(whole, "% of weights", beside=start)
         finish(figure, title, table)
     return figure
 
@@ -47,7 +53,7 @@ def _curves(axes: "Axes", evaluations: pd.DataFrame, levels: Sequence[int], foun
     lines = sorted(shown["line"].unique())
     shades = max(len(levels) * len(lines) - 1, 1)
     for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
-        if branch in ("ticket", "reinitialize"):
+        if branch in DRAWN:
             color = colormaps["viridis"](0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
             _curve(axes, part, str(branch), str(line), color, found)
     axes.set_xlabel("step")

@@ -1,11 +1,12 @@
 """Names for readers: of models, branches and lines; what is reduced. Imports no matplotlib."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
-from lth.analysis.summary import variants
+from lth.analysis.summary import variants, varying
 
 LABELS = {
     "ticket": "ticket",
@@ -33,14 +34,15 @@ NAMES = {
 TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": ""}
 
 
-def names(table: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+def names(table: pd.DataFrame, by: Sequence[str], value: "Callable[[str, Any], str] | None" = None) -> pd.Series:
     """The name of each row's line, made of the values of the columns `by`. Configurations that differ in other columns
-    too are told apart by all of these; they are never averaged.
+    too are told apart by all of these; they are never averaged. value: (column, value) -> its text.
     """
     present = [column for column in by if column in table]
     if not present:
         return variants(table)
-    parts = [", ".join(filter(None, map(_value, present, row))) for row in table[present].itertuples(False, None)]
+    pairs = table[present].itertuples(False, None)
+    parts = [", ".join(filter(None, map(value or _value, present, row))) for row in pairs]
     line = pd.Series(parts, index=table.index, dtype="str")
     for _, part in table.groupby(line):
         if (rest := variants(part)).nunique() > 1:
@@ -53,6 +55,34 @@ def _value(column: str, value: Any) -> str:
         return ""
     text = value if isinstance(value, str) else f"{value:g}"
     return NAMES.get(text) or f"{TITLES.get(column, column)} {text}".strip()
+
+
+def short_names(table: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
+    """`names` in few words: text without its key, "magnitude, rewind.step=100". by: default: all that differ."""
+    columns = [*by] or varying(table)
+    texts = [column for column in columns if column in table and not pd.api.types.is_numeric_dtype(table[column])]
+    shared = pd.Series([value for column in texts for value in table[column].dropna().unique()]).duplicated(keep=False)
+    return names(table, columns, _plain if shared.any() else _short)
+
+
+def _short(column: str, value: Any) -> str:
+    return value if isinstance(value, str) and column != "config" else _plain(column, value)
+
+
+def _plain(column: str, value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{column}={value:g}" if isinstance(value, float) else f"{column}={value}"
+
+
+def in_order(lines: Iterable[str]) -> list[str]:
+    """Different names of lines, their numbers as numbers: "step=9" before "step=20"."""
+    return sorted(dict.fromkeys(lines), key=_natural)
+
+
+def _natural(name: str) -> list[tuple[int, float, str]]:
+    parts = re.findall(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?|\D+", name)
+    return [(0, float(part), "") if part[0].isdigit() else (1, 0.0, part) for part in parts]
 
 
 def percent(density: float) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis.metric import metric, metric_of_curves
-from lth.analysis.plot.labels import LABELS, names
+from lth.analysis.plot.labels import LABELS, in_order, names, short_names
+from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import COLORS, MARKERS, bars, finish, new_figure
+from lth.analysis.plot.style import COLORS, MARKERS, MARKS, bars, finish, new_figure
 from lth.analysis.summary import branches, full_branch
 from lth.analysis.winning import winning
 
@@ -25,16 +26,17 @@ def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows:
     The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
     apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
     """
-    parts = [part for _, part in table.groupby(rows, sort=True)] if rows else [table]
+    parts = [(f"{rows}={value}", part) for value, part in table.groupby(rows, sort=True)] if rows else [("", table)]
     with new_figure(10, 4 * len(parts), len(parts), 2) as (figure, panels):
-        for part, (left, right) in zip(parts, panels, strict=True):
+        for (name, part), (left, right) in zip(parts, panels, strict=True):
+            left.set_title(name, fontsize=9)
             found = metric(part)
             _lines(left, part, found.early, found.scale, by)
             left.set_ylabel(found.axis(" at early stop"))
             _lines(right, part, "early_stop_step", 1, by)
             right.set_ylabel("early-stop step")
             right.set_ylim(bottom=0)
-            left.legend(fontsize=8)
+            legend(left, beside=right)
             stamp(left, part)
             stamp(right, part)
         finish(figure, title, table)
@@ -60,7 +62,7 @@ def during(
             axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
             stamp(axes, table)
         panels[0].set_ylabel(found.axis())
-        panels[0].legend(fontsize=8)
+        legend(panels[0], beside=panels[-1])
         finish(figure, title, table)
     return figure
 
@@ -79,17 +81,18 @@ def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) ->
 
 
 def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Sequence[str]) -> None:
-    line = names(table, by)
+    line = names(table, by) if by else short_names(table)
     several = line.nunique() > 1
-    for index, name in enumerate(dict.fromkeys(line)):
+    for index, name in enumerate(dict.fromkeys(line) if by else in_order(line)):
         rows = table[line == name]
-        for branch in branches(rows):
+        for at, branch in enumerate(branches(rows)):
             label = _label(rows, branch, column)
             if several:
                 label = str(name) if branch == "ticket" else f"{name}, {label}"
-            color = f"C{index}" if several else COLORS.get(branch)
-            _line(axes, _with_dense(rows, branch), column, scale, branch, label, color)
-    _percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
+            color = f"C{index % 10}" if several else COLORS.get(branch)
+            marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
+            _line(axes, _with_dense(rows, branch), column, scale, branch, label, color, marker)
+    percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 
 
 def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
@@ -107,17 +110,25 @@ def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
 
 
 def _line(
-    axes: "Axes", rows: pd.DataFrame, column: str, scale: float, branch: str, label: str, color: str | None
+    axes: "Axes",
+    rows: pd.DataFrame,
+    column: str,
+    scale: float,
+    branch: str,
+    label: str,
+    color: str | None,
+    marker: str,
 ) -> None:
     values = scale * rows.groupby("level")[column].agg(["mean", "min", "max"])
     axes.errorbar(
         100 * rows.groupby("level")["density"].mean(), values["mean"], yerr=bars(values), label=label, color=color,
-        linestyle="-" if branch == "ticket" else "--", marker=MARKERS.get(branch, "o"), markersize=4, capsize=2,
+        linestyle="-" if branch == "ticket" else "--", marker=marker, markersize=4, capsize=2,
         linewidth=1.3,
     )  # fmt: skip
 
 
-def _percent_axis(axes: "Axes", percents: Sequence[float]) -> None:
+def percent_axis(axes: "Axes", percents: Sequence[float]) -> None:
+    """Make the horizontal axis that of percent of weights: logarithmic, down from the first of these."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_xscale("log")

@@ -3,7 +3,7 @@
 import hashlib
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +30,9 @@ COLORS = {
     "reset": "#c08a1e",
 }
 MARKERS = {"ticket": "o", "reinitialize": "s", "random_sparsity": "v", "shuffle": "^", "reset": "D"}
-FOOT = 170  # characters in a line of the note
+MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
+HEAD = 85  # characters in a line of the title of a figure of 10 inches
+FOOT = 170  # characters in a line of the note under a figure of 10 inches
 
 
 @contextmanager
@@ -51,15 +53,16 @@ def bars(values: pd.DataFrame) -> list[pd.Series]:
     return [(values["mean"] - values["min"]).clip(lower=0), (values["max"] - values["mean"]).clip(lower=0)]
 
 
-def finish(figure: "Figure", title: str, table: pd.DataFrame) -> None:
-    """Set the title and the note under the figure: settings, n of each branch, machines, commits, reductions."""
-    figure.suptitle(title)
-    note(figure, [f"{', '.join(_settings(table))}; {_counts(table)}", origin(table), *reductions(table)])
+def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = ()) -> None:
+    """Set the title and the note under the figure: settings, n of each branch, machines, commits, reductions, notes."""
+    figure.suptitle(textwrap.fill(title, round(HEAD * figure.get_figwidth() / 10)))
+    note(figure, [f"{', '.join(_settings(table))}; {_counts(table)}", origin(table), *reductions(table), *notes])
 
 
 def note(figure: "Figure", parts: list[str]) -> None:
     """Put these parts under the figure, small and gray."""
-    figure.supxlabel(textwrap.fill("; ".join(parts), FOOT), fontsize=7, color="gray")
+    width = round(FOOT * figure.get_figwidth() / 10)
+    figure.supxlabel(textwrap.fill("; ".join(parts), width), fontsize=7, color="gray")
 
 
 def origin(table: pd.DataFrame) -> str:

@@ -56,7 +56,7 @@ def _scorecard(content: Content) -> list[Block]:
 
 
 def _results(content: Content) -> list[Block]:
-    groups = content.tickets.groupby(summary.variants(content.tickets), sort=False)
+    groups = content.tickets.groupby(plot.short_names(content.tickets), sort=False)
     return [Paragraph(SPREAD, note=True), *(_summary(str(variant), part) for variant, part in groups)]
 
 

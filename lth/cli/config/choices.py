@@ -1,4 +1,4 @@
-"""Choices of a config group that there are not: why, or which one was meant."""
+"""Choices of a config group that there are not: why, what installs them, or which one was meant."""
 
 import difflib
 import re
@@ -9,6 +9,14 @@ REFUSED = {
     "optimizer/sparseadam": "SparseAdam takes sparse gradients only, and those here are dense",
     "optimizer/muon": "Muon trains matrices only, and nets have biases too (for one that has none: "
     "optimizer._target_=torch.optim.Muon)",
+}
+# Launchers of Hydra that are packages of their own -> what installs them.
+LAUNCHERS = {
+    "submitit_slurm": "'lth[slurm]'",
+    "submitit_local": "'lth[slurm]'",
+    "ray": "hydra-ray-launcher",
+    "ray_aws": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
 }
 MESSAGE = re.compile(
     r"Could not find '(?P<group>[\w/]+)/(?P<name>[^/']+)'\s*Available options in '[\w/]+':(?P<known>.*)", re.S
@@ -22,6 +30,8 @@ def choice(message: str) -> str:
     group, name, known = found["group"], found["name"], found["known"].split()
     if why := REFUSED.get(f"{group}/{_plain(name)}"):
         return f"{group}={name}: {why}; choose {', '.join(known)}"
+    if group == "hydra/launcher" and name in LAUNCHERS:
+        return f"{group}={name}: pip install {LAUNCHERS[name]} installs it; else choose {', '.join(known)}"
     plain = {_plain(each): each for each in known}
     same = [plain[_plain(name)]] if _plain(name) in plain else []
     close = same or [plain[each] for each in difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.7)]

@@ -21,6 +21,7 @@ from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
 from lth.cli.config.overrides import expand, is_group
+from lth.cli.config.reference import options_with
 from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
 
@@ -63,13 +64,20 @@ def _check_complete(config: dict[str, Any]) -> None:
     """Raise UserError if a config group or key that a run needs was deleted, or a group is null by a defaults list."""
     usual = document.read(CONF / "config.yaml")
     groups = {group: option for entry in usual["defaults"] if entry != "_self_" for group, option in entry.items()}
-    for group, option in groups.items():
-        if option is not None and " " not in group and config.get(group) is None:  # the others override
-            raise UserError(f"{group} is missing: it can't be left out or null; choose an option, such as {option}")
+    for group in (group for group in groups if groups[group] is not None and " " not in group):  # the others override
+        if _is_nothing(config.get(group), usual.get(group, {})):
+            raise UserError(
+                f"{group} is missing: it can't be left out or null; choose an option, such as {groups[group]}"
+            )
     given = leaves(config)
     for key, value in leaves({name: usual[name] for name in usual.keys() - {"defaults", "hydra"}}).items():
         if key not in given:
             raise UserError(f"{key} is missing: it can't be left out; its default is {value}")
+
+
+def _is_nothing(node: Any, usual: dict[str, Any]) -> bool:
+    """True if a group has no option: no more than the keys that every option of it has."""
+    return node is None or (isinstance(node, dict) and node.keys() <= usual.keys())
 
 
 def search_path(folder: Path | None) -> list[str]:
@@ -91,6 +99,23 @@ def errors_explained() -> Iterator[None]:
         raise UserError(explanation(error)) from error
 
 
+def remedy(message: str, wrong: str) -> str:
+    """The remedy for a key of a group that is off."""
+    if message.startswith("there is no key") and (having := options_with(wrong)):
+        one = "that" if len(having) == 1 else "one of them"
+        return f" as the groups are chosen; it belongs to {', '.join(having)}: add {one}"
+    return ""
+
+
+def addition(message: str, wrong: str) -> str:
+    """The override that gives a function another argument, if it is not one of lth's."""
+    group = wrong.partition(".")[0]
+    if group == wrong or not message.startswith("there is no key") or not (CONF / group).is_dir():
+        return ""
+    own = "" if group == "optimizer" else ", if its function is not one of lth's"
+    return f"; +{wrong}=... adds it{own}"
+
+
 def explanation(error: Exception) -> str:
     """Hydra's message, and the keys that may have been meant."""
     message = str(error).partition("Config search path")[0].strip()
@@ -105,5 +130,7 @@ def explanation(error: Exception) -> str:
         message = "a config group can't be null: name one of its options (for no branch: branch=[])"
     if "To append to your config" in message:
         message = f"there is no key '{wrong}'"
-    meant = f". Did you mean {' or '.join(close)}?" if close else ""
+    nearly = difflib.get_close_matches(wrong, keys, n=1, cutoff=0.85)
+    meant = remedy(message, wrong) or ("" if nearly else addition(message, wrong))
+    meant = meant or (f". Did you mean {' or '.join(close)}?" if close else "")
     return f"{message}{meant} (lth run --help lists all keys)"

@@ -11,13 +11,11 @@ from lth.store.names import check_path
 SWEEP = ("--multirun", "-m")
 FOLDER = ("--config-dir", "-cd")
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-HELP = ("--help", "-h")
+HELP = ("--help", "-h")  # lth's own, as is --version
 # Flags after which Hydra prints something and runs nothing; with --cfg, it needs a valid configuration.
-HYDRAS = ("--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
-PRINTS = (*HELP, *HYDRAS)
+PRINTS = ("--hydra-help", "--info", "-i", "--shell-completion", "-sc")
 SHOWS = ("--cfg", "-c")
-RESOLVE = "--resolve"
-PLAIN = (*PRINTS, *SWEEP, RESOLVE, "--run", "-r")
+PLAIN = (*HELP, "--version", *PRINTS, *SWEEP, "--resolve", "--run", "-r")
 VALUED = (*FOLDER, *SHOWS, "--package", "-p")
 REPLACES = ("--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
@@ -32,11 +30,6 @@ class Arguments:
     def has(self, names: Sequence[str]) -> bool:
         """True if one of these flags is given."""
         return not {*names}.isdisjoint(self.flags)
-
-    @property
-    def wants_page(self) -> bool:
-        """True if the help page of lth is asked for, and nothing that Hydra alone prints."""
-        return self.has(HELP) and not self.has((*HYDRAS, *SHOWS, RESOLVE))
 
     @property
     def folder(self) -> Path | None:

@@ -21,16 +21,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+import lth
 from lth import UserError
-from lth.cli.config import apart, sweep
+from lth.cli.config import apart, reference, sweep
 from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
-from lth.cli.config.flags import PRINTS, SHOWS, SWEEP, parted
+from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.literal import literal
 from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
-from lth.cli.config.page import page
 from lth.cli.config.trial import trial
 from lth.store.file import make_folder
 
@@ -40,8 +40,11 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
     given = parted(arguments)
-    if given.wants_page:
-        print(page(given.overrides, given.folder))
+    if given.has(HELP):
+        print(reference.text(given.folder))
+        return 0
+    if given.has(("--version",)):
+        print(f"lth {lth.__version__}")
         return 0
     if given.has(PRINTS):
         return _run([*given.flags, *given.overrides], sweeping=False)

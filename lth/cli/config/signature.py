@@ -30,7 +30,7 @@ class Parameter:
 def parameters(target: str) -> dict[str, Parameter]:
     """Keyword-only parameters of a function, fields of a dataclass; raises UserError if lth has no such function."""
     try:
-        module, found = _definition(target)
+        module, found = definition(target)
     except LookupError:
         module, _, name = target.rpartition(".")
         raise UserError(f"{module} has no function '{name}'") from None
@@ -64,7 +64,7 @@ def _annotation(module: str, node: ast.expr | None) -> Annotation:
 
 def _alias(module: str, name: str) -> Annotation:
     try:
-        home, found = _definition(f"{module}.{name}")
+        home, found = definition(f"{module}.{name}")
     except LookupError:
         return ANY
     return _annotation(home, found.value) if isinstance(found, ast.Assign) else ANY
@@ -80,7 +80,7 @@ def _default(node: ast.expr | None) -> Any:
 
 
 @cache
-def _definition(name: str) -> tuple[str, ast.stmt]:
+def definition(name: str) -> tuple[str, ast.stmt]:
     """Module and statement that define lth.<module>.<name>, followed through `from lth... import`."""
     module, _, short = name.rpartition(".")
     for statement in _statements(module):
@@ -92,7 +92,7 @@ def _definition(name: str) -> tuple[str, ast.stmt]:
             case ast.ImportFrom(module=str(origin), names=names) if origin.startswith("lth"):
                 for alias in names:
                     if short == (alias.asname or alias.name):
-                        return _definition(f"{origin}.{alias.name}")
+                        return definition(f"{origin}.{alias.name}")
     raise LookupError(name)
 
 

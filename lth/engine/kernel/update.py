@@ -29,9 +29,10 @@ class Update:
         """Take a step."""
         with torch.no_grad():
             if self.on_gradients and factors:
-                pairs = [(w.grad, f) for w, f in zip(pruned, factors, strict=True) if w.grad is not None]
-                torch._foreach_mul_(*map(list, zip(*pairs, strict=True)))
-            if not self.direct or not self.optimizer.state:  # the first step of PyTorch's own makes the state
+                learning = [(w.grad, f) for w, f in zip(pruned, factors, strict=True) if w.grad is not None]
+                if learning:
+                    torch._foreach_mul_([gradient for gradient, _ in learning], [factor for _, factor in learning])
+            if not self.direct or not _has_state(self.optimizer):
                 self.optimizer.step()
             else:
                 for group in self.optimizer.param_groups:
@@ -54,9 +55,18 @@ def is_plain(optimizer: Optimizer) -> bool:
     if type(optimizer) not in _STEPS or any(hooks) or _global_optimizer_pre_hooks or _global_optimizer_post_hooks:
         return False
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if len({p.dtype for p in parameters}) > 1:
+        return False
     return all(group.get("fused") and isinstance(group["lr"], int | float) for group in optimizer.param_groups) and all(
         type(p) is nn.Parameter and p.device.type == "cpu" and p.is_floating_point() for p in parameters
     )
+
+
+def _has_state(optimizer: Optimizer) -> bool:
+    """False before a parameter's first step, which PyTorch's own function takes, since it makes the state."""
+    moving = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    stateless = type(optimizer) is SGD and not any(group["momentum"] for group in optimizer.param_groups)
+    return bool(moving) and (stateless or all(p in optimizer.state for p in moving))
 
 
 def _stays(group: dict[str, Any]) -> bool:

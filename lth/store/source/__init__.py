@@ -5,7 +5,7 @@ names it uses, and through imports. Statements that bind no name, such as `TABLE
 in their module does. Nothing is imported or run. In doubt, more is included.
 """
 
-from lth.store.source.fingerprint import Source, source
+from lth.store.source.fingerprint import Source, source, source_now
 from lth.store.source.module import is_users
 
-__all__ = ["Source", "is_users", "source"]
+__all__ = ["Source", "is_users", "source", "source_now"]

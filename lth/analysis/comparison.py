@@ -1,0 +1,106 @@
+"""Configurations compared at the same density, within each replicate, so that what replicates share cancels out."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lth import UserError
+from lth.analysis.interval import mean_interval
+from lth.analysis.markdown import aligned
+from lth.analysis.plot.labels import in_order, short_names
+from lth.analysis.query import scale, title, where
+from lth.analysis.series import label
+from lth.analysis.summary import branches, full_branch
+
+NEAR = 1.05  # factor within which two densities are taken for the same level of two schedules
+COLUMNS = ("configuration", "against", "density", "ours", "theirs", "difference", "spread", "low", "high", "n")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One configuration and branch: its name and its rows."""
+
+    name: str
+    rows: pd.DataFrame
+
+
+def sides(table: pd.DataFrame, order: Sequence[str]) -> list[Side]:
+    """Every configuration and branch of a table; order: its experiments. Those of the main line come first."""
+    parts = [table[table["experiment"] == name] for name in order]
+    named = [part.assign(branch=full_branch(part), line=_named(part, len(order) > 1)) for part in parts]
+    return [
+        Side(label(line, branch), part[(part["line"] == line) & (part["branch"] == branch)])
+        for branch in branches(table)
+        for part in named
+        for line in in_order(part.loc[part["branch"] == branch, "line"])
+    ]
+
+
+def _named(part: pd.DataFrame, several: bool) -> pd.Series:
+    """Names of configurations, behind that of the experiment if there are several."""
+    line = short_names(part)
+    name = str(part["experiment"].iloc[0]) if several else ""
+    return pd.Series([", ".join(filter(None, [name, each])) for each in line], part.index, dtype=str)
+
+
+def baseline(found: Sequence[Side], against: Sequence[str]) -> Side:
+    """The side that meets the conditions `against`, or the first. Raises UserError unless it is a single one."""
+    if not against:
+        return found[0]
+    rows = where(pd.concat([side.rows.assign(side=at) for at, side in enumerate(found)]), against)
+    kept: list[Side] = [found[at] for at in rows["side"].unique()]
+    main = [side for side in kept if (side.rows["branch"] == "ticket").all()] or kept
+    if len(main) > 1:
+        raise UserError(f"--against {' '.join(against)}: {', '.join(s.name for s in main)} all meet it; name one")
+    return main[0]
+
+
+def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) -> pd.DataFrame:
+    """One row per side other than the base and density (default: all of the base): means of column y, the mean
+    difference with sample deviation and 95% interval over the replicates that have both, and their number n.
+    """
+    others = [side for side in found if side is not base]
+    rows = [row for side in others for row in _rows(side, base, y, at)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[object, ...]]:
+    for density in _densities(base.rows) if at is None else [at]:
+        ours, theirs = (near(each.rows, density, NEAR if at is None else math.inf) for each in (side, base))
+        one, other = (scale(y) * part.groupby("replicate")[y].mean().dropna() for part in (ours, theirs))
+        both = one.index.intersection(other.index)
+        if len(both):
+            yield (side.name, base.name, ours["density"].mean(), one[both].mean(), other[both].mean(),
+                   *interval(one[both] - other[both]), len(both))  # fmt: skip
+
+
+def interval(values: pd.Series) -> tuple[float, float, float, float]:
+    """Mean, sample deviation (NaN for one value) and the ends of the 95% interval (NaN where there is none)."""
+    low, high = mean_interval(values) or (math.nan, math.nan)
+    return float(values.mean()), float(values.std()), low, high
+
+
+def near(rows: pd.DataFrame, density: float, most: float) -> pd.DataFrame:
+    """The rows of the level whose density is nearest by ratio; none if it is off by more than a factor of `most`."""
+    ratio = (rows["density"] / density).map(lambda r: max(r, 1 / r) if r > 0 else math.inf)
+    return rows.iloc[:0] if not (ratio <= most).any() else rows[rows["level"] == rows["level"][ratio.idxmin()]]
+
+
+def _densities(rows: pd.DataFrame) -> list[float]:
+    return sorted(rows.groupby("level")["density"].mean(), reverse=True)
+
+
+def markdown(table: pd.DataFrame, y: str) -> str:
+    """The comparison as a table for readers."""
+    digits = 2 if scale(y) == 100 or table["ours"].abs().max() >= 100 else 4
+    head = ["configuration", "against", "% of weights", title(y), "theirs", "difference", "95% interval", "n"]
+    body = [
+        [str(r.configuration), str(r.against), f"{100 * r.density:.2f}", f"{r.ours:.{digits}f}",
+         f"{r.theirs:.{digits}f}",
+         f"{r.difference:+.{digits}f}" + ("" if r.n == 1 else f" ± {r.spread:.{digits}f}"),
+         "" if math.isnan(r.low) else f"{r.low:+.{digits}f} to {r.high:+.{digits}f}", str(r.n)]
+        for r in table.itertuples()
+    ]  # fmt: skip
+    return aligned([head, *body], left=(0, 1))

@@ -1,0 +1,93 @@
+"""Any column of a table of tickets over any other, or over the steps of training."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lth.analysis.plot.legend import legend
+from lth.analysis.plot.sparsity import percent_axis
+from lth.analysis.plot.stamp import stamp
+from lth.analysis.plot.style import MARKS, finish, new_figure
+from lth.analysis.query import title
+from lth.analysis.series import label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDE, HIGH = 6.0, 4.2  # inches of a panel
+THOUSANDS = 10_000  # from which 120k stands for 120000
+LOGARITHMIC = 20.0  # times the smallest value that the largest is, from which an axis is logarithmic
+
+
+def lines(
+    panels: Sequence[tuple[str, pd.DataFrame, pd.DataFrame]],
+    x: str,
+    y: str,
+    heading: str,
+    notes: Sequence[str] = (),
+) -> "Figure":
+    """A panel for each (name, points of `lth.analysis.series`, rows that they are of), one below the other: means, bars
+    from minimum to maximum, each line's own color and marker.
+    """
+    with new_figure(WIDE, HIGH * len(panels), len(panels), 1, sharex=x != "density") as (figure, grid):
+        for (name, points, rows), (axes,) in zip(panels, grid, strict=True):
+            _panel(axes, points, x)
+            axes.set_title(name, fontsize=9)
+            axes.set_ylabel(title(y))
+            legend(axes)
+            stamp(axes, rows)
+        grid[-1, 0].set_xlabel(title(x))
+        finish(figure, heading, pd.concat([rows for _, _, rows in panels]), notes)
+    return figure
+
+
+def _panel(axes: "Axes", points: pd.DataFrame, x: str) -> None:
+    pairs = dict.fromkeys(zip(points["line"], points["branch"], strict=True))
+    for at, (line, branch) in enumerate(pairs):
+        part = points[(points["line"] == line) & (points["branch"] == branch)]
+        if x != "step" and branch != "ticket" and part["level"].min() > 0:
+            part = pd.concat([points[(points["line"] == line) & _is_dense(points)], part])
+        _line(axes, part.sort_values(["level", "x"]), label(line, branch), at, across=x != "step")
+    _axis(axes, points, x)
+
+
+def _is_dense(points: pd.DataFrame) -> pd.Series:
+    return (points["branch"] == "ticket") & (points["level"] == 0)
+
+
+def _line(axes: "Axes", part: pd.DataFrame, name: str, at: int, *, across: bool) -> None:
+    style: Any = {"label": name, "color": f"C{at % 10}", "linewidth": 1.3, "linestyle": "-" if at < 10 else "--"}
+    if not across:
+        axes.plot(part["x"], part["mean"], **style)
+        axes.fill_between(part["x"], part["min"], part["max"], color=style["color"], alpha=0.15, linewidth=0)
+        return
+    up, down = (part["max"] - part["mean"]).clip(lower=0), (part["mean"] - part["min"]).clip(lower=0)
+    right, left = (part["x_max"] - part["x"]).clip(lower=0), (part["x"] - part["x_min"]).clip(lower=0)
+    marker = MARKS[at % len(MARKS)]
+    sideways = [left, right] if (left + right).any() else None
+    axes.errorbar(part["x"], part["mean"], yerr=[down, up], xerr=sideways, marker=marker, markersize=4, capsize=2,
+                  elinewidth=0.8, **style)  # fmt: skip
+
+
+def _axis(axes: "Axes", points: pd.DataFrame, x: str) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    if x == "density":
+        percent_axis(axes, sorted(points["x"].unique(), reverse=True))
+        return
+    if x == "step":
+        _from_the_first_tenth(axes, points)
+    elif points["x"].min() > 0 and points["x"].max() > LOGARITHMIC * points["x"].min():
+        axes.set_xscale("log")
+    if points["x"].max() >= THOUSANDS:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _from_the_first_tenth(axes: "Axes", points: pd.DataFrame) -> None:
+    """Let the values after the first tenth of the steps fill the panel."""
+    later = points[points["x"] >= points["x"].max() / 10]
+    low, high = later["min"].min(), later["max"].max()
+    if high > low:
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))

@@ -1,0 +1,127 @@
+"""Rows of a table of tickets by key=value, and its columns by the words of the command line."""
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lth import UserError
+from lth.analysis.metric import metric
+
+MISSING = "-"  # a row without the key, as in the name of a variant
+SHOWN = 12  # values that an error lists
+
+
+def where(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
+    """The rows that meet all conditions, such as criterion=magnitude,movement: one of the values; - is none. Raises
+    UserError for an unknown column, and for a value that no row has.
+    """
+    for condition in conditions:
+        key, equals, values = condition.partition("=")
+        if not equals or not values:
+            raise UserError(f"{condition}: write key=value, such as level=3 or criterion=magnitude,movement")
+        check_column(table, key)
+        kept = pd.Series(np.logical_or.reduce([_equal(table, key, value) for value in values.split(",")]), table.index)
+        table = table[kept]
+    return table
+
+
+def _equal(table: pd.DataFrame, key: str, value: str) -> pd.Series:
+    """Mask of the rows with this value; raises UserError if there is none."""
+    column = table[key]
+    found = column.isna() if value == MISSING else _matches(column, value)
+    if not found.any():
+        raise UserError(f"{key}={value}: no row has it; there are {values(column)}")
+    return found
+
+
+def _matches(column: pd.Series, value: str) -> pd.Series:
+    """Mask of the values that are this text or this number."""
+    same = column.astype(str) == value
+    try:
+        number = float(value)
+    except ValueError:
+        return same
+    return same | np.isclose(pd.to_numeric(column, errors="coerce").astype(float), number, rtol=1e-9, atol=0)
+
+
+def values(column: pd.Series) -> str:
+    """The different values of a column, as a list for readers."""
+    known = [f"{v:g}" if isinstance(v, float) else str(v) for v in sorted(column.dropna().unique())]
+    known += [MISSING] if column.isna().any() else []
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return ", ".join(known[:SHOWN]) + more
+
+
+def check_column(table: pd.DataFrame, key: str) -> None:
+    """Raise UserError that names similar columns if the table has no such one."""
+    if key not in table:
+        close = difflib.get_close_matches(key, [*map(str, table)], n=3, cutoff=0.5)
+        meant = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(map(str, table))}"
+        raise UserError(f"{key}: there is no such column; {meant}")
+
+
+def number(table: pd.DataFrame, word: str) -> str:
+    """The column of numbers that a word names: accuracy (or another metric) and loss at early stop, macs of the
+    remaining weights (macs_all: of all), or any column. Raises UserError.
+    """
+    found = metric(table)
+    column = {
+        found.name: found.early,
+        f"final_{found.name}": found.final,
+        f"validation_{found.name}": f"early_stop_val_{found.name}",
+        "loss": "early_stop_val_loss",
+        "macs": "macs_remaining",
+        "macs_all": "macs",
+    }.get(word, word)
+    if word == "accuracy" and found.name != "accuracy":
+        raise UserError(f"accuracy: these trainings have none; take {found.name}, or loss")
+    check_column(table, column)
+    return _numeric(table, word, column)
+
+
+def curve(evaluations: pd.DataFrame, word: str) -> str:
+    """The column of a table of evaluations that a word names: accuracy (or another metric) is that of the test set,
+    loss that of the validation set. Raises UserError.
+    """
+    column = {"loss": "validation_loss"}.get(word, word if word in evaluations else f"test_{word}")
+    if column not in evaluations:
+        known = [c for c in evaluations if str(c).startswith(("train_", "validation_", "test_"))]
+        raise UserError(f"{word}: over the steps there are {', '.join(map(str, known))}")
+    return _numeric(evaluations, word, column)
+
+
+def _numeric(table: pd.DataFrame, word: str, column: str) -> str:
+    if not pd.api.types.is_numeric_dtype(table[column]) or pd.api.types.is_bool_dtype(table[column]):
+        raise UserError(f"{word}: {values(table[column])} are no numbers; take it for --by, --rows or --where")
+    if table[column].isna().all():
+        raise UserError(f"{word}: no training in this table has it")
+    return column
+
+
+def scale(column: str) -> float:
+    """Factor of shown values: accuracies and densities are shown in percent."""
+    return 100.0 if column.endswith("accuracy") or column == "density" else 1.0
+
+
+def title(column: str) -> str:
+    """Label of an axis or head of a column."""
+    named = {
+        "density": "percent of weights remaining",
+        "early_stop_val_loss": "validation loss at early stop",
+        "early_stop_step": "early-stop step",
+        "macs": "multiply-accumulates of training (of all weights)",
+        "macs_remaining": "multiply-accumulates of training (of remaining weights)",
+        "seconds": "seconds of training",
+    }
+    return named.get(column) or _metric_title(column) + (" (%)" if column.endswith("accuracy") else "")
+
+
+def _metric_title(column: str) -> str:
+    for start, end in (("early_stop_test_", "early stop"), ("final_test_", "the end")):
+        if column.startswith(start):
+            return f"test {column.removeprefix(start)} at {end}".replace("_", " ")
+    if column.startswith("early_stop_val_"):
+        return f"validation {column.removeprefix('early_stop_val_')} at early stop".replace("_", " ")
+    return column if "." in column else column.replace("_", " ")

@@ -1,0 +1,28 @@
+"""`lth compare`: paired differences between configurations, branches or experiments."""
+
+import argparse
+
+import pandas as pd
+
+from lth import UserError
+from lth.analysis import comparison, query, registry
+from lth.cli.console import log_to_console
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the differences to the first side, or to that of --against; returns the exit code."""
+    log_to_console(stderr=True)
+    names = list(dict.fromkeys(arguments.name))
+    table = pd.concat([registry.tables(name, arguments.runs)[0] for name in names], ignore_index=True)
+    table = query.where(table, arguments.where)
+    y = query.number(table, arguments.y)
+    sides = comparison.sides(table, [name for name in names if name in set(table["experiment"])])
+    base = comparison.baseline(sides, arguments.against)
+    if len(sides) == 1:
+        raise UserError(f"{', '.join(names)} has one configuration and no branch: name another experiment beside it")
+    found = comparison.compare(sides, base, y, arguments.at)
+    if found.empty:
+        raise UserError(f"no replicate has both {base.name} and another at the same density; --at names a density, and "
+                        "the nearest level of each is taken", code=1)  # fmt: skip
+    print(found.to_csv(index=False).rstrip("\n") if arguments.format == "csv" else comparison.markdown(found, y))
+    return 0

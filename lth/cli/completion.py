@@ -1,0 +1,71 @@
+"""`lth completion`: a script that completes commands, options, groups, keys and stored experiments in a shell."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+STORED = "$(ls runs/experiments 2>/dev/null)"
+NAMED = {"figure", "report", "cost", "plot", "compare", "best", "rename", "delete"}  # take an experiment
+BASH = """_lth() {{
+  local cur="${{COMP_LINE:0:COMP_POINT}}" words front
+  cur="${{cur##* }}"
+  if ((COMP_CWORD == 1)); then words="{commands}"; else
+    case "${{COMP_WORDS[1]}}" in
+{cases}
+    esac
+  fi
+  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  [[ ${{#COMPREPLY[@]}} == 1 && ${{COMPREPLY[0]}} == *= ]] && compopt -o nospace
+  front="${{cur%"${{cur##*=}}"}}"
+  COMPREPLY=("${{COMPREPLY[@]#"$front"}}")
+}}
+complete -o default -F _lth lth
+"""
+ZSH = """#compdef lth
+_lth() {{
+  local -a found
+  if ((CURRENT == 2)); then found=({commands}); else
+    case "$words[2]" in
+{cases}
+    esac
+  fi
+  compadd -S '' -- ${{found:#^*=}}
+  compadd -- ${{found:#*=}}
+  _files
+}}
+compdef _lth lth
+"""
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the script; returns the exit code."""
+    print(script(arguments.shell), end="")
+    return 0
+
+
+def script(shell: str) -> str:
+    """The script of a shell: bash, zsh or fish."""
+    from lth.cli.config import reference
+    from lth.cli.parser import options
+
+    given = {command: [*words] for command, words in options().items()} | {"run": [*reference.words(), "--help"]}
+    if shell == "fish":
+        return _fish(given)
+    template, name, mark = (BASH, "words", '"') if shell == "bash" else (ZSH, "found", "")
+    return template.format(commands=" ".join(given), cases=_cases(given, name, mark))
+
+
+def _cases(given: Mapping[str, Sequence[str]], name: str, mark: str) -> str:
+    opens, closes = (mark, mark) if mark else ("(", ")")
+    return "\n".join(
+        f"      {command}) {name}={opens}{' '.join([*words, *([STORED] if command in NAMED else [])])}{closes} ;;"
+        for command, words in given.items()
+    )
+
+
+def _fish(given: Mapping[str, Sequence[str]]) -> str:
+    lines = [f'complete -c lth -n __fish_use_subcommand -f -a "{" ".join(given)}"']
+    for command, words in given.items():
+        stored = [STORED.replace("$(", "(")] if command in NAMED else []
+        lines.append(f'complete -c lth -n "__fish_seen_subcommand_from {command}" -a "{" ".join(words)}"')
+        lines += [f'complete -c lth -n "__fish_seen_subcommand_from {command}" -a "{each}"' for each in stored]
+    return "\n".join(lines) + "\n"

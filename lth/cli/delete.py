@@ -1,0 +1,30 @@
+"""`lth delete`: an experiment's records, and the trainings that no other experiment needs."""
+
+import argparse
+
+from lth.cli.console import log_to_console
+from lth.store import upkeep
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Say what would be deleted or, with --yes, delete it; returns the exit code."""
+    log_to_console(stderr=True)
+    plan = upkeep.deletion(arguments.runs, arguments.name, running=arguments.running)
+    kept = f"; {plan.kept} trainings stay, since other experiments need them" if plan.kept else ""
+    print(f"{arguments.name}: {len(plan.records)} records, {len(plan.trainings)} trainings, {megabytes(plan)}{kept}")
+    return carry_out(plan, yes=arguments.yes)
+
+
+def carry_out(plan: upkeep.Plan, *, yes: bool) -> int:
+    """Delete what a plan names, if it is meant; returns the exit code."""
+    if not yes:
+        print("nothing was deleted; --yes deletes")
+        return 0
+    gone, stay = upkeep.carry_out(plan)
+    print(f"deleted {gone} trainings" + (f"; {stay} stay, since another process uses them" if stay else ""))
+    return 0
+
+
+def megabytes(plan: upkeep.Plan) -> str:
+    """Size for readers."""
+    return f"{plan.size / 1e6:,.1f} MB"

@@ -1,0 +1,118 @@
+"""Arguments of the commands that look at stored experiments, and keep them in order. Imports nothing heavy."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lth.cli.arguments import path, share
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+STORED = "an experiment: the value of name= in lth run, or one that comes with lth"
+WHERE = "only rows with this value, such as level=3 or criterion=magnitude,movement; again for further keys"
+
+
+def _plot(commands: "Commands") -> None:
+    plot = _command(commands, "plot", "draw any column of an experiment's results over any other")
+    plot.add_argument(
+        "--x",
+        default="density",
+        help="density, step, macs, bytes, seconds or any column of lth table (default: density)",
+    )
+    plot.add_argument(
+        "--y",
+        default="accuracy",
+        help="accuracy, final_accuracy, validation_accuracy, loss, early_stop_step or any column (default: accuracy)",
+    )
+    plot.add_argument(
+        "--by",
+        type=_words,
+        default=[],
+        help="columns that name the lines, such as criterion,rewind.step (default: all)",
+    )
+    plot.add_argument("--rows", help="a column; each of its values has a panel of its own")
+    _rows(plot)
+    plot.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
+
+
+def _compare(commands: "Commands") -> None:
+    compare = _command(
+        commands,
+        "compare",
+        "compare configurations, branches or experiments: differences within each replicate",
+        nargs="+",
+    )
+    compare.add_argument("--at", type=share, help="density, such as 0.2 or 20%% (default: all levels of the baseline)")
+    compare.add_argument(
+        "--against", action="append", default=[], help="the baseline, such as criterion=random (default: the first)"
+    )
+    compare.add_argument("--y", default="accuracy", help="accuracy, loss, early_stop_step or any column")
+    _rows(compare)
+
+
+def _best(commands: "Commands") -> None:
+    best = _command(commands, "best", "rank configurations and levels by validation data, and report the test set")
+    best.add_argument("--by", default="validation", help="validation (the metric) or loss (default: validation)")
+    best.add_argument("--at", type=share, help="only nets of at most this density, such as 0.2 or 20%%")
+    best.add_argument("--top", type=int, default=10, help="how many to list (default: 10)")
+    _rows(best)
+
+
+def _show(commands: "Commands") -> None:
+    show = commands.add_parser("show", help="show one stored training: recipe, files, mask, learning curve")
+    show.add_argument("digest", help="the beginning of a digest, as in the column digest of lth table --format csv")
+    _runs(show, "show")
+
+
+def _rename(commands: "Commands") -> None:
+    rename = _command(commands, "rename", "give a stored experiment another name")
+    rename.add_argument("new", help="the new name")
+    rename.add_argument("--merge", action="store_true", help="put it together with one that has this name already")
+
+
+def _delete(commands: "Commands") -> None:
+    delete = _command(commands, "delete", "delete an experiment, and the trainings that no other experiment needs")
+    delete.add_argument("--running", action="store_true", help="even if a job of it is running, or was killed")
+    _dry(delete)
+
+
+def _gc(commands: "Commands") -> None:
+    gc = commands.add_parser(
+        "gc", help="delete the trainings that no experiment names (those stored from Python among them)"
+    )
+    gc.add_argument("--partial", action="store_true", help="delete interrupted trainings too, which begin anew then")
+    _dry(gc)
+    _runs(gc, "garbage")
+
+
+COMMANDS: tuple[Callable[["Commands"], None], ...] = (_plot, _compare, _best, _show, _rename, _delete, _gc)
+
+
+def _command(commands: "Commands", name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:
+    """A command whose first argument is an experiment, or several."""
+    command = commands.add_parser(name, help=explained)
+    command.add_argument("name", nargs=nargs, help=STORED)
+    _runs(command, name)
+    return command
+
+
+def _runs(command: argparse.ArgumentParser, name: str) -> None:
+    command.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+    command.set_defaults(command=name)
+
+
+def _rows(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help=WHERE)
+    command.add_argument("--format", choices=("markdown", "csv"), default="markdown", help="of the printed table")
+
+
+def _dry(command: argparse.ArgumentParser) -> None:
+    either = command.add_mutually_exclusive_group()
+    either.add_argument("--dry-run", action="store_true", help="say what would be deleted (default)")
+    either.add_argument("--yes", action="store_true", help="delete it")
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]

@@ -1,0 +1,76 @@
+"""`lth plot`: any column of an experiment's results over any other, as a table and a figure."""
+
+import argparse
+import sys
+
+import pandas as pd
+
+from lth.analysis import plot, query, registry, series
+from lth.analysis.markdown import aligned
+from lth.cli.console import log_to_console
+
+Panels = list[tuple[str, pd.DataFrame, pd.DataFrame]]  # name, points, the rows that they are of
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print mean, spread and n at each point and write <out>/<name>_<y>_over_<x>.*; returns the exit code."""
+    log_to_console(stderr=True)
+    rows, evaluations = registry.tables(arguments.name, arguments.runs)
+    rows = query.where(rows, arguments.where)
+    for column in [*arguments.by, *filter(None, [arguments.rows])]:
+        query.check_column(rows, column)
+    over_steps = arguments.x == "step"
+    y = query.curve(evaluations, arguments.y) if over_steps else query.number(rows, arguments.y)
+    x = arguments.x if over_steps else query.number(rows, arguments.x)
+    if over_steps and not any(condition.startswith("level=") for condition in arguments.where):
+        rows = series.spread_levels(rows)
+    panels: Panels = [
+        (
+            name,
+            series.curves(part, evaluations, y, arguments.by)
+            if over_steps
+            else series.points(part, x, y, arguments.by),
+            part,
+        )
+        for name, part in _parts(rows, arguments.rows)
+    ]
+    print(_csv(panels) if arguments.format == "csv" else _markdown(panels, x, y))
+    figure = plot.lines(panels, x, y, arguments.name, arguments.where)
+    files = plot.save(figure, arguments.out, f"{arguments.name}_{arguments.y}_over_{arguments.x}")
+    print(*files, sep="\n", file=sys.stderr)
+    return 0
+
+
+def _parts(rows: pd.DataFrame, column: str | None) -> list[tuple[str, pd.DataFrame]]:
+    if column is None:
+        return [("", rows)]
+    groups = rows.groupby(rows[column].fillna(query.MISSING), sort=True)
+    return [
+        (f"{column}={value:g}" if isinstance(value, float) else f"{column}={value}", part) for value, part in groups
+    ]
+
+
+def _csv(panels: Panels) -> str:
+    tables = [points.assign(row=name) if name else points for name, points, _ in panels]
+    return str(pd.concat(tables, ignore_index=True).to_csv(index=False)).rstrip("\n")
+
+
+def _markdown(panels: Panels, x: str, y: str) -> str:
+    parts = [f"### {name}\n\n{_table(points, x, y)}" if name else _table(points, x, y) for name, points, _ in panels]
+    return "\n\n".join(parts)
+
+
+def _table(points: pd.DataFrame, x: str, y: str) -> str:
+    digits = 2 if query.scale(y) == 100 or points["mean"].abs().max() >= 100 else 4
+    head = ["configuration", "level", query.title(x), query.title(y), "n"]
+    body = [[series.label(p.line, p.branch), str(p.level), _number(p.x), _spread(p.mean, p.spread, digits), str(p.n)]
+            for p in points.itertuples()]  # fmt: skip
+    return aligned([head, *body], left=[0])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}" if abs(value) < 1000 and value % 1 else f"{value:,.0f}"
+
+
+def _spread(mean: float, spread: float, digits: int) -> str:
+    return f"{mean:.{digits}f}" + ("" if pd.isna(spread) else f" ± {spread:.{digits}f}")

@@ -1,0 +1,14 @@
+"""`lth rename`: another name for a stored experiment."""
+
+import argparse
+
+from lth.cli.console import log_to_console
+from lth.store import upkeep
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Rename the experiment; returns the exit code."""
+    log_to_console(stderr=True)
+    count = upkeep.rename(arguments.runs, arguments.name, arguments.new, merge=arguments.merge)
+    print(f"{arguments.name} is {arguments.new} now: {count} records; lth run name={arguments.new} goes on with it")
+    return 0

@@ -1,0 +1,52 @@
+"""Bit-packed masks as arrays. Imports no PyTorch."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from lth.file import LARGEST
+from lth.store.file import Corrupt, Name, read_bytes
+
+Kept = npt.NDArray[np.bool_]
+Arrays = dict[str, Kept]
+
+
+def read_arrays(file: Path, name: Name | None = None) -> Arrays:
+    """Read a mask that the store wrote; raises Corrupt, also if it has another name."""
+    data = read_bytes(file, LARGEST)
+    try:
+        packed = safetensors.numpy.load(data)
+        metadata = dict(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"])
+        checksum = metadata.pop("sha256")
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
+    if checksum != _checksum(packed, metadata):
+        raise Corrupt(f"{file} is corrupt: checksum mismatch")
+    if name is not None:
+        name.check(file, metadata)
+    try:
+        return {each: _unpacked(packed[each], shape) for each, shape in json.loads(metadata["shapes"]).items()}
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise Corrupt(f"{file} is corrupt: not a mask") from error
+
+
+def _unpacked(packed: npt.NDArray[np.uint8], shape: list[int]) -> Kept:
+    count = math.prod(shape)
+    if packed.shape != (-(-count // 8),):
+        raise ValueError(f"{len(packed)} bytes for a mask of shape {shape}")
+    return np.unpackbits(packed, count=count).astype(bool).reshape(shape)
+
+
+def _checksum(packed: dict[str, npt.NDArray[np.uint8]], metadata: dict[str, str]) -> str:
+    """The checksum of `lth.store.tensors`, whose tensors have the types of PyTorch."""
+    sha = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name, array in sorted(packed.items()):
+        sha.update(repr((name, f"torch.{array.dtype}", array.shape)).encode())
+        sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()

@@ -1,0 +1,190 @@
+"""Deletion and renaming of stored experiments, under the locks that trainings hold. Imports no PyTorch.
+
+A training is needed as long as a record names it, whichever experiment the record is of; the states of interrupted
+trainings, which no record names yet, are kept unless they are asked for.
+"""
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from filelock import FileLock, Timeout
+
+from lth import UserError
+from lth.store.file import FORMAT, Corrupt, write_json
+from lth.store.locks import locked
+from lth.store.names import check_name, folder_of
+from lth.store.record import read_record
+
+DIGEST = re.compile(r"[0-9a-f]{20}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Files of records and folders of trainings that are to go. kept: trainings of the records that others need.
+    partial: states of interrupted trainings among the trainings.
+    """
+
+    root: Path
+    records: tuple[Path, ...] = ()
+    trainings: tuple[Path, ...] = ()
+    kept: int = 0
+    partial: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        folders = [file for folder in self.trainings for file in folder.rglob("*") if file.is_file()]
+        return sum(file.stat().st_size for file in (*self.records, *folders))
+
+
+def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
+    """The records of an experiment, and the trainings that no other one needs. Raises UserError if nothing is stored,
+    if a record can't be read, or, unless `running`, if a job of it has not ended.
+    """
+    every = _records(root)
+    own = {file: record for file, record in every.items() if file.parent.name == folder_of(experiment)}
+    if not own:
+        raise _unknown(root, experiment, every)
+    if not running:
+        _check_ended(experiment, own.values())
+    others = _named(record for file, record in every.items() if file not in own)
+    gone = sorted(_named(own.values()) - others)
+    folders = tuple(folder for digest in gone if (folder := root / "trained" / digest).is_dir())
+    return Plan(root, tuple(own), folders, kept=len(_named(own.values()) & others))
+
+
+def garbage(root: Path, *, partial: bool = False) -> Plan:
+    """The trainings that no record names; with `partial` the states of interrupted trainings too. Raises UserError if a
+    record can't be read: then it is not known what it needs.
+    """
+    _check_own(root)
+    needed = _named(_records(root).values())
+    orphans = [each for each in _listed(root / "trained") if DIGEST.fullmatch(each.name) and each.name not in needed]
+    whole = [each for each in orphans if (each / "result.json").exists()]
+    begun = [each for each in orphans if each not in whole]
+    return Plan(root, (), (*whole, *(begun if partial else ())), partial=len(begun))
+
+
+def carry_out(plan: Plan) -> tuple[int, int]:
+    """Delete what a plan names, the records first, except for trainings that another process is at, or that a record
+    has come to name. Returns the numbers of trainings that were deleted and that stay.
+    """
+    _check_own(plan.root)
+    for file in plan.records:
+        _drop_record(file)
+    with _free(plan.trainings) as folders:
+        needed = _named(_records(plan.root).values())  # again, now that nothing can be trained in these folders
+        gone = [folder for folder in folders if folder.name not in needed]
+        for folder in gone:
+            (folder / "result.json").unlink(missing_ok=True)  # first: what is left of a deletion is no training
+            shutil.rmtree(folder)
+    return len(gone), len(plan.trainings) - len(gone)
+
+
+def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
+    """Give an experiment another name; returns the number of its records. merge: put it together with one that has this
+    name already. A renaming that was stopped is completed by one with `merge`. Raises UserError.
+    """
+    check_name(new)
+    every = _records(root)
+    own = {file: record for file, record in every.items() if file.parent.name == folder_of(old)}
+    if not own:
+        raise _unknown(root, old, every)
+    if new == old:
+        raise UserError(f"{old} has this name already")
+    target = root / "experiments" / folder_of(new)
+    if not merge and any(file.parent == target for file in every):
+        raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
+    _check_ended(old, own.values())
+    for file, record in own.items():
+        _move(file, record, target / file.name, new)
+    _move_figures(root / "figures", folder_of(old), folder_of(new))
+    return len(own)
+
+
+def _move(file: Path, record: Mapping[str, Any], target: Path, name: str) -> None:
+    """Write a record under its new name, with the rows that stand there, and delete the old one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.with_suffix(".lock"), _busy):
+        rows = read_record(target)["rows"] if target.exists() else {}
+        new = {**record, "format": FORMAT, "experiment": name, "job": target.stem, "rows": {**rows, **record["rows"]}}
+        write_json(target, new)
+    _drop_record(file)
+
+
+def _move_figures(folder: Path, old: str, new: str) -> None:
+    """Move the figures, which the next run draws again, unless there are others."""
+    if (folder / old).is_dir() and not (folder / new).exists():
+        (folder / old).rename(folder / new)
+
+
+def _drop_record(file: Path) -> None:
+    """Delete a record and its lock, and the folder after the last one."""
+    with locked(file.with_suffix(".lock"), _busy):
+        file.unlink(missing_ok=True)
+    file.with_suffix(".lock").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another record is in it
+        file.parent.rmdir()
+
+
+def _busy() -> NoReturn:
+    raise UserError("another process writes to this experiment: try again when it has ended", code=1)
+
+
+def _records(root: Path) -> dict[Path, dict[str, Any]]:
+    """File and content of every record; raises UserError if one can't be read."""
+    try:
+        files = [file for folder in _listed(root / "experiments") for file in _listed(folder)]
+        return {file: read_record(file) for file in files if file.suffix == ".json" and file.name[0] != "."}
+    except (Corrupt, PermissionError) as error:
+        raise UserError(f"{error}. What it needs is not known, so nothing is deleted or renamed: run its experiment "
+                        "again, or move the file away", code=1) from error  # fmt: skip
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Content of a folder, sorted; nothing if there is no such folder. Raises PermissionError."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _named(records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The digests that records name."""
+    return {str(row.get("digest")) for record in records for row in record["rows"].values()}
+
+
+def _check_ended(experiment: str, records: Iterable[Mapping[str, Any]]) -> None:
+    if any(record["status"] == "running" for record in records):
+        raise UserError(f"a job of {experiment} is running, or was killed: wait for it, or run its command again; "
+                        "--running does it all the same", code=1)  # fmt: skip
+
+
+def _check_own(root: Path) -> None:
+    """Raise UserError if the trainings may be those of another store too."""
+    if (root / "trained").is_symlink():
+        raise UserError(f"{root / 'trained'} is a link: other stores may need what lies there", code=1)
+
+
+def _unknown(root: Path, experiment: str, every: Mapping[Path, Mapping[str, Any]]) -> UserError:
+    stored = ", ".join(sorted({str(record["experiment"]) for record in every.values()})) or "nothing"
+    return UserError(f"there is no experiment '{experiment}' under {root}; stored: {stored}")
+
+
+@contextlib.contextmanager
+def _free(folders: Iterable[Path]) -> Iterator[list[Path]]:
+    """Lock the folders that no other process holds; the lock of a folder goes with it."""
+    with contextlib.ExitStack() as stack:
+        free = []
+        for folder in folders:
+            with contextlib.suppress(Timeout, FileNotFoundError):
+                lock = FileLock(folder / "lock")
+                lock.acquire(timeout=0)
+                stack.callback(lock.release)
+                free.append(folder)
+        yield free

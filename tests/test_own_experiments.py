@@ -1,0 +1,139 @@
+"""The commands on a user's own stored experiments."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import shell
+
+from lth import cli
+from lth.store import table
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two criteria, two replicates, under a name of the user's."""
+    root = tmp_path_factory.mktemp("own")
+    assert shell.run("-m", f"root={root}", "name=mine", "replicate=1,2", "criterion=magnitude,random") == 0
+    return root
+
+
+def lth(capsys: pytest.CaptureFixture[str], *given: str) -> str:
+    """What a command prints; it succeeds."""
+    capsys.readouterr()
+    assert cli.main([*given]) == 0
+    return capsys.readouterr().out
+
+
+def test_no_command_that_reads_tables_imports_torch(stored: Path) -> None:
+    commands = [
+        "plot mine",
+        "compare mine",
+        "best mine",
+        "figure mine",
+        "report mine",
+        "cost mine",
+        "gc",
+        "delete mine",
+    ]
+    digest = table.tickets(stored)["digest"][0]
+    given = [[*c.split(), "--runs", str(stored)] for c in [*commands, f"show {digest}"]]
+    code = """
+import contextlib, io, json, sys
+from lth import cli
+answers = []
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        answers.append([arguments[0], cli.main(arguments), "torch" in sys.modules])
+print(json.dumps(answers))
+"""
+    said, _ = shell.started(json.dumps(given), code=code).communicate(timeout=120)
+    assert json.loads(said.splitlines()[-1]) == [[arguments[0], 0, False] for arguments in given]
+
+
+def test_a_plot_is_a_table_and_a_figure(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["plot", "mine", "--runs", str(stored), "--by", "criterion"]
+    points = pd.read_csv(io.StringIO(lth(capsys, *given, "--format", "csv")))
+    rows = table.tickets(stored)
+    for point in points.itertuples():
+        part = rows[(rows["criterion"] == point.line) & (rows["level"] == point.level)]["early_stop_test_accuracy"]
+        assert point.mean == pytest.approx(100 * part.mean())
+        assert point.n == len(part) == 2
+    assert lth(capsys, *given).splitlines()[0].startswith("| configuration | level | percent of weights remaining")
+    assert {f.name for f in (tmp_path / "figures").iterdir()} == {
+        "mine_accuracy_over_density.png", "mine_accuracy_over_density.pdf"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "--x step --y loss",
+        "--x seconds",
+        "--x macs --rows criterion",
+        "--x level --where replicate=1 --y early_stop_step",
+    ],
+)
+def test_anything_can_be_drawn_over_anything(stored: Path, given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lth(capsys, "plot", "mine", "--runs", str(stored), *given.split()).count("\n") >= 4
+
+
+def test_what_was_not_measured_is_refused(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plot", "mine", "--x", "bytes", "--runs", str(stored)]) == 2
+    assert "bytes: there is no such column" in capsys.readouterr().err
+
+
+def test_compare_and_best_of_an_experiment(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--runs", str(stored), "--format", "csv"]
+    found = pd.read_csv(io.StringIO(lth(capsys, "compare", "mine", "--at", "80%", *given)))
+    assert found[["configuration", "against", "n"]].to_numpy().tolist() == [["random", "magnitude", 2]]
+    rows = table.tickets(stored)
+    means = rows.groupby(["criterion", "level"])["early_stop_val_accuracy"].mean()
+    ranks = pd.read_csv(io.StringIO(lth(capsys, "best", "mine", *given)))
+    assert ranks["by"][0] == pytest.approx(100 * means.max())
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["compare", "mine", "--at", "2", "--runs", str(stored)])
+
+
+def test_a_training_is_shown_with_its_recipe_mask_and_curve(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = table.tickets(stored)
+    row = rows[(rows["criterion"] == "random") & (rows["level"] == 1)].iloc[0]
+    said = lth(capsys, "show", row["digest"][:12], "--runs", str(stored))
+    for part in (
+        row["digest"],
+        "mine: ticket, replicate 1, level 1",
+        "lth/criterion.py:",
+        "hidden=[8]",
+        "6,272",
+        "early stop",
+    ):
+        assert part in said
+    assert [line.split("|")[3].strip() for line in said.splitlines() if line.startswith("| all")] == ["5,090"]
+
+
+@pytest.mark.parametrize("digest", ["zz", "../..", "", "0" * 30])
+def test_a_digest_of_no_training_or_of_several_is_refused(
+    stored: Path, digest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["show", digest, "--runs", str(stored)]) in (1, 2)
+    assert "digest" in capsys.readouterr().err
+
+
+def test_figure_report_and_cost_take_an_experiment_of_the_users_own(
+    stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = ["--runs", str(stored)]
+    assert "figures/mine.png" in lth(capsys, "figure", "mine", *runs)
+    assert "mine" in lth(capsys, "cost", "mine", *runs)
+    lth(capsys, "report", "mine", *runs)
+    page = (tmp_path / "reports" / "mine.html").read_text(encoding="utf-8")
+    assert {"magnitude", "random"} <= set(re.findall(r"<figcaption>([^<]*)</figcaption>", page))
+    assert "lth figure mine" in page
+    assert "experiment=mine" not in page  # there is no such configuration
+    assert cli.main(["figure", "mine", "--run", *runs]) == 2
+    assert "leave out --run" in capsys.readouterr().err
+    assert cli.main(["figure", "nosuch", *runs]) == 2
+    assert "yours under" in capsys.readouterr().err

@@ -1,0 +1,165 @@
+"""Selecting, comparing and ranking rows of tables made by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from lth import UserError
+from lth.analysis import comparison, query, ranking, series
+from lth.analysis.summary import current
+
+
+def rows() -> pd.DataFrame:
+    """Two criteria, two replicates, two levels; validation prefers the one that the test set does not."""
+    validation = {"magnitude": 0.90, "random": 0.95}
+    return pd.DataFrame(
+        {
+            "experiment": "one", "model": "net", "data": "digits", "steps": 100, "branch": "ticket", "draw": 0,
+            "criterion": criterion, "rewind.step": 20 if criterion == "random" else 0, "replicate": r, "level": level,
+            "density": 1.0 if level == 0 else 0.5, "config": criterion, "digest": f"{criterion}{r}{level}",
+            "early_stop_step": 10 * r, "early_stop_val_loss": 0.1 * r, "early_stop_val_accuracy": validation[criterion],
+            "early_stop_test_accuracy": 0.90 + 0.01 * r - 0.05 * (level > 0) * (criterion == "random") * r,
+            "final_test_accuracy": 0.9, "macs": 100, "macs_remaining": 100 if level == 0 else 50,
+        }
+        for criterion in ("magnitude", "random") for r in (1, 2) for level in (0, 3)
+    )  # fmt: skip
+
+
+def test_conditions_are_met_by_text_number_or_absence() -> None:
+    assert set(query.where(rows(), ["criterion=random"])["criterion"]) == {"random"}
+    assert len(query.where(rows(), ["level=3", "replicate=1,2"])) == 4
+    assert set(query.where(rows(), ["rewind.step=20.0"])["criterion"]) == {"random"}
+    with_bits = rows().assign(bits=[None, "8", "fp16", None] * 2)
+    assert len(query.where(with_bits, ["bits=-"])) == 4
+    assert len(query.where(with_bits, ["bits=8"])) == 2
+    assert len(query.where(rows(), [])) == 8
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("criterion", "write key=value"),
+        ("criterion=", "write key=value"),
+        ("criterium=magnitude", "did you mean criterion"),
+        ("criterion=foo", "there are magnitude, random"),
+        ("level=1", "level=1: no row has it; there are 0, 3"),
+        ("level=0,1", "level=1: no row has it"),
+    ],
+)
+def test_a_condition_that_nothing_meets_names_what_there_is(condition: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        query.where(rows(), [condition])
+
+
+def test_words_of_the_command_line_name_columns() -> None:
+    words = ["accuracy", "final_accuracy", "validation_accuracy", "loss", "macs", "macs_all", "early_stop_step"]
+    assert [query.number(rows(), word) for word in words] == [
+        "early_stop_test_accuracy", "final_test_accuracy", "early_stop_val_accuracy", "early_stop_val_loss",
+        "macs_remaining", "macs", "early_stop_step",
+    ]  # fmt: skip
+    for word, said in [("model", "are no numbers"), ("bytes", "no such column")]:
+        with pytest.raises(UserError, match=said):
+            query.number(rows(), word)
+    errors = rows().rename(columns=lambda c: c.replace("accuracy", "absolute_error"))
+    with pytest.raises(UserError, match="take absolute_error"):
+        query.number(errors, "accuracy")
+
+
+def test_points_are_means_with_sample_deviation_and_n_of_each_configuration() -> None:
+    found = series.points(rows(), "density", "early_stop_test_accuracy", ["criterion"])
+    assert found[["line", "level", "x", "n"]].to_numpy().tolist() == [
+        ["magnitude", 0, 100.0, 2], ["magnitude", 3, 50.0, 2], ["random", 0, 100.0, 2], ["random", 3, 50.0, 2]
+    ]  # fmt: skip
+    assert list(found["mean"]) == pytest.approx([91.5, 91.5, 91.5, 84.0])  # random, level 3: 86 and 82
+    assert list(found["spread"])[3] == pytest.approx(4 / math.sqrt(2))
+    assert (found["min"][3], found["max"][3]) == pytest.approx((82, 86))
+
+
+def test_along_a_key_of_the_configuration_a_line_joins_what_differs_in_nothing_else() -> None:
+    rates = pd.concat([rows().assign(**{"optimizer.lr": rate, "config": f"{rate}"}) for rate in (0.1, 0.2)])
+    rates = rates[rates["criterion"] == "magnitude"].reset_index(drop=True)
+    found = series.points(rates, "optimizer.lr", "early_stop_test_accuracy")
+    assert found[["line", "x", "n"]].to_numpy().tolist() == [
+        ["50.0%", 0.1, 2], ["50.0%", 0.2, 2], ["dense", 0.1, 2], ["dense", 0.2, 2]
+    ]  # fmt: skip
+
+
+def test_a_curve_that_configurations_share_belongs_to_each_of_them() -> None:
+    shared = rows()[lambda t: t["level"] == 0].assign(digest=["a", "b", "a", "b"]).reset_index(drop=True)
+    curve = pd.DataFrame({"digest": ["a", "a", "b", "b"], "step": [0, 5, 0, 5], "test_accuracy": [0.1, 0.5, 0.3, 0.7]})
+    found = series.curves(shared, curve, query.curve(curve, "accuracy"), ["criterion"])
+    assert found[["line", "x"]].to_numpy().tolist() == [
+        ["magnitude, dense", 0], ["magnitude, dense", 5], ["random, dense", 0], ["random, dense", 5]
+    ]  # fmt: skip
+    assert list(found["mean"]) == pytest.approx([20, 60, 20, 60])
+
+
+def test_numbers_in_names_of_lines_are_ordered_as_numbers() -> None:
+    assert series.in_order(["step=20", "step=9", "step=100", "all"]) == ["all", "step=9", "step=20", "step=100"]
+
+
+# ---- compare
+
+
+def test_differences_are_taken_within_replicates() -> None:
+    sides = comparison.sides(rows(), ["one"])
+    assert [side.name for side in sides] == ["magnitude, rewind.step=0", "random, rewind.step=20"]
+    found = comparison.compare(sides, sides[0], "early_stop_test_accuracy", at=0.4)
+    (row,) = found.to_dict("records")
+    assert (row["n"], row["density"]) == (2, 0.5)
+    assert (row["ours"], row["theirs"]) == pytest.approx((84.0, 91.5))
+    assert row["difference"] == pytest.approx(-7.5)  # -5 and -10
+    assert row["spread"] == pytest.approx(5 / math.sqrt(2))
+    half = 12.7062 * row["spread"] / math.sqrt(2)  # the 97.5% quantile of Student's t with one degree of freedom
+    assert (row["low"], row["high"]) == pytest.approx((-7.5 - half, -7.5 + half), rel=1e-4)
+    assert list(comparison.compare(sides, sides[0], "early_stop_test_accuracy")["density"]) == [1.0, 0.5]
+
+
+def test_of_one_replicate_there_is_a_difference_and_no_interval() -> None:
+    one = rows()[lambda t: t["replicate"] == 1]
+    sides = comparison.sides(one, ["one"])
+    found = comparison.compare(sides, sides[0], "early_stop_step", at=0.5)
+    assert found["n"].tolist() == [1]
+    assert found["low"].isna().all()
+    assert comparison.markdown(found, "early_stop_step").splitlines()[-1].split("|")[-3].strip() == ""
+
+
+def test_a_replicate_that_only_one_side_has_is_left_out() -> None:
+    table = rows()[lambda t: (t["criterion"] == "magnitude") | (t["replicate"] == 2)]
+    sides = comparison.sides(table, ["one"])
+    assert comparison.compare(sides, sides[0], "early_stop_test_accuracy", at=0.5)["n"].tolist() == [1]
+
+
+def test_a_baseline_is_a_single_configuration() -> None:
+    sides = comparison.sides(rows(), ["one"])
+    assert comparison.baseline(sides, ["criterion=random"]) is sides[1]
+    with pytest.raises(UserError, match="all meet it; name one"):
+        comparison.baseline(sides, ["level=3"])
+
+
+# ---- best
+
+
+def test_the_best_is_chosen_on_validation_data_and_the_test_set_is_reported() -> None:
+    ranks = ranking.ranked(rows(), ranking.rule(rows(), "validation"))
+    assert ranks["configuration"].tolist()[:2] == ["random, rewind.step=20"] * 2
+    assert set(ranks["by"][:2].round(9)) == {95.0}
+    with pytest.raises(UserError, match="chooses nothing"):
+        ranking.rule(rows(), "test")
+
+
+def test_the_lowest_loss_and_the_lowest_error_are_best() -> None:
+    losses = rows().assign(early_stop_val_loss=[0.4, 0.3, 0.4, 0.3, 0.2, 0.1, 0.2, 0.1])
+    first = ranking.ranked(losses, ranking.rule(losses, "loss")).iloc[0]
+    assert (first["configuration"], first["level"]) == ("random, rewind.step=20", 3)
+    errors = rows().rename(columns=lambda c: c.replace("accuracy", "absolute_error"))
+    ranks = ranking.ranked(errors, ranking.rule(errors, "validation"))
+    assert ranks["configuration"][0] == "magnitude, rewind.step=0"
+
+
+def test_stale_rows_are_in_the_table_and_not_among_the_current() -> None:
+    table = rows().assign(stale=["mine.f changed in mine.py"] * 4 + [None] * 4)
+    assert set(current(table)["criterion"]) == {"random"}
+    assert "stale" not in current(table)
+    assert len(current(rows())) == 8

@@ -1,0 +1,165 @@
+"""Deleting and renaming of stored experiments: what others need stays, and what is locked."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import shell
+from filelock import FileLock
+from test_job import JOB
+
+from lth import UserError, cli, job
+from lth.engine import Callback
+from lth.job import Job
+from lth.store import Store, table, upkeep
+
+DENSE = replace(JOB, branches={}, levels=0)
+
+
+def finish(what: Job, root: Path) -> set[str]:
+    """Run a job to its end; returns the digests of its trainings."""
+    store = Store(root)
+    trained = job.run(what, store, Callback(), lambda _: None)
+    job.status(what, store, "finished")
+    return {each.facts["digest"] for each in trained}
+
+
+def entries(root: Path) -> set[str]:
+    return {entry.name for entry in (root / "trained").iterdir()}
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Two experiments that share the dense net."""
+    finish(JOB, tmp_path)
+    finish(replace(DENSE, name="other"), tmp_path)
+    return tmp_path
+
+
+def test_a_deletion_leaves_what_another_experiment_needs(two: Path) -> None:
+    before = entries(two)
+    (shared,) = table.tickets(two, "other")["digest"]
+    plan = upkeep.deletion(two, JOB.name)
+    assert plan.kept == 1
+    assert {folder.name for folder in plan.trainings} == before - {shared}
+    assert entries(two) == before  # a plan deletes nothing
+    assert upkeep.carry_out(plan) == (len(before) - 1, 0)
+    assert entries(two) == {shared}
+    assert set(table.tickets(two)["experiment"]) == {"other"}
+    assert [folder.name for folder in (two / "experiments").iterdir()] == ["other"]
+    upkeep.carry_out(upkeep.deletion(two, "other"))
+    assert entries(two) == set()
+
+
+def test_what_was_deleted_is_trained_again_with_the_same_digests(two: Path) -> None:
+    before = entries(two)
+    upkeep.carry_out(upkeep.deletion(two, JOB.name))
+    assert finish(JOB, two) == before
+
+
+def test_nothing_that_a_record_names_is_garbage(two: Path) -> None:
+    assert upkeep.garbage(two).trainings == ()
+    for file in (two / "experiments" / JOB.name).glob("*.json"):
+        file.unlink()
+    (shared,) = table.tickets(two, "other")["digest"]
+    assert {folder.name for folder in upkeep.garbage(two).trainings} == entries(two) - {shared}
+    upkeep.carry_out(upkeep.garbage(two))
+    assert entries(two) == {shared}
+    assert len(table.tickets(two)) == 1
+
+
+def test_the_state_of_an_interrupted_training_is_kept_unless_it_is_asked_for(tmp_path: Path) -> None:
+    begun = tmp_path / "trained" / ("0" * 20)
+    begun.mkdir(parents=True)
+    (begun / "partial.safetensors").write_bytes(b"state")
+    plan = upkeep.garbage(tmp_path)
+    assert (plan.trainings, plan.partial) == ((), 1)
+    assert upkeep.garbage(tmp_path, partial=True).trainings == (begun,)
+    (tmp_path / "trained" / "notes").mkdir()  # not a training
+    upkeep.carry_out(upkeep.garbage(tmp_path, partial=True))
+    assert entries(tmp_path) == {"notes"}
+
+
+def test_a_training_that_another_process_holds_stays(two: Path) -> None:
+    plan = upkeep.deletion(two, JOB.name)
+    held = plan.trainings[0]
+    with FileLock(held / "lock"):
+        assert upkeep.carry_out(plan) == (len(plan.trainings) - 1, 1)
+    assert (held / "result.json").exists()
+    assert upkeep.garbage(two).trainings == (held,)
+
+
+def test_a_training_that_a_record_came_to_name_since_the_plan_stays(two: Path) -> None:
+    plan = upkeep.deletion(two, JOB.name)
+    finish(replace(JOB, name="new"), two)
+    assert upkeep.carry_out(plan) == (0, len(plan.trainings))
+    assert len(table.tickets(two, "new")) == 3
+
+
+def test_while_a_record_cannot_be_read_nothing_is_deleted(two: Path) -> None:
+    (file,) = (two / "experiments" / "other").glob("*.json")
+    file.write_text(file.read_text().replace("finished", "finishes"))
+    for plan in (upkeep.garbage, lambda root: upkeep.deletion(root, JOB.name)):
+        with pytest.raises(UserError, match="nothing is deleted"):
+            plan(two)
+
+
+def test_a_store_whose_trainings_are_a_link_is_left_alone(two: Path, tmp_path: Path) -> None:
+    (two / "trained").rename(two / "elsewhere")
+    (two / "trained").symlink_to(two / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        upkeep.garbage(two)
+    with pytest.raises(UserError, match="is a link"):
+        upkeep.carry_out(upkeep.deletion(two, JOB.name))
+    assert len(table.tickets(two)) == 4
+
+
+def test_a_running_experiment_is_not_deleted_unless_it_is_meant(two: Path) -> None:
+    job.status(JOB, Store(two), "running")
+    with pytest.raises(UserError, match="is running, or was killed"):
+        upkeep.deletion(two, JOB.name)
+    with pytest.raises(UserError, match="is running, or was killed"):
+        upkeep.rename(two, JOB.name, "new")
+    assert upkeep.deletion(two, JOB.name, running=True).records
+
+
+def test_a_renamed_experiment_has_the_same_results_and_goes_on_under_its_new_name(two: Path) -> None:
+    before = table.tickets(two, JOB.name).drop(columns="experiment")
+    assert upkeep.rename(two, JOB.name, "new") == 1
+    after = table.tickets(two, "new")
+    assert before.equals(after.drop(columns="experiment"))
+    assert set(after["experiment"]) == {"new"}
+    assert table.tickets(two, JOB.name).empty
+    assert finish(replace(JOB, name="new"), two) <= entries(two)
+    assert len([*(two / "experiments" / "new").glob("*.json")]) == 1
+
+
+def test_a_name_that_is_taken_or_forbidden_is_refused_and_two_experiments_can_be_put_together(two: Path) -> None:
+    for new, said in [("other", "--merge"), ("a/b", "can't contain"), (JOB.name, "already")]:
+        with pytest.raises(UserError, match=said):
+            upkeep.rename(two, JOB.name, new)
+    upkeep.rename(two, JOB.name, "other", merge=True)
+    assert sorted(table.tickets(two, "other")["level"]) == [0, 1, 2]
+
+
+def test_a_renaming_that_was_stopped_is_completed(two: Path) -> None:
+    (file,) = (two / "experiments" / JOB.name).glob("*.json")
+    record = json.loads(file.read_text())
+    upkeep._move(file, upkeep.read_record(file), two / "experiments" / "new" / file.name, "new")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(record))  # the new record was written, the old one not deleted yet
+    upkeep.rename(two, JOB.name, "new", merge=True)
+    assert len(table.tickets(two, "new")) == 3
+
+
+def test_commands_delete_only_when_told_to(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = shell.results(two)
+    for given in (["delete", JOB.name], ["delete", JOB.name, "--dry-run"], ["gc"], ["gc", "--dry-run"]):
+        assert cli.main([*given, "--runs", str(two)]) == 0
+        assert "nothing was deleted; --yes deletes" in capsys.readouterr().out
+    assert shell.results(two) == before
+    assert cli.main(["rename", JOB.name, "new", "--runs", str(two)]) == 0
+    assert cli.main(["delete", "new", "--yes", "--runs", str(two)]) == 0
+    assert "deleted 2 trainings" in capsys.readouterr().out
+    assert len(table.tickets(two)) == 1

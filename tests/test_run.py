@@ -422,3 +422,19 @@ def test_a_device_that_there_is_not_is_told_before_stored_results(capsys: pytest
     said = capsys.readouterr().out
     assert "failed: device=gpu: " in said
     assert "[1/2]" not in said
+
+
+def test_the_hint_for_more_replicates_can_be_pasted() -> None:
+    from lth.cli.results import _more
+
+    typed = [
+        "name=a",
+        "-m",
+        "model.hidden=[30, 20]",
+        "replicate=1,2",
+        "hydra/launcher=joblib",
+        "--config-dir",
+        "c d",
+    ]
+    more = "name=a 'model.hidden=[30, 20]' --config-dir 'c d' -m replicate=1,2,3,4,5 hydra/launcher=joblib"
+    assert _more(typed) == more

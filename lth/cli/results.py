@@ -65,8 +65,8 @@ class Results:
         return {file.stem: file for file in self.figures if file.suffix == ".png"}
 
 
-def show(results: Results) -> None:
-    """Print the table, the files of the figures, and what to type next."""
+def show(results: Results, typed: Sequence[str] = ()) -> None:
+    """Print the table, the files of the figures, and what to type next. typed: what the user gave."""
     if results.tickets.empty:
         return
     console.print(f"\n{summary.markdown(results.tickets)}\n", markup=False)
@@ -77,9 +77,16 @@ def show(results: Results) -> None:
     runs = "" if str(results.root) == "runs" else f" --runs {shlex.quote(str(results.root))}"
     console.print(f"next    {lth} table{runs} --format csv     one row per trained ticket", markup=False)
     console.print(
-        f"        {lth} run ... -m replicate=1,2,3,4,5 hydra/launcher=joblib     more replicates, on all cores",
+        f"        {lth} run {_more(typed)}     more replicates, on all cores",
         markup=False,
     )
+
+
+def _more(typed: Sequence[str]) -> str:
+    """The arguments for five replicates in place of those that were given."""
+    ours = ("-m", "--multirun", "replicate=", "hydra/launcher=", "hydra.mode=")
+    kept = [word for word in typed if not word.startswith(ours)]
+    return shlex.join([*kept, "-m", "replicate=1,2,3,4,5", "hydra/launcher=joblib"])
 
 
 def _draw(results: Results) -> Iterator[Path]:

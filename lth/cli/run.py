@@ -32,8 +32,8 @@ PATIENCE = 0.5  # seconds that the end of a run waits for a record that another 
 @dataclass(frozen=True)
 class Setting:
     """Settings of a run that change no result. tracking: makes the job's tracker. sweeping: one of several jobs.
-    overrides: those of the job, for its messages in a sweep. swept: keys of which the sweep has several values. debug:
-    show tracebacks.
+    overrides: those of the job, for its messages in a sweep. swept: keys of which the sweep has several values. typed:
+    what the user gave. debug: show tracebacks.
     """
 
     root: Path
@@ -45,6 +45,7 @@ class Setting:
     sweeping: bool = False
     overrides: Sequence[str] = ()
     swept: Sequence[str] = ()
+    typed: Sequence[str] = ()
     debug: bool = False
 
 
@@ -117,7 +118,7 @@ def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> int:
         outcome = "failed" if replicate in failures else "finished"
         jobs.status(replace(job, replicates=[replicate]), store, outcome, failures.get(replicate, ""))
     if not setting.sweeping:
-        results.show(found)
+        results.show(found, setting.typed)
         console.print(f"memory  {peak_memory():.2f} GB at most")
     return FAILED if failures else FINISHED
 

@@ -46,7 +46,9 @@ def _head(found: Inspection, changes: Mapping[tuple[str, str], str]) -> Iterator
     versions = ", ".join(f"{key} {environment[key]}" for key in ("lth", "python", "torch") if key in environment)
     yield f"trained  {environment['date']}, {environment['machine']}; commit {environment['commit']}; {versions}"
     seconds = result["facts"].get("seconds")
-    yield f"took     {result['steps']:,} steps" + ("" if seconds is None else f", {seconds:.1f} s")
+    kernel, steps = result["facts"].get("kernel"), result["steps"]
+    more = [*([] if seconds is None else [f"{seconds:.1f} s"]), *([f"kernel {kernel}"] if kernel else [])]
+    yield f"took     {', '.join([f'{steps:,} steps', *more])}"
     curve = result["evaluations"]
     name, best = metric(curve), early_stop(curve)
     yield (f"result   early stop at step {best['early_stop_step']}: "

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"lth {lth.__version__}")
         return 0
     if given.has(PRINTS):
-        return _run([*given.flags, *given.overrides], sweeping=False)
+        return _run([*given.flags, *given.overrides], False)
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
     checked = validated(overrides, given.folder)
@@ -58,20 +58,22 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         keys = swept_keys(overrides) if sweeping else []
-        code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping=sweeping, swept=keys)
+        code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping, keys, arguments)
     if sweeping and not first.plan:
-        _report(checked)
+        _report(checked, arguments)
     return code
 
 
-def _run(arguments: Sequence[str], *, sweeping: bool, swept: Sequence[str] = ()) -> int:
-    """Hand arguments to Hydra; returns the highest exit code of its jobs. swept: keys that have several values."""
+def _run(arguments: Sequence[str], sweeping: bool, swept: Sequence[str] = (), typed: Sequence[str] = ()) -> int:
+    """Hand arguments to Hydra; returns the highest exit code of its jobs. swept: keys that have several values. typed:
+    what the user gave.
+    """
     codes: list[int] = []
     sys.argv = ["lth run", *arguments]
     try:
         with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet(), sweep.failures() as file:
             task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-            sweep.launch(task(lambda cfg: _job(cfg, codes, file, swept)), codes)
+            sweep.launch(task(lambda cfg: _job(cfg, codes, file, swept, typed)), codes)
     except SystemExit as end:
         codes.append(end.code if isinstance(end.code, int) else 1)
     except (sweep.JobFailed, BrokenProcessPool):  # of a launcher's own process, or of this one
@@ -135,22 +137,22 @@ def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _report(checked: Sequence[DictConfig]) -> None:
+def _report(checked: Sequence[DictConfig], typed: Sequence[str]) -> None:
     """Print and draw the experiments of a sweep. None of its jobs does, wherever its launcher ran them."""
     from lth.cli.results import Results, show
 
     names = dict.fromkeys(str(cfg.name) for cfg in checked)
     for root, name in product(dict.fromkeys(Path(str(cfg.root)) for cfg in checked), names):
-        show(Results(root, name))
+        show(Results(root, name), typed)
 
 
-def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str]) -> None:
+def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str], typed: Sequence[str]) -> None:
     """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on."""
     cfg = trial(cfg)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     words = shlex.join(HydraConfig.get().overrides.task)
     try:
-        job = partial(_code, swept=swept)
+        job = partial(_code, swept=swept, typed=typed)
         code = apart.code(job, cfg) if sweeping and apart.is_worker() else job(cfg)
     except apart.Killed as how:
         code, line = 1, f"job {words}: {how}; the same command continues it"
@@ -163,8 +165,10 @@ def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str])
         raise sweep.JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {code}")
 
 
-def _code(cfg: DictConfig, *, swept: Sequence[str] = ()) -> int:
-    """The exit code of one job, run in this process. swept: keys of which the sweep has several values."""
+def _code(cfg: DictConfig, *, swept: Sequence[str] = (), typed: Sequence[str] = ()) -> int:
+    """The exit code of one job, run in this process. swept: keys of which the sweep has several values. typed: what the
+    user gave.
+    """
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
@@ -184,6 +188,7 @@ def _code(cfg: DictConfig, *, swept: Sequence[str] = ()) -> int:
         sweeping=sweeping,
         overrides=overrides,
         swept=swept,
+        typed=typed,
         debug=cfg.traceback or cfg.debug,
     )
     return run.run(lambda: values(cfg, overrides), setting)

@@ -45,9 +45,12 @@ reports: setup ## write every experiment as one self-contained HTML page
 speed: setup ## measure the engine beside a bare PyTorch loop and Lightning's own
 	$(BIN)/lth speed
 
-docs: setup ## build the documentation as HTML: build/docs/index.html; it runs the notebooks (minutes, once)
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+docs: $(VENV)/.docs ## build the documentation as HTML: build/docs/index.html; it runs the notebooks (minutes, once)
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
 
 clean: ## remove the virtual environment and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist docs/api docs/notebooks docs/results

@@ -18,6 +18,7 @@ release = lth.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "extension"]
 html_theme = "furo"
 html_title = f"lth {release}"
+html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 templates_path = ["_templates"]

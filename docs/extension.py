@@ -96,6 +96,12 @@ def as_prose(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: l
     lines[:] = [*"\n\n".join(map(_items, text.split("\n\n"))).splitlines(), ""]
 
 
+def as_written(*given: Any) -> tuple[str, str | None] | None:
+    """A signature that can be parsed: a field made by a function has no default to show."""
+    signature, returned = given[-2:]
+    return signature and (signature.replace("<factory>", "..."), returned)
+
+
 def _items(paragraph: str) -> str:
     """The paragraph as a list, if its lines are "name: what it is", which may go on in indented lines."""
     if not all(re.match(r"[a-z]\w*: | ", line) for line in paragraph.splitlines()) or paragraph.startswith(" "):
@@ -110,10 +116,11 @@ def _plain(text: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the directives `experiment`, `tally` and `cost`, and the two hooks."""
+    """Add the directives `experiment`, `tally` and `cost`, and what reads links, docstrings and signatures."""
     app.add_directive("experiment", Experiment)
     app.add_directive("tally", Tally)
     app.add_directive("cost", Cost)
     app.connect("source-read", as_pages)
     app.connect("autodoc-process-docstring", as_prose)
+    app.connect("autodoc-process-signature", as_written)
     return {"parallel_read_safe": True}

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lth import cli
+from lth.analysis.scorecard import scorecard
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,3 +27,12 @@ def test_its_sweep_is_one_that_can_be_run() -> None:
     words = ["-m", "name=mine", "replicate=1,2,3", "rewind.step=0,50", "hydra/launcher=joblib"]
     assert command.split()[1:] == words
     assert cli.main(["run", *words[:2], "replicate=3", "rewind.step=50", "plan=true", "tracking=none", "levels=1"]) == 0
+
+
+def test_no_convolutional_net_was_run_in_full_settings_as_it_says() -> None:
+    assert "All runs of convolutional nets here are in reduced settings" in " ".join(README.split())
+    table = scorecard(Path("nowhere"))
+    named = table["claim"].str.contains("LeNet-5|Conv-|ResNet|VGG")
+    convolutional = named | table["figure"].str.fullmatch("frankle2019_fig[5-8]")
+    assert convolutional.sum() > 20
+    assert "full" not in set(table.loc[convolutional, "scale"])

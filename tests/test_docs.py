@@ -172,6 +172,11 @@ def test_a_ticket_is_exported_to_a_file_that_gives_back_the_net(folder: Path) ->
     found: dict[str, Any] = {}
     exec(block("howto/compress.md", "unpack(Path("), found)
     assert {name: int(kept.sum()) for name, kept in found["mask"].items()} == {"1.weight": 5018, "3.weight": 72}
+    assert cli.main(["export", *words, "--level", "1", "--format", "ticket", "--out", "ticket.safetensors"]) == 0
+    read: dict[str, Any] = {}
+    exec(block("howto/compress.md", "load_file("), read)
+    assert read["start"].keys() == read["end"].keys() == found["net"].state_dict().keys()
+    assert {name: int(kept.sum()) for name, kept in read["mask"].items()} == {"1.weight": 5018, "3.weight": 72}
 
 
 def test_every_choice_of_every_group_is_in_the_table_of_keys() -> None:

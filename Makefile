@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures scorecard reports speed clean
+.PHONY: help setup demo test test-slow lint figures scorecard reports speed docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +45,13 @@ reports: setup ## write every experiment as one self-contained HTML page
 speed: setup ## measure the engine beside a bare PyTorch loop and Lightning's own
 	$(BIN)/lth speed
 
+docs: $(VENV)/.docs ## build the documentation as HTML: build/docs/index.html; it runs the notebooks (minutes, once)
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
 clean: ## remove the virtual environment and caches; runs/ stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist docs/api docs/notebooks docs/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,208 @@
+"""Pages of docs/: their links lead somewhere, their code runs, and they name what there is."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+
+from lth import cli
+from lth.analysis import registry
+from lth.cli import config
+from lth.cli.parser import parsed
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+MADE = {"api", "notebooks", "results"}  # by a build
+PAGES = sorted(page for page in DOCS.rglob("*.md") if page.relative_to(DOCS).parts[0] not in MADE)
+TINY = ["steps=5", "evaluate_every=5", "tracking=none"]
+
+every = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).with_suffix("").as_posix())
+
+
+def text(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text(page), re.DOTALL | re.MULTILINE)
+
+
+def block(page: str, containing: str) -> str:
+    """The one Python block of a page with this text in it."""
+    (found,) = [code for code in blocks(page, "python") if containing in code]
+    return found
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """The words of every `lth` command in the blocks of a page, without comments."""
+    for line in "".join(blocks(page, "sh")).splitlines():
+        program, *words = line.partition(" #")[0].split()
+        if program == "lth":
+            yield words
+
+
+def last_job(words: list[str]) -> list[str]:
+    """The overrides of the last job of a sweep, or of the job itself, to be planned in this process."""
+    kept = [word for word in words if not word.startswith(("hydra/", "hydra.", "tracking", "plan=", "-m"))]
+    return [*(re.sub(r"=[^\[]*,", "=", word) for word in kept), "plan=true", "tracking=none"]
+
+
+def slugs(page: Path) -> set[str]:
+    """Anchors of the headings of a page."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    heads = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+def broken(page: Path) -> list[str]:
+    """Relative links of a page that lead to no file, or to no heading of it."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = []
+    for target in re.findall(r"\]\((?!https?://)([^)\s]+)\)", prose):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        if not file.is_file() or (anchor and anchor not in slugs(file)):
+            found.append(target)
+    return found
+
+
+def write_files(page: str) -> None:
+    """Write every block that begins with the name of its file."""
+    for code in blocks(page, "python") + blocks(page, "yaml"):
+        name, _, content = code.partition("\n")
+        if re.fullmatch(r"# [\w/]+\.(py|yaml)", name):
+            file = Path(name.removeprefix("# "))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory whose modules are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    return tmp_path
+
+
+@every
+def test_relative_links_lead_to_files_and_headings(page: Path) -> None:
+    assert broken(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# One head\n[b](b.md) [c](#one-head) [d](#two) [e](a.md#one-head)\n")
+    assert broken(tmp_path / "a.md") == ["b.md", "#two"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_relative_links_of_the_repository_lead_to_files_and_headings(name: str) -> None:
+    assert broken(ROOT / name) == []
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    listed = re.findall(r"^[\w/]+$", text("index.md"), re.MULTILINE)
+    assert {f"{name}.md" for name in listed} | {"index.md"} == {page.relative_to(DOCS).as_posix() for page in PAGES}
+
+
+@every
+def test_its_commands_are_some_that_there_are(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = page.relative_to(DOCS).as_posix()
+    images = SimpleNamespace(data=torch.zeros(5010, 28, 28, dtype=torch.uint8), targets=torch.arange(5010) % 10)
+    monkeypatch.setattr(torchvision.datasets, "KMNIST", lambda *_, **__: images)
+    write_files(name)
+    for command, *words in commands(name):
+        if command == "run":
+            assert config.main(last_job(words)) == 0
+        else:
+            parsed([command, *words])
+
+
+def test_the_loop_is_that_of_the_project() -> None:
+    loop = block("concepts.md", "while tickets:")
+    assert "".join(loop.split()) in "".join((ROOT / "lth" / "imp.py").read_text(encoding="utf-8").split())
+
+
+def test_the_loop_from_python_finds_tickets_down_to_level_7(capsys: pytest.CaptureFixture[str]) -> None:
+    code = block("howto/python.md", "start = dense(")
+    assert "steps=500)" in code
+    exec(code.replace("steps=500)", "steps=5)"), {"__name__": "page"})
+    lines = capsys.readouterr().out.splitlines()
+    assert [f"'level': {level}," in line for level, line in enumerate(lines)] == [True] * 8
+    assert "'remaining': 266200," in lines[0]
+    assert "'remaining': 56094," in lines[7]
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("howto/criterion.md", ["criterion._target_=mine.smallest", "levels=1"]),
+        ("howto/model.md", ["model._target_=mine.two_convolutions", "levels=1"]),
+        ("howto/updater.md", ["--config-dir", "conf_mine", "updater=halve", "updater.at=3", "levels=0"]),
+    ],
+)
+def test_own_functions_train(page: str, words: list[str], folder: Path) -> None:
+    write_files(page)
+    assert config.main([*words, *TINY]) == 0
+    assert (folder / "runs" / "experiments" / "first_ticket").is_dir()
+
+
+def test_results_are_read_in_pandas(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (words,) = commands("howto/pandas.md")
+    assert cli.main([*words, *TINY, "levels=1"]) == 0
+    capsys.readouterr()
+    found: dict[str, Any] = {}
+    for code in blocks("howto/pandas.md", "python"):
+        exec(code, found)
+    assert "early_stop_test_accuracy" in capsys.readouterr().out
+    named = set(re.findall(r"`(\w+)`", text("howto/pandas.md").partition("The columns")[2].partition("The same")[0]))
+    assert named - {"energy_kwh"} <= {*found["tickets"]}  # a column where a meter runs
+
+
+def test_a_ticket_is_exported_to_a_file_that_gives_back_the_net(folder: Path) -> None:
+    words = ["model=mlp", "model.hidden=[8]", "levels=1", "steps=5"]
+    assert config.main([*words, "tracking=none"]) == 0
+    assert cli.main(["export", *words, "--level", "1", "--format", "lth-5", "--out", "ticket.lth"]) == 0
+    found: dict[str, Any] = {}
+    exec(block("howto/compress.md", "unpack(Path("), found)
+    assert {name: int(kept.sum()) for name, kept in found["mask"].items()} == {"1.weight": 5018, "3.weight": 72}
+    assert cli.main(["export", *words, "--level", "1", "--format", "ticket", "--out", "ticket.safetensors"]) == 0
+    read: dict[str, Any] = {}
+    exec(block("howto/compress.md", "load_file("), read)
+    assert read["start"].keys() == read["end"].keys() == found["net"].state_dict().keys()
+    assert {name: int(kept.sum()) for name, kept in read["mask"].items()} == {"1.weight": 5018, "3.weight": 72}
+
+
+def test_every_choice_of_every_group_is_in_the_table_of_keys() -> None:
+    table = "\n".join(line for line in text("configuration.md").splitlines() if line.startswith("|"))
+    shown = set(re.findall(r"\w+", table))
+    options = {
+        file.stem for file in (ROOT / "conf").glob("*/*.yaml") if file.parent.name not in ("experiment", "hydra")
+    }
+    assert options - shown == set()
+
+
+def test_every_experiment_of_a_paper_is_on_one_page() -> None:
+    shown = [
+        name for page in PAGES for name in re.findall(r"^```\{experiment\} (\w+)$", page.read_text(), re.MULTILINE)
+    ]
+    assert sorted(shown) == registry.names()
+
+
+def test_every_flat_module_is_in_the_reference() -> None:
+    flat = {f"lth.{file.stem}" for file in (ROOT / "lth").glob("[a-z]*.py")}
+    assert flat <= set(re.findall(r"^   (lth[\w.]+)$", text("reference.md"), re.MULTILINE))
+
+
+def test_pictures_are_those_that_their_script_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    import pictures
+
+    drawn = {f"{name}.svg": draw() for name, draw in pictures.PICTURES.items()}
+    assert drawn == {file.name: file.read_text(encoding="utf-8") for file in (DOCS / "pictures").glob("*.svg")}

@@ -37,9 +37,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "momentum": partial(SGD, lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.01),
     "nesterov": partial(SGD, lr=0.1, momentum=0.9, nesterov=True),
     # With the usual epsilon of 1e-8 the last digit of a gradient that is nearly 0 would move a weight by 1e-11.
-    "adam": partial(Adam, lr=0.01, eps=1e-4),
+    "adam": partial(Adam, lr=0.01, eps=1e-3),
     "adam_weight_decay": partial(Adam, lr=0.01, betas=(0.8, 0.99), weight_decay=0.01, eps=1e-3),
-    "adamw": partial(AdamW, lr=0.01, weight_decay=0.1, eps=1e-4),
+    "adamw": partial(AdamW, lr=0.01, weight_decay=0.1, eps=1e-3),
 }
 PENALTIES: dict[str, Callable[..., Any]] = {
     "none": regularization.none,

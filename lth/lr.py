@@ -37,7 +37,7 @@ def exponential(step: int, *, steps: int, end: float = 0.01, warmup: int = 0) ->
 
 def one_cycle(step: int, *, steps: int, rise: float = 0.3, start: float = 0.04, end: float = 4e-6) -> float:
     """Half a cosine from `start` up to 1 over the share `rise` of `steps`, then half a cosine down to `end` (Smith &
-    Topin 2018; the defaults of PyTorch's OneCycleLR). The momentum stays as it is.
+    Topin 2018; as PyTorch's OneCycleLR by default, which is at its top and end a step earlier). The momentum stays.
     """
     if not 0 < rise < 1:
         raise ValueError(f"lr.rise={rise}: the share of the steps in which the rate rises, between 0 and 1")

@@ -10,7 +10,7 @@ from lth import cli
 from lth.store import table
 from lth.store.index import Index
 from lth.store.source import source, source_now
-from lth.store.stale import changed
+from lth.store.stale import changed, stale
 
 MINE = """SIGN = {sign}
 
@@ -70,3 +70,13 @@ def test_a_change_names_the_function_and_its_files() -> None:
     now = {"mine.f": {"mine.py": "a", "helpers.py": "c"}, "mine.g": {"mine.py": "a"}}
     assert changed(before, now) == ["mine.f changed in helpers.py"]
     assert changed(now, now) == []
+
+
+def test_a_job_that_has_trained_nothing_yet_makes_nothing_stale() -> None:
+    before, failed = (
+        {"experiment": "e", "job": digest, "updated": digest, "rows": rows,
+         "code": {"science": "s", "sources": {"mine.f": {"mine.py": digest}}}}
+        for digest, rows in (("1", {"r": {}}), ("2", {}))
+    )  # fmt: skip
+    assert stale([before, failed]) == {}
+    assert stale([before, {**failed, "rows": {"r": {}}}]) == {("e", "1"): "mine.f changed in mine.py"}

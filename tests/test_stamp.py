@@ -93,6 +93,13 @@ def test_a_ticket_wins_if_it_is_no_worse_and_better_by_more_than_replicates_diff
     assert won((0.899, 50), (0.90, 50), (0.90, 49)) is None
 
 
+def test_a_ticket_that_stops_later_on_average_wins_nothing_though_the_mean_ratio_is_above_1() -> None:
+    steps = [(300, 100), (100, 340), (100, 340), (300, 100), (100, 340)]  # means 180 and 244
+    rows = [one(r, level, 0.9 + 0.01 * level + 0.0001 * r * level, step[level])
+            for r, step in enumerate(steps) for level in (0, 1)]  # fmt: skip
+    assert winning(pd.DataFrame(rows), "early_stop_test_accuracy") is None
+
+
 def test_the_sparsest_level_at_which_it_wins_counts() -> None:
     rows = [one(r, level, 0.9 + gain + 0.0001 * r * (level > 0), 100) for r in range(3)
             for level, gain in ((0, 0), (1, -0.01), (2, 0.01), (3, -0.01))]  # fmt: skip

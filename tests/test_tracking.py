@@ -231,6 +231,13 @@ def test_a_job_that_is_asked_for_more_is_the_same_run_and_any_other_job_or_store
     assert len({identity(), *others, identity(root="there")}) == 6
 
 
+def test_jobs_of_a_sweep_over_branches_are_runs_of_their_own() -> None:
+    ((job, _),) = config.jobs(["data=mnist_5k", "model=mlp"])
+    ids = {run_id(job, Path("runs"), [word]) for word in ("branch=shuffle", "branch=reinitialize", "replicate=1")}
+    assert len(ids) == 3
+    assert run_id(job, Path("runs"), ["replicate=1"]) == run_id(job, Path("runs"))
+
+
 def test_the_runs_of_a_sweep_are_named_and_tagged_by_what_is_swept(tmp_path: Path) -> None:
     given = ["rewind.step=0,10", "init=kaiming_normal", "replicate=1", f"root={tmp_path}", "name=swept"]
     assert shell.run("-m", "tracking=wandb", "levels=0", *given) == 0

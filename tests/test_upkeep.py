@@ -163,3 +163,29 @@ def test_commands_delete_only_when_told_to(two: Path, capsys: pytest.CaptureFixt
     assert cli.main(["delete", "new", "--yes", "--runs", str(two)]) == 0
     assert "deleted 2 trainings" in capsys.readouterr().out
     assert len(table.tickets(two)) == 1
+
+
+def test_more_trainings_than_a_process_may_lock_are_deleted(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "LOCKED", 2)
+    count = len(entries(two))
+    assert count == 3
+    for file in (two / "experiments").rglob("*.json"):
+        file.unlink()
+    assert upkeep.carry_out(upkeep.garbage(two)) == (count, 0)
+    assert entries(two) == set()
+
+
+def test_what_a_stopped_deletion_left_is_garbage(two: Path) -> None:
+    digest = min(entries(two))
+    left = two / "trained" / f".gone-{digest}"
+    (two / "trained" / digest).rename(left)
+    assert upkeep.garbage(two).trainings == (left,)
+    upkeep.carry_out(upkeep.garbage(two))
+    assert not left.exists()
+
+
+def test_records_that_a_link_does_not_lead_to_may_need_anything(two: Path) -> None:
+    (two / "experiments").rename(two / "elsewhere")
+    (two / "experiments").symlink_to(two / "unmounted")
+    with pytest.raises(UserError, match="is a link to nothing"):
+        upkeep.garbage(two)

@@ -14,6 +14,7 @@ from lth.analysis.query import scale, title, where
 from lth.analysis.series import label
 from lth.analysis.summary import branches, full_branch
 
+ABOUT = 1.3  # factor within which a density is the one that was asked for
 NEAR = 1.05  # factor within which two densities are taken for the same level of two schedules
 COLUMNS = ("configuration", "against", "density", "ours", "theirs", "difference", "spread", "low", "high", "n")
 
@@ -68,7 +69,8 @@ def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) 
 
 def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[object, ...]]:
     for density in _densities(base.rows) if at is None else [at]:
-        ours, theirs = (near(each.rows, density, NEAR if at is None else math.inf) for each in (side, base))
+        ours = near(side.rows, density, NEAR if at is None else ABOUT)
+        theirs = near(base.rows, density if ours.empty else ours["density"].mean(), NEAR)
         one, other = (scale(y) * part.groupby("replicate")[y].mean().dropna() for part in (ours, theirs))
         both = one.index.intersection(other.index)
         if len(both):

@@ -13,12 +13,20 @@ def winning(rows: pd.DataFrame, column: str) -> float | None:
     """
     if not column.endswith("accuracy"):
         return None
-    levels = rows[(rows["branch"] == "ticket") & (rows["level"] > 0)].groupby("level")["density"].mean()
-    return min((100 * share for share in levels if _wins(rows, float(100 * share), column)), default=None)
+    tickets = rows[(rows["branch"] == "ticket") & (rows["level"] > 0)]
+    levels = {level: float(100 * part["density"].mean()) for level, part in tickets.groupby("level")}
+    return min((percent for level, percent in levels.items() if _wins(rows, level, percent, column)), default=None)
 
 
-def _wins(rows: pd.DataFrame, percent: float, column: str) -> bool:
+def _wins(rows: pd.DataFrame, level: object, percent: float, column: str) -> bool:
     better, sooner = gain(rows, percent=percent, column=column), faster(rows, percent=percent)
-    if better is None or sooner is None or better.mean < 0 or sooner.mean < 1:
+    if better is None or sooner is None or better.mean < 0 or _later(rows, level):
         return False
     return any(each.interval is not None and each.interval[0] > each.neutral for each in (better, sooner))
+
+
+def _later(rows: pd.DataFrame, level: object) -> bool:
+    """True if the tickets of a level stop later than the dense nets of their replicates, on average."""
+    steps = rows[rows["branch"] == "ticket"].groupby(["level", "replicate"])["early_stop_step"].mean()
+    both = pd.concat([steps[0], steps[level]], axis=1, keys=["dense", "ticket"], join="inner")
+    return bool(both["ticket"].mean() > both["dense"].mean())

@@ -74,7 +74,7 @@ def _tracker(job: Job, setting: Setting) -> Silent:
         name=tracked.title(job, words if setting.sweeping else ()),
         folder=setting.root,
         config=setting.config,
-        identity=tracked.run_id(job, setting.root),
+        identity=tracked.run_id(job, setting.root, words if setting.sweeping else ()),
         tags=tracked.tags(words),
     )
 

@@ -29,11 +29,13 @@ LONGEST_NAME, LONGEST_TAG = 128, 64  # characters that trackers take
 Values = dict[str, Any]
 
 
-def run_id(job: Job, root: Path) -> str:
+def run_id(job: Job, root: Path, swept: Sequence[str] = ()) -> str:
     """The same for every start of a job in a store, so that it is one run however often it is stopped and resumed, and
-    asked for more levels; another for any other job.
+    asked for more levels or branches; another for any other job of the store. swept: what tells a job of a sweep apart,
+    its branches too.
     """
-    return short([str(root.resolve()), job.name, job.identity, list(job.replicates)])
+    added = sorted(word for word in swept if word.lstrip("+~").startswith(("branch", "quantization", "stop")))
+    return short([str(root.resolve()), job.name, job.identity, list(job.replicates), *added])
 
 
 def told_apart(overrides: Sequence[str], swept: Sequence[str]) -> list[str]:

@@ -11,7 +11,8 @@ def stale(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
     with what changed since, such as "mine.smallest changed in mine.py".
     """
     latest: dict[tuple[str, str], Mapping[str, Any]] = {}
-    own = [record for record in records if record["code"].get("sources") and "job" in record]
+    # A record without rows is of a job that failed, or has only begun: nothing takes the place of older results yet.
+    own = [record for record in records if record["code"].get("sources") and "job" in record and record["rows"]]
     for record in sorted(own, key=lambda record: str(record.get("updated"))):
         latest[_science(record)] = record
     changes = {(str(r["experiment"]), str(r["job"])): _changes(r, latest[_science(r)]) for r in own}

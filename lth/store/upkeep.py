@@ -7,7 +7,7 @@ trainings, which no record names yet, are kept unless they are asked for.
 import contextlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,8 @@ from lth.store.names import check_name, folder_of
 from lth.store.record import read_record
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
+GONE = ".gone-"  # begins the name of a folder that is being deleted
+LOCKED = 100  # folders that are locked at once: each takes an open file, of which a process may have about 1,000
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ def garbage(root: Path, *, partial: bool = False) -> Plan:
     """
     _check_own(root)
     needed = _named(_records(root).values())
-    orphans = [each for each in _listed(root / "trained") if DIGEST.fullmatch(each.name) and each.name not in needed]
+    stored = _listed(root / "trained")
+    orphans = [each for each in stored if DIGEST.fullmatch(each.name) and each.name not in needed]
     whole = [each for each in orphans if (each / "result.json").exists()]
     begun = [each for each in orphans if each not in whole]
-    return Plan(root, (), (*whole, *(begun if partial else ())), partial=len(begun))
+    left = [each for each in stored if each.name.startswith(GONE)]  # by a deletion that was stopped
+    return Plan(root, (), (*left, *whole, *(begun if partial else ())), partial=len(begun))
 
 
 def carry_out(plan: Plan) -> tuple[int, int]:
@@ -77,13 +81,24 @@ def carry_out(plan: Plan) -> tuple[int, int]:
     _check_own(plan.root)
     for file in plan.records:
         _drop_record(file)
-    with _free(plan.trainings) as folders:
-        needed = _named(_records(plan.root).values())  # again, now that nothing can be trained in these folders
-        gone = [folder for folder in folders if folder.name not in needed]
-        for folder in gone:
-            (folder / "result.json").unlink(missing_ok=True)  # first: what is left of a deletion is no training
-            shutil.rmtree(folder)
-    return len(gone), len(plan.trainings) - len(gone)
+    parts = range(0, len(plan.trainings), LOCKED)
+    gone = sum(_delete(plan.root, plan.trainings[start : start + LOCKED]) for start in parts)
+    return gone, len(plan.trainings) - gone
+
+
+def _delete(root: Path, trainings: Sequence[Path]) -> int:
+    """Delete those that no process is at and no record names; returns their number. A folder gets another name before
+    it is deleted, so that nobody finds half a training, or its lock.
+    """
+    moved = []
+    with _free(trainings) as folders:
+        needed = _named(_records(root).values())  # again, now that nothing can be trained in these folders
+        for folder in folders:
+            if folder.name not in needed:
+                moved.append(folder.rename(folder.with_name(f"{GONE}{folder.name}")))
+    for folder in moved:
+        shutil.rmtree(folder)
+    return len(moved)
 
 
 def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
@@ -95,9 +110,9 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     own = {file: record for file, record in every.items() if file.parent.name == folder_of(old)}
     if not own:
         raise _unknown(root, old, every)
-    if new == old:
-        raise UserError(f"{old} has this name already")
     target = root / "experiments" / folder_of(new)
+    if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
+        raise UserError(f"{old} has this name already, as far as this disk can tell")
     if not merge and any(file.parent == target for file in every):
         raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
     _check_ended(old, own.values())
@@ -127,7 +142,7 @@ def _drop_record(file: Path) -> None:
     """Delete a record and its lock, and the folder after the last one."""
     with locked(file.with_suffix(".lock"), _busy):
         file.unlink(missing_ok=True)
-    file.with_suffix(".lock").unlink(missing_ok=True)
+        file.with_suffix(".lock").unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another record is in it
         file.parent.rmdir()
 
@@ -162,13 +177,15 @@ def _named(records: Iterable[Mapping[str, Any]]) -> set[str]:
 def _check_ended(experiment: str, records: Iterable[Mapping[str, Any]]) -> None:
     if any(record["status"] == "running" for record in records):
         raise UserError(f"a job of {experiment} is running, or was killed: wait for it, or run its command again; "
-                        "--running does it all the same", code=1)  # fmt: skip
+                        "lth delete --running deletes it all the same", code=1)  # fmt: skip
 
 
 def _check_own(root: Path) -> None:
     """Raise UserError if the trainings may be those of another store too."""
     if (root / "trained").is_symlink():
         raise UserError(f"{root / 'trained'} is a link: other stores may need what lies there", code=1)
+    if (records := root / "experiments").is_symlink() and not records.exists():
+        raise UserError(f"{records} is a link to nothing: what its records need is not known", code=1)
 
 
 def _unknown(root: Path, experiment: str, every: Mapping[Path, Mapping[str, Any]]) -> UserError:

@@ -69,6 +69,8 @@ def _table(points: pd.DataFrame, x: str, y: str) -> str:
 
 
 def _number(value: float) -> str:
+    if abs(value) < 1:
+        return f"{value:g}"
     return f"{value:,.2f}" if abs(value) < 1000 and value % 1 else f"{value:,.0f}"
 
 

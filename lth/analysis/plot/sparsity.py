@@ -88,7 +88,7 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Seq
         for at, branch in enumerate(branches(rows)):
             label = _label(rows, branch, column)
             if several:
-                label = str(name) if branch == "ticket" else f"{name}, {label}"
+                label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
             color = f"C{index % 10}" if several else COLORS.get(branch)
             marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
             _line(axes, _with_dense(rows, branch), column, scale, branch, label, color, marker)

@@ -95,7 +95,7 @@ def _same(net: nn.Module, trial: nn.Module, layers: "Mapping[str, SparseLinear]"
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
-    return torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * max(1.0, float(one.abs().max())))
+    return torch.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * max(1.0, float(one.detach().abs().max())))
 
 
 def _gradients(net: nn.Module, recipe: Recipe) -> dict[str, Tensor | None]:

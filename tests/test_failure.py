@@ -225,7 +225,9 @@ def test_a_net_is_named_by_its_forward_or_its_layer(capsys: pytest.CaptureFixtur
 
 def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run("lr", "nothing") == 1
-    assert "_target_=mine.nothing" in failed(capsys)
+    assert "_target_=mine.nothing: mine has no 'nothing'" in failed(capsys)
+    assert run("model", "narow") == 1
+    assert "failed: _target_=mine.narow: mine has no 'narow'. Did you mean narrow?" in failed(capsys)
     (tmp_path / "broken.py").write_text("x = 1 / 0\n")
     (tmp_path / "wrong.py").write_text("x = (\n")
     assert shell.run("root=here", "lr._target_=broken.lr") == 1

@@ -5,6 +5,7 @@ are left out; a key that was given is passed on, so that a slip is an error.
 """
 
 import inspect
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -40,10 +41,14 @@ def left_out(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[tuple[str, s
 
 def parameters(target: str) -> Collection[str] | None:
     """Names of the arguments of a function; None if it takes any, or can't be looked at."""
+    log = logging.getLogger("hydra.utils")  # which prints what goes wrong; it is told where the function is called
+    log.disabled = True
     try:
         found = inspect.signature(hydra.utils.get_object(target)).parameters
-    except (Exception, SystemExit):  # what is wrong with it is told where it is called
+    except (Exception, SystemExit):
         return None
+    finally:
+        log.disabled = False
     return None if any(each.kind is each.VAR_KEYWORD for each in found.values()) else found
 
 

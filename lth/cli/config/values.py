@@ -1,6 +1,8 @@
 """Configuration -> the values of a job."""
 
+import difflib
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -45,12 +47,22 @@ def instantiate(node: DictConfig) -> Any:
 def _reason(node: DictConfig, error: InstantiationException) -> str:
     """The words of the function itself if it is one of lth's, else Hydra's with what they come from."""
     cause = error.__cause__
-    if str(error).startswith("Error locating target") and (sentence := hidden(node._target_)):
+    sentence = hidden(node._target_) or _misspelled(node._target_)
+    if str(error).startswith("Error locating target") and sentence:
         return f"_target_={node._target_}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
     return f"_target_={node._target_}: {words}" + ("" if cause is None else f": {cause}".partition("Are you sure")[0])
+
+
+def _misspelled(target: str) -> str:
+    """What a module that could be imported has in place of this name; empty if it has it, or was not imported."""
+    module, _, name = target.rpartition(".")
+    if (loaded := sys.modules.get(module)) is None or hasattr(loaded, name):
+        return ""
+    near = difflib.get_close_matches(name, [each for each in vars(loaded) if not each.startswith("_")], 1)
+    return f"{module} has no '{name}'" + (f". Did you mean {near[0]}?" if near else "")
 
 
 def values(cfg: DictConfig, overrides: Sequence[str] = ()) -> "Job":

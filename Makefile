@@ -19,7 +19,7 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: setup ## find tickets on embedded digits: a table and two figures, in under three minutes
+demo: setup ## find tickets on embedded digits: a table and two figures, in under three minutes once set up
 	$(BIN)/lth run -m experiment=demo replicate=1,2,3 hydra/launcher=joblib
 
 test: lint ## ruff, mypy and the tests

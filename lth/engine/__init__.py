@@ -1,7 +1,7 @@
 """list[Ticket] -> list[Trained], the only expensive verb. This package is the only door to Lightning."""
 
 from lth.engine.callback import Callback, Interrupted
-from lth.engine.loop import NonFiniteLoss
+from lth.engine.divergence import NonFiniteLoss
 from lth.engine.precision import fastest
 from lth.engine.state import State
 from lth.engine.train import train

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lth.data import scaler
 from lth.engine.callback import Callback
+from lth.engine.divergence import NonFiniteLoss
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.dense import Dense
@@ -33,24 +34,6 @@ EVALUATION_BATCH = 1000
 EVALUATION_BATCH_CONV = 125
 # Steps of the sparse kernel between two calls of the callback, at most, and their examples.
 PIECE, EXAMPLES = 50, 3000
-
-
-class NonFiniteLoss(ArithmeticError):
-    """The training loss became infinite or not a number."""
-
-    @classmethod
-    def at(cls, which: str, loss: float, step: int, ticket: Ticket) -> "NonFiniteLoss":
-        """The error of a ticket at a step. which: training or validation."""
-        if step == ticket.step and which == "validation":
-            return cls(
-                f"the validation loss is {loss} before the first step of {ticket}: the net can't compute with these "
-                "weights. A normalized layer (weight_norm, spectral_norm) divides by 0 where a row has no weight left: "
-                "ask for fewer levels"
-            )
-        return cls(
-            f"the {which} loss is {loss} at step {step} of {ticket}; a lower learning rate (optimizer.lr) or a "
-            "warm-up (lr.warmup) usually helps. Finished trainings are kept"
-        )
 
 
 class Loop:
@@ -80,6 +63,8 @@ class Loop:
         self.losses: list[Tensor] = []
         self.curve: list[list[float]] = []
         self.kept: dict[int, dict[str, Tensor]] = {}
+        self.sparse: Sparse | None = None
+        self.dense: Dense | None = None
 
     def start(self, optimizer: torch.optim.Optimizer, splits: Mapping[str, Examples]) -> None:
         """Begin once the net is on its device, with the new optimizer of the ticket."""
@@ -155,16 +140,12 @@ class Loop:
         self.kernel = "sparse" if self.packed else chosen(recipe, self.net, optimizer, mask, self.device)
         layers = chain(self.net, len(recipe.data.shape)) if self.device.type == "cpu" else []
         self.update = Update(optimizer, keeps_gradients=recipe.moves_mask, fixed=bool(layers))
-        self.sparse = self._sparse(layers) if self.kernel == "sparse" and not self.packed else None
-        plain = layers and recipe.precision == "fp32"
-        self.dense = (
-            Dense(layers, recipe, [*self.masking.weights.values()], reuse=is_plain(optimizer)) if plain else None
-        )
+        if self.kernel == "sparse" and not self.packed:
+            from lth.engine.kernel.sparse import Sparse  # numba takes half a second
 
-    def _sparse(self, layers: list[nn.Linear]) -> "Sparse":
-        from lth.engine.kernel.sparse import Sparse  # numba takes half a second
-
-        return Sparse(layers, self)
+            self.sparse = Sparse(layers, self)
+        elif layers and recipe.precision == "fp32":
+            self.dense = Dense(layers, recipe, [*self.masking.weights.values()], reuse=is_plain(optimizer))
 
     def _pieces(self, block: Tensor) -> Iterator[Tensor]:
         """Steps that are taken in one go; after those of `keep` there is a cut."""

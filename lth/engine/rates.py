@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Optimizers that update every weight by its own gradient and state alone, so that stacked weights move as single ones.
 ELEMENTWISE = {
@@ -18,6 +18,15 @@ FUSED = {torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW}
 def elementwise(optimizer: torch.optim.Optimizer) -> bool:
     """True if the optimizer may train stacked weights; a subclass may do anything, so it may not."""
     return type(optimizer) in ELEMENTWISE
+
+
+def grouping(optimizer: torch.optim.Optimizer, net: nn.Module) -> list[object]:
+    """Settings of each group of an optimizer, and the numbers of its parameters in the order of the net."""
+    number = {id(parameter): at for at, parameter in enumerate(net.parameters())}
+    return [
+        ([number.get(id(p), -1) for p in group["params"]], {k: v for k, v in group.items() if k != "params"})
+        for group in optimizer.param_groups
+    ]
 
 
 def make_capturable(optimizer: torch.optim.Optimizer) -> bool:

@@ -15,9 +15,9 @@ from lth.data import scaler
 from lth.engine import generators
 from lth.engine.assessment import Assessment
 from lth.engine.callback import Callback
+from lth.engine.divergence import NonFiniteLoss
 from lth.engine.feed import Feed
 from lth.engine.graph import Captured, has_graphs
-from lth.engine.loop import NonFiniteLoss
 from lth.engine.objective import Objective
 from lth.engine.passes import Passes, channels_last
 from lth.engine.rates import Rates, make_capturable

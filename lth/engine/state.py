@@ -62,7 +62,7 @@ def _whole(loop: Loop, index: int, value: Tensor) -> Tensor:
 
 
 def _fitting(loop: Loop, index: int, value: Tensor) -> Tensor:
-    """The way back."""
+    """Inverse of `_whole`."""
     layer, _ = _layer(loop, index)
     return layer.pack(value) if layer and value.shape == layer.shape else value
 

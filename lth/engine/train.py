@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 
 from lth.engine.callback import Callback, Interrupted
-from lth.engine.loop import Loop, NonFiniteLoss
+from lth.engine.divergence import NonFiniteLoss
+from lth.engine.loop import Loop
 from lth.engine.precision import arithmetic
 from lth.engine.saving import Saving
 from lth.engine.side_by_side import Shared, side_by_side

@@ -6,14 +6,14 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lth import UserError, quantization
 from lth.data import normalized
 from lth.engine.graph import say_once
 from lth.engine.objective import Objective
 from lth.engine.passes import IN_TURN, TOGETHER, Passes
-from lth.engine.rates import elementwise
+from lth.engine.rates import elementwise, grouping
 from lth.engine.stacked import Stacked
 from lth.engine.state import State
 from lth.layer import CONVOLUTIONS, has, prunable
@@ -129,7 +129,7 @@ def _bound_to_one(recipe: Recipe) -> str:
     if not elementwise(optimizer):
         return f"{type(optimizer).__name__} may look at more than one weight at a time"
     stack = Stacked(net, [weights_of(net)] * 2)
-    if _grouping(optimizer, net) != _grouping(recipe.optimizer(stack.parameters()), stack):
+    if grouping(optimizer, net) != grouping(recipe.optimizer(stack.parameters()), stack):
         return "the optimizer groups parameters by their shape, or leaves some out"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -139,15 +139,6 @@ def _bound_to_one(recipe: Recipe) -> str:
     if len(own) != len(stacked) or not _close(own, stacked):
         return "the net keeps values that are neither parameters nor buffers in their place"
     return ""
-
-
-def _grouping(optimizer: torch.optim.Optimizer, net: nn.Module) -> list[object]:
-    """Settings of each group of an optimizer, and the numbers of its parameters in the order of the net."""
-    number = {id(parameter): at for at, parameter in enumerate(net.parameters())}
-    return [
-        ([number.get(id(p), -1) for p in group["params"]], {k: v for k, v in group.items() if k != "params"})
-        for group in optimizer.param_groups
-    ]
 
 
 def _gradients_alone(recipe: Recipe) -> list[Tensor]:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,25 +17,36 @@ from lth.store.file import Corrupt, Name, read_bytes
 
 Kept = npt.NDArray[np.bool_]
 Arrays = dict[str, Kept]
+T = TypeVar("T")
 
 
 def read_arrays(file: Path, name: Name | None = None) -> Arrays:
     """Read a mask that the store wrote; raises Corrupt, also if it has another name."""
-    data = read_bytes(file, LARGEST)
-    try:
-        packed = safetensors.numpy.load(data)
-        metadata = dict(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"])
-        checksum = metadata.pop("sha256")
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
-    if checksum != _checksum(packed, metadata):
-        raise Corrupt(f"{file} is corrupt: checksum mismatch")
-    if name is not None:
-        name.check(file, metadata)
+    packed, metadata = read_checked(file, name, safetensors.numpy.load, _checksum)
     try:
         return {each: _unpacked(packed[each], shape) for each, shape in json.loads(metadata["shapes"]).items()}
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Corrupt(f"{file} is corrupt: not a mask") from error
+
+
+def read_checked(
+    file: Path, name: Name | None, load: Callable[[bytes], T], checksum: Callable[[T, Mapping[str, str]], str]
+) -> tuple[T, dict[str, str]]:
+    """(tensors, metadata without the checksum) of a file that the store wrote; raises Corrupt, also if it has another
+    name.
+    """
+    data = read_bytes(file, LARGEST)
+    try:
+        tensors = load(data)
+        metadata = dict(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"])
+        wanted = metadata.pop("sha256")
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
+    if wanted != checksum(tensors, metadata):
+        raise Corrupt(f"{file} is corrupt: checksum mismatch")
+    if name is not None:
+        name.check(file, metadata)
+    return tensors, metadata
 
 
 def _unpacked(packed: npt.NDArray[np.uint8], shape: list[int]) -> Kept:
@@ -43,7 +56,7 @@ def _unpacked(packed: npt.NDArray[np.uint8], shape: list[int]) -> Kept:
     return np.unpackbits(packed, count=count).astype(bool).reshape(shape)
 
 
-def _checksum(packed: dict[str, npt.NDArray[np.uint8]], metadata: dict[str, str]) -> str:
+def _checksum(packed: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> str:
     """The checksum of `lth.store.tensors`, whose tensors have the types of PyTorch."""
     sha = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, array in sorted(packed.items()):

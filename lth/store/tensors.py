@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from lth.file import LARGEST, write_whole
-from lth.store.file import Corrupt, Name, read_bytes
-from lth.store.masks import read_arrays
+from lth.file import write_whole
+from lth.store.file import Name
+from lth.store.masks import read_arrays, read_checked
 from lth.ticket import Mask, content
 
 
@@ -47,19 +46,7 @@ def read_mask(file: Path, name: Name | None = None) -> dict[str, Tensor]:
 
 
 def _read_tensors(file: Path, name: Name | None) -> tuple[dict[str, Tensor], dict[str, str]]:
-    data = read_bytes(file, LARGEST)
-    try:
-        tensors = safetensors.torch.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = dict(header["__metadata__"])
-        checksum = metadata.pop("sha256")
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
-    if checksum != _tensor_checksum(tensors, metadata):
-        raise Corrupt(f"{file} is corrupt: checksum mismatch")
-    if name is not None:
-        name.check(file, metadata)
-    return tensors, metadata
+    return read_checked(file, name, safetensors.torch.load, _tensor_checksum)
 
 
 def _tensor_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

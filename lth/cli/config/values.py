@@ -57,7 +57,7 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
 
 
 def _misspelled(target: str) -> str:
-    """What a module that could be imported has in place of this name; empty if it has it, or was not imported."""
+    """Sentence on a name that an imported module lacks, with the nearest that it has; empty otherwise."""
     module, _, name = target.rpartition(".")
     if (loaded := sys.modules.get(module)) is None or hasattr(loaded, name):
         return ""

@@ -18,6 +18,8 @@ from lth.ticket import Mask
 # Share of the weights up to which kernel=auto takes the sparse kernel: at more, `lth speed --densities` shows little or
 # no gain. The choice depends on net and density alone, so that it is the same everywhere.
 SHARE = 0.55
+# Penalties that take every weight by itself, so that kept weights have the same alone.
+PENALTIES = (regularization.none, regularization.l1, regularization.l2)
 
 
 def chosen(
@@ -67,5 +69,4 @@ def _obstacle(optimizer: Optimizer, penalty: Callable[..., Any], net: nn.Module)
     for option in ("amsgrad", "maximize"):
         if group.get(option):
             return f"optimizer.{option}=true"
-    known = unbound(penalty)[0] in (regularization.none, regularization.l1, regularization.l2)
-    return "" if known else "the regularization is neither l1 nor l2"
+    return "" if unbound(penalty)[0] in PENALTIES else "the regularization is neither l1 nor l2"

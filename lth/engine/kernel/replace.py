@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lth import regularization
 from lth.engine.kernel.chain import is_plain_module
-from lth.engine.kernel.choice import why_dense
+from lth.engine.kernel.choice import PENALTIES, why_dense
 from lth.engine.kernel.update import has_hooks
-from lth.engine.rates import elementwise
+from lth.engine.rates import elementwise, grouping
 from lth.recipe import Recipe
 from lth.store.digest import unbound
 from lth.ticket import Mask
@@ -55,7 +54,7 @@ def _eligible(net: nn.Module, recipe: Recipe, mask: Mask) -> Iterator[str]:
 def _learns_alike(net: nn.Module, recipe: Recipe, mask: Mask) -> bool:
     """True if packed weights learn as those of a whole layer, and the net as a whole has no kernel, which is faster."""
     optimizer = recipe.optimizer(net.parameters())
-    known = unbound(recipe.regularization)[0] in (regularization.none, regularization.l1, regularization.l2)
+    known = unbound(recipe.regularization)[0] in PENALTIES
     alike = known and elementwise(optimizer) and not has_hooks(optimizer) and not recipe.moves_mask
     if recipe.kernel == "dense" or not alike:
         return False
@@ -77,21 +76,23 @@ def _same(net: nn.Module, trial: nn.Module, layers: "Mapping[str, SparseLinear]"
     """True if both give the same outputs, in training and evaluation, the same gradients, and the same settings to the
     optimizer.
     """
-    if _groups(net, recipe) != _groups(trial, recipe):
+    one, other = (grouping(recipe.optimizer(each.parameters()), each) for each in (net, trial))
+    if one != other:
         return False
     for training in (True, False):
-        one, other = (_outputs(each.train(training), recipe) for each in (net, trial))
-        if one is None or other is None or not _close(one, other):
+        own, usual = (_outputs(each.train(training), recipe) for each in (trial, net))
+        if own is None or usual is None or not _close(usual, own):
             return False
     found, expected = _gradients(trial, recipe), _gradients(net, recipe)
     for name, gradient in expected.items():
-        own = found[name]
-        if gradient is None or own is None:
-            if gradient is not own:
-                return False
-        elif not _close(layers[name].pack(gradient) if name in layers else gradient, own):
+        packed = layers[name].pack(gradient) if gradient is not None and name in layers else gradient
+        if not _alike(packed, found[name]):
             return False
     return True
+
+
+def _alike(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is other if one is None or other is None else _close(one, other)
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
@@ -106,14 +107,6 @@ def _gradients(net: nn.Module, recipe: Recipe) -> dict[str, Tensor | None]:
     named = {name: p for name, p in net.named_parameters() if p.requires_grad}
     gradients = torch.autograd.grad(total, [*named.values()], allow_unused=True)
     return dict(zip(named, gradients, strict=True))
-
-
-def _groups(net: nn.Module, recipe: Recipe) -> list[object]:
-    number = {id(parameter): name for name, parameter in net.named_parameters()}
-    return [
-        ([number.get(id(p)) for p in group["params"]], {k: v for k, v in group.items() if k != "params"})
-        for group in recipe.optimizer(net.parameters()).param_groups
-    ]
 
 
 def _outputs(net: nn.Module, recipe: Recipe) -> Tensor | None:

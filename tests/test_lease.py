@@ -5,18 +5,20 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import shell
-from attack import ended, forked, kill_at, outcome
+from attack import ended, forked, kill_at, outcome, results_of
+from small import half_pruned
 from test_store import JOB, Ears, ran
 
-from lth import UserError, engine, job
-from lth.file import here, started
-from lth.store import Store, lease, upkeep
+from lth import UserError, criterion, engine, job
+from lth.file import here, started, sweep
+from lth.store import Store, exclusive, lease, upkeep
 from lth.store.lease import Held, Lease, is_dead_here, look, take
 from lth.store.locks import claimed, locked, patient
 
@@ -137,10 +139,10 @@ def test_the_owner_is_dead_if_another_process_has_its_number(path: Path) -> None
 
 def test_what_is_taken_for_another_is_put_back(path: Path) -> None:
     path.write_bytes(content())
-    assert not lease._remove(path, lambda found: found == content(beat=4))
+    assert not exclusive.remove(path, lambda found: found == content(beat=4))
     assert path.read_bytes() == content()
     assert names(path) == ["lease"]
-    assert lease._remove(path, lambda found: found == content())
+    assert exclusive.remove(path, lambda found: found == content())
     assert names(path) == []
 
 
@@ -160,16 +162,16 @@ def test_an_owner_whose_lease_vanished_writes_it_again_and_never_into_that_of_an
 
 def test_a_folder_that_cannot_be_written_to_is_named_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="can't write to .*file: Not a directory. Set root= to another folder"):
+    with pytest.raises(OSError, match=r"can't write to .*file: Not a directory\. Set root= to another folder"):
         take(tmp_path / "file" / "lease")
     with (
         shell.file_size_limit(100),
-        pytest.raises(OSError, match="can't write to .*: File too large. Set root= to another folder"),
+        pytest.raises(OSError, match=r"can't write to .*: File too large\. Set root= to another folder"),
     ):
         take(tmp_path / "lease")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
     (tmp_path / "lease").mkdir()
-    with pytest.raises(OSError, match="lease can't be read .not a regular file.: move it away"):
+    with pytest.raises(OSError, match=r"lease can't be read \(not a regular file\): move it away"):
         take(tmp_path / "lease")
 
 
@@ -330,17 +332,11 @@ def test_a_death_at_any_moment_of_a_takeover_leaves_nothing_stuck(path: Path, mo
         kills += killed
         owned(path).release()
         lease.clear(path)
-        upkeep_swept(path.parent)
+        sweep(path.parent)
         assert names(path) == []
         if not killed:
             break
     assert 8 <= kills < 30
-
-
-def upkeep_swept(folder: Path) -> None:
-    from lth.file import sweep
-
-    sweep(folder)
 
 
 def counting(path: Path, times: int) -> None:
@@ -354,35 +350,34 @@ def counting(path: Path, times: int) -> None:
 
 def test_six_processes_that_count_lose_nothing_when_others_are_killed(path: Path) -> None:
     (path.parent / "count").write_text("0")
-    victims = [child(lambda: owned(path.parent / "other")) for _ in range(1)]
+    victims = [child(lambda: owned(path))]
     children = [forked(lambda: counting(path, 20)) for _ in range(6)]
-    for victim in victims:
-        end(victim)
+    end(victims[0])
     assert [ended(each) for each in children] == [0] * 6
     assert (path.parent / "count").read_text() == "120"
-    lease.clear(path.parent / "other")
     assert names(path) == ["count"]
 
 
 # ---- stores
 
 
-def listing(what: Any, root: Path, said: Path) -> None:
-    begun, _ = ran(what, root)
-    said.write_text(json.dumps(begun))
+def test_of_six_processes_on_the_same_work_one_trains_each(tmp_path: Path) -> None:
+    """Three jobs, each run by two processes; their dense nets are the same."""
+    jobs = [JOB, replace(JOB, name="other"), replace(JOB, name="random", criterion=criterion.random)]
 
+    def work(number: int) -> None:
+        begun, trained = ran(jobs[number % 3], tmp_path / "shared")
+        said = {"begun": begun, "results": str(results_of(trained))}
+        (tmp_path / f"{number}.json").write_text(json.dumps(said), encoding="utf-8")
 
-def test_of_six_processes_on_overlapping_work_one_trains_each(tmp_path: Path) -> None:
-    from test_attack import JOBS, alone, compared
-
-    expected = alone(tmp_path / "alone")
-    root = tmp_path / "shared"
-    work = [lambda n=n: listing(JOBS[n], root, tmp_path / f"{n}.json") for n in range(6)]
-    children = [forked(each) for each in work]
+    children = [forked(lambda n=n: work(n)) for n in range(6)]
     assert [ended(each) for each in children] == [0] * 6
-    begun = [each for n in range(6) for each in json.loads((tmp_path / f"{n}.json").read_text())]
-    assert len(begun) == len(set(begun)) == 10
-    compared(outcome(root), expected)
+    said = [json.loads((tmp_path / f"{n}.json").read_text()) for n in range(6)]
+    trainings = ["reinitialize, replicate 1, level 1"] * 2 + ["ticket, replicate 1, level 0"]
+    assert sorted(each for s in said for each in s["begun"]) == trainings + ["ticket, replicate 1, level 1"] * 2
+    assert said[0]["results"] == said[1]["results"] == said[3]["results"] == said[4]["results"]
+    assert said[2]["results"] == said[5]["results"]
+    assert not [*tmp_path.glob("shared/**/*lease")]
 
 
 def test_two_owners_write_equal_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,12 +427,12 @@ def test_the_step_that_a_training_has_reached_can_be_seen(tmp_path: Path, monkey
 
 
 @pytest.fixture
-def orphan(tmp_path: Path) -> Iterator[Path]:
+def orphan(tmp_path: Path) -> Path:
     """The entry of a training that no record names."""
     folder = tmp_path / "trained" / ("0" * 20)
     folder.mkdir(parents=True)
     (folder / "result.json").touch()
-    yield folder
+    return folder
 
 
 @pytest.mark.usefixtures("quick")
@@ -468,8 +463,6 @@ def test_what_a_living_process_of_another_host_holds_stays(orphan: Path, tmp_pat
 def test_what_is_deleted_while_a_job_reads_it_is_trained_again(tmp_path: Path) -> None:
     """The deletion comes when the job has read a training and no record names it yet."""
     recipe, calls, told = JOB.recipe, [], []
-    from small import half_pruned
-
     ticket = half_pruned(recipe)
 
     def train(tickets: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Zhou et al. 2019, Figure 6 and Table 2: masks on weights that are never trained ("supermasks"), LeNet-300-100 on MNIST.
+"""Zhou et al. 2019, Figure 6 and Table 2: masks on weights that are never trained ("supermasks"), LeNet-300-100.
 
 Command
     lth figure zhou2019_supermask --run data.root=DIR

@@ -16,6 +16,7 @@ from lth.analysis.claim import (
     faster,
     file_value,
     gain,
+    highest,
     lowest,
     smallest_file,
     value,
@@ -227,6 +228,22 @@ def test_the_worst_of_the_tickets_is_that_of_the_level_with_the_lowest_mean() ->
     assert numbers(measure(rows, down_to=5.0)) == pytest.approx((97.0, 1.414214, 2, 80.0))
     assert numbers(measure(rows, down_to=4.0)) == pytest.approx((20.0, None, 1, 4.0))
     assert measure(rows, down_to=90.0) is None
+
+
+def test_the_highest_of_a_branch_is_that_of_the_level_with_the_highest_mean() -> None:
+    rows = pd.DataFrame(
+        [
+            one(0, 100, 1, 1, 0.99, branch="supermask"),  # dense does not count
+            one(1, 80, 1, 1, 0.70, branch="supermask"),
+            one(1, 80, 2, 1, 0.50, branch="supermask"),
+            one(2, 64, 1, 1, 0.60, branch="supermask"),
+            one(2, 64, 2, 1, 0.64, branch="supermask"),
+            one(1, 80, 1, 1, 1.00),
+        ]
+    )
+    measure = partial(highest, branch="supermask", column="early_stop_test_accuracy")
+    assert numbers(measure(rows)) == pytest.approx((62.0, 2.828427, 2, 64.0))
+    assert measure(rows[rows["level"] == 0]) is None
 
 
 # ---- down to which percentage

@@ -1,6 +1,7 @@
 """Pruning criteria: (net, trained, batch) -> scores."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -27,6 +28,16 @@ every = pytest.mark.parametrize(
         criterion.movement,
         criterion.random,
         criterion.snip,
+        criterion.gradient,
+        criterion.grasp,
+        criterion.synflow,
+        criterion.small_final,
+        criterion.small_init,
+        criterion.large_init_large_final,
+        criterion.small_init_small_final,
+        criterion.large_final_same_sign,
+        criterion.magnitude_increase_diff_sign,
+        partial(criterion.inverted, of=criterion.snip),
         criterion.neuron_l1,
         criterion.neuron_l2,
         criterion.batch_norm_scale,
@@ -199,3 +210,55 @@ def test_the_norms_of_neurons_are_those_of_torch_pruning(seed: int, p: int) -> N
         layer = net.get_submodule(name)
         group = graph.get_pruning_group(layer, torch_pruning.prune_linear_out_channels, list(range(layer.out_features)))
         torch.testing.assert_close(scores[f"{name}.weight"][:, 0] ** p, importance(group))
+
+
+def two_layers(first: list[list[float]], second: list[list[float]]) -> tuple[nn.Sequential, Trained]:
+    """Linear layers with these weights and without biases, ReLU between them."""
+    weights = {"0.weight": torch.tensor(first), "2.weight": torch.tensor(second)}
+    shapes = [w.shape for w in weights.values()]
+    layers = [nn.Linear(inputs, outputs, bias=False) for outputs, inputs in shapes]
+    return nn.Sequential(layers[0], nn.ReLU(), layers[1]), trained(weights, weights)
+
+
+def test_synflow_of_two_layers_equals_that_computed_by_hand() -> None:
+    """R = 5 (1 + 2) + 6 (3 + 4) for ones: the score of a weight is the sum of the paths through it."""
+    net, done = two_layers([[1.0, -2.0], [3.0, 4.0]], [[5.0, -6.0]])
+    scores = criterion.synflow(net, done, (torch.rand(7, 2), torch.zeros(7)))
+    assert scores["0.weight"].tolist() == [[5.0, 10.0], [18.0, 24.0]]
+    assert scores["2.weight"].tolist() == [[15.0, 42.0]]
+
+
+def test_synflow_keeps_the_flow_through_every_layer() -> None:
+    """Without biases the scores of each layer sum to the same R (Tanaka et al. 2020, Theorem 2)."""
+    random = torch.Generator().manual_seed(0)
+    net, done = two_layers(torch.randn(5, 3, generator=random).tolist(), torch.randn(2, 5, generator=random).tolist())
+    first, second = (s.sum() for s in criterion.synflow(net, done, (torch.rand(7, 3), torch.zeros(7))).values())
+    torch.testing.assert_close(first, second)
+
+
+def test_synflow_of_tokens_is_refused() -> None:
+    with pytest.raises(ValueError, match="criterion=synflow needs inputs that are numbers"):
+        criterion.synflow(nn.Linear(3, 1), trained(START, END), (torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2)))
+
+
+def test_grasp_is_the_weight_times_the_hessian_times_the_gradient() -> None:
+    """Reference: the whole Hessian of all weights as a matrix."""
+    net, done = two_layers([[1.0, -2.0], [0.5, 1.0]], [[0.5, -1.0], [1.5, 0.2]])
+    inputs, targets = torch.rand(6, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 1, 0])
+
+    def loss(flat: Tensor) -> Tensor:
+        parts = [part.view(2, 2) for part in flat.split([4, 4])]
+        named = dict(zip(done.mask, parts, strict=True))
+        return nn.functional.cross_entropy(torch.func.functional_call(net, named, (inputs,)) / 2.0, targets)
+
+    flat = torch.cat([done.weights()[name].flatten() for name in done.mask])
+    hessian = torch.autograd.functional.hessian(loss, flat)
+    (slope,) = torch.autograd.grad(loss(flat.requires_grad_()), flat)
+    scores = criterion.grasp(net, done, (inputs, targets), temperature=2.0)
+    found = torch.cat([scores[name].flatten() for name in done.mask])
+    torch.testing.assert_close(found, (flat * (hessian @ slope)).detach())
+
+
+def test_the_inverse_of_a_criterion_prunes_what_it_keeps() -> None:
+    scores = criterion.inverted(nn.Linear(3, 1), trained(START, END), NOTHING, of=criterion.magnitude)
+    assert scores["weight"].tolist() == [[-4.0, -2.0, -0.5]]

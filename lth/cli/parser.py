@@ -74,9 +74,11 @@ def _table(commands: "Commands") -> None:
     table.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     table.add_argument(
         "--format",
-        choices=FORMATS,
+        choices=(*FORMATS, "shrinkbench"),
         default="markdown",
-        help="markdown: mean and spread per level; csv, parquet: one row per trained ticket (default: markdown)",
+        help="markdown: mean and spread per level; shrinkbench: compression ratio and theoretical speed-up beside "
+        "absolute and relative accuracy (Blalock et al. 2020); csv, parquet: one row per trained ticket "
+        "(default: markdown)",
     )
     table.add_argument("--experiment", help="only this experiment")
     table.add_argument("--out", type=path, help="file to write (default: print)")

@@ -1,12 +1,14 @@
-"""`lth table`: stored results as markdown, CSV or parquet."""
+"""`lth table`: stored results as markdown, for readers or as ShrinkBench asks, CSV or parquet."""
 
 import argparse
 import sys
 
 from lth import UserError
-from lth.analysis import summary
+from lth.analysis import shrinkbench, summary
 from lth.file import write_out
 from lth.store import records, table
+
+TEXTS = {"markdown": summary.markdown, "shrinkbench": shrinkbench.markdown}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -14,8 +16,8 @@ def main(arguments: argparse.Namespace) -> int:
     rows = table.tickets(arguments.runs, arguments.experiment)
     if rows.empty:
         raise _nothing(arguments)
-    if arguments.format == "markdown":
-        data = f"{summary.markdown(rows)}\n".encode()
+    if arguments.format in TEXTS:
+        data = f"{TEXTS[arguments.format](rows)}\n".encode()
     else:
         data = rows.to_csv(index=False).encode() if arguments.format == "csv" else rows.to_parquet(index=False)
     if arguments.out is not None:

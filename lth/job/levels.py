@@ -27,10 +27,11 @@ def execute(
     with all branches that share a recipe. Nothing is pruned from a branch, so branches wait until there are `width`.
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
+    lines = _Lines(job.ladder)
 
     def level(tickets: list[Ticket]) -> list[Trained]:
         trained = train(tickets, job.recipe)
-        for name, recipe, branched in _branched(job, trained):
+        for name, recipe, branched in _branched(job, [lines.to(each) for each in trained]):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)
             if len(waiting[name][1]) >= width:
                 train(waiting.pop(name)[1], recipe)
@@ -55,13 +56,30 @@ def execute(
         train(branched, recipe)
 
 
-def _branched(job: Job, trained: list[Trained]) -> list[tuple[str, Recipe, list[Ticket]]]:
-    """All tickets that branch off these, of every replicate and draw, in one list for each recipe and its digest."""
+class _Lines:
+    """The trained tickets that each one was pruned from."""
+
+    def __init__(self, ladder: Ladder) -> None:
+        self.parents = {level: parent for parent, levels in ladder.children.items() for level in levels}
+        self.lines: dict[tuple[int, int], list[Trained]] = {}
+
+    def to(self, trained: Trained) -> list[Trained]:
+        """From the dense net to this one, which is the last."""
+        replicate, level = trained.ticket.replicate, trained.ticket.level
+        before = [] if level == 0 else self.lines[replicate, self.parents[level]]
+        self.lines[replicate, level] = [*before, trained]
+        return self.lines[replicate, level]
+
+
+def _branched(job: Job, lines: list[list[Trained]]) -> list[tuple[str, Recipe, list[Ticket]]]:
+    """All tickets that branch off the ends of these lines, of every replicate and draw, in one list for each recipe and
+    its digest.
+    """
     lists: dict[str, tuple[Recipe, list[Ticket]]] = {}
     for name, branch in job.branches.items():
-        for each in trained:
-            if branch.at(each.ticket.level):
-                for recipe, ticket in branch.tickets(name, each, job):
+        for line in lines:
+            if branch.at(line[-1].ticket.level):
+                for recipe, ticket in branch.tickets(name, line, job):
                     lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
     return [(name, *each) for name, each in lists.items()]
 

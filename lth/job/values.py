@@ -1,5 +1,6 @@
 """The values that a configuration stands for."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,8 +35,8 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch off the main line: transform: Trained -> (Recipe, Ticket), called with `draw`, `recipe` and `init`, or,
-    for a quantization, with `bits` and `recipe`.
+    """A branch off the main line: transform: Trained -> (Recipe, Ticket), called with `draw`, `recipe` and `init`, and
+    with `line` if it takes that, or, for a quantization, with `bits` and `recipe`.
 
     levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
     that weights are quantized to; None for a control.
@@ -53,13 +54,15 @@ class Branch:
         """True if tickets of this level branch off."""
         return level in self.levels if self.levels is not None else level > 0 or self.bits is not None
 
-    def tickets(self, name: str, trained: Trained, job: "Job") -> Iterator[tuple[Recipe, Ticket]]:
-        """The tickets that branch off a trained one, each with its recipe."""
+    def tickets(self, name: str, line: Sequence[Trained], job: "Job") -> Iterator[tuple[Recipe, Ticket]]:
+        """The tickets that branch off the last of a line of trained ones, each with its recipe."""
+        trained = line[-1]
+        given: dict[str, Any] = {"line": line} if "line" in inspect.signature(self.transform).parameters else {}
         for bits in self.bits or ():
             recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
             yield recipe, replace(ticket, branch=name, bits=bits)
         for draw in range(self.draws if self.bits is None else 0):
-            recipe, ticket = self.transform(trained, draw=draw, recipe=job.recipe, init=job.init)
+            recipe, ticket = self.transform(trained, draw=draw, recipe=job.recipe, init=job.init, **given)
             yield recipe, replace(ticket, branch=name, draw=draw)
 
     def places(self, name: str, replicate: int, level: int) -> list[Place]:

@@ -121,6 +121,15 @@ def value(rows: pd.DataFrame, *, percent: float, column: str, branch: str = "tic
     return None if part.empty else measured(100 * by_replicate(part, column), part)
 
 
+def highest(rows: pd.DataFrame, *, branch: str, column: str) -> Measured | None:
+    """The accuracy in percent of the pruned level of a branch at which its mean is highest."""
+    part = of_branch(rows, branch)
+    if (part := part[part["level"] > 0]).empty:
+        return None
+    part = part[part["level"] == part.groupby("level")[column].mean().idxmax()]
+    return measured(100 * by_replicate(part, column), part)
+
+
 def worst(rows: pd.DataFrame, *, column: str, down_to: float) -> Measured | None:
     """The lowest mean accuracy, in percent, of the tickets with at least `down_to` percent of the weights."""
     part = rows[(rows["branch"] == "ticket") & (100 * rows["density"] >= down_to) & (rows["level"] > 0)]

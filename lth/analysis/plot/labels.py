@@ -14,6 +14,14 @@ LABELS = {
     "random_sparsity": "random sparsity",
     "shuffle": "shuffled mask",
     "reset": "reset at the end",
+    "signed_reinitialize": "random reinit, signs kept",
+    "reshuffle": "permuted",
+    "signed_reshuffle": "permuted, signs kept",
+    "constant": "constant",
+    "signed_constant": "constant, signs kept",
+    "freeze": "pruned frozen at init",
+    "freeze_growing": "pruned frozen if they grew",
+    "freeze_growing_all": "frozen or 0, all by growth",
 }
 NAMES = {
     "conv_2": "Conv-2",

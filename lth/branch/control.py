@@ -1,7 +1,4 @@
-"""Trained -> (Recipe, Ticket): the controls. A branch leaves the main line: its net is reported and not pruned further.
-
-`lth.quantization` has two more branches of the same type. The name of the branch and the draw are set by the job.
-"""
+"""Controls with other weights, or another mask of as many weights per layer."""
 
 from collections.abc import Callable
 from dataclasses import replace

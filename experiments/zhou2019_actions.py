@@ -1,0 +1,46 @@
+"""Zhou et al. 2019, Figures 4 and 5: other weights in the ticket's mask, with and without their signs; pruned weights
+that are not 0. LeNet-300-100 on MNIST.
+
+Command
+    lth figure zhou2019_actions --run data.root=DIR                    the paper's settings
+    lth figure zhou2019_actions --run scale=reduced data.root=DIR      a tenth of the steps, every fourth level
+Expect (the paper's figures; orderings, as notes of others tell them)
+    With the signs of the initial weights, weights that are drawn anew, permuted or constant train nearly as well as the
+    rewound ones; without them, no better than re-initialized ones. Pruned weights that are frozen at their initial
+    values do clearly worse than 0; frozen only if they grew in training, and else 0, they do as well or better.
+Cost
+    Full: 25 trainings of 50,380 steps and 54 more of branches a replicate. Reduced: 7 of 5,000 and 54.
+Result
+    Not run in full.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from lth.analysis import full, plot
+from lth.analysis.claim import Claim, gain
+
+COST = "25 trainings of 50,380 steps and 54 more of branches a replicate; scale=reduced: 7 of 5,000 and 54"
+FULL = {"lenet_300_100": {"data": "mnist", "steps": 50_380, "batch_size": 60, **full.EVERY_LEVEL}}
+ABOVE = [
+    ("signed_reinitialize", "reinitialize"),
+    ("signed_reshuffle", "reshuffle"),
+    ("signed_constant", "constant"),
+    ("ticket", "reinitialize"),
+    ("ticket", "reshuffle"),
+    ("ticket", "constant"),
+    ("ticket", "freeze"),
+    ("freeze_growing", "freeze"),
+    ("freeze_growing_all", "freeze"),
+]
+CLAIMS = [
+    Claim(f"{percent}%: {plot.LABELS.get(better, better)} above {plot.LABELS.get(worse, worse)}", 0.0, "points",
+          partial(gain, percent=percent, of=better, than=worse))
+    for percent in (7.0, 2.9) for better, worse in ABOVE
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy at early stop and early-stop step against percent of weights remaining, a line for each branch."""
+    return plot.sparsity(tickets, "LeNet-300-100 on MNIST (Zhou et al. 2019, Figures 4 and 5)", by=["model"])

@@ -1,0 +1,62 @@
+"""The table that Blalock et al. 2020 ask of every paper (Section 6): both ratios and both accuracies at every level."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lth.analysis.markdown import aligned
+from lth.analysis.metric import metric
+from lth.analysis.plot.labels import short_names
+from lth.analysis.series import label
+from lth.analysis.summary import current, full_branch, mean_and_spread
+
+HEAD = ("model", "data", "configuration", "level", "compression ratio", "theoretical speed-up")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A row per model, data set, configuration and level: mean and deviation over replicates and draws of
+
+    - compression ratio: prunable weights of the dense net over those that remain;
+    - theoretical speed-up: multiply-accumulates of prunable layers, of all weights over those that remain; "-" where
+      the mask moved while it was trained, since counts are those of the whole training;
+    - the test metric at early stop, and its difference from the dense net of the same replicate, which has the same
+      initial weights.
+    """
+    found, rows = metric(table), current(table)
+    rows = with_ratios(rows).assign(branch=full_branch(rows), line=short_names(rows))
+    heads = [*HEAD, f"test {found.title}", "against dense", "n"]
+    lines = [[*names, *_cells(part, found.early, found.scale, found.digits)] for names, part in _levels(rows)]
+    return aligned([heads, *lines], left=(0, 1, 2))
+
+
+def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with columns compression, speed_up and gain (against the dense net of the replicate, NaN if there is
+    none).
+    """
+    column = metric(table).early
+    keys = ["experiment", "config", "replicate"]
+    dense = table[(table["branch"] == "ticket") & (table["level"] == 0)].drop_duplicates(keys)
+    theirs = table.merge(dense[[*keys, column]], "left", keys, suffixes=("", "_dense"))[f"{column}_dense"]
+    moved = table["updater"].notna() if "updater" in table else pd.Series(False, table.index)
+    return table.assign(
+        compression=table["total"] / table["remaining"],
+        speed_up=(table["macs"] / table["macs_remaining"]).where(~moved, np.nan),
+        gain=table[column] - theirs.to_numpy(),
+    )
+
+
+def _levels(rows: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
+    """The rows of each line of the table, and what names it."""
+    for (model, data, line, branch, level), part in rows.groupby(["model", "data", "line", "branch", "level"]):
+        yield [model, data, label(line, branch), str(level)], part
+
+
+def _cells(part: pd.DataFrame, column: str, scale: float, digits: int) -> Sequence[str]:
+    speed = "-" if part["speed_up"].isna().any() else _mean(part["speed_up"])
+    gain = "-" if part["gain"].isna().any() else mean_and_spread(scale * part["gain"], digits)
+    return [_mean(part["compression"]), speed, mean_and_spread(scale * part[column], digits), gain, str(len(part))]
+
+
+def _mean(values: pd.Series) -> str:
+    return f"{values.mean():.2f}"

@@ -1,0 +1,29 @@
+"""Trained -> (Recipe, Ticket): the controls. A branch leaves the main line: its net is reported and not pruned further.
+
+`lth.quantization` has two more branches of the same type. The name of the branch and the draw are set by the job. One
+that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own.
+"""
+
+from lth.branch.control import Init, random_sparsity, reinitialize, reset, shuffle
+from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
+from lth.branch.sign import constant, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
+from lth.branch.supermask import supermask, supermask_constant
+
+__all__ = [
+    "Init",
+    "constant",
+    "freeze",
+    "freeze_growing",
+    "freeze_growing_all",
+    "frozen_model",
+    "random_sparsity",
+    "reinitialize",
+    "reset",
+    "reshuffle",
+    "shuffle",
+    "signed_constant",
+    "signed_reinitialize",
+    "signed_reshuffle",
+    "supermask",
+    "supermask_constant",
+]

@@ -1,0 +1,87 @@
+"""Criteria of gradients: of the loss on a batch, or of the net's own outputs."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lth import UserError
+from lth.criterion.batch import Batch
+from lth.seed import seed
+from lth.task import CLASSIFICATION, Task
+from lth.ticket import Trained, masked
+
+
+def snip(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
+    """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6; to divide by the sum would not change the order), in the net's current
+    mode; dropout is seeded.
+    """
+    weights, gradients = _gradients(net, trained, batch, task)
+    return {name: (weights[name] * g).abs() for name, g in gradients.items()}
+
+
+def gradient(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
+    """|dL/dW| at W_T, as `snip` ("grad" in the code of Zhou et al. 2019)."""
+    return {name: g.abs() for name, g in _gradients(net, trained, batch, task)[1].items()}
+
+
+def grasp(
+    net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION, temperature: float = 200.0
+) -> dict[str, Tensor]:
+    """W (H g) at W_T, of the loss of outputs that are divided by `temperature`: weights stay whose removal reduces the
+    gradient flow most (Wang et al. 2020, Equation 8, which removes the highest of its negative).
+    """
+    if not temperature > 0:
+        raise UserError(f"criterion.temperature={temperature}: outputs are divided by it, give a number above 0")
+    weights, leaves = _leaves(trained)
+    loss = _loss(net, trained, weights, batch, task, temperature)
+    first = torch.autograd.grad(loss, leaves, create_graph=True)
+    flow = torch.stack([(g * g.detach()).sum() for g in first]).sum()
+    second = torch.autograd.grad(flow, leaves)
+    return {name: (w * h).detach() for name, w, h in zip(trained.mask, leaves, second, strict=True)}
+
+
+def synflow(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+    """|W| dR/d|W| at W_T, R the sum of the outputs for one input of ones through the net of absolute values, in
+    evaluation and float64: data decide nothing (Tanaka et al. 2020, Section 5, whose code takes the absolute value of
+    running statistics too). Meant to be scored again round by round: schedule=exponential.
+    """
+    if not batch[0].is_floating_point():
+        raise UserError("criterion=synflow needs inputs that are numbers, not tokens: take another, such as magnitude")
+    weights = {name: _absolute(w) for name, w in masked(trained.weights(), trained.mask).items()}
+    leaves = [weights[name].requires_grad_() for name in trained.mask]
+    quiet = copy.deepcopy(net).double().eval()
+    ones = torch.ones(1, *batch[0].shape[1:], dtype=torch.float64)
+    gradients = torch.autograd.grad(functional_call(quiet, weights, (ones,)).sum(), leaves)
+    return {name: (w * g).detach() for name, w, g in zip(trained.mask, leaves, gradients, strict=True)}
+
+
+def _absolute(weight: Tensor) -> Tensor:
+    return weight.detach().double().abs() if weight.is_floating_point() else weight
+
+
+def _leaves(trained: Trained) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """m * W_T, and of these the prunable weights, of which gradients are taken."""
+    weights = {name: weight.detach() for name, weight in masked(trained.weights(), trained.mask).items()}
+    return weights, [weights[name].requires_grad_() for name in trained.mask]
+
+
+def _loss(
+    net: nn.Module, trained: Trained, weights: dict[str, Tensor], batch: Batch, task: Task, temperature: float = 1.0
+) -> Tensor:
+    inputs, targets = batch
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed("criterion", trained.ticket.replicate, trained.ticket.level))
+        outputs: Tensor = functional_call(net, weights, (inputs,))
+    return task.loss(outputs if temperature == 1 else outputs / temperature, targets)
+
+
+def _gradients(
+    net: nn.Module, trained: Trained, batch: Batch, task: Task
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """m * W_T, and the gradients of the loss by its prunable weights."""
+    weights, leaves = _leaves(trained)
+    gradients: Sequence[Tensor] = torch.autograd.grad(_loss(net, trained, weights, batch, task), leaves)
+    return {name: w.detach() for name, w in weights.items()}, dict(zip(trained.mask, gradients, strict=True))

@@ -1,0 +1,191 @@
+"""Criteria and branches of Zhou et al. 2019, by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small import conv_net, few, half_pruned, recipe, trained
+from torch import Tensor, nn
+
+from lth import UserError, branch, criterion
+from lth.engine import train
+from lth.imp import dense
+from lth.init import glorot_normal
+from lth.ticket import Ticket, Trained, highest
+from lth.weights import load
+
+NOTHING = (torch.empty(0), torch.empty(0))
+
+
+def scores(rule: Callable[..., dict[str, Tensor]], start: list[float], end: list[float]) -> list[float]:
+    done = trained({"weight": torch.tensor([start])}, {"weight": torch.tensor([end])})
+    return [round(score, 6) for score in rule(nn.Linear(len(start), 1), done, NOTHING)["weight"][0].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (criterion.small_final, [-4.0, -2.0, -0.5]),
+        (criterion.small_init, [-1.0, -2.0, -3.0]),
+        # Ranks of |W_k| are 0 1 2, of |W_T| 2 1 0; of the negative sizes the other way round.
+        (criterion.large_init_large_final, [0.0, 1.0, 0.0]),
+        (criterion.small_init_small_final, [0.0, 1.0, 0.0]),
+        # The second weight has changed its sign.
+        (criterion.large_final_same_sign, [4.0, 0.0, 0.5]),
+        (criterion.large_final_diff_sign, [0.0, 2.0, 0.0]),
+        (criterion.magnitude_increase_same_sign, [3.0, 0.0, -2.5]),
+        (criterion.magnitude_increase_diff_sign, [0.0, 0.0, 0.0]),
+    ],
+)
+def test_scores_of_three_weights(rule: Callable[..., dict[str, Tensor]], expected: list[float]) -> None:
+    assert scores(rule, [1.0, -2.0, 3.0], [4.0, 2.0, 0.5]) == expected
+
+
+SIGNED = criterion.large_final_same_sign
+
+
+def kept(rule: Callable[..., dict[str, Tensor]], start: Tensor, end: Tensor, count: int, **ticket: Any) -> list[int]:
+    done = trained({"weight": start}, {"weight": end}, **ticket)
+    values = rule(nn.Linear(start.shape[1], 1), done, NOTHING)["weight"]
+    return highest("weight", values, done.mask["weight"], count)[0].nonzero().flatten().tolist()
+
+
+def test_ties_of_the_sign_rules_are_broken_at_random_and_the_same_each_time() -> None:
+    """Weights 0 to 4 kept their sign; of the other 95 five more stay, chosen by replicate and level."""
+    start, end = torch.ones(1, 100), torch.tensor([[1.0] * 5 + [-1.0] * 95])
+    first, again = (kept(SIGNED, start, end, 10) for _ in range(2))
+    assert first == again
+    assert first[:5] == [0, 1, 2, 3, 4]
+    assert kept(SIGNED, start, end, 10, replicate=2) != first
+    assert first != [*range(10)]
+    assert first != [*range(5), *range(95, 100)]
+
+
+def test_a_weight_that_fails_the_sign_test_stays_before_one_that_shrank() -> None:
+    """Their code scores a failing weight 0, above a decrease."""
+    start, end = torch.tensor([[3.0, 1.0, 1.0]]), torch.tensor([[1.0, 2.0, -5.0]])
+    assert kept(criterion.magnitude_increase_same_sign, start, end, 2) == [1, 2]
+
+
+@few
+@given(st.integers(0, 10**6), st.integers(1, 19))
+def test_a_quadrant_rule_keeps_what_is_above_one_share_of_both_sizes(seed: int, count: int) -> None:
+    """Reference: the least share of the lowest of both sizes that leaves at most `count` weights above it."""
+    random = torch.Generator().manual_seed(seed)
+    start, end = (torch.randn(1, 20, generator=random) for _ in range(2))
+    found = kept(criterion.large_init_large_final, start, end, count)
+    lowest = [x.abs()[0].argsort().tolist() for x in (start, end)]
+    for cut in range(21):
+        above = [i for i in range(20) if i not in lowest[0][:cut] and i not in lowest[1][:cut]]
+        if len(above) <= count:
+            assert {*above} <= {*found}
+            break
+    assert len(found) == count
+
+
+def example(level: int = 1) -> tuple[Any, list[Trained]]:
+    """A recipe, and a line of a dense net and a ticket of 3 weights; weights by hand."""
+    settings = recipe(model=linear)
+    bias = torch.zeros(1)
+    start = {"weight": torch.tensor([[1.0, -2.0, 3.0, -4.0]]), "bias": bias}
+    end = {"weight": torch.tensor([[0.5, -9.0, 1.0, -3.0]]), "bias": bias}
+    first = trained(start, end)
+    mask = {"weight": torch.tensor([[False, False, True, True]])}
+    after = {"weight": torch.tensor([[0.0, 0.0, 8.0, -8.0]]), "bias": bias}
+    return settings, [first, trained(start, after, mask, level=1)]
+
+
+def linear(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    return nn.Linear(4, 1)
+
+
+def row(shape: tuple[int, ...], outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Conv1d(1, 1, 1))
+
+
+def made(control: Callable[..., Any], draw: int = 0) -> tuple[Any, Ticket]:
+    settings, line = example()
+    more = {"line": line} if "growing" in control.__name__ else {}
+    result: tuple[Any, Ticket] = control(line[-1], draw=draw, recipe=settings, init=glorot_normal, **more)
+    return result
+
+
+def test_constants_have_the_size_of_the_layers_standard_deviation() -> None:
+    """1, -2, 3, -4: mean -0.5, variance (2.25 + 2.25 + 12.25 + 12.25) / 4 = 7.25."""
+    size = pytest.approx(7.25**0.5, rel=1e-6)
+    signed = made(branch.signed_constant)[1].weights["weight"][0]
+    assert signed.abs().tolist() == [size] * 4
+    assert signed.sign().tolist() == [1, -1, 1, -1]
+    anywhere = made(branch.constant)[1].weights["weight"][0]
+    assert anywhere.abs().tolist() == [size] * 4
+    assert sorted(anywhere.sign().tolist()) == [-1, -1, 1, 1]
+
+
+def test_reshuffling_permutes_the_weights_that_remain() -> None:
+    """Of 3 and -4 remain; the pruned 1 and -2 stay where they are."""
+    drawn = {tuple(made(branch.reshuffle, draw)[1].weights["weight"][0].tolist()) for draw in range(10)}
+    assert drawn == {(1, -2, 3, -4), (1, -2, -4, 3)}
+    signed = {tuple(made(branch.signed_reshuffle, draw)[1].weights["weight"][0].tolist()) for draw in range(10)}
+    assert signed == {(1, -2, 3, -4), (1, -2, 4, -3)}
+
+
+def test_a_signed_reinitialization_is_a_fresh_draw_with_the_old_signs() -> None:
+    weights = made(branch.signed_reinitialize)[1].weights["weight"][0]
+    assert weights.sign().tolist() == [1, -1, 1, -1]
+    other = made(branch.signed_reinitialize, 1)[1].weights["weight"][0]
+    assert not torch.equal(weights, other)
+    assert not set(weights.abs().tolist()) & {1.0, 2.0, 3.0, 4.0}
+
+
+@pytest.mark.parametrize(
+    ("control", "frozen", "start"),
+    [
+        (branch.freeze, [1, -2, 0, 0], [1, -2, 3, -4]),
+        # Of the pruned weights the first fell from 1 to 0.5, the second grew; of those that remain both fell.
+        (branch.freeze_growing, [0, -2, 0, 0], [1, -2, 3, -4]),
+        (branch.freeze_growing_all, [0, -2, 0, 0], [0, -2, 0, 0]),
+    ],
+)
+def test_pruned_weights_are_frozen(control: Callable[..., Any], frozen: list[float], start: list[float]) -> None:
+    settings, ticket = made(control)
+    assert ticket.weights["frozen"][0].tolist() == frozen
+    assert ticket.weights["weight"][0].tolist() == start
+    net = settings.model((4,), 1)
+    load(net, ticket.weights)
+    with torch.no_grad():
+        outputs = net(torch.eye(4)).flatten()  # the bias is 0
+    assert outputs.tolist() == [a + b for a, b in zip(start, frozen, strict=True)]
+
+
+def test_a_frozen_net_trains_as_one_that_adds_the_frozen_part() -> None:
+    """Frozen values stay to the bit, pruned weights are 0, the others learn."""
+    settings = recipe(model=conv_net)
+    done = Trained(ticket := half_pruned(settings), None, {}.__getitem__, 20, ticket.mask)  # type: ignore[arg-type]
+    new, start = branch.freeze(done, draw=0, recipe=settings, init=glorot_normal)
+    (result,) = train([start], recipe=new)
+    end = result.weights()
+    for name, mask in ticket.mask.items():
+        frozen = end[name.replace("weight", "frozen")]
+        assert torch.equal(frozen, torch.where(mask, 0, ticket.weights[name]))
+        assert not end[name][~mask].any()
+        assert (end[name] != ticket.weights[name])[mask].any()
+
+
+def test_a_layer_that_can_not_hold_frozen_values_is_named() -> None:
+    with pytest.raises(UserError, match="of a Conv1d can't be frozen"):
+        branch.frozen_model((4,), 1, model=row, layers=["0.weight"])
+
+
+@pytest.mark.parametrize("control", [branch.supermask, branch.supermask_constant])
+def test_a_supermask_is_evaluated_and_not_trained(control: Callable[..., Any]) -> None:
+    settings = recipe(model=conv_net)
+    ticket = dense(settings, glorot_normal)
+    done = Trained(ticket, None, {}.__getitem__, 20, ticket.mask)  # type: ignore[arg-type]
+    _, start = control(done, draw=0, recipe=settings, init=glorot_normal)
+    (result,) = train([start], recipe=settings)
+    assert len(result.evaluations) == 1
+    signs = {name: w.sign() for name, w in result.weights().items() if name in ticket.mask}
+    assert all(torch.equal(signs[name], ticket.weights[name].sign()) for name in signs)

@@ -1,0 +1,53 @@
+"""The table of Blalock et al. 2020."""
+
+import pandas as pd
+
+from lth.analysis import shrinkbench
+
+
+def row(
+    level: int, replicate: int, accuracy: float, remaining: int = 100, macs: int = 1000, **more: object
+) -> dict[str, object]:
+    return {
+        "experiment": "mine", "config": "a", "model": "lenet_300_100", "data": "mnist", "branch": "ticket",
+        "level": level, "replicate": replicate, "draw": 0, "density": remaining / 100, "total": 100,
+        "remaining": remaining, "macs": 1000, "macs_remaining": macs, "early_stop_test_accuracy": accuracy,
+        "final_test_accuracy": accuracy, "digest": f"{level}{replicate}", **more,
+    }  # fmt: skip
+
+
+ROWS = [
+    row(0, 1, 0.90),
+    row(0, 2, 0.94),
+    row(1, 1, 0.92, 25, 500),
+    row(1, 2, 0.92, 25, 500),
+]
+
+
+def cells(table: list[dict[str, object]]) -> list[list[str]]:
+    lines = shrinkbench.markdown(pd.DataFrame(table)).splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_ratios_and_both_accuracies_by_hand() -> None:
+    """A quarter of the weights and half of the multiply-accumulates; 2 points above and 2 below its dense net."""
+    assert cells(ROWS) == [
+        ["lenet_300_100", "mnist", "ticket", "0", "1.00", "1.00", "92.00 ± 2.83", "0.00 ± 0.00", "2"],
+        ["lenet_300_100", "mnist", "ticket", "1", "4.00", "2.00", "92.00 ± 0.00", "0.00 ± 2.83", "2"],
+    ]
+
+
+def test_a_level_without_its_dense_net_has_no_relative_accuracy() -> None:
+    assert [line[-2] for line in cells(ROWS[2:])] == ["-"]
+
+
+def test_a_mask_that_moved_has_no_speed_up() -> None:
+    assert [line[5] for line in cells([row(0, 1, 0.9, 25, 700, updater="gradual")])] == ["-"]
+    assert [line[4] for line in cells([row(0, 1, 0.9, 25, 700, updater="gradual")])] == ["4.00"]
+
+
+def test_branches_are_compared_with_the_dense_net_of_the_main_line() -> None:
+    found = cells([*ROWS, row(1, 1, 0.80, 25, 500, branch="shuffle")])
+    assert [line[2:4] + line[6:] for line in found if line[2] == "shuffle"] == [
+        ["shuffle", "1", "80.00", "-10.00", "1"]
+    ]

@@ -51,7 +51,7 @@ def write_out(file: Path, data: bytes) -> None:
 def aside(file: Path) -> Iterator[Path]:
     """A path in the same folder to write to. At the end it takes the place of `file`; after an error it is deleted."""
     _sweep_once(file.parent)
-    temporary = file.with_name(_name_aside(file.suffix))
+    temporary = name_aside(file)
     try:
         yield temporary
         _flush(temporary)
@@ -92,8 +92,8 @@ def sweep(folder: Path) -> None:
 
 def _is_left(entry: "os.DirEntry[str]") -> bool:
     found, former = ASIDE.fullmatch(entry.name), FORMER.fullmatch(entry.name)
-    if found and found["host"] == _host():
-        return _started(int(found["process"])) != int(found["started"])
+    if found and found["host"] == here():
+        return is_gone(int(found["process"]), int(found["started"]))
     with contextlib.suppress(OSError):
         return bool(found or former) and time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY
     return False
@@ -107,13 +107,14 @@ def _sweep_once(folder: Path) -> None:
         sweep(folder)
 
 
-def _name_aside(suffix: str) -> str:
+def name_aside(file: Path) -> Path:
+    """A path beside a file that no other process or thread has."""
     process = os.getpid()
-    return f".aside-{_host()}-{process}-{_started(process)}-{secrets.token_hex(8)}{suffix}"
+    return file.with_name(f".aside-{here()}-{process}-{started(process)}-{secrets.token_hex(8)}{file.suffix}")
 
 
 @lru_cache(maxsize=1)
-def _host() -> str:
+def here() -> str:
     """Identify what process ids are unique in: a host since it was started, or a container on it."""
     facts = [platform.node()]
     with contextlib.suppress(OSError):
@@ -122,19 +123,25 @@ def _host() -> str:
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
 
 
-def _started(process: int) -> int:
-    """Time at which a process of this host started, in clock ticks; -1 if there is none; 0 if times are not known."""
+def started(process: int) -> int:
+    """Time at which a process of this host started, in clock ticks; -1 if it has ended; 0 if times are not known."""
     try:
-        stats = Path(f"/proc/{process}/stat").read_bytes()
-        return int(stats.rpartition(b")")[2].split()[19])
+        state, *stats = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+        return -1 if state in (b"Z", b"X") else int(stats[18])  # a zombie writes no more
     except (OSError, ValueError, IndexError):
-        return 0 if not Path("/proc/self/stat").exists() and _is_alive(process) else -1
+        return 0 if _is_alive(process) else -1  # processes of other users may be hidden
+
+
+def is_gone(process: int, began: int) -> bool:
+    """True if the process of this host that started at this time has ended."""
+    now = started(process)
+    return now == -1 or (now != began and 0 not in (now, began))
 
 
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True

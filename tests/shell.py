@@ -73,7 +73,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def files(root: Path) -> list[Path]:
     """Every nonempty file under root."""
-    return sorted(f for f in root.rglob("*") if f.is_file() and not f.name.endswith("lock"))
+    return sorted(f for f in root.rglob("*") if f.is_file())
 
 
 def results(root: Path) -> dict[str, Any]:

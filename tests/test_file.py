@@ -61,7 +61,7 @@ def test_what_a_dead_process_left_is_swept_by_the_next_writer(tmp_path: Path) ->
 def test_what_a_living_process_writes_is_never_swept_and_what_another_host_left_after_a_day(tmp_path: Path) -> None:
     with aside(tmp_path / "file") as own:
         own.write_bytes(b"begun")
-        foreign = own.with_name(own.name.replace(files._host(), "0" * 8))
+        foreign = own.with_name(own.name.replace(files.here(), "0" * 8))
         former = tmp_path / ".step-20.safetensors.4711"
         for each in (foreign, former, tmp_path / ".profile.1", tmp_path / "notes"):
             each.write_bytes(b"")

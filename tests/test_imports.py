@@ -50,7 +50,7 @@ def test_help_imports_no_library_that_computes_or_draws(command: str) -> None:
     """`lth run` needs Hydra, and nothing else, to answer."""
     allowed = ["hydra"] if command == "run" else []
     code = CODE.replace("code = cli.main({arguments})", HELP)
-    text = code.format(arguments=[command, "--help"], packages={*TRAINING, "matplotlib", "pandas", "numpy", "filelock"})
+    text = code.format(arguments=[command, "--help"], packages={*TRAINING, "matplotlib", "pandas", "numpy"})
     assert shell.started(code=text).communicate(timeout=120)[0].splitlines()[-1] == f"0 {allowed}"
 
 

@@ -21,11 +21,12 @@ from typing import Any
 import attack
 import pytest
 import shell
-from filelock import FileLock
 
 import lth
 from lth import cli
 from lth.store import Record, table
+from lth.store.lease import take
+from lth.store.locks import locked
 
 ROOT = Path(lth.__file__).parent.parent
 CHANGES = attack.CHANGES - {"os.scandir", "fcntl.flock"}
@@ -349,7 +350,7 @@ def heard() -> Iterator[None]:
 def test_a_wait_for_a_record_ends_with_one_ctrl_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.run("root=runs", "levels=0") == 0
     (record,) = tmp_path.glob("runs/experiments/*/*.json")
-    with FileLock(record.with_suffix(".lock")):
+    with locked(record.with_suffix(".lease"), lambda: None):
         begun = time.monotonic()
         pressed = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
         pressed.start()
@@ -360,14 +361,14 @@ def test_a_wait_for_a_record_ends_with_one_ctrl_c(tmp_path: Path, capsys: pytest
 
 def test_a_record_that_is_waited_for_is_written_once_it_is_free(tmp_path: Path) -> None:
     record, waits = Record(tmp_path, "small", "job-1", {"replicate": 1}), []
-    lock = FileLock(tmp_path / "experiments" / "small" / "job-1.lock")
     record.status("running")
-    lock.acquire()
+    lease = take(tmp_path / "experiments" / "small" / "job-1.lease")
+    assert lease is not None
 
     def wait() -> None:
         waits.append(1)
         if len(waits) == 3:
-            lock.release()
+            lease.release()
 
     Record(tmp_path, "small", "job-1", {"replicate": 1}, wait=wait).status("finished")
     assert len(waits) == 3

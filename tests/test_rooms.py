@@ -31,7 +31,6 @@ DOORS = {
     "onnx": "compress/onnx",
     "onnxruntime": "compress/onnx",
     "safetensors": "store",
-    "filelock": "store",
     "torch_pruning": "neuron/graph",
     "matplotlib": "analysis",
 }

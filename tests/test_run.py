@@ -401,7 +401,7 @@ def test_ctrl_c_in_a_parallel_sweep_lets_the_jobs_save(tmp_path: Path) -> None:
     given = [*shell.TINY, "steps=1000000", "evaluate_every=100000", "levels=0", "root=here"]
     process = shell.started("run", "-m", *given, "replicate=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     try:
-        while len(list((tmp_path / "here" / "trained").glob("*/lock"))) < 2:
+        while len(list((tmp_path / "here" / "trained").glob("*/lease"))) < 2:
             assert process.poll() is None
             time.sleep(0.05)
         time.sleep(1)

@@ -25,6 +25,7 @@ from lth.imp import dense
 from lth.job import Branch, Job
 from lth.store import Corrupt, Record, Store, read_result
 from lth.store.file import read_json, write_json
+from lth.store.locks import claimed
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Ticket, Trained
 
@@ -459,8 +460,6 @@ def test_two_processes_at_once_train_everything_once_and_agree(tmp_path: Path) -
 
 
 def test_waiting_for_another_process_can_be_interrupted(tmp_path: Path) -> None:
-    from filelock import FileLock
-
     _, trained = ran(replace(NO_BRANCH, levels=0), tmp_path)
     folder = entry(tmp_path, trained[0])
     (folder / "result.json").unlink()
@@ -468,7 +467,7 @@ def test_waiting_for_another_process_can_be_interrupted(tmp_path: Path) -> None:
     def wait() -> None:
         raise Interrupted
 
-    with FileLock(folder / "lock"), pytest.raises(Interrupted):
+    with claimed([folder], wait), pytest.raises(Interrupted):
         list(job.run(NO_BRANCH, Store(tmp_path, wait=wait), Callback(), lambda _: None))
     assert not (folder / "result.json").exists()
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import shell
-from filelock import FileLock
 from test_job import JOB
 
 from lth import UserError, cli, job
 from lth.engine import Callback
 from lth.job import Job
 from lth.store import Store, table, upkeep
+from lth.store.locks import claimed
 
 DENSE = replace(JOB, branches={}, levels=0)
 
@@ -84,7 +84,7 @@ def test_the_state_of_an_interrupted_training_is_kept_unless_it_is_asked_for(tmp
 def test_a_training_that_another_process_holds_stays(two: Path) -> None:
     plan = upkeep.deletion(two, JOB.name)
     held = plan.trainings[0]
-    with FileLock(held / "lock"):
+    with claimed([held], lambda: None):
         assert upkeep.carry_out(plan) == (len(plan.trainings) - 1, 1)
     assert (held / "result.json").exists()
     assert upkeep.garbage(two).trainings == (held,)
@@ -165,8 +165,8 @@ def test_commands_delete_only_when_told_to(two: Path, capsys: pytest.CaptureFixt
     assert len(table.tickets(two)) == 1
 
 
-def test_more_trainings_than_a_process_may_lock_are_deleted(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "LOCKED", 2)
+def test_trainings_are_deleted_a_few_at_a_time(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "HELD", 2)
     count = len(entries(two))
     assert count == 3
     for file in (two / "experiments").rglob("*.json"):

@@ -8,6 +8,7 @@ from typing import Any
 from lth import engine, quantization
 from lth.engine import Callback
 from lth.job.levels import execute
+from lth.job.noted import Noted
 from lth.job.row import row
 from lth.job.values import Job
 from lth.recipe import Recipe
@@ -29,6 +30,10 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
         log.info("%s is not pruned: %s", name, reason)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}
     done: list[Trained] = []
+    noted = Noted(callback, store)
+
+    def facts(ticket: Ticket) -> dict[str, str]:
+        return {"experiment": job.name, "job": records[ticket.replicate].job}
 
     def add(recipe: Recipe, trained: Trained) -> None:
         records[trained.ticket.replicate].add(row(job, recipe, trained))
@@ -36,7 +41,7 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
         done.append(trained)
 
     def train(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
-        return store.cached(_train(job, recipe, callback), recipe, partial(add, recipe))(tickets)
+        return store.cached(_train(job, recipe, noted), recipe, partial(add, recipe), facts)(tickets)
 
     _name_left_in_float(job)
     execute(job, store, train, job.replicates, engine.widest(job.recipe, job.device, job.width))

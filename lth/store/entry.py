@@ -6,11 +6,13 @@
     step-<k>.safetensors     W_k as far as kept, W_T among them
     pruned-<key>.safetensors masks made from this training, bit-packed
     partial.safetensors      the state of an interrupted training
+    lease                    who is training it (see `lth.store.lease`)
 
 Files are written whole, carry a checksum and say what they are. Reading changes nothing: what is corrupt or in the
-wrong place is named, and made again by the process that holds the lock of the entry.
+wrong place is named, and made again by the process that holds the lease of the entry.
 """
 
+import contextlib
 import hashlib
 import io
 import re
@@ -25,6 +27,8 @@ from lth.recipe import Recipe
 from lth.store.digest import describe
 from lth.store.environment import environment, instructions
 from lth.store.file import FORMAT, Corrupt, Missing, Name, Newer, write_json
+from lth.store.lease import clear
+from lth.store.locks import LEASE
 from lth.store.result import read_result
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights
@@ -121,11 +125,12 @@ def read_pruned(entry: Path, key: str, trained: Trained) -> dict[str, Tensor]:
 
 
 def make_ready(entry: Path, recipe: Recipe, ticket: Ticket) -> None:
-    """Under the lock of an entry that is to be trained: delete weights that can't be read, and what was left aside.
+    """Under the lease of an entry that is to be trained: delete weights that can't be read, and what was left aside.
 
     Raises OSError if a folder has the name of a file.
     """
     sweep(entry)
+    (entry / "lock").unlink(missing_ok=True)  # of older versions
     taken = [file for file in (*(entry / name for name in FILES), *entry.glob("step-*")) if file.is_dir()]
     if taken:
         raise OSError(f"{taken[0]} is a folder in the place of a file of the store: move it away")
@@ -136,6 +141,13 @@ def make_ready(entry: Path, recipe: Recipe, ticket: Ticket) -> None:
             raise UserError(str(error), code=1) from error
         except Corrupt:
             weights_file(entry, step).unlink(missing_ok=True)
+
+
+def tidy(entry: Path) -> None:
+    """Delete what processes that were killed left in a finished entry."""
+    with contextlib.suppress(OSError):  # nothing of it matters
+        sweep(entry)
+        clear(entry / LEASE)
 
 
 def _kept(entry: Path) -> list[int]:

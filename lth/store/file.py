@@ -110,7 +110,12 @@ def make_folder(folder: Path, remedy: str = "Set root= to another folder") -> No
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(error.errno, f"can't write to {folder}: {error.strerror}. {remedy}") from error
+        raise cant_write(folder, error, remedy) from error
+
+
+def cant_write(folder: Path, error: OSError, remedy: str = "Set root= to another folder") -> OSError:
+    """An error that names the folder and the remedy."""
+    return OSError(error.errno, f"can't write to {folder}: {error.strerror}. {remedy}")
 
 
 def _json_checksum(value: Mapping[str, Any]) -> str:

@@ -1,60 +1,86 @@
-"""Locks of stored trainings: of several processes that want the same one, a single one trains it."""
+"""Waiting for leases: of several processes that want the same training, a single one trains it. Imports no PyTorch."""
 
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-
+from lth import UserError
+from lth.store import lease
 from lth.store.file import make_folder
+from lth.store.lease import Lease, take
 
 log = logging.getLogger("lth")
-POLL = 0.2  # seconds between two looks at a lock of another process
+POLL = 0.02, 1.0  # seconds between two looks at a lease of another process: at first, and at most
+LEASE = "lease"  # name of that of a training, in its folder
+T = TypeVar("T")
+
+
+def nothing(_: Path) -> Mapping[str, Any]:
+    """No facts."""
+    return {}
 
 
 @contextlib.contextmanager
-def claimed(entries: Iterable[Path], wait: Callable[[], None]) -> Iterator[dict[Path, FileLock]]:
-    """Lock as many of the entries as no other process holds; until there is at least one, call `wait` again and again.
+def claimed(
+    entries: Iterable[Path], wait: Callable[[], None], facts: Callable[[Path], Mapping[str, Any]] = nothing
+) -> Iterator[dict[Path, Lease]]:
+    """Hold the leases of as many entries as no other process does; until there is one, call `wait` again and again.
 
-    Nothing is waited for while a lock is held, so processes that want the same entries can't block each other.
+    Nothing is waited for while a lease is held, so processes that want the same entries can't block each other. facts:
+    what is done with an entry, for others to see.
     """
-    wanted = list(dict.fromkeys(entries))
+    wanted, leases = list(dict.fromkeys(entries)), dict[Path, Lease]()
+
+    def free() -> dict[Path, Lease]:
+        for entry in wanted:
+            make_folder(entry)
+            if own := take(entry / LEASE, facts(entry)):
+                stack.callback(own.release)
+                leases[entry] = own
+        return leases
+
     with contextlib.ExitStack() as stack:
-        locks = _free(wanted, stack)
-        if not locks:
+        if not free():
             log.info("another process is training %s: waiting for it", ", ".join(entry.name for entry in wanted))
-        while not locks:
-            wait()
-            time.sleep(POLL)
-            locks = _free(wanted, stack)
-        yield locks
+            _until(free, wait)
+        yield leases
 
 
 @contextlib.contextmanager
 def locked(file: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of this file; while another process holds it, call `wait`, which may raise, again and again."""
-    lock = FileLock(file)
-    while True:
-        with contextlib.suppress(Timeout):
-            lock.acquire(timeout=0)
-            break
-        wait()
-        time.sleep(POLL / 10)
+    """Hold the lease at this path; while another process does, call `wait`, which may raise, again and again."""
+
+    def free() -> Lease | None:
+        make_folder(file.parent)
+        return take(file)
+
+    own = free() or _until(free, wait)
     try:
         yield
     finally:
-        lock.release()
+        own.release()
 
 
-def _free(entries: Iterable[Path], stack: contextlib.ExitStack) -> dict[Path, FileLock]:
-    locks = {}
-    for entry in entries:
-        make_folder(entry)
-        lock = FileLock(entry / "lock")
-        with contextlib.suppress(Timeout):
-            lock.acquire(timeout=0)
-            stack.callback(lock.release)
-            locks[entry] = lock
-    return locks
+def patient(message: str) -> Callable[[], None]:
+    """A `wait` that raises UserError when the lease would have been taken over if its owner were dead."""
+    begun = time.monotonic()
+
+    def wait() -> None:
+        if time.monotonic() - begun > lease.PATIENCE + lease.BEAT:
+            raise UserError(message, code=1)
+
+    return wait
+
+
+def _until(free: Callable[[], T | None], wait: Callable[[], None]) -> T:
+    """The first result that is not empty."""
+    pause, most = POLL
+    while True:
+        wait()
+        time.sleep(pause)
+        if found := free():
+            return found
+        pause = min(1.5 * pause, most)

@@ -11,17 +11,17 @@ import lth.criterion
 import lth.lr
 import lth.model
 import lth.regularization
-from lth import UserError
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
 from lth.store.entry import is_complete, partial_file, pruned_file
 from lth.store.file import Corrupt, read_json, write_json
-from lth.store.locks import claimed
+from lth.store.locks import LEASE, claimed, patient
 from lth.store.names import folder_of
 from lth.store.record import SCOPES, read_record
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}
+BUSY = "another process is training what is to be migrated: migrate when it has ended"
 MODULES = {
     "augment": lth.augment,
     "criterion": lth.criterion,
@@ -40,8 +40,8 @@ def old_digest(recipe: Recipe, ticket: Ticket) -> str:
 def adopt(root: Path, recipe: Recipe, ticket: Ticket) -> None:
     """Move the entry of a training to its new name, if it is there and not known by the new one yet.
 
-    Under the lock of the new name, the result last: a migration that was stopped goes on where it was. Raises UserError
-    while another process trains it.
+    Under the lease of the new name, the result last: a migration that was stopped goes on where it was. Raises
+    UserError while another process trains it.
     """
     old, new = (root / "trained" / name for name in (old_digest(recipe, ticket), digest(recipe, ticket)))
     if not is_complete(old) or is_complete(new):
@@ -54,17 +54,13 @@ def adopt(root: Path, recipe: Recipe, ticket: Ticket) -> None:
     if result.get("digest") != old.name:
         log.warning("%s holds the result of %s; it is left where it is", old / "result.json", result.get("digest"))
         return
-    with claimed([new], _busy):
+    with claimed([new], patient(BUSY)):
         partial_file(new).unlink(missing_ok=True)  # begun by a run before the migration
         for file in old.iterdir():
-            if file.name not in ("result.json", "lock"):
+            if file.name not in ("result.json", LEASE, "lock"):
                 file.rename(new / file.name)
         write_json(new / "result.json", {**result, "digest": new.name, "recipe": describe(recipe)})
         shutil.rmtree(old)
-
-
-def _busy() -> None:
-    raise UserError("another process is training what is to be migrated: migrate when it has ended", code=1)
 
 
 def adopt_mask(entry: Path, old: str, new: str) -> None:

@@ -17,14 +17,15 @@ from lth.store.file import (
     Newer,
     check_format,
     check_types,
-    make_folder,
     read_json,
     write_json,
 )
+from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
 from lth.store.stale import changed
 
 log = logging.getLogger("lth")
+LEASE = ".lease"  # the end of the name of the lease of a record
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,7 @@ class Record:
         return self.root / "experiments" / folder_of(self.experiment) / f"{self.job}.json"
 
     def _write(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        from lth.store.locks import locked  # what only reads a store does without
-
-        make_folder(self.file.parent)
-        with locked(self.file.with_suffix(".lock"), self.wait):
+        with locked(self.file.with_suffix(LEASE), self.wait):
             old = self._old()
             name = {"format": FORMAT, "experiment": self.experiment, "job": self.job}
             new = {**old, **name, "columns": dict(self.columns), "code": dict(self.code), **change(old)}

@@ -10,25 +10,26 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
-
-from filelock import FileLock
+from typing import Any, Literal, TypeVar
 
 from lth import UserError
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of
 from lth.store.entry import (
+    is_complete,
     make_ready,
     partial_file,
     read_entry,
     read_pruned,
     read_weights,
+    tidy,
     weights_file,
     write_entry,
     write_pruned,
     write_weights,
 )
 from lth.store.file import Corrupt, Missing, Name, Newer
+from lth.store.lease import Lease
 from lth.store.locks import claimed
 from lth.store.tensors import read_tensors, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights, masked
@@ -38,6 +39,7 @@ T = TypeVar("T")
 Keep = Literal["all", "last", "none"]
 Train = Callable[..., list[Trained]]
 Finished = Callable[[Trained], None]
+Facts = Callable[[Ticket], Mapping[str, Any]]
 
 
 class Store:
@@ -51,17 +53,24 @@ class Store:
     ) -> None:
         self.root, self.keep, self.wait, self.writes = Path(root), keep, wait, writes
         self.reported = set[str]()
+        self.leases: dict[Ticket, Lease] = {}
 
     def cached(
-        self, train: Train, recipe: Recipe, finished: Finished | None = None
+        self, train: Train, recipe: Recipe, finished: Finished | None = None, facts: Facts = lambda _: {}
     ) -> Callable[[list[Ticket]], list[Trained]]:
         """Decorate `train` for lists of tickets: read what is stored, store what is not, resume what was interrupted.
 
         train: `lth.engine.train` with the recipe bound, or a function that takes its keywords states, save, finished
         and until, and calls `finished` with every ticket that it has trained. Trainings that another process is at are
-        waited for. `finished` is called with each trained ticket as soon as it is there.
+        waited for. `finished` is called with each trained ticket as soon as it is there. facts: what other processes
+        can read of a ticket that is being trained (see `lth.store.lease`), beside its name.
         """
-        return partial(self._get, train, recipe, finished)
+        return partial(self._get, train, recipe, finished, facts)
+
+    def note(self, ticket: Ticket, **facts: Any) -> None:
+        """Let other processes know, in a while, how far the training of a ticket is."""
+        if lease := self.leases.get(ticket):
+            lease.note(**facts)
 
     def find(self, train: Train, recipe: Recipe, ticket: Ticket) -> Trained | None:
         """The stored training of this ticket, or None."""
@@ -87,28 +96,35 @@ class Store:
             if temporary and (self.keep == "none" or name not in last):
                 weights_file(self.root / "trained" / name, each.steps).unlink(missing_ok=True)
 
-    def _get(self, train: Train, recipe: Recipe, finished: Finished | None, tickets: list[Ticket]) -> list[Trained]:
+    def _get(
+        self, train: Train, recipe: Recipe, finished: Finished | None, facts: Facts, tickets: list[Ticket]
+    ) -> list[Trained]:
         described = describe(recipe)  # once for all: it takes a millisecond
         missing = {ticket: self.root / "trained" / digest_of(described, ticket) for ticket in tickets}
         found: dict[Ticket, Trained] = {}
 
         def done(trained: Trained) -> None:
+            known = trained.ticket in found
             found[trained.ticket] = trained
-            missing.pop(trained.ticket)
-            if finished:
+            entry = missing.pop(trained.ticket)
+            if finished and not known:
                 finished(trained)
+            if not is_complete(entry):  # deleted before `finished` recorded it: see `lth.store.upkeep`
+                missing[trained.ticket] = entry
 
         while True:
             for ticket, entry in [*missing.items()]:
                 if (stored := self._read(entry, train, recipe, ticket)) is not None:
+                    tidy(entry)
                     done(stored)
             if not missing:
                 return [found[ticket] for ticket in tickets if ticket in found]
-            with claimed(missing.values(), self.wait) as locks:
-                first = {entry: ticket for ticket, entry in reversed([*missing.items()])}
-                own = {t: e for t, e in missing.items() if e in locks and first[e] is t}
+            first = {entry: ticket for ticket, entry in reversed([*missing.items()])}
+            told = {entry: {"ticket": str(ticket), **facts(ticket)} for entry, ticket in first.items()}
+            with claimed(missing.values(), self.wait, told.__getitem__) as leases:
+                own = {t: e for t, e in missing.items() if e in leases and first[e] is t}
                 todo = {t: e for t, e in own.items() if self._read(e, train, recipe, t) is None}
-                self._train(train, recipe, todo, locks, done)
+                self._train(train, recipe, todo, leases, done)
             diverged = {entry for ticket, entry in todo.items() if ticket in missing}
             missing = {ticket: entry for ticket, entry in missing.items() if entry not in diverged}
 
@@ -117,23 +133,29 @@ class Store:
         train: Train,
         recipe: Recipe,
         entries: Mapping[Ticket, Path],
-        locks: Mapping[Path, FileLock],
+        leases: Mapping[Path, Lease],
         done: Callable[[Trained], None],
     ) -> None:
-        """Train these tickets in one call; each is written, and its lock released, as soon as it is finished."""
-        reported = set[Ticket]()
+        """Train these tickets in one call; each is written, and its lease released, as soon as it is finished."""
+        reported, new = set[Ticket](), {entry for entry in entries.values() if not is_complete(entry)}
 
         def finished(trained: Trained) -> None:
             reported.add(trained.ticket)
             entry = entries[trained.ticket]
-            write_entry(entry, recipe, trained, self.keep)
-            if (stored := self._read(entry, train, recipe, trained.ticket, stored=False)) is None:
+            read = partial(self._read, entry, train, recipe, trained.ticket)
+            theirs = entry in new and is_complete(entry)  # of a process that took over while this one stood still
+            stored = read() if theirs else None
+            if stored is None:
+                write_entry(entry, recipe, trained, self.keep)
+                stored = read(stored=False)
+            if stored is None:
                 raise OSError(f"{entry} was written and can't be read back: check the disk")
-            done(stored)  # before the lock is released: a record names the training by then, so that gc keeps it
-            locks[entry].release()
+            done(stored)  # before the lease is released: a record names the training by then, so that gc keeps it
+            leases[entry].release()
 
         if not entries:
             return
+        self.leases = {ticket: leases[entry] for ticket, entry in entries.items()}
         for ticket, entry in entries.items():
             make_ready(entry, recipe, ticket)
         names = {ticket: Name(entry.name, "partial") for ticket, entry in entries.items()}

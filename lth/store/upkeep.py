@@ -1,4 +1,4 @@
-"""Deletion and renaming of stored experiments, under the locks that trainings hold. Imports no PyTorch.
+"""Deletion and renaming of stored experiments, under the leases that trainings hold. Imports no PyTorch.
 
 A training is needed as long as a record names it, whichever experiment the record is of; the states of interrupted
 trainings, which no record names yet, are kept unless they are asked for.
@@ -6,23 +6,27 @@ trainings, which no record names yet, are kept unless they are asked for.
 
 import contextlib
 import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
-
-from filelock import FileLock, Timeout
+from typing import Any
 
 from lth import UserError
 from lth.store.file import FORMAT, Corrupt, write_json
-from lth.store.locks import locked
+from lth.store.lease import is_undecided, take
+from lth.store.locks import LEASE as TRAINING
+from lth.store.locks import locked, patient
 from lth.store.names import check_name, folder_of
-from lth.store.record import read_record
+from lth.store.record import LEASE, read_record
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
 GONE = ".gone-"  # begins the name of a folder that is being deleted
-LOCKED = 100  # folders that are locked at once: each takes an open file, of which a process may have about 1,000
+HELD = 100  # trainings whose leases are held at once
+LOOK = 1.0  # seconds between two looks at a lease whose owner may be dead
+BUSY = "another process writes to this experiment: try again when it has ended"
 
 
 @dataclass(frozen=True)
@@ -81,24 +85,36 @@ def carry_out(plan: Plan) -> tuple[int, int]:
     _check_own(plan.root)
     for file in plan.records:
         _drop_record(file)
-    parts = range(0, len(plan.trainings), LOCKED)
-    gone = sum(_delete(plan.root, plan.trainings[start : start + LOCKED]) for start in parts)
+    parts = range(0, len(plan.trainings), HELD)
+    gone = sum(_delete(plan.root, plan.trainings[start : start + HELD]) for start in parts)
     return gone, len(plan.trainings) - gone
 
 
 def _delete(root: Path, trainings: Sequence[Path]) -> int:
-    """Delete those that no process is at and no record names; returns their number. A folder gets another name before
-    it is deleted, so that nobody finds half a training, or its lock.
+    """Delete those that no process is at and no record names; returns their number.
+
+    A folder gets another name before the records are read: a job that found a training in the store names it in its
+    record, and then looks whether it is still there. So one of the two sees the other.
     """
-    moved = []
     with _free(trainings) as folders:
-        needed = _named(_records(root).values())  # again, now that nothing can be trained in these folders
-        for folder in folders:
-            if folder.name not in needed:
-                moved.append(folder.rename(folder.with_name(f"{GONE}{folder.name}")))
-    for folder in moved:
-        shutil.rmtree(folder)
-    return len(moved)
+        moved = {folder: folder.rename(_gone(folder)) for folder in folders}
+        needed = {*moved}
+        try:
+            named = _named(_records(root).values())
+            needed = {folder for folder in moved if folder.name in named}
+        finally:
+            for folder in needed:
+                with contextlib.suppress(OSError):  # it is being trained again by now
+                    moved[folder].rename(folder)
+    for aside in moved.values():
+        if aside.exists():
+            shutil.rmtree(aside)
+    return len(moved.keys() - needed)
+
+
+def _gone(folder: Path) -> Path:
+    """The name of a folder that is being deleted."""
+    return folder.with_name(f"{GONE}{folder.name.removeprefix(GONE)[:20]}-{secrets.token_hex(4)}")
 
 
 def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
@@ -125,7 +141,7 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
 def _move(file: Path, record: Mapping[str, Any], target: Path, name: str) -> None:
     """Write a record under its new name, with the rows that stand there, and delete the old one."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.with_suffix(".lock"), _busy):
+    with locked(target.with_suffix(LEASE), patient(BUSY)):
         rows = read_record(target)["rows"] if target.exists() else {}
         new = {**record, "format": FORMAT, "experiment": name, "job": target.stem, "rows": {**rows, **record["rows"]}}
         write_json(target, new)
@@ -139,16 +155,12 @@ def _move_figures(folder: Path, old: str, new: str) -> None:
 
 
 def _drop_record(file: Path) -> None:
-    """Delete a record and its lock, and the folder after the last one."""
-    with locked(file.with_suffix(".lock"), _busy):
+    """Delete a record, and the folder after the last one."""
+    with locked(file.with_suffix(LEASE), patient(BUSY)):
         file.unlink(missing_ok=True)
-        file.with_suffix(".lock").unlink(missing_ok=True)
+        file.with_suffix(".lock").unlink(missing_ok=True)  # of older versions
     with contextlib.suppress(OSError):  # another record is in it
         file.parent.rmdir()
-
-
-def _busy() -> NoReturn:
-    raise UserError("another process writes to this experiment: try again when it has ended", code=1)
 
 
 def _records(root: Path) -> dict[Path, dict[str, Any]]:
@@ -195,13 +207,14 @@ def _unknown(root: Path, experiment: str, every: Mapping[Path, Mapping[str, Any]
 
 @contextlib.contextmanager
 def _free(folders: Iterable[Path]) -> Iterator[list[Path]]:
-    """Lock the folders that no other process holds; the lock of a folder goes with it."""
+    """Hold the leases of those folders that no other process holds, once it is known which these are."""
     with contextlib.ExitStack() as stack:
-        free = []
-        for folder in folders:
-            with contextlib.suppress(Timeout, FileNotFoundError):
-                lock = FileLock(folder / "lock")
-                lock.acquire(timeout=0)
-                stack.callback(lock.release)
-                free.append(folder)
+        free, left = list[Path](), list(folders)
+        while left:
+            for folder in left:
+                if lease := take(folder / TRAINING):
+                    stack.callback(lease.release)
+                    free.append(folder)
+            left = [folder for folder in left if folder not in free and is_undecided(folder / TRAINING)]
+            time.sleep(LOOK if left else 0)
         yield free

@@ -1,0 +1,268 @@
+"""Leases: of all processes that want the same thing, on any hosts, one holds it, and the others see what it is at.
+
+A lease is a file, created whole where there is none, that its owner writes anew every BEAT seconds. Whoever has watched
+one unchanged for PATIENCE seconds, by its own clock, takes it over; whoever knows the owner to be dead does so at once.
+No file system has to know locks, and no two clocks are compared. An owner that stood still for so long goes on, as does
+the one that took over: both do the same work, and write whole and equal files. Imports no PyTorch.
+"""
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lth.file import here, is_gone, name_aside, read_whole, started
+from lth.store.file import cant_write
+
+log = logging.getLogger("lth")
+BEAT = 10.0  # seconds between two signs of life
+PATIENCE = 60.0  # seconds without one, after which a lease is taken over
+BLOCK, LARGEST = 512, 2**16  # bytes: a lease is a multiple of the one, so that its size seldom changes
+NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease as it was read. since: ISO 8601. beat: signs of life so far. facts: what the owner is at, of a training
+    its ticket, experiment, job, step and steps. place, started: what makes the process id unique.
+    """
+
+    host: str
+    pid: int
+    token: str
+    since: str
+    beat: int
+    facts: Mapping[str, Any]
+    place: str
+    started: int
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The content of a lease that another process holds, and since when, by the clock of this one, it is the same.
+    alive: it changed since it was seen first, or its owner is a process of this host.
+    """
+
+    content: bytes
+    since: float
+    alive: bool
+
+
+class Lease:
+    """A lease of this process; `take` gives one."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        self.path, self.facts, self.token, self.beat = path, dict(facts), secrets.token_hex(16), 0
+        self.pid, self.since = os.getpid(), datetime.now(UTC).isoformat(timespec="seconds")
+        self.writing = threading.Lock()
+
+    def note(self, **facts: Any) -> None:
+        """Change what the owner is at, as others see it from the next sign of life on."""
+        self.facts.update(facts)
+
+    def is_own(self) -> bool:
+        """True unless another process took over."""
+        return (held := look(self.path)) is not None and held.token == self.token
+
+    def release(self) -> None:
+        """Delete the lease, if it still is this one. Does nothing in a fork of the owner."""
+        if os.getpid() != self.pid:
+            return
+        with self.writing, contextlib.suppress(OSError):  # one that stays is taken over
+            if _held.pop(self.token, None) and self.is_own():
+                _remove(self.path, lambda content: self.token.encode() in content)
+
+    def create(self) -> bool:
+        """Create the file; False if there is one."""
+        _beating()
+        if created := _create(self.path, self._content()):
+            _held[self.token] = self
+        return created
+
+    def refresh(self) -> None:
+        """Give a sign of life, into no file but this lease."""
+        with self.writing:
+            if self.token not in _held:
+                return
+            self.beat += 1
+            try:
+                with open(self.path, "r+b", buffering=0) as file:
+                    self._write(file.fileno())
+            except FileNotFoundError:  # somebody took it for an older one, and did not live to put it back
+                _create(self.path, self._content())
+
+    def _write(self, file: int) -> None:
+        if self.token.encode() in os.pread(file, LARGEST, 0):
+            os.ftruncate(file, os.pwrite(file, self._content(), 0))
+        else:
+            del _held[self.token]
+            log.info("%s was taken over while this process stood still: both do the same work", self.path)
+
+    def _content(self) -> bytes:
+        process = {"host": platform.node(), "pid": self.pid, "place": here(), "started": started(self.pid)}
+        state = {"token": self.token, "since": self.since, "beat": self.beat, "facts": dict(self.facts)}
+        data = json.dumps({**process, **state}, default=str).encode()
+        return data.ljust(BLOCK * (len(data) // BLOCK + 1) - 1) + b"\n"
+
+
+_held: dict[str, Lease] = {}
+_watched: dict[Path, Watch] = {}
+
+
+def take(path: Path, facts: Mapping[str, Any] | None = None) -> Lease | None:
+    """The lease at this path, taken; None while another process holds it, and if its folder is not there.
+
+    Raises OSError if nothing can be written there.
+    """
+    content = _read(path)
+    if content is not None and _is_alive(path, content):
+        return None
+    lease = Lease(path, facts or {})
+    try:
+        if content is not None and not _remove(path, lambda found: found == content):
+            return None
+        _watched.pop(path, None)
+        return lease if lease.create() else None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cant_write(path.parent, error) from error
+
+
+def clear(path: Path) -> None:
+    """Delete the lease at this path if its owner is dead."""
+    if (content := _read(path)) is not None and not _is_alive(path, content):
+        _remove(path, lambda found: found == content)
+
+
+def look(path: Path) -> Held | None:
+    """The lease at this path, whoever holds it; None if there is none that can be read. Changes nothing."""
+    with contextlib.suppress(OSError):
+        for _ in range(3):
+            if (content := _read(path)) is None or (held := _parsed(content)):
+                return None if content is None else held
+            time.sleep(0.01)  # it is being written
+    return None
+
+
+def is_dead_here(held: Held) -> bool:
+    """True if the owner was a process of this host, or of this container on it, and has ended."""
+    return held.place == here() and is_gone(held.pid, held.started)
+
+
+def is_undecided(path: Path) -> bool:
+    """True if another process holds the lease that may be dead: it is of another host, and silent since it was seen."""
+    return path in _watched and not _watched[path].alive
+
+
+def _is_alive(path: Path, content: bytes) -> bool:
+    """True unless the owner of a lease is dead or has been silent for long."""
+    held, before, now = _parsed(content), _watched.get(path), time.monotonic()
+    if held and is_dead_here(held):
+        return False
+    if before is None or before.content != content:
+        near = held is not None and held.place == here()
+        _watched[path] = Watch(content, now, alive=near or before is not None)
+        return True
+    if now - before.since < PATIENCE:
+        return True
+    log.info("%s has not changed for %.0f s: it is taken over", path, now - before.since)
+    return False
+
+
+def _read(path: Path) -> bytes | None:
+    """Content of a lease, which is opened anew, since network file systems may tell old news without; None if there is
+    none. Raises OSError.
+    """
+    try:
+        return read_whole(path, LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ESTALE:  # deleted while it was read
+            return None
+        raise OSError(error.errno, f"{path} can't be read ({error.strerror}): move it away") from error
+
+
+def _parsed(content: bytes) -> Held | None:
+    try:
+        value = json.loads(content)
+        text = {name: str(value[name]) for name in ("host", "token", "since", "place")}
+        numbers = {name: int(value[name]) for name in ("pid", "beat", "started")}
+        return Held(**text, **numbers, facts=dict(value["facts"]))  # type: ignore[arg-type]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _create(path: Path, content: bytes) -> bool:
+    """Create a file with its content, at once; False if there is one. Raises OSError."""
+    aside = name_aside(path)
+    try:
+        _write(aside, content)
+        _link(aside, path, content)
+    except FileExistsError:
+        return _read(path) == content  # so it is where a network lost the first answer and asked again
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
+
+
+def _link(aside: Path, path: Path, content: bytes) -> None:
+    try:
+        os.link(aside, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _write(path, content)  # empty for a moment; whoever sees it so, watches it
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "xb", buffering=0) as file:
+        file.write(content)
+
+
+def _remove(path: Path, is_it: Callable[[bytes], bool]) -> bool:
+    """Delete a lease, out of sight; False if it was not the one that was meant, which then is put back."""
+    aside = name_aside(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, aside)
+    found = _read(aside)
+    meant = found is None or is_it(found)
+    if found is not None and not meant:
+        _create(path, found)
+    aside.unlink(missing_ok=True)
+    return meant
+
+
+@cache
+def _beating() -> None:
+    """Begin to give signs of life, once for all leases of the process."""
+    threading.Thread(target=_beat, name="leases", daemon=True).start()
+
+
+def _beat() -> None:
+    while True:
+        time.sleep(BEAT)
+        for lease in [*_held.values()]:
+            with contextlib.suppress(OSError):
+                lease.refresh()
+
+
+def _forget() -> None:
+    """In a fork: the leases are those of the parent."""
+    _held.clear()
+    _beating.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -34,9 +34,9 @@ class Record:
     """File root/experiments/<experiment>/<job>.json; several processes may add to the same one.
 
     columns: shared by all rows of the job, such as {"model": "lenet_300_100", "replicate": 1}. code: "science", the
-    same for all versions of the user's functions, and "sources", function -> file -> digest of its code. planned: number
-    of trainings, and their steps at most. wait: called again and again while another process writes the file. While the
-    status is "running", this process holds the lease of the job.
+    same for all versions of the user's functions, and "sources", function -> file -> digest of its code. planned:
+    number of trainings, and their steps at most. wait: called again and again while another process writes the file.
+    While the status is "running", this process holds the lease of the job.
     """
 
     root: Path

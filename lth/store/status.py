@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ class Seen:
 
 @dataclass
 class Watch:
-    """What a reader remembers from one look at a store to the next. clock: monotonic, in seconds. now: time of files."""
+    """What a reader remembers from one look to the next. clock: monotonic, in seconds. now: time, as that of files."""
 
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
@@ -167,24 +166,19 @@ def _status(file: Path, record: Mapping[str, Any], words: str, trainings: Sequen
             record = watch.record(file)  # it may have ended between the two looks
     leases = [*([own] if own else []), *trainings]
     state = _state(record, leases)
-    job = partial(
-        JobStatus,
-        str(record["experiment"]),
-        file.stem,
-        state,
-        words,
-        len(record["rows"]),
-        _planned(record, "trainings"),
-    )
+    facts: dict[str, Any] = {
+        "experiment": str(record["experiment"]), "job": file.stem, "state": state, "words": words,
+        "trainings": len(record["rows"]), "planned": _planned(record, "trainings"),
+    }  # fmt: skip
     if state in ("done", "failed", "stopped"):
-        return job(error=str(record.get("error") or ""))
+        return JobStatus(**facts, error=str(record.get("error") or ""))
     alive = [seen for seen in leases if seen.alive]
-    shown = (alive or leases)[:1]
-    silent = min((seen.silent for seen in leases), default=None)
-    where: dict[str, Any] = {key: getattr(s.held, key) for s in shown for key in ("host", "pid", "since")}
+    facts["silent"] = min((seen.silent for seen in alive or leases), default=None)
+    for seen in (alive or leases)[:1]:
+        facts |= {"host": seen.held.host, "pid": seen.held.pid, "since": seen.held.since}
     if state == "dead":
-        return job(**where, silent=silent, saved=_saved(trainings, watch), **_furthest(trainings))
-    return job(**where, **_furthest([t for t in trainings if t.alive]), left=_left(record, trainings))
+        return JobStatus(**facts, **_furthest(trainings), saved=_saved(trainings, watch))
+    return JobStatus(**facts, **_furthest([t for t in trainings if t.alive]), left=_left(record, trainings))
 
 
 def _state(record: Mapping[str, Any], leases: Sequence[Seen]) -> str:

@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures scorecard reports speed docs clean
+.PHONY: help setup demo test test-slow test-nfs lint figures scorecard reports speed docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,6 +27,12 @@ test: lint ## ruff, mypy and the tests
 
 test-slow: setup ## the slow tests (minutes); those of HTML pages need chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -q -m slow
+
+test-nfs: setup ## two mounts of one folder, as on two hosts: four minutes, as root; it installs bindfs where that is missing
+	@[ "$$(id -u)" = 0 ] || { echo "make test-nfs mounts folders and makes namespaces: run it as root"; exit 1; }
+	@command -v bindfs >/dev/null || { apt-get update -qq && apt-get install -y -qq bindfs fuse3; } || \
+		{ echo "make test-nfs needs bindfs and FUSE 3: install them"; exit 1; }
+	$(BIN)/python -m pytest -q -m nfs tests/test_nfs.py
 
 lint: setup ## ruff check, ruff format --check and mypy
 	$(BIN)/ruff check .

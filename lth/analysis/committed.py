@@ -4,18 +4,17 @@ SHA256SUMS is what `sha256sum *` prints (`sha256sum --check SHA256SUMS` checks i
 folder that has one bring it up to date.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lth import UserError
 from lth.file import read_whole, write_text
+from lth.store.locks import locked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +108,7 @@ def note(written: Iterable[Path]) -> None:
     """Bring SHA256SUMS of their folder, if it has one, up to date after these files were written."""
     files = [*written]
     for folder in {file.parent for file in files if (file.parent / SUMS).is_file()}:
-        with _alone(folder):
+        with locked(folder / f".{SUMS}.lease", lambda: None):  # so that no line of another process is lost
             new = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.parent == folder}
             sums = {**(_sums(folder) or {}), **new}
             write_text(folder / SUMS, "".join(f"{sum_}  {name}\n" for name, sum_ in sorted(sums.items())))
@@ -128,18 +127,6 @@ def _sums(folder: Path) -> dict[str, str] | None:
     if None in found:
         raise UserError(f"{file}, line {found.index(None) + 1}: not a line of sha256sum; restore it", code=1)
     return {each[2]: each[1] for each in found if each}
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, where its file system has locks, so that no line of another process is lost."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":

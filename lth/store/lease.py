@@ -7,7 +7,6 @@ the one that took over: both do the same work, and write whole and equal files. 
 """
 
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -15,21 +14,21 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lth.file import here, is_gone, name_aside, read_whole, started
+from lth.file import here, is_gone, started
+from lth.store.exclusive import LARGEST, create, read, remove
 from lth.store.file import cant_write
 
 log = logging.getLogger("lth")
 BEAT = 10.0  # seconds between two signs of life
 PATIENCE = 60.0  # seconds without one, after which a lease is taken over
-BLOCK, LARGEST = 512, 2**16  # bytes: a lease is a multiple of the one, so that its size seldom changes
-NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+BLOCK = 512  # bytes of which a lease is a multiple, so that its size seldom changes
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,12 @@ class Lease:
             return
         with self.writing, contextlib.suppress(OSError):  # one that stays is taken over
             if _held.pop(self.token, None) and self.is_own():
-                _remove(self.path, lambda content: self.token.encode() in content)
+                remove(self.path, lambda content: self.token.encode() in content)
 
     def create(self) -> bool:
         """Create the file; False if there is one."""
         _beating()
-        if created := _create(self.path, self._content()):
+        if created := create(self.path, self._content()):
             _held[self.token] = self
         return created
 
@@ -100,11 +99,13 @@ class Lease:
                 with open(self.path, "r+b", buffering=0) as file:
                     self._write(file.fileno())
             except FileNotFoundError:  # somebody took it for an older one, and did not live to put it back
-                _create(self.path, self._content())
+                create(self.path, self._content())
 
     def _write(self, file: int) -> None:
         if self.token.encode() in os.pread(file, LARGEST, 0):
-            os.ftruncate(file, os.pwrite(file, self._content(), 0))
+            content = self._content()
+            os.pwrite(file, content, 0)
+            os.ftruncate(file, len(content))
         else:
             del _held[self.token]
             log.info("%s was taken over while this process stood still: both do the same work", self.path)
@@ -125,12 +126,12 @@ def take(path: Path, facts: Mapping[str, Any] | None = None) -> Lease | None:
 
     Raises OSError if nothing can be written there.
     """
-    content = _read(path)
+    content = read(path)
     if content is not None and _is_alive(path, content):
         return None
     lease = Lease(path, facts or {})
     try:
-        if content is not None and not _remove(path, lambda found: found == content):
+        if content is not None and not remove(path, lambda found: found == content):
             return None
         _watched.pop(path, None)
         return lease if lease.create() else None
@@ -142,15 +143,15 @@ def take(path: Path, facts: Mapping[str, Any] | None = None) -> Lease | None:
 
 def clear(path: Path) -> None:
     """Delete the lease at this path if its owner is dead."""
-    if (content := _read(path)) is not None and not _is_alive(path, content):
-        _remove(path, lambda found: found == content)
+    if (content := read(path)) is not None and not _is_alive(path, content):
+        remove(path, lambda found: found == content)
 
 
 def look(path: Path) -> Held | None:
     """The lease at this path, whoever holds it; None if there is none that can be read. Changes nothing."""
     with contextlib.suppress(OSError):
         for _ in range(3):
-            if (content := _read(path)) is None or (held := _parsed(content)):
+            if (content := read(path)) is None or (held := _parsed(content)):
                 return None if content is None else held
             time.sleep(0.01)  # it is being written
     return None
@@ -181,20 +182,6 @@ def _is_alive(path: Path, content: bytes) -> bool:
     return False
 
 
-def _read(path: Path) -> bytes | None:
-    """Content of a lease, which is opened anew, since network file systems may tell old news without; None if there is
-    none. Raises OSError.
-    """
-    try:
-        return read_whole(path, LARGEST)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        if error.errno == errno.ESTALE:  # deleted while it was read
-            return None
-        raise OSError(error.errno, f"{path} can't be read ({error.strerror}): move it away") from error
-
-
 def _parsed(content: bytes) -> Held | None:
     try:
         value = json.loads(content)
@@ -203,46 +190,6 @@ def _parsed(content: bytes) -> Held | None:
         return Held(**text, **numbers, facts=dict(value["facts"]))  # type: ignore[arg-type]
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-
-
-def _create(path: Path, content: bytes) -> bool:
-    """Create a file with its content, at once; False if there is one. Raises OSError."""
-    aside = name_aside(path)
-    try:
-        _write(aside, content)
-        _link(aside, path, content)
-    except FileExistsError:
-        return _read(path) == content  # so it is where a network lost the first answer and asked again
-    finally:
-        aside.unlink(missing_ok=True)
-    return True
-
-
-def _link(aside: Path, path: Path, content: bytes) -> None:
-    try:
-        os.link(aside, path)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        _write(path, content)  # empty for a moment; whoever sees it so, watches it
-
-
-def _write(path: Path, content: bytes) -> None:
-    with open(path, "xb", buffering=0) as file:
-        file.write(content)
-
-
-def _remove(path: Path, is_it: Callable[[bytes], bool]) -> bool:
-    """Delete a lease, out of sight; False if it was not the one that was meant, which then is put back."""
-    aside = name_aside(path)
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(path, aside)
-    found = _read(aside)
-    meant = found is None or is_it(found)
-    if found is not None and not meant:
-        _create(path, found)
-    aside.unlink(missing_ok=True)
-    return meant
 
 
 @cache

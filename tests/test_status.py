@@ -22,9 +22,12 @@ import shell
 
 from lth import cli
 from lth.cli.status import text
-from lth.store import Record
+from lth.engine import Callback
+from lth.job.noted import Noted
+from lth.store import Record, Store
 from lth.store.running import lease_of
 from lth.store.status import JobStatus, Watch, status, told_apart
+from lth.ticket import Ticket
 
 # `lth`, with a sign of life ten times a second.
 LIVELY = (
@@ -286,6 +289,23 @@ def test_every_line_fits_and_says_what_is_known() -> None:
     assert lines[0] == "an_experiment: 1 job, 1 running"
     assert lines[-1] == "           3 of 19 trainings; step 3,400 of 50,000; about 0:12 left"
     assert max(map(len, lines)) <= 100
+    assert max(len(line) for line in text([long], 60)) <= 60
+
+
+def test_steps_are_noted_once_a_second_with_the_speed_since_the_first_one_seen() -> None:
+    at, told = [0.0], list[Any]()
+
+    class Told(Store):
+        def note(self, ticket: Ticket, **facts: Any) -> None:
+            told.append((ticket.replicate, *facts.values()))
+
+    noted, one, other = Noted(Callback(), Told(ROOT), lambda: at[0]), Ticket({}, {}), Ticket({}, {}, replicate=2)
+    for second, ticket, step in ((5.0, one, 11), (5.9, one, 29), (6.0, one, 31), (6.1, other, 1), (6.2, one, 35)):
+        at[0] = second
+        noted.stepped(ticket, step, 100)
+    assert [(r, step, steps, taken, round(seconds, 3)) for r, step, steps, taken, seconds in told] == [
+        (1, 11, 100, 0, 0.0), (1, 31, 100, 20, 1.0), (2, 1, 100, 0, 0.0), (1, 35, 100, 24, 1.2),
+    ]  # fmt: skip
 
 
 def test_watching_goes_on_until_ctrl_c_and_prints_what_changes() -> None:

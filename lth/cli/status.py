@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import json
+import shutil
 import sys
 import textwrap
 import time
@@ -19,10 +20,10 @@ from rich.text import Text
 
 from lth import UserError
 from lth.cli.console import log_to_console
-from lth.store.names import shown
+from lth.store.names import shown as printable
 from lth.store.status import STATES, JobStatus, Watch, status
 
-WIDTH = 100
+WIDTH = 100  # characters, of which a narrower terminal shows fewer
 EVERY = 2.0  # seconds between two looks
 
 
@@ -43,12 +44,12 @@ def _watch(arguments: argparse.Namespace) -> None:
     with Live(console=console, auto_refresh=False) as live:
         while True:
             jobs, problems = _look(arguments, watch)
-            text = "\n".join([_printed(arguments, jobs), *problems])
+            shown = "\n".join([_printed(arguments, jobs), *problems])
             if console.is_terminal:
-                live.update(Text(text), refresh=True)
-            elif text != before:
-                print(text, flush=True)
-            before = text
+                live.update(Text(shown), refresh=True)
+            elif shown != before:
+                print(shown, flush=True)
+            before = shown
             time.sleep(EVERY)
 
 
@@ -69,7 +70,8 @@ def _printed(arguments: argparse.Namespace, jobs: Sequence[JobStatus]) -> str:
     if arguments.format == "csv":
         return _csv(jobs)
     nothing = f"no job is stored under {arguments.runs}; lth run trains, --runs names another folder"
-    return "\n".join(text(jobs)) or nothing
+    width = min(WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDTH
+    return "\n".join(text(jobs, width)) or nothing
 
 
 def _csv(jobs: Sequence[JobStatus]) -> str:
@@ -80,14 +82,14 @@ def _csv(jobs: Sequence[JobStatus]) -> str:
     return file.getvalue().rstrip("\n")
 
 
-def text(jobs: Sequence[JobStatus]) -> Iterator[str]:
+def text(jobs: Sequence[JobStatus], width: int = WIDTH) -> Iterator[str]:
     """A block for each experiment: how many jobs are in which state, and a line for each that is not done."""
     for number, (experiment, group) in enumerate(groupby(jobs, key=lambda job: job.experiment)):
         own = [*group]
         if number:
             yield ""
-        yield from _wrapped(f"{experiment}: {_counts(own)}", "", "  ")
-        yield from (line for job in own if job.state != "done" for line in _lines(job))
+        yield from _wrapped(f"{experiment}: {_counts(own)}", width, "", "  ")
+        yield from (line for job in own if job.state != "done" for line in _lines(job, width))
 
 
 def _counts(jobs: Sequence[JobStatus]) -> str:
@@ -96,14 +98,14 @@ def _counts(jobs: Sequence[JobStatus]) -> str:
     return f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}, {', '.join(found)}"
 
 
-def _lines(job: JobStatus) -> Iterator[str]:
+def _lines(job: JobStatus, width: int) -> Iterator[str]:
     """The line of a job; if it is too long, what it does stands below what it is."""
-    front, what = f"  {job.state:<8} {shown(job.words)}", shown("; ".join(_parts(job)))
-    if len(front) + 2 + len(what) <= WIDTH:
+    front, what = f"  {job.state:<8} {printable(job.words)}", printable("; ".join(_parts(job)))
+    if len(front) + 2 + len(what) <= width:
         yield f"{front}  {what}"
     else:
-        yield from _wrapped(front.lstrip(), "  ", " " * 11)
-        yield from _wrapped(what, " " * 11, " " * 11)
+        yield from _wrapped(front.lstrip(), width, "  ", " " * 11)
+        yield from _wrapped(what, width, " " * 11, " " * 11)
 
 
 def _parts(job: JobStatus) -> Iterator[str]:
@@ -148,6 +150,6 @@ def _when(since: str) -> str:
     return f"{at:%H:%M}" if at.date() == datetime.now().astimezone().date() else f"{at:%b %d, %H:%M}"
 
 
-def _wrapped(text: str, first: str, rest: str) -> list[str]:
-    """Lines of at most WIDTH characters, with these indents."""
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
+    """Lines of at most so many characters, with these indents."""
+    return textwrap.wrap(text, max(width, 40), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

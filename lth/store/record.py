@@ -22,7 +22,7 @@ from lth.store.file import (
 )
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
-from lth.store.running import begin, end
+from lth.store.running import begin, end, keep
 from lth.store.stale import changed
 
 log = logging.getLogger("lth")
@@ -36,7 +36,7 @@ class Record:
     columns: shared by all rows of the job, such as {"model": "lenet_300_100", "replicate": 1}. code: "science", the
     same for all versions of the user's functions, and "sources", function -> file -> digest of its code. planned:
     number of trainings, and their steps at most. wait: called again and again while another process writes the file.
-    While the status is "running", this process holds the lease of the job.
+    From the status "running" until the next one, this process holds the lease of the job.
     """
 
     root: Path
@@ -57,6 +57,8 @@ class Record:
 
     def status(self, status: str, error: str = "") -> None:
         """Write the status: running, finished, interrupted or failed."""
+        if status == "running":
+            begin(self.file)
         self._write(lambda _: {"status": status, "error": error})
 
     def changes(self) -> list[str]:
@@ -86,7 +88,7 @@ class Record:
             facts = {"columns": dict(self.columns), "code": dict(self.code), "planned": dict(self.planned)}
             new = {**old, **name, **facts, **change(old)}
             if new["status"] == "running":
-                begin(self.file)
+                keep(self.file)
             if new != old:
                 write_json(self.file, {**new, "updated": datetime.now(UTC).isoformat(timespec="microseconds")})
             if new["status"] != "running":

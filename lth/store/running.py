@@ -11,7 +11,7 @@ from pathlib import Path
 from lth.store.file import make_folder
 from lth.store.lease import Lease, take
 
-_own: dict[Path, Lease] = {}
+_own: dict[Path, Lease | None] = {}  # None while another process holds it
 
 
 def lease_of(record: Path) -> Path:
@@ -20,13 +20,17 @@ def lease_of(record: Path) -> Path:
 
 
 def begin(record: Path) -> None:
-    """Hold the lease of a job, unless another process does. Called again, it takes over that of a dead one."""
+    """Hold the lease of a job from now on, unless another process does. Raises OSError."""
     path = lease_of(record)
-    if path in _own and _own[path].is_own():
-        return
     make_folder(path.parent)
-    if own := take(path):
-        _own[path] = own
+    if (own := _own.get(path)) is None or not own.is_own():
+        _own[path] = take(path)
+
+
+def keep(record: Path) -> None:
+    """Take over the lease of a job that was begun if the other process is dead by now. Raises OSError."""
+    if lease_of(record) in _own:
+        begin(record)
 
 
 def end(record: Path) -> None:
@@ -39,10 +43,13 @@ def end(record: Path) -> None:
 def waiting_for(entries: Iterable[Path]) -> Iterator[None]:
     """Let others see that the jobs of this process wait for trainings that another one holds."""
     names = [entry.name for entry in entries][:10]
-    for own in _own.values():
-        own.note(waits_for=names)
+    _note(names)
     try:
         yield
     finally:
-        for own in _own.values():
-            own.note(waits_for=[])
+        _note([])
+
+
+def _note(names: list[str]) -> None:
+    for own in filter(None, _own.values()):
+        own.note(waits_for=names)

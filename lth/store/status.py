@@ -70,7 +70,7 @@ class Seen:
 
 @dataclass
 class Watch:
-    """What a reader remembers from one look to the next. clock: monotonic, in seconds. now: time, as that of files."""
+    """Memory of a reader from one look to the next. clock: monotonic, in seconds. now: time, as that of files."""
 
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time

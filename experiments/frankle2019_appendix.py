@@ -25,7 +25,7 @@ from lth.analysis.claim import Claim, between, lowest
 COST = "19 trainings of 50,000 steps a replicate, shared with frankle2019_fig3, and 68 more"
 FULL = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
 ADAM, SGD = {"optimizer": "Adam"}, {"optimizer": "SGD"}
-RESET = {**ADAM, "rewind": "weights", "schedule.linear": None}
+RESET = {**ADAM, "rewind": "weights", "schedule.linear": 0.2}
 CONTINUED = {"rewind": "learning_rate", "branch": "reset"}
 FAST = {"schedule.linear": 0.4}
 CLAIMS = [

@@ -11,7 +11,19 @@ from lth import cli
 code = cli.main({arguments})
 print(code, sorted({packages} & set(sys.modules)))
 """
-COMMANDS = ["table", "figure", "compress", "export", "layout", "scorecard", "report", "cost", "speed", "migrate"]
+COMMANDS = [
+    "table",
+    "figure",
+    "compress",
+    "export",
+    "layout",
+    "scorecard",
+    "report",
+    "cost",
+    "speed",
+    "migrate",
+    "status",
+]
 HELP = """try:
     code = cli.main({arguments})
 except SystemExit as end:
@@ -38,6 +50,13 @@ def test_the_table_of_a_store_is_read_without_pytorch_and_matplotlib() -> None:
     assert shell.run("root=here", "levels=0") == 0
     assert "torch" in sys.modules
     assert imported("table", "--runs", "here") == "0 []"
+
+
+def test_the_status_of_a_store_is_read_without_libraries_that_compute() -> None:
+    assert shell.run("root=here", "levels=0") == 0
+    code = CODE.format(arguments=["status", "--runs", "here"], packages={*TRAINING, "matplotlib", "pandas", "numpy"})
+    said = shell.started(code=code).communicate(timeout=120)[0].splitlines()
+    assert said == ["first_ticket: 1 job, 1 done", "0 []"]
 
 
 @pytest.mark.parametrize("command", ["figure", "report"])

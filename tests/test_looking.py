@@ -65,7 +65,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_hook_sees_a_run(stored: Path, tmp_path: Path) -> None:
     with pytest.raises(AssertionError), untouched(tmp_path):
-        shell.run("root=runs", "levels=0")
+        shell.run(f"root={tmp_path}", "levels=0")
 
 
 def test_plan_table_and_cost_change_nothing_in_a_store(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

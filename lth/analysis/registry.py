@@ -93,14 +93,13 @@ def results(experiment: ModuleType, name: str, runs: Path) -> "tuple[pd.DataFram
     """(tickets, evaluations) of an experiment and of those it is drawn with; for each the store under `runs`, else the
     committed results, else empty tables.
     """
-    parts = [_read(each, runs) for each in drawn_with(experiment, name)]
-    rows, evaluations = map(_joined, zip(*parts, strict=True))
-    return rows, evaluations
+    rows, evaluations = zip(*(_read(each, runs) for each in drawn_with(experiment, name)), strict=True)
+    return _filled(_joined(rows)), _joined(evaluations)
 
 
 def tickets(experiment: ModuleType, name: str, runs: Path) -> "pd.DataFrame":
     """The first table of `results`; committed evaluations are not read."""
-    return _joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)])
+    return _filled(_joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)]))
 
 
 def committed(file: str, folder: Path | None = None) -> Path | None:
@@ -179,7 +178,7 @@ def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) ->
     csv, parquet = committed(f"{name}.csv"), committed(f"{name}.parquet")
     if rows.empty and csv and (parquet or not curves):
         log.info("%s: nothing under %s, using the committed results; --run trains your own", name, runs)
-        rows = _marked(name, read_csv(csv, TICKETS))
+        rows = _marked(name, _filled(read_csv(csv, TICKETS)))
         return rows, read_parquet(parquet, CURVES) if parquet and curves else pd.DataFrame()
     return (rows if stale else _current(name, rows)), evaluations
 
@@ -196,6 +195,12 @@ def _current(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
 def _marked(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
     """Rows of an experiment, of which those that have less than its FULL settings say so in the column `reduced`."""
     return marked(rows, getattr(load(name), "FULL", {})) if name in names() else rows
+
+
+def _filled(rows: "pd.DataFrame") -> "pd.DataFrame":
+    from lth.store.defaults import filled
+
+    return filled(rows)
 
 
 def _joined(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":

@@ -87,7 +87,13 @@ def _gc(commands: "Commands") -> None:
     _runs(gc, "garbage")
 
 
-COMMANDS: tuple[Callable[["Commands"], None], ...] = (_plot, _compare, _best, _show, _rename, _delete, _gc)
+def _status(commands: "Commands") -> None:
+    status = _command(commands, "status", "say which jobs are running, waiting, dead, failed and done", nargs="*")
+    status.add_argument("--watch", action="store_true", help="look again every two seconds, until Ctrl-C")
+    status.add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
+
+
+COMMANDS: tuple[Callable[["Commands"], None], ...] = (_status, _plot, _compare, _best, _show, _rename, _delete, _gc)
 
 
 def _command(commands: "Commands", name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:

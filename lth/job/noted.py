@@ -1,20 +1,33 @@
-"""A callback that lets other processes know how far a training is."""
+"""A callback that lets other processes know how far a training is, and how fast it goes."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from weakref import WeakKeyDictionary
 
 from lth.engine import Callback
 from lth.store import Store
 from lth.ticket import Ticket
 
+EVERY = 1.0  # seconds
+
 
 class Noted(Callback):
-    """Forward every call, and note the step of every ticket in the store."""
+    """Forward every call, and note the step of every ticket in the store, with the seconds and steps since the first
+    one that was seen; of the same ticket not more often than every EVERY seconds. clock: in seconds.
+    """
 
-    def __init__(self, callback: Callback, store: Store) -> None:
-        self.callback, self.store = callback, store
+    def __init__(self, callback: Callback, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self.callback, self.store, self.clock = callback, store, clock
+        self.first: WeakKeyDictionary[Ticket, tuple[int, float]] = WeakKeyDictionary()  # weights are large
+        self.last: Ticket | None = None
+        self.due = 0.0
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        self.store.note(ticket, step=step, steps=steps)
+        now = self.clock()
+        if ticket is not self.last or now >= self.due:
+            began, since = self.first.setdefault(ticket, (step, now))
+            self.store.note(ticket, step=step, steps=steps, taken=step - began, seconds=now - since)
+            self.last, self.due = ticket, now + EVERY
         self.callback.stepped(ticket, step, steps)
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:

@@ -155,7 +155,10 @@ class Job:
         """The file that lists the trainings of a replicate."""
         description, columns = self.description, {**self.columns, "replicate": replicate}
         code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
-        return Record(store.root, self.name, f"{self.identity}-{replicate}", columns, code, lambda: store.wait())
+        planned = {"trainings": sum(p.replicate == replicate for p in self.places()), "steps": self.recipe.steps}
+        return Record(
+            store.root, self.name, f"{self.identity}-{replicate}", columns, code, planned, lambda: store.wait()
+        )
 
     def places(self) -> list[Place]:
         """Everything that the job trains, in about the order of work."""

@@ -11,6 +11,7 @@ from lth import UserError
 from lth.store import lease
 from lth.store.file import make_folder
 from lth.store.lease import Lease, take
+from lth.store.running import waiting_for
 
 log = logging.getLogger("lth")
 POLL = 0.02, 1.0  # seconds between two looks at a lease of another process: at first, and at most
@@ -45,7 +46,8 @@ def claimed(
     with contextlib.ExitStack() as stack:
         if not free():
             log.info("another process is training %s: waiting for it", ", ".join(entry.name for entry in wanted))
-            _until(free, wait)
+            with waiting_for(wanted):
+                _until(free, wait)
         yield leases
 
 

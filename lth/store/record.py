@@ -22,6 +22,7 @@ from lth.store.file import (
 )
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
+from lth.store.running import begin, end, keep
 from lth.store.stale import changed
 
 log = logging.getLogger("lth")
@@ -33,8 +34,9 @@ class Record:
     """File root/experiments/<experiment>/<job>.json; several processes may add to the same one.
 
     columns: shared by all rows of the job, such as {"model": "lenet_300_100", "replicate": 1}. code: "science", the
-    same for all versions of the user's functions, and "sources", function -> file -> digest of its code. wait: called
-    again and again while another process writes the file.
+    same for all versions of the user's functions, and "sources", function -> file -> digest of its code. planned:
+    number of trainings, and their steps at most. wait: called again and again while another process writes the file.
+    From the status "running" until the next one, this process holds the lease of the job.
     """
 
     root: Path
@@ -42,6 +44,7 @@ class Record:
     job: str
     columns: Mapping[str, Any]
     code: Mapping[str, Any] = field(default_factory=dict)
+    planned: Mapping[str, int] = field(default_factory=dict)
     wait: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +57,8 @@ class Record:
 
     def status(self, status: str, error: str = "") -> None:
         """Write the status: running, finished, interrupted or failed."""
+        if status == "running":
+            begin(self.file)
         self._write(lambda _: {"status": status, "error": error})
 
     def changes(self) -> list[str]:
@@ -80,9 +85,14 @@ class Record:
         with locked(self.file.with_suffix(LEASE), self.wait):
             old = self._old()
             name = {"format": FORMAT, "experiment": self.experiment, "job": self.job}
-            new = {**old, **name, "columns": dict(self.columns), "code": dict(self.code), **change(old)}
+            facts = {"columns": dict(self.columns), "code": dict(self.code), "planned": dict(self.planned)}
+            new = {**old, **name, **facts, **change(old)}
+            if new["status"] == "running":
+                keep(self.file)
             if new != old:
                 write_json(self.file, {**new, "updated": datetime.now(UTC).isoformat(timespec="microseconds")})
+            if new["status"] != "running":
+                end(self.file)
 
     def _old(self) -> dict[str, Any]:
         """Content of the file so far; nothing if it is absent or, after a warning, corrupt. Raises UserError."""
@@ -107,11 +117,16 @@ def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any
             if file.suffix != ".json" or file.name.startswith("."):
                 continue
             try:
-                yield _current(read_record(file))
+                yield content(file)
             except Newer as error:
                 log.warning("%s", error)
             except Corrupt as error:
                 log.warning("%s; rerun its experiment to rebuild it", error)
+
+
+def content(file: Path) -> dict[str, Any]:
+    """A record with the current column names, whichever version wrote it; raises Corrupt."""
+    return _current(read_record(file))
 
 
 def read_record(file: Path) -> dict[str, Any]:
@@ -153,7 +168,6 @@ SCOPES = {
 
 
 def _current(record: dict[str, Any]) -> dict[str, Any]:
-    """A record with the current column names, whichever version wrote it."""
     return {
         **record,
         "columns": {new: each for key, value in record["columns"].items() for new, each in _columns(key, value)},

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lth.store import index
+from lth.store.defaults import completed, filled
 from lth.store.file import Corrupt, Newer, check_types
 from lth.store.index import Curve, Index, Known
 from lth.store.names import folder_of
@@ -118,16 +119,7 @@ def _tickets(results: "list[_Result]") -> pd.DataFrame:
     ]))  # fmt: skip
     if table.empty:
         return table
-    if "rewind.step" in table:
-        table["rewind.step"] = table["rewind.step"].fillna(0).astype(int)
-    if "task" in table:
-        table["task"] = table["task"].fillna("classification")
-    if "precision" in table:
-        table["precision"] = table["precision"].fillna("fp32")
-    if "kernel" in table:
-        table["kernel"] = table["kernel"].fillna("auto")
-    if "threads" in table:
-        table["threads"] = table["threads"].fillna(1).astype(int)
+    table = filled(table)
     keys = [key for key in KEYS if key in table]
     configuration = [*filter(configures, table)]
     table = table.drop_duplicates([*keys, *configuration, "digest"])
@@ -166,8 +158,10 @@ def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
     changed since has a column `stale` that says how.
     """
     known, found = Index(root), [*records(root, experiment)]
-    changes = stale(found)
+    changes, named = stale(found), {column for record in found for column in record["columns"] if "." in column}
     for record in found:
+        if own := record["code"].get("sources"):
+            record["columns"] = completed(record["columns"], named, own)
         if change := changes.get((record["experiment"], record.get("job", ""))):
             record["columns"]["stale"] = change
         for item in record["rows"].values():

@@ -21,6 +21,7 @@ from lth.store.locks import LEASE as TRAINING
 from lth.store.locks import locked, patient
 from lth.store.names import check_name, folder_of
 from lth.store.record import LEASE, read_record
+from lth.store.running import lease_of
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
 GONE = ".gone-"  # begins the name of a folder that is being deleted
@@ -158,6 +159,7 @@ def _drop_record(file: Path) -> None:
     """Delete a record, and the folder after the last one."""
     with locked(file.with_suffix(LEASE), patient(BUSY)):
         file.unlink(missing_ok=True)
+        lease_of(file).unlink(missing_ok=True)  # of a job that was killed
         file.with_suffix(".lock").unlink(missing_ok=True)  # of older versions
     with contextlib.suppress(OSError):  # another record is in it
         file.parent.rmdir()

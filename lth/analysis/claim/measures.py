@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lth.analysis.claim.rows import Measured, by_replicate, dense, measured, near, of_branch, select
+from lth.analysis.claim.rows import Measured, by_replicate, dense, is_on, measured, near, of_branch, select
 from lth.analysis.interval import bootstrap
 
 EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
@@ -51,7 +51,7 @@ def added(rows: pd.DataFrame, *, option: str, percent: float = 100, column: str 
     """
     if rows.empty or option not in rows:
         return None
-    given = rows[option].notna()
+    given = is_on(rows[option])
     with_option = near(rows[given], percent, "ticket")
     ours, theirs = by_replicate(with_option, column), by_replicate(dense(rows[~given]), column)
     both = ours.index.intersection(theirs.index)

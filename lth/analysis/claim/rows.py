@@ -30,7 +30,7 @@ class Measured:
 
 
 def select(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows with these values in these columns: a value; None (missing), True (any value) or a predicate."""
+    """The rows with these values in these columns: a value; None (missing), True (see `is_on`) or a predicate."""
     if not where:
         return table
     if not set(where) <= set(table):
@@ -42,12 +42,17 @@ def _matches(values: pd.Series, wanted: Any) -> pd.Series:
     if wanted is None:
         return values.isna()
     if wanted is True:
-        return values.notna()
+        return is_on(values)
     if callable(wanted):
         return values.notna() & values.map(wanted, na_action="ignore").eq(True)
     if isinstance(wanted, int | float) and not pd.api.types.is_numeric_dtype(values):
         return pd.to_numeric(values, errors="coerce") == wanted  # bits are text beside fp16
     return values == wanted
+
+
+def is_on(values: pd.Series) -> pd.Series:
+    """True where an option is on: there is a value, and it is neither 0, false nor "none"."""
+    return values.notna() & ~values.isin([0, "none"])
 
 
 def of_branch(rows: pd.DataFrame, branch: str) -> pd.DataFrame:

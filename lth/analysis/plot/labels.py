@@ -59,7 +59,7 @@ def names(table: pd.DataFrame, by: Sequence[str], value: "Callable[[str, Any], s
 
 
 def _value(column: str, value: Any) -> str:
-    if pd.isna(value) or value == 0:
+    if pd.isna(value) or value in (0, "none"):
         return ""
     text = value if isinstance(value, str) else f"{value:g}"
     return NAMES.get(text) or f"{TITLES.get(column, column)} {text}".strip()

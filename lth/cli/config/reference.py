@@ -14,7 +14,7 @@ import yaml
 
 import lth
 from lth.cli.config.conf import CONF
-from lth.cli.config.signature import definition
+from lth.store.source.definition import definition
 
 LINE = re.compile(r"(?P<indent> *)(?P<key>[\w.]+):(?: (?P<value>[^#]*?))?\s*(?:#\s*(?P<comment>.*))?")
 # Groups that no module of the same name explains, and keys of functions that are not lth's.

@@ -5,15 +5,13 @@ annotations (`Literal`, or an alias such as `Scaling`), its defaults the default
 """
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import lth
 from lth import UserError
 from lth.cli.config.annotation import ANY, Annotation, parse
+from lth.store.source.definition import definition
 
 REQUIRED = object()
 
@@ -77,32 +75,3 @@ def _default(node: ast.expr | None) -> Any:
         return ast.literal_eval(node)
     except ValueError:
         return None
-
-
-@cache
-def definition(name: str) -> tuple[str, ast.stmt]:
-    """Module and statement that define lth.<module>.<name>, followed through `from lth... import`."""
-    module, _, short = name.rpartition(".")
-    for statement in _statements(module):
-        match statement:
-            case ast.FunctionDef(name=defined) | ast.ClassDef(name=defined) if defined == short:
-                return module, statement
-            case ast.Assign(targets=[ast.Name(id=defined)]) if defined == short:
-                return module, statement
-            case ast.ImportFrom(module=str(origin), names=names) if origin.startswith("lth"):
-                for alias in names:
-                    if short == (alias.asname or alias.name):
-                        return definition(f"{origin}.{alias.name}")
-    raise LookupError(name)
-
-
-def _statements(module: str) -> Iterator[ast.stmt]:
-    path = Path(lth.__file__).parent.joinpath(*module.split(".")[1:])
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    if file.is_file():
-        yield from _parsed(file).body
-
-
-@cache
-def _parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))

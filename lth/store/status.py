@@ -1,0 +1,267 @@
+"""State of every job in a store, from its record and its leases, as any node that sees the folder can tell.
+
+    done, failed, stopped   by the record
+    running                 a lease of the job, or of a training that it does, lives
+    waiting                 it lives, and needs what another process trains; or it was put off for that
+    dead                    the record says running, and no lease lives
+
+A lease of this host lives as long as its process; that of another lives if it changed while it was watched, or, at the
+first look, if it was written shortly before by the clock of this machine. Changes nothing. Imports no PyTorch.
+"""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lth.file import here
+from lth.store.defaults import completed
+from lth.store.file import Corrupt
+from lth.store.lease import PATIENCE, Held, is_dead_here, look
+from lth.store.locks import LEASE
+from lth.store.record import content, listed
+from lth.store.running import lease_of
+
+STATES = ("running", "waiting", "dead", "failed", "stopped", "done")
+ENDED = {"finished": "done", "failed": "failed", "interrupted": "stopped", "waiting": "waiting"}
+SILENT = 180.0  # seconds without a sign of life, by the clock of this machine, after which a job counts as dead
+UNTOLD = {"config", "reduced", "stale"}  # columns that tell no job apart in words
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """State of a job. words: what tells it apart within its experiment. trainings: those that are done, of `planned` (0
+    if an older version wrote the record). error: of a failed one. host, pid, since: where it runs, or ran. ticket,
+    step, steps: of the training that is furthest. left: seconds, about. silent: seconds without a sign of life.
+    saved: seconds since the state of a training of a dead job was saved.
+    """
+
+    experiment: str
+    job: str
+    state: str
+    words: str
+    trainings: int
+    planned: int = 0
+    error: str = ""
+    host: str = ""
+    pid: int | None = None
+    since: str = ""
+    ticket: str = ""
+    step: int | None = None
+    steps: int | None = None
+    left: float | None = None
+    silent: float | None = None
+    saved: float | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A lease, and whether it lives; silent: seconds since its last sign of life, by the clock of this machine."""
+
+    path: Path
+    held: Held
+    alive: bool
+    silent: float
+
+
+@dataclass
+class Watch:
+    """Memory of a reader from one look to the next. clock: monotonic, in seconds. now: time, as that of files."""
+
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    beats: dict[Path, tuple[tuple[str, int], float, bool]] = field(default_factory=dict)
+    records: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = field(default_factory=dict)
+
+    def lease(self, path: Path) -> Seen | None:
+        """A lease, and whether its owner lives; None if there is none."""
+        held = look(path)
+        if held is None:
+            return None
+        unchanged, changed = self._unchanged(path, held)
+        silent = max(0.0, self.now() - _time_of(path, self.now()))
+        if held.place == here():
+            return Seen(path, held, not is_dead_here(held), silent)
+        return Seen(path, held, unchanged < PATIENCE if changed else silent < SILENT and unchanged < PATIENCE, silent)
+
+    def _unchanged(self, path: Path, held: Held) -> tuple[float, bool]:
+        """Seconds for which a lease was watched unchanged, and whether it changed before."""
+        key, now = (held.token, held.beat), self.clock()
+        before, since, changed = self.beats.get(path, (key, now, False))
+        if key != before:
+            since, changed = now, True
+        self.beats[path] = key, since, changed
+        return now - since, changed
+
+    def record(self, file: Path) -> dict[str, Any]:
+        """A record; it is read again if the file changed. Raises Corrupt."""
+        signature = _signature(file)
+        if file not in self.records or self.records[file][0] != signature:
+            self.records[file] = signature, content(file)
+        return self.records[file][1]
+
+
+def status(root: Path, watch: Watch | None = None) -> tuple[list[JobStatus], list[str]]:
+    """All jobs of a store by experiment, state and words; and a sentence for each record that can't be read."""
+    watch = watch or Watch()
+    found, problems = _records(root, watch)
+    trainings = _trainings(root, found.values(), watch)
+    experiments = defaultdict[str, list[Path]](list)
+    for file, record in found.items():
+        experiments[record["experiment"]].append(file)
+    jobs = [
+        (key, _status(file, found[file], words, trainings[experiment, file.stem], watch))
+        for experiment, files in experiments.items()
+        for file, (words, key) in zip(files, told_apart([found[file] for file in files]), strict=True)
+    ]
+    jobs.sort(key=lambda pair: (pair[1].experiment, STATES.index(pair[1].state), pair[0]))
+    return [job for _, job in jobs], problems
+
+
+def told_apart(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
+    """For each record of an experiment the columns in which it differs from others, such as "optimizer.lr=0.1,
+    replicate=2" (of a single one its replicate), and a key to sort by.
+    """
+    wanted = {column for record in records for column in record["columns"]}
+    full = [completed(each["columns"], wanted, each["code"].get("sources", ())) for each in records]
+    different = [c for c in sorted(wanted - UNTOLD, key=_last) if len({str(each.get(c)) for each in full}) > 1]
+    names = different or ["replicate"]
+    if len({_words(each, names) for each in full}) < len(full):
+        names = [*different, "config"]
+    return [(_words(each, names), [_order(each.get(name)) for name in names]) for each in full]
+
+
+def _records(root: Path, watch: Watch) -> tuple[dict[Path, dict[str, Any]], list[str]]:
+    found, problems = dict[Path, dict[str, Any]](), list[str]()
+    for folder in listed(root / "experiments"):
+        for file in listed(folder):
+            if file.suffix == ".json" and not file.name.startswith("."):
+                try:
+                    found[file] = watch.record(file)
+                except Corrupt as error:
+                    problems += [str(error)] if file.exists() else []
+    return found, problems
+
+
+def _trainings(
+    root: Path, records: Iterable[Mapping[str, Any]], watch: Watch
+) -> "defaultdict[tuple[str, str], list[Seen]]":
+    """(experiment, job) -> leases of its trainings. No record names a training that has not ended."""
+    named = {str(row.get("digest")) for record in records for row in record["rows"].values()}
+    found = defaultdict[tuple[str, str], list[Seen]](list)
+    for name in _names(root / "trained"):
+        if name not in named and (seen := watch.lease(root / "trained" / name / LEASE)):
+            found[str(seen.held.facts.get("experiment")), str(seen.held.facts.get("job"))].append(seen)
+    return found
+
+
+def _status(file: Path, record: Mapping[str, Any], words: str, trainings: Sequence[Seen], watch: Watch) -> JobStatus:
+    own = watch.lease(lease_of(file))
+    if record["status"] == "running" and not (own and own.alive):
+        with suppress(Corrupt):
+            record = watch.record(file)  # it may have ended between the two looks
+    leases = [*([own] if own else []), *trainings]
+    state = _state(record, leases)
+    facts: dict[str, Any] = {
+        "experiment": str(record["experiment"]), "job": file.stem, "state": state, "words": words,
+        "trainings": len(record["rows"]), "planned": _planned(record, "trainings"),
+    }  # fmt: skip
+    if state in ("done", "failed", "stopped"):
+        return JobStatus(**facts, error=str(record.get("error") or ""))
+    alive = [seen for seen in leases if seen.alive]
+    facts["silent"] = min((seen.silent for seen in alive or leases), default=None)
+    for seen in (alive or leases)[:1]:
+        facts |= {"host": seen.held.host, "pid": seen.held.pid, "since": seen.held.since}
+    if state == "dead":
+        return JobStatus(**facts, **_furthest(trainings), saved=_saved(trainings, watch))
+    return JobStatus(**facts, **_furthest([t for t in trainings if t.alive]), left=_left(record, trainings))
+
+
+def _state(record: Mapping[str, Any], leases: Sequence[Seen]) -> str:
+    """One of STATES."""
+    written = str(record["status"])
+    alive = [seen for seen in leases if seen.alive]
+    if written in ENDED and not (written == "waiting" and alive):
+        return ENDED[written]
+    waits = any(seen.held.facts.get("waits_for") for seen in alive)
+    return "dead" if not alive else "waiting" if waits else "running"
+
+
+def _furthest(trainings: Sequence[Seen]) -> dict[str, Any]:
+    """Ticket, step and steps of the training that is furthest; nothing if none has begun."""
+    begun = [seen.held.facts for seen in trainings if _whole(seen.held.facts.get("step"))]
+    if not begun:
+        return {}
+    facts = max(begun, key=lambda facts: int(facts["step"]))
+    return {"ticket": str(facts.get("ticket", "")), "step": facts["step"], "steps": _whole(facts.get("steps"))}
+
+
+def _left(record: Mapping[str, Any], trainings: Sequence[Seen]) -> float | None:
+    """Seconds left at the speed of the trainings that run now, if all that was planned is trained."""
+    running = [seen.held.facts for seen in trainings if seen.alive and _number(seen.held.facts.get("seconds"))]
+    speed = sum(_number(facts.get("taken")) / _number(facts["seconds"]) for facts in running)
+    if not speed:
+        return None
+    steps = _planned(record, "steps")
+    waiting = max(0, _planned(record, "trainings") - len(record["rows"]) - len(running))
+    own = sum(max(0, _number(facts.get("steps")) - _number(facts.get("step"))) for facts in running)
+    return (waiting * steps + own) / speed
+
+
+def _saved(trainings: Sequence[Seen], watch: Watch) -> float | None:
+    """Seconds since the state of one of these trainings was saved; None if none is."""
+    times = [_time_of(seen.path.with_name("partial.safetensors"), None) for seen in trainings]
+    return min((max(0.0, watch.now() - time) for time in times if time is not None), default=None)
+
+
+def _planned(record: Mapping[str, Any], key: str) -> int:
+    planned = record.get("planned")
+    return int(_number(planned.get(key))) if isinstance(planned, dict) else 0
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float:
+    """A number of another process; 0 for anything else."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < 1e15 else 0.0
+
+
+def _words(columns: Mapping[str, Any], names: Iterable[str]) -> str:
+    return ", ".join(f"{name}={columns[name]}" for name in names if name in columns)
+
+
+def _last(column: str) -> tuple[bool, str]:
+    """The replicate behind all others."""
+    return column == "replicate", column
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    """Numbers by value, before texts."""
+    is_number = isinstance(value, int | float)
+    return not is_number, value if is_number else 0, "" if is_number else str(value)
+
+
+def _names(folder: Path) -> Iterator[str]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from sorted(entry.name for entry in entries if not entry.name.startswith("."))
+
+
+def _time_of(path: Path, otherwise: Any) -> Any:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return otherwise
+
+
+def _signature(file: Path) -> tuple[int, ...]:
+    try:
+        stat = file.stat()
+    except OSError:
+        return ()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,0 +1,88 @@
+"""Defaults in tables: a row whose record leaves a value out has the value that its function would take."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import shell
+
+from lth import cli
+from lth.analysis.claim.rows import select
+from lth.store import table
+from lth.store.defaults import completed, filled
+
+MINE = """import torch
+
+def smallest(net, trained, batch, *, power=1.0, floor=0):
+    return {name: (w.abs() ** power).clamp(min=floor) for name, w in trained.at(trained.steps).items()}
+"""
+
+
+def test_a_sweep_over_a_default_has_no_hole_and_every_point_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    rates = "optimizer.lr=0.001,0.002"  # torch.optim.Adam takes 0.001 if it is given none
+    assert shell.run("-m", "root=here", "levels=0", rates, "hydra/launcher=basic") == 0
+    recorded = [record["columns"].get("optimizer.lr") for record in shell.records(Path("here"))]
+    assert sorted(recorded, key=str) == [0.002, None]  # as ever, so that what is stored is found
+    assert sorted(table.tickets(Path("here"))["optimizer.lr"]) == [0.001, 0.002]
+    capsys.readouterr()
+    assert cli.main(["table", "--runs", "here"]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("#")]
+    assert heads == ["### first_ticket: optimizer.lr=0.001", "### first_ticket: optimizer.lr=0.002"]
+    assert cli.main(["plot", "first_ticket", "--x", "optimizer.lr", "--runs", "here", "--format", "csv"]) == 0
+    points = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(points["x"]) == [0.001, 0.002]
+
+
+def test_the_default_of_a_function_of_the_users_own_is_read_from_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    Path("mine_of_defaults.py").write_text(MINE, encoding="utf-8")
+    ours, theirs = {"criterion": "smallest"}, {"criterion": "magnitude"}
+    wanted, own = ["criterion.power", "criterion.floor", "criterion.nosuch"], ["mine_of_defaults.smallest"]
+    assert completed(ours, wanted, own) == {**ours, "criterion.power": 1, "criterion.floor": 0}
+    assert completed(theirs, wanted, own) == theirs
+    assert completed(ours, wanted, ["gone.smallest"]) == ours
+
+
+@pytest.mark.parametrize(
+    ("group", "function", "column", "given", "default"),
+    [
+        ("optimizer", "SGD", "optimizer.weight_decay", 1e-4, 0.0),
+        ("optimizer", "Adam", "optimizer.betas", "[0.5, 0.9]", "[0.9, 0.999]"),
+        ("lr", "drop", "lr.warmup", 500, 0),
+        ("schedule", "iterative", "schedule.linear", 0.4, 0.2),
+        ("augment", "flip_crop", "augment.pad", 2, 4),
+        ("model", "conv_2", "model.dropout", 0.5, 0.0),
+    ],
+)
+def test_a_hole_of_an_older_table_means_the_default(
+    group: str, function: str, column: str, given: object, default: object
+) -> None:
+    old = pd.DataFrame({group: [function, function, "nosuch"], column: [given, None, None]})
+    new = filled(old)[column]
+    assert list(new[:2]) == [given, default]
+    assert pd.isna(new[2])
+    assert list(old[column].isna()) == [False, True, True]
+
+
+def test_numbers_stay_whole_and_what_has_no_default_stays_missing() -> None:
+    old = pd.DataFrame(
+        {"lr": ["drop", "drop"], "lr.warmup": [500, np.nan], "lr.at": ["[3]", None], "levels": ["a", None]}
+    )
+    new = filled(old)
+    assert new["lr.warmup"].tolist() == [500, 0]
+    assert new["lr.warmup"].dtype == int
+    assert new["lr.at"].isna().tolist() == new["levels"].isna().tolist() == [False, True]
+
+
+def test_the_usual_augmentation_and_penalty_have_their_names() -> None:
+    old = pd.DataFrame({"augment": ["flip_crop", None], "regularization": [None, "l2"], "updater": [None, "gradual"]})
+    assert filled(old).to_dict("list") == {
+        "augment": ["flip_crop", "none"], "regularization": ["none", "l2"], "updater": ["none", "gradual"],
+    }  # fmt: skip
+
+
+def test_an_option_is_on_where_it_is_neither_missing_nor_zero_nor_none() -> None:
+    rows = pd.DataFrame({"lr.warmup": [500, 0, None], "regularization": ["l2", "none", None]})
+    assert list(select(rows, {"lr.warmup": True}).index) == list(select(rows, {"regularization": True}).index) == [0]

@@ -18,6 +18,7 @@ from lth import UserError
 from lth.store.file import FORMAT, Corrupt, write_json
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
+from lth.store.precision import follow, forget
 from lth.store.record import read_record
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
@@ -116,6 +117,7 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     if not merge and any(file.parent == target for file in every):
         raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
     _check_ended(old, own.values())
+    follow(root, old, new)
     for file, record in own.items():
         _move(file, record, target / file.name, new)
     _move_figures(root / "figures", folder_of(old), folder_of(new))
@@ -143,8 +145,7 @@ def _drop_record(file: Path) -> None:
     with locked(file.with_suffix(".lock"), _busy):
         file.unlink(missing_ok=True)
         file.with_suffix(".lock").unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # another record is in it
-        file.parent.rmdir()
+    forget(file.parent)
 
 
 def _busy() -> NoReturn:

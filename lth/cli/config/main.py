@@ -203,4 +203,4 @@ def _code(cfg: DictConfig, *, swept: Sequence[str] = (), typed: Sequence[str] = 
         typed=typed,
         debug=cfg.traceback or cfg.debug,
     )
-    return run.run(lambda: values(cfg, overrides), setting)
+    return run.run(lambda: values(cfg, overrides, writes=not cfg.plan), setting)

@@ -6,10 +6,20 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures scorecard reports speed docs clean
+# Each is a target: make frankle2019_fig5
+EXPERIMENTS := $(patsubst experiments/%.py,%,$(wildcard experiments/[a-z]*.py))
+# Overrides in quotes as in a shell, but no pattern or command: ARGS="name='a b' levels=choice(2,4)"
+override ARGS := $(value ARGS)
+export ARGS
+LTH := $(BIN)/python -c 'import os, shlex, sys; words = [*sys.argv[1:], *shlex.split(os.environ["ARGS"])]; \
+	os.execv(words[0], words)' $(BIN)/lth
+CHOSEN = $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER))
+
+.PHONY: help setup demo sweep figure test test-slow test-ray lint figures scorecard reports speed docs clean $(EXPERIMENTS)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@echo 'NAME        the figure of an experiment, as above: $(EXPERIMENTS)' | fold -s -w 108 | sed '2,$$s/^/            /'
 
 setup: $(VENV)/.ready ## create the virtual environment .venv
 
@@ -20,13 +30,32 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 demo: setup ## find tickets on embedded digits: a table and two figures, in under three minutes once set up
-	$(BIN)/lth run -m experiment=demo replicate=1,2,3 hydra/launcher=joblib
+	$(BIN)/lth run -m experiment=demo replicate=1,2,3
+
+sweep: setup ## make sweep NAME=demo LAUNCHER=slurm ARGS=levels=3 trains an experiment of conf/, or name=NAME
+	$(if $(NAME),,$(error say what to train: make sweep NAME=demo))
+	$(LTH) run -m '$(if $(wildcard conf/experiment/$(NAME).yaml),experiment,name)=$(NAME)' \
+		$(if $(findstring replicate=,$(ARGS)),,replicate=1,2,3) $(CHOSEN)
+
+figure: setup ## make figure NAME=quantization LAUNCHER=slurm ARGS=scale=reduced trains what is missing, and draws
+	$(if $(NAME),,$(error say which figure: make figure NAME=frankle2019_fig4))
+	$(LTH) figure '$(NAME)' --run $(CHOSEN)
+
+$(EXPERIMENTS): setup
+	$(LTH) figure $@ --run $(CHOSEN)
 
 test: lint ## ruff, mypy and the tests
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 test-slow: setup ## the slow tests (minutes); those of HTML pages need chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -q -m slow
+
+test-ray: $(VENV)/.ray ## start a Ray cluster of two nodes on this machine, run a sweep on it, compare with a local run
+	$(BIN)/python -m pytest -q -m ray tests/cluster
+
+$(VENV)/.ray: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[ray]'
+	@touch $@
 
 lint: setup ## ruff check, ruff format --check and mypy
 	$(BIN)/ruff check .

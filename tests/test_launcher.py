@@ -1,7 +1,6 @@
 """Launchers of a sweep: their defaults, the cores and GPUs that they share, and the folder in which jobs begin."""
 
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -262,16 +261,3 @@ def test_what_is_installed_is_found() -> None:
         False,
         False,
     ]
-
-
-# ---- make
-
-
-ROOT = Path(cli.__file__).parent.parent.parent
-
-
-def made(*words: str) -> list[str]:
-    """The lines that make would run, once the environment is there."""
-    given = ["make", "-n", "-o", "setup", "-C", str(ROOT), *words]
-    said = subprocess.run(given, capture_output=True, text=True, check=True).stdout
-    return [line for line in said.splitlines() if not line.startswith("make")]

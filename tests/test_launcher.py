@@ -1,6 +1,7 @@
 """Launchers of a sweep: their defaults, the cores and GPUs that they share, and the folder in which jobs begin."""
 
 import os
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,15 +74,21 @@ def test_as_many_jobs_run_at_once_as_threads_fit_the_cores(threads: int, expecte
         (["replicate=1,2,3"], ["hydra.launcher.n_jobs=8", "hydra.launcher.batch_size=1"]),
         (["replicate=1,2", "threads=4"], ["hydra.launcher.n_jobs=2", "hydra.launcher.batch_size=1"]),
         (["replicate=1"], ["hydra.launcher.n_jobs=1", "hydra.launcher.batch_size=1"]),
-        (["replicate=1,2", "plan=true"], ["hydra.launcher.n_jobs=1", "hydra.launcher.batch_size=1"]),
         (["replicate=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=5"], ["hydra.launcher.batch_size=1"]),
+        (["replicate=1", "hydra.launcher.n_jobs=5"], ["hydra.launcher.batch_size=1"]),
         (["replicate=1,2", "hydra/launcher=basic"], []),
     ],
 )
 def test_joblib_is_the_launcher_unless_another_is_chosen(words: list[str], expected: list[str]) -> None:
-    assert launcher.prepared(words) == expected
+    assert launcher.prepared(words) == [*words, *expected]
     chosen = str(composed(words).hydra.launcher["_target_"])
     assert ("basic" if "hydra/launcher=basic" in words else "joblib") in chosen
+
+
+@pytest.mark.parametrize("chosen", [[], ["hydra/launcher=ray_cluster", "+hydra.launcher.ray.remote.max_calls=1"]])
+def test_a_plan_is_made_in_this_process_whatever_the_launcher(chosen: list[str]) -> None:
+    words = ["replicate=1,2", "plan=true"]
+    assert launcher.prepared([*words, *chosen]) == [*words, "hydra/launcher=basic"]
 
 
 @pytest.mark.parametrize("words", [["-m", "replicate=5"], ["-m", "replicate=1,2", "plan=true"]])
@@ -261,3 +268,17 @@ def test_what_is_installed_is_found() -> None:
         False,
         False,
     ]
+
+
+def test_a_cluster_that_does_not_answer_is_a_sentence_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = "{}:{}".format(*server.getsockname())
+        launcher.check_answers(address)
+    said = rf"no Ray cluster answers at {address} \(Connection refused\): `ray start --head` starts one"
+    with pytest.raises(UserError, match=said):
+        launcher.check_answers(address)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UserError, match=said):
+        launcher.check_answers("auto")
+    monkeypatch.delenv("RAY_ADDRESS")
+    launcher.check_answers("auto")  # Ray looks for one on this machine

@@ -3,6 +3,8 @@
 import logging
 import os
 import platform
+import re
+import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 from math import prod
@@ -18,6 +20,7 @@ from lth.cli.config.overrides import expand
 log = logging.getLogger("lth")
 # Plugins of Hydra that are packages of their own -> what installs them.
 PLUGINS = {"hydra_plugins.hydra_ray_launcher": "lth[ray]", "hydra_plugins.hydra_submitit_launcher": "lth[slurm]"}
+OF_LAUNCHER = re.compile(r"[+~]*hydra[/.]launcher\b")
 PATHS = ("root", "data.root", "data.cache")
 
 OmegaConf.register_new_resolver("gpus_for", lambda device: int(device == "gpu"), replace=True)
@@ -26,20 +29,25 @@ OmegaConf.register_new_resolver("within", lambda folder, path: str(Path(str(fold
 
 
 def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
-    """Further overrides for the launcher of a sweep; raises UserError if its plugin is not installed.
+    """The overrides of a sweep, with those that its launcher needs. Raises UserError if its plugin is not installed, or
+    if a cluster does not answer. A plan, which only looks, is made in this process.
 
-    joblib gets as many processes as suit this machine, unless a number is given: one for a single job, and for a plan,
-    which only looks. They take one job at a time: stored ones end fast, and a long one must not wait behind another.
+    joblib gets as many processes as suit this machine, unless a number is given, and none for a single job. They take
+    one job at a time: stored ones end fast, and a long one must not wait behind another.
     """
     cfg = composed(overrides, folder)
     launcher = cfg.hydra.launcher
+    if cfg.plan:
+        return [*(each for each in overrides if not OF_LAUNCHER.match(each)), "hydra/launcher=basic"]
     check_installed(str(launcher.get("_target_")), overrides)
+    if (address := OmegaConf.select(launcher, "ray.init.address")) is not None:
+        check_answers(str(address))
     if "joblib" not in str(launcher.get("_target_")):
-        return []
-    one = ["hydra.launcher.batch_size=1"] if launcher.batch_size == "auto" else []
-    if cfg.plan or _is_single(cfg, overrides):
-        return ["hydra.launcher.n_jobs=1", *one]
-    return [f"hydra.launcher.n_jobs={at_once(cfg.threads, cfg.device)}", *one] if launcher.n_jobs == -1 else one
+        return [*overrides]
+    processes = 1 if _is_single(cfg, overrides) else at_once(cfg.threads, cfg.device)
+    wanted = {"n_jobs": (-1, processes), "batch_size": ("auto", 1)}
+    return [*overrides, *(f"hydra.launcher.{key}={value}" for key, (usual, value) in wanted.items()
+                          if launcher[key] == usual)]  # fmt: skip
 
 
 def _is_single(cfg: DictConfig, overrides: Sequence[str]) -> bool:
@@ -54,6 +62,17 @@ def check_installed(target: str, overrides: Sequence[str] = ()) -> None:
         if target.startswith(f"{plugin}.") and not _is_installed(plugin):
             chosen = next((each for each in overrides if each.startswith("hydra/launcher=")), "hydra/launcher")
             raise UserError(f"{chosen}: pip install '{package}' installs it; else choose joblib or basic")
+
+
+def check_answers(address: str) -> None:
+    """Raise UserError if there is no Ray cluster at HOST:PORT, which Ray would try for minutes."""
+    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if found := re.fullmatch(r"(?:ray://)?(?P<host>.+):(?P<port>\d+)", named):
+        try:
+            socket.create_connection((found["host"], int(found["port"])), timeout=10).close()
+        except OSError as error:
+            raise UserError(f"no Ray cluster answers at {named} ({error.strerror or error}): `ray start --head` starts "
+                            "one, and RAY_ADDRESS=HOST:PORT names it", code=1) from error  # fmt: skip
 
 
 def arrive(here: str, cfg: DictConfig) -> None:

@@ -60,8 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         keys = swept_keys(overrides) if sweeping else []
-        launched = prepared(overrides, given.folder) if sweeping else []
-        code = _run([*given.flags, *swept_with_groups(overrides), *folder, *launched], sweeping, keys, arguments)
+        launched = prepared(overrides, given.folder) if sweeping else overrides
+        code = _run([*given.flags, *swept_with_groups(launched), *folder], sweeping, keys, arguments)
     if sweeping and not first.plan:
         _report(checked, arguments)
     return code

@@ -27,7 +27,7 @@ INCIDENTAL = ["seconds", "cpu_seconds", "date", "commit"]
 
 
 def run(*arguments: str) -> int:
-    """Run `lth run` with the tiny settings and these arguments in this process, a sweep without `hydra/launcher=` too."""
+    """Run `lth run` with the tiny settings and these arguments in this process, a sweep too if it names no launcher."""
     flags = [a for a in arguments if a.startswith("-")]
     basic = [] if "-m" not in flags or any("hydra/launcher=" in a for a in arguments) else ["hydra/launcher=basic"]
     return cli.main(["run", *flags, *TINY, *basic, *(a for a in arguments if a not in flags)])

@@ -165,7 +165,9 @@ def test_a_job_that_fails_is_named_and_one_whose_process_is_killed_is_run_again(
     assert "+lr.at=13" in said
     assert "not all jobs of the sweep finished" in said
     assert (tmp_path / "killed").exists()
-    found = sorted((r["columns"]["lr.at"], r["columns"]["replicate"], r["status"]) for r in shell.records(tmp_path / "far"))
+    found = sorted(
+        (r["columns"]["lr.at"], r["columns"]["replicate"], r["status"]) for r in shell.records(tmp_path / "far")
+    )
     assert found == [(13, 1, "failed"), (13, 2, "failed"), (99, 1, "finished"), (99, 2, "finished")]
     assert [*cluster.iterdir()] == []
 

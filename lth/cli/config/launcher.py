@@ -97,9 +97,9 @@ def check_threads(threads: int) -> None:
         return
     name, number = given
     if threads > number:
-        log.warning("threads=%d, but the job has %d cores (%s): threads wait for each other; ask for as many cores", threads, number, name)  # fmt: skip
+        log.warning("threads=%d, but the job has %d cores (%s): the threads wait for each other", threads, number, name)
     elif number > threads and name == "SLURM_CPUS_PER_TASK":
-        log.info("threads=%d of %d cores (%s) are used: a sweep (-m) uses all; threads=%d does too, in another recipe", threads, number, name, number)  # fmt: skip
+        log.info("threads=%d of %d cores (%s) are used; a sweep (-m) takes them all", threads, number, name)
 
 
 def _is_installed(module: str) -> bool:

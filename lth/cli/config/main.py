@@ -13,6 +13,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -35,6 +36,9 @@ from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.trial import trial
 from lth.store.file import make_folder
+
+if TYPE_CHECKING:
+    from lth.job import Job
 
 INTERRUPTED = 130
 
@@ -183,12 +187,9 @@ def _code(cfg: DictConfig, *, swept: Sequence[str] = (), typed: Sequence[str] = 
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     see_own_modules()
     from lth.cli import imports_done, run
-    from lth.cli.console import log_to_console
     from lth.cli.config.values import instantiate, values
 
     imports_done()
-    log_to_console()
-    check_threads(cfg.threads)
     overrides = HydraConfig.get().overrides.task
     setting = run.Setting(
         root=Path(str(cfg.root)),
@@ -203,4 +204,9 @@ def _code(cfg: DictConfig, *, swept: Sequence[str] = (), typed: Sequence[str] = 
         typed=typed,
         debug=cfg.traceback or cfg.debug,
     )
-    return run.run(lambda: values(cfg, overrides, writes=not cfg.plan), setting)
+
+    def build() -> "Job":
+        check_threads(cfg.threads)
+        return values(cfg, overrides, writes=not cfg.plan)
+
+    return run.run(build, setting)

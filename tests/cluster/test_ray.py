@@ -78,6 +78,10 @@ class Node:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(30)
+        until = time.monotonic() + 10
+        while (left := _session(self.process.pid)) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert left == [], f"{self.name} left processes behind"
 
 
 def _session(leader: int) -> list[int]:
@@ -123,9 +127,7 @@ def cluster() -> Iterator[Path]:
         finally:
             for node in reversed(nodes):
                 node.stop()
-            left = [pid for node in nodes for pid in _session(node.process.pid)]
             shutil.rmtree(folder, ignore_errors=True)
-    assert left == []
 
 
 @pytest.fixture(autouse=True)

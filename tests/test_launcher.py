@@ -34,7 +34,7 @@ def _plain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(machine, "_listed", list)
-    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(machine, "available", lambda: 8)
     yield
     get_reusable_executor().shutdown()
 
@@ -61,6 +61,30 @@ def test_a_sweep_takes_the_cores_that_its_scheduler_gave(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert machine.cores() == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 4),
+        ({"cpu.max": "max 100000"}, 4),
+        ({"cpu.max": "200000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "250000 100000"}, 3),
+        ({"cpu.max": "800000 100000"}, 4),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 4),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2),
+    ],
+)
+def test_the_quota_of_a_container_limits_the_cores_of_its_machine(
+    files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 4, 6})
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{content}\n")
+    assert machine.available(tmp_path) == expected
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, 8), (2, 4), (3, 2), (8, 1), (16, 1)])

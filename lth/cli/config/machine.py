@@ -1,11 +1,13 @@
 """Cores and GPUs that this process may use, and how the jobs of a sweep share them. Imports no PyTorch."""
 
+import contextlib
 import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 CUDA = "CUDA_VISIBLE_DEVICES"
 # Cores that a scheduler gave to this job; not all schedulers bind a job to its cores. The first that is set counts.
@@ -21,10 +23,18 @@ def granted(environment: Mapping[str, str] = os.environ) -> tuple[str, int] | No
 
 def cores() -> int:
     """Number of cores that this process may use: by its affinity, its share of a container, and its scheduler."""
-    import joblib
-
     given = granted()
-    return min(joblib.cpu_count(), given[1]) if given else int(joblib.cpu_count())
+    return min(available(), given[1]) if given else available()
+
+
+def available(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Number of cores by affinity, and by the quota of a control group, of version 2 or 1."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError):  # no such group, or "max" for no quota
+            quota, period = map(int, " ".join((group / file).read_text(encoding="ascii") for file in files).split())
+            return max(1, min(usable, -(-quota // period))) if quota > 0 < period else usable
+    return usable
 
 
 def gpus(device: str = "auto") -> list[str]:

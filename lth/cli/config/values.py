@@ -139,11 +139,11 @@ def _precision(recipe: "Recipe", cfg: DictConfig, *, writes: bool) -> "Precision
     from lth.store.precision import recorded, settle
 
     net, root, name = recipe.net(), Path(str(cfg.root)), str(cfg.name)
-    here = fastest(net, cfg.device)
+    here: Precision = fastest(net, cfg.device)
     if not by_hardware(net):
         return here
     kept = settle(root, name, here) if writes else recorded(root, name) or here
-    known = {each: each for each in get_args(Precision)}
+    known: dict[str, Precision] = {each: each for each in get_args(Precision)}
     if kept != here:
         log.info("precision=auto is %s: the first job of %s chose it on its hardware; here %s is the fastest, and "
                  "precision=%s trains with that", kept, name, here, here)  # fmt: skip

@@ -6,33 +6,12 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-nfs lint figures scorecard reports speed docs clean
+test-ray: $(VENV)/.ray ## start a Ray cluster of two nodes on this machine, run a sweep on it, compare with a local run
+	$(BIN)/python -m pytest -q -m ray tests/cluster
 
-help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
-
-setup: $(VENV)/.ready ## create the virtual environment .venv
-
-$(VENV)/.ready: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lth needs Python 3.11 or newer, this is " + sys.version)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+$(VENV)/.ray: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[ray]'
 	@touch $@
-
-demo: setup ## find tickets on embedded digits: a table and two figures, in under three minutes once set up
-	$(BIN)/lth run -m experiment=demo replicate=1,2,3 hydra/launcher=joblib
-
-test: lint ## ruff, mypy and the tests
-	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
-
-test-slow: setup ## the slow tests (minutes); those of HTML pages need chromium (apt-get install chromium)
-	$(BIN)/python -m pytest -q -m slow
-
-test-nfs: setup ## two mounts of one folder, as on two hosts: four minutes, as root; it installs bindfs where that is missing
-	@[ "$$(id -u)" = 0 ] || { echo "make test-nfs mounts folders and makes namespaces: run it as root"; exit 1; }
-	@command -v bindfs >/dev/null || { apt-get update -qq && apt-get install -y -qq bindfs fuse3; } || \
-		{ echo "make test-nfs needs bindfs and FUSE 3: install them"; exit 1; }
-	$(BIN)/python -m pytest -q -m nfs tests/test_nfs.py
 
 lint: setup ## ruff check, ruff format --check and mypy
 	$(BIN)/ruff check .

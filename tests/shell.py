@@ -27,9 +27,10 @@ INCIDENTAL = ["seconds", "cpu_seconds", "date", "commit"]
 
 
 def run(*arguments: str) -> int:
-    """Run `lth run` with the tiny settings and these arguments in this process."""
+    """Run `lth run` with the tiny settings and these arguments in this process, a sweep too if it names no launcher."""
     flags = [a for a in arguments if a.startswith("-")]
-    return cli.main(["run", *flags, *TINY, *(a for a in arguments if a not in flags)])
+    basic = [] if "-m" not in flags or any("hydra/launcher=" in a for a in arguments) else ["hydra/launcher=basic"]
+    return cli.main(["run", *flags, *TINY, *basic, *(a for a in arguments if a not in flags)])
 
 
 def started(*arguments: str, code: str | None = None) -> "subprocess.Popen[str]":

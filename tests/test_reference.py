@@ -86,7 +86,7 @@ def test_the_version_is_that_of_lth(capsys: pytest.CaptureFixture[str]) -> None:
         ("optimizer.rho=0.5", "belongs to optimizer=adadelta: add that"),
         ("stepz=5", "Did you mean steps"),
         ("hydra/launcher=submitit_slurm", "pip install 'lth[slurm]'"),
-        ("hydra/launcher=ray", "pip install hydra-ray-launcher"),
+        ("hydra/launcher=ray", "pip install 'lth[ray]'"),
     ],
 )
 def test_a_key_of_a_group_that_is_off_and_a_missing_launcher_come_with_their_remedy(

@@ -432,9 +432,10 @@ def test_the_hint_for_more_replicates_can_be_pasted() -> None:
         "-m",
         "model.hidden=[30, 20]",
         "replicate=1,2",
-        "hydra/launcher=joblib",
+        "hydra/launcher=basic",
         "--config-dir",
         "c d",
     ]
-    more = "name=a 'model.hidden=[30, 20]' --config-dir 'c d' -m replicate=1,2,3,4,5 hydra/launcher=joblib"
+    more = "name=a 'model.hidden=[30, 20]' --config-dir 'c d' -m replicate=1,2,3,4,5"
     assert _more(typed) == more
+    assert _more(["-m", "hydra/launcher=ray_cluster"]) == "hydra/launcher=ray_cluster -m replicate=1,2,3,4,5"

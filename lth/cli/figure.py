@@ -40,7 +40,6 @@ def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[st
     given = [
         f"experiment={','.join(configurations)}",
         f"root={config.quoted(str(runs))}",
-        "hydra/launcher=joblib",
         *replicates,
     ]
     return config.main(["-m", *given, *overrides])

@@ -84,9 +84,9 @@ def show(results: Results, typed: Sequence[str] = ()) -> None:
 
 def _more(typed: Sequence[str]) -> str:
     """The arguments for five replicates in place of those that were given."""
-    ours = ("-m", "--multirun", "replicate=", "hydra/launcher=", "hydra.mode=", "debug=", "--debug")
+    ours = ("-m", "--multirun", "replicate=", "hydra/launcher=basic", "hydra.mode=", "debug=", "--debug")
     kept = [word for word in typed if not word.startswith(ours)]
-    return shlex.join([*kept, "-m", "replicate=1,2,3,4,5", "hydra/launcher=joblib"])
+    return shlex.join([*kept, "-m", "replicate=1,2,3,4,5"])
 
 
 def _draw(results: Results) -> Iterator[Path]:

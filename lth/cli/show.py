@@ -44,7 +44,8 @@ def _head(found: Inspection, changes: Mapping[tuple[str, str], str]) -> Iterator
     if not found.places:
         yield "in       no experiment: stored from Python, or its experiment was deleted"
     versions = ", ".join(f"{key} {environment[key]}" for key in ("lth", "python", "torch") if key in environment)
-    yield f"trained  {environment['date']}, {environment['machine']}; commit {environment['commit']}; {versions}"
+    computer = ", ".join(environment[key] for key in ("machine", "gpu") if key in environment)
+    yield f"trained  {environment['date']}, {computer}; commit {environment['commit']}; {versions}"
     seconds = result["facts"].get("seconds")
     kernel, steps = result["facts"].get("kernel"), result["steps"]
     more = [*([] if seconds is None else [f"{seconds:.1f} s"]), *([f"kernel {kernel}"] if kernel else [])]

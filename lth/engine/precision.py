@@ -19,11 +19,16 @@ def fastest(net: nn.Module, device: str = "auto") -> Precision:
 
     device: as for `train`. For small linear layers the conversions cost more than bfloat16 gains.
     """
-    if not has(net, nn.Conv2d):
+    if not by_hardware(net):
         return "fp32"
     if device != "cpu" and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if BF16_FLAGS & cpu_flags() else "fp32"
+
+
+def by_hardware(net: nn.Module) -> bool:
+    """True if the hardware decides which precision is the fastest for a net, False if it is the same everywhere."""
+    return has(net, nn.Conv2d)
 
 
 def exact(device: torch.device) -> torch.dtype:

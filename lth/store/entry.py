@@ -25,7 +25,7 @@ from lth import UserError
 from lth.file import sweep, write_whole
 from lth.recipe import Recipe
 from lth.store.digest import describe
-from lth.store.environment import environment, instructions
+from lth.store.environment import environment, gpu, instructions
 from lth.store.file import FORMAT, Corrupt, Missing, Name, Newer, write_json
 from lth.store.lease import clear
 from lth.store.locks import LEASE
@@ -77,7 +77,7 @@ def write_entry(entry: Path, recipe: Recipe, trained: Trained, keep: str) -> Non
             "facts": {k: v for k, v in trained.facts.items() if k != "kept"},
             "evaluations_sha256": hashlib.sha256(table.getvalue()).hexdigest(),
             "keep": keep,
-            "environment": {**environment(), "instructions": instructions()},
+            "environment": {**environment(), **gpu(str(trained.facts.get("device"))), "instructions": instructions()},
         },
     )
     partial_file(entry).unlink(missing_ok=True)

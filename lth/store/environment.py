@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -64,6 +65,24 @@ def machine() -> str:
     """Processor and number of cores, such as "AMD EPYC, 2 cores"."""
     name = _cpuinfo("model name") or platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
+
+
+def gpu(device: str) -> dict[str, str]:
+    """Name of an NVIDIA GPU, such as cuda:0, and the version of its driver; nothing for another device."""
+    import torch
+
+    if not device.startswith("cuda"):
+        return {}
+    return {"gpu": torch.cuda.get_device_name(device), "driver": driver()}
+
+
+def driver(file: Path = Path("/proc/driver/nvidia/version")) -> str:
+    """Version of NVIDIA's driver, such as 550.54.14; "unknown" where the system does not say."""
+    try:
+        found = re.search(r"NVRM version:.*?\s(\d+(?:\.\d+)+)\s", file.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        found = None
+    return found[1] if found else "unknown"
 
 
 def cpu_flags() -> set[str]:

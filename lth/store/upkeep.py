@@ -20,6 +20,7 @@ from lth.store.lease import is_undecided, take
 from lth.store.locks import LEASE as TRAINING
 from lth.store.locks import locked, patient
 from lth.store.names import check_name, folder_of
+from lth.store.precision import follow, forget
 from lth.store.record import LEASE, read_record
 from lth.store.running import lease_of
 
@@ -133,6 +134,7 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     if not merge and any(file.parent == target for file in every):
         raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
     _check_ended(old, own.values())
+    follow(root, old, new)
     for file, record in own.items():
         _move(file, record, target / file.name, new)
     _move_figures(root / "figures", folder_of(old), folder_of(new))
@@ -161,8 +163,7 @@ def _drop_record(file: Path) -> None:
         file.unlink(missing_ok=True)
         lease_of(file).unlink(missing_ok=True)  # of a job that was killed
         file.with_suffix(".lock").unlink(missing_ok=True)  # of older versions
-    with contextlib.suppress(OSError):  # another record is in it
-        file.parent.rmdir()
+    forget(file.parent)
 
 
 def _records(root: Path) -> dict[Path, dict[str, Any]]:

@@ -86,7 +86,8 @@ def _versions(tickets: pd.DataFrame, runs: Path) -> dict[str, Sequence[str]]:
     found = [facts for digest in tickets["digest"].unique() if (facts := _environment(runs / "trained" / digest))]
     if not found:
         found = tickets[["commit", "machine", "date"]].to_dict("records")
-    values = {fact: sorted({str(facts[fact]) for facts in found if fact in facts}) for fact in environment()}
+    named = [*environment(), *(fact for fact in ("gpu", "driver") if any(fact in facts for facts in found))]
+    values = {fact: sorted({str(facts[fact]) for facts in found if fact in facts}) for fact in named}
     return {fact: some if fact != "date" else list(dict.fromkeys([some[0], some[-1]])) for fact, some in values.items()}
 
 

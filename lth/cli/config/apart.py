@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from lth.cli.config.machine import worker
+
 LOOK = 0.5  # seconds between two looks whether the parent lives
 PATIENCE = 10.0  # seconds to save what was computed, once it does not
 
@@ -32,7 +34,7 @@ class Killed(Exception):
 
 def is_worker() -> bool:
     """True in a process whose jobs are to be run apart: a worker of joblib's, where processes can be forked safely."""
-    return sys.platform == "linux" and "joblib" in str(HydraConfig.get().launcher.get("_target_"))
+    return sys.platform == "linux" and worker() is not None
 
 
 def code(job: Job, cfg: DictConfig) -> int:

@@ -14,8 +14,8 @@ REFUSED = {
 LAUNCHERS = {
     "submitit_slurm": "'lth[slurm]'",
     "submitit_local": "'lth[slurm]'",
-    "ray": "hydra-ray-launcher",
-    "ray_aws": "hydra-ray-launcher",
+    "ray": "'lth[ray]'",
+    "ray_aws": "'lth[ray]'",
     "rq": "hydra-rq-launcher",
 }
 MESSAGE = re.compile(

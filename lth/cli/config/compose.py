@@ -47,6 +47,13 @@ def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[t
         return [(trial(compose("config", [*each, *search_path(folder)])), each) for each in product(*expand(overrides))]
 
 
+def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
+    """The configuration of the first job of a sweep, with Hydra's own node."""
+    with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
+        first = [values[0] for values in expand(overrides)]
+        return compose("config", [*first, *search_path(folder)], return_hydra_config=True)
+
+
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
     """Compose and validate. usual: config groups -> their configuration without other overrides."""
     cfg = compose("config", overrides)

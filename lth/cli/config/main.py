@@ -13,6 +13,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -28,11 +29,16 @@ from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
+from lth.cli.config.launcher import arrive, check_threads, prepared
 from lth.cli.config.literal import literal
+from lth.cli.config.machine import take_gpu
 from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.trial import trial
 from lth.store.file import make_folder
+
+if TYPE_CHECKING:
+    from lth.job import Job
 
 INTERRUPTED = 130
 
@@ -58,7 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         keys = swept_keys(overrides) if sweeping else []
-        code = _run([*given.flags, *swept_with_groups(overrides), *folder], sweeping, keys, arguments)
+        launched = prepared(overrides, given.folder) if sweeping else overrides
+        code = _run([*given.flags, *swept_with_groups(launched), *folder], sweeping, keys, arguments)
     if sweeping and not first.plan:
         _report(checked, arguments)
     return code
@@ -68,12 +75,12 @@ def _run(arguments: Sequence[str], sweeping: bool, swept: Sequence[str] = (), ty
     """Hand arguments to Hydra; returns the highest exit code of its jobs. swept: keys that have several values. typed:
     what the user gave.
     """
-    codes: list[int] = []
+    codes, here = list[int](), os.getcwd()
     sys.argv = ["lth run", *arguments]
     try:
         with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet(), sweep.failures() as file:
             task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-            sweep.launch(task(lambda cfg: _job(cfg, codes, file, swept, typed)), codes)
+            sweep.launch(task(lambda cfg: _job(cfg, here, codes, file, swept, typed)), codes)
     except SystemExit as end:
         codes.append(end.code if isinstance(end.code, int) else 1)
     except (sweep.JobFailed, BrokenProcessPool):  # of a launcher's own process, or of this one
@@ -146,9 +153,15 @@ def _report(checked: Sequence[DictConfig], typed: Sequence[str]) -> None:
         show(Results(root, name), typed)
 
 
-def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str], typed: Sequence[str]) -> None:
-    """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on."""
+def _job(
+    cfg: DictConfig, here: str, codes: list[int], failures: str, swept: Sequence[str], typed: Sequence[str]
+) -> None:
+    """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on.
+    here: folder in which it was launched.
+    """
     cfg = trial(cfg)
+    arrive(here, cfg)
+    take_gpu(cfg.device)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     words = shlex.join(HydraConfig.get().overrides.task)
     try:
@@ -191,4 +204,9 @@ def _code(cfg: DictConfig, *, swept: Sequence[str] = (), typed: Sequence[str] = 
         typed=typed,
         debug=cfg.traceback or cfg.debug,
     )
-    return run.run(lambda: values(cfg, overrides), setting)
+
+    def build() -> "Job":
+        check_threads(cfg.threads)
+        return values(cfg, overrides, writes=not cfg.plan)
+
+    return run.run(build, setting)

@@ -21,12 +21,14 @@ def is_group(override: str) -> bool:
 def swept_with_groups(overrides: Sequence[str]) -> list[str]:
     """Turn overrides into sweeps of one value where a config group is swept.
 
-    Hydra first composes what is not swept, without the swept group, so that a key of its options would be unknown.
+    Hydra first composes what is not swept, without the swept group, so that a key of its options would be unknown. Keys
+    of no group, such as root, stay as they are: the launcher needs them.
     """
     values = [a for a in overrides if "=" in a and not a.startswith(("~", "hydra"))]
     if not any(is_group(override) and is_swept(override) for override in values):
         return [*overrides]
-    single = {a: "{}=choice({})".format(*a.split("=", 1)) for a in values if not is_group(a) and not is_swept(a)}
+    dotted = [a for a in values if "." in a.partition("=")[0] and not is_group(a) and not is_swept(a)]
+    single = {a: "{}=choice({})".format(*a.split("=", 1)) for a in dotted}
     return [single.get(override, override) for override in overrides]
 
 

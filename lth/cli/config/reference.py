@@ -146,8 +146,9 @@ def text(folder: Path | None = None) -> str:
 
 
 LAUNCHERS = """Launchers of a sweep (-m)
+  hydra/launcher=joblib             all cores or GPUs of this machine (default)
   hydra/launcher=basic              one job after the other
-  hydra/launcher=joblib             all cores of this machine
+  hydra/launcher=ray_cluster        a Ray cluster; pip install 'lth[ray]'
   hydra/launcher=submitit_slurm     a cluster; pip install 'lth[slurm]'
 """
 
@@ -167,4 +168,4 @@ def words() -> Sequence[str]:
     found = groups()
     choices = [f"{group}={option.name}" for group, options in found.items() for option in options]
     keys = [f"{group}.{key.name}=" for group, options in found.items() for option in options for key in option.keys]
-    return [*choices, *(f"{key.name}=" for key in settings()), *dict.fromkeys(keys), "hydra/launcher=joblib", "-m"]
+    return [*choices, *(f"{key.name}=" for key in settings()), *dict.fromkeys(keys), "hydra/launcher=basic", "-m"]

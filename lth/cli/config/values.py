@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import hydra
 from hydra.errors import InstantiationException
@@ -23,7 +24,7 @@ from lth.cli.config.trial import REDUCED
 
 if TYPE_CHECKING:
     from lth.job import Branch, Job
-    from lth.recipe import Recipe
+    from lth.recipe import Precision, Recipe
 
 log = logging.getLogger("lth")
 
@@ -65,8 +66,10 @@ def _misspelled(target: str) -> str:
     return f"{module} has no '{name}'" + (f". Did you mean {near[0]}?" if near else "")
 
 
-def values(cfg: DictConfig, overrides: Sequence[str] = ()) -> "Job":
-    """The job of a configuration. overrides: those of the command line that made it."""
+def values(cfg: DictConfig, overrides: Sequence[str] = (), *, writes: bool = False) -> "Job":
+    """The job of a configuration. overrides: those of the command line that made it. writes: True to record what
+    precision=auto stands for, so that all later jobs of the experiment agree.
+    """
     for node, names in groupby(left_out(cfg, overrides), key=itemgetter(0)):
         function = OmegaConf.select(cfg, node)["_target_"]
         log.info("%s: %s does not take %s, left out", node, function, ", ".join(name for _, name in names))
@@ -75,7 +78,7 @@ def values(cfg: DictConfig, overrides: Sequence[str] = ()) -> "Job":
     from lth.job import Job
     from lth.job.values import SCIENCE
 
-    recipe = _recipe(cfg)
+    recipe = _recipe(cfg, writes=writes)
     meter(cfg.meter)  # raises before anything is trained
     resolved = plain(cfg)
     replicate = resolved["replicate"]
@@ -101,8 +104,7 @@ def _branch(node: DictConfig) -> "Branch":
     return Branch(**{**instantiate(node), "transform": instantiate(node.transform)})
 
 
-def _recipe(cfg: DictConfig) -> "Recipe":
-    from lth.engine import fastest
+def _recipe(cfg: DictConfig, *, writes: bool) -> "Recipe":
     from lth.job.guard import guarded_recipe
     from lth.job.size import check_size
     from lth.recipe import Recipe
@@ -126,8 +128,26 @@ def _recipe(cfg: DictConfig) -> "Recipe":
     )
     check_size(recipe)
     if cfg.precision == "auto":
-        return replace(recipe, precision=fastest(recipe.net(), cfg.device))
+        return replace(recipe, precision=_precision(recipe, cfg, writes=writes))
     return recipe
+
+
+def _precision(recipe: "Recipe", cfg: DictConfig, *, writes: bool) -> "Precision":
+    """The precision that auto stands for: that of the first job of the experiment, else the fastest here."""
+    from lth.engine.precision import by_hardware, fastest
+    from lth.recipe import Precision
+    from lth.store.precision import recorded, settle
+
+    net, root, name = recipe.net(), Path(str(cfg.root)), str(cfg.name)
+    here: Precision = fastest(net, cfg.device)
+    if not by_hardware(net):
+        return here
+    kept = settle(root, name, here) if writes else recorded(root, name) or here
+    known: dict[str, Precision] = {each: each for each in get_args(Precision)}
+    if kept != here:
+        log.info("precision=auto is %s: the first job of %s chose it on its hardware; here %s is the fastest, and "
+                 "precision=%s trains with that", kept, name, here, here)  # fmt: skip
+    return known.get(kept, here)
 
 
 def _data(node: dict[str, Any]) -> Any:

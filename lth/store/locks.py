@@ -24,6 +24,7 @@ def claimed(entries: Iterable[Path], wait: Callable[[], None]) -> Iterator[dict[
     with contextlib.ExitStack() as stack:
         locks = _free(wanted, stack)
         if not locks:
+            wait()  # which may raise; nobody waits then
             log.info("another process is training %s: waiting for it", ", ".join(entry.name for entry in wanted))
         while not locks:
             wait()

@@ -4,7 +4,6 @@ from typing import Any
 
 from lth.job.levels import densities
 from lth.job.values import Job, Place
-from lth.schedule import rungs
 from lth.store.digest import describe, short, unbound
 
 

@@ -76,7 +76,8 @@ class Store:
 
         train: `lth.engine.train` with the recipe bound, or a function that takes its keywords states, save, finished
         and until, and calls `finished` with every ticket that it has trained. Trainings that another process is at are
-        waited for; raises Busy if that takes longer than `patience`. `finished` is called with each trained ticket as soon as it is there.
+        waited for; raises Busy if that takes longer than `patience`. `finished` is called with each trained ticket as
+        soon as it is there.
         """
         return partial(self._get, train, recipe, finished)
 

@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import lth
 from lth import UserError
-from lth.cli.config import apart, reference, sweep
+from lth.cli.config import apart, reference, search, sweep
 from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     overrides = literal(given.overrides, sweeping=sweeping)
     checked = validated(overrides, given.folder)
     first = checked[0]
+    search.check(overrides, first)
     if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))
     see_own_modules()
@@ -84,7 +85,7 @@ def _run(arguments: Sequence[str], sweeping: bool, task: sweep.Task) -> int:
         raise UserError(explanation(error)) from error
     except KeyboardInterrupt:
         raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
-    return max((ending.code for ending in task.endings.values()), default=0)
+    return task.code
 
 
 @contextmanager
@@ -152,7 +153,7 @@ def _job(cfg: DictConfig, **given: Any) -> Ending:
     """Run one job, in this process or in one of its own. given: as for `_ended`."""
     cfg = trial(cfg)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    job = partial(_ended, **given)
+    job: apart.Job = partial(_ended, **given)
     try:
         return apart.ended(job, cfg) if sweeping and apart.is_worker() else job(cfg)
     except apart.Killed as how:

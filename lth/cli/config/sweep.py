@@ -49,7 +49,8 @@ class JobFailed(Exception):
 class Task:
     """What Hydra calls with the configuration of each job. run: runs one. folder: endings of jobs, "" if the sweeper is
     not one of lth's. turns: job and patience of each number that the launcher counts up from `first`. steps: those that
-    jobs of the sweep rewind to.
+    jobs of the sweep rewind to. words: the overrides of each job. tolerant: all is well if one job is. said: what the
+    sweeper has found.
     """
 
     run: Callable[..., Ending]
@@ -59,6 +60,14 @@ class Task:
     steps: Sequence[int] = ()
     endings: dict[int, Ending] = field(default_factory=dict)
     words: dict[int, Sequence[str]] = field(default_factory=dict)
+    tolerant: bool = False
+    said: str = ""
+
+    @property
+    def code(self) -> int:
+        """The exit code of the command."""
+        codes = [each.code for each in self.endings.values()]
+        return (min if self.tolerant else max)(codes, default=0)
 
     def __call__(self, cfg: DictConfig) -> Ending | Objective:
         """Run a job, in this process or in one of a launcher. Raises KeyboardInterrupt, or JobFailed in a sweep of
@@ -124,14 +133,18 @@ class Sweeper(Plugin):
         words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         last = {word.partition("=")[0]: word for word in words}  # as everywhere, the last value of a key holds
         with self._folder():
-            self.finish([*product(*expand([*last.values()]))])
+            self.run([*last.values()])
+
+    def run(self, arguments: Sequence[str]) -> None:
+        """Run the jobs that these overrides stand for."""
+        self.finish([*product(*expand(arguments))])
 
     def finish(self, jobs: Sequence[Sequence[str]]) -> list[Ending]:
         """Run these jobs until none is put off any more; returns how each ended."""
         begun = len(self.task.words)
         self.task.words |= {begun + number: words for number, words in enumerate(jobs)}
         configs = [self._composed(words) for words in jobs]
-        self.task.steps = sorted({int(c["rewind"].get("step") or 0) for c in configs} - {0, *self.task.steps})
+        self.task.steps = sorted({*self.task.steps, *(c["rewind"].get("step") or 0 for c in configs)})
         names = [order.shared(config) for config in configs]
         left, patience = order.round_robin(range(begun, len(self.task.words)), names), 0.0
         while left:
@@ -145,7 +158,7 @@ class Sweeper(Plugin):
     def _composed(self, words: Sequence[str]) -> dict[str, Any]:
         """The configuration of a job; raises an error of Hydra's if it has none."""
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, [*words])
-        return plain(trial(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])))
+        return plain(trial(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])))
 
     def _round(self, jobs: Sequence[int], patience: float, *, few: int) -> dict[int, Ending]:
         """Launch these jobs; returns how each ended. few: so many of them can begin side by side."""
@@ -213,6 +226,7 @@ class Sweeper(Plugin):
         """The folder in which jobs of this sweep note how they ended, while it lasts."""
         place = Path(str(self.config.hydra.sweep.dir)) / f"endings-{platform.node()}-{os.getpid()}"
         place.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, place.parent / "multirun.yaml")  # as Hydra's own sweeper does
         self.task.folder = str(place.resolve())
         try:
             yield
@@ -227,7 +241,7 @@ def _returned(job: JobReturn) -> Ending:
 
 
 def register(plugin: type[Any]) -> None:
-    """Let Hydra find a plugin of lth's, which it takes from a package hydra_plugins alone: as if its module lay there."""
+    """Let Hydra find a plugin of lth's: it takes those of a package hydra_plugins alone."""
     name = f"hydra_plugins.lth_{plugin.__module__.rpartition('.')[2]}"
     sys.modules[name], plugin.__module__ = sys.modules[plugin.__module__], name
     Plugins.instance().register(plugin)
@@ -242,12 +256,12 @@ def failures(task: Task) -> str:
 
 
 def summary(task: Task) -> str:
-    """A line on what sharing saves, if all jobs were planned; else empty."""
+    """What the sweeper has found, and a line on what sharing saves, if the jobs were planned."""
     plans = [each.planned for each in task.endings.values() if each.planned]
     distinct = {name: steps for plan in plans for name, steps in plan.items()}
     alone = sum(sum(plan.values()) for plan in plans)
     if len(plans) < 2:
-        return ""
+        return task.said
     return (f"sweep of {len(plans):,} jobs: {sum(map(len, plans)):,} trainings, {len(distinct):,} of them distinct; "
             f"{sum(distinct.values()):,} steps in place of {alone:,}\n")  # fmt: skip
 

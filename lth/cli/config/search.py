@@ -58,7 +58,8 @@ class Search(Sweeper):
         """Ask for trials, run them, tell how they ended."""
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._check()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         parsed = OverridesParser.create().parse_overrides([*arguments])
         fixed = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
         space = {str(o.get_key_element()): _distribution(o) for o in parsed if o.is_sweep_override()}
@@ -76,6 +77,14 @@ class Search(Sweeper):
                 _add(study, place, params, space, ended)
             _write(file, study, self._objectives(), [*space])
         self.task.said = f"{_best(study, self._objectives())}trials  {file}\n"
+
+    def _check(self) -> None:
+        """Raise UserError for a number of trials that can't be."""
+        given = {"n_trials": self.trials, "n_jobs": self.jobs, "seed": self.seed, "startup": self.startup}
+        for name, value in given.items():
+            bound = int(name.startswith("n_"))
+            if type(value) is not int or not bound <= value <= MOST:
+                raise UserError(f"hydra.sweeper.{name}={value}: give a whole number from {bound} to {MOST}")
 
     def _asked_for(self, study: Any, space: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
         """The values of the next trials, which depend on the seed, their places and the trials before them alone: they

@@ -77,8 +77,8 @@ def test_a_search_of_pruning_rate_and_rewind_step_finds_the_best_of_its_trials(
 
     assert search("two", *SPACE) == 0
     assert trials("two") == found  # by the seed
-    assert search("one", *SPACE, "hydra.sweeper.seed=2", "plan=false") == 0
-    assert trials("one") != found
+    assert search("one", *SPACE, "hydra.sweeper.seed=2", trials=1) == 0
+    assert trials("one") != found[:1]
 
 
 def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_never_was() -> None:
@@ -102,10 +102,10 @@ def test_a_trial_that_fails_ends_no_search(capsys: pytest.CaptureFixture[str]) -
     given = ["optimizer=sgd", "optimizer.lr=choice(1e30,0.01)", "levels=0", "hydra.sweeper.n_jobs=2"]
     assert search("here", *given) == 0
     states = {(row["optimizer.lr"], row["state"], row["early_stop_val_accuracy"] == "") for row in trials("here")}
-    assert states == {("1e30", "fail", True), ("0.01", "complete", False)}
+    assert states == {("1e+30", "fail", True), ("0.01", "complete", False)}
     captured = capsys.readouterr()
     assert "best:\n  early_stop_val_accuracy 0." in captured.out
-    assert "optimizer.lr=1e30: NonFiniteLoss: " in captured.err.replace("'", "").replace(" hydra", "")
+    assert "optimizer.lr=1e+30: NonFiniteLoss: the training loss is nan at step 1" in captured.err
 
     assert search("there", *given[:1], "optimizer.lr=choice(1e30,1e31)", "levels=0", trials=2) == 1
     assert "search of 2 trials: none has finished" in capsys.readouterr().out
@@ -184,7 +184,7 @@ def test_the_metric_of_an_objective_is_that_of_the_task(capsys: pytest.CaptureFi
         (["-m", *SEARCH, "optimizer.lr=interval(2,1)"], "give the lower end, then the higher one"),
         (["-m", *SEARCH, "steps=interval(10,20)"], "steps=10.0: "),
         (["-m", *SEARCH, "model=mlp,nosuch"], "there is no model=nosuch"),
-        (["-m", *SEARCH, "schedule.linea=interval(0.1,0.5)"], "Did you mean schedule.linear?"),
+        (["-m", *SEARCH, "schedule.linea=interval(0.1,0.5)"], "Did you mean schedule.linear"),
         (["-m", *SEARCH, *SPACE, "hydra.sweeper.direction=up"], "give minimize or maximize for each column"),
         (["-m", *SEARCH, *SPACE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: "),
         (["optimizer.lr=interval(0.1,0.2)"], "several values are a sweep, which needs -m"),

@@ -30,7 +30,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lth.cli import ending, failure
 from lth.cli.config import order
-from lth.cli.config.conf import plain
 from lth.cli.config.overrides import expand
 from lth.cli.config.trial import trial
 from lth.cli.ending import Ending, Objective
@@ -144,7 +143,9 @@ class Sweeper(Plugin):
         begun = len(self.task.words)
         self.task.words |= {begun + number: words for number, words in enumerate(jobs)}
         configs = [self._composed(words) for words in jobs]
-        self.task.steps = sorted({*self.task.steps, *(c["rewind"].get("step") or 0 for c in configs)})
+        rewinds = [config["rewind"] for config in configs if isinstance(config["rewind"], dict)]
+        steps = {step for rewind in rewinds if isinstance(step := rewind.get("step"), int)}
+        self.task.steps = sorted(steps.union(self.task.steps))
         names = [order.shared(config) for config in configs]
         left, patience = order.round_robin(range(begun, len(self.task.words)), names), 0.0
         while left:
@@ -156,9 +157,11 @@ class Sweeper(Plugin):
         return [self.task.endings[begun + number] for number in range(len(jobs))]
 
     def _composed(self, words: Sequence[str]) -> dict[str, Any]:
-        """The configuration of a job; raises an error of Hydra's if it has none."""
-        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, [*words])
-        return plain(trial(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])))
+        """What decides the order of a job: its dense net and where it rewinds to. Raises Hydra's error if it has no
+        configuration.
+        """
+        cfg = trial(self.hydra_context.config_loader.load_sweep_config(self.config, [*words]))
+        return {key: _resolved(cfg, key) for key in (*order.TRAINING, "rewind")}
 
     def _round(self, jobs: Sequence[int], patience: float, *, few: int) -> dict[int, Ending]:
         """Launch these jobs; returns how each ended. few: so many of them can begin side by side."""
@@ -238,6 +241,15 @@ def _returned(job: JobReturn) -> Ending:
     """How a job ended. (Its `return_value` would print and raise what it raised.)"""
     found = job._return_value
     return found if isinstance(found, Ending) else Ending(1, failure.named(found))
+
+
+def _resolved(cfg: DictConfig, key: str) -> Any:
+    """The value of a key; as it is written, if it depends on the job itself, as ${hydra:job.num} does."""
+    node = cfg._get_node(key)
+    try:
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else cfg[key]
+    except OmegaConfBaseException:
+        return str(node)
 
 
 def register(plugin: type[Any]) -> None:

@@ -10,9 +10,10 @@ import shell
 
 from lth import cli
 from lth.cli import config, results
-from lth.cli.config import order
+from lth.cli.config import order, sweep
 from lth.cli.config.flags import parted
 from lth.cli.config.overrides import swept_with_groups
+from lth.cli.ending import Ending, read, write
 from lth.cli.parser import parsed
 from lth.store import Record, Store, table
 from lth.store.locks import claimed
@@ -193,6 +194,30 @@ def test_what_a_sweep_shares_is_counted_before_and_trained_once(capsys: pytest.C
     assert len(re.findall(r"level \d+: .*, stored\n", said)) == 6
     assert "is trained again up to" not in said  # W_5 was kept by whichever job trained the dense net
     assert [*Path("here").glob("sweeps/*/*/endings*")] == []
+
+
+def test_a_second_turn_takes_up_what_was_put_off_and_nothing_that_another_worker_is_at(tmp_path: Path) -> None:
+    given: list[float] = []
+
+    def run(_: object, *, patience: float, steps: object) -> Ending:
+        given.append(patience)
+        return Ending(waiting=patience == 0, trained=2)
+
+    task = sweep.Task(run, str(tmp_path), turns=[(7, 0.0), (8, 0.0), (7, 60.0), (8, 60.0), (9, 60.0), (9, 60.0)])
+    assert task._turn({}, 0) == read(task.file(7)) == Ending(waiting=True, trained=2)
+    write(task.file(8), None)  # begun in another worker
+    assert task._turn({}, 2) == Ending(trained=2)
+    assert task._turn({}, 3) == Ending(waiting=True)
+    assert task._turn({}, 4) == task._turn({}, 5) == Ending(trained=2)  # ended in its first turn
+    assert given == [0.0, 60.0, 60.0]
+
+
+@pytest.mark.slow
+def test_more_workers_than_dense_nets_train_each_once() -> None:
+    given = ["-m", "root=here", "rewind.step=0,5,10", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    assert shell.run(*given) == 0
+    assert len([*Path("here/trained").glob("*/result.json")]) == 4
+    assert [each["status"] for each in shell.records(Path("here"))] == ["finished"] * 3
 
 
 PACED = """

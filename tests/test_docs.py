@@ -48,7 +48,10 @@ def commands(page: str) -> Iterator[list[str]]:
 
 
 def last_job(words: list[str]) -> list[str]:
-    """The overrides of the last job of a sweep, or of the job itself, to be planned in this process."""
+    """The overrides of the last job of a sweep, of the first of a search, or of the job itself, to be planned in this
+    process.
+    """
+    words = [re.sub(r"=.*interval\(([^,]+),.*", r"=\1", word.strip("'")) for word in words]
     kept = [word for word in words if not word.startswith(("hydra/", "hydra.", "tracking", "plan=", "-m"))]
     return [*(re.sub(r"=[^\[]*,", "=", word) for word in kept), "plan=true", "tracking=none"]
 

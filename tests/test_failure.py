@@ -290,9 +290,11 @@ def test_a_job_that_fails_in_a_sweep_is_named_and_the_others_go_on(capfd: pytest
     text = captured.out + captured.err
     assert "Traceback" not in text
     assert "JobFailed" not in text
-    assert sum("+lr.at=13" in line for line in text.splitlines() if " run " not in line) == 1
+    assert sum("+lr.at=13" in line for line in captured.out.splitlines() if " run " not in line) == 1
     assert re.search(r"job data=mnist_5k .*\+lr\.at=13.*\nfirst_ticket, replicate 1: failed: lr=mine.late in", text)
-    assert "lth run: not all jobs of the sweep finished" in captured.err
+    counted, listed = captured.err.splitlines()[-2:]
+    assert counted == "lth run: not all jobs of the sweep finished: 1 of 2 failed; the others are stored"
+    assert re.fullmatch(r"job data=mnist_5k .*\+lr\.at=13.*: lr=mine.late .*mine.py:.* raised .*", listed)
     assert sorted(record["status"] for record in shell.records(Path("here"))) == ["failed", "finished"]
 
 

@@ -27,6 +27,7 @@ DOORS = {
     "lightning_fabric": "engine",
     "hydra": "cli/config",
     "omegaconf": "cli/config",
+    "optuna": "cli/config/search",
     "wandb": "cli/tracking",
     "onnx": "compress/onnx",
     "onnxruntime": "compress/onnx",

@@ -1,14 +1,23 @@
 """Sweeps over groups, with overrides that belong to a swept option."""
 
+import re
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import shell
 
 from lth import cli
-from lth.cli import config
+from lth.cli import config, results
+from lth.cli.config import order, sweep
 from lth.cli.config.flags import parted
 from lth.cli.config.overrides import swept_with_groups
+from lth.cli.ending import Ending, read, write
 from lth.cli.parser import parsed
+from lth.store import Record, Store, table
+from lth.store.locks import claimed
+from lth.store.store import Busy
 
 PLAN = ["plan=true", "tracking=none", "levels=1"]
 
@@ -69,3 +78,179 @@ def test_a_sweep_of_too_many_jobs_is_refused_before_they_are_listed(
     said = capsys.readouterr().err
     assert "jobs; a sweep has at most 10000" in said
     assert " ".join(swept) in said
+
+
+# ---- jobs that are put off
+
+
+@pytest.fixture
+def _without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip drawing, which takes half of a tiny run."""
+    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
+
+
+def dense(root: str, replicate: int) -> Path:
+    """The folder of the dense training of a replicate, by a store in which it is finished."""
+    rows = table.tickets(Path(root))
+    (digest,) = {*rows[(rows["replicate"] == replicate) & (rows["level"] == 0)]["digest"]}
+    return Path("trained") / digest
+
+
+def status(root: str, replicate: int) -> str:
+    try:
+        return {each["columns"]["replicate"]: each["status"] for each in shell.records(Path(root))}.get(replicate, "")
+    except ValueError:  # one is being written
+        return ""
+
+
+@pytest.mark.usefixtures("_without_figures")
+def test_a_job_whose_training_another_process_does_is_put_off_behind_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = ["-m", "replicate=1,2", "hydra/launcher=basic"]
+    assert shell.run("root=lone", *given) == 0
+    seen, entry = [], Path("here") / dense("lone", 1)
+
+    def other_process() -> None:
+        with claimed([entry], lambda: None):
+            held.set()
+            until = time.monotonic() + 60
+            while status("here", 2) != "finished" and time.monotonic() < until:
+                time.sleep(0.02)
+            seen.extend([status("here", 1), status("here", 2)])
+
+    held, other = threading.Event(), threading.Thread(target=other_process)
+    other.start()
+    assert held.wait(60)
+    capsys.readouterr()
+    assert shell.run("root=here", *given) == 0
+    other.join()
+    assert seen == ["waiting", "finished"]
+    assert (status("here", 1), status("here", 2)) == ("finished", "finished")
+    assert shell.results(Path("here")) == shell.results(Path("lone"))
+    said = capsys.readouterr().out
+    assert "put off replicate=1: what it needs next is being trained by another process" in said
+    assert said.index("replicate 2, level 1") < said.index("replicate 1, level 0")
+
+
+def test_a_store_waits_as_long_as_patience_lasts(tmp_path: Path) -> None:
+    entry, waited = tmp_path / "trained" / "a", list[float]()
+    store = Store(tmp_path, patience=0.3, wait=lambda: waited.append(time.monotonic()))
+    with claimed([entry], lambda: None):
+        begun = time.monotonic()
+        with pytest.raises(Busy), claimed([entry], store._patient()):
+            raise AssertionError("two hold it")
+        assert time.monotonic() - begun >= 0.3
+        assert len(waited) > 1
+        store.patience = 0
+        with pytest.raises(Busy), claimed([entry], store._patient()):
+            raise AssertionError("two hold it")
+    with claimed([entry], store._patient()) as locks:
+        assert [*locks] == [entry]
+
+
+def test_a_job_that_is_put_off_waits_unless_another_process_runs_it_or_has_finished_it(tmp_path: Path) -> None:
+    record = Record(tmp_path, "one", "job-1", {"replicate": 1})
+    assert record.written == ""
+    record.put_off(record.written)
+    assert record.written == "waiting"
+    record.add({"branch": "ticket", "draw": 0, "level": 0})  # by another process
+    assert record.written == "running"
+    record.put_off("running")
+    assert record.written == "running"
+    record.status("finished")
+    record.put_off("waiting")
+    assert record.written == "finished"
+
+
+def test_jobs_that_share_a_dense_net_do_not_start_side_by_side() -> None:
+    assert order.round_robin("abcdef", ["x", "x", "y", "x", "z", "y"]) == [*"acebfd"]
+    base = {
+        "model": {"hidden": [8]},
+        "steps": 20,
+        "replicate": 1,
+        "criterion": {"_target_": "a"},
+        "rewind": {"step": 0},
+    }
+    assert order.shared(base) == order.shared(
+        {**base, "criterion": {"_target_": "b"}, "rewind": {"step": 5}, "levels": 3}
+    )
+    assert len({order.shared({**base, key: 2}) for key in ("model", "steps", "replicate", "lr", "root")}) == 5
+
+
+@pytest.mark.usefixtures("_without_figures")
+def test_what_a_sweep_shares_is_counted_before_and_trained_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """2 dense nets; 2 x 2 x 2 tickets of 20 or 15 steps, each with a re-initialized net beside it."""
+    given = ["-m", "root=here", "replicate=1,2", "rewind.step=0,5", "criterion=magnitude,large_init"]
+    given += ["branch=[reinitialize]", "hydra/launcher=basic"]
+    assert shell.run(*given, "plan=true") == 0
+    alone, distinct = 8 * 20 + 2 * 4 * (20 + 15), 2 * 20 + 2 * 4 * (20 + 15)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"sweep of 8 jobs: 24 trainings, 18 of them distinct; {distinct} steps in place of {alone}"
+    )
+    assert shell.run(*given) == 0
+    assert len([*Path("here/trained").glob("*/result.json")]) == 18
+    said = capsys.readouterr().out
+    assert len(re.findall(r"level \d+: .*, stored\n", said)) == 6
+    assert "is trained again up to" not in said  # W_5 was kept by whichever job trained the dense net
+    assert [*Path("here").glob("sweeps/*/*/endings*")] == []
+
+
+def test_a_second_turn_takes_up_what_was_put_off_and_nothing_that_another_worker_is_at(tmp_path: Path) -> None:
+    given: list[float] = []
+
+    def run(_: object, *, patience: float, steps: object) -> Ending:
+        given.append(patience)
+        return Ending(waiting=patience == 0, trained=2)
+
+    task = sweep.Task(run, str(tmp_path), turns=[(7, 0.0), (8, 0.0), (7, 60.0), (8, 60.0), (9, 60.0), (9, 60.0)])
+    assert task._turn({}, 0) == read(task.file(7)) == Ending(waiting=True, trained=2)
+    write(task.file(8), None)  # begun in another worker
+    assert task._turn({}, 2) == Ending(trained=2)
+    assert task._turn({}, 3) == Ending(waiting=True)
+    assert task._turn({}, 4) == task._turn({}, 5) == Ending(trained=2)  # ended in its first turn
+    assert given == [0.0, 60.0, 60.0]
+
+
+@pytest.mark.slow
+def test_more_workers_than_dense_nets_train_each_once() -> None:
+    given = ["-m", "root=here", "rewind.step=0,5,10", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    assert shell.run(*given) == 0
+    assert len([*Path("here/trained").glob("*/result.json")]) == 4
+    assert [each["status"] for each in shell.records(Path("here"))] == ["finished"] * 3
+
+
+PACED = """
+import os, time
+from pathlib import Path
+
+def constant(step):
+    Path(f"here-{os.getpid()}").touch()
+    while len([*Path().glob("here-*")]) < 2:
+        time.sleep(0.01)
+    time.sleep(0.02)
+    return 1.0
+"""
+
+
+@pytest.mark.slow
+def test_the_same_sweep_started_twice_is_shared_by_the_store_alone() -> None:
+    """As on two machines that share the folder. The nets are as slow on a busy machine as on an idle one."""
+    Path("mine.py").write_text(PACED, encoding="utf-8")
+    given = [
+        "-m",
+        *shell.TINY,
+        "replicate=1,2,3,4,5,6",
+        "lr._target_=mine.constant",
+        "~lr.warmup",
+        "hydra/launcher=basic",
+    ]
+    both = [shell.started("run", *given, "root=shared") for _ in range(2)]
+    said = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    trained = [len(re.findall(r"level \d: .*, [0-9.]+ s\n", each)) for each in said]
+    assert sum(trained) == 12  # each of them once
+    assert min(trained) >= 4
+    assert {each["status"] for each in shell.records(Path("shared"))} == {"finished"}
+    assert cli.main(["run", *given, "root=lone"]) == 0
+    assert shell.results(Path("shared")) == shell.results(Path("lone"))

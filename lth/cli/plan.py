@@ -6,8 +6,10 @@ from lth.job import Job
 from lth.store import Store
 
 
-def show(job: Job, store: Store) -> None:
-    """Print a line per ticket of the job, and how many are stored; trains nothing."""
+def show(job: Job, store: Store) -> dict[str, int]:
+    """Print a line per ticket of the job, and how many are stored; trains nothing. Returns the trainings, as
+    `lth.job.trainings` names them within a store.
+    """
     stored, places = {jobs.place(t.ticket) for t in jobs.stored(job, store)}, job.places()
     for place in places:
         quantized = place.bits is not None
@@ -18,3 +20,4 @@ def show(job: Job, store: Store) -> None:
         console.print(f"{where}  {'stored' if place in stored else task}")
     missing = len(places) - len(stored)
     console.print(f"{len(stored)} stored, {missing} to train; nothing was trained (plan=true)")
+    return {f"{store.root}/{name}": steps for name, steps in jobs.trainings(job).items()}

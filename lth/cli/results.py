@@ -86,7 +86,8 @@ def _more(typed: Sequence[str]) -> str:
     """The arguments for five replicates in place of those that were given."""
     ours = ("-m", "--multirun", "replicate=", "hydra/launcher=basic", "hydra.mode=", "debug=", "--debug")
     kept = [word for word in typed if not word.startswith(ours)]
-    return shlex.join([*kept, "-m", "replicate=1,2,3,4,5"])
+    searches = any(word.startswith("hydra/sweeper=") for word in kept)  # each trial is the mean of its replicates
+    return shlex.join([*kept, "-m", f"replicate={'[1,2,3,4,5]' if searches else '1,2,3,4,5'}"])
 
 
 def _draw(results: Results) -> Iterator[Path]:

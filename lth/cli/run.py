@@ -1,6 +1,7 @@
 """Runs one job for `lth run` and reports its outcome."""
 
 import contextlib
+import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,9 +13,10 @@ import torch
 
 from lth import UserError
 from lth import job as jobs
-from lth.cli import failure, plan, results, tracked
+from lth.cli import failure, objective, plan, results, tracked
 from lth.cli.console import console, log_to_console
 from lth.cli.display import Display, interruptible
+from lth.cli.ending import Ending
 from lth.cli.lenient import Lenient
 from lth.cli.results import Results
 from lth.cli.tracking import Silent
@@ -22,7 +24,7 @@ from lth.engine import Interrupted
 from lth.job import Job
 from lth.store import Store
 from lth.store.environment import peak_memory
-from lth.store.store import Keep
+from lth.store.store import Busy, Keep
 from lth.ticket import Trained
 
 FINISHED, FAILED, INTERRUPTED = 0, 1, 130
@@ -33,7 +35,9 @@ PATIENCE = 0.5  # seconds that the end of a run waits for a record that another 
 class Setting:
     """Settings of a run that change no result. tracking: makes the job's tracker. sweeping: one of several jobs.
     overrides: those of the job, for its messages in a sweep. swept: keys of which the sweep has several values. typed:
-    what the user gave. debug: show tracebacks.
+    what the user gave. debug: show tracebacks. objective: columns that a sweeper optimizes. patience: seconds that a
+    training of another process is waited for before the job is put off. steps: those that other jobs of the sweep
+    rewind to.
     """
 
     root: Path
@@ -47,23 +51,44 @@ class Setting:
     swept: Sequence[str] = ()
     typed: Sequence[str] = ()
     debug: bool = False
+    objective: str | Sequence[str] | None = None
+    patience: float = math.inf
+    steps: Sequence[int] = ()
 
 
-def run(build: Callable[[], Job], setting: Setting) -> int:
-    """Build a job, run it and print its outcome; returns the exit code: 0, 1 (failed) or 130 (interrupted)."""
+def run(build: Callable[[], Job], setting: Setting) -> Ending:
+    """Build a job, run it and print its outcome; returns it, with the exit code 0, 1 (failed) or 130 (interrupted)."""
     torch.set_num_threads(setting.threads)
     log_to_console()
-    store = Store(setting.root, keep=setting.keep)
+    store = Store(setting.root, keep=setting.keep, patience=setting.patience)
     try:
         job = build()
         job.record(store, job.replicates[0])  # describes the job, so that what has no description is an error at once
+        objective.check(setting.objective, job)
         if setting.plan:
-            plan.show(job, store)
-            return FINISHED
+            return Ending(planned=plan.show(job, store))
+        before = [job.record(store, replicate).written for replicate in job.replicates]
+        if store.patience < math.inf:
+            jobs.wait(job, store)
         tracker = _tracker(job, setting)
+    except Busy as error:
+        return _put_off(job, before, setting, store, error)
     except (Exception, SystemExit) as error:
         return _failed("", error, setting)
-    return _recorded(job, setting, store, Lenient(tracker))
+    try:
+        return _recorded(job, setting, store, Lenient(tracker))
+    except Busy as error:
+        return _put_off(job, before, setting, store, error)
+
+
+def _put_off(job: Job, before: Sequence[str], setting: Setting, store: Store, error: Busy) -> Ending:
+    """Leave a job to be taken up again. before: statuses of its replicates when it began."""
+    store.patience = math.inf  # for the records, which are held shortly
+    for replicate, status in zip(job.replicates, before, strict=True):
+        job.record(store, replicate).put_off(status)
+    words = shlex.join(tracked.told_apart(setting.overrides, setting.swept))
+    console.print(f"put off {words}: {error}", style="dim", markup=False)
+    return Ending(waiting=True, trained=error.trained)
 
 
 def _tracker(job: Job, setting: Setting) -> Silent:
@@ -93,12 +118,14 @@ class Diverged(Exception):
         self.failures = failures
 
 
-def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> int:
-    """Run a job; its outcome is written to its records and printed."""
-    found, failures, label = Results(setting.root, job.name), dict[int, str](), _label(job)
+def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> Ending:
+    """Run a job; its outcome is written to its records and printed. Raises Busy."""
+    found, failures, label, done = Results(setting.root, job.name), dict[int, str](), _label(job), list[Trained]()
     try:
         jobs.status(job, store, "running")
-        _train(job, setting, store, tracker, found)
+        done = _train(job, setting, store, tracker, found)
+    except Busy:
+        raise
     except Diverged as error:
         failures |= error.failures
         if setting.sweeping:
@@ -107,10 +134,10 @@ def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> int:
         _end(job, store, "interrupted")
         stopped = f"stopped. All progress is saved under {store.root}; the same command continues from here."
         console.print(f"{label}{stopped}", markup=False)
-        return INTERRUPTED
+        return Ending(INTERRUPTED)
     except KeyboardInterrupt:
         _end(job, store, "interrupted")
-        return INTERRUPTED
+        return Ending(INTERRUPTED)
     except (Exception, SystemExit) as error:
         _end(job, store, "failed", failure.named(error))
         return _failed(label, error, setting)
@@ -120,27 +147,43 @@ def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> int:
     if not setting.sweeping:
         results.show(found, setting.typed)
         console.print(f"memory  {peak_memory():.2f} GB at most")
-    return FAILED if failures else FINISHED
+    if failures:
+        return Ending(FAILED, "; ".join(failures.values()), objective=objective.undefined(setting.objective))
+    return Ending(trained=_count(done), objective=objective.value(setting.objective, done))
 
 
-def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Results) -> None:
+def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Results) -> list[Trained]:
     """Train all tickets of a job under its tracker; raises Diverged once everything that can be is finished."""
+    done, busy = list[Trained](), None
     with tracker:
         live = console.is_terminal and not setting.sweeping
         given: Any = {"live": live, "evaluated": tracker.evaluated, "label": _swept(setting)}
         display = Display(console, len(job.places()), job.recipe.steps, **given)
 
         def trained(result: Trained) -> None:
+            done.append(result)
             tracker.trained(result)
             display.trained(result)
 
         store.wait = display.check
         with interruptible(display), display, _last_step_noted(display):
-            jobs.run(job, store, display, trained)
+            try:
+                jobs.run(job, store, display, trained, setting.steps)
+            except Busy as error:  # nothing for a tracker to know
+                busy = error
         if not setting.sweeping:  # the command that launched a sweep draws once, in the end
             tracker.figures(lambda: found.images)
-        if display.failures:
+        if display.failures and not busy:
             raise Diverged(display.failures)
+    if busy:
+        busy.trained = _count(done)
+        raise busy
+    return done
+
+
+def _count(done: Sequence[Trained]) -> int:
+    """How many were trained here."""
+    return sum(not each.facts.get("stored") for each in done)
 
 
 @contextlib.contextmanager
@@ -170,11 +213,11 @@ def _label(job: Job) -> str:
     return f"{job.name}, replicate {', '.join(map(str, job.replicates))}: "
 
 
-def _failed(label: str, error: BaseException, setting: Setting) -> int:
-    """Print why a job failed; returns the exit code."""
+def _failed(label: str, error: BaseException, setting: Setting) -> Ending:
+    """Print why a job failed."""
     trace, line = failure.report(error, debug=setting.debug)
     _say(f"{label}failed: {line}", setting, trace)
-    return FAILED
+    return Ending(FAILED, failure.explain(error), objective=objective.undefined(setting.objective))
 
 
 def _say(line: str, setting: Setting, trace: str = "") -> None:

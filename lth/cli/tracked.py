@@ -18,6 +18,7 @@ PLACES = (
     "width",
     "meter",
     "plan",
+    "objective",
     "debug",
     "traceback",
     "store.",

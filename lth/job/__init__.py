@@ -1,7 +1,8 @@
 """One configuration with all its replicates: from values to trained tickets, recorded as they finish."""
 
 from lth.job.run import run, status
-from lth.job.stored import migrate, stored
+from lth.job.sharing import trainings
+from lth.job.stored import migrate, stored, wait
 from lth.job.values import Branch, Job, Place, place
 
-__all__ = ["Branch", "Job", "Place", "migrate", "place", "run", "status", "stored"]
+__all__ = ["Branch", "Job", "Place", "migrate", "place", "run", "status", "stored", "trainings", "wait"]

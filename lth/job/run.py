@@ -1,7 +1,7 @@
 """Runs a job: trains what is missing, records every ticket as it finishes, writes the status."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,12 @@ from lth.ticket import Ticket, Trained
 log = logging.getLogger("lth")
 
 
-def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained], None]) -> list[Trained]:
+def run(
+    job: Job, store: Store, callback: Callback, finished: Callable[[Trained], None], steps: Collection[int] = ()
+) -> list[Trained]:
     """Train everything the job asks for; what is stored is read. Each trained ticket is recorded, then given to
-    `finished`, as soon as it is there.
+    `finished`, as soon as it is there. steps: those whose weights a dense net keeps in passing, for other jobs that
+    rewind to them.
     """
     if job.device not in ("auto", "cpu"):
         from lth.engine.shell import check_device  # with Lightning, which stored results do without
@@ -41,7 +44,7 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
         done.append(trained)
 
     def train(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
-        return store.cached(_train(job, recipe, noted), recipe, partial(add, recipe), facts)(tickets)
+        return store.cached(_train(job, recipe, noted, steps), recipe, partial(add, recipe), facts)(tickets)
 
     _name_left_in_float(job)
     execute(job, store, train, job.replicates, engine.widest(job.recipe, job.device, job.width))
@@ -74,11 +77,20 @@ def _last(job: Job, done: list[Trained]) -> set[str]:
     }
 
 
-def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[Trained]]:
+def _train(job: Job, recipe: Recipe, callback: Callback, steps: Collection[int]) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
-    keep = {step} if step > 0 else set()
+    own, others = {step} - {0}, {each for each in steps if 0 < each < recipe.steps}
     options: Any = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
-    return partial(engine.train, recipe=recipe, keep=keep, **options)
+
+    def train(tickets: list[Ticket], **given: Any) -> list[Trained]:
+        keep = own | others if _are_dense(tickets) else own
+        return engine.train(tickets, recipe=recipe, keep=keep, **options, **given)
+
+    return train
+
+
+def _are_dense(tickets: list[Ticket]) -> bool:
+    return all((ticket.branch, ticket.level) == ("ticket", 0) for ticket in tickets)
 
 
 def _report_changes(records: list[Record]) -> None:

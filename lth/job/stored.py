@@ -1,7 +1,8 @@
 """Looks up what is stored of a job; trains nothing."""
 
 import contextlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,52 @@ from lth.store import migrate as migration
 from lth.store.digest import digest, short
 from lth.ticket import Ticket, Trained
 
+log = logging.getLogger("lth")
+
 
 def stored(job: Job, store: Store) -> list[Trained]:
     """Everything of the job that is stored; trains nothing and waits for nothing."""
     return _find(job, store)
+
+
+def wait(job: Job, store: Store) -> None:
+    """Return once what the job needs next is being trained by no other process. Raises Busy; trains nothing."""
+    if missing := _missing(job, store):
+        store.wait_for(*missing)
+
+
+def _missing(job: Job, store: Store) -> tuple[Recipe, list[Ticket]] | None:
+    """The tickets, of one recipe, that the job would train next; None if all is stored, or can't be told."""
+    store = Store(store.root, wait=_refuse, writes=False)
+
+    def find(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
+        found = [store.find(_refuse, recipe, ticket) for ticket in tickets]
+        if missing := [ticket for ticket, each in zip(tickets, found, strict=True) if each is None]:
+            raise _Next(recipe, missing)
+        return [each for each in found if each is not None]
+
+    with _silent(), contextlib.suppress(Exception, SystemExit):  # of the user's functions; the job meets them itself
+        try:
+            execute(job, store, find, job.replicates)
+        except _Next as reached:
+            return reached.args
+    return None
+
+
+class _Next(Exception):
+    """A recipe and tickets that are not stored."""
+
+    args: tuple[Recipe, list[Ticket]]
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Drop log messages; whoever runs the job afterwards gives them again."""
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def migrate(job: Job, store: Store) -> list[Trained]:

@@ -45,6 +45,7 @@ def claimed(
 
     with contextlib.ExitStack() as stack:
         if not free():
+            wait()  # which may raise; nobody waits then
             log.info("another process is training %s: waiting for it", ", ".join(entry.name for entry in wanted))
             with waiting_for(wanted):
                 _until(free, wait)

@@ -27,6 +27,7 @@ from lth.store.stale import changed
 
 log = logging.getLogger("lth")
 LEASE = ".lease"  # the end of the name of the lease of a record
+WAITING, RUNNING = "waiting", {"status": "running", "error": ""}
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,27 @@ class Record:
     def add(self, row: Mapping[str, Any]) -> None:
         """Add the row of a trained ticket: branch, draw, level, digest and further columns of the table."""
         branch = "-".join(str(row[key]) for key in ("branch", "bits") if key in row)
-        self._write(lambda old: {"rows": {**old["rows"], f"{branch}/{row['draw']}/{row['level']}": dict(row)}})
+        rows = {f"{branch}/{row['draw']}/{row['level']}": dict(row)}
+        self._write(lambda old: {"rows": {**old["rows"], **rows}, **({} if old["status"] != WAITING else RUNNING)})
 
     def status(self, status: str, error: str = "") -> None:
-        """Write the status: running, finished, interrupted or failed."""
+        """Write the status: running, finished, interrupted, failed or, of a job that was put off, waiting."""
         if status == "running":
             begin(self.file)
         self._write(lambda _: {"status": status, "error": error})
+
+    def put_off(self, before: str) -> None:
+        """Write that the job waits, unless another process has finished it or, by the status `before`, runs it."""
+        keeps = before == RUNNING["status"]
+        self._write(lambda old: {} if keeps or old["status"] == "finished" else {"status": WAITING, "error": ""})
+
+    @property
+    def written(self) -> str:
+        """The status that is written so far; empty if there is no record that can be read."""
+        try:
+            return str(read_record(self.file)["status"])
+        except Corrupt:
+            return ""
 
     def changes(self) -> list[str]:
         """Differences of the user's code from that of the latest record of the same science, such as "mine.smallest

@@ -7,6 +7,8 @@ No pickle is ever written or read.
 """
 
 import logging
+import math
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -42,16 +44,31 @@ Finished = Callable[[Trained], None]
 Facts = Callable[[Ticket], Mapping[str, Any]]
 
 
+class Busy(Exception):
+    """A training that is needed is being trained by another process, for longer than patience lasts. trained: trainings
+    that the job did before.
+    """
+
+    trained = 0
+
+
 class Store:
     """Results under `root`. keep: the W_T that stay on the disk, "all", "last" (of the levels) or "none"; an entry
-    remembers it. `wait` is called again and again while another process holds what is needed. writes: False to look
-    only, which changes nothing on the disk and waits for nothing.
+    remembers it. `wait` is called again and again while another process holds what is needed. patience: seconds that a
+    training of another process is waited for before Busy is raised; what was finished by then is stored. writes: False
+    to look only, which changes nothing on the disk and waits for nothing.
     """
 
     def __init__(
-        self, root: str | Path, *, keep: Keep = "all", wait: Callable[[], None] = lambda: None, writes: bool = True
+        self,
+        root: str | Path,
+        *,
+        keep: Keep = "all",
+        wait: Callable[[], None] = lambda: None,
+        patience: float = math.inf,
+        writes: bool = True,
     ) -> None:
-        self.root, self.keep, self.wait, self.writes = Path(root), keep, wait, writes
+        self.root, self.keep, self.wait, self.patience, self.writes = Path(root), keep, wait, patience, writes
         self.reported = set[str]()
         self.leases: dict[Ticket, Lease] = {}
 
@@ -62,8 +79,9 @@ class Store:
 
         train: `lth.engine.train` with the recipe bound, or a function that takes its keywords states, save, finished
         and until, and calls `finished` with every ticket that it has trained. Trainings that another process is at are
-        waited for. `finished` is called with each trained ticket as soon as it is there. facts: what other processes
-        can read of a ticket that is being trained (see `lth.store.lease`), beside its name.
+        waited for; raises Busy if that takes longer than `patience`. `finished` is called with each trained ticket as
+        soon as it is there. facts: what other processes can read of a ticket that is being trained (see
+        `lth.store.lease`), beside its name.
         """
         return partial(self._get, train, recipe, finished, facts)
 
@@ -75,6 +93,11 @@ class Store:
     def find(self, train: Train, recipe: Recipe, ticket: Ticket) -> Trained | None:
         """The stored training of this ticket, or None."""
         return self._read(self._entry(recipe, ticket), train, recipe, ticket)
+
+    def wait_for(self, recipe: Recipe, tickets: Iterable[Ticket]) -> None:
+        """Return once one of these tickets is being trained by no other process. Raises Busy."""
+        with claimed([self._entry(recipe, ticket) for ticket in tickets], self._patient()):
+            pass
 
     def mask(self, trained: Trained, key: str, make: Callable[[], Mask]) -> Mask:
         """The mask that `make` computes, once per trained ticket and key."""
@@ -95,6 +118,17 @@ class Store:
             temporary = each.facts["keep"] != "all"
             if temporary and (self.keep == "none" or name not in last):
                 weights_file(self.root / "trained" / name, each.steps).unlink(missing_ok=True)
+
+    def _patient(self) -> Callable[[], None]:
+        """`wait`, until patience ends; then it raises Busy."""
+        begun = time.monotonic()
+
+        def wait() -> None:
+            self.wait()
+            if time.monotonic() - begun >= self.patience:
+                raise Busy("what it needs next is being trained by another process")
+
+        return wait
 
     def _get(
         self, train: Train, recipe: Recipe, finished: Finished | None, facts: Facts, tickets: list[Ticket]
@@ -121,7 +155,7 @@ class Store:
                 return [found[ticket] for ticket in tickets if ticket in found]
             first = {entry: ticket for ticket, entry in reversed([*missing.items()])}
             told = {entry: {"ticket": str(ticket), **facts(ticket)} for entry, ticket in first.items()}
-            with claimed(missing.values(), self.wait, told.__getitem__) as leases:
+            with claimed(missing.values(), self._patient(), told.__getitem__) as leases:
                 own = {t: e for t, e in missing.items() if e in leases and first[e] is t}
                 todo = {t: e for t, e in own.items() if self._read(e, train, recipe, t) is None}
                 self._train(train, recipe, todo, leases, done)
@@ -212,7 +246,7 @@ class Store:
             return kept
         if not self.writes:
             return train([ticket], until=step)[0].at(step)
-        with claimed([entry], self.wait):
+        with claimed([entry], self._patient()):
             if (kept := self._intact(read)) is not None:
                 return kept
             log.info("the weights of step %d were not kept: %s is trained again up to there", step, ticket)

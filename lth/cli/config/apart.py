@@ -20,12 +20,14 @@ from multiprocessing.connection import Connection
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from lth.cli import failure
 from lth.cli.config.machine import worker
+from lth.cli.ending import Ending
 
 LOOK = 0.5  # seconds between two looks whether the parent lives
 PATIENCE = 10.0  # seconds to save what was computed, once it does not
 
-Job = Callable[[DictConfig], int]
+Job = Callable[[DictConfig], Ending]
 
 
 class Killed(Exception):
@@ -37,8 +39,8 @@ def is_worker() -> bool:
     return sys.platform == "linux" and worker() is not None
 
 
-def code(job: Job, cfg: DictConfig) -> int:
-    """The exit code of a job, run apart. Raises Killed."""
+def ended(job: Job, cfg: DictConfig) -> Ending:
+    """How a job ended that was run apart. Raises Killed."""
     end_with_parent()
     pid, runner = _runner()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the job too, which saves its progress
@@ -46,7 +48,8 @@ def code(job: Job, cfg: DictConfig) -> int:
         runner.send(
             (job, cfg, OmegaConf.to_container(HydraConfig.instance().cfg))
         )  # plain, since its types can't be pickled
-        return int(runner.recv())
+        found: Ending = runner.recv()
+        return found
     except (EOFError, OSError):
         _runner.cache_clear()
         runner.close()
@@ -99,15 +102,15 @@ def _serve(connection: Connection) -> None:
             return
 
 
-def _guarded(job: Job, cfg: DictConfig) -> int:
-    """The exit code of a job, whatever it raises."""
+def _guarded(job: Job, cfg: DictConfig) -> Ending:
+    """How a job ended, whatever it raises."""
     try:
         return job(cfg)
     except KeyboardInterrupt:
-        return 130
-    except BaseException:
+        return Ending(130)
+    except BaseException as error:
         traceback.print_exc()
-        return 1
+        return Ending(1, failure.named(error))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -20,7 +20,7 @@ from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
-from lth.cli.config.overrides import expand, is_group
+from lth.cli.config.overrides import expand, extremes, is_group, searches
 from lth.cli.config.reference import options_with
 from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
@@ -33,7 +33,7 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> list[Dict
     check_files(overrides, folder)
     search = search_path(folder)
     with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
-        options = expand(overrides)
+        options = (extremes if searches(overrides) else expand)(overrides)
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
         usual = cache(lambda groups: plain(compose("config", [*groups, *search])))
@@ -42,6 +42,8 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> list[Dict
 
 def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[tuple[DictConfig, tuple[str, ...]]]:
     """The configuration of every job of a sweep, such as replicate=1,2,3, and its overrides; raises UserError."""
+    if searches(overrides):
+        raise UserError("hydra/sweeper=optuna: the jobs of a search are not known before; give the values of one job")
     validated(overrides, folder)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return [(trial(compose("config", [*each, *search_path(folder)])), each) for each in product(*expand(overrides))]
@@ -50,7 +52,7 @@ def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[t
 def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
     """The configuration of the first job of a sweep, with Hydra's own node."""
     with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
-        first = [values[0] for values in expand(overrides)]
+        first = [values[0] for values in (extremes if searches(overrides) else expand)(overrides)]
         return compose("config", [*first, *search_path(folder)], return_hydra_config=True)
 
 

@@ -51,9 +51,9 @@ def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
 
 
 def _is_single(cfg: DictConfig, overrides: Sequence[str]) -> bool:
-    """True for a sweep of one job; how many a sweeper of another package makes is not known."""
-    basic = str(cfg.hydra.sweeper.get("_target_")).endswith(".BasicSweeper")
-    return basic and prod(len(values) for values in expand(overrides)) == 1
+    """True for a sweep of one job; how many another sweeper makes is not known."""
+    known = str(cfg.hydra.sweeper.get("_target_")).endswith((".lth_sweep.Sweeper", ".BasicSweeper"))
+    return known and prod(len(values) for values in expand(overrides)) == 1
 
 
 def check_installed(target: str, overrides: Sequence[str] = ()) -> None:

@@ -1,5 +1,6 @@
 """`lth run`: from the command line to its exit code."""
 
+import math
 import os
 import shlex
 import signal
@@ -13,7 +14,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import lth
 from lth import UserError
-from lth.cli.config import apart, reference, sweep
+from lth.cli.config import apart, reference, search, sweep
 from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
@@ -35,6 +36,7 @@ from lth.cli.config.machine import take_gpu
 from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.trial import trial
+from lth.cli.ending import Ending
 from lth.store.file import make_folder
 
 if TYPE_CHECKING:
@@ -53,11 +55,12 @@ def main(arguments: Sequence[str]) -> int:
         print(f"lth {lth.__version__}")
         return 0
     if given.has(PRINTS):
-        return _run([*given.flags, *given.overrides], False)
+        return _run([*given.flags, *given.overrides], False, sweep.Task(_job))
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
     checked = validated(overrides, given.folder)
     first = checked[0]
+    search.check(overrides, first)
     if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))
     see_own_modules()
@@ -65,31 +68,30 @@ def main(arguments: Sequence[str]) -> int:
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         keys = swept_keys(overrides) if sweeping else []
         launched = prepared(overrides, given.folder) if sweeping else overrides
-        code = _run([*given.flags, *swept_with_groups(launched), *folder], sweeping, keys, arguments)
+        task = sweep.Task(partial(_job, here=os.getcwd(), swept=keys, typed=arguments))
+        code = _run([*given.flags, *swept_with_groups(launched), *folder], sweeping, task)
     if sweeping and not first.plan:
         _report(checked, arguments)
+    print(end=sweep.summary(task))
+    print(end=sweep.failures(task), file=sys.stderr)
     return code
 
 
-def _run(arguments: Sequence[str], sweeping: bool, swept: Sequence[str] = (), typed: Sequence[str] = ()) -> int:
-    """Hand arguments to Hydra; returns the highest exit code of its jobs. swept: keys that have several values. typed:
-    what the user gave.
-    """
-    codes, here = list[int](), os.getcwd()
+def _run(arguments: Sequence[str], sweeping: bool, task: sweep.Task) -> int:
+    """Hand arguments to Hydra, which calls the task; returns the highest exit code of its jobs."""
     sys.argv = ["lth run", *arguments]
     try:
-        with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet(), sweep.failures() as file:
-            task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-            sweep.launch(task(lambda cfg: _job(cfg, here, codes, file, swept, typed)), codes)
+        with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet():
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except SystemExit as end:
-        codes.append(end.code if isinstance(end.code, int) else 1)
+        return end.code if isinstance(end.code, int) else 1
     except (sweep.JobFailed, BrokenProcessPool):  # of a launcher's own process, or of this one
-        codes.append(1)
+        return 1
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explanation(error)) from error
     except KeyboardInterrupt:
         raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
-    return max(codes, default=0)
+    return task.code
 
 
 @contextmanager
@@ -153,34 +155,33 @@ def _report(checked: Sequence[DictConfig], typed: Sequence[str]) -> None:
         show(Results(root, name), typed)
 
 
-def _job(
-    cfg: DictConfig, here: str, codes: list[int], failures: str, swept: Sequence[str], typed: Sequence[str]
-) -> None:
-    """Run one job, in this process or in one of a launcher. Raises in a sweep if the job failed; the sweep goes on.
-    here: folder in which it was launched.
+def _job(cfg: DictConfig, *, here: str, **given: Any) -> Ending:
+    """Run one job, in this process or in one of its own. here: folder in which it was launched. given: as for
+    `_ended`.
     """
     cfg = trial(cfg)
     arrive(here, cfg)
     take_gpu(cfg.device)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    words = shlex.join(HydraConfig.get().overrides.task)
+    job: apart.Job = partial(_ended, **given)
     try:
-        job = partial(_code, swept=swept, typed=typed)
-        code = apart.code(job, cfg) if sweeping and apart.is_worker() else job(cfg)
+        return apart.ended(job, cfg) if sweeping and apart.is_worker() else job(cfg)
     except apart.Killed as how:
-        code, line = 1, f"job {words}: {how}; the same command continues it"
-        print(line, file=sys.stderr)
-        sweep.note(failures, line)
-    codes.append(code)
-    if sweeping and code == INTERRUPTED:
-        raise KeyboardInterrupt
-    if sweeping and code:
-        raise sweep.JobFailed(f"replicate {cfg.replicate} of {cfg.name}: exit code {code}")
+        line = f"{how}; the same command continues it"
+        print(f"job {shlex.join(HydraConfig.get().overrides.task)}: {line}", file=sys.stderr)
+        return Ending(1, line)
 
 
-def _code(cfg: DictConfig, *, swept: Sequence[str] = (), typed: Sequence[str] = ()) -> int:
-    """The exit code of one job, run in this process. swept: keys of which the sweep has several values. typed: what the
-    user gave.
+def _ended(
+    cfg: DictConfig,
+    *,
+    swept: Sequence[str] = (),
+    typed: Sequence[str] = (),
+    patience: float = math.inf,
+    steps: Sequence[int] = (),
+) -> Ending:
+    """Run one job in this process. swept: keys of which the sweep has several values. typed: what the user gave.
+    patience, steps: see `lth.cli.run.Setting`.
     """
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
@@ -203,6 +204,9 @@ def _code(cfg: DictConfig, *, swept: Sequence[str] = (), typed: Sequence[str] = 
         swept=swept,
         typed=typed,
         debug=cfg.traceback or cfg.debug,
+        objective=plain(cfg)["objective"],
+        patience=patience,
+        steps=steps,
     )
 
     def build() -> "Job":

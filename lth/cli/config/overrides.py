@@ -3,9 +3,10 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
 from lth import UserError
 from lth.cli.config.bounds import LONGEST
@@ -34,18 +35,35 @@ def swept_with_groups(overrides: Sequence[str]) -> list[str]:
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
     """List the values of every override of a sweep: ["a=1", "b=2,3"] -> [["a=1"], ["b=2", "b=3"]]. Raises UserError if
-    they are too many jobs.
+    they are too many jobs, or for an interval, which has no list of values.
     """
+    if found := [each for each in overrides if isinstance(_value(each), IntervalSweep)]:
+        raise UserError(f"{found[0]}: an interval is searched, which needs -m hydra/sweeper=optuna objective=...; a "
+                        f"sweep needs values, such as {found[0].partition('=')[0]}=1,2")  # fmt: skip
+    return extremes(overrides, jobs=LONGEST)
+
+
+def extremes(overrides: Sequence[str], *, jobs: float = math.inf) -> list[list[str]]:
+    """The same, with both ends of an interval. jobs: most that the values may be together; of one key, LONGEST."""
     parsed = OverridesParser.create().parse_overrides([*overrides])
-    if (jobs := math.prod(map(_count, parsed))) > LONGEST:
+    counts = [*map(_count, parsed)]
+    if (found := math.prod(counts)) > jobs or max(counts, default=0) > LONGEST:
         swept = " ".join(str(o.input_line) for o in parsed if o.is_sweep_override())
-        raise UserError(f"{swept}: {jobs} jobs; a sweep has at most {LONGEST}")
-    return [
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
-        if o.is_sweep_override()
-        else [str(o.input_line)]
-        for o in parsed
-    ]
+        raise UserError(f"{swept}: {found} jobs; a sweep has at most {LONGEST}")
+    return [[f"{o.get_key_element()}={value}" for value in values(o)] or [str(o.input_line)] for o in parsed]
+
+
+def values(override: Override) -> list[str]:
+    """The values of an override of a sweep, both ends of an interval, as they are written; none if it has one."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return [str(value.start), str(value.end)]
+    return [*override.sweep_string_iterator()] if override.is_sweep_override() else []
+
+
+def searches(overrides: Sequence[str]) -> bool:
+    """Test whether a sweeper is chosen that searches."""
+    return "hydra/sweeper=optuna" in overrides
 
 
 def swept_keys(overrides: Sequence[str]) -> list[str]:
@@ -57,6 +75,10 @@ def swept_keys(overrides: Sequence[str]) -> list[str]:
 def is_swept(override: str) -> bool:
     """Test whether an override gives several values, such as replicate=1,2."""
     return bool(OverridesParser.create().parse_override(override).is_sweep_override())
+
+
+def _value(override: str) -> Any:
+    return OverridesParser.create().parse_override(override).value() if "=" in override else None
 
 
 def _count(override: Override) -> float:

@@ -1,5 +1,7 @@
 """Rules about several configuration keys, or about a value that its type can't describe."""
 
+import difflib
+import re
 from typing import Any
 
 from lth import UserError, lr, schedule
@@ -9,6 +11,8 @@ from lth.cli.config.signature import parameters
 from lth.store.names import check_name, check_path, check_project
 
 BITS = (*range(2, 9), "fp16", "bf16")
+# Columns that an objective may name, beside the metric of the task on validation data.
+OBJECTIVES = ("early_stop_val_accuracy", "early_stop_val_loss", "early_stop_step", "density", "remaining")
 
 
 def check_rules(config: Config) -> None:
@@ -23,6 +27,7 @@ def check_rules(config: Config) -> None:
     _check_pretrained(config)
     _check_levels(config)
     _check_width(config["width"])
+    _check_objective(config["objective"])
 
 
 def _check_names(config: Config) -> None:
@@ -121,6 +126,20 @@ def _check_levels(config: Config) -> None:
 def _check_width(width: Any) -> None:
     if width != "auto" and not (type(width) is int and width >= 1):
         raise UserError(f"width={width}: give the number of tickets to train side by side, at least 1, or auto")
+
+
+def _check_objective(names: Any) -> None:
+    for name in [] if names is None else names if isinstance(names, list) else [names]:
+        if "test" in str(name).split("_"):
+            raise UserError(f"objective={name}: what is chosen by test data is not measured by it any more; choose by "
+                            f"validation data, such as {OBJECTIVES[0]}")  # fmt: skip
+        if name not in OBJECTIVES and not re.fullmatch(r"early_stop_val_\w+", str(name)):
+            close = difflib.get_close_matches(str(name), OBJECTIVES, n=1)
+            meant = f"Did you mean {close[0]}? " if close else ""
+            raise UserError(f"objective={name}: {meant}Give a column of the table, or a list of them: "
+                            f"{', '.join(OBJECTIVES)}")  # fmt: skip
+    if names == [] or (isinstance(names, list) and len({*names}) < len(names)):
+        raise UserError(f"objective={names}: give different columns, such as [{OBJECTIVES[0]},density]")
 
 
 def _arguments(node: Config, *names: str) -> list[Any]:

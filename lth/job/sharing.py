@@ -1,0 +1,43 @@
+"""Trainings of a job, named so that those of several jobs that are the same one have the same name."""
+
+from typing import Any
+
+from lth.job.levels import densities
+from lth.job.values import Job, Place
+from lth.store.digest import describe, short, unbound
+
+
+def trainings(job: Job) -> dict[str, int]:
+    """Name -> optimizer steps of everything that the job trains; what is only quantized is left out. Equal names are
+    the same training. (Two names may be, where a branch forgets what decided its ticket.)
+    """
+    line = _Line(job)
+    return {line.name(place): line.steps(place) for place in job.places() if place.bits is None}
+
+
+class _Line:
+    """Names of the trained tickets of a job, each by what it was made from."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, (recipe, init, *science, _) = job, job.description
+        self.dense, self.science, self.rewind = [recipe, init], [*science[:3]], science[-1]
+        self.parents = {child: level for level, children in job.ladder.children.items() for child in children}
+
+    def name(self, place: Place) -> str:
+        branch = self.job.branches.get(place.branch)
+        own = [] if branch is None else [describe(branch.transform), place.draw]
+        return short([*self._main(place.replicate, place.level), *own])
+
+    def steps(self, place: Place) -> int:
+        """Steps from where the ticket starts to T."""
+        function, given = unbound(self.job.rewind)
+        end, name = self.job.recipe.steps, function.__name__
+        start = end - given.get("steps", 500) if name == "fine_tune" else given.get("step", 0)
+        return int(end - start) if place.level else end
+
+    def _main(self, replicate: int, level: int) -> list[Any]:
+        """The ticket of the main line."""
+        if level == 0:
+            return [self.dense, replicate]
+        pruned = [self.science, densities(self.job.ladder, level), self.rewind]
+        return [short(self._main(replicate, self.parents[level])), pruned]

@@ -17,6 +17,7 @@ from lth.cli.console import console, log_to_console
 from lth.cli.display import Display, interruptible
 from lth.cli.lenient import Lenient
 from lth.cli.results import Results
+from lth.cli.signals import Ended
 from lth.cli.tracking import Silent
 from lth.engine import Interrupted
 from lth.job import Job
@@ -111,6 +112,9 @@ def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> int:
     except KeyboardInterrupt:
         _end(job, store, "interrupted")
         return INTERRUPTED
+    except Ended as error:
+        _end(job, store, "interrupted")
+        return _handed_on(label, error, setting)
     except (Exception, SystemExit) as error:
         _end(job, store, "failed", failure.named(error))
         return _failed(label, error, setting)
@@ -164,6 +168,17 @@ def _end(job: Job, store: Store, status: str, error: str = "") -> None:
     # The disk may be what failed, another process may hold the record, or a newer version may have written it.
     with contextlib.suppress(OSError, Interrupted, UserError):
         jobs.status(job, store, status, error)
+
+
+def _handed_on(label: str, error: Ended, setting: Setting) -> int:
+    """The exit code after a signal was handed on: the process ends as its handler wants, such as submitit's that has
+    requeued the job, or the job fails with the handler's words.
+    """
+    if not isinstance(error.how, Exception):
+        raise error.how
+    saved = f"All progress is saved under {setting.root}; the same command continues from here."
+    _say(f"{label}stopped: {failure.words(error.how)} {saved}", setting)
+    return FAILED
 
 
 def _label(job: Job) -> str:

@@ -73,6 +73,7 @@ def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[T
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
     options: Any = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
+    options |= {"save_every": job.save_every}
     return partial(engine.train, recipe=recipe, keep=keep, **options)
 
 

@@ -32,6 +32,7 @@ from lth.cli.config.literal import literal
 from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.trial import trial
+from lth.cli.handlers import handlers, outlived
 from lth.store.file import make_folder
 
 INTERRUPTED = 130
@@ -71,7 +72,15 @@ def _run(arguments: Sequence[str], sweeping: bool, swept: Sequence[str] = (), ty
     codes: list[int] = []
     sys.argv = ["lth run", *arguments]
     try:
-        with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet(), sweep.failures() as file:
+        with (
+            _delayed_interrupt(sweeping),
+            _signals(sweeping),
+            _hydra_raises(),
+            _hydra_quiet(),
+            sweep.failures() as file,
+        ):
+            if sweeping:
+                sweep.wait_in_slurm(file)
             task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
             sweep.launch(task(lambda cfg: _job(cfg, codes, file, swept, typed)), codes)
     except SystemExit as end:
@@ -83,6 +92,13 @@ def _run(arguments: Sequence[str], sweeping: bool, swept: Sequence[str] = (), ty
     except KeyboardInterrupt:
         raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
     return max(codes, default=0)
+
+
+@contextmanager
+def _signals(sweeping: bool) -> Iterator[None]:
+    """Deal with signals while no job of this process trains."""
+    with _delayed_interrupt(sweeping), apart.passed_on() if sweeping else outlived():
+        yield
 
 
 @contextmanager
@@ -130,11 +146,8 @@ def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
         time.sleep(1)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, interrupt) if sweeping else signal.getsignal(signal.SIGINT)
-    try:
+    with handlers({signal.SIGINT: interrupt} if sweeping else {}):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _report(checked: Sequence[DictConfig], typed: Sequence[str]) -> None:
@@ -173,6 +186,11 @@ def _code(cfg: DictConfig, *, swept: Sequence[str] = (), typed: Sequence[str] = 
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     see_own_modules()
+    with outlived():  # in a process of a launcher, too
+        return _outcome(cfg, swept, typed, sweeping=sweeping)
+
+
+def _outcome(cfg: DictConfig, swept: Sequence[str], typed: Sequence[str], *, sweeping: bool) -> int:
     from lth.cli import imports_done, run
     from lth.cli.config.values import instantiate, values
 

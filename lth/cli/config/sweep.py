@@ -6,8 +6,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from hydra.core.plugins import Plugins
+
+# The launcher of the plugin for Slurm, in whose place `lth.cli.config.slurm.Launcher` is used.
+SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 RESTARTS = 3  # of a sweep whose launcher lost its workers
 
 
@@ -26,6 +31,16 @@ def launch(task: Callable[[], None], codes: list[int]) -> None:
             codes.append(1)
             print("lth run: a worker of the launcher was killed; starting the other jobs again", file=sys.stderr)
     return task()
+
+
+def wait_in_slurm(file: str) -> None:
+    """Let the launcher of Slurm, if it is installed, wait for all jobs, and add those that failed to the file."""
+    known = Plugins.instance().class_name_to_class
+    if SLURM in known:
+        from lth.cli.config.slurm import Launcher
+
+        Launcher.note = partial(note, file)
+        known[SLURM] = Launcher
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def values(cfg: DictConfig, overrides: Sequence[str] = ()) -> "Job":
         device=cfg.device,
         width=cfg.width,
         meter=cfg.meter,
+        save_every=cfg.save_every,
         reduced=REDUCED if cfg.debug else reductions(cfg),
     )
 

@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint figures scorecard reports speed docs clean
+.PHONY: help setup demo test test-slow test-slurm lint figures scorecard reports speed docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,6 +27,14 @@ test: lint ## ruff, mypy and the tests
 
 test-slow: setup ## the slow tests (minutes); those of HTML pages need chromium (apt-get install chromium)
 	$(BIN)/python -m pytest -q -m slow
+
+test-slurm: $(VENV)/.slurm ## a sweep on a Slurm of its own, as root on Debian: killed, preempted, out of time (minutes)
+	tests/cluster/slurm.sh start
+	$(BIN)/python -m pytest -q -m slurm tests/cluster; code=$$?; tests/cluster/slurm.sh stop; exit $$code
+
+$(VENV)/.slurm: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[slurm]'
+	@touch $@
 
 lint: setup ## ruff check, ruff format --check and mypy
 	$(BIN)/ruff check .

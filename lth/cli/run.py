@@ -1,6 +1,7 @@
 """Runs one job for `lth run` and reports its outcome."""
 
 import contextlib
+import logging
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from lth.store.environment import peak_memory
 from lth.store.store import Keep
 from lth.ticket import Trained
 
+log = logging.getLogger("lth")
 FINISHED, FAILED, INTERRUPTED = 0, 1, 130
 PATIENCE = 0.5  # seconds that the end of a run waits for a record that another process writes
 
@@ -68,9 +70,18 @@ def run(build: Callable[[], Job], setting: Setting) -> int:
 
 
 def _tracker(job: Job, setting: Setting) -> Silent:
-    """The tracker of a job, with the id, name and tags of its run."""
+    """The tracker of a job; none if its process on this machine is killed while it starts, as in a preemption."""
+    try:
+        return _new_tracker(job, setting, setting.tracking)
+    except ConnectionError as error:
+        log.warning("tracking: %s; the training goes on without", failure.explain(error))
+        return _new_tracker(job, setting, Silent)
+
+
+def _new_tracker(job: Job, setting: Setting, tracking: Callable[..., Silent]) -> Silent:
+    """A tracker with the id, name and tags of the job's run."""
     words = tracked.told_apart(setting.overrides, setting.swept)
-    return setting.tracking(
+    return tracking(
         group=job.name,
         name=tracked.title(job, words if setting.sweeping else ()),
         folder=setting.root,

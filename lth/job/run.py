@@ -7,6 +7,7 @@ from typing import Any
 
 from lth import engine, quantization
 from lth.engine import Callback
+from lth.engine.granted import check_granted
 from lth.job.levels import execute
 from lth.job.row import row
 from lth.job.values import Job
@@ -21,6 +22,7 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
     """Train everything the job asks for; what is stored is read. Each trained ticket is recorded, then given to
     `finished`, as soon as it is there.
     """
+    check_granted(job.device)
     if job.device not in ("auto", "cpu"):
         from lth.engine.shell import check_device  # with Lightning, which stored results do without
 

@@ -172,6 +172,8 @@ def _job(cfg: DictConfig, codes: list[int], failures: str, swept: Sequence[str],
         print(line, file=sys.stderr)
         sweep.note(failures, line)
     codes.append(code)
+    if sweeping and code == INTERRUPTED and os.environ.get("SUBMITIT_EXECUTOR"):
+        raise SystemExit(code)  # of a process of its own, which has said why
     if sweeping and code == INTERRUPTED:
         raise KeyboardInterrupt
     if sweeping and code:

@@ -148,7 +148,7 @@ def text(folder: Path | None = None) -> str:
 LAUNCHERS = """Launchers of a sweep (-m)
   hydra/launcher=basic              one job after the other
   hydra/launcher=joblib             all cores of this machine
-  hydra/launcher=submitit_slurm     a cluster; pip install 'lth[slurm]'
+  hydra/launcher=slurm              a cluster, one core each; slurm_gpu: one GPU each; pip install 'lth[slurm]'
 """
 
 

@@ -39,7 +39,6 @@ def _without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "_draw", lambda _: iter([]))
 
 
-
 def disturbed(*names: str, given: tuple[str, ...] = ("levels=0",)) -> int:
     """The exit code of a job that gets these signals at step 13."""
     Path("mine.py").write_text(MINE, encoding="utf-8")

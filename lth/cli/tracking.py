@@ -59,8 +59,8 @@ class Wandb(Silent):
     as WANDB_MODE, else offline and the project "lth"; those for entity, folder, group, name, tags and so on hold as
     well; tags are added to those of WANDB_TAGS. The x axis of results is sparsity (%), that of learning curves the
     optimizer step. The summary is that of the sparsest level reached; the table "results" has a row for each trained
-    ticket. A job that fails marks its run as failed. Raises UserError if wandb can't start a run, ConnectionError if its
-    process on this machine ends meanwhile.
+    ticket. A job that fails marks its run as failed. Raises UserError if wandb can't start a run, and ConnectionError
+    if its process on this machine is killed meanwhile.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Wandb(Silent):
         self.place = place = Path(os.environ.get("WANDB_DIR") or folder).resolve()
         try:
             place.mkdir(parents=True, exist_ok=True)  # else wandb would write to a temporary folder
-            given: dict[str, Any] = dict(
+            self.run = _started(
                 project=project or variables.project(),
                 group=os.environ.get("WANDB_RUN_GROUP") or group,
                 name=os.environ.get("WANDB_NAME") or name,
@@ -93,7 +93,6 @@ class Wandb(Silent):
                 mode=mode,
                 settings=wandb.Settings(**variables.quiet()),
             )
-            self.run = _started(given)
         except (UserError, ConnectionError):
             raise
         except Exception as error:
@@ -166,7 +165,7 @@ class Wandb(Silent):
                 self.run.log({"results": wandb.Table(columns=[*columns], data=rows)})
 
 
-def _started(given: Mapping[str, Any]) -> Any:
+def _started(**given: Any) -> Any:
     """A run, in a new process of wandb's if that of an earlier job was killed."""
     import wandb
 

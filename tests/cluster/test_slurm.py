@@ -1,6 +1,6 @@
 """A sweep on a real Slurm, of which one job diverges, one is killed, one is preempted and one runs out of time.
 
-`make test-slurm` starts Slurm by slurm.sh beside this file; the test is about six minutes of waiting, mostly for Slurm.
+`make test-slurm` starts Slurm by slurm.sh beside this file; the test waits about six minutes, mostly for Slurm.
 """
 
 import os
@@ -35,7 +35,7 @@ def held(step, *, job):
         time.sleep(0.1)
     return 1e30 if job == "diverges" and step > 10 else 1.0
 """
-TRAIN = [*shell.TINY[:-3], "steps=1500", "evaluate_every=500", "levels=1", "optimizer=sgd", "optimizer.lr=0.1"]
+TRAIN = [*shell.TINY[:-3], "steps=1000", "evaluate_every=250", "levels=1", "optimizer=sgd", "optimizer.lr=0.1"]
 SWEEP = ["run", "-m", *TRAIN, "tracking=wandb", "lr._target_=mine.held", "~lr.warmup", f"+lr.job={','.join(JOBS)}"]
 SLURM = ["hydra/launcher=slurm", "hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=20",
          "hydra.launcher.mem_gb=1"]  # fmt: skip

@@ -45,13 +45,12 @@ class Launcher(SlurmLauncher):  # type: ignore[misc]
             ([*overrides], sweep, number, f"job_id_for_{number}", state)
             for number, overrides in enumerate(job_overrides, initial_job_idx)
         ]
-        note, Launcher.note = Launcher.note, print  # jobs have no use for it, and could not unpickle it
         SlurmJob.watcher = Watcher(delay_s=LOOK)
         try:
             jobs = self._executor().map_array(self, *zip(*calls, strict=True))
         except FailedJobError as error:
             raise UserError(f"hydra/launcher=slurm: {' '.join(str(error).split())}", code=1) from error
-        return _all_ended(jobs, job_overrides, note)
+        return _all_ended(jobs, job_overrides, Launcher.note)
 
     def _executor(self) -> Any:
         """Submits jobs with the settings of the launcher; what only Slurm has is named so."""
@@ -109,11 +108,6 @@ class Watcher(SlurmInfoWatcher):  # type: ignore[misc]
         self._info_dict.update(self.read_info(states(asked)))
         self._last_status_check = time.time()
         self._finished |= {job for job in asked if self.is_done(job, mode="cache")}
-
-    def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
-        """States by job, from a table with the columns of `sacct`."""
-        found: dict[str, dict[str, str]] = super().read_info(string)
-        return found
 
 
 def states(jobs: Collection[str]) -> str:

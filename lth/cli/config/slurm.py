@@ -80,7 +80,7 @@ def _all_ended(jobs: Sequence[Any], overrides: Sequence[Sequence[str]], note: Ca
 
 
 def _ended(job: Any, overrides: Sequence[str]) -> JobReturn:
-    """How a job ended, once it has."""
+    """Outcome of a job, waited for."""
     try:
         end: JobReturn = job.results()[0]
     except FailedJobError as error:  # before or behind Hydra's own part
@@ -114,7 +114,8 @@ def states(jobs: Collection[str]) -> str:
     """The states of jobs such as 12_3 as a table with the columns of `sacct`; GONE: Slurm has forgotten it."""
     lines = ["JobID|State|NodeList"]
     for array in sorted({job.partition("_")[0] for job in jobs}):
-        asked = subprocess.run(["scontrol", "-o", "show", "job", array], capture_output=True, text=True, check=False)
+        command = ["scontrol", "-o", "show", "job", array]
+        asked = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         if asked.returncode == 0 or "Invalid job id" in asked.stderr:  # else it can't be reached now
             lines += [f"{job}|GONE|" for job in sorted(jobs) if job.partition("_")[0] == array]
             lines += [_state(line) for line in asked.stdout.splitlines() if line.strip()]

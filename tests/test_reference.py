@@ -86,6 +86,8 @@ def test_the_version_is_that_of_lth(capsys: pytest.CaptureFixture[str]) -> None:
         ("optimizer.rho=0.5", "belongs to optimizer=adadelta: add that"),
         ("stepz=5", "Did you mean steps"),
         ("hydra/launcher=submitit_slurm", "pip install 'lth[slurm]'"),
+        ("hydra/launcher=slurm", "hydra/launcher=slurm: pip install 'lth[slurm]'"),
+        ("hydra/launcher=slurm_gpu", "pip install 'lth[slurm]'"),
         ("hydra/launcher=ray", "pip install 'lth[ray]'"),
     ],
 )

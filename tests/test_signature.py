@@ -166,6 +166,10 @@ INVALID = [
     ("precision", "fp64", "choose one of auto, fp32, tf32, bf16"),
     ("scale", "small", "choose one of full, reduced"),
     ("meter", "watts", "choose one of auto, codecarbon, none"),
+    ("save_every", 0, "give the seconds between two saves, above 0, such as 60"),
+    ("save_every", -2.5, "give the seconds between two saves, above 0, such as 60"),
+    ("save_every", float("nan"), "give the seconds between two saves, above 0, such as 60"),
+    ("save_every", "never", "must be a number, such as 60.0"),
     ("tracking.mode", "cloud", "choose one of offline, online, disabled, null"),
     ("data.cache", ["here"], "must be text or null"),
 ]

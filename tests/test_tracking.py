@@ -422,11 +422,14 @@ log_to_console()
 with Lenient(Wandb(group="g", name="n", folder=Path("here"), config={})) as tracker:
     found = [*children()]
     for child in found:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, signal.SIGTERM)  # as Slurm does to all processes of a job
     time.sleep(0.5)
     for step in range(2000):
         tracker.evaluated(Ticket({}, {}), {"step": step, "test_accuracy": 0.5})
     print("killed", len(found), "and trained on")
+with Lenient(Wandb(group="g", name="n", folder=Path("here"), config={})) as tracker:  # of the next job of a sweep
+    tracker.evaluated(Ticket({}, {}), {"step": 1, "test_accuracy": 0.5})
+print("tracked" if not tracker.failed else "not tracked")
 """
 
 
@@ -437,3 +440,4 @@ def test_a_training_goes_on_when_the_process_of_wandb_is_killed() -> None:
     assert process.returncode == 0, said
     assert "killed 1 and trained on" in said
     assert said.count("the training goes on, its tracking is incomplete") == 1
+    assert said.endswith(" tracked")

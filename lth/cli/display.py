@@ -1,17 +1,17 @@
-"""Progress display (live line on a TTY, log lines otherwise) and graceful Ctrl-C."""
+"""Progress display: a live line on a TTY, log lines otherwise."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType, TracebackType
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from lth.analysis.metric import shown
+from lth.cli.signals import Signals
 from lth.cli.steps import Steps
-from lth.engine import Callback, Interrupted
+from lth.engine import Callback
 from lth.store.table import metric, row
 from lth.ticket import Ticket, Trained
 
@@ -43,7 +43,7 @@ class Display(Callback):
         self.metrics: dict[str, str] = {}
         self.first = True
         self.at: tuple[Ticket, int] | None = None
-        self.interrupted = False
+        self.signals = Signals()
         self.failures: dict[int, str] = {}
         columns = BarColumn(12), TextColumn("{task.description}")
         self.progress = Progress(*columns, console=console, transient=True, disable=not live)
@@ -57,8 +57,8 @@ class Display(Callback):
         self.progress.stop()
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        """Count a step, and show it if it is time to. Raises Interrupted after Ctrl-C."""
-        self.check()
+        """Count a step, and show it if it is time to. Raises Interrupted if the job is to stop."""
+        self.signals.check()
         self.steps.reach(str(ticket), step, steps)
         now = self.clock()
         if self.first:
@@ -69,9 +69,18 @@ class Display(Callback):
             self._show(ticket, now)
 
     def check(self) -> None:
-        """Raise Interrupted after Ctrl-C."""
-        if self.interrupted:
-            raise Interrupted
+        """Deal with signals while nothing is trained: raises Interrupted or Ended if the job is to stop."""
+        self.signals.check()
+        self.signals.hand_on()
+
+    def save_due(self) -> bool:
+        """True after a signal before which everything is to be saved."""
+        return bool(self.signals.waiting)
+
+    def saved(self) -> None:
+        """Hand the signal on, and say that the training goes on. Raises Ended."""
+        for name in self.signals.hand_on():
+            self.console.print(f"{self.label}{name}: all progress is saved; the training goes on", markup=False)
 
     def reached(self, ticket: Ticket | None = None) -> str:
         """The last step of a ticket, or of the last ticket, for an error that doesn't name them."""
@@ -130,21 +139,9 @@ class Display(Callback):
         )
 
 
-@contextmanager
-def interruptible(display: Display) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the training at the next step; a second Ctrl-C stops at once."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if display.interrupted:
-            raise KeyboardInterrupt
-        display.interrupted = True
-
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+def interruptible(display: Display) -> AbstractContextManager[None]:
+    """Let signals save, and stop or not, the training of a display at the next step; see `signals`."""
+    return display.signals.handled()
 
 
 def _clock(seconds: float) -> str:

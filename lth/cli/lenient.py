@@ -25,6 +25,8 @@ class Lenient(Silent):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._try("__exit__", kind, error, at)
+        if self.failed:
+            self._try("forget")
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Log an evaluation of a ticket that is being trained."""

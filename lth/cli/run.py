@@ -1,6 +1,7 @@
 """Runs one job for `lth run` and reports its outcome."""
 
 import contextlib
+import logging
 import math
 import shlex
 import time
@@ -19,6 +20,7 @@ from lth.cli.display import Display, interruptible
 from lth.cli.ending import Ending
 from lth.cli.lenient import Lenient
 from lth.cli.results import Results
+from lth.cli.signals import Ended
 from lth.cli.tracking import Silent
 from lth.engine import Interrupted
 from lth.job import Job
@@ -27,6 +29,7 @@ from lth.store.environment import peak_memory
 from lth.store.store import Busy, Keep
 from lth.ticket import Trained
 
+log = logging.getLogger("lth")
 FINISHED, FAILED, INTERRUPTED = 0, 1, 130
 PATIENCE = 0.5  # seconds that the end of a run waits for a record that another process writes
 
@@ -92,9 +95,18 @@ def _put_off(job: Job, before: Sequence[str], setting: Setting, store: Store, er
 
 
 def _tracker(job: Job, setting: Setting) -> Silent:
-    """The tracker of a job, with the id, name and tags of its run."""
+    """The tracker of a job; none if its process on this machine is killed while it starts, as in a preemption."""
+    try:
+        return _new_tracker(job, setting, setting.tracking)
+    except ConnectionError as error:
+        log.warning("tracking: %s; the training goes on without", failure.explain(error))
+        return _new_tracker(job, setting, Silent)
+
+
+def _new_tracker(job: Job, setting: Setting, tracking: Callable[..., Silent]) -> Silent:
+    """A tracker with the id, name and tags of the job's run."""
     words = tracked.told_apart(setting.overrides, setting.swept)
-    return setting.tracking(
+    return tracking(
         group=job.name,
         name=tracked.title(job, words if setting.sweeping else ()),
         folder=setting.root,
@@ -138,6 +150,9 @@ def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> Endi
     except KeyboardInterrupt:
         _end(job, store, "interrupted")
         return Ending(INTERRUPTED)
+    except Ended as error:
+        _end(job, store, "interrupted")
+        return _handed_on(label, error, setting)
     except (Exception, SystemExit) as error:
         _end(job, store, "failed", failure.named(error))
         return _failed(label, error, setting)
@@ -207,6 +222,18 @@ def _end(job: Job, store: Store, status: str, error: str = "") -> None:
     # The disk may be what failed, another process may hold the record, or a newer version may have written it.
     with contextlib.suppress(OSError, Interrupted, UserError):
         jobs.status(job, store, status, error)
+
+
+def _handed_on(label: str, error: Ended, setting: Setting) -> Ending:
+    """The ending after a signal was handed on: the process ends as its handler wants, such as submitit's that has
+    requeued the job, or the job fails with the handler's words.
+    """
+    if not isinstance(error.how, Exception):
+        raise error.how
+    saved = f"All progress is saved under {setting.root}; the same command continues from here."
+    line = f"stopped: {failure.words(error.how)} {saved}"
+    _say(f"{label}{line}", setting)
+    return Ending(FAILED, line)
 
 
 def _label(job: Job) -> str:

@@ -17,6 +17,7 @@ PLACES = (
     "device",
     "width",
     "meter",
+    "save_every",
     "plan",
     "objective",
     "debug",

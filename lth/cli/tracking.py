@@ -1,5 +1,6 @@
 """Trackers mirror a job elsewhere (the store is the truth). The only door to wandb."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,9 @@ class Silent:
     def figures(self, draw: Callable[[], Mapping[str, Path]]) -> None:
         """Log figures as images by name; they are drawn only if a tracker wants them."""
 
+    def forget(self) -> None:
+        """Leave nothing behind, once an error came up."""
+
 
 class Wandb(Silent):
     """One Weights & Biases run per job, grouped by experiment.
@@ -55,7 +59,8 @@ class Wandb(Silent):
     as WANDB_MODE, else offline and the project "lth"; those for entity, folder, group, name, tags and so on hold as
     well; tags are added to those of WANDB_TAGS. The x axis of results is sparsity (%), that of learning curves the
     optimizer step. The summary is that of the sparsest level reached; the table "results" has a row for each trained
-    ticket. A job that fails marks its run as failed. Raises UserError if wandb can't start a run.
+    ticket. A job that fails marks its run as failed. Raises UserError if wandb can't start a run, and ConnectionError
+    if its process on this machine is killed meanwhile.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class Wandb(Silent):
         self.place = place = Path(os.environ.get("WANDB_DIR") or folder).resolve()
         try:
             place.mkdir(parents=True, exist_ok=True)  # else wandb would write to a temporary folder
-            self.run = wandb.init(
+            self.run = _started(
                 project=project or variables.project(),
                 group=os.environ.get("WANDB_RUN_GROUP") or group,
                 name=os.environ.get("WANDB_NAME") or name,
@@ -88,7 +93,7 @@ class Wandb(Silent):
                 mode=mode,
                 settings=wandb.Settings(**variables.quiet()),
             )
-        except UserError:
+        except (UserError, ConnectionError):
             raise
         except Exception as error:
             remedy = "tracking.mode=offline needs no account and no network, tracking=none no wandb"
@@ -136,6 +141,13 @@ class Wandb(Silent):
 
         self.run.log({f"figure/{name}": wandb.Image(str(file)) for name, file in draw().items()})
 
+    def forget(self) -> None:
+        """End wandb's process, or forget it if it was killed: later runs, and Python's end, would look for it."""
+        import wandb
+
+        with contextlib.suppress(Exception, SystemExit):
+            wandb.teardown()
+
     def _curve(self, ticket: Ticket) -> str:
         return f"curve/{self._line(ticket)}/level_{ticket.level:02d}"
 
@@ -151,3 +163,15 @@ class Wandb(Silent):
 
             with variables.data_in(self.place):
                 self.run.log({"results": wandb.Table(columns=[*columns], data=rows)})
+
+
+def _started(**given: Any) -> Any:
+    """A run, in a new process of wandb's if that of an earlier job was killed."""
+    import wandb
+
+    try:
+        return wandb.init(**given)
+    except ConnectionError:
+        with contextlib.suppress(Exception, SystemExit):
+            wandb.teardown()
+        return wandb.init(**given)

@@ -17,6 +17,13 @@ class Callback:
         evaluation: `step` of `steps` are done. May raise Interrupted.
         """
 
+    def save_due(self) -> bool:
+        """True if the states reached are to be saved now; asked after every call of `stepped`."""
+        return False
+
+    def saved(self) -> None:
+        """Called once the states that were due are saved. What it raises ends the training."""
+
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Called after every evaluation, with its row (the columns of `Trained.evaluations`)."""
 

@@ -1,4 +1,4 @@
-"""A callback that saves the trainings in progress every minute."""
+"""A callback that saves the trainings in progress, every minute and when it is asked to."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -7,21 +7,29 @@ from lth.engine.callback import Callback
 from lth.engine.state import State
 from lth.ticket import Ticket
 
-SAVE_EVERY = 60.0
+SAVE_EVERY = 60.0  # seconds
 
 
 class Saving(Callback):
-    """Forward every call, and save what is trained every minute. states: the tickets in training, with their states."""
+    """Forward every call, and save what is trained after `every` seconds, or when the callback says that it is due.
+    states: the tickets in training, with their states.
+    """
 
     states: Callable[[], Iterable[tuple[Ticket, State]]]
 
-    def __init__(self, callback: Callback, save: Callable[[Ticket, State], None] | None) -> None:
+    def __init__(
+        self, callback: Callback, save: Callable[[Ticket, State], None] | None, every: float | None = None
+    ) -> None:
         self.callback, self.save, self.last = callback, save, time.monotonic()
+        self.every = SAVE_EVERY if every is None else every
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
         self.callback.stepped(ticket, step, steps)
-        if self.save and time.monotonic() - self.last > SAVE_EVERY:
+        due = self.callback.save_due()
+        if due or (self.save and time.monotonic() - self.last > self.every):
             self.save_now()
+        if due:
+            self.callback.saved()
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         self.callback.evaluated(ticket, row)

@@ -6,6 +6,8 @@ loop under manual optimization, so that Lightning's own work is paid once a bloc
 
 import contextlib
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
@@ -84,10 +86,42 @@ def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
     return splits_on(data, device)
 
 
+class OwnSignals(pl.Callback):
+    """Keeps the handler of SIGTERM that is there. Lightning's own would end the training, wherever it is in a block;
+    so SIGTERM waits while Lightning sets it, and finds the one that was there.
+    """
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.mask(signal.SIG_BLOCK)
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if _in_main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if self.handler is None else self.handler)
+        self.mask(signal.SIG_UNBLOCK)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.mask(signal.SIG_UNBLOCK)
+
+    def mask(self, how: int) -> None:
+        """Block or unblock SIGTERM, where signals can be blocked."""
+        if _in_main_thread() and hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(how, {signal.SIGTERM})
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: int = 1, max_steps: int = -1) -> None:
-    """Lightning's `fit` with training only: no logger, checkpoint, progress bar or handler of Slurm's signals."""
+    """Lightning's `fit` with training only: no logger, checkpoint, progress bar or handlers of signals."""
     with _quiet():
-        _checked_trainer(device, max_epochs, max_steps).fit(module, batches)
+        try:
+            _checked_trainer(device, max_epochs, max_steps).fit(module, batches)
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits in its place
+                raise KeyboardInterrupt from None
+            raise
 
 
 def check_device(device: str) -> None:
@@ -121,6 +155,7 @@ def _trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        callbacks=[OwnSignals()],
         # Slurm's signals are for the launcher; Lightning would requeue the job behind its back.
         plugins=[LightningEnvironment()],
     )

@@ -34,21 +34,22 @@ def train(
     device: str = "auto",
     meter: str = "auto",
     width: Width = "auto",
+    save_every: float | None = None,
 ) -> list[Trained]:
     """Train each ticket from its step k to step T (or only `until`), by the recipe.
 
     keep: steps at which the weights are kept in passing. states: where interrupted trainings left off; resuming from
-    there gives, bit for bit, what an undisturbed training gives. save: called with a ticket and its state every minute
-    and when the callback interrupts. finished: called with each trained ticket as soon as it is one. A ticket that
-    starts at step T is evaluated and not trained. device: a Lightning accelerator: "auto", "cpu", "gpu", ... meter: of
-    energy, "auto", "codecarbon" or "none". width: tickets that are trained side by side, at most; "auto" is 1 except on
-    CUDA. It changes results by no more than the rounding of sums.
+    there gives, bit for bit, what an undisturbed training gives. save: called with a ticket and its state every
+    `save_every` seconds (None: 60), and when the callback asks for it or interrupts. finished: called with each trained
+    ticket as soon as it is one. A ticket that starts at step T is evaluated and not trained. device: a Lightning
+    accelerator: "auto", "cpu", "gpu", ... meter: of energy, "auto", "codecarbon" or "none". width: tickets that are
+    trained side by side, at most; "auto" is 1 except on CUDA. It changes results by no more than the rounding of sums.
 
     A ticket whose loss is not finite goes to `callback.failed`, which raises NonFiniteLoss unless it is overridden; the
     others are trained and given back. Raises Interrupted if the callback does.
     """
     end = recipe.steps if until is None else until
-    shared = Shared(recipe, end, keep, Saving(callback or Callback(), save), device, meter)
+    shared = Shared(recipe, end, keep, Saving(callback or Callback(), save, save_every), device, meter)
     states, done = states or {}, dict[Ticket, Trained]()
     for ticket in tickets:
         _check_steps(ticket, recipe, end)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lth import engine, quantization
 from lth.engine import Callback
+from lth.engine.granted import check_granted
 from lth.job.levels import execute
 from lth.job.noted import Noted
 from lth.job.row import row
@@ -25,6 +26,7 @@ def run(
     `finished`, as soon as it is there. steps: those whose weights a dense net keeps in passing, for other jobs that
     rewind to them.
     """
+    check_granted(job.device)
     if job.device not in ("auto", "cpu"):
         from lth.engine.shell import check_device  # with Lightning, which stored results do without
 
@@ -81,6 +83,7 @@ def _train(job: Job, recipe: Recipe, callback: Callback, steps: Collection[int])
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     own, others = {step} - {0}, {each for each in steps if 0 < each < recipe.steps}
     options: Any = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
+    options |= {"save_every": job.save_every}
 
     def train(tickets: list[Ticket], **given: Any) -> list[Trained]:
         keep = own | others if _are_dense(tickets) else own

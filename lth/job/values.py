@@ -76,7 +76,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class Job:
-    """One configuration with all its replicates. `reduced` names what is smaller than in the paper, for the tables."""
+    """One configuration with all its replicates. save_every: seconds between saves of a running
+    training. `reduced` names what is smaller than in the paper, for the tables.
+    """
 
     name: str
     recipe: Recipe
@@ -93,6 +95,7 @@ class Job:
     device: str = "auto"
     width: int | str = "auto"
     meter: str = "auto"
+    save_every: float | None = None
     reduced: str = ""
 
     def __post_init__(self) -> None:

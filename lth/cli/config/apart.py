@@ -12,10 +12,13 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
-from multiprocessing import Pipe
+from multiprocessing import Pipe, active_children
 from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -23,9 +26,11 @@ from omegaconf import DictConfig, OmegaConf
 from lth.cli import failure
 from lth.cli.config.machine import worker
 from lth.cli.ending import Ending
+from lth.cli.handlers import NOTICES, handlers, ignore, in_slurm, outlived
 
 LOOK = 0.5  # seconds between two looks whether the parent lives
 PATIENCE = 10.0  # seconds to save what was computed, once it does not
+INTERRUPTED = 130
 
 Job = Callable[[DictConfig], Ending]
 
@@ -43,19 +48,63 @@ def ended(job: Job, cfg: DictConfig) -> Ending:
     """How a job ended that was run apart. Raises Killed."""
     end_with_parent()
     pid, runner = _runner()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the job too, which saves its progress
-    try:
-        runner.send(
-            (job, cfg, OmegaConf.to_container(HydraConfig.instance().cfg))
-        )  # plain, since its types can't be pickled
-        found: Ending = runner.recv()
+    # Signals reach the job too, which saves its progress.
+    with handlers({signal.SIGINT: signal.SIG_IGN, **dict.fromkeys((signal.SIGTERM, *NOTICES), ignore)}):
+        try:
+            runner.send(
+                (job, cfg, OmegaConf.to_container(HydraConfig.instance().cfg))
+            )  # plain, since its types can't be pickled
+            found: Ending = runner.recv()
+        except (EOFError, OSError):
+            raise Killed(_how(_end(pid, runner))) from None
+        if found.code == INTERRUPTED:  # the launcher kills all others once it knows
+            _end(pid, runner)
+            time.sleep(PATIENCE)
         return found
-    except (EOFError, OSError):
-        _runner.cache_clear()
-        runner.close()
-        raise Killed(_how(os.waitpid(pid, 0)[1])) from None
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+
+def _end(pid: int, runner: Connection) -> int:
+    """End the process that runs jobs; returns its status."""
+    _runner.cache_clear()
+    runner.close()
+    return os.waitpid(pid, 0)[1]
+
+
+@contextmanager
+def passed_on() -> Iterator[None]:
+    """Pass SIGTERM, SIGUSR1 and SIGUSR2, which reach a launcher alone if a person or Kubernetes sends them, on to the
+    processes of its jobs. Outside Slurm, SIGTERM ends the launcher as Ctrl-C does, once its jobs have saved.
+    """
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for pid in _runners():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if number == signal.SIGTERM and not in_slurm():
+            until = time.monotonic() + PATIENCE
+            while _runners() and time.monotonic() < until:
+                time.sleep(0.1)
+            raise KeyboardInterrupt
+
+    with handlers(dict.fromkeys((signal.SIGTERM, *NOTICES), pass_on)):
+        yield
+
+
+def _runners() -> list[int]:
+    """Processes that train for a launcher in this process: children of its workers, or else the workers."""
+    workers = {child.pid for child in active_children()}
+    if sys.platform != "linux":
+        return sorted(pid for pid in workers if pid)
+    parents = {int(stat.parent.name): _parent(stat) for stat in Path("/proc").glob("[0-9]*/stat")}
+    return [pid for pid, parent in parents.items() if parent in workers]
+
+
+def _parent(stat: Path) -> int:
+    """The parent of a process, by its file in /proc; 0 if it has ended."""
+    with suppress(OSError):
+        state, parent = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:2]
+        return 0 if state == "Z" else int(parent)
+    return 0
 
 
 @cache
@@ -93,13 +142,11 @@ def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     end_with_parent.cache_clear()  # the parent is another than that of the process that was forked
     end_with_parent()
-    while True:
-        try:
+    with suppress(EOFError, OSError, KeyboardInterrupt), outlived():
+        while True:
             job, cfg, hydra = connection.recv()
             HydraConfig.instance().cfg = OmegaConf.create(hydra)
             connection.send(_guarded(job, cfg))
-        except (EOFError, OSError, KeyboardInterrupt):
-            return
 
 
 def _guarded(job: Job, cfg: DictConfig) -> Ending:
@@ -107,7 +154,7 @@ def _guarded(job: Job, cfg: DictConfig) -> Ending:
     try:
         return job(cfg)
     except KeyboardInterrupt:
-        return Ending(130)
+        return Ending(INTERRUPTED)
     except BaseException as error:
         traceback.print_exc()
         return Ending(1, failure.named(error))

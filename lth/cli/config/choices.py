@@ -21,10 +21,14 @@ LAUNCHERS = {
 MESSAGE = re.compile(
     r"Could not find '(?P<group>[\w/]+)/(?P<name>[^/']+)'\s*Available options in '[\w/]+':(?P<known>.*)", re.S
 )
+# A launcher of lth's on top of one that is not installed.
+ON_TOP = re.compile(r"In 'hydra/launcher/(?P<name>\w+)': Could not load 'hydra/launcher/(?P<missing>\w+)'")
 
 
 def choice(message: str) -> str:
     """A sentence in the place of Hydra's message on an option that a group does not have; "" for other messages."""
+    if (found := ON_TOP.search(message)) and found["missing"] in LAUNCHERS:
+        return f"hydra/launcher={found['name']}: pip install {LAUNCHERS[found['missing']]} installs what it needs"
     if (found := MESSAGE.search(message)) is None:
         return ""
     group, name, known = found["group"], found["name"], found["known"].split()

@@ -37,6 +37,7 @@ from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.trial import trial
 from lth.cli.ending import Ending
+from lth.cli.handlers import handlers, outlived
 from lth.store.file import make_folder
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def _run(arguments: Sequence[str], sweeping: bool, task: sweep.Task) -> int:
     """Hand arguments to Hydra, which calls the task; returns the highest exit code of its jobs."""
     sys.argv = ["lth run", *arguments]
     try:
-        with _delayed_interrupt(sweeping), _hydra_raises(), _hydra_quiet():
+        with _delayed_interrupt(sweeping), _signals(sweeping), _hydra_raises(), _hydra_quiet():
+            if sweeping:
+                sweep.wait_in_slurm()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
@@ -92,6 +95,13 @@ def _run(arguments: Sequence[str], sweeping: bool, task: sweep.Task) -> int:
     except KeyboardInterrupt:
         raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
     return task.code
+
+
+@contextmanager
+def _signals(sweeping: bool) -> Iterator[None]:
+    """Deal with signals while no job of this process trains."""
+    with _delayed_interrupt(sweeping), apart.passed_on() if sweeping else outlived():
+        yield
 
 
 @contextmanager
@@ -139,11 +149,8 @@ def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
         time.sleep(1)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, interrupt) if sweeping else signal.getsignal(signal.SIGINT)
-    try:
+    with handlers({signal.SIGINT: interrupt} if sweeping else {}):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _report(checked: Sequence[DictConfig], typed: Sequence[str]) -> None:
@@ -172,21 +179,17 @@ def _job(cfg: DictConfig, *, here: str, **given: Any) -> Ending:
         return Ending(1, line)
 
 
-def _ended(
-    cfg: DictConfig,
-    *,
-    swept: Sequence[str] = (),
-    typed: Sequence[str] = (),
-    patience: float = math.inf,
-    steps: Sequence[int] = (),
-) -> Ending:
-    """Run one job in this process. swept: keys of which the sweep has several values. typed: what the user gave.
-    patience, steps: see `lth.cli.run.Setting`.
-    """
+def _ended(cfg: DictConfig, **given: Any) -> Ending:
+    """Run one job in this process. given: swept, typed, patience and steps of `lth.cli.run.Setting`."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     see_own_modules()
+    with outlived():  # in a process of a launcher, too
+        return _outcome(cfg, sweeping=sweeping, **given)
+
+
+def _outcome(cfg: DictConfig, **given: Any) -> Ending:
     from lth.cli import imports_done, run
     from lth.cli.config.values import instantiate, values
 
@@ -199,14 +202,10 @@ def _ended(
         keep=cfg.store.keep,
         threads=cfg.threads,
         plan=cfg.plan,
-        sweeping=sweeping,
         overrides=overrides,
-        swept=swept,
-        typed=typed,
         debug=cfg.traceback or cfg.debug,
         objective=plain(cfg)["objective"],
-        patience=patience,
-        steps=steps,
+        **given,
     )
 
     def build() -> "Job":

@@ -148,8 +148,8 @@ def text(folder: Path | None = None) -> str:
 LAUNCHERS = """Launchers of a sweep (-m)
   hydra/launcher=joblib             all cores or GPUs of this machine (default)
   hydra/launcher=basic              one job after the other
+  hydra/launcher=slurm              a cluster, one core each; slurm_gpu: one GPU each; pip install 'lth[slurm]'
   hydra/launcher=ray_cluster        a Ray cluster; pip install 'lth[ray]'
-  hydra/launcher=submitit_slurm     a cluster; pip install 'lth[slurm]'
 """
 
 

@@ -28,6 +28,8 @@ def check_rules(config: Config) -> None:
     _check_levels(config)
     _check_width(config["width"])
     _check_objective(config["objective"])
+    if not config["save_every"] > 0:
+        raise UserError(f"save_every={config['save_every']}: give the seconds between two saves, above 0, such as 60")
 
 
 def _check_names(config: Config) -> None:

@@ -34,6 +34,8 @@ from lth.cli.config.overrides import expand
 from lth.cli.config.trial import trial
 from lth.cli.ending import Ending, Objective
 
+# The launcher of the plugin for Slurm, in whose place `lth.cli.config.slurm.Launcher` is used.
+SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
 INTERRUPTED = 130
 RESTARTS = 3  # of a round whose launcher lost its workers
 PATIENCE = 60.0  # seconds that a job waits when it is taken up a second time in a round
@@ -104,6 +106,8 @@ class Task:
 
 
 def _raise_if_interrupted(found: Ending, *, sweeping: bool) -> None:
+    if sweeping and found.code == INTERRUPTED and os.environ.get("SUBMITIT_EXECUTOR"):
+        raise SystemExit(found.code)  # of a process of its own, which has said why
     if sweeping and found.code == INTERRUPTED:
         raise KeyboardInterrupt
 
@@ -250,6 +254,15 @@ def _resolved(cfg: DictConfig, key: str) -> Any:
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else cfg[key]
     except OmegaConfBaseException:
         return str(node)
+
+
+def wait_in_slurm() -> None:
+    """Let the launcher of Slurm, if it is installed, wait for all jobs."""
+    known = Plugins.instance().class_name_to_class
+    if SLURM in known:
+        from lth.cli.config.slurm import Launcher
+
+        known[SLURM] = Launcher
 
 
 def register(plugin: type[Any]) -> None:

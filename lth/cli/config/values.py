@@ -94,6 +94,7 @@ def values(cfg: DictConfig, overrides: Sequence[str] = (), *, writes: bool = Fal
         device=cfg.device,
         width=cfg.width,
         meter=cfg.meter,
+        save_every=cfg.save_every,
         reduced=REDUCED if cfg.debug else reductions(cfg),
     )
 

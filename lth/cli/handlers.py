@@ -1,0 +1,52 @@
+"""Handlers of signals for a while. Imports nothing heavy; see `signals` for what a job does with them."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+# What schedulers send before they end a job; not there on Windows.
+NOTICES = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+
+
+def in_slurm() -> bool:
+    """True in a job of Slurm."""
+    return bool(os.environ.get("SLURM_JOB_ID"))
+
+
+@contextmanager
+def handlers(own: Mapping[int, Any]) -> Iterator[dict[int, Any]]:
+    """Set handlers by signal; gives those that were there before, which come back in the end. Signals reach the main
+    thread alone: in another one nothing is set.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield {}
+        return
+    before = {number: signal.signal(number, handler) for number, handler in own.items()}
+    try:
+        yield before
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def outlived() -> Iterator[None]:
+    """Keep signals from killing the process while there is nothing to save: outside Slurm SIGTERM ends it as Ctrl-C
+    does, the others do nothing. Only where no handler is set.
+    """
+    own = {signal.SIGTERM: ignore if in_slurm() else stop, **dict.fromkeys(NOTICES, ignore)}
+    with handlers({number: each for number, each in own.items() if signal.getsignal(number) == signal.SIG_DFL}):
+        yield
+
+
+def ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing. Processes that are started meanwhile don't inherit it, as they do SIG_IGN."""
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """End as with Ctrl-C."""
+    raise KeyboardInterrupt

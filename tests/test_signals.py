@@ -1,0 +1,251 @@
+"""Signals that reach a job: what is saved, what goes on, and what the record says."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.numpy
+import shell
+from shell import run
+
+from lth.cli import results, signals
+
+# A learning rate that once sends signals to its own process at step 13, and looks at what is saved at step 15.
+MINE = """
+import os, shutil, signal, time
+from pathlib import Path
+
+def constant(step):
+    if step == 13 and Path("signals").exists():
+        for name in Path("signals").read_text().split():
+            signal.raise_signal(getattr(signal, name))
+        Path("signals").unlink()
+        Path("sent").touch()
+    if step == 15 and Path("sent").exists():
+        for file in Path("here").glob("trained/*/partial.safetensors"):
+            shutil.copy(file, "saved")
+    return 1.0
+"""
+OWN = ["lr._target_=mine.constant", "~lr.warmup"]
+
+
+@pytest.fixture(autouse=True)
+def _without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
+
+
+def disturbed(*names: str, given: tuple[str, ...] = ("levels=0",)) -> int:
+    """The exit code of a job that gets these signals at step 13."""
+    Path("mine.py").write_text(MINE, encoding="utf-8")
+    Path("signals").write_text(" ".join(names), encoding="utf-8")
+    return run(*OWN, *given, "root=here")
+
+
+def undisturbed(*given: str) -> None:
+    """Compare with a job that got none, after the same command is given again."""
+    for root in ("here", "undisturbed"):
+        assert run(*OWN, *(given or ("levels=0",)), f"root={root}") == 0
+    assert shell.results(Path("here")) == shell.results(Path("undisturbed"))
+
+
+def status() -> list[tuple[str, str]]:
+    return [(record["status"], record["error"]) for record in shell.records(Path("here"))]
+
+
+def saved_step(file: Path = Path("saved")) -> int:
+    return int(safetensors.numpy.load_file(file)["step"])
+
+
+@pytest.mark.parametrize("names", [["SIGTERM"], ["SIGUSR1", "SIGTERM", "SIGTERM"]])
+def test_sigterm_saves_and_stops_however_often_it_is_sent_at_once(
+    names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert disturbed(*names) == 130
+    assert "stopped. All progress is saved under here; the same command continues from here." in capsys.readouterr().out
+    assert status() == [("interrupted", "")]
+    (partial,) = Path("here").glob("trained/*/partial.safetensors")
+    assert saved_step(partial) == 14
+    if len(names) == 1:
+        undisturbed()
+
+
+@pytest.mark.parametrize("names", [["SIGTERM", "SIGTERM"], ["SIGUSR1"], ["SIGUSR2", "SIGTERM"]])
+def test_in_slurm_all_these_signals_save_and_the_training_goes_on(
+    names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    assert disturbed(*names) == 0
+    said = capsys.readouterr().out
+    assert all(said.count(f"{name}: all progress is saved; the training goes on") == 1 for name in names)
+    assert saved_step() == 14
+    assert status() == [("finished", "")]
+    if len(names) == 1:
+        undisturbed()
+
+
+def test_without_a_handler_before_a_notice_saves_and_the_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert disturbed("SIGUSR2") == 0
+    assert (saved_step(), status()) == (14, [("finished", "")])
+
+
+def test_in_slurm_sigterm_at_the_end_of_the_grace_time_saves_and_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setattr(signals, "AT_ONCE", 0.0)
+    assert disturbed("SIGTERM", "SIGTERM") == 130
+    assert status() == [("interrupted", "")]
+
+
+@pytest.fixture
+def handled(request: pytest.FixtureRequest) -> Any:
+    """Handler of SIGUSR2 that is set before, as submitit's is: notes the step that was saved, then raises."""
+    steps: list[int] = []
+
+    def handler(number: int, frame: object) -> None:
+        (partial,) = Path("here").glob("trained/*/partial.safetensors")
+        steps.append(saved_step(partial))
+        if request.param:
+            raise request.param
+
+    before = signal.signal(signal.SIGUSR2, handler)
+    yield steps
+    assert signal.getsignal(signal.SIGUSR2) is handler
+    signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.parametrize(
+    ("handled", "code", "ends"),
+    [
+        (None, 0, ("finished", "")),
+        (SystemExit(7), 7, ("interrupted", "")),
+        (RuntimeError("Job not requeued because: timed-out too many times."), 1, ("interrupted", "")),
+    ],
+    indirect=["handled"],
+)
+def test_a_signal_is_handed_on_once_everything_is_saved(
+    handled: list[int], code: int, ends: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert disturbed("SIGUSR2") == code
+    assert handled == [14]
+    assert status() == [ends]
+    said = capsys.readouterr().out
+    sentence = "stopped: Job not requeued because: timed-out too many times. All progress is saved under here;"
+    assert (sentence in " ".join(said.split())) == (code == 1)
+    if code == 7:
+        undisturbed()
+
+
+def test_tickets_that_are_trained_side_by_side_are_all_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    given = ("levels=0", "replicate=[1,2]", "width=2")
+    assert disturbed("SIGTERM", given=given) == 0
+    assert saved_step() == 14
+    undisturbed(*given)
+
+
+def test_handlers_are_put_back_and_lightnings_is_never_in_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    import lth.engine.loop as loop
+
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
+    before, seen = [signal.getsignal(number) for number in numbers], set()
+    descend = loop.Loop._descend
+
+    def look(self: Any, batch: Any) -> Any:
+        seen.update(getattr(signal.getsignal(number), "__qualname__", "") for number in numbers)
+        return descend(self, batch)
+
+    monkeypatch.setattr(loop.Loop, "_descend", look)
+    assert run("levels=0") == 0
+    assert seen == {"Signals._interrupt", "Signals._terminate", "Signals._notice"}
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_job_in_another_thread_runs_without_handlers() -> None:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(run("levels=0", "root=here")))
+    thread.start()
+    thread.join()
+    assert (codes, status()) == ([0], [("finished", "")])
+
+
+def test_a_job_that_waits_for_another_hands_signals_on() -> None:
+    taken = signals.Signals()
+    with taken.handled():
+        signal.raise_signal(signal.SIGUSR1)
+        assert taken.waiting == [signal.SIGUSR1]
+        assert taken.hand_on() == ["SIGUSR1"]
+        assert taken.waiting == []
+
+
+# ---- real processes
+
+
+def until(done: Callable[[], object], process: Any) -> None:
+    end = time.monotonic() + 120
+    while not done():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+LONG = [*shell.TINY, "steps=1000000", "evaluate_every=100000", "levels=0", "root=here"]
+
+
+@pytest.mark.parametrize("slurm", [False, True])
+def test_a_process_that_is_told_to_end_before_it_trains(slurm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside Slurm it ends as with Ctrl-C; in Slurm, and after SIGUSR1 everywhere, it goes on."""
+    monkeypatch.setenv("SLURM_JOB_ID", "1" if slurm else "")
+    code = """
+import os, signal
+from lth.cli.handlers import outlived
+with outlived():
+    os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGUSR2)
+    print("goes on", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("and on")
+"""
+    with shell.started(code=code) as process:
+        said = process.communicate(timeout=60)[0]
+    assert ("goes on" in said, "and on" in said) == (True, slurm)
+    assert ("KeyboardInterrupt" in said, process.returncode == 0) == (not slurm, slurm)
+
+
+def test_a_process_that_is_told_to_end_saves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with shell.started("run", *LONG, "save_every=0.2") as process:
+        until(lambda: [*Path("here").glob("trained/*/partial.safetensors")], process)  # that of save_every
+        os.kill(process.pid, signal.SIGTERM)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert "All progress is saved" in said
+    assert status() == [("interrupted", "")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slurm", [False, True])
+def test_a_parallel_sweep_passes_signals_on_to_its_jobs(slurm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the launcher gets the signal, as a container's first process does."""
+    monkeypatch.setenv("SLURM_JOB_ID", "1" if slurm else "")
+    parallel = ["replicate=1,2,3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    with shell.started("run", "-m", *LONG, *parallel) as process:
+        until(lambda: len(shell.records(Path("here"))) == 2, process)
+        time.sleep(5)
+        os.kill(process.pid, signal.SIGTERM)
+        if slurm:
+            until(lambda: len([*Path("here").glob("trained/*/partial.safetensors")]) == 2, process)
+            assert status() == [("running", "")] * 2
+            time.sleep(signals.AT_ONCE)
+            os.kill(process.pid, signal.SIGTERM)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert status() == [("interrupted", "")] * 2
+    assert len([*Path("here").glob("trained/*/partial.safetensors")]) == 2

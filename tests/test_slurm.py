@@ -1,0 +1,59 @@
+"""The launcher of Slurm, beside a made-up `scontrol`; tests/cluster runs it on a real Slurm."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("submitit", reason="needs lth[slurm]")
+
+from lth.cli import main
+from lth.cli.config.slurm import Watcher, states
+
+ARRAY = """\
+JobId=12 ArrayJobId=12 ArrayTaskId=4-6%2 JobName=lth JobState=PENDING Reason=Resources NodeList=
+JobId=13 ArrayJobId=12 ArrayTaskId=0 JobName=lth JobState=RUNNING NodeList=n1
+JobId=14 ArrayJobId=12 ArrayTaskId=1 JobName=lth JobState=OUT_OF_MEMORY NodeList=n1
+JobId=15 ArrayJobId=12 ArrayTaskId=2 JobName=lth JobState=SUSPENDED NodeList=n1
+"""
+
+
+def scontrol(monkeypatch: pytest.MonkeyPatch, answer: str, error: str = "") -> None:
+    """Put a program of this name in front, which answers so."""
+    Path("bin").mkdir(exist_ok=True)
+    Path("answer").write_text(answer, encoding="utf-8")
+    program = f"#!/bin/sh\ncat {Path('answer').resolve()}\n"
+    Path("bin/scontrol").write_text(program + (f"echo '{error}' >&2; exit 1\n" if error else ""), encoding="utf-8")
+    Path("bin/scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path('bin').resolve()}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+
+def test_jobs_that_wait_run_or_are_suspended_are_waited_for_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    scontrol(monkeypatch, ARRAY)
+    watcher = Watcher(delay_s=1)
+    for number in range(7):
+        watcher.register_job(f"12_{number}")
+    watcher.update()
+    found = {job: watcher.get_state(job, mode="cache") for job in sorted(watcher._registered)}
+    assert found == {"12_0": "RUNNING", "12_1": "OUT_OF_MEMORY", "12_2": "SUSPENDED", "12_3": "GONE",
+                     "12_4": "PENDING", "12_5": "PENDING", "12_6": "PENDING"}  # fmt: skip
+    assert [job for job in found if watcher.is_done(job, mode="cache")] == ["12_1", "12_3"]
+
+
+def test_a_single_job_that_slurm_has_forgotten_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    scontrol(monkeypatch, "JobId=7 JobName=lth JobState=COMPLETING NodeList=n1\n")
+    assert states(["7"]).splitlines()[-1] == "7|COMPLETING|n1"
+    scontrol(monkeypatch, "", "slurm_load_jobs error: Invalid job id specified")
+    assert states(["7"]).splitlines()[1:] == ["7|GONE|"]
+
+
+def test_while_slurm_can_not_be_asked_nothing_is_concluded(monkeypatch: pytest.MonkeyPatch) -> None:
+    scontrol(monkeypatch, "", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
+    assert states(["7", "8_1"]).splitlines()[1:] == []
+
+
+def test_a_machine_without_slurm_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", str(Path.cwd()))
+    given = ["-m", "replicate=1,2", "tracking=none", "hydra/launcher=slurm"]
+    assert main(["run", *given]) == 2
+    assert "hydra/launcher=slurm: there is no sbatch on this machine; run the command on" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """`lth run`: from the command line to its exit code."""
 
-import math
 import os
 import shlex
 import signal

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from lth.engine.callback import Callback, Interrupted
+from lth.engine.devices import check_devices, together
 from lth.engine.divergence import NonFiniteLoss
 from lth.engine.loop import Loop
 from lth.engine.precision import arithmetic
@@ -34,6 +35,8 @@ def train(
     device: str = "auto",
     meter: str = "auto",
     width: Width = "auto",
+    workers: int = 0,
+    devices: int = 1,
 ) -> list[Trained]:
     """Train each ticket from its step k to step T (or only `until`), by the recipe.
 
@@ -42,19 +45,36 @@ def train(
     and when the callback interrupts. finished: called with each trained ticket as soon as it is one. A ticket that
     starts at step T is evaluated and not trained. device: a Lightning accelerator: "auto", "cpu", "gpu", ... meter: of
     energy, "auto", "codecarbon" or "none". width: tickets that are trained side by side, at most; "auto" is 1 except on
-    CUDA. It changes results by no more than the rounding of sums.
+    CUDA. It changes results by no more than the rounding of sums. workers: processes that read ahead where the data set
+    streams; 0: this one reads. devices: processes that train a ticket together, each with a part of every batch.
 
     A ticket whose loss is not finite goes to `callback.failed`, which raises NonFiniteLoss unless it is overridden; the
     others are trained and given back. Raises Interrupted if the callback does.
     """
     end = recipe.steps if until is None else until
-    shared = Shared(recipe, end, keep, Saving(callback or Callback(), save), device, meter)
-    states, done = states or {}, dict[Ticket, Trained]()
     for ticket in tickets:
         _check_steps(ticket, recipe, end)
+    check_devices(recipe, devices, device, width)
+    observer, given = Saving(callback or Callback(), save), states or {}
+    shared = Shared(recipe, end, keep, observer, device, meter, workers)
+    if devices == 1 or not tickets:
+        return each(tickets, given, shared, width, finished)
+    with together(devices, tickets, given, shared) as ranked:
+        return each(tickets, given, ranked, 1, finished)
+
+
+def each(
+    tickets: list[Ticket],
+    states: Mapping[Ticket, State],
+    shared: Shared,
+    width: Width = 1,
+    finished: Callable[[Trained], None] | None = None,
+) -> list[Trained]:
+    """Train the tickets as they are grouped."""
+    done, recipe, device = dict[Ticket, Trained](), shared.recipe, shared.device
     with _generators_undisturbed(), _threads(recipe.threads), arithmetic(recipe.precision, device):
         for group in groups(tickets, recipe, states, device, width):
-            run = _train_stack if is_stack(group, recipe, device) else _train
+            run = _train_stack if shared.ranks.count == 1 and is_stack(group, recipe, device) else _train
             for trained in run(group, states, shared):
                 done[trained.ticket] = trained
                 if finished:
@@ -89,16 +109,19 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     (ticket,) = tickets
     recipe, until, observer, device = shared.recipe, shared.until, shared.observer, shared.device
     keep, cpu = {*shared.keep, until}, on_cpu(device)
-    loop, state = Loop(ticket, recipe, keep, observer, shared.meter, cpu=cpu), states.get(ticket)
+    ranks, state = shared.ranks, states.get(ticket)
+    loop = Loop(ticket, recipe, keep, observer, shared.meter, cpu=cpu, ranks=ranks)
     observer.states = lambda: [(ticket, state_of(loop))]
     try:
-        fit(Shell(loop, state), Blocks(loop, until, state), device)
+        fit(Shell(loop, state, shared.workers), Blocks(loop, until, state), device, number=ranks.rank)
     except Interrupted:
         observer.save_now()
         raise
     except NonFiniteLoss as error:
         observer.failed(ticket, error)
         return []
+    finally:
+        loop.close()
     facts = {
         **_ledger(loop),
         "kernel": loop.kernel,

@@ -25,6 +25,7 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
         from lth.engine.shell import check_device  # with Lightning, which stored results do without
 
         check_device(job.device)  # before what is stored is read, and shown
+    engine.check_devices(job.recipe, job.devices, job.device, job.width)
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}
@@ -39,7 +40,8 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
         return store.cached(_train(job, recipe, callback), recipe, partial(add, recipe))(tickets)
 
     _name_left_in_float(job)
-    execute(job, store, train, job.replicates, engine.widest(job.recipe, job.device, job.width))
+    width = engine.widest(job.recipe, job.device, job.width) if job.devices == 1 else 1
+    execute(job, store, train, job.replicates, width)
     store.forget_weights(done, _last(job, done))
     return done
 
@@ -72,8 +74,8 @@ def _last(job: Job, done: list[Trained]) -> set[str]:
 def _train(job: Job, recipe: Recipe, callback: Callback) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     keep = {step} if step > 0 else set()
-    options: Any = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
-    return partial(engine.train, recipe=recipe, keep=keep, **options)
+    options: Any = {name: getattr(job, name) for name in ("device", "meter", "width", "devices", "workers")}
+    return partial(engine.train, recipe=recipe, keep=keep, callback=callback, **options)
 
 
 def _report_changes(records: list[Record]) -> None:

@@ -23,6 +23,7 @@ def check_rules(config: Config) -> None:
     _check_pretrained(config)
     _check_levels(config)
     _check_width(config["width"])
+    _check_devices(config)
 
 
 def _check_names(config: Config) -> None:
@@ -121,6 +122,15 @@ def _check_levels(config: Config) -> None:
 def _check_width(width: Any) -> None:
     if width != "auto" and not (type(width) is int and width >= 1):
         raise UserError(f"width={width}: give the number of tickets to train side by side, at least 1, or auto")
+
+
+def _check_devices(config: Config) -> None:
+    devices, width, batch = config["devices"], config["width"], config["batch_size"]
+    if devices > 1 and width not in ("auto", 1):
+        raise UserError(f"width={width}, devices={devices}: tickets are trained side by side on one device, or each on "
+                        "several; leave one of the two out")  # fmt: skip
+    if devices > batch:
+        raise UserError(f"devices={devices}: a batch has {batch} examples; give each device at least one")
 
 
 def _arguments(node: Config, *names: str) -> list[Any]:

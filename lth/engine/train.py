@@ -112,8 +112,9 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     ranks, state = shared.ranks, states.get(ticket)
     loop = Loop(ticket, recipe, keep, observer, shared.meter, cpu=cpu, ranks=ranks)
     observer.states = lambda: [(ticket, state_of(loop))]
+    number = 0 if cpu else ranks.rank
     try:
-        fit(Shell(loop, state, shared.workers), Blocks(loop, until, state), device, number=ranks.rank)
+        fit(Shell(loop, state, shared.workers), Blocks(loop, until, state), device, number=number)
     except Interrupted:
         observer.save_now()
         raise

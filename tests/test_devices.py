@@ -90,7 +90,9 @@ def test_a_training_of_two_processes_resumes_with_the_same_bits_and_ends_when_it
         train([second], recipe=SETTINGS, device="cpu", devices=2, **given)
     expected, found = states[second, 13], saved[second]
     assert {*found} == {*expected}
-    assert [n for n in expected if n != "usage" and not torch.equal(found[n].nan_to_num(), expected[n].nan_to_num())] == []
+    assert [
+        n for n in expected if n != "usage" and not torch.equal(found[n].nan_to_num(), expected[n].nan_to_num())
+    ] == []
     assert multiprocessing.active_children() == []
     assert trained[1].ticket is second
 
@@ -117,7 +119,11 @@ def test_the_command_stores_what_one_process_would(tmp_path: Path) -> None:
 REFUSED = {
     "devices=0": ({"devices": 0}, {}, "devices=0: give the number of processes that train together, at least 1"),
     "a small batch": ({"devices": 11}, {}, "devices=11: a batch has 10 examples"),
-    "a stack": ({"devices": 2, "width": 3}, {}, "width=3, devices=2: tickets are trained side by side on one device, or"),
+    "a stack": (
+        {"devices": 2, "width": 3},
+        {},
+        "width=3, devices=2: tickets are trained side by side on one device, or",
+    ),
     "the sparse kernel": ({"devices": 2}, {"kernel": "sparse"}, "kernel=sparse, devices=2: its steps are those of one"),
     "parts": ({"devices": 2}, {"batch_norm_parts": 3}, "devices=2: batch norm shall take its statistics over 3 parts"),
     "parts alone": ({}, {"batch_norm_parts": 2}, "devices=1: batch norm shall take its statistics over 2 parts"),

@@ -15,13 +15,14 @@ from small import COLOUR, DATA, Stop, conv_net, half_pruned, momentum, recipe, s
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lth import UserError, augment, imp
+from lth import UserError, augment, cli, imp
 from lth.data import Data, Split, image_folder, limited, normalized, resized, rows, streamed
 from lth.data.stream import Stream
 from lth.engine import Interrupted, train
 from lth.engine.train import train as engine_train
 from lth.recipe import Recipe
 from lth.store.digest import describe
+from lth.store.table import tables
 from lth.ticket import Ticket, Trained
 
 
@@ -226,6 +227,28 @@ def _spy(shape: Any, classes: int, *, seen: list[Tensor]) -> torch.nn.Module:
     return net
 
 
+def imagenet(folder: Path, tmp_path: Path, *words: str) -> int:
+    """Try the experiment on ImageNet with a folder of images."""
+    given = [f"data.root={folder}", "data.size=16", f"root={tmp_path / 'runs'}", "tracking=none", "precision=fp32"]
+    return cli.main(["run", "experiment=frankle2019_stabilizing", "debug=true", "device=cpu", *given, *words])
+
+
+def test_the_experiment_on_imagenet_runs_on_a_folder_of_images(folder: Path, tmp_path: Path) -> None:
+    assert imagenet(folder, tmp_path, "model.name=shufflenet_v2_x0_5", "workers=1", "levels=[35]") == 0
+    rows, _ = tables(tmp_path / "runs", "frankle2019_stabilizing-debug")
+    assert [round(100 * density) for density in rows["density"]] == [100, 70]
+    assert {*rows["data"]} == {"image_folder[:100]"}
+    assert {*rows["rewind.step"]} == {1}
+
+
+@pytest.mark.slow
+def test_resnet_50_is_pruned_rewound_and_trained_by_two_processes(folder: Path, tmp_path: Path) -> None:
+    assert imagenet(folder, tmp_path, "devices=2") == 0
+    rows, _ = tables(tmp_path / "runs", "frankle2019_stabilizing-debug")
+    assert [round(100 * density) for density in rows["density"]] == [100, 70, 50]
+    assert (rows["total"] > 23e6).all()
+
+
 def test_a_digest_knows_the_listing_and_not_the_folder(folder: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -309,7 +332,10 @@ class Odd(Listed):
 
 
 ODD = {
-    "another shape": ((np.zeros((1, 5, 4), np.uint8), 2), "example 17 of the streamed Odd is uint8, 1 x 5 x 4, the first"),
+    "another shape": (
+        (np.zeros((1, 5, 4), np.uint8), 2),
+        "example 17 of the streamed Odd is uint8, 1 x 5 x 4, the first",
+    ),
     "another type": ((np.zeros((1, 4, 4), np.float32), 2), "example 17 of the streamed Odd is float32, 1 x 4 x 4"),
     "another target": ((DATA.train.inputs[17], 0), "has the target 0, and 2 in the list of its targets"),
     "no target": (DATA.train.inputs[17], "example 17 of the streamed Odd is a ndarray: a streamed data set gives"),

@@ -13,13 +13,13 @@ Expect (the paper, top-1 accuracy in percent after 90 epochs, by the epoch of re
     6       76.25  76.11  75.93  75.50  73.61
     10      76.25  76.16  75.93  75.54  73.66
     Read off its figure by shrinkbench (results/lottery-tix/fig5-*.csv). From memory: pruned in one go, globally by
-    magnitude; 90 epochs of batches of 1,024, rate 0.4 with a warm-up of 5 epochs and drops at 30, 60 and 80, weight decay
-    1e-4, momentum 0.9. Not known here, and a choice: all convolutions, shortcuts and the output layer are pruned.
+    magnitude; 90 epochs of batches of 1,024, rate 0.4 with a warm-up of 5 epochs and drops at 30, 60 and 80, weight
+    decay 1e-4, momentum 0.9. Not known here, and a choice: convolutions, shortcuts and the output layer are all pruned.
 Cost
     A replicate: 31 trainings of 112,590 steps (90 epochs), each days on one GPU; and 1.3 million images on disk.
 Result
-    Not run: no ImageNet here. Its paths (folders of images, crops, streaming, several processes, rewinding) are tested on
-    a made folder of images.
+    Not run: no ImageNet here. Its paths (folders of images, crops, streaming, several processes, rewinding) are tested
+    on a made folder of images.
 """
 
 from functools import partial

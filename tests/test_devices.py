@@ -21,7 +21,6 @@ from lth import UserError, augment, regularization
 from lth.data import rows, streamed
 from lth.engine import Callback, Interrupted, NonFiniteLoss, saving, train
 from lth.engine.ranks import Ranks
-from lth.recipe import Recipe
 from lth.store.digest import describe
 from lth.ticket import Ticket, Trained
 
@@ -84,9 +83,9 @@ def test_two_processes_give_the_numbers_of_one() -> None:
 def test_a_training_of_two_processes_resumes_with_the_same_bits_and_ends_when_it_is_stopped() -> None:
     trained, states = by_two()
     second, saved = TICKETS[1], dict[Ticket, Any]()
-    begun: Any = {second: states[second, 7]}
+    begun = {second: states[second, 7]}
+    given: Any = {"states": begun, "callback": Stop(13), "save": saved.__setitem__}
     with pytest.raises(Interrupted):
-        given: Any = {"states": begun, "callback": Stop(13), "save": saved.__setitem__}
         train([second], recipe=SETTINGS, device="cpu", devices=2, **given)
     expected, found = states[second, 13], saved[second]
     assert {*found} == {*expected}
@@ -230,6 +229,6 @@ def test_when_the_other_process_is_killed_the_training_ends() -> None:
 
 @pytest.mark.slow
 def test_a_recipe_that_can_not_be_given_to_another_process_is_a_sentence() -> None:
-    settings = recipe(lr=lambda step: 1.0)
+    settings = recipe(lr=lambda _: 1.0)
     with pytest.raises(UserError, match="devices=2: the recipe can't be given to another process"):
         train([half_pruned(settings)], recipe=settings, device="cpu", devices=2)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -142,7 +142,7 @@ def test_what_a_data_set_draws_at_random_depends_on_replicate_step_and_place_alo
 class Watched(Listed):
     """Notes the rows that are read."""
 
-    read: list[int] = []
+    read: ClassVar[list[int]] = []
 
     def __getitem__(self, row: int) -> tuple[Any, int]:
         self.read.append(row)
@@ -360,7 +360,7 @@ def test_floats_that_are_not_numbers_are_found_when_they_are_read() -> None:
     settings = recipe(data=replace(DATA, **parts, scaling="none"))
     with pytest.raises(UserError, match="example 20 of the streamed _Floats holds NaN or infinite values"):
         done(half_pruned(recipe()), settings)
-    with pytest.raises(UserError, match="data.scaling=unit: the training inputs of tiny are float32 and stream"):
+    with pytest.raises(UserError, match=r"data.scaling=unit: the training inputs of tiny are float32 and stream"):
         replace(DATA, **parts, scaling="unit")
 
 
@@ -378,10 +378,10 @@ def test_what_can_not_stream_is_refused(folder: Path, tmp_path: Path, monkeypatc
     tokens = streamed(_Tokens(DATA.train), identity="tokens")
     with pytest.raises(UserError, match=r"the training set of tiny streams tokens \(int64\): give them as one array"):
         replace(DATA, train=tokens, validation=tokens, test=tokens)
-    with pytest.raises(UserError, match="data.size=9: tiny streams, and its images are not resized"):
+    with pytest.raises(UserError, match=r"data.size=9: tiny streams, and its images are not resized"):
         resized(lazy(DATA), 9)
     monkeypatch.setattr("lth.data.memory.memory", lambda: 1000.0)
-    with pytest.raises(UserError, match="24 streamed inputs take 0.0 GB as one array"):
+    with pytest.raises(UserError, match=r"24 streamed inputs take 0.0 GB as one array"):
         normalized(lazy(DATA), lazy(DATA).test)
     with pytest.raises(UserError, match="needs the folders"):
         image_folder(root=str(tmp_path))

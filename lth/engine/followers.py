@@ -51,7 +51,8 @@ class Followers:
                                 "write its functions and data set in a module") from error  # fmt: skip
             wait([connection, process.sentinel])
             if not connection.poll():
-                raise RuntimeError(f"a process of devices={self.devices} ended before its work began")
+                raise UserError(f"devices={self.devices}: another process ended before its work began; in a script of "
+                                "your own, train below `if __name__ == '__main__':`", code=1)  # fmt: skip
             if isinstance(given := connection.recv(), Exception):
                 raise given
 

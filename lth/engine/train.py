@@ -88,7 +88,7 @@ def _generators_undisturbed() -> contextlib.AbstractContextManager[None]:
 
 
 def _train_stack(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
-    at = partial(_weights_at, recipe=shared.recipe, device=shared.device)
+    at = partial(_weights_at, shared=shared)
     return side_by_side(tickets, states, shared, at)
 
 
@@ -131,7 +131,7 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     }
     evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
     mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
-    return [Trained(ticket, evaluations, _weights_at(ticket, loop.kept, recipe, device), until, mask, facts)]
+    return [Trained(ticket, evaluations, _weights_at(ticket, loop.kept, shared), until, mask, facts)]
 
 
 def _check_steps(ticket: Ticket, recipe: Recipe, until: int) -> None:
@@ -143,15 +143,19 @@ def _ledger(loop: Loop) -> dict[str, Any]:
     data, samples = loop.recipe.data, (loop.step - loop.ticket.step) * loop.recipe.batch_size
     evaluated = len(loop.curve) * (len(data.validation) + len(data.test))
     loop.masking.count(loop.step)
-    return ledger(loop.usage, loop.masking, device=loop.device, samples=samples, evaluated=evaluated)
+    facts = ledger(loop.usage, loop.masking, device=loop.device, samples=samples, evaluated=evaluated)
+    if loop.ranks.count == 1:
+        return facts
+    return {**facts, "cpu_seconds": loop.ranks.total(loop.usage.cpu_seconds)[0], "devices": loop.ranks.count}
 
 
-def _weights_at(ticket: Ticket, kept: Mapping[int, Weights], recipe: Recipe, device: str) -> Callable[[int], Weights]:
+def _weights_at(ticket: Ticket, kept: Mapping[int, Weights], shared: Shared) -> Callable[[int], Weights]:
     def at(step: int) -> Weights:
         if step == ticket.step:
             return masked(ticket.weights, ticket.mask)
         if step in kept:
             return kept[step]
-        return train([ticket], recipe=recipe, until=step, device=device)[0].at(step)
+        again: Any = {"device": shared.device, "devices": shared.ranks.count, "workers": shared.workers}
+        return train([ticket], recipe=shared.recipe, until=step, **again)[0].at(step)
 
     return at

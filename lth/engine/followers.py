@@ -1,14 +1,19 @@
 """Processes that train with this one: how they start, what they are given, and how they end."""
 
 import contextlib
-import multiprocessing
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from multiprocessing.connection import Connection, wait
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,37 +28,54 @@ if TYPE_CHECKING:
     from lth.engine.side_by_side import Shared
     from lth.engine.state import State
 
+# A new interpreter that imports no script of the user's, whoever started this one; CUDA and threads survive no fork.
+START = """
+import json, sys
+rank, devices, end, sys.path[:] = json.loads(sys.argv[1])
+from lth.engine.followers import main
+main(rank, devices, end)
+"""
+LOOK = 0.5  # seconds between two looks whether the first process lives
+
 
 class Followers:
     """The other processes of a training, which end when this one says so, or dies."""
 
     def __init__(self, devices: int) -> None:
-        self.devices, self.connections, self.processes = devices, list[Connection](), []
-        context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
-        with _ctrl_c_ignored():  # the first process decides what it means
-            for rank in range(1, devices):
-                here, there = context.Pipe()
-                process = context.Process(target=_main, args=(rank, devices, there, os.getcwd()))
-                process.start()
-                there.close()
-                self.connections.append(here)
-                self.processes.append(process)
+        self.devices, self.connections, self.processes = devices, list[Connection](), list[subprocess.Popen[bytes]]()
+        path = [entry or os.getcwd() for entry in sys.path]
+        for rank in range(1, devices):
+            here, there = Pipe()
+            words = json.dumps([rank, devices, there.fileno(), path])
+            # In a session of its own: what Ctrl-C means is decided by the first process.
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", START, words],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[there.fileno()],
+                start_new_session=True,
+            )
+            there.close()
+            self.connections.append(here)
+            self.processes.append(process)
 
     def send(self, port: int, tickets: "Sequence[tuple[Ticket, State | None]]", shared: "Shared") -> None:
         """Give them their work, and wait until they have it; raises UserError if it can't be given to a process."""
         plain = [(_changed(ticket, Tensor.numpy), state and _each(state, Tensor.numpy)) for ticket, state in tickets]
         work = port, plain, replace(shared, observer=Saving(Quiet(), None))
-        for connection, process in zip(self.connections, self.processes, strict=True):
+        for connection in self.connections:
             try:
                 connection.send(work)
-            except (AttributeError, TypeError, ValueError) as error:
+            except (AttributeError, TypeError, ValueError, PicklingError) as error:
                 raise UserError(f"devices={self.devices}: the recipe can't be given to another process ({error}): "
                                 "write its functions and data set in a module") from error  # fmt: skip
-            wait([connection, process.sentinel])
-            if not connection.poll():
-                raise UserError(f"devices={self.devices}: another process ended before its work began; in a script of "
-                                "your own, train below `if __name__ == '__main__':`", code=1)  # fmt: skip
-            if isinstance(given := connection.recv(), Exception):
+            except OSError as error:
+                raise RuntimeError(f"a process of devices={self.devices} did not start ({error})") from error
+        for connection in self.connections:
+            try:
+                given = connection.recv()
+            except (EOFError, OSError) as error:
+                raise RuntimeError(f"a process of devices={self.devices} ended before it had its work") from error
+            if isinstance(given, Exception):
                 raise given
 
     def failure(self) -> Exception | None:
@@ -68,8 +90,9 @@ class Followers:
         """End them; they have nothing to save."""
         for process in self.processes:
             process.kill()
-        for process in self.processes:
-            process.join()
+        for process, connection in zip(self.processes, self.connections, strict=True):
+            process.wait()
+            connection.close()
 
 
 class Quiet(Callback):
@@ -79,12 +102,12 @@ class Quiet(Callback):
         """Go on with the next ticket, as long as the first process does."""
 
 
-def _main(rank: int, devices: int, first: Connection, folder: str) -> None:
-    """Train what the first process trains, in a process of its own."""
+def main(rank: int, devices: int, end: int) -> None:
+    """Train what the first process trains, in a process of its own. end: of the connection to the first one."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.chdir(folder)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    first = Connection(end)
     try:
         port, tickets, shared = first.recv()
         first.send("ready")
@@ -101,11 +124,10 @@ def _main(rank: int, devices: int, first: Connection, folder: str) -> None:
         first.send(RuntimeError(f"process {rank} of devices={devices}: {error}\n{traceback.format_exc()}"))
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os._exit(1)
 
 
 def _changed(ticket: Ticket, change: Any) -> Ticket:
@@ -115,16 +137,3 @@ def _changed(ticket: Ticket, change: Any) -> Ticket:
 def _each(tensors: Mapping[str, Any], change: Any) -> dict[str, Any]:
     """The same names with changed values: arrays are sent as they are, tensors as a file descriptor for each."""
     return {name: change(tensor) for name, tensor in tensors.items()}
-
-
-@contextlib.contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """Let processes that start here ignore Ctrl-C from the beginning."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -1,6 +1,7 @@
 """Batches of a data set that streams: a `DataLoader` whose sampler is the order of (replicate, step)."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -95,6 +96,8 @@ class Streamed:
             collate_fn=_as_it_is,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_ignore_signals,
+            # A launcher may have set a way to start processes that these can't take.
+            multiprocessing_context="fork" if self.workers and sys.platform == "linux" else None,
             generator=torch.Generator(),  # or it would draw from that of the training
         )
         for batch in loader:

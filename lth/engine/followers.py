@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,11 +64,11 @@ class Followers:
         for connection in self.connections:
             try:
                 connection.send(work)
-            except (AttributeError, TypeError, ValueError, PicklingError) as error:
-                raise UserError(f"devices={self.devices}: the recipe can't be given to another process ({error}): "
-                                "write its functions and data set in a module") from error  # fmt: skip
             except OSError as error:
                 raise RuntimeError(f"a process of devices={self.devices} did not start ({error})") from error
+            except Exception as error:  # whatever a part of the recipe raises
+                raise UserError(f"devices={self.devices}: the recipe can't be given to another process ({error}): "
+                                "write its functions and data set in a module") from error  # fmt: skip
         for connection in self.connections:
             try:
                 given = connection.recv()

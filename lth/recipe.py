@@ -36,7 +36,8 @@ class Recipe:
     parts of a sum in another order, which changes its last digits. kernel: of a step on a CPU. "dense" computes with
     pruned weights too; "sparse" with the kept ones alone, which changes the order of sums: fully connected nets as a
     whole, of other nets the linear layers. "auto" is sparse for the former where 55% or less are kept, for
-    linear layers of at least 16,384 weights where 40% or less are.
+    linear layers of at least 16,384 weights where 40% or less are. batch_norm_parts: of a batch, over each of which
+    batch norm takes its statistics; more than 1 needs as many devices.
     """
 
     model: Callable[..., nn.Module]
@@ -54,13 +55,14 @@ class Recipe:
     task: Task = CLASSIFICATION
     threads: int = 1
     kernel: Kernel = "auto"
+    batch_norm_parts: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise UserError(f"precision={self.precision}: choose one of {', '.join(get_args(Precision))}")
         if self.kernel not in get_args(Kernel):
             raise UserError(f"kernel={self.kernel}: choose one of {', '.join(get_args(Kernel))}")
-        for name in ("steps", "batch_size", "evaluate_every", "threads"):
+        for name in ("steps", "batch_size", "evaluate_every", "threads", "batch_norm_parts"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
         if not isinstance(self.data, Data):

@@ -211,6 +211,15 @@ def line(sums: pd.DataFrame, experiment: str, **wanted: Any) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
+def test_what_is_estimated_counts_every_device_of_a_training() -> None:
+    one, four = (trainings(ledgers(**given), rates()).iloc[0] for given in ({}, {"devices": [4.0, None, 4, 4, None]}))
+    assert four["wall_hours"] == one["wall_hours"] == 1
+    for column in ("energy_kwh", "co2e_kg", "dollars_low"):
+        assert four[column] == pytest.approx(4 * one[column])
+    other = trainings(ledgers(devices=[4.0, None, 4, 4, None]), rates()).iloc[1]
+    assert other["energy_kwh"] == one["energy_kwh"]
+
+
 def test_a_training_counts_once_in_every_sum() -> None:
     sums = totals(ledgers(), rates())
     counts = {name: (line(sums, name)["trainings"], line(sums, name)["shared"]) for name in ("one", "two", "total")}

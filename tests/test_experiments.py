@@ -1,5 +1,8 @@
 """Experiments: configurations at both scales, lab records, claims and figures."""
 
+import atexit
+import shutil
+import tempfile
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -11,6 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 
 from lth.analysis import registry
 from lth.analysis.claim import Measured, added, between, tally
@@ -47,11 +51,24 @@ def scaled(name: str, scale: str) -> dict[str, Any]:
 
 
 @cache
+def made_images() -> str:
+    """A folder of images of two classes, as data=image_folder reads it."""
+    root = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, root)
+    for part, number in product(("train", "val"), range(8)):
+        (root / part / str(number % 2)).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 10), (20 * number, 100, 50)).save(root / part / str(number % 2) / f"{number}.png")
+    return str(root)
+
+
+@cache
 def columns(name: str) -> dict[str, Any]:
     """Table columns of its jobs, with the embedded digits in place of data that are read from files."""
     cfg = configuration(name).copy()
     cfg.precision = "fp32"
-    if "root" in cfg.data:
+    if cfg.data._target_ == "lth.data.image_folder":
+        cfg.data.root, cfg.data.validation, cfg.data.size = made_images(), 2, 8
+    elif "root" in cfg.data:
         cfg.data = configuration().data
     return {**values(cfg).columns, "data": configuration(name).data._target_.rpartition(".")[2], "steps": cfg.steps}
 
@@ -167,7 +184,27 @@ def test_a_figure_changes_of_its_nets_settings_what_the_paper_changes(name: str)
 
 
 def test_the_test_sees_every_figure() -> None:
-    assert set(CHANGES) == {name for name in CONFIGURATIONS if name.startswith("frankle2019_")}
+    ours = {name for name in CONFIGURATIONS if name.startswith("frankle2019_")}
+    assert set(CHANGES) == {name for name in ours if not name.startswith("frankle2019_stabilizing")}
+
+
+@pytest.mark.parametrize(("arm", "epoch"), [("", 6), *((f"/epoch_{n}", n) for n in (0, 2, 4, 10))])
+def test_resnet_50_is_trained_for_90_epochs_of_imagenet_and_rewound_to_one_of_them(arm: str, epoch: int) -> None:
+    keys, per_epoch = scaled(f"frankle2019_stabilizing{arm}", "full"), 1_281_167 // 1024
+    assert {key: keys[key] for key in ("model.name", "batch_size", "optimizer.lr", "optimizer.momentum")} == {
+        "model.name": "resnet50", "batch_size": 1024, "optimizer.lr": 0.4, "optimizer.momentum": 0.9,
+    }  # fmt: skip
+    assert keys["optimizer.weight_decay"] == 1e-4
+    assert keys["steps"] == 90 * per_epoch
+    assert keys["lr.at"] == [30 * per_epoch, 60 * per_epoch, 80 * per_epoch]
+    assert keys["lr.warmup"] == 5 * per_epoch
+    assert keys["rewind.step"] == epoch * per_epoch
+    shares = [round(100 * (1 - keys["schedule.conv"]) ** level) for level in keys["levels"]]
+    assert shares == [70, 50, 30, 20, 10]
+    reduced = scaled(f"frankle2019_stabilizing{arm}", "reduced")
+    for key in ("lr.warmup", "rewind.step"):
+        assert reduced[key] / reduced["steps"] == pytest.approx(keys[key] / keys["steps"])
+    assert [at / reduced["steps"] for at in reduced["lr.at"]] == [at / keys["steps"] for at in keys["lr.at"]]
 
 
 # Han et al. 2015, Figure 5: regularization, schedule, fine-tuning steps; the rate drops where fine-tuning begins.
@@ -220,7 +257,7 @@ def test_connections_runs_and_neurons_are_pruned_to_equal_shares_of_the_weights(
 
 # ---- reduced
 
-REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup", "rewind.steps"}
+REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup", "rewind.step", "rewind.steps"}
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -375,6 +412,7 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, global",
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
+    "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
     "frankle2019_fig8": ["ResNet-20, rate 0.1", "ResNet-20, rate 0.01", "ResNet-20, rate 0.03, warm-up 20000"],
 }
 

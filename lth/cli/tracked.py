@@ -16,6 +16,8 @@ PLACES = (
     "root",
     "device",
     "width",
+    "devices",
+    "workers",
     "meter",
     "save_every",
     "plan",

@@ -2,6 +2,7 @@
 
 from lth.data.corpus import text
 from lth.data.dataset import Data, Split
+from lth.data.large import image_folder, streamed
 from lth.data.order import rows
 from lth.data.scaling import normalized, scaler
 from lth.data.smaller import limited, resized
@@ -15,6 +16,7 @@ __all__ = [
     "cifar100",
     "diabetes",
     "fashion_mnist",
+    "image_folder",
     "limited",
     "mnist",
     "mnist_5k",
@@ -22,5 +24,6 @@ __all__ = [
     "resized",
     "rows",
     "scaler",
+    "streamed",
     "text",
 ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from lth import UserError
+from lth.data.stream import Stream
 
 if TYPE_CHECKING:
     from lth.data.dataset import Split
@@ -63,6 +64,8 @@ def _text(dtype: str, shape: tuple[int, ...]) -> str:
 
 def _check_arrays(where: str, split: "Split") -> None:
     for array in (split.source, split.targets):
+        if isinstance(array, Stream):
+            continue
         if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
             raise UserError(f"{where} holds a {type(array).__name__}: give NumPy arrays (tensor.numpy(), of a table "
                             "frame.to_numpy(), of a masked array only its complete examples)")  # fmt: skip
@@ -70,6 +73,9 @@ def _check_arrays(where: str, split: "Split") -> None:
     if dtype not in TYPES:
         raise UserError(f"{where} has inputs of type {dtype}, which can't be treated exactly: convert them to one of "
                         f"{', '.join(TYPES)}")  # fmt: skip
+    if isinstance(split.source, Stream) and dtype == TOKENS:
+        raise UserError(f"{where} streams tokens (int64): give them as one array, which may be mapped (np.load(file, "
+                        "mmap_mode='r')); images stream as uint8, numbers as float32")  # fmt: skip
     if split.rows is not None:
         _check_rows(where, split.rows, len(split.source))
     count = len(shape) and len(split.source if split.rows is None else split.rows)
@@ -112,6 +118,11 @@ def _check_channels(name: str, train: "Split", channels: int | None) -> None:
 
 def _check_values(where: str, split: "Split", scaling: str) -> None:
     dtype = split.source.dtype
+    if isinstance(split.source, Stream) and dtype.kind == "f":  # looked at as they are read
+        if scaling == "unit":
+            raise UserError(f"data.scaling=unit: {where} are {dtype.name} and stream, so that their range is unknown: "
+                            "use none, or standardize")  # fmt: skip
+        return
     if dtype.name in UNIT or (dtype.name != TOKENS and dtype.kind == "i" and scaling != "unit"):
         return
     least, most = bounds(split)

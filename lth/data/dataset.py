@@ -12,6 +12,7 @@ from torch import Tensor
 from lth import UserError
 from lth.data import check, labels, scaling
 from lth.data.check import Scaling
+from lth.data.stream import Stream
 
 CHUNK = 1000
 
@@ -21,10 +22,11 @@ class Split:
     """N inputs (N x shape) and their targets: classes (integers, N), a class at each of T positions (integers, N x T)
     or numbers (floats, N or N x k). `Data` says which types it takes.
 
-    `rows` selects N rows of `source` (None: all), so that part of a memory-mapped array stays on disk.
+    `rows` selects N rows of `source` (None: all), so that part of a memory-mapped array stays on disk. A `source` that
+    is a `Stream` is never read as a whole by a training (see `lth.data.streamed`).
     """
 
-    source: np.ndarray
+    source: np.ndarray | Stream
     targets: np.ndarray
     rows: np.ndarray | None = None
 
@@ -34,7 +36,7 @@ class Split:
     @property
     def inputs(self) -> np.ndarray:
         """All inputs; a copy in memory if `rows` selects some."""
-        return self.source if self.rows is None else self.source[self.rows]
+        return self.source[:] if self.rows is None else self.source[self.rows]
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Yield the inputs in order, CHUNK at a time, contiguous and in the byte order of the machine, so that no
@@ -46,6 +48,15 @@ class Split:
             yield np.array(self.source[part if self.rows is None else self.rows[part]], dtype=native, order="C")
             if isinstance(self.source.base, mmap.mmap):  # pages that were read can leave memory
                 self.source.base.madvise(mmap.MADV_DONTNEED)
+
+    def contents(self) -> Iterator[memoryview | bytes]:
+        """Yield the bytes that identify the inputs, in little-endian order: all of them, or what `Stream` says."""
+        if isinstance(self.source, Stream):
+            yield from self.source.contents()
+            yield b"" if self.rows is None else self.rows.astype("<i8").tobytes()
+            return
+        for inputs in self.chunks():
+            yield np.ascontiguousarray(inputs, dtype=inputs.dtype.newbyteorder("<")).data
 
     def take(self, rows: np.ndarray) -> "Split":
         """Select examples by row."""
@@ -91,6 +102,11 @@ class Data:
         """Number of outputs of a net: C, the size of a vocabulary, or k, the number of target columns."""
         return self.train.targets[:1].size if self.classes is None else self.classes
 
+    @property
+    def streams(self) -> bool:
+        """True if the inputs of a split are read as they are needed."""
+        return any(isinstance(split.source, Stream) for split in (self.train, self.validation, self.test))
+
     @cached_property
     def covered(self) -> bool:
         """True if every class has a training example, so that the targets imply the number of classes."""
@@ -103,12 +119,14 @@ class Data:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of every byte of the three splits, independent of name and scaling."""
+        """SHA-256 of every byte of the three splits, independent of name and scaling. Inputs of a `Stream` are trusted
+        to be what it says that they are.
+        """
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             digest.update(repr((len(split), *split.source.shape[1:], *check.kinds(split))).encode())
-            for inputs in split.chunks():
-                digest.update(np.ascontiguousarray(inputs, dtype=inputs.dtype.newbyteorder("<")).data)
+            for part in split.contents():
+                digest.update(part)
             digest.update(np.ascontiguousarray(split.targets.astype("<f8" if check.are_numbers(split) else "<i8")).data)
         return digest.hexdigest()
 

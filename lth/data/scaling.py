@@ -9,6 +9,8 @@ from torch import Tensor
 
 from lth import UserError
 from lth.data.check import TOKENS, UNIT, are_numbers, are_tokens
+from lth.data.memory import check_fits
+from lth.data.stream import Stream
 
 if TYPE_CHECKING:
     from lth.data.dataset import Data, Split
@@ -56,6 +58,9 @@ def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu")
 def statistics(train: "Split", scaling: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation that are subtracted and divided by, for each index of the first axis."""
     count, dtype = train.source.shape[1], train.source.dtype.name
+    if scaling == "standardize" and isinstance(train.source, Stream) and train.source.moments is not None:
+        mean, deviation = (np.asarray(each, dtype=np.float64) for each in train.source.moments)
+        return mean, deviation
     if scaling == "standardize" and dtype != TOKENS:
         return _byte_moments(train) if dtype == "uint8" else _moments(train)
     return np.zeros(count), np.full(count, UNIT.get(dtype, 1.0) if scaling == "unit" else 1.0)
@@ -64,6 +69,7 @@ def statistics(train: "Split", scaling: str) -> tuple[np.ndarray, np.ndarray]:
 def _filled(split: "Split", device: torch.device | str, change: Callable[[Tensor], Tensor]) -> Tensor:
     """The inputs on the device, changed chunk by chunk there."""
     first = change(_tensor(np.empty((0, *split.source.shape[1:]), split.source.dtype.newbyteorder("="))).to(device))
+    check_fits(split, first.element_size())
     filled, start = torch.empty((len(split), *split.source.shape[1:]), dtype=first.dtype, device=device), 0
     for chunk in split.chunks():
         filled[start : start + len(chunk)] = change(_tensor(chunk).to(device))

@@ -1,7 +1,5 @@
 """Fewer examples, and images of another size: for trials, and for nets that expect a size."""
 
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +7,7 @@ import numpy as np
 
 from lth import UserError
 from lth.data.dataset import Data, Split
+from lth.data.memory import memory
 from lth.seed import seed
 
 # Bytes of memory for a byte of a split: the training set is kept as it is, the others are scaled to float32.
@@ -45,6 +44,9 @@ def _drawn(split: Split, name: str, count: int) -> Split:
 
 
 def _check(data: Data, size: int | Sequence[int], height: int, width: int) -> None:
+    if data.streams:
+        raise UserError(f"data.size={size}: {data.name} streams, and its images are not resized; let its own function "
+                        "give them another size")  # fmt: skip
     if len(data.shape) != 3 or data.train.source.dtype != np.uint8:
         kind = f"{data.train.source.dtype}, {' x '.join(['N', *map(str, data.shape)])}"
         raise UserError(
@@ -73,11 +75,3 @@ def _resized(split: Split, height: int, width: int) -> Split:
                 images[at, channel] = np.asarray(resized)
             at += 1
     return Split(images, split.targets)
-
-
-def memory() -> float:
-    """Bytes of memory of this machine; infinite if it does not say."""
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (ValueError, OSError, AttributeError):
-        return math.inf

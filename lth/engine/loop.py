@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lth.data import scaler
+from lth.engine.batch_norm import synchronize
 from lth.engine.callback import Callback
 from lth.engine.divergence import NonFiniteLoss
 from lth.engine.kernel.chain import chain
@@ -17,8 +18,11 @@ from lth.engine.kernel.dense import Dense
 from lth.engine.kernel.replace import dense_weights, sparse_layers
 from lth.engine.kernel.update import Update, is_plain
 from lth.engine.masking import Masking, cost_of
+from lth.engine.parts import part_of
 from lth.engine.precision import exact
+from lth.engine.ranks import ALONE, Ranks
 from lth.engine.splits import Examples
+from lth.engine.streaming import Streamed
 from lth.engine.usage import Usage, usage_on
 from lth.layer import has
 from lth.recipe import Recipe
@@ -51,9 +55,10 @@ class Loop:
         meter: str = "auto",
         *,
         cpu: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.ticket, self.recipe, self.keep, self.callback = ticket, recipe, frozenset(keep), callback
-        self.meter = meter
+        self.meter, self.ranks, self.share = meter, ranks, ranks.share(recipe.batch_size)
         self.net = recipe.net()
         load(self.net, masked(ticket.weights, ticket.mask))
         self.images, self.cost = has(self.net, nn.Conv2d), cost_of(self.net, recipe)
@@ -75,7 +80,10 @@ class Loop:
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
+        self.read_augmented = getattr(splits["train"][0], "augmented", False)
         self._choose_kernel()
+        if self.ranks.count > 1 and self.recipe.batch_norm_parts == 1:
+            synchronize(self.net)
         for layer in self.net.modules():
             if isinstance(layer, nn.MaxPool2d):
                 layer.register_forward_hook(_channels_last_gradient)
@@ -111,18 +119,26 @@ class Loop:
         size = EVALUATION_BATCH_CONV if self.images else EVALUATION_BATCH
         self.net.eval()
         with torch.no_grad():
-            for x, y in zip(inputs.split(size), targets.split(size), strict=True):
+            own = self.ranks.own
+            for x, y in zip(own(inputs.split(size)), own(targets.split(size)), strict=True):
                 self.callback.stepped(self.ticket, self.step, self.recipe.steps)
                 outputs = self._outputs(x, raw=split == "train")
                 loss += task.total(outputs, y).item()
                 metric += task.metrics(outputs, y).to(exact(self.device)).sum().item()
         self.net.train()
+        loss, metric = self.ranks.total(loss, metric)
         return loss / len(targets), metric / len(targets)
 
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
         self.settle()
         return dense_weights({name: value.detach().cpu() for name, value in weights_of(self.net).items()}, self.packed)
+
+    def close(self) -> None:
+        """End what reads ahead for the training, once it has started."""
+        for inputs, _ in getattr(self, "splits", {}).values():
+            if isinstance(inputs, Streamed):
+                inputs.close()
 
     def settle(self) -> None:
         """Bring net and optimizer up to date, if the steps are taken elsewhere."""
@@ -144,7 +160,7 @@ class Loop:
             from lth.engine.kernel.sparse import Sparse  # numba takes half a second
 
             self.sparse = Sparse(layers, self)
-        elif layers and recipe.precision == "fp32":
+        elif layers and recipe.precision == "fp32" and self.ranks.count == 1:
             self.dense = Dense(layers, recipe, [*self.masking.weights.values()], reuse=is_plain(optimizer))
 
     def _pieces(self, block: Tensor) -> Iterator[Tensor]:
@@ -163,25 +179,40 @@ class Loop:
             self.factor = factor
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
-        inputs, targets = self.splits["train"]
-        x = self.augmented(inputs.index_select(0, batch), self.step)
-        loss = self._gradients(x, targets.index_select(0, batch))
+        loss = self._gradients(*self._examples(batch))
         self.update.step(self.masking.pruned, self.masking.factors)
         return loss
 
     def augmented(self, inputs: Tensor, step: int) -> Tensor:
         """Inputs of a batch as the net gets them in training, but for their scale."""
-        return self.recipe.augment(inputs, replicate=self.ticket.replicate, step=step)
+        return (
+            inputs if self.read_augmented else self.recipe.augment(inputs, replicate=self.ticket.replicate, step=step)
+        )
+
+    def _examples(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Augmented inputs and targets of a batch, or of the part of it that this process has."""
+        if self.ranks.count > 1:
+            return part_of(self, batch)
+        inputs, targets = self.splits["train"]
+        return self.augmented(inputs.index_select(0, batch), self.step), targets.index_select(0, batch)
 
     def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of a batch and return its mean loss."""
         if self.dense is not None:
             return self.dense.gradients(self.scaled(x, raw=True), y)
+        if self.ranks.rank:  # the first process goes on with the generator of the training
+            torch.manual_seed(seed("training", self.ticket.replicate, self.step, self.ranks.rank))
         loss = self.recipe.task.loss(self._outputs(x, raw=True), y)
         self.optimizer.zero_grad()
         penalty = self.recipe.regularization([*self.masking.weights.values()])
-        (loss if penalty is None else loss + penalty).backward()
-        return loss.detach()
+        total = loss if penalty is None else loss + penalty
+        if self.ranks.count == 1:
+            total.backward()
+            return loss.detach()
+        (total * self.share).backward()
+        loss = self.ranks.sum_gradients(self.net.parameters(), loss.detach() * self.share)
+        self.ranks.as_first(self.net.buffers())
+        return loss
 
     def _outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
         """float32. raw: the inputs are those of the training set, not scaled yet."""

@@ -21,7 +21,7 @@ from lth.data import Data, rows
 from lth.engine import stack_state
 from lth.engine.lightning import LightningEnvironment, MisconfigurationException, pl
 from lth.engine.loop import Loop
-from lth.engine.splits import Examples, splits_on
+from lth.engine.splits import Examples, splits_on, streamed_on
 from lth.engine.stack import Stack
 from lth.engine.state import State, load
 
@@ -29,21 +29,27 @@ from lth.engine.state import State, load
 class Shell(pl.LightningModule):
     """Gives the loop its device, its optimizer and its blocks."""
 
-    def __init__(self, loop: Loop | Stack, state: State | None) -> None:
+    def __init__(self, loop: Loop | Stack, state: State | None, workers: int = 0) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.net, self.loop, self.state = loop.net, loop, state
+        self.net, self.loop, self.state, self.workers = loop.net, loop, state, workers
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         self.optimizer = self.loop.recipe.optimizer(self.net.parameters())
         return self.optimizer
 
     def on_fit_start(self) -> None:
-        self.loop.start(self.optimizer, _splits(self.loop.recipe.data, self.device))
+        self.loop.start(self.optimizer, self._splits())
         if isinstance(self.loop, Stack):
             stack_state.load(self.loop)
         elif self.state is not None:
             load(self.loop, self.state)
+
+    def _splits(self) -> dict[str, Examples]:
+        data = self.loop.recipe.data
+        if data.streams and isinstance(self.loop, Loop):
+            return streamed_on(self.loop, self.device, self.workers)
+        return _splits(data, self.device)
 
     def training_step(self, block: Any) -> None:
         self.loop.run(block)
@@ -113,11 +119,15 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: int = 1, max_steps: int = -1) -> None:
-    """Lightning's `fit` with training only: no logger, checkpoint, progress bar or handlers of signals."""
+def fit(
+    module: pl.LightningModule, batches: Any, device: str, *, max_epochs: int = 1, max_steps: int = -1, number: int = 0
+) -> None:
+    """Lightning's `fit` with training only: no logger, checkpoint, progress bar or handlers of signals. number: of the
+    device, if it is a GPU.
+    """
     with _quiet():
         try:
-            _checked_trainer(device, max_epochs, max_steps).fit(module, batches)
+            _checked_trainer(device, max_epochs, max_steps, number).fit(module, batches)
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits in its place
                 raise KeyboardInterrupt from None
@@ -127,7 +137,7 @@ def fit(module: pl.LightningModule, batches: Any, device: str, *, max_epochs: in
 def check_device(device: str) -> None:
     """Raise UserError if this machine has no such device."""
     with _quiet():
-        _checked_trainer(device, 1, -1)
+        _checked_trainer(device, 1, -1, 0)
 
 
 @contextlib.contextmanager
@@ -138,17 +148,17 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _checked_trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:
+def _checked_trainer(device: str, max_epochs: int, max_steps: int, number: int) -> pl.Trainer:
     try:
-        return _trainer(device, max_epochs, max_steps)
+        return _trainer(device, max_epochs, max_steps, number)
     except (MisconfigurationException, ValueError) as error:
         raise UserError(f"device={device}: {error} device=cpu always works") from error
 
 
-def _trainer(device: str, max_epochs: int, max_steps: int) -> pl.Trainer:
+def _trainer(device: str, max_epochs: int, max_steps: int, number: int) -> pl.Trainer:
     return pl.Trainer(
         accelerator=device,
-        devices=1,
+        devices=[number] if number else 1,
         max_epochs=max_epochs,
         max_steps=max_steps,
         logger=False,

@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 
 from lth.engine.callback import Interrupted
+from lth.engine.ranks import ALONE, Ranks
 from lth.engine.saving import Saving
 from lth.engine.stack import Diverged, Stack
 from lth.engine.stack_state import states_of, usage_of
@@ -29,6 +30,8 @@ class Shared:
     observer: Saving
     device: str
     meter: str
+    workers: int = 0
+    ranks: Ranks = ALONE
 
 
 def side_by_side(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared, at: At) -> list[Trained]:

@@ -1,12 +1,32 @@
 """The splits of a data set on the device that trains on them."""
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor
 
 from lth.data import Data, normalized
 from lth.data.scaling import raw, targets
+from lth.engine.streaming import Streamed
 
+if TYPE_CHECKING:
+    from lth.engine.loop import Loop
+
+
+# Inputs and targets; in place of the inputs, those of a split that streams (`Streamed`).
 Examples = tuple[Tensor, Tensor]
+
+
+def streamed_on(loop: "Loop", device: torch.device, workers: int) -> dict[str, Any]:
+    """Put the splits of a data set that streams before a training: only the targets are on the device."""
+    data = loop.recipe.data
+    given: Any = {"workers": workers, "recipe": loop.recipe, "replicate": loop.ticket.replicate, "ranks": loop.ranks}
+    given["step"] = lambda: loop.step
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {
+        name: (Streamed(split, device, training=name == "train", **given), targets(split, device))
+        for name, split in splits.items()
+    }
 
 
 def splits_on(data: Data, device: torch.device) -> dict[str, Examples]:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from lth.engine.callback import Callback, Interrupted
+from lth.engine.devices import check_devices, together
 from lth.engine.divergence import NonFiniteLoss
 from lth.engine.loop import Loop
 from lth.engine.precision import arithmetic
@@ -35,6 +36,8 @@ def train(
     meter: str = "auto",
     width: Width = "auto",
     save_every: float | None = None,
+    workers: int = 0,
+    devices: int = 1,
 ) -> list[Trained]:
     """Train each ticket from its step k to step T (or only `until`), by the recipe.
 
@@ -44,18 +47,36 @@ def train(
     ticket as soon as it is one. A ticket that starts at step T is evaluated and not trained. device: a Lightning
     accelerator: "auto", "cpu", "gpu", ... meter: of energy, "auto", "codecarbon" or "none". width: tickets that are
     trained side by side, at most; "auto" is 1 except on CUDA. It changes results by no more than the rounding of sums.
+    workers: processes that read ahead where the data set streams; 0: this one reads. devices: processes that train a
+    ticket together, each with a part of every batch.
 
     A ticket whose loss is not finite goes to `callback.failed`, which raises NonFiniteLoss unless it is overridden; the
     others are trained and given back. Raises Interrupted if the callback does.
     """
     end = recipe.steps if until is None else until
-    shared = Shared(recipe, end, keep, Saving(callback or Callback(), save, save_every), device, meter)
-    states, done = states or {}, dict[Ticket, Trained]()
     for ticket in tickets:
         _check_steps(ticket, recipe, end)
+    check_devices(recipe, devices, device, width)
+    observer, given = Saving(callback or Callback(), save, save_every), states or {}
+    shared = Shared(recipe, end, keep, observer, device, meter, workers)
+    if devices == 1 or not tickets:
+        return each(tickets, given, shared, width, finished)
+    with together(devices, tickets, given, shared) as ranked:
+        return each(tickets, given, ranked, 1, finished)
+
+
+def each(
+    tickets: list[Ticket],
+    states: Mapping[Ticket, State],
+    shared: Shared,
+    width: Width = 1,
+    finished: Callable[[Trained], None] | None = None,
+) -> list[Trained]:
+    """Train the tickets as they are grouped."""
+    done, recipe, device = dict[Ticket, Trained](), shared.recipe, shared.device
     with _generators_undisturbed(), _threads(recipe.threads), arithmetic(recipe.precision, device):
         for group in groups(tickets, recipe, states, device, width):
-            run = _train_stack if is_stack(group, recipe, device) else _train
+            run = _train_stack if shared.ranks.count == 1 and is_stack(group, recipe, device) else _train
             for trained in run(group, states, shared):
                 done[trained.ticket] = trained
                 if finished:
@@ -69,7 +90,7 @@ def _generators_undisturbed() -> contextlib.AbstractContextManager[None]:
 
 
 def _train_stack(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
-    at = partial(_weights_at, recipe=shared.recipe, device=shared.device)
+    at = partial(_weights_at, shared=shared)
     return side_by_side(tickets, states, shared, at)
 
 
@@ -90,16 +111,20 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     (ticket,) = tickets
     recipe, until, observer, device = shared.recipe, shared.until, shared.observer, shared.device
     keep, cpu = {*shared.keep, until}, on_cpu(device)
-    loop, state = Loop(ticket, recipe, keep, observer, shared.meter, cpu=cpu), states.get(ticket)
+    ranks, state = shared.ranks, states.get(ticket)
+    loop = Loop(ticket, recipe, keep, observer, shared.meter, cpu=cpu, ranks=ranks)
     observer.states = lambda: [(ticket, state_of(loop))]
+    number = 0 if cpu else ranks.rank
     try:
-        fit(Shell(loop, state), Blocks(loop, until, state), device)
+        fit(Shell(loop, state, shared.workers), Blocks(loop, until, state), device, number=number)
     except Interrupted:
         observer.save_now()
         raise
     except NonFiniteLoss as error:
         observer.failed(ticket, error)
         return []
+    finally:
+        loop.close()
     facts = {
         **_ledger(loop),
         "kernel": loop.kernel,
@@ -108,7 +133,7 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     }
     evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
     mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
-    return [Trained(ticket, evaluations, _weights_at(ticket, loop.kept, recipe, device), until, mask, facts)]
+    return [Trained(ticket, evaluations, _weights_at(ticket, loop.kept, shared), until, mask, facts)]
 
 
 def _check_steps(ticket: Ticket, recipe: Recipe, until: int) -> None:
@@ -120,15 +145,19 @@ def _ledger(loop: Loop) -> dict[str, Any]:
     data, samples = loop.recipe.data, (loop.step - loop.ticket.step) * loop.recipe.batch_size
     evaluated = len(loop.curve) * (len(data.validation) + len(data.test))
     loop.masking.count(loop.step)
-    return ledger(loop.usage, loop.masking, device=loop.device, samples=samples, evaluated=evaluated)
+    facts = ledger(loop.usage, loop.masking, device=loop.device, samples=samples, evaluated=evaluated)
+    if loop.ranks.count == 1:
+        return facts
+    return {**facts, "cpu_seconds": loop.ranks.total(loop.usage.cpu_seconds)[0], "devices": loop.ranks.count}
 
 
-def _weights_at(ticket: Ticket, kept: Mapping[int, Weights], recipe: Recipe, device: str) -> Callable[[int], Weights]:
+def _weights_at(ticket: Ticket, kept: Mapping[int, Weights], shared: Shared) -> Callable[[int], Weights]:
     def at(step: int) -> Weights:
         if step == ticket.step:
             return masked(ticket.weights, ticket.mask)
         if step in kept:
             return kept[step]
-        return train([ticket], recipe=recipe, until=step, device=device)[0].at(step)
+        again: Any = {"device": shared.device, "devices": shared.ranks.count, "workers": shared.workers}
+        return train([ticket], recipe=shared.recipe, until=step, **again)[0].at(step)
 
     return at

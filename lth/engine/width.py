@@ -120,6 +120,8 @@ def _obstacle(recipe: Recipe) -> str:
 @lru_cache(maxsize=8)
 def _bound_to_one(recipe: Recipe) -> str:
     """Reason why a ticket needs a module and an optimizer of its own; empty if stacked weights do."""
+    if recipe.data.streams:
+        return "the data set streams"
     if recipe.kernel == "sparse":
         return "kernel=sparse trains one ticket at a time"
     net = recipe.net()

@@ -30,6 +30,12 @@ class Noted(Callback):
             self.last, self.due = ticket, now + EVERY
         self.callback.stepped(ticket, step, steps)
 
+    def save_due(self) -> bool:
+        return self.callback.save_due()
+
+    def saved(self) -> None:
+        self.callback.saved()
+
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         self.callback.evaluated(ticket, row)
 

@@ -31,6 +31,7 @@ def run(
         from lth.engine.shell import check_device  # with Lightning, which stored results do without
 
         check_device(job.device)  # before what is stored is read, and shown
+    engine.check_devices(job.recipe, job.devices, job.device, job.width)
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}
@@ -49,7 +50,8 @@ def run(
         return store.cached(_train(job, recipe, noted, steps), recipe, partial(add, recipe), facts)(tickets)
 
     _name_left_in_float(job)
-    execute(job, store, train, job.replicates, engine.widest(job.recipe, job.device, job.width))
+    width = engine.widest(job.recipe, job.device, job.width) if job.devices == 1 else 1
+    execute(job, store, train, job.replicates, width)
     store.forget_weights(done, _last(job, done))
     return done
 
@@ -82,8 +84,8 @@ def _last(job: Job, done: list[Trained]) -> set[str]:
 def _train(job: Job, recipe: Recipe, callback: Callback, steps: Collection[int]) -> Callable[..., list[Trained]]:
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     own, others = {step} - {0}, {each for each in steps if 0 < each < recipe.steps}
-    options: Any = {"callback": callback, "device": job.device, "meter": job.meter, "width": job.width}
-    options |= {"save_every": job.save_every}
+    names = ("device", "meter", "width", "devices", "workers", "save_every")
+    options: Any = {"callback": callback, **{name: getattr(job, name) for name in names}}
 
     def train(tickets: list[Ticket], **given: Any) -> list[Trained]:
         keep = own | others if _are_dense(tickets) else own

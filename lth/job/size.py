@@ -6,7 +6,7 @@ import math
 import torch
 
 from lth import UserError
-from lth.data.smaller import memory
+from lth.data.memory import memory
 from lth.recipe import Recipe
 from lth.store.digest import unbound
 

@@ -94,6 +94,8 @@ class Job:
     stops: Mapping[str, Callable[[Trained, Trained], bool]] = field(default_factory=dict)
     device: str = "auto"
     width: int | str = "auto"
+    devices: int = 1
+    workers: int = 0
     meter: str = "auto"
     save_every: float | None = None
     reduced: str = ""
@@ -136,6 +138,7 @@ class Job:
             **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
             **({} if recipe.kernel == "auto" else {"kernel": recipe.kernel}),
             **({} if recipe.threads == 1 else {"threads": recipe.threads}),
+            **({} if recipe.batch_norm_parts == 1 else {"batch_norm_parts": recipe.batch_norm_parts}),
             **({"output": recipe.output} if recipe.output else {}),
             **({"levels": str(path)} if path else {}),
             **({"reduced": self.reduced} if self.reduced else {}),

@@ -27,7 +27,7 @@ log = logging.getLogger("lth")
 KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
 # Usage of a training; older results have seconds alone, and most machines don't measure energy.
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
-         "energy_method")  # fmt: skip
+         "energy_method", "devices")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
            "left_in_float", "stale", *USAGE}  # fmt: skip

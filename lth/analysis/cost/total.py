@@ -46,12 +46,13 @@ def totals(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
 def trainings(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
     """The rows of a table with their costs, NaN where unknown."""
     known = table.reindex(columns=[*dict.fromkeys([*table.columns, "cpu_seconds", "samples", "macs", "macs_remaining",
-                                                   "energy_kwh", "energy_method", "device"])])  # fmt: skip
+                                                   "energy_kwh", "energy_method", "device", "devices"])])  # fmt: skip
     hours, measured = known["seconds"] / 3600, _numbers(known, "energy_kwh")
-    energy = measured.fillna(hours.where(_fits(known, rates.watts)) * rates.watts.value / 1000)
+    spent = hours * _numbers(known, "devices").fillna(1)
+    energy = measured.fillna(spent.where(_fits(known, rates.watts)) * rates.watts.value / 1000)
     method = known["energy_method"].astype(object).where(measured.notna(), ESTIMATED).where(energy.notna(), UNKNOWN)
     overhead = energy * kwh(1, 1000, rates.pue.value)
-    paid, (low, high) = hours.where(_fits(known, rates.price)), rates.price.value
+    paid, (low, high) = spent.where(_fits(known, rates.price)), rates.price.value
     steps = _steps(known)
     return known.assign(
         steps=steps, samples=steps * known["batch_size"], macs=_numbers(known, "macs"),

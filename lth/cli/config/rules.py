@@ -30,6 +30,7 @@ def check_rules(config: Config) -> None:
     _check_objective(config["objective"])
     if not config["save_every"] > 0:
         raise UserError(f"save_every={config['save_every']}: give the seconds between two saves, above 0, such as 60")
+    _check_devices(config)
 
 
 def _check_names(config: Config) -> None:
@@ -142,6 +143,15 @@ def _check_objective(names: Any) -> None:
                             f"{', '.join(OBJECTIVES)}")  # fmt: skip
     if names == [] or (isinstance(names, list) and len({*names}) < len(names)):
         raise UserError(f"objective={names}: give different columns, such as [{OBJECTIVES[0]},density]")
+
+
+def _check_devices(config: Config) -> None:
+    devices, width, batch = config["devices"], config["width"], config["batch_size"]
+    if devices > 1 and width not in ("auto", 1):
+        raise UserError(f"width={width}, devices={devices}: tickets are trained side by side on one device, or each on "
+                        "several; leave one of the two out")  # fmt: skip
+    if devices > batch:
+        raise UserError(f"devices={devices}: a batch has {batch} examples; give each device at least one")
 
 
 def _arguments(node: Config, *names: str) -> list[Any]:

@@ -93,6 +93,8 @@ def values(cfg: DictConfig, overrides: Sequence[str] = (), *, writes: bool = Fal
         stops={str(name): instantiate(node) for name, node in (cfg.get("stop") or {}).items()},
         device=cfg.device,
         width=cfg.width,
+        devices=cfg.devices,
+        workers=cfg.workers,
         meter=cfg.meter,
         save_every=cfg.save_every,
         reduced=REDUCED if cfg.debug else reductions(cfg),
@@ -124,6 +126,7 @@ def _recipe(cfg: DictConfig, *, writes: bool) -> "Recipe":
             evaluate_every=cfg.evaluate_every,
             threads=cfg.threads,
             kernel=cfg.kernel,
+            batch_norm_parts=1 if cfg.sync_batch_norm else cfg.devices,
             precision="fp32" if cfg.precision == "auto" else cfg.precision,
         )
     )

@@ -1,0 +1,30 @@
+"""The part of a training batch that one of several processes has."""
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from lth import augment
+from lth.augment import PARTS
+from lth.store.digest import unbound
+
+if TYPE_CHECKING:
+    from lth.engine.loop import Loop
+
+
+def part_of(loop: "Loop", batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of a part of the batch with these rows, augmented as they are in the whole batch.
+
+    An augmentation that is random and can't be drawn apart from the images gets the whole batch.
+    """
+    inputs, targets = loop.splits["train"]
+    part = loop.ranks.part(len(batch))
+    function, settings = unbound(loop.recipe.augment)
+    own = targets.index_select(0, batch[part])
+    if loop.read_augmented or function is augment.none:
+        return inputs.index_select(0, batch[part]), own
+    if function in PARTS:
+        draw, apply = PARTS[function]
+        drawn = draw(len(batch), replicate=loop.ticket.replicate, step=loop.step, **settings)
+        return apply(inputs.index_select(0, batch[part]), drawn[:, part], **settings), own
+    return loop.augmented(inputs.index_select(0, batch), loop.step)[part], own

@@ -122,6 +122,8 @@ def _bound_to_one(recipe: Recipe) -> str:
     """Reason why a ticket needs a module and an optimizer of its own; empty if stacked weights do."""
     if recipe.kernel == "sparse":
         return "kernel=sparse trains one ticket at a time"
+    if recipe.replaces_steps:
+        return "the updater takes the place of optimizer steps"
     net = recipe.net()
     if any(quantization.layers(net)):
         return "the net is quantized, and rounds its own weights"

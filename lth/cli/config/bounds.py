@@ -15,6 +15,7 @@ AT_LEAST = {
     "batch_size": 1,
     "evaluate_every": 1,
     "threads": 1,
+    "train_from": 0,
     "lth.lr.warmup": 0,
     "lth.lr.steps": 1,
     "lth.lr.start": 0,

@@ -220,7 +220,7 @@ def test_connections_runs_and_neurons_are_pruned_to_equal_shares_of_the_weights(
 
 # ---- reduced
 
-REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup", "rewind.steps"}
+REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup", "rewind.steps", "updater.every", "updater.end"}
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -375,6 +375,7 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, global",
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
+    "evci2020_table2": ["65.6, RigL", "65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "frankle2019_fig8": ["ResNet-20, rate 0.1", "ResNet-20, rate 0.01", "ResNet-20, rate 0.03, warm-up 20000"],
 }
 

@@ -71,7 +71,7 @@ def _check_n_of_m(config: Config) -> None:
 
 def _check_pruning(config: Config) -> None:
     structure = config["structure"]["_target_"].removeprefix("lth.structure.")
-    if config["distribution"]["_target_"] == "lth.distribution.globally" and structure in ("neuron", "n_of_m"):
+    if config["distribution"]["_target_"] == "lth.distribution.globally" and structure in ("neuron", "n_of_m", "row"):
         raise UserError(
             f"distribution=globally ranks single weights, and structure={structure} removes others: take another "
             "distribution, or structure=weight"

@@ -5,14 +5,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from lth import UserError, supermask
 from lth.recipe import Recipe
 from lth.seed import generator, seed
 from lth.ticket import Mask, Ticket, Trained, Weights
-from lth.weights import initial
+from lth.weights import initial, weights_of
 
 Init = Callable[[nn.Module, int], Weights]
 
@@ -43,6 +45,23 @@ def reset(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[R
     """
     number = seed("init", trained.ticket.replicate)
     return recipe, replace(trained.ticket, weights=initial(init, recipe.net(number), number), step=0)
+
+
+def edge_popup(trained: Trained, *, draw: int, recipe: Recipe, init: Init, scaled: bool = False) -> tuple[Recipe, Ticket]:
+    """As many weights per layer, chosen among all of the ticket's W_k by learned scores; no weight is trained
+    (Ramanujan et al. 2020). scaled: weights times the root of 1 / the share of their layer that is chosen.
+    """
+    ticket = trained.ticket
+    kept = {name: int(m.sum()) for name, m in ticket.mask.items() if not m.all()}
+    if not kept:
+        raise UserError("branch=edge_popup at a level that keeps all weights has none to choose: leave level 0 out")
+    model = partial(supermask.scored_model, model=recipe.model, kept=kept)
+    new = replace(recipe, model=model, updater=partial(supermask.settled, at=recipe.steps))
+    scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))
+    factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items()} if scaled else {}
+    weights = {name: w * factors[name] if name in factors else w for name, w in ticket.weights.items()}
+    full = {name: torch.ones_like(m) for name, m in ticket.mask.items()}
+    return new, replace(ticket, weights={n: weights.get(n, w.detach().clone()) for n, w in scores.items()}, mask=full)
 
 
 def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:

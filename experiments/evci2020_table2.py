@@ -46,7 +46,7 @@ CLAIMS = [
 
 def how(row: "pd.Series[str]") -> str:
     """The line that a row belongs to."""
-    if not row.get("train_from") == 1:
+    if row.get("train_from") != 1:
         return "dense"
     return {"rigl": "RigL", "set": "SET"}.get(row.get("updater", ""), "the mask stays")
 

@@ -4,8 +4,8 @@ Command
     lth figure mocanu2018_fashion --run replicate=1,2,3,4,5 data.root=DIR
     lth figure mocanu2018_fashion --run scale=reduced data.root=DIR      a tenth of the steps
 Expect (the authors' result files, five seeds, accuracy at the end; their 1,000 test images)
-    Dense 81.98 (0.26)%, a random mask that stays 80.60 (0.61)%, SET 82.56 (0.91)%: SET is above the mask that stays, and
-    not distinguishable from dense.
+    Dense 81.98 (0.26)%, a random mask that stays 80.60 (0.61)%, SET 82.56 (0.91)%: SET is above the mask that stays,
+    and not distinguishable from dense.
 Cost
     A replicate: three trainings of 20,000 steps of a net of 2.8 million weights, five to ten minutes each on a core.
 Result (not run: Fashion-MNIST was not at hand)
@@ -42,7 +42,7 @@ CLAIMS = [
 
 def how(row: "pd.Series[str]") -> str:
     """The line that a row belongs to."""
-    if not row.get("train_from") == 1:
+    if row.get("train_from") != 1:
         return "dense"
     return "SET" if row.get("updater") == "set" else "the mask stays"
 

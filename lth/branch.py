@@ -47,7 +47,9 @@ def reset(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[R
     return recipe, replace(trained.ticket, weights=initial(init, recipe.net(number), number), step=0)
 
 
-def edge_popup(trained: Trained, *, draw: int, recipe: Recipe, init: Init, scaled: bool = False) -> tuple[Recipe, Ticket]:
+def edge_popup(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, scaled: bool = False
+) -> tuple[Recipe, Ticket]:
     """As many weights per layer, chosen among all of the ticket's W_k by learned scores; no weight is trained
     (Ramanujan et al. 2020). scaled: weights times the root of 1 / the share of their layer that is chosen.
     """

@@ -67,8 +67,8 @@ def snip(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIF
 
 
 def wanda(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """|W_T| ||X||: X are the values that a weight is multiplied with, over the batch and, of filters, over the places of
-    an image, in evaluation mode (Sun et al. 2024, Equation 1). The paper compares within an output: structure=row.
+    """|W_T| ||X||: X are the values that a weight is multiplied with, over the batch and, of filters, the places of an
+    image, in evaluation mode (Sun et al. 2024, Equation 1). The paper compares within an output: structure=row.
     """
     weights = {name: weight.detach() for name, weight in masked(trained.weights(), trained.mask).items()}
     layers = {name: _plain_layer(net, name) for name in trained.mask}

@@ -20,11 +20,11 @@ class _Chosen(torch.autograd.Function):
     """Scores -> 1 for the `kept` highest, else 0; gradients pass straight through."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, kept: int) -> Tensor:
+    def forward(_: Any, scores: Tensor, kept: int) -> Tensor:
         return top(scores, kept).to(scores.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(_: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 

@@ -2,12 +2,13 @@
 
 The engine calls the updater of a recipe after every optimizer step, with the number of that step (1 is the first), the
 weights W_step, the gradients that made them, and the mask so far, which it must not change in place; what the mask that
-it returns leaves out is 0 from then on, and what it brings back starts at 0, with the state of a new optimizer. weights,
-gradients: of the prunable layers, on the device. The mask at the end, m_T, is `Trained.mask`.
+it returns leaves out is 0 from then on, and what it brings back starts at 0, with the state of a new optimizer.
+weights, gradients: of the prunable layers, on the device. The mask at the end, m_T, is `Trained.mask`.
 
-An updater that has a keyword `replicate` is given it, for its seeds; likewise `net`, the whole net. One that has a keyword `stepped` is called twice in
-a step: before the optimizer, with stepped=False and the weights that the gradients are taken at, and after it, with
-stepped=True. If it returns another mask before the optimizer, that takes the place of the optimizer's step.
+An updater that has a keyword `replicate` is given it, for its seeds; likewise `net`, the whole net. One that has a
+keyword `stepped` is called twice in a step: before the optimizer, with stepped=False and the weights that the gradients
+are taken at, and after it, with stepped=True. If it returns another mask before the optimizer, that takes the place of
+the optimizer's step.
 """
 
 import math
@@ -61,7 +62,7 @@ def _kept(mask: Tensor, share: float) -> int:
     return min(int(mask.sum()), max(1, round(share * mask.numel())))
 
 
-def set(  # noqa: A001: the paper's name
+def set(  # noqa: A001  # the paper's name
     step: int,
     weights: Tensors,
     gradients: Tensors,

@@ -236,7 +236,8 @@ def test_the_sparse_nets_of_rigl_and_set_keep_what_the_authors_keep() -> None:
 
 # ---- reduced
 
-REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup", "rewind.steps", "updater.every", "updater.end"}
+REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.steps", "lr.warmup", "rewind.steps"}
+REDUCED |= {"updater.every", "updater.end"}
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -391,6 +392,7 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, global",
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
+    "ramanujan2020_edge_popup": ["LeNet-300-100", "LeNet-300-100, edge-popup", "Conv-2, edge-popup"],
     "mocanu2018_fashion": ["65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "evci2020_table2": ["65.6, RigL", "65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "frankle2019_fig8": ["ResNet-20, rate 0.1", "ResNet-20, rate 0.01", "ResNet-20, rate 0.03, warm-up 20000"],

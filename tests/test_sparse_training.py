@@ -53,7 +53,8 @@ def test_rigl_drops_the_smallest_weights_and_grows_where_the_gradient_is_largest
 
 def test_a_weight_that_rigl_drops_stays_where_its_gradient_is_among_the_largest() -> None:
     weights, mask = {"a": torch.tensor([[0.1, 0.9, 0.0]])}, {"a": torch.tensor([[True, True, False]])}
-    new = rigl(4, weights, {"a": torch.tensor([[5.0, 0.0, 1.0]])}, mask, stepped=False, drop_fraction=1.0, every=4, end=8)
+    gradients = {"a": torch.tensor([[5.0, 0.0, 1.0]])}
+    new = rigl(4, weights, gradients, mask, stepped=False, drop_fraction=1.0, every=4, end=8)
     assert new["a"].tolist() == [[True, True, False]]
 
 
@@ -364,8 +365,13 @@ def test_scores_are_made_anew_at_each_level_with_no_training_between(tmp_path: P
 
     job_ = job_of(levels=4, train_from=4, schedule=partial(schedule.exponential, density=0.16, rounds=4))
     object.__setattr__(job_, "criterion", counting)
-    done = []
-    execute(job_, Store(tmp_path), lambda t, r: done.extend(t) or [], [1])  # type: ignore[func-returns-value]
+    done: list[Ticket] = []
+
+    def note(tickets: list[Ticket], _: Recipe) -> list[Trained]:
+        done.extend(tickets)
+        return []
+
+    execute(job_, Store(tmp_path), note, [1])
     assert [level for level, _ in scored[1:]] == [0, 1, 2, 3]
     assert [round(share, 1) for _, share in scored[1:]] == [1.0, 0.6, 0.4, 0.3]
     assert [t.level for t in done] == [4]
@@ -393,7 +399,7 @@ def test_a_run_is_found_again_and_another_first_level_is_another_run(tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"train_from": 3}, "train_from=3: the first level that is trained, one of levels=2"),
+        ({"train_from": 3}, "train_from=3: the first trained level, one of levels=2"),
         ({"stops": {"accuracy_drop": stop.accuracy_drop}}, "train_from=1 trains none"),
     ],
 )

@@ -437,7 +437,7 @@ def test_a_row_keeps_its_own_highest_by_hand() -> None:
     [
         (nn.Conv2d(4, 6, 3, groups=2), lambda w: w, 18),
         (nn.ConvTranspose2d(4, 6, 3), lambda w: w.transpose(0, 1), 36),
-        (nn.ConvTranspose1d(4, 6, 5, groups=2), lambda w: torch.cat([w[:2].transpose(0, 1), w[2:].transpose(0, 1)]), 10),
+        (nn.ConvTranspose1d(4, 6, 5, groups=2), lambda w: torch.cat([w[:2], w[2:]], 1).transpose(0, 1), 10),
     ],
 )
 def test_a_row_is_what_one_output_channel_reads(layer: nn.Module, outputs: Callable[..., Tensor], size: int) -> None:

@@ -109,7 +109,7 @@ class Job:
             raise UserError(f"stop=accuracy_drop compares with the dense net, and train_from={self.train_from} trains "
                             "none; choose density or size")  # fmt: skip
         if not 0 <= self.train_from <= rungs(self.levels)[-1]:
-            raise UserError(f"train_from={self.train_from}: the first level that is trained, one of levels={self.levels}")
+            raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
 
     @property
     def ladder(self) -> Ladder:

@@ -8,9 +8,7 @@ from torch import nn
 
 
 def mlp(shape: Sequence[int], outputs: int, *, hidden: Sequence[int], dropout: float = 0.0) -> nn.Module:
-    """Linear layers with ReLU between them. hidden: widths of the hidden layers. dropout: its probability behind each of
-    them.
-    """
+    """Linear layers with ReLU between them. hidden: widths of the hidden layers. dropout: probability behind each."""
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in, fan_out in pairwise([prod(shape), *hidden, outputs]):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()] + ([nn.Dropout(dropout)] if dropout else [])

@@ -14,6 +14,7 @@ LABELS = {
     "random_sparsity": "random sparsity",
     "shuffle": "shuffled mask",
     "reset": "reset at the end",
+    "edge_popup": "edge-popup",
 }
 NAMES = {
     "conv_2": "Conv-2",

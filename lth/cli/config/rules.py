@@ -129,7 +129,7 @@ def _check_levels(config: Config) -> None:
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
     if config["train_from"] > last:
-        raise UserError(f"train_from={config['train_from']}: the first level that is trained; the last of levels is {last}")
+        raise UserError(f"train_from={config['train_from']}: the first level that is trained, and the last is {last}")
 
 
 def _check_width(width: Any) -> None:

@@ -50,8 +50,8 @@ def reset(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[R
 def edge_popup(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, scaled: bool = False
 ) -> tuple[Recipe, Ticket]:
-    """As many weights per layer, chosen among all of the ticket's W_k by learned scores; no weight is trained
-    (Ramanujan et al. 2020). scaled: weights times the root of 1 / the share of their layer that is chosen.
+    """W_k untrained, of which learned scores choose as many weights per layer as the ticket has (Ramanujan et al.
+    2020). scaled: weights times the root of 1 / the share of their layer that is chosen.
     """
     ticket = trained.ticket
     kept = {name: int(m.sum()) for name, m in ticket.mask.items() if not m.all()}

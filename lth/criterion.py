@@ -6,14 +6,13 @@ Randomness is seeded by (replicate, level).
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from lth import UserError, neuron
-from lth.layer import CONVOLUTIONS
+from lth.layer.norms import input_norms
 from lth.neuron import EXAMPLES, Group
 from lth.seed import generator, seed
 from lth.task import CLASSIFICATION, Task
@@ -71,9 +70,8 @@ def wanda(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
     image, in evaluation mode (Sun et al. 2024, Equation 1). The paper compares within an output: structure=row.
     """
     weights = {name: weight.detach() for name, weight in masked(trained.weights(), trained.mask).items()}
-    layers = {name: _plain_layer(net, name) for name in trained.mask}
-    inputs = _inputs(net, weights, layers, batch[0])
-    return {name: weights[name].abs() * _norms(layers[name], inputs[name]) for name in trained.mask}
+    norms = input_norms(net, weights, trained.mask, batch[0])
+    return {name: weights[name].abs() * norm for name, norm in norms.items()}
 
 
 def neuron_l1(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
@@ -106,54 +104,6 @@ def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str
     if without:
         raise UserError(f"criterion=batch_norm_scale: no batch norm follows {without[0]}; use criterion=neuron_l1")
     return _broadcast(trained, {group: neuron.total(group, gamma, 0) for group in groups})
-
-
-def _plain_layer(net: nn.Module, name: str) -> nn.Module:
-    """The linear or convolution layer that this is the weight of; raises UserError if it belongs to another."""
-    path, _, attribute = name.rpartition(".")
-    layer = net.get_submodule(path)
-    if attribute != "weight" or type(layer).forward not in [each.forward for each in (nn.Linear, *CONVOLUTIONS)]:
-        raise _unseen(name)
-    return layer
-
-
-def _unseen(name: str) -> UserError:
-    return UserError(f"criterion=wanda needs the inputs of each layer, and {name} is not the weight of a linear or "
-                     "convolution layer that the net calls: use another criterion, such as magnitude")  # fmt: skip
-
-
-def _inputs(
-    net: nn.Module, weights: Mapping[str, Tensor], layers: Mapping[str, nn.Module], inputs: Tensor
-) -> dict[str, list[Tensor]]:
-    """Inputs of the layers, one for each call, in evaluation mode. Raises UserError if a layer is not called."""
-    seen: dict[str, list[Tensor]] = {name: [] for name in layers}
-
-    def watch(name: str) -> Any:
-        return lambda _, args, options: seen[name].append(args[0] if args else options["input"])
-
-    hooks = [layer.register_forward_pre_hook(watch(name), with_kwargs=True) for name, layer in layers.items()]
-    mode = net.training
-    try:
-        with torch.no_grad():
-            functional_call(net.eval(), {name: weight.clone() for name, weight in weights.items()}, (inputs,))
-    finally:
-        net.train(mode)
-        for hook in hooks:
-            hook.remove()
-    for name in [name for name, calls in seen.items() if not calls]:
-        raise _unseen(name)
-    return seen
-
-
-def _norms(layer: nn.Module, calls: list[Tensor]) -> Tensor:
-    """L2 norm of what each weight of a layer is multiplied with. A layer is linear in its weights: the sum of their
-    squares is the gradient, by the weight, of the sum of the outputs for squared inputs.
-    """
-    weight = torch.zeros_like(layer.get_parameter("weight"), requires_grad=True)
-    with torch.enable_grad():
-        total = sum(functional_call(layer, {"weight": weight}, (x.square(),)).sum() for x in calls)
-        (squares,) = torch.autograd.grad(total, weight)
-    return squares.sqrt()
 
 
 def _groups(net: nn.Module, batch: Batch) -> list[Group]:

@@ -192,7 +192,10 @@ PAIRS = {
     ("updater=gradual", "steps=400"): "updater.begin=0, updater.end=500, updater.every=100: training has 400 steps",
     ("updater=gradual", "updater.density=2"): "updater.density=2: the share that remains",
     ("distribution=globally", "structure=row"): "distribution=globally ranks single weights",
-    ("updater=rigl", "updater.every=750"): "updater.every=750, updater.end=750: training has 1000 steps; give 0 < every",
+    (
+        "updater=rigl",
+        "updater.every=750",
+    ): "updater.every=750, updater.end=750: training has 1000 steps; give 0 < every",
     ("updater=set", "steps=700"): "updater.every=100, updater.end=750: training has 700 steps; give 0 < every < end",
     ("updater=set", "updater.drop_fraction=0"): "updater.drop_fraction=0: the share that is dropped and grown",
     ("updater=set", "updater.decay=linear"): "updater.decay=linear: choose one of constant, cosine",

@@ -413,3 +413,10 @@ def test_a_random_sparse_net_is_trained_by_rigl_in_a_job(tmp_path: Path) -> None
     (row,) = table.tickets(tmp_path).to_dict("records")
     assert (row["updater"], row["updater.every"], row["train_from"], row["level"]) == ("rigl", 4, 1, 1)
     assert row["remaining"] == sum(int(m.sum()) for m in done.ticket.mask.values())
+
+
+def test_shares_of_other_layers_are_refused_before_the_dense_net_is_trained(tmp_path: Path) -> None:
+    what = job_of(train_from=0, distribution=partial(distribution.by_layer, shares=[0.5, 0.5]))
+    with pytest.raises(UserError, match="for each of the 3 layers"):
+        run(what, tmp_path)
+    assert table.tickets(tmp_path).empty

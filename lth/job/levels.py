@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from lth.distribution import by_layer
 from lth.imp import afresh, check, dense, imp, prune, stay, untrained
 from lth.job.values import Job
 from lth.layer import prunable
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder
 from lth.store import Store
-from lth.store.digest import describe, short
+from lth.store.digest import describe, short, unbound
 from lth.ticket import Mask, Ticket, Trained
 
 log = logging.getLogger("lth")
@@ -41,6 +42,8 @@ def execute(
     start = [dense(job.recipe, job.init, replicate) for replicate in replicates]
     if start and job.ladder.children.get(0):
         check(job.recipe, job.criterion, job.structure, start[0])
+        if unbound(job.distribution)[0] is by_layer:
+            job.distribution({}, start[0].mask, {})  # raises UserError unless there is a share for each layer
     for _ in imp(start, level, _pruning(job, store), job.ladder, _Stop(job)):
         pass
     for recipe, branched in waiting.values():

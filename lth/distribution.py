@@ -5,11 +5,12 @@ together keep the sum of round(density * size) weights, however they divide it, 
 keeps a whole number. Shares are of all weights of a layer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from lth import UserError
 from lth.ticket import Mask, at_least_one, highest
 
 Scores = Mapping[str, Tensor]
@@ -61,6 +62,16 @@ def erk(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
 def balanced(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
     """Every layer keeps the same number of weights; layers smaller than that stay dense (Gadhikar et al. 2023)."""
     return _scaled(mask, density, {name: 1 / m.numel() for name, m in mask.items()})
+
+
+def by_layer(scores: Scores, mask: Mask, density: Densities, *, shares: Sequence[float]) -> dict[str, float]:
+    """Every layer keeps a share of its own, whatever the schedule asks, so that one level is enough. shares: one for
+    each prunable layer, in the order of the net.
+    """
+    if len(shares) != len(mask) or not all(0 < share <= 1 for share in shares):
+        raise UserError(f"distribution.shares={[*shares]}: give a share above 0 and at most 1 for each of the "
+                        f"{len(mask)} layers, {', '.join(mask)}")  # fmt: skip
+    return _none_empty(dict(zip(mask, map(float, shares), strict=True)), mask)
 
 
 def _pool(mask: Mask, density: Densities) -> list[str]:

@@ -71,6 +71,18 @@ def dense(recipe: Recipe, init: Callable[[nn.Module, int], Weights], replicate: 
     return Ticket(initial(init, net, number), full_mask(net, recipe.layers.kinds), replicate=replicate)
 
 
+def untrained(ticket: Ticket) -> Trained:
+    """A ticket as it is, in the place of a trained one, so that it can be pruned before it is trained: at
+    initialization, or where it was rewound to.
+    """
+    return Trained(ticket, pd.DataFrame(), lambda _: masked(ticket.weights, ticket.mask), ticket.step, ticket.mask)
+
+
+def stay(trained: Trained) -> tuple[Weights, int]:
+    """W_k and k of an untrained ticket, to which there is nothing to rewind."""
+    return trained.ticket.weights, trained.ticket.step
+
+
 def prune(
     trained: Trained,
     level: int,

@@ -30,6 +30,11 @@ def kaiming_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
     return _draw(net, seed, lambda w, generator: nn.init.kaiming_normal_(w, nonlinearity="relu", generator=generator))
 
 
+def signed_constant(net: nn.Module, seed: int) -> dict[str, Tensor]:
+    """The deviation of `kaiming_normal` with a random sign for each weight; biases 0 (Ramanujan et al. 2020)."""
+    return _draw(net, seed, _signs)
+
+
 def pretrained(net: nn.Module, seed: int, *, weights: str) -> dict[str, Tensor]:
     """Weights that torchvision has of this net, by their full name, such as ResNet18_Weights.IMAGENET1K_V1. A layer for
     another number of classes is left as the net was made, drawn from the replicate.
@@ -51,6 +56,12 @@ def pretrained(net: nn.Module, seed: int, *, weights: str) -> dict[str, Tensor]:
         )
     fit = own.keys() & found.keys() - other
     return {name: found[name].to(w.dtype).clone() if name in fit else w.detach().clone() for name, w in own.items()}
+
+
+def _signs(weight: Tensor, generator: torch.Generator) -> Tensor:
+    drawn = nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+    deviation = (2 / weight[0].numel()) ** 0.5  # of every output there are as many inputs
+    return weight.copy_(torch.where(drawn < 0, -deviation, deviation))
 
 
 def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Recipe: everything that, besides the ticket, decides the result of training."""
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,23 @@ class Recipe:
     def moves_mask(self) -> bool:
         """True if the mask may change during training."""
         return getattr(self.updater, "func", self.updater) is not updater.none
+
+    @cached_property
+    def replaces_steps(self) -> bool:
+        """True if the updater may take the place of steps of the optimizer."""
+        return self.supplies("stepped")
+
+    def supplies(self, keyword: str) -> bool:
+        """True if the updater has this keyword, which the engine gives it."""
+        try:
+            return keyword in inspect.signature(self.updater).parameters
+        except (ValueError, TypeError):  # a function that does not say what it takes
+            return False
+
+    @property
+    def regrows(self) -> bool:
+        """True if the updater is known to bring pruned weights back."""
+        return getattr(self.updater, "func", self.updater) in (updater.set, updater.rigl)
 
     def net(self, seed: int = 0) -> nn.Module:
         """A fresh network. What an init leaves as the model made it is drawn from `seed`, whatever was drawn before."""

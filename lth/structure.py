@@ -19,11 +19,39 @@ from lth.distribution import Densities, Scores
 from lth.ticket import Mask, at_least_one, highest
 
 log = logging.getLogger("lth")
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def weight(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: Tensor) -> dict[str, Tensor]:
     """Single weights go: each layer keeps round(share * size) of them."""
     return {name: highest(name, scores[name], m, round(shares[name] * m.numel())) for name, m in mask.items()}
+
+
+def row(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: Tensor) -> dict[str, Tensor]:
+    """Single weights go, as many of each unit's inputs: weights are compared within an output (Sun et al. 2024, with
+    criterion=wanda). Each unit of a layer keeps round(share * its number of inputs) of them.
+    """
+    return {name: _highest_in_rows(net, name, scores[name], left, shares[name]) for name, left in mask.items()}
+
+
+def _highest_in_rows(net: nn.Module, name: str, scores: Tensor, mask: Tensor, share: float) -> Tensor:
+    if share == 1:
+        return mask.clone()
+    left = _outputs_first(net, name, mask)
+    rows, size = left.flatten(1), left[0].numel()
+    kept = at_least_one(name, size, round(share * size), "weights of a unit")
+    values = _outputs_first(net, name, scores).flatten(1)
+    new = torch.stack([highest(name, value, row, kept) for value, row in zip(values, rows, strict=True)])
+    return _outputs_first(net, name, new.view_as(left))
+
+
+def _outputs_first(net: nn.Module, name: str, weight: Tensor) -> Tensor:
+    """A weight with its outputs along the first axis, and back: a transposed convolution has the inputs of each group
+    first.
+    """
+    layer = net.get_submodule(name.rpartition(".")[0])
+    groups = layer.groups if isinstance(layer, TRANSPOSED) else 0
+    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1) if groups else weight
 
 
 def neuron(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: Tensor) -> dict[str, Tensor]:

@@ -85,6 +85,13 @@ def classification() -> Task:
     return Task("classification", cross_entropy, correct)
 
 
+def one_hot() -> Task:
+    """A class for each input, by half the squared error of a sigmoid for each class, 1 for the right one and 0 for the
+    others, summed over classes; the metric is accuracy. Outputs are the sigmoids' arguments, B x C.
+    """
+    return Task("one_hot", sigmoid_error, correct)
+
+
 def language_model() -> Task:
     """The next token at each position, by cross-entropy in nats, and its accuracy, both means over the positions of an
     example. Outputs are logits, B x T x V; the targets are the inputs, one position on.
@@ -103,6 +110,12 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy in nats: logits, B x C or B x T x C -> B, means over the positions."""
     losses = nn.functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
     return losses.view(len(targets), -1).mean(1)
+
+
+def sigmoid_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Half the squared error of sigmoids, summed over classes: B x C -> B."""
+    wanted = nn.functional.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+    return (outputs.sigmoid() - wanted).square().sum(1) / 2
 
 
 def correct(outputs: Tensor, targets: Tensor) -> Tensor:

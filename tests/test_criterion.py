@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small import DATA, conv_net, copied, dropout_net, few, half_pruned, recipe, same, trained
 from torch import Tensor, nn
 
-from lth import criterion
+from lth import UserError, criterion
 from lth.imp import batch
 from lth.model import mlp, resnet_20
 from lth.ticket import Trained, masked
@@ -38,6 +38,7 @@ every = pytest.mark.parametrize(
         criterion.large_final_same_sign,
         criterion.magnitude_increase_diff_sign,
         partial(criterion.inverted, of=criterion.snip),
+        criterion.wanda,
         criterion.neuron_l1,
         criterion.neuron_l2,
         criterion.batch_norm_scale,
@@ -262,3 +263,69 @@ def test_grasp_is_the_weight_times_the_hessian_times_the_gradient() -> None:
 def test_the_inverse_of_a_criterion_prunes_what_it_keeps() -> None:
     scores = criterion.inverted(nn.Linear(3, 1), trained(START, END), NOTHING, of=criterion.magnitude)
     assert scores["weight"].tolist() == [[-4.0, -2.0, -0.5]]
+
+
+def test_wanda_is_a_weight_times_the_norm_of_its_input_by_hand() -> None:
+    net = nn.Linear(2, 2)
+    end = {"weight": torch.tensor([[1.0, -2.0], [0.5, 3.0]]), "bias": torch.zeros(2)}
+    batch = (torch.tensor([[3.0, 1.0], [4.0, 0.0], [0.0, -2.0]]), torch.zeros(3, dtype=torch.int64))
+    # norms of the two inputs: 5 and the root of 5
+    scores = criterion.wanda(net, trained(end, end), batch)["weight"]
+    torch.testing.assert_close(scores, torch.tensor([[5.0, 2 * 5**0.5], [2.5, 3 * 5**0.5]]))
+
+
+def wanda_net() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1, stride=2, groups=2), nn.ReLU(), nn.ConvTranspose2d(4, 3, 2), nn.BatchNorm2d(3),
+        nn.Dropout(0.5), nn.Flatten(), nn.Linear(3 * 3 * 3, 5), nn.ReLU(), nn.Linear(5, 2),
+    )  # fmt: skip
+
+
+def test_wanda_is_that_of_a_plain_loop_over_the_places_of_a_filter() -> None:
+    torch.manual_seed(0)
+    net = wanda_net()
+    start = {name: value.clone() for name, value in net.state_dict().items()}
+    mask = {name: torch.rand(net.get_parameter(name).shape) < 0.7 for name in ("0.weight", "2.weight", "6.weight")}
+    end = masked({n: w + 0.1 if w.is_floating_point() else w for n, w in start.items()}, mask)
+    x = torch.randn(6, 2, 4, 4)
+    scores = criterion.wanda(net, trained(start, end, mask), (x, torch.zeros(6, dtype=torch.int64)))
+    net.load_state_dict(end)
+    net.eval()
+    padded = nn.functional.pad(x, (1, 1, 1, 1))
+    for out in range(4):
+        for i in range(3):
+            for j in range(3):
+                seen = padded[:, out // 2, i : i + 3 : 2, j : j + 3 : 2]
+                expected = end["0.weight"][out, 0, i, j].abs() * seen.square().sum().sqrt()
+                torch.testing.assert_close(scores["0.weight"][out, 0, i, j], expected)
+    middle = net[:2](x)
+    torch.testing.assert_close(
+        scores["2.weight"], end["2.weight"].abs() * middle.square().sum((0, 2, 3)).sqrt()[:, None, None, None]
+    )
+    torch.testing.assert_close(scores["6.weight"], end["6.weight"].abs() * net[:6](x).square().sum(0).sqrt())
+
+
+class Shared(nn.Module):
+    """A layer that is called twice, and one whose weight is read and which is never called."""
+
+    def __init__(self, called: bool = True) -> None:
+        super().__init__()
+        self.one, self.called = nn.Linear(3, 3), called
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.one(self.one(x)) if self.called else nn.functional.linear(x, self.one.weight)
+
+
+def test_wanda_adds_up_the_calls_of_a_layer_and_refuses_inputs_that_it_does_not_see() -> None:
+    net, x = Shared(), torch.randn(4, 3)
+    end = {name: value.clone() for name, value in net.state_dict().items()}
+    done = trained(end, end, {"one.weight": torch.ones(3, 3, dtype=torch.bool)})
+    expected = torch.cat([x, net.one(x)]).square().sum(0).sqrt()
+    scores = criterion.wanda(net, done, (x, torch.zeros(4)))["one.weight"]
+    torch.testing.assert_close(scores, end["one.weight"].abs() * expected.detach())
+    with pytest.raises(UserError, match=r"one\.weight is not the weight of a linear or convolution layer that"):
+        criterion.wanda(Shared(called=False), done, (x, torch.zeros(4)))
+    attention = nn.MultiheadAttention(4, 2)
+    with pytest.raises(UserError, match="in_proj_weight is not the weight"):
+        criterion.wanda(attention, trained(attention.state_dict(), attention.state_dict(),
+                        {"in_proj_weight": torch.ones(12, 4, dtype=torch.bool)}), (x, x))  # fmt: skip

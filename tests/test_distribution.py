@@ -10,7 +10,7 @@ from small import many
 from torch import Tensor
 
 from lth import UserError
-from lth.distribution import balanced, by_kind, er, erk, globally, uniform
+from lth.distribution import balanced, by_kind, by_layer, er, erk, globally, uniform
 
 LENET = {"fc1": (300, 784), "fc2": (100, 300), "out": (10, 100)}
 CONV_2 = {"conv1": (64, 3, 3, 3), "conv2": (64, 64, 3, 3), "fc1": (256, 16384), "fc2": (256, 256), "out": (10, 256)}
@@ -82,6 +82,17 @@ def test_a_layer_of_density_1_is_left_alone_and_out_of_the_total(
 def test_nothing_to_prune_leaves_every_layer_as_it_is(distribution: Callable[..., Mapping[str, float]]) -> None:
     mask = full({"a": (4, 5)})
     assert distribution(mask, mask, {"a": 1.0}) == {"a": 1.0}
+
+
+def test_layers_have_shares_of_their_own_in_the_order_of_the_net() -> None:
+    mask = full(LENET)
+    found = by_layer(mask, mask, dict.fromkeys(mask, 0.5), shares=[0.01, 0.109, 1])
+    assert found == {"fc1": 0.01, "fc2": 0.109, "out": 1.0}
+    for wrong in ([0.1, 0.1], [0.1, 0.1, 0.1, 0.1], [0.1, 0.0, 0.1], [0.1, 1.1, 0.1]):
+        with pytest.raises(UserError, match=r"distribution\.shares=.* each of the 3 layers, fc1, fc2, out"):
+            by_layer(mask, mask, dict.fromkeys(mask, 0.5), shares=wrong)
+    with pytest.raises(UserError, match="of out would be left"):
+        by_layer(mask, mask, dict.fromkeys(mask, 0.5), shares=[0.1, 0.1, 1e-6])
 
 
 @pytest.mark.parametrize("distribution", [by_kind, uniform, er, erk, balanced])

@@ -255,9 +255,26 @@ def test_connections_runs_and_neurons_are_pruned_to_equal_shares_of_the_weights(
     assert found == percents
 
 
+def test_the_sparse_nets_of_rigl_and_set_keep_what_the_authors_keep() -> None:
+    kept = {}
+    for name in ("evci2020_table2", "mocanu2018_fashion"):
+        cfg = configuration(name).copy()
+        cfg.data = configuration().data
+        job = values(cfg)
+        mask = full_mask(job.recipe.net())
+        density = {layer: job.ladder.density(1, kind) for layer, kind in job.recipe.layers.kinds.items()}
+        shares = job.distribution(mask, mask, density)
+        kept[name] = [round(shares[layer] * m.numel()) for layer, m in mask.items()]
+    assert kept == {
+        "evci2020_table2": [2352, 3270, 1000],  # 1% of 300 x 784, 10.9% of 100 x 300, all of the last
+        "mocanu2018_fashion": [13 * 1784, 13 * 2000, 13 * 2000, 10_000],  # epsilon (n_in + n_out)
+    }
+
+
 # ---- reduced
 
-REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.warmup", "rewind.step", "rewind.steps"}
+REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.steps", "lr.warmup", "rewind.step", "rewind.steps"}
+REDUCED |= {"updater.every", "updater.end"}
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -413,6 +430,9 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
+    "ramanujan2020_edge_popup": ["LeNet-300-100", "LeNet-300-100, edge-popup", "Conv-2, edge-popup"],
+    "mocanu2018_fashion": ["65.6, SET", "65.6, the mask stays", "100.0, dense"],
+    "evci2020_table2": ["65.6, RigL", "65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "frankle2019_fig8": ["ResNet-20, rate 0.1", "ResNet-20, rate 0.01", "ResNet-20, rate 0.03, warm-up 20000"],
 }
 

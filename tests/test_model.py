@@ -268,3 +268,11 @@ def test_lenet_5_is_caffes_with_430500_weights() -> None:
 def test_lenet_5_refuses_images_that_two_convolutions_leave_nothing_of() -> None:
     with pytest.raises(ValueError, match="8 x 8"):
         lenet_5((1, 8, 8), 10)
+
+
+def test_dropout_of_an_mlp_comes_behind_each_hidden_layer() -> None:
+    net = mlp((2, 3), 4, hidden=(5, 6), dropout=0.3)
+    kinds = [type(layer).__name__ for layer in net.children()]
+    assert kinds == ["Flatten", "Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
+    assert [layer.p for layer in net.children() if isinstance(layer, nn.Dropout)] == [0.3, 0.3]
+    assert not [layer for layer in mlp((2, 3), 4, hidden=(5,)).children() if isinstance(layer, nn.Dropout)]

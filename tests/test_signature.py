@@ -195,6 +195,16 @@ PAIRS = {
     ): "updater.begin=0, updater.end=500, updater.every=7: training has 1000 steps",
     ("updater=gradual", "steps=400"): "updater.begin=0, updater.end=500, updater.every=100: training has 400 steps",
     ("updater=gradual", "updater.density=2"): "updater.density=2: the share that remains",
+    ("distribution=globally", "structure=row"): "distribution=globally ranks single weights",
+    (
+        "updater=rigl",
+        "updater.every=750",
+    ): "updater.every=750, updater.end=750: training has 1000 steps; give 0 < every",
+    ("updater=set", "steps=700"): "updater.every=100, updater.end=750: training has 700 steps; give 0 < every < end",
+    ("updater=set", "updater.drop_fraction=0"): "updater.drop_fraction=0: the share that is dropped and grown",
+    ("updater=set", "updater.decay=linear"): "updater.decay=linear: choose one of constant, cosine",
+    ("levels=[0,2]", "train_from=3"): "train_from=3: the first level that is trained, and the last is 2",
+    ("levels=2", "train_from=-1"): "train_from=-1: must be at least 0",
     ("model=mlp", "model.hidden=[300,0]"): "model.hidden=[300, 0]: must be at least 1",
     ("model=mlp", "model.hidden=[1000000000]"): "model.hidden=[1000000000]: must be at most 10000000",
     ("steps=100000000", "evaluate_every=100000", "batch_size=10000"): (

@@ -415,3 +415,37 @@ def test_two_of_four_goes_into_the_compressed_format_of_sparse_tensor_cores_and_
     assert torch.equal(sparse_semi_structured_to_dense_cutlass(values, places), weights * kept)
     values, places = sparse_semi_structured_from_dense_cutlass(weights)
     assert not torch.equal(sparse_semi_structured_to_dense_cutlass(values, places), weights)
+
+
+def test_a_row_keeps_its_own_highest_by_hand() -> None:
+    net = nn.Linear(4, 2)
+    scores = {"weight": torch.tensor([[1.0, 2.0, 3.0, 4.0], [50.0, 10.0, 50.0, 50.0]])}
+    mask = {"weight": torch.ones(2, 4, dtype=torch.bool)}
+    half = structure.row(scores, mask, {"weight": 0.5}, net, torch.empty(0))
+    assert half["weight"].tolist() == [[F, F, T, T], [F, F, T, T]]  # of equal scores the lower index goes
+    quarter = structure.row(scores, half, {"weight": 0.25}, net, torch.empty(0))
+    assert quarter["weight"].tolist() == [[F, F, F, T], [F, F, F, T]]
+    assert structure.row(scores, half, {"weight": 1}, net, torch.empty(0))["weight"].tolist() == half["weight"].tolist()
+    with pytest.raises(ValueError, match="none of the 4 weights of a unit of weight would be left"):
+        structure.row(scores, mask, {"weight": 0.1}, net, torch.empty(0))
+    with pytest.raises(ValueError, match="pruned weights stay pruned"):
+        structure.row(scores, half, {"weight": 0.75}, net, torch.empty(0))
+
+
+@pytest.mark.parametrize(
+    ("layer", "outputs", "size"),
+    [
+        (nn.Conv2d(4, 6, 3, groups=2), lambda w: w, 18),
+        (nn.ConvTranspose2d(4, 6, 3), lambda w: w.transpose(0, 1), 36),
+        (nn.ConvTranspose1d(4, 6, 5, groups=2), lambda w: torch.cat([w[:2], w[2:]], 1).transpose(0, 1), 10),
+    ],
+)
+def test_a_row_is_what_one_output_channel_reads(layer: nn.Module, outputs: Callable[..., Tensor], size: int) -> None:
+    weight = layer.get_parameter("weight")
+    scores = {"weight": distinct(3, weight.numel()).view_as(weight)}
+    full = {"weight": torch.ones_like(weight, dtype=torch.bool)}
+    new = structure.row(scores, full, {"weight": 0.3}, layer, torch.empty(0))["weight"]
+    n = round(0.3 * size)
+    for kept_row, row in zip(outputs(new), outputs(scores["weight"]), strict=True):
+        assert row.numel() == size
+        assert sorted(row[kept_row].tolist()) == sorted(row.flatten().tolist())[-n:]

@@ -49,6 +49,16 @@ REGRESSION = partial(recipe, model=partial(mlp, hidden=(8,)), data=TABLE, task=t
 LANGUAGE = partial(recipe, model=SMALL, data=TEXT, task=task.language_model(), optimizer=adam)
 
 
+def test_the_error_of_sigmoids_is_half_the_squares_over_classes() -> None:
+    outputs = torch.tensor([[0.0, math.log(3.0)], [math.log(3.0), 0.0]])  # sigmoids 1/2, 3/4; 3/4, 1/2
+    expected = [(1 / 4 + 1 / 16) / 2, (9 / 16 + 1 / 4) / 2]
+    torch.testing.assert_close(task.sigmoid_error(outputs, torch.tensor([1, 1])), torch.tensor(expected))
+    assert task.one_hot().metric == "accuracy"
+    done = train([dense(recipe(), glorot_normal)], recipe=recipe(task=task.one_hot(), optimizer=adam), device="cpu")[0]
+    losses = done.evaluations["validation_loss"]
+    assert losses.iloc[-1] < losses.iloc[0]
+
+
 def test_cross_entropy_is_minus_the_logarithm_of_the_share_of_the_class() -> None:
     logits = torch.tensor([[1.0, 3.0], [1.0, 1.0]]).log()
     expected = [-math.log(3 / 4), -math.log(1 / 2)]

@@ -43,6 +43,9 @@ def test_numbers_of_steps_shrink_with_the_training() -> None:
     of = trial("lr=drop", "lr.at=[100,500,999]", "lr.warmup=200", "rewind.step=1", "updater=gradual")
     assert (of["lr"]["at"], of["lr"]["warmup"], of["rewind"]["step"]) == ([1, 5, 9], 2, 1)
     assert [of["updater"][key] for key in ("begin", "end", "every")] == [0, 5, 1]
+    moving = trial("updater=rigl")["updater"]
+    assert [moving[key] for key in ("every", "end")] == [1, 7]
+    assert trial("levels=5", "train_from=4")["train_from"] == 2
     assert trial("lr=cosine")["lr"]["steps"] == 10
     assert trial("lr=cosine", "lr.steps=500")["lr"]["steps"] == 5
 

@@ -7,11 +7,12 @@ that has a keyword `line` is given the trained tickets of its replicate, from th
 from lth.branch.control import Init, random_sparsity, reinitialize, reset, shuffle
 from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
 from lth.branch.sign import constant, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
-from lth.branch.supermask import supermask, supermask_constant
+from lth.branch.supermask import edge_popup, supermask, supermask_constant
 
 __all__ = [
     "Init",
     "constant",
+    "edge_popup",
     "freeze",
     "freeze_growing",
     "freeze_growing_all",

@@ -1,11 +1,18 @@
-"""Masks on nets that are never trained (Zhou et al. 2019, Section 5)."""
+"""Masks on weights that are never trained: those of tickets (Zhou et al. 2019, Section 5), and learned ones."""
 
 from dataclasses import replace
+from functools import partial
 
+import torch
+
+from lth import UserError
+from lth import supermask as learned
 from lth.branch.control import Init
 from lth.branch.sign import constants
 from lth.recipe import Recipe
+from lth.seed import seed
 from lth.ticket import Ticket, Trained
+from lth.weights import weights_of
 
 
 def supermask(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
@@ -17,3 +24,22 @@ def supermask_constant(trained: Trained, *, draw: int, recipe: Recipe, init: Ini
     """The mask on the standard deviation of each layer's W_k with the signs of W_k ("signed constant"), not trained."""
     ticket = trained.ticket
     return recipe, replace(ticket, weights={**ticket.weights, **constants(ticket)}, step=recipe.steps)
+
+
+def edge_popup(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, scaled: bool = False
+) -> tuple[Recipe, Ticket]:
+    """W_k untrained, of which learned scores choose as many weights per layer as the ticket has (Ramanujan et al.
+    2020). scaled: weights times the root of 1 / the share of their layer that is chosen.
+    """
+    ticket = trained.ticket
+    kept = {name: int(m.sum()) for name, m in ticket.mask.items() if not m.all()}
+    if not kept:
+        raise UserError("branch=edge_popup at a level that keeps all weights has none to choose: leave level 0 out")
+    model = partial(learned.scored_model, model=recipe.model, kept=kept)
+    new = replace(recipe, model=model, updater=partial(learned.settled, at=recipe.steps))
+    scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))
+    factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items()} if scaled else {}
+    weights = {name: w * factors[name] if name in factors else w for name, w in ticket.weights.items()}
+    full = {name: torch.ones_like(m) for name, m in ticket.mask.items()}
+    return new, replace(ticket, weights={n: weights.get(n, w.detach().clone()) for n, w in scores.items()}, mask=full)

@@ -101,6 +101,8 @@ def _level(net: Net) -> int:
 
 def _stored(job: Job, root: Path) -> dict[int, dict[int, Trained]]:
     """Replicate -> level -> trained net."""
+    if job.train_from:
+        raise UserError(f"{job.name}: nets are compared to the dense one, and train_from={job.train_from} trains none")
     found: dict[int, dict[int, Trained]] = {replicate: {} for replicate in job.replicates}
     for trained in stored(replace(job, branches={}), Store(root)):
         found[trained.ticket.replicate][trained.ticket.level] = trained

@@ -7,6 +7,7 @@ Randomness is seeded by (replicate, level).
 
 from lth.criterion.batch import Batch
 from lth.criterion.gradient import gradient, grasp, snip, synflow
+from lth.criterion.inputs import wanda
 from lth.criterion.inverse import inverted
 from lth.criterion.size import (
     large_final_diff_sign,
@@ -48,4 +49,5 @@ __all__ = [
     "small_init_small_final",
     "snip",
     "synflow",
+    "wanda",
 ]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lth.data import scaler
+from lth.engine import growth
 from lth.engine.batch_norm import synchronize
 from lth.engine.callback import Callback
 from lth.engine.divergence import NonFiniteLoss
@@ -76,7 +77,9 @@ class Loop:
         device = next(self.net.parameters()).device
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, device)
         self.device = device
-        self.masking = Masking(self.net, self.ticket, self.recipe, device, self.cost, self.packed)
+        if self.recipe.regrows:
+            growth.check(optimizer)
+        self.masking = Masking(self.net, self.ticket, self.recipe, device, self.cost, self.packed, self._reset)
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
@@ -180,8 +183,12 @@ class Loop:
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
         loss = self._gradients(*self._examples(batch))
-        self.update.step(self.masking.pruned, self.masking.factors)
+        if not (self.masking.replaces and self.masking.update(self.step + 1, stepped=False)):
+            self.update.step(self.masking.pruned, self.masking.factors)
         return loss
+
+    def _reset(self, name: str, grown: Tensor) -> None:
+        growth.reset(self.optimizer, self.masking.weights[name], grown)
 
     def augmented(self, inputs: Tensor, step: int) -> Tensor:
         """Inputs of a batch as the net gets them in training, but for their scale."""

@@ -1,10 +1,12 @@
 """Masks of the tickets of a stack, and the step of their optimizer."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from lth.engine import growth
 from lth.engine.masking import Masking, cost_of
 from lth.engine.packing import Packing
 from lth.engine.rates import elementwise
@@ -27,6 +29,7 @@ class StackMasking:
         self.nets, self.of = nets, [Masking(net, ticket, recipe, device, cost) for ticket in tickets]
         for number, (masking, state) in enumerate(zip(self.of, saved, strict=True)):
             masking.weights = {name: nets.trainable[name].detach()[number] for name in masking.weights}
+            masking.reset = partial(self._reset, number)
             if state is not None:
                 masking.load(state["macs"], part(state, "mask/"))
         self.moves = self.of[0].updater is not None
@@ -40,6 +43,9 @@ class StackMasking:
         weights = {name: self.nets.trainable[name] for name in dense}
         self.factors = {name: laid_out_like(w, dense[name].to(w.dtype)) for name, w in weights.items()}
         self.pruned: list[Tensor] = [*weights.values()]
+
+    def _reset(self, number: int, name: str, grown: Tensor) -> None:
+        growth.reset(self.optimizer, self.nets.trainable[name], grown, number)
 
     def step(self) -> None:
         """Let the optimizer take a step; pruned weights are 0 after it."""

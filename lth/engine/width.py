@@ -124,6 +124,10 @@ def _bound_to_one(recipe: Recipe) -> str:
         return "the data set streams"
     if recipe.kernel == "sparse":
         return "kernel=sparse trains one ticket at a time"
+    if recipe.replaces_steps:
+        return "the updater takes the place of optimizer steps"
+    if recipe.supplies("net"):
+        return "the updater looks at the whole net"
     net = recipe.net()
     if any(quantization.layers(net)):
         return "the net is quantized, and rounds its own weights"

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from lth.imp import check, dense, imp, prune
+from lth.distribution import by_layer
+from lth.imp import afresh, check, dense, imp, prune, stay, untrained
 from lth.job.values import Job
 from lth.layer import prunable
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder
 from lth.store import Store
-from lth.store.digest import describe, short
+from lth.store.digest import describe, short, unbound
 from lth.ticket import Mask, Ticket, Trained
 
 log = logging.getLogger("lth")
@@ -25,21 +26,35 @@ def execute(
 ) -> None:
     """Prune and rewind until the ladders end; at each level `train` is called with all tickets of the main line, then
     with all branches that share a recipe. Nothing is pruned from a branch, so branches wait until there are `width`.
+    Levels below `train_from` are pruned untrained.
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
     lines = _Lines(job.ladder)
 
     def level(tickets: list[Ticket]) -> list[Trained]:
-        trained = train(tickets, job.recipe)
+        early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
+        for each in early:
+            lines.to(each)
+        trained = train([ticket for ticket in tickets if not job.is_early(ticket)], job.recipe)
         for name, recipe, branched in _branched(job, [lines.to(each) for each in trained]):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)
             if len(waiting[name][1]) >= width:
                 train(waiting.pop(name)[1], recipe)
-        return trained
+        return early + trained
 
     start = [dense(job.recipe, job.init, replicate) for replicate in replicates]
     if start and job.ladder.children.get(0):
         check(job.recipe, job.criterion, job.structure, start[0])
+        if unbound(job.distribution)[0] is by_layer:
+            job.distribution({}, start[0].mask, {})  # raises UserError unless there is a share for each layer
+    for _ in imp(start, level, _pruning(job, store), job.ladder, _Stop(job)):
+        pass
+    for recipe, branched in waiting.values():
+        train(branched, recipe)
+
+
+def _pruning(job: Job, store: Store) -> Callable[[Trained, int], Ticket]:
+    """(trained, level) -> the ticket of that level."""
     one = partial(
         prune,
         recipe=job.recipe,
@@ -50,10 +65,8 @@ def execute(
         rewind=job.rewind,
         masks=_masks(job, store),
     )
-    for _ in imp(start, level, one, job.ladder, _Stop(job)):
-        pass
-    for recipe, branched in waiting.values():
-        train(branched, recipe)
+    early = partial(one, rewind=stay, masks=afresh)
+    return lambda trained, level: (early if job.is_early(trained.ticket) else one)(trained, level)
 
 
 class _Lines:
@@ -92,6 +105,8 @@ class _Stop:
         self.dense: dict[int, Trained] = {}
 
     def __call__(self, trained: Trained) -> bool:
+        if self.job.is_early(trained.ticket):
+            return False
         first = self.dense.setdefault(trained.ticket.replicate, trained)
         rules = [name for name, rule in self.job.stops.items() if rule(first, trained)]
         if rules:

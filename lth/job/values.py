@@ -76,8 +76,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class Job:
-    """One configuration with all its replicates. save_every: seconds between saves of a running
-    training. `reduced` names what is smaller than in the paper, for the tables.
+    """One configuration with all its replicates. train_from: first level that is trained; those before it are pruned
+    untrained, where they start. save_every: seconds between saves of a running training. `reduced` names what is
+    smaller than in the paper, for the tables.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Job:
     meter: str = "auto"
     save_every: float | None = None
     reduced: str = ""
+    train_from: int = 0
 
     def __post_init__(self) -> None:
         for name in SCIENCE:
@@ -110,11 +112,20 @@ class Job:
         _ = self.ladder  # a wrong one is an error before anything is trained
         if self.recipe.task.metric != "accuracy" and (accuracy_drop in [unbound(f)[0] for f in self.stops.values()]):
             raise UserError(f"stop=accuracy_drop: task={self.recipe.task.name} has no accuracy; choose density or size")
+        if self.train_from and accuracy_drop in [unbound(f)[0] for f in self.stops.values()]:
+            raise UserError(f"stop=accuracy_drop compares with the dense net, and train_from={self.train_from} trains "
+                            "none; choose density or size")  # fmt: skip
+        if not 0 <= self.train_from <= rungs(self.levels)[-1]:
+            raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
 
     @property
     def ladder(self) -> Ladder:
         """Levels, the level each is pruned from, and their densities."""
         return self.schedule(self.levels)
+
+    def is_early(self, ticket: Ticket) -> bool:
+        """True if a ticket is pruned without being trained."""
+        return ticket.level < self.train_from
 
     @cached_property
     def columns(self) -> dict[str, Any]:
@@ -141,6 +152,7 @@ class Job:
             **({} if recipe.batch_norm_parts == 1 else {"batch_norm_parts": recipe.batch_norm_parts}),
             **({"output": recipe.output} if recipe.output else {}),
             **({"levels": str(path)} if path else {}),
+            **({"train_from": self.train_from} if self.train_from else {}),
             **({"reduced": self.reduced} if self.reduced else {}),
             "config": self.identity[:8],
         }
@@ -150,7 +162,7 @@ class Job:
         """Everything that decides the results, as JSON; not how many levels, replicates or branches were asked for."""
         science = [self.recipe, self.init, self.criterion, self.distribution, self.structure, self.schedule]
         path = None if isinstance(self.levels, int) else list(self.levels)
-        return [*map(describe, [*science, self.rewind]), path]
+        return [*map(describe, [*science, self.rewind]), path, *([self.train_from] if self.train_from else [])]
 
     @property
     def identity(self) -> str:
@@ -171,6 +183,7 @@ class Job:
         return [
             place
             for level in rungs(self.levels)
+            if level >= self.train_from
             for places in [
                 [Place(replicate, level) for replicate in self.replicates],
                 *([p for r in self.replicates for p in b.places(name, r, level)] for name, b in self.branches.items()),

@@ -7,12 +7,12 @@ from math import prod
 from torch import nn
 
 
-def mlp(shape: Sequence[int], outputs: int, *, hidden: Sequence[int]) -> nn.Module:
-    """Linear layers with ReLU between them. hidden: widths of the hidden layers."""
+def mlp(shape: Sequence[int], outputs: int, *, hidden: Sequence[int], dropout: float = 0.0) -> nn.Module:
+    """Linear layers with ReLU between them. hidden: widths of the hidden layers. dropout: probability behind each."""
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in, fan_out in pairwise([prod(shape), *hidden, outputs]):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()] + ([nn.Dropout(dropout)] if dropout else [])
+    return nn.Sequential(*layers[: -2 if dropout else -1])
 
 
 def lenet_300_100(shape: Sequence[int], classes: int) -> nn.Module:

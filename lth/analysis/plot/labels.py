@@ -22,6 +22,7 @@ LABELS = {
     "freeze": "pruned frozen at init",
     "freeze_growing": "pruned frozen if they grew",
     "freeze_growing_all": "frozen or 0, all by growth",
+    "edge_popup": "edge-popup",
 }
 NAMES = {
     "conv_2": "Conv-2",

@@ -17,6 +17,7 @@ AT_LEAST = {
     "threads": 1,
     "devices": 1,
     "workers": 0,
+    "train_from": 0,
     "lth.lr.warmup": 0,
     "lth.lr.steps": 1,
     "lth.lr.start": 0,

@@ -79,7 +79,7 @@ def _check_n_of_m(config: Config) -> None:
 
 def _check_pruning(config: Config) -> None:
     structure = config["structure"]["_target_"].removeprefix("lth.structure.")
-    if config["distribution"]["_target_"] == "lth.distribution.globally" and structure in ("neuron", "n_of_m"):
+    if config["distribution"]["_target_"] == "lth.distribution.globally" and structure in ("neuron", "n_of_m", "row"):
         raise UserError(
             f"distribution=globally ranks single weights, and structure={structure} removes others: take another "
             "distribution, or structure=weight"
@@ -88,6 +88,8 @@ def _check_pruning(config: Config) -> None:
 
 def _check_updater(config: Config) -> None:
     node, steps = config["updater"], config["steps"]
+    if node["_target_"] in ("lth.updater.set", "lth.updater.rigl"):
+        _check_moving(node, steps)
     if node["_target_"] != "lth.updater.gradual":
         return
     density, begin, end, every = _arguments(node, "density", "begin", "end", "every")
@@ -97,6 +99,16 @@ def _check_updater(config: Config) -> None:
         raise UserError(
             f"updater.begin={begin}, updater.end={end}, updater.every={every}: training has {steps} steps; give 0 <= "
             "begin < end <= steps, and a multiple of `every` steps between them"
+        )
+
+
+def _check_moving(node: Config, steps: int) -> None:
+    fraction, every, end = _arguments(node, "drop_fraction", "every", "end")
+    if not 0 < fraction <= 1:
+        raise UserError(f"updater.drop_fraction={fraction}: the share that is dropped and grown, above 0 and at most 1")
+    if not 0 < every < end <= steps:
+        raise UserError(
+            f"updater.every={every}, updater.end={end}: training has {steps} steps; give 0 < every < end <= steps"
         )
 
 
@@ -118,12 +130,14 @@ def _check_levels(config: Config) -> None:
     if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
         raise UserError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
     try:
-        schedule.rungs(levels)
+        last = schedule.rungs(levels)[-1]
         for _, node in nodes(config):
             _call(node, schedule, levels)
             _call(node, lr, 0)
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
+    if config["train_from"] > last:
+        raise UserError(f"train_from={config['train_from']}: the first level that is trained, and the last is {last}")
 
 
 def _check_width(width: Any) -> None:

@@ -21,7 +21,9 @@ def trial(cfg: DictConfig) -> DictConfig:
         if (value := _given(cfg, key)) is not None:
             OmegaConf.update(small, key, _shrunk(value, steps / cfg.steps))
     _shrink_updater(small, steps / cfg.steps)
-    small.merge_with({"name": f"{cfg.name}-debug", "steps": steps, "levels": _few(cfg.levels)})
+    levels = _few(cfg.levels)
+    first = min(cfg.train_from, max(levels, default=0) if isinstance(levels, LISTS) else levels)
+    small.merge_with({"name": f"{cfg.name}-debug", "steps": steps, "levels": levels, "train_from": first})
     small.evaluate_every, small.batch_size = min(cfg.evaluate_every, STEPS // 2), min(cfg.batch_size, BATCH)
     small.data.limit = min(cfg.data.get("limit") or EXAMPLES, EXAMPLES)
     for entry in [*(small.get("branch") or {}).values(), *(small.get("quantization") or {}).values()]:
@@ -49,8 +51,11 @@ def _few(levels: Any) -> Any:
 
 
 def _shrink_updater(small: DictConfig, share: float) -> None:
-    """Keep the end of gradual pruning a multiple of `every` steps after its begin."""
+    """Keep the end of gradual pruning a multiple of `every` steps after its begin, and one update of SET and RigL."""
     node = small.updater
+    if node["_target_"] in ("lth.updater.set", "lth.updater.rigl"):
+        node.every = max(1, int(node.every * share))
+        node.end = max(node.every + 1, int(node.end * share))
     if node["_target_"] == "lth.updater.gradual":
         begin, every = int(node.begin * share), max(1, int(node.every * share))
         node.begin, node.end, node.every = (

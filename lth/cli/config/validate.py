@@ -17,6 +17,7 @@ SUPPLIED = {
     "branch": {"draw", "recipe", "init", "line"},
     "criterion": {"task"},
     "quantization": {"recipe", "bits"},
+    "updater": {"replicate", "net", "stepped"},
     "tracking": {"group", "name", "folder", "config", "identity", "tags"},
 }
 # Keys of a function's node that lth keeps for itself.

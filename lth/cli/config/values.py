@@ -88,6 +88,7 @@ def values(cfg: DictConfig, overrides: Sequence[str] = (), *, writes: bool = Fal
         recipe=recipe,
         **{name: instantiate(cfg[name]) for name in SCIENCE},
         levels=resolved["levels"],
+        train_from=cfg.train_from,
         replicates=replicate if isinstance(replicate, list) else [replicate],
         branches={str(name): _branch(node) for name, node in nodes.items()},
         stops={str(name): instantiate(node) for name, node in (cfg.get("stop") or {}).items()},

@@ -1,0 +1,57 @@
+"""Evci et al. 2020, Table 2: LeNet-300-100 on MNIST with 2.5% of its weights, trained sparse from the start by RigL.
+
+Beside it SET (Mocanu et al. 2018), which grows at random, the mask that stays, and the dense net, by the same recipe.
+
+Command
+    lth figure evci2020_table2 --run data.root=DIR                    in full
+    lth figure evci2020_table2 --run scale=reduced data.root=DIR      a tenth of the steps, and of those between updates
+Expect (the paper, and the settings of the authors' code)
+    RigL from 99% and 89% of the first two layers removed at random: error 1.44% at its best step and 1.48% at the last,
+    of test images. After training, neurons without inputs or outputs are removed: 408 inputs, 100 and 69 neurons are
+    left, 12.6 thousand floating-point operations for an image. In general, RigL above SET above the mask that stays.
+Cost
+    A replicate: four trainings of 120,000 steps; two to five minutes each on an idle core, the sparse mask that stays
+    one to two.
+Result (not run in full yet)
+"""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, between, value
+
+COST = "a replicate: four trainings of LeNet-300-100 of 120,000 steps; scale=reduced: a tenth"
+FULL = {"lenet_300_100": {"data": "mnist", "steps": 120_000, "batch_size": 100}}
+PERCENT = 2.5
+LENET: dict[str, Any] = {"model": "lenet_300_100"}
+RIGL, SET, STATIC = ({"updater": updater} for updater in ("rigl", "set", None))
+
+
+def _above(ours: str, theirs: str, one: dict[str, Any], other: dict[str, Any]) -> Claim:
+    measure = partial(between, percent=PERCENT, ours=one, theirs=other, column=FINAL)
+    return Claim(f"LeNet-300-100, {PERCENT}%: {ours} above {theirs}", 0.0, "points", measure, LENET)
+
+
+CLAIMS = [
+    Claim(f"LeNet-300-100, {PERCENT}%: accuracy of RigL, last step", 98.52, "%",
+          partial(value, percent=PERCENT, column=FINAL), {**LENET, **RIGL}, kind="value"),
+    _above("RigL", "a random mask that stays", RIGL, STATIC),
+    _above("RigL", "SET", RIGL, SET),
+    _above("SET", "a random mask that stays", SET, STATIC),
+]  # fmt: skip
+
+
+def how(row: "pd.Series[str]") -> str:
+    """The line that a row belongs to."""
+    if row.get("train_from") != 1:
+        return "dense"
+    return {"rigl": "RigL", "set": "SET"}.get(row.get("updater", ""), "the mask stays")
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Test accuracy while training."""
+    title = "LeNet-300-100 on MNIST, 2.5% of the weights from the start (Evci et al. 2020, Table 2)"
+    return plot.curves(evaluations, tickets.assign(how=tickets.apply(how, axis=1)), title=title, by=["how"])

@@ -1,0 +1,60 @@
+"""Ramanujan et al. 2020: accuracy of subnetworks of untrained nets, chosen by edge-popup, at three densities.
+
+Command
+    lth figure ramanujan2020_edge_popup --run data.root=DIR                    in full
+    lth figure ramanujan2020_edge_popup --run scale=reduced data.root=DIR      a tenth of the steps (Conv-2: 5%)
+Expect (the paper; its figures have no numbers for these nets)
+    Nets that are not trained at all have a subnetwork of high accuracy. It is best where about half of the weights are
+    chosen, and worse where few are.
+Cost
+    A replicate of LeNet-300-100: seven trainings of 43,000 steps, of which the three of scores take about four times as
+    long as the others. Reduced: a tenth.
+Result (not run in full yet)
+"""
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, Measured
+from lth.analysis.claim.rows import by_replicate, measured, near
+
+COST = "a replicate and net: seven trainings of 43,000 steps; scale=reduced: a tenth"
+FULL = {
+    "lenet_300_100": {"data": "mnist", "steps": 43_000, "batch_size": 128},
+    "conv_2": {"data": "cifar10", "steps": 35_200, "batch_size": 128},
+}
+POPUP = "edge_popup"
+CHANCE = 10.0
+
+
+def _half_above_eighth(rows: pd.DataFrame) -> Measured | None:
+    """Accuracy with 50% of the weights chosen above that with 12.5%, in points."""
+    parts = [near(rows, percent, POPUP) for percent in (50, 12.5)]
+    if any(part.empty for part in parts):
+        return None
+    half, eighth = (by_replicate(part, FINAL) for part in parts)
+    return measured(100 * (half - eighth).dropna(), parts[0])
+
+
+def _above_chance(rows: pd.DataFrame) -> Measured | None:
+    """Accuracy with 50% of the weights chosen above chance, in points."""
+    part = near(rows, 50, POPUP)
+    return None if part.empty else measured(100 * by_replicate(part, FINAL) - CHANCE, part)
+
+
+CLAIMS = [
+    claim
+    for net in FULL
+    for claim in (
+        Claim(f"{plot.NAMES[net]}, untrained: 50% of the weights, chosen, above chance", 0.0, "points", _above_chance,
+              {"model": net}),
+        Claim(f"{plot.NAMES[net]}, untrained: 50% of the weights, chosen, above 12.5%", 0.0, "points",
+              _half_above_eighth, {"model": net}),
+    )
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Test accuracy in the end against percent of weights."""
+    title = "Chosen weights of untrained nets, beside trained ones (Ramanujan et al. 2020)"
+    return plot.during(tickets, evaluations, [0.2, 1.0], title, by=["model"])

@@ -1,0 +1,16 @@
+"""Criteria of what a weight is multiplied with."""
+
+from torch import Tensor, nn
+
+from lth.criterion.batch import Batch
+from lth.layer.norms import input_norms
+from lth.ticket import Trained, masked
+
+
+def wanda(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+    """|W_T| ||X||: X are the values that a weight is multiplied with, over the batch and, of filters, the places of an
+    image, in evaluation mode (Sun et al. 2024, Equation 1). The paper compares within an output: structure=row.
+    """
+    weights = {name: weight.detach() for name, weight in masked(trained.weights(), trained.mask).items()}
+    norms = input_norms(net, weights, trained.mask, batch[0])
+    return {name: weights[name].abs() * norm for name, norm in norms.items()}

@@ -17,7 +17,8 @@ OPENINGS = {"what", "of", "whether", "as", "where", "how", "which", "those", "th
 LAYERS = [
     {"file", "ticket", "weights", "layer", "recipe", "imp", "seed"}
     | {"model", "data", "init", "augment", "task", "lr", "regularization"}
-    | {"criterion", "schedule", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"},
+    | {"criterion", "schedule", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"}
+    | {"connectivity"},
     {"quantization", "engine", "store"},
     {"job", "compress", "analysis"},
     {"cli", "__main__"},

@@ -79,7 +79,7 @@ class Loop:
         for layer in self.net.modules():
             if isinstance(layer, nn.MaxPool2d):
                 layer.register_forward_hook(_channels_last_gradient)
-        torch.manual_seed(seed("training", self.ticket.replicate, self.ticket.step))
+        torch.manual_seed(seed("training", self.ticket.noise, self.ticket.step))
         self.net.train()
 
     def evaluation_due(self) -> bool:
@@ -171,7 +171,7 @@ class Loop:
 
     def augmented(self, inputs: Tensor, step: int) -> Tensor:
         """Inputs of a batch as the net gets them in training, but for their scale."""
-        return self.recipe.augment(inputs, replicate=self.ticket.replicate, step=step)
+        return self.recipe.augment(inputs, replicate=self.ticket.noise, step=step)
 
     def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of a batch and return its mean loss."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from lth import engine, quantization
 from lth.engine import Callback
+from lth.job.compared import compared
 from lth.job.levels import execute
 from lth.job.row import row
 from lth.job.values import Job
@@ -36,7 +37,10 @@ def run(job: Job, store: Store, callback: Callback, finished: Callable[[Trained]
         done.append(trained)
 
     def train(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
-        return store.cached(_train(job, recipe, callback), recipe, partial(add, recipe))(tickets)
+        trained = store.cached(_train(job, recipe, callback), recipe, partial(add, recipe))(tickets)
+        for each, columns in compared(job, recipe, store, trained, done, callback):
+            records[each.ticket.replicate].add({**row(job, recipe, each), **columns})
+        return trained
 
     _name_left_in_float(job)
     execute(job, store, train, job.replicates, engine.widest(job.recipe, job.device, job.width))

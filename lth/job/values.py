@@ -38,13 +38,15 @@ class Branch:
     for a quantization, with `bits` and `recipe`.
 
     levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
-    that weights are quantized to; None for a control.
+    that weights are quantized to; None for a control. compare: measures the nets of the draws beside each other, such
+    as `lth.connectivity.compare`; None: they are not compared.
     """
 
     transform: Callable[..., tuple[Recipe, Ticket]]
     levels: Sequence[int] | None = None
     draws: int = 1
     bits: Sequence[int | str] | None = None
+    compare: Callable[..., list[dict[str, Any]]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transform", guarded("branch", self.transform))
@@ -102,6 +104,9 @@ class Job:
         _ = self.ladder  # a wrong one is an error before anything is trained
         if self.recipe.task.metric != "accuracy" and (accuracy_drop in [unbound(f)[0] for f in self.stops.values()]):
             raise UserError(f"stop=accuracy_drop: task={self.recipe.task.name} has no accuracy; choose density or size")
+        for name, branch in self.branches.items():
+            if branch.compare and self.recipe.task.metric != "accuracy":
+                raise UserError(f"branch.{name}.compare: task={self.recipe.task.name} gives no classes; set it to null")
 
     @property
     def ladder(self) -> Ladder:

@@ -61,12 +61,14 @@ def _shrink_updater(small: DictConfig, share: float) -> None:
 
 
 def _shrink_branch(entry: DictConfig) -> None:
-    """Let a control or a quantization branch off at every level, once."""
+    """Let a control or a quantization branch off at every level once, or twice to compare what it gives."""
     if "transform" not in entry:
         return
     entry.levels = None
     if "draws" in entry:
-        entry.draws = 1
+        entry.draws = 2 if entry.get("compare") else 1
     for key, most in (("steps", STEPS), ("images", EXAMPLES)):
         if key in entry.transform:
             entry.transform[key] = min(entry.transform[key], most)
+    if entry.get("compare"):
+        entry.compare.examples = min(entry.compare.get("examples", EXAMPLES), EXAMPLES)

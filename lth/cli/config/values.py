@@ -98,7 +98,8 @@ def values(cfg: DictConfig, overrides: Sequence[str] = ()) -> "Job":
 def _branch(node: DictConfig) -> "Branch":
     from lth.job import Branch
 
-    return Branch(**{**instantiate(node), "transform": instantiate(node.transform)})
+    functions = {key: instantiate(node[key]) for key in ("transform", "compare") if node.get(key) is not None}
+    return Branch(**{**instantiate(node), **functions})
 
 
 def _recipe(cfg: DictConfig) -> "Recipe":

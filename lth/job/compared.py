@@ -1,0 +1,68 @@
+"""Nets of one branch beside each other: what is measured once all of its draws at a level are trained."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from lth import UserError
+from lth.engine import Callback
+from lth.engine.width import on_cuda
+from lth.job.values import Job
+from lth.recipe import Recipe
+from lth.store import Store
+from lth.store.digest import describe, short
+from lth.ticket import Trained
+
+Columns = Mapping[str, Any]
+
+
+def compared(
+    job: Job, recipe: Recipe, store: Store, trained: list[Trained], done: Sequence[Trained], callback: Callback
+) -> Iterator[tuple[Trained, Columns]]:
+    """Each of these trainings with the columns of its branch's `compare`, those of a parent together; read from the
+    store where they have been measured before. done: all trainings so far, that of the level before among them.
+    """
+    siblings: dict[tuple[str, int, int], list[Trained]] = {}
+    for each in trained:
+        place = each.ticket.branch, each.ticket.replicate, each.ticket.level
+        siblings.setdefault(place, []).append(each)
+    for (name, *_), nets in siblings.items():
+        branch = job.branches.get(name)
+        if branch is not None and branch.compare is not None:
+            before = _before(job, nets[0], done)
+            named = [each.facts["digest"] for each in [*nets, *([] if before is None else [before])]]
+            key = short([describe(branch.compare), named, before is not None])
+            make = partial(_measure, job, branch.compare, recipe, nets, before, callback)
+            columns = store.compared(nets, key, make)
+            yield from ((each, columns.get(each.facts["digest"], {})) for each in nets)
+
+
+def _before(job: Job, net: Trained, done: Sequence[Trained]) -> Trained | None:
+    """The net of the main line that the mask of this one was pruned from; None at level 0."""
+    level, replicate = net.ticket.level, net.ticket.replicate
+    parents = [parent for parent, children in job.ladder.children.items() if level in children]
+    found = [t for t in done if (t.ticket.branch, t.ticket.replicate) == ("ticket", replicate)]
+    return next((t for t in found if t.ticket.level in parents), None)
+
+
+def _measure(
+    job: Job, compare: Any, recipe: Recipe, nets: Sequence[Trained], before: Trained | None, callback: Callback
+) -> dict[str, Columns]:
+    torch.set_flush_denormal(True)  # as in training
+    ticket, steps = nets[0].ticket, nets[0].steps
+    rows = compare(
+        recipe.net(),
+        [each.weights() for each in nets],
+        nets[0].mask,
+        recipe.data,
+        recipe.task,
+        before=None if before is None else before.weights(),
+        device="cuda" if on_cuda(job.device) else "cpu",
+        tick=lambda: callback.stepped(ticket, steps, steps),
+    )
+    if not isinstance(rows, list) or len(rows) != len(nets) or not all(isinstance(row, Mapping) for row in rows):
+        raise UserError(f"branch.{ticket.branch}.compare gave {rows!r:.60}: it must return a list, for each net the "
+                        "mapping of its columns")  # fmt: skip
+    return {each.facts["digest"]: row for each, row in zip(nets, rows, strict=True)}

@@ -58,8 +58,8 @@ def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple
 
 
 def fan_in(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
-    """The same mask on weights that know of it: N(0, 2 / n), n the inputs that a unit keeps, so that the variance of its
-    output does not shrink with the density (Evci et al. 2022, Section 3.1). All other tensors are those of `init`.
+    """The same mask on weights that know of it: N(0, 2 / n) with n the inputs that the unit keeps, so that its outputs
+    have the variance of a dense net's (Evci et al. 2022, Section 3.1). All other tensors are those of `init`.
     """
     ticket = trained.ticket
     key = ("fan_in", ticket.replicate, ticket.level, draw)

@@ -19,6 +19,7 @@ from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
 from lth.cli.config.values import values
 from lth.imp import examples
+from lth.store import table
 from lth.ticket import full_mask, remaining, total
 
 CONF = Path(config.CONF)
@@ -26,6 +27,7 @@ CONFIGURATIONS = sorted(
     str(file.relative_to(CONF / "experiment").with_suffix("")) for file in (CONF / "experiment").rglob("*.yaml")
 )
 ONE_SIZE = {"demo", "precision_conv_2", "precision_conv_2/fp32"}  # these have no reduced values
+ONE_SIZE |= {"evci2022_gradient_flow", "evci2022_gradient_flow/pruned_weights"}
 SCALED = [name for name in CONFIGURATIONS if name not in ONE_SIZE]
 BASES = ["lenet", "conv_2", "conv_4", "conv_6", "resnet_20", "vgg_19"]
 
@@ -295,6 +297,10 @@ def test_every_figure_configuration_belongs_to_an_experiment() -> None:
 # ---- made-up results of what the configurations train
 
 
+# Measures of nets beside each other; made up for all branches, though only some have them.
+COMPARED = {**dict.fromkeys(table.COMPARED, 0.01), "line": "0.02 0.03 0.02", "train_line": "0.01 0.01 0.01"}
+
+
 @cache
 def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two replicates of levels 0 and 4, with their controls, of an experiment and those that it is drawn with."""
@@ -306,10 +312,13 @@ def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
                 {**columns(arm), "experiment": each, "branch": branch, "draw": 0, "replicate": replicate,
                  "level": level, "density": 0.9**level, "early_stop_step": 100 * replicate, "machine": "a machine",
                  "early_stop_val_accuracy": 0.9, "early_stop_test_accuracy": 0.9, "final_test_accuracy": 0.9,
-                 "final_train_accuracy": 1.0, "commit": "abc123", "digest": f"{arm} {branch} {level} {replicate}"}
+                 "final_train_accuracy": 1.0, **COMPARED, "commit": "abc123",
+                 "digest": f"{arm} {branch} {level} {replicate}"}
                 for branch in branches
             ]  # fmt: skip
     tickets = pd.DataFrame(rows)
+    if "rewind.step" in tickets:
+        tickets["rewind.step"] = tickets["rewind.step"].fillna(0)  # as `lth.store.table` gives it
     accuracy = 0.9 - tickets["replicate"] / 10
     curves = [
         tickets.assign(step=(share * tickets["steps"]).round(), test_accuracy=share * accuracy)
@@ -356,6 +365,8 @@ HAN = [
     "L2, not retrained",
 ]
 LINES = {
+    "evci2022_gradient_flow": ["each net", "ensemble", "among themselves", "with the pruned net"],
+    "frankle2020_connectivity": ["same mask and weights, 65.6%", "shuffled mask, 65.6%", "random reinit, 65.6%"],
     "han2015_fig5": HAN,
     "structure": ["connections", "whole neurons", "2:4", "whole filters of ResNet-20"],
     "frankle2019_fig1": ["ticket", "random sparsity", "Conv-2", "Conv-4", "Conv-6, random sparsity"],

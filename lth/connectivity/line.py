@@ -92,6 +92,7 @@ def estimate_norm(net: nn.Module, inputs: Tensor) -> None:
     """Replace the running statistics of batch norm by means over batches of these inputs; of two layers, those of the
     second are taken behind the batch statistics of the first, as in training. All else stays in evaluation mode.
     """
+    net.eval()
     layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
     momentum = [layer.momentum for layer in layers]
     for layer in layers:

@@ -34,7 +34,7 @@ def compare(
     two nets, one line); line: errors, text. distance, angle: likewise, over the kept weights; whole_distance and
     whole_angle: over all tensors that are trained. disagreement: mean over the siblings. ensemble: accuracy of all nets
     together. before_barrier, before_train_barrier, before_distance, before_disagreement: of the net and `before`, the
-    one that its mask was pruned from. Error and disagreement are shares in [0, 1], angles degrees.
+    one that they come from (whose training gave the mask). Error and disagreement are shares in [0, 1], angles degrees.
     """
     options: dict[str, Any] = {"alphas": alphas, "norm": norm, "task": task, "tick": tick}
     splits = {split: _examples(getattr(data, split), data, examples, device) for split in ("train", "test")}

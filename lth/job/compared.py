@@ -31,7 +31,7 @@ def compared(
     for (name, *_), nets in siblings.items():
         branch = job.branches.get(name)
         if branch is not None and branch.compare is not None:
-            before = _before(job, nets[0], done)
+            before = _before(job, nets, done)
             named = [each.facts["digest"] for each in [*nets, *([] if before is None else [before])]]
             key = short([describe(branch.compare), named, before is not None])
             make = partial(_measure, job, branch.compare, recipe, nets, before, callback)
@@ -39,12 +39,15 @@ def compared(
             yield from ((each, columns.get(each.facts["digest"], {})) for each in nets)
 
 
-def _before(job: Job, net: Trained, done: Sequence[Trained]) -> Trained | None:
-    """The net of the main line that the mask of this one was pruned from; None at level 0."""
-    level, replicate = net.ticket.level, net.ticket.replicate
-    parents = [parent for parent, children in job.ladder.children.items() if level in children]
+def _before(job: Job, nets: Sequence[Trained], done: Sequence[Trained]) -> Trained | None:
+    """The net of the main line that the mask of these was pruned from; at level 0 the one there, unless it is one of
+    them.
+    """
+    level, replicate = nets[0].ticket.level, nets[0].ticket.replicate
+    parents = [parent for parent, children in job.ladder.children.items() if level in children] or [level]
     found = [t for t in done if (t.ticket.branch, t.ticket.replicate) == ("ticket", replicate)]
-    return next((t for t in found if t.ticket.level in parents), None)
+    digests = {each.facts["digest"] for each in nets}
+    return next((t for t in found if t.ticket.level in parents and t.facts["digest"] not in digests), None)
 
 
 def _measure(

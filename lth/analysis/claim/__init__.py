@@ -12,6 +12,7 @@ from lth.analysis.claim.measures import (
     faster,
     gain,
     lowest,
+    margin,
     value,
     worst,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "file_value",
     "gain",
     "lowest",
+    "margin",
     "smallest_file",
     "value",
     "worst",

@@ -14,12 +14,15 @@ LABELS = {
     "random_sparsity": "random sparsity",
     "shuffle": "shuffled mask",
     "reset": "reset at the end",
+    "fan_in": "random by fan-in",
+    "connect": "children",
 }
 NAMES = {
     "conv_2": "Conv-2",
     "conv_4": "Conv-4",
     "conv_6": "Conv-6",
     "lenet_300_100": "LeNet-300-100",
+    "lecun_lenet_5": "LeNet-5 (6, 16, 120, 84)",
     "lenet_5": "LeNet-5",
     "resnet_20": "ResNet-20",
     "vgg_19": "VGG-19",

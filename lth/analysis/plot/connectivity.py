@@ -63,7 +63,10 @@ def _errors(axes: "Axes", rows: pd.DataFrame, at: int) -> None:
 def _dress(left: "Axes", right: "Axes", name: str, part: pd.DataFrame) -> None:
     left.axhline(STABLE, color="gray", linestyle=":", linewidth=0.8, label="stable")
     left.set_title(name, fontsize=9)
+    steps = sorted(part[K].unique())
     left.set_xscale("symlog", linthresh=25)
+    left.set_xlim(-5, max(25, 1.5 * steps[-1]))
+    left.set_xticks(steps, [f"{int(step):,}" for step in steps])
     left.set_xlabel("step k at which the children part")
     left.set_ylabel("instability (points)")
     right.set_title(f"children of step {int(part[K].min()):,}", fontsize=9)

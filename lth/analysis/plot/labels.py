@@ -16,6 +16,8 @@ LABELS = {
     "reset": "reset at the end",
     "fan_in": "random by fan-in",
     "connect": "children",
+    "connect_shuffle": "children, shuffled mask",
+    "connect_reinitialize": "children, random reinit",
 }
 NAMES = {
     "conv_2": "Conv-2",

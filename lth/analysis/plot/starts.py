@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis.metric import accuracies
+from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import finish, new_figure
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def starts(table: pd.DataFrame, title: str, start: pd.Series) -> "Figure":
                 _points(axes, 100 * values, shown["start"], names, name, at)
             axes.set_xlabel(heading)
             axes.legend(fontsize=7)
+            stamp(axes, table)
         panels[0].set_yticks(range(len(names)), names)
         panels[0].invert_yaxis()
         finish(figure, title, table.drop(columns="start"))

@@ -1,6 +1,7 @@
 """Nets beside each other: the line between two, barrier, distance, disagreement, ensembles; and their branch."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from test_job import JOB, ran
 from torch import Tensor, nn
 
 from lth import UserError, augment, branch, connectivity, engine
+from lth.cli.config.compose import validated
 from lth.connectivity import Line, barrier, interpolated, line
 from lth.data import rows
 from lth.engine import Callback, Interrupted
@@ -349,6 +351,24 @@ def test_fan_in_counts_the_places_of_a_kernel() -> None:
     mask[:, 0] = True
     drawn = branch._scaled_by_fan_in(mask, torch.Generator().manual_seed(0))
     assert float(drawn[:, 0].var()) == pytest.approx(2 / 9, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["branch.connect.transform.step=1000"], "branch.connect.transform.step=1000: training has 1000 steps"),
+        (["branch.connect.transform.step=-1"], "branch.connect.transform.step=-1: must be at least 0"),
+        (["branch.connect.transform.of=other"], "branch.connect.transform.of=other: choose one of ticket, reinit"),
+        (["branch.connect.compare.alphas=1"], "branch.connect.compare.alphas=1: must be at least 2"),
+        (["branch.connect.compare.examples=0"], "branch.connect.compare.examples=0: must be at least 1"),
+        (["branch.connect.compare.norm=stale"], "branch.connect.compare.norm=stale: choose one of estimated, averaged"),
+        (["branch.connect.draws=0"], "branch.connect.draws=0: must be at least 1"),
+        (["init=pretrained", "branch.connect.transform.of=reinitialize"], "draws the weights anew by `init`"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_trained(given: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        validated(["branch=[connect]", *given])
 
 
 # ---- in a job

@@ -172,6 +172,53 @@ def test_the_test_sees_every_figure() -> None:
     assert set(CHANGES) == {name for name in CONFIGURATIONS if name.startswith("frankle2019_")}
 
 
+# Frankle et al. 2020, Table 1; the ticket's 3.5% are 0.8^15, of the output layer too.
+@pytest.mark.parametrize("k", [0, 25, 50, 100, 250, 500, 1000])
+def test_children_of_lenet_are_those_of_frankle_2020(k: int) -> None:
+    name = "frankle2020_connectivity" + (f"/k_{k}" if k else "")
+    keys, base = scaled(name, "full"), scaled("frankle2019/lenet", "full")
+    changed = {key: value for key, value in keys.items() if key in base and base[key] != value}
+    wanted = {"name": "frankle2020_connectivity", "steps": 24_000, "evaluate_every": 1000, "levels": 15}
+    assert changed == wanted | {"schedule.output": 0.2} | ({"rewind.step": k} if k else {})
+    children = {"connect": "ticket", "connect_shuffle": "shuffle", "connect_reinitialize": "reinitialize"}
+    for branch, of in children.items():
+        found = [keys[f"branch.{branch}.{key}"] for key in ("levels", "draws", "transform.of", "compare.alphas")]
+        assert found == [[0, 15] if of == "ticket" else [15], 3, of, 30]
+        assert keys[f"branch.{branch}.compare.norm"] == "estimated"
+    assert keys["branch.connect.transform.step"] == k
+    assert round(100 * 0.8**15, 1) == 3.5
+
+
+@pytest.mark.parametrize(("arm", "k"), [("resnet_20", 0), ("resnet_20_k_2000", 2000)])
+def test_children_of_resnet_20_are_those_of_frankle_2020(arm: str, k: int) -> None:
+    keys, base = scaled(f"frankle2020_connectivity/{arm}", "full"), scaled("frankle2019/resnet_20", "full")
+    changed = {key: value for key, value in keys.items() if key in base and base[key] != value}
+    wanted = {"name": "frankle2020_connectivity", "steps": 63_000, "evaluate_every": 1000, "levels": 8}
+    assert changed == wanted | {"lr.at": [32_000, 48_000]} | ({"rewind.step": k} if k else {})
+    assert keys["branch.connect.transform.step"] == k
+    assert round(100 * 0.8**8, 1) == 16.8
+
+
+# Evci et al. 2022, LeNet-5: the settings of the authors' configurations.
+EVCI = {
+    "model._target_": "lth.model.lecun_lenet_5", "data._target_": "lth.data.mnist", "data.scaling": "unit",
+    "steps": 11_719, "batch_size": 128, "optimizer._target_": "torch.optim.SGD", "optimizer.lr": 0.05,
+    "optimizer.momentum": 0.9, "optimizer.weight_decay": 0.0, "lr._target_": "lth.lr.cosine", "lr.end": 0.0,
+    "regularization._target_": "lth.regularization.l2", "regularization.strength": 5e-4,
+    "updater._target_": "lth.updater.gradual", "updater.density": 0.05, "updater.begin": 3000, "updater.end": 7000,
+    "updater.every": 100, "levels": 1, "schedule.density": 0.05, "schedule.rounds": 1,
+    "branch.connect.levels": [1], "branch.connect.draws": 5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arm", "rewind"), [("", "weights"), ("/pruned_weights", "learning_rate")])
+def test_the_settings_of_lenet_5_are_those_of_evci_2022(arm: str, rewind: str) -> None:
+    keys = scaled(f"evci2022_gradient_flow{arm}", "full")
+    wanted = EVCI | {"rewind._target_": f"lth.rewind.{rewind}", "rewind.step": 0}
+    assert {key: keys[key] for key in wanted} == wanted
+    assert pytest.approx(11_719, abs=1) == 25 * 60_000 / 128  # epochs of the whole training set
+
+
 # Han et al. 2015, Figure 5: regularization, schedule, fine-tuning steps; the rate drops where fine-tuning begins.
 CURVES = {
     "": ("l2", "iterative", 10_000),

@@ -17,6 +17,11 @@ class Callback:
         evaluation: `step` of `steps` are done. May raise Interrupted.
         """
 
+    def check(self) -> None:
+        """Called between the parts of what is computed beside training, as by `lth.job.compared`. May raise
+        Interrupted.
+        """
+
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Called after every evaluation, with its row (the columns of `Trained.evaluations`)."""
 

@@ -54,7 +54,6 @@ def _measure(
     job: Job, compare: Any, recipe: Recipe, nets: Sequence[Trained], before: Trained | None, callback: Callback
 ) -> dict[str, Columns]:
     torch.set_flush_denormal(True)  # as in training
-    ticket, steps = nets[0].ticket, nets[0].steps
     rows = compare(
         recipe.net(),
         [each.weights() for each in nets],
@@ -63,9 +62,9 @@ def _measure(
         recipe.task,
         before=None if before is None else before.weights(),
         device="cuda" if on_cuda(job.device) else "cpu",
-        tick=lambda: callback.stepped(ticket, steps, steps),
+        tick=callback.check,
     )
     if not isinstance(rows, list) or len(rows) != len(nets) or not all(isinstance(row, Mapping) for row in rows):
-        raise UserError(f"branch.{ticket.branch}.compare gave {rows!r:.60}: it must return a list, for each net the "
+        raise UserError(f"branch.{nets[0].ticket.branch}.compare gave {rows!r:.60}: it must return a list, for each net the "
                         "mapping of its columns")  # fmt: skip
     return {each.facts["digest"]: row for each, row in zip(nets, rows, strict=True)}

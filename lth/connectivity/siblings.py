@@ -27,8 +27,8 @@ def compare(
     device: str = "cpu",
     tick: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
-    """Columns for each of several nets of one mask (their siblings are the others), on the first `examples` of the
-    training and of the test set:
+    """Columns for each of several nets, whose siblings are the others, on the first `examples` of the training and of
+    the test set. mask: the weights that any of them keeps.
 
     barrier, train_barrier, line, train_line: of the line from the net to the next sibling, the last's to the first (of
     two nets, one line); line: errors, text. distance, angle: likewise, over the kept weights; whole_distance and
@@ -50,10 +50,8 @@ def compare(
         old = _on(before, device)
         theirs = _outputs_of(net, old, splits, norm)
         for row, weights, ours in zip(rows, nets, given, strict=True):
-            beside = _beside(line(net, weights, old, splits, **options))
-            row |= {f"before_{key}": beside[key] for key in ("barrier", "train_barrier")}
+            row |= _before(line(net, weights, old, splits, **options), disagreement(ours, theirs))
             row["before_distance"] = distance(weights, old, mask)
-            row["before_disagreement"] = disagreement(ours, theirs)
     return rows
 
 
@@ -75,6 +73,11 @@ def _beside(found: Mapping[str, Line]) -> dict[str, Any]:
     test, train = found["test"], found["train"]
     lines = {"line": text(test.errors), "train_line": text(train.errors)}
     return {"barrier": test.barrier, "train_barrier": train.barrier, **lines}
+
+
+def _before(found: Mapping[str, Line], share: float) -> dict[str, float]:
+    barriers = {"before_barrier": found["test"].barrier, "before_train_barrier": found["train"].barrier}
+    return {**barriers, "before_disagreement": share}
 
 
 def _apart(net: nn.Module, first: Weights, second: Weights, mask: Mask) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Nets of one branch beside each other: what is measured once all of its draws at a level are trained."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -53,18 +54,31 @@ def _before(job: Job, nets: Sequence[Trained], done: Sequence[Trained]) -> Train
 def _measure(
     job: Job, compare: Any, recipe: Recipe, nets: Sequence[Trained], before: Trained | None, callback: Callback
 ) -> dict[str, Columns]:
-    torch.set_flush_denormal(True)  # as in training
-    rows = compare(
-        recipe.net(),
-        [each.weights() for each in nets],
-        nets[0].mask,
-        recipe.data,
-        recipe.task,
-        before=None if before is None else before.weights(),
-        device="cuda" if on_cuda(job.device) else "cpu",
-        tick=callback.check,
-    )
+    kept = {name: torch.stack([each.mask[name] for each in nets]).any(0) for name in nets[0].mask}
+    with _as_in_training(recipe.threads):
+        rows = compare(
+            recipe.net(),
+            [each.weights() for each in nets],
+            kept,
+            recipe.data,
+            recipe.task,
+            before=None if before is None else before.weights(),
+            device="cuda" if on_cuda(job.device) else "cpu",
+            tick=callback.check,
+        )
     if not isinstance(rows, list) or len(rows) != len(nets) or not all(isinstance(row, Mapping) for row in rows):
-        raise UserError(f"branch.{nets[0].ticket.branch}.compare gave {rows!r:.60}: it must return a list, for each net the "
-                        "mapping of its columns")  # fmt: skip
+        name, given = nets[0].ticket.branch, repr(rows)[:40]
+        raise UserError(f"branch.{name}.compare gave {given}: it must return a list, for each net the columns")
     return {each.facts["digest"]: row for each, row in zip(nets, rows, strict=True)}
+
+
+@contextlib.contextmanager
+def _as_in_training(threads: int) -> Iterator[None]:
+    """Compute with so many threads on a CPU, and flush subnormals."""
+    before = torch.get_num_threads()
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -116,7 +116,7 @@ def test_the_test_sees_every_net_of_figure_2() -> None:
 
 def control(name: str, draws: int = 1) -> dict[str, Any]:
     """A control at all levels."""
-    return {f"branch.{name}.levels": None, f"branch.{name}.draws": draws,
+    return {f"branch.{name}.levels": None, f"branch.{name}.draws": draws, f"branch.{name}.compare": None,
             f"branch.{name}.transform._target_": f"lth.branch.{name}"}  # fmt: skip
 
 

@@ -390,7 +390,7 @@ def test_a_job_compares_the_nets_of_a_branch_and_stores_what_it_finds(tmp_path: 
         for draw, (here, there) in enumerate([(0, 1), (1, 2), (2, 0)]):
             row = found.loc[("connect", level, draw)]
             assert row["distance"] == pytest.approx(connectivity.distance(weights[here], weights[there], mask))
-            errors = connectivity.errors_of(row["line"])
+            errors = connectivity.errors_of(row["line_errors"])
             assert len(errors) == 3
             assert errors[0] == pytest.approx(1 - row["final_test_accuracy"], abs=1e-4)
             assert row["barrier"] == pytest.approx(barrier(errors), abs=1e-4)
@@ -476,5 +476,5 @@ def test_compare_takes_batch_norm_as_it_is_told() -> None:
         connectivity.compare(what.net(), nets, tickets[0].mask, DATA, CLASSIFICATION, alphas=4, norm=norm)
         for norm in get_args(connectivity.Norm)
     ]
-    assert found[0][0]["line"] != found[1][0]["line"]
+    assert found[0][0]["line_errors"] != found[1][0]["line_errors"]
     assert found[0][0]["distance"] == found[1][0]["distance"]

@@ -30,11 +30,12 @@ def compare(
     """Columns for each of several nets, whose siblings are the others, on the first `examples` of the training and of
     the test set. mask: the weights that any of them keeps.
 
-    barrier, train_barrier, line, train_line: of the line from the net to the next sibling, the last's to the first (of
-    two nets, one line); line: errors, text. distance, angle: likewise, over the kept weights; whole_distance and
-    whole_angle: over all tensors that are trained. disagreement: mean over the siblings. ensemble: accuracy of all nets
-    together. before_barrier, before_train_barrier, before_distance, before_disagreement: of the net and `before`, the
-    one that they come from (whose training gave the mask). Error and disagreement are shares in [0, 1], angles degrees.
+    barrier, train_barrier, line_errors, train_line_errors: of the line from the net to the next sibling, the last's to
+    the first (of two nets, one line); the errors as text. distance, angle: likewise, over the kept weights;
+    whole_distance and whole_angle: over all tensors that are trained. disagreement: mean over the siblings. ensemble:
+    accuracy of all nets together. before_barrier, before_train_barrier, before_distance, before_disagreement: of the
+    net and `before`, the one that they come from (whose training gave the mask). Error and disagreement are shares in
+    [0, 1], angles degrees.
     """
     options: dict[str, Any] = {"alphas": alphas, "norm": norm, "task": task, "tick": tick}
     splits = {split: _examples(getattr(data, split), data, examples, device) for split in ("train", "test")}
@@ -71,7 +72,7 @@ def _among(number: int, given: Sequence[Tensor], targets: Tensor) -> dict[str, f
 
 def _beside(found: Mapping[str, Line]) -> dict[str, Any]:
     test, train = found["test"], found["train"]
-    lines = {"line": text(test.errors), "train_line": text(train.errors)}
+    lines = {"line_errors": text(test.errors), "train_line_errors": text(train.errors)}
     return {"barrier": test.barrier, "train_barrier": train.barrier, **lines}
 
 

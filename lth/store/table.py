@@ -28,8 +28,8 @@ KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method")  # fmt: skip
 # Measures of a net beside its siblings (see `lth.connectivity.compare`).
-COMPARED = ("barrier", "train_barrier", "line", "train_line", "distance", "angle", "whole_distance", "whole_angle",
-            "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
+COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "distance", "angle", "whole_distance",
+            "whole_angle", "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
             "before_disagreement")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",

@@ -51,7 +51,7 @@ def _instability(axes: "Axes", rows: pd.DataFrame, name: str, at: int) -> None:
 
 
 def _errors(axes: "Axes", rows: pd.DataFrame, at: int) -> None:
-    texts = rows["line"].dropna() if "line" in rows else pd.Series(dtype="str")
+    texts = rows["line_errors"].dropna() if "line_errors" in rows else pd.Series(dtype="str")
     errors = [100 * np.array(text.split(), dtype=float) for text in texts]
     for length in sorted({len(each) for each in errors}):
         same = np.array([each for each in errors if len(each) == length])

@@ -37,7 +37,7 @@ NAMED = {
 
 
 def _net(model: str, k: int) -> dict[str, object]:
-    return {"model": model, "rewind.step": k}
+    return {"model": model, "rewind.step": k or (None, 0)}  # a table without other k has no such column
 
 
 def _stable(model: str, k: int, percent: float, branch: str = "connect", *, of: str) -> Claim:

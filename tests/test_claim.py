@@ -212,6 +212,15 @@ def test_the_best_gain_is_the_one_where_the_mean_accuracy_is_highest() -> None:
     assert best_gain(rows[rows["level"] == 0]) is None
 
 
+def test_rows_are_selected_by_one_of_several_values_and_a_missing_column_holds_none() -> None:
+    table = pd.DataFrame({"k": [0.0, None, 25.0], "n": [1, 2, 3]})
+    assert select(table, {"k": (None, 0)})["n"].tolist() == [1, 2]
+    assert select(table, {"k": (25, 0), "other": None})["n"].tolist() == [1, 3]
+    assert select(table, {"other": (None, 0)})["n"].tolist() == [1, 2, 3]
+    assert select(table, {"other": 0}).empty
+    assert select(table, {"other": True}).empty
+
+
 def test_a_margin_is_the_distance_of_a_share_from_a_limit_in_points() -> None:
     pairs = [one(0, 100, r, 0, 0.9, branch="connect", draw=d, barrier=b) for r, d, b in
              ((1, 0, 0.005), (1, 1, 0.015), (2, 0, 0.03), (2, 1, float("nan")))]  # fmt: skip

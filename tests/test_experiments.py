@@ -368,8 +368,6 @@ def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
                 for branch in branches
             ]  # fmt: skip
     tickets = pd.DataFrame(rows)
-    if "rewind.step" in tickets:
-        tickets["rewind.step"] = tickets["rewind.step"].fillna(0)  # as `lth.store.table` gives it
     accuracy = 0.9 - tickets["replicate"] / 10
     curves = [
         tickets.assign(step=(share * tickets["steps"]).round(), test_accuracy=share * accuracy)

@@ -145,7 +145,7 @@ def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:
     """The first batch that training this ticket sees, as `lth.data.normalized` gives it."""
     train = recipe.data.train
-    batch = rows(ticket.replicate, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
+    batch = rows(ticket.noise, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]
     return normalized(recipe.data, train.take(batch.numpy()))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.layer import prunable
+from lth.seed import seed
 
 Weights = Mapping[str, Tensor]
 Mask = Mapping[str, Tensor]
@@ -21,7 +22,9 @@ Mask = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
-    """m, W_k and k: all that, besides the recipe, decides the result of training.
+    """m, W_k, k, replicate and order: all that, besides the recipe, decides the result of training.
+
+    order: a second seed of data order, augmentation and dropout, in which children of one W_k differ.
 
     `level`, `branch`, `draw` and `bits` say where the ticket comes from and decide nothing. branch: "ticket" for the
     main line, else the name of a control or a quantization. draw: counts independent draws of a control from 0. bits:
@@ -36,6 +39,14 @@ class Ticket:
     branch: str = "ticket"
     draw: int = 0
     bits: int | str | None = None
+    order: int = 0
+
+    @property
+    def noise(self) -> int:
+        """The seed of batches, augmentation and dropout, the same for all tickets of one (replicate, order): the
+        replicate itself for order 0.
+        """
+        return seed("order", self.replicate, self.order) if self.order else self.replicate
 
     def __str__(self) -> str:
         draw = f", draw {self.draw}" if self.draw else ""

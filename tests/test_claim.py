@@ -18,6 +18,7 @@ from lth.analysis.claim import (
     gain,
     highest,
     lowest,
+    margin,
     smallest_file,
     value,
     worst,
@@ -210,6 +211,26 @@ def test_the_best_gain_is_the_one_where_the_mean_accuracy_is_highest() -> None:
     )
     assert numbers(best_gain(rows)) == pytest.approx((15.0, 7.071068, 2, 64.0))
     assert best_gain(rows[rows["level"] == 0]) is None
+
+
+def test_rows_are_selected_by_one_of_several_values_and_a_missing_column_holds_none() -> None:
+    table = pd.DataFrame({"k": [0.0, None, 25.0], "n": [1, 2, 3]})
+    assert select(table, {"k": (None, 0)})["n"].tolist() == [1, 2]
+    assert select(table, {"k": (25, 0), "other": None})["n"].tolist() == [1, 3]
+    assert select(table, {"other": (None, 0)})["n"].tolist() == [1, 2, 3]
+    assert select(table, {"other": 0}).empty
+    assert select(table, {"other": True}).empty
+
+
+def test_a_margin_is_the_distance_of_a_share_from_a_limit_in_points() -> None:
+    pairs = [one(0, 100, r, 0, 0.9, branch="connect", draw=d, barrier=b) for r, d, b in
+             ((1, 0, 0.005), (1, 1, 0.015), (2, 0, 0.03), (2, 1, float("nan")))]  # fmt: skip
+    measure = partial(margin, limit=2, percent=100, column="barrier", branch="connect")
+    # 1 and 3 points in the two replicates: 1 below the limit and 1 above it
+    assert numbers(measure(pd.DataFrame(pairs))) == pytest.approx((0, 2**0.5, 2, 100))
+    assert numbers(measure(pd.DataFrame(pairs[:2]))) == (1, None, 1, 100)
+    assert numbers(partial(measure, above=True)(pd.DataFrame(pairs[2:]))) == pytest.approx((1, None, 1, 100))
+    assert measure(FAR_APART) is None
 
 
 def test_the_worst_of_the_tickets_is_that_of_the_level_with_the_lowest_mean() -> None:

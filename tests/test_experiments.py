@@ -23,6 +23,7 @@ from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
 from lth.cli.config.values import values
 from lth.imp import examples
+from lth.store import table
 from lth.ticket import full_mask, remaining, total
 
 CONF = Path(config.CONF)
@@ -30,6 +31,7 @@ CONFIGURATIONS = sorted(
     str(file.relative_to(CONF / "experiment").with_suffix("")) for file in (CONF / "experiment").rglob("*.yaml")
 )
 ONE_SIZE = {"demo", "precision_conv_2", "precision_conv_2/fp32"}  # these have no reduced values
+ONE_SIZE |= {"evci2022_gradient_flow", "evci2022_gradient_flow/pruned_weights"}
 SCALED = [name for name in CONFIGURATIONS if name not in ONE_SIZE]
 BASES = ["lenet", "conv_2", "conv_4", "conv_6", "resnet_20", "vgg_19"]
 
@@ -131,7 +133,7 @@ def test_the_test_sees_every_net_of_figure_2() -> None:
 
 def control(name: str, draws: int = 1) -> dict[str, Any]:
     """A control at all levels."""
-    return {f"branch.{name}.levels": None, f"branch.{name}.draws": draws,
+    return {f"branch.{name}.levels": None, f"branch.{name}.draws": draws, f"branch.{name}.compare": None,
             f"branch.{name}.transform._target_": f"lth.branch.{name}"}  # fmt: skip
 
 
@@ -205,6 +207,53 @@ def test_resnet_50_is_trained_for_90_epochs_of_imagenet_and_rewound_to_one_of_th
     for key in ("lr.warmup", "rewind.step"):
         assert reduced[key] / reduced["steps"] == pytest.approx(keys[key] / keys["steps"])
     assert [at / reduced["steps"] for at in reduced["lr.at"]] == [at / keys["steps"] for at in keys["lr.at"]]
+
+
+# Frankle et al. 2020, Table 1; the ticket's 3.5% are 0.8^15, of the output layer too.
+@pytest.mark.parametrize("k", [0, 25, 50, 100, 250, 500, 1000])
+def test_children_of_lenet_are_those_of_frankle_2020(k: int) -> None:
+    name = "frankle2020_connectivity" + (f"/k_{k}" if k else "")
+    keys, base = scaled(name, "full"), scaled("frankle2019/lenet", "full")
+    changed = {key: value for key, value in keys.items() if key in base and base[key] != value}
+    wanted = {"name": "frankle2020_connectivity", "steps": 24_000, "evaluate_every": 1000, "levels": 15}
+    assert changed == wanted | {"schedule.output": 0.2} | ({"rewind.step": k} if k else {})
+    children = {"connect": "ticket", "connect_shuffle": "shuffle", "connect_reinitialize": "reinitialize"}
+    for branch, of in children.items():
+        found = [keys[f"branch.{branch}.{key}"] for key in ("levels", "draws", "transform.of", "compare.alphas")]
+        assert found == [[0, 15] if of == "ticket" else [15], 3, of, 30]
+        assert keys[f"branch.{branch}.compare.norm"] == "estimated"
+    assert keys["branch.connect.transform.step"] == k
+    assert round(100 * 0.8**15, 1) == 3.5
+
+
+@pytest.mark.parametrize(("arm", "k"), [("resnet_20", 0), ("resnet_20_k_2000", 2000)])
+def test_children_of_resnet_20_are_those_of_frankle_2020(arm: str, k: int) -> None:
+    keys, base = scaled(f"frankle2020_connectivity/{arm}", "full"), scaled("frankle2019/resnet_20", "full")
+    changed = {key: value for key, value in keys.items() if key in base and base[key] != value}
+    wanted = {"name": "frankle2020_connectivity", "steps": 63_000, "evaluate_every": 1000, "levels": 8}
+    assert changed == wanted | {"lr.at": [32_000, 48_000]} | ({"rewind.step": k} if k else {})
+    assert keys["branch.connect.transform.step"] == k
+    assert round(100 * 0.8**8, 1) == 16.8
+
+
+# Evci et al. 2022, LeNet-5: the settings of the authors' configurations.
+EVCI = {
+    "model._target_": "lth.model.lecun_lenet_5", "data._target_": "lth.data.mnist", "data.scaling": "unit",
+    "steps": 11_719, "batch_size": 128, "optimizer._target_": "torch.optim.SGD", "optimizer.lr": 0.05,
+    "optimizer.momentum": 0.9, "optimizer.weight_decay": 0.0, "lr._target_": "lth.lr.cosine", "lr.end": 0.0,
+    "regularization._target_": "lth.regularization.l2", "regularization.strength": 5e-4,
+    "updater._target_": "lth.updater.gradual", "updater.density": 0.05, "updater.begin": 3000, "updater.end": 7000,
+    "updater.every": 100, "levels": 1, "schedule.density": 0.05, "schedule.rounds": 1,
+    "branch.connect.levels": [1], "branch.connect.draws": 5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arm", "rewind"), [("", "weights"), ("/pruned_weights", "learning_rate")])
+def test_the_settings_of_lenet_5_are_those_of_evci_2022(arm: str, rewind: str) -> None:
+    keys = scaled(f"evci2022_gradient_flow{arm}", "full")
+    wanted = EVCI | {"rewind._target_": f"lth.rewind.{rewind}", "rewind.step": 0}
+    assert {key: keys[key] for key in wanted} == wanted
+    assert pytest.approx(11_719, abs=1) == 25 * 60_000 / 128  # epochs of the whole training set
 
 
 # Han et al. 2015, Figure 5: regularization, schedule, fine-tuning steps; the rate drops where fine-tuning begins.
@@ -349,6 +398,14 @@ def test_every_figure_configuration_belongs_to_an_experiment() -> None:
 # ---- made-up results of what the configurations train
 
 
+# Measures of nets beside each other; made up for all branches, though only some have them.
+COMPARED = {
+    **dict.fromkeys(table.COMPARED, 0.01),
+    "line_errors": "0.02 0.03 0.02",
+    "train_line_errors": "0.01 0.01 0.01",
+}
+
+
 @cache
 def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two replicates of levels 0 and 4, with their controls, of an experiment and those that it is drawn with."""
@@ -360,7 +417,8 @@ def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
                 {**columns(arm), "experiment": each, "branch": branch, "draw": 0, "replicate": replicate,
                  "level": level, "density": 0.9**level, "early_stop_step": 100 * replicate, "machine": "a machine",
                  "early_stop_val_accuracy": 0.9, "early_stop_test_accuracy": 0.9, "final_test_accuracy": 0.9,
-                 "final_train_accuracy": 1.0, "commit": "abc123", "digest": f"{arm} {branch} {level} {replicate}"}
+                 "final_train_accuracy": 1.0, **COMPARED, "commit": "abc123",
+                 "digest": f"{arm} {branch} {level} {replicate}"}
                 for branch in branches
             ]  # fmt: skip
     tickets = pd.DataFrame(rows)
@@ -410,6 +468,8 @@ HAN = [
     "L2, not retrained",
 ]
 LINES = {
+    "evci2022_gradient_flow": ["each net", "ensemble", "among themselves", "with the pruned net"],
+    "frankle2020_connectivity": ["same mask and weights, 65.6%", "shuffled mask, 65.6%", "random reinit, 65.6%"],
     "han2015_fig5": HAN,
     "structure": ["connections", "whole neurons", "2:4", "whole filters of ResNet-20"],
     "frankle2019_fig1": ["ticket", "random sparsity", "Conv-2", "Conv-4", "Conv-6, random sparsity"],

@@ -1,5 +1,6 @@
 """Architectures."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,7 +14,7 @@ from torch import nn
 from torchvision import models
 
 from lth.layer import prunable
-from lth.model import conv_2, conv_4, conv_6, lenet_5, lenet_300_100, mlp, resnet_20, torchvision, vgg_19
+from lth.model import conv_2, conv_4, conv_6, lecun_lenet_5, lenet_5, lenet_300_100, mlp, resnet_20, torchvision, vgg_19
 from lth.model.resnet import Block
 from lth.ticket import full_mask, total
 
@@ -263,6 +264,16 @@ def test_lenet_5_is_caffes_with_430500_weights() -> None:
         "Conv2d", "MaxPool2d", "Conv2d", "MaxPool2d", "Flatten", "Linear", "ReLU", "Linear"
     ]  # fmt: skip
     assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_the_lenet_5_of_1998_has_44190_weights_in_five_layers() -> None:
+    net = lecun_lenet_5((1, 28, 28), 10)
+    sizes = [tuple(p.shape) for p in net.parameters() if p.dim() > 1]
+    assert sizes == [(6, 1, 5, 5), (16, 6, 5, 5), (120, 256), (84, 120), (10, 84)]
+    assert sum(math.prod(size) for size in sizes) == 44_190
+    assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    with pytest.raises(ValueError, match="8 x 8 are too small"):
+        lecun_lenet_5((1, 8, 8), 10)
 
 
 def test_lenet_5_refuses_images_that_two_convolutions_leave_nothing_of() -> None:

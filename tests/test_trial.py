@@ -61,6 +61,13 @@ def test_experiments_of_papers_can_be_tried(name: str) -> None:
         assert entry["transform"].get("steps", 0) <= 10
 
 
+def test_a_trial_of_children_compares_two_of_the_dense_net_too() -> None:
+    of = trial("experiment=frankle2020_connectivity")
+    assert of["branch"]["connect"]["levels"] == [0, 1, 2]
+    assert of["branch"]["connect_shuffle"]["levels"] is None
+    assert (of["branch"]["connect"]["draws"], of["branch"]["connect"]["compare"]["examples"]) == (2, 100)
+
+
 def test_a_trial_trains_every_branch_and_is_found_again(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["debug=true", "steps=1000", "branch=[shuffle]", "quantization=[aware]", "quantization.aware.bits=[8]"]
     assert run(*given, "steps=1000") == 0

@@ -4,15 +4,18 @@
 that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own.
 """
 
-from lth.branch.control import Init, random_sparsity, reinitialize, reset, shuffle
+from lth.branch.control import Control, Init, connect, fan_in, random_sparsity, reinitialize, reset, shuffle
 from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
 from lth.branch.sign import constant, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
 from lth.branch.supermask import edge_popup, supermask, supermask_constant
 
 __all__ = [
+    "Control",
     "Init",
+    "connect",
     "constant",
     "edge_popup",
+    "fan_in",
     "freeze",
     "freeze_growing",
     "freeze_growing_all",

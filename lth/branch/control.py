@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from lth import UserError
 from lth.recipe import Recipe
 from lth.seed import generator, seed
 from lth.ticket import Mask, Ticket, Trained, Weights
@@ -50,6 +52,52 @@ def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple
     ticket = trained.ticket
     random = generator("shuffle", ticket.replicate, ticket.level, draw)
     return recipe, replace(ticket, mask=_permuted(ticket.mask, random))
+
+
+def fan_in(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
+    """The same mask on weights that know of it: N(0, 2 / n) with n the inputs that the unit keeps, so that its outputs
+    have the variance of a dense net's (Evci et al. 2022, Section 3.1). All other tensors are those of `init`.
+    """
+    ticket = trained.ticket
+    key = ("fan_in", ticket.replicate, ticket.level, draw)
+    number, random = seed(*key), generator(*key, "weights")
+    drawn = {name: _scaled_by_fan_in(mask, random) for name, mask in ticket.mask.items()}
+    weights = initial(init, recipe.net(number), number)
+    return recipe, replace(ticket, weights={**weights, **{n: w.to(weights[n].dtype) for n, w in drawn.items()}})
+
+
+Control = Literal["ticket", "reinitialize", "random_sparsity", "shuffle", "fan_in"]
+_CONTROLS = {each.__name__: each for each in (reinitialize, random_sparsity, shuffle, fan_in)}
+
+
+def connect(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, of: Control = "ticket", step: int = 0
+) -> tuple[Recipe, Ticket]:
+    """Children of one W_k that differ in SGD noise alone: data order, augmentation and dropout, of which `draw` is the
+    seed (Frankle et al. 2020, Section 2). The first of them is the ticket itself, unless it begins before `step`: then
+    they begin at W_step of its training, as the dense net's children at step k do.
+
+    of: what the children have in common: the ticket, or the first draw of a control of it.
+    """
+    if of not in get_args(Control):
+        raise UserError(f"of={of}: choose one of {', '.join(get_args(Control))}")
+    if of in _CONTROLS:
+        recipe, ticket = _CONTROLS[of](trained, draw=0, recipe=recipe, init=init)
+        return recipe, replace(ticket, order=draw)
+    ticket = trained.ticket
+    if ticket.step >= step:
+        return recipe, replace(ticket, order=draw)
+    if step >= trained.steps:
+        raise UserError(f"connect.step={step}: training has {trained.steps} steps, give one before its end")
+    return recipe, replace(ticket, weights=trained.at(step), step=step, order=draw)
+
+
+def _scaled_by_fan_in(mask: Tensor, random: torch.Generator) -> Tensor:
+    """Normal weights of the shape of a mask (outputs first), of variance 2 / the number that their output keeps; a unit
+    that keeps none has what one that keeps one would.
+    """
+    kept = mask.flatten(1).sum(1).clamp(min=1).view(-1, *(1 for _ in mask.shape[1:]))
+    return torch.randn(mask.shape, generator=random) * (2 / kept).sqrt()
 
 
 def _permuted(mask: Mask, random: torch.Generator) -> dict[str, Tensor]:

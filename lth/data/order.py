@@ -1,4 +1,7 @@
-"""Batch order: (replicate, step) -> rows of the batch. A pure function, so that resuming repeats the same batches."""
+"""Batch order: (replicate, step) -> rows of the batch. A pure function, so that resuming repeats the same batches.
+
+Here and in augmentations the replicate of a ticket with a second seed of its own is `Ticket.noise`.
+"""
 
 from functools import lru_cache
 

@@ -24,6 +24,11 @@ class Callback:
     def saved(self) -> None:
         """Called once the states that were due are saved. What it raises ends the training."""
 
+    def check(self) -> None:
+        """Called between the parts of what is computed beside training, as by `lth.job.compared`. May raise
+        Interrupted.
+        """
+
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Called after every evaluation, with its row (the columns of `Trained.evaluations`)."""
 

@@ -16,7 +16,7 @@ from lth.store.digest import unbound
 
 
 class Feed:
-    """Batches of R tickets, of up to `size` steps at a time. replicates: that of each ticket.
+    """Batches of R tickets, of up to `size` steps at a time. replicates: `Ticket.noise` of each.
 
     `load` fills tables on the device and sets its step counter to 0; `batch` reads from them by that counter, and
     `advance` moves it on, so that both can be part of a CUDA graph. An augmentation that can't be drawn ahead is called

@@ -11,12 +11,12 @@ from lth.ticket import Ticket
 
 def seeded(ticket: Ticket) -> dict[str, Tensor]:
     """State of the CPU's generator at the start of a ticket's training."""
-    return {"random": generator("training", ticket.replicate, ticket.step).get_state()}
+    return {"random": generator("training", ticket.noise, ticket.step).get_state()}
 
 
 def start(ticket: Ticket) -> None:
     """Seed the generators of all devices for a ticket's training."""
-    torch.manual_seed(seed("training", ticket.replicate, ticket.step))
+    torch.manual_seed(seed("training", ticket.noise, ticket.step))
 
 
 def current(device: torch.device) -> dict[str, Tensor]:

@@ -90,7 +90,7 @@ class Loop:
         for layer in self.net.modules():
             if isinstance(layer, nn.MaxPool2d):
                 layer.register_forward_hook(_channels_last_gradient)
-        torch.manual_seed(seed("training", self.ticket.replicate, self.ticket.step))
+        torch.manual_seed(seed("training", self.ticket.noise, self.ticket.step))
         self.net.train()
 
     def evaluation_due(self) -> bool:
@@ -192,9 +192,7 @@ class Loop:
 
     def augmented(self, inputs: Tensor, step: int) -> Tensor:
         """Inputs of a batch as the net gets them in training, but for their scale."""
-        return (
-            inputs if self.read_augmented else self.recipe.augment(inputs, replicate=self.ticket.replicate, step=step)
-        )
+        return inputs if self.read_augmented else self.recipe.augment(inputs, replicate=self.ticket.noise, step=step)
 
     def _examples(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented inputs and targets of a batch, or of the part of it that this process has."""
@@ -208,7 +206,7 @@ class Loop:
         if self.dense is not None:
             return self.dense.gradients(self.scaled(x, raw=True), y)
         if self.ranks.rank:  # the first process goes on with the generator of the training
-            torch.manual_seed(seed("training", self.ticket.replicate, self.step, self.ranks.rank))
+            torch.manual_seed(seed("training", self.ticket.noise, self.step, self.ranks.rank))
         loss = self.recipe.task.loss(self._outputs(x, raw=True), y)
         self.optimizer.zero_grad()
         penalty = self.recipe.regularization([*self.masking.weights.values()])

@@ -25,6 +25,6 @@ def part_of(loop: "Loop", batch: Tensor) -> tuple[Tensor, Tensor]:
         return inputs.index_select(0, batch[part]), own
     if function in PARTS:
         draw, apply = PARTS[function]
-        drawn = draw(len(batch), replicate=loop.ticket.replicate, step=loop.step, **settings)
+        drawn = draw(len(batch), replicate=loop.ticket.noise, step=loop.step, **settings)
         return apply(inputs.index_select(0, batch[part]), drawn[:, part], **settings), own
     return loop.augmented(inputs.index_select(0, batch), loop.step)[part], own

@@ -67,9 +67,9 @@ class Blocks:
         self.first = loop.ticket.step if state is None else int(state["step"])
 
     def __iter__(self) -> Iterator[Tensor]:
-        recipe, replicate = self.loop.recipe, self.loop.ticket.replicate
+        recipe, noise = self.loop.recipe, self.loop.ticket.noise
         for start, stop in _ranges(self.first, self.until, recipe.evaluate_every):
-            yield rows(replicate, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
+            yield rows(noise, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
 
 
 class Ranges:

@@ -20,7 +20,7 @@ Examples = tuple[Tensor, Tensor]
 def streamed_on(loop: "Loop", device: torch.device, workers: int) -> dict[str, Any]:
     """Put the splits of a data set that streams before a training: only the targets are on the device."""
     data = loop.recipe.data
-    given: Any = {"workers": workers, "recipe": loop.recipe, "replicate": loop.ticket.replicate, "ranks": loop.ranks}
+    given: Any = {"workers": workers, "recipe": loop.recipe, "replicate": loop.ticket.noise, "ranks": loop.ranks}
     given["step"] = lambda: loop.step
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     return {

@@ -108,7 +108,7 @@ class Stack:
     def _make_static(self, graphs: bool) -> None:
         """Allocate what steps and evaluations write to."""
         size = min(PIECE, self.recipe.steps) if self.device.type == "cuda" else 1
-        self.feed = Feed(self.recipe, [ticket.replicate for ticket in self.tickets], self.splits["train"], size)
+        self.feed = Feed(self.recipe, [ticket.noise for ticket in self.tickets], self.splits["train"], size)
         if graphs:
             self.rates.put_on(self.device, size)
         kind = torch.float64 if any(p.dtype == torch.float64 for p in self.net.parameters()) else torch.float32

@@ -30,6 +30,9 @@ class Noted(Callback):
             self.last, self.due = ticket, now + EVERY
         self.callback.stepped(ticket, step, steps)
 
+    def check(self) -> None:
+        self.callback.check()
+
     def save_due(self) -> bool:
         return self.callback.save_due()
 

@@ -8,6 +8,7 @@ from typing import Any
 from lth import engine, quantization
 from lth.engine import Callback
 from lth.engine.granted import check_granted
+from lth.job.compared import compared
 from lth.job.levels import execute
 from lth.job.noted import Noted
 from lth.job.row import row
@@ -47,7 +48,10 @@ def run(
         done.append(trained)
 
     def train(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
-        return store.cached(_train(job, recipe, noted, steps), recipe, partial(add, recipe), facts)(tickets)
+        trained = store.cached(_train(job, recipe, noted, steps), recipe, partial(add, recipe), facts)(tickets)
+        for each, columns in compared(job, recipe, store, trained, done, callback):
+            records[each.ticket.replicate].add({**row(job, recipe, each), **columns})
+        return trained
 
     _name_left_in_float(job)
     width = engine.widest(job.recipe, job.device, job.width) if job.devices == 1 else 1

@@ -39,13 +39,15 @@ class Branch:
     with `line` if it takes that, or, for a quantization, with `bits` and `recipe`.
 
     levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
-    that weights are quantized to; None for a control.
+    that weights are quantized to; None for a control. compare: measures the nets of the draws beside each other, such
+    as `lth.connectivity.compare`; None: they are not compared.
     """
 
     transform: Callable[..., tuple[Recipe, Ticket]]
     levels: Sequence[int] | None = None
     draws: int = 1
     bits: Sequence[int | str] | None = None
+    compare: Callable[..., list[dict[str, Any]]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transform", guarded("branch", self.transform))
@@ -117,6 +119,9 @@ class Job:
                             "none; choose density or size")  # fmt: skip
         if not 0 <= self.train_from <= rungs(self.levels)[-1]:
             raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
+        for name, branch in self.branches.items():
+            if branch.compare and self.recipe.task.metric != "accuracy":
+                raise UserError(f"branch.{name}.compare: task={self.recipe.task.name} gives no classes; set it to null")
 
     @property
     def ladder(self) -> Ladder:

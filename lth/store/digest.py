@@ -26,14 +26,15 @@ VERSIONS: dict[str, int] = {}
 
 
 def digest(recipe: Recipe, ticket: Ticket) -> str:
-    """The name of a training: SHA-256 of the recipe, m * W_k, m, k and the replicate (which orders the data)."""
+    """The name of a training: SHA-256 of the recipe, m * W_k, m, k, the replicate and the order of the data."""
     return digest_of(describe(recipe), ticket)
 
 
 def digest_of(recipe: Any, ticket: Ticket) -> str:
     """The digest of a training by the description of its recipe."""
     sha = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
-    sha.update(repr((ticket.step, ticket.replicate)).encode())
+    order = (ticket.order,) if ticket.order else ()
+    sha.update(repr((ticket.step, ticket.replicate, *order)).encode())
     for tensors in (masked(ticket.weights, ticket.mask), ticket.mask):
         for name, tensor in sorted(tensors.items()):
             sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())

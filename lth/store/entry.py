@@ -5,6 +5,7 @@
     mask.safetensors         m_T, bit-packed
     step-<k>.safetensors     W_k as far as kept, W_T among them
     pruned-<key>.safetensors masks made from this training, bit-packed
+    compared-<key>.json      measures of this training beside others
     partial.safetensors      the state of an interrupted training
     lease                    who is training it (see `lth.store.lease`)
 
@@ -16,6 +17,7 @@ import contextlib
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from lth.file import sweep, write_whole
 from lth.recipe import Recipe
 from lth.store.digest import describe
 from lth.store.environment import environment, gpu, instructions
-from lth.store.file import FORMAT, Corrupt, Missing, Name, Newer, write_json
+from lth.store.file import FORMAT, Corrupt, Missing, Name, Newer, check_format, check_types, read_json, write_json
 from lth.store.lease import clear
 from lth.store.locks import LEASE
 from lth.store.result import read_result
@@ -65,6 +67,7 @@ def write_entry(entry: Path, recipe: Recipe, trained: Trained, keep: str) -> Non
     trained.evaluations.to_parquet(table, index=False)
     write_whole(entry / "evaluations.parquet", table.getvalue())
     ticket = trained.ticket
+    order = {"order": ticket.order} if ticket.order else {}
     sizes = {name: [int(m.sum()), m.numel()] for name, m in ticket.mask.items()}
     write_json(
         entry / "result.json",
@@ -72,7 +75,7 @@ def write_entry(entry: Path, recipe: Recipe, trained: Trained, keep: str) -> Non
             "format": FORMAT,
             "digest": entry.name,
             "recipe": describe(recipe),
-            "ticket": {"step": ticket.step, "replicate": ticket.replicate, "layers": sizes},
+            "ticket": {"step": ticket.step, "replicate": ticket.replicate, **order, "layers": sizes},
             "steps": trained.steps,
             "facts": {k: v for k, v in trained.facts.items() if k != "kept"},
             "evaluations_sha256": hashlib.sha256(table.getvalue()).hexdigest(),
@@ -122,6 +125,24 @@ def read_pruned(entry: Path, key: str, trained: Trained) -> dict[str, Tensor]:
     if _shapes(mask) != _shapes(trained.mask) or any((m & ~trained.mask[name]).any() for name, m in mask.items()):
         raise Corrupt(f"{file} is in the wrong place: its mask was not made from this training")
     return mask
+
+
+def write_compared(entry: Path, key: str, columns: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write measures of trainings beside each other: digest -> columns."""
+    name = {"format": FORMAT, "digest": entry.name, "key": key}
+    write_json(entry / f"compared-{key}.json", {**name, "columns": {each: dict(row) for each, row in columns.items()}})
+
+
+def read_compared(entry: Path, key: str) -> dict[str, dict[str, Any]]:
+    """Measures of trainings beside each other: digest -> columns; raises Corrupt."""
+    file = entry / f"compared-{key}.json"
+    found = read_json(file)
+    check_format(file, found.get("format"))
+    check_types(file, found, {"digest": str, "key": str, "columns": dict})
+    if (found["digest"], found["key"]) != (entry.name, key):
+        raise Corrupt(f"{file} is in the wrong place: it is that of {found['digest'][:40]} {found['key'][:40]}")
+    columns: dict[str, dict[str, Any]] = found["columns"]
+    return columns
 
 
 def make_ready(entry: Path, recipe: Recipe, ticket: Ticket) -> None:

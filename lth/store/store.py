@@ -9,7 +9,7 @@ No pickle is ever written or read.
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,11 +21,13 @@ from lth.store.entry import (
     is_complete,
     make_ready,
     partial_file,
+    read_compared,
     read_entry,
     read_pruned,
     read_weights,
     tidy,
     weights_file,
+    write_compared,
     write_entry,
     write_pruned,
     write_weights,
@@ -108,6 +110,18 @@ class Store:
         if self.writes and entry.is_dir():
             write_pruned(entry, key, mask)
         return mask
+
+    def compared(
+        self, trained: Sequence[Trained], key: str, make: Callable[[], Mapping[str, Mapping[str, Any]]]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """The measures of these trainings beside each other that `make` computes, digest -> columns, once per key."""
+        entry = self.root / "trained" / str(trained[0].facts["digest"])
+        if (stored := self._intact(partial(read_compared, entry, key))) is not None:
+            return stored
+        columns = make()
+        if self.writes and entry.is_dir():
+            write_compared(entry, key, columns)
+        return columns
 
     def forget_weights(self, trained: Iterable[Trained], last: Collection[str]) -> None:
         """Drop the W_T that are not to be kept, of those that were stored by jobs that don't keep all. `last` are the

@@ -28,9 +28,13 @@ KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
 # Usage of a training; older results have seconds alone, and most machines don't measure energy.
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method", "devices")  # fmt: skip
+# Measures of a net beside its siblings (see `lth.connectivity.compare`).
+COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "distance", "angle", "whole_distance",
+            "whole_angle", "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
+            "before_disagreement")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
-           "left_in_float", "stale", *USAGE}  # fmt: skip
+           "left_in_float", "stale", *USAGE, *COMPARED}  # fmt: skip
 VALUE = "validation_"
 OUTCOMES = ("early_stop_", "final_")
 

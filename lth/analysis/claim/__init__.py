@@ -13,6 +13,7 @@ from lth.analysis.claim.measures import (
     gain,
     highest,
     lowest,
+    margin,
     value,
     worst,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "gain",
     "highest",
     "lowest",
+    "margin",
     "smallest_file",
     "value",
     "worst",

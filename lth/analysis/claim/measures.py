@@ -130,6 +130,17 @@ def highest(rows: pd.DataFrame, *, branch: str, column: str) -> Measured | None:
     return measured(100 * by_replicate(part, column), part)
 
 
+def margin(
+    rows: pd.DataFrame, *, limit: float, percent: float, column: str, branch: str = "ticket", above: bool = False
+) -> Measured | None:
+    """Points by which a share, in percent, is below a limit, or above it."""
+    part = near(rows, percent, branch)
+    if part.empty:
+        return None
+    points = 100 * by_replicate(part, column) - limit
+    return measured(points if above else -points, part)
+
+
 def worst(rows: pd.DataFrame, *, column: str, down_to: float) -> Measured | None:
     """The lowest mean accuracy, in percent, of the tickets with at least `down_to` percent of the weights."""
     part = rows[(rows["branch"] == "ticket") & (100 * rows["density"] >= down_to) & (rows["level"] > 0)]

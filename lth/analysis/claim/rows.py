@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -30,15 +32,18 @@ class Measured:
 
 
 def select(table: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows with these values in these columns: a value; None (missing), True (see `is_on`) or a predicate."""
+    """The rows with these values in these columns: a value; None (missing, as in a column that is not there); True (see
+    `is_on`); a predicate; or a tuple of them, of which one is enough.
+    """
     if not where:
         return table
-    if not set(where) <= set(table):
-        return table.iloc[:0]
-    return table[np.logical_and.reduce([_matches(table[column], wanted) for column, wanted in where.items()])]
+    absent = pd.Series(None, index=table.index, dtype="object")
+    return table[np.logical_and.reduce([_matches(table.get(name, absent), wanted) for name, wanted in where.items()])]
 
 
 def _matches(values: pd.Series, wanted: Any) -> pd.Series:
+    if isinstance(wanted, tuple):
+        return reduce(or_, (_matches(values, each) for each in wanted))
     if wanted is None:
         return values.isna()
     if wanted is True:

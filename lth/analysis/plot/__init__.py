@@ -6,6 +6,7 @@ matplotlib is imported when the first figure is drawn, not with this package.
 from typing import TYPE_CHECKING
 
 from lth.analysis.plot.bits import bits
+from lth.analysis.plot.connectivity import connectivity
 from lth.analysis.plot.cost import cost, costs
 from lth.analysis.plot.curves import curves
 from lth.analysis.plot.labels import LABELS, NAMES, names, reductions, short_names
@@ -14,6 +15,7 @@ from lth.analysis.plot.loss import loss, lost
 from lth.analysis.plot.mask import mask
 from lth.analysis.plot.pareto import front, pareto
 from lth.analysis.plot.sparsity import accuracy_at, during, sparsity
+from lth.analysis.plot.starts import starts
 from lth.analysis.plot.style import drawn, key, save
 from lth.analysis.plot.times import times
 
@@ -25,6 +27,7 @@ __all__ = [
     "NAMES",
     "accuracy_at",
     "bits",
+    "connectivity",
     "cost",
     "costs",
     "curves",
@@ -42,5 +45,6 @@ __all__ = [
     "save",
     "short_names",
     "sparsity",
+    "starts",
     "times",
 ]

@@ -23,12 +23,17 @@ LABELS = {
     "freeze_growing": "pruned frozen if they grew",
     "freeze_growing_all": "frozen or 0, all by growth",
     "edge_popup": "edge-popup",
+    "fan_in": "random by fan-in",
+    "connect": "children",
+    "connect_shuffle": "children, shuffled mask",
+    "connect_reinitialize": "children, random reinit",
 }
 NAMES = {
     "conv_2": "Conv-2",
     "conv_4": "Conv-4",
     "conv_6": "Conv-6",
     "lenet_300_100": "LeNet-300-100",
+    "lecun_lenet_5": "LeNet-5 (6, 16, 120, 84)",
     "lenet_5": "LeNet-5",
     "resnet_20": "ResNet-20",
     "vgg_19": "VGG-19",

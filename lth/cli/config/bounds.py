@@ -34,6 +34,9 @@ AT_LEAST = {
     "lth.quantization.images": 1,
     "lth.quantization.steps": 1,
     "lth.job.draws": 1,
+    "lth.branch.step": 0,
+    "lth.connectivity.alphas": 2,
+    "lth.connectivity.examples": 1,
 }
 AT_MOST = {
     "steps": 10**8,
@@ -56,6 +59,7 @@ AT_MOST = {
     "lth.quantization.images": 10**8,
     "lth.quantization.steps": 10**8,
     "lth.job.draws": 10_000,
+    "lth.connectivity.alphas": 10_000,
     "lth.job.levels": 10_000,
     "lth.schedule.rounds": 10_000,
     "lth.structure.m": 1024,

@@ -25,6 +25,7 @@ def check_rules(config: Config) -> None:
     _check_pruning(config)
     _check_updater(config)
     _check_pretrained(config)
+    _check_connect(config)
     _check_levels(config)
     _check_width(config["width"])
     _check_objective(config["objective"])
@@ -113,11 +114,21 @@ def _check_moving(node: Config, steps: int) -> None:
 
 
 def _check_pretrained(config: Config) -> None:
-    targets = {str(node.get("transform", {}).get("_target_")) for node in (config.get("branch") or {}).values()}
-    if config["init"]["_target_"] == "lth.init.pretrained" and "lth.branch.reinitialize" in targets:
+    nodes = [node.get("transform", {}) for node in (config.get("branch") or {}).values()]
+    draws = any(node.get("_target_") == "lth.branch.reinitialize" or node.get("of") == "reinitialize" for node in nodes)
+    if config["init"]["_target_"] == "lth.init.pretrained" and draws:
         raise UserError(
             "branch=reinitialize draws the weights anew by `init`, and init=pretrained draws none: leave one out"
         )
+
+
+def _check_connect(config: Config) -> None:
+    for name, node in (config.get("branch") or {}).items():
+        transform, steps = node.get("transform", {}), config["steps"]
+        if transform.get("_target_") != "lth.branch.connect":
+            continue
+        if (step := transform.get("step", 0)) >= steps:
+            raise UserError(f"branch.{name}.transform.step={step}: training has {steps} steps, give one before its end")
 
 
 def _check_levels(config: Config) -> None:

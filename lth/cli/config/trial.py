@@ -4,6 +4,8 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from lth.schedule import rungs
+
 STEPS, EXAMPLES, BATCH, LEVELS = 10, 100, 20, 2
 # Keys that count steps of a training, beside `steps`; they shrink as it does.
 IN_STEPS = ("lr.at", "lr.warmup", "lr.steps", "rewind.step", "rewind.steps")
@@ -27,7 +29,7 @@ def trial(cfg: DictConfig) -> DictConfig:
     small.evaluate_every, small.batch_size = min(cfg.evaluate_every, STEPS // 2), min(cfg.batch_size, BATCH)
     small.data.limit = min(cfg.data.get("limit") or EXAMPLES, EXAMPLES)
     for entry in [*(small.get("branch") or {}).values(), *(small.get("quantization") or {}).values()]:
-        _shrink_branch(entry)
+        _shrink_branch(entry, small.levels)
     OmegaConf.set_struct(small, True)
     return small
 
@@ -65,13 +67,16 @@ def _shrink_updater(small: DictConfig, share: float) -> None:
         )
 
 
-def _shrink_branch(entry: DictConfig) -> None:
-    """Let a control or a quantization branch off at every level, once."""
+def _shrink_branch(entry: DictConfig, levels: Any) -> None:
+    """Let a control or a quantization branch off at every level once, or twice to compare what it gives."""
     if "transform" not in entry:
         return
-    entry.levels = None
+    dense = "draws" in entry and 0 in (entry.levels or ())  # of a control, null is all levels but the dense one
+    entry.levels = rungs(levels) if dense else None
     if "draws" in entry:
-        entry.draws = 1
+        entry.draws = 2 if entry.get("compare") else 1
     for key, most in (("steps", STEPS), ("images", EXAMPLES)):
         if key in entry.transform:
             entry.transform[key] = min(entry.transform[key], most)
+    if entry.get("compare"):
+        entry.compare.examples = min(entry.compare.get("examples", EXAMPLES), EXAMPLES)

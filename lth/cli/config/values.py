@@ -105,7 +105,8 @@ def values(cfg: DictConfig, overrides: Sequence[str] = (), *, writes: bool = Fal
 def _branch(node: DictConfig) -> "Branch":
     from lth.job import Branch
 
-    return Branch(**{**instantiate(node), "transform": instantiate(node.transform)})
+    functions = {key: instantiate(node[key]) for key in ("transform", "compare") if node.get(key) is not None}
+    return Branch(**{**instantiate(node), **functions})
 
 
 def _recipe(cfg: DictConfig, *, writes: bool) -> "Recipe":

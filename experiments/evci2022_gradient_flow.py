@@ -1,0 +1,82 @@
+"""Evci et al. 2022: lottery tickets learn again the solution that they were pruned from. LeNet-5 on MNIST at 5%.
+
+Gradient Flow in Sparse Neural Networks and How Lottery Tickets Win (arXiv 2010.03533). The table of LeNet-5 is in the
+source of the authors' page.
+
+Command
+    lth figure evci2022_gradient_flow --run data.root=DIR                  replicates 1, 2, 3
+    lth figure evci2022_gradient_flow --run replicate=1 data.root=DIR      one pruned net, five runs from each start
+Expect (the authors' page, 5 runs; accuracy, ensemble, disagreement among them, with the pruned net)
+    Ticket 98.52%, 98.58%, 0.43%, 0.89%; scratch from one initialization 97.04%, 98.00%, 3.16%, 2.78%; from different
+    ones 97.19%, 98.43%, 3.52%, 2.78%; pruned weights trained again 98.60%, 98.63%, 0.27%, 0.77%; the pruned net 98.53%;
+    five pruned nets of different initializations 98.30%, 99.07%, 2.14%, 1.97%. No barrier between a ticket and the
+    pruned net, one between scratch and it; an initialization by the fan-in that is kept lifts scratch.
+Cost
+    A replicate: 31 trainings of 11,719 steps, one to two minutes each on an idle core.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, gain, value
+
+COST = "a replicate: 31 trainings of 11,719 steps"
+FULL = {"lecun_lenet_5": {"data": "mnist", "steps": 11_719, "batch_size": 128}}
+FROM_START, RESTARTED = {"rewind": "weights"}, {"rewind": "learning_rate"}
+PRUNED = 100  # percent that stands for level 0, whose nets are dense only at first
+SPARSE = 5.0
+# (rewind, branch, level) -> the start, in the order of the paper's table.
+STARTS = {
+    ("weights", "connect", 1): "lottery ticket",
+    ("weights", "connect_reinitialize", 1): "scratch, one init",
+    ("weights", "reinitialize", 1): "scratch, different inits",
+    ("weights", "fan_in", 1): "scratch, fan-in inits",
+    ("learning_rate", "connect", 1): "pruned weights",
+    ("weights", "ticket", 0): "pruned solution",
+    ("weights", "reinitialize", 0): "pruned nets, different inits",
+}
+# The paper's numbers: accuracy, that of the ensemble, disagreement among the nets and with the pruned one, in percent.
+PRINTED = {
+    ("weights", "connect", 1): (98.52, 98.58, 0.43, 0.89),
+    ("weights", "connect_reinitialize", 1): (97.04, 98.00, 3.16, 2.78),
+    ("weights", "reinitialize", 1): (97.19, 98.43, 3.52, 2.78),
+    ("learning_rate", "connect", 1): (98.60, 98.63, 0.27, 0.77),
+    ("weights", "reinitialize", 0): (98.30, 99.07, 2.14, 1.97),
+}
+COLUMNS = {FINAL: "accuracy", "ensemble": "accuracy of the ensemble of 5", "disagreement": "disagreement among them",
+           "before_disagreement": "disagreement with the pruned net"}  # fmt: skip
+
+
+def _claims(rewind: str, branch: str, level: int) -> list[Claim]:
+    key, percent = (rewind, branch, level), SPARSE if level else PRUNED
+    return [
+        Claim(f"{STARTS[key]}: {what}", paper, "%", partial(value, percent=percent, column=column, branch=branch),
+              {"rewind": rewind}, kind="value")
+        for (column, what), paper in zip(COLUMNS.items(), PRINTED[key], strict=True)
+    ]  # fmt: skip
+
+
+CLAIMS = [
+    *(claim for key in PRINTED for claim in _claims(*key)),
+    Claim("pruned solution: accuracy", 98.53, "%", partial(value, percent=PRUNED, column=FINAL), FROM_START,
+          kind="value"),
+    Claim("barrier to the pruned net: scratch above ticket", 0.0, "points",
+          partial(gain, percent=SPARSE, column="before_barrier", of="connect_reinitialize", than="connect"),
+          FROM_START),
+    Claim("scratch: fan-in inits above others", 0.0, "points",
+          partial(gain, percent=SPARSE, column=FINAL, of="fan_in", than="reinitialize"), FROM_START),
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy, disagreement and barriers of the nets of each start."""
+    keys = zip(tickets["rewind"], tickets["branch"], tickets["level"].clip(upper=1), strict=True)
+    named = pd.Series([STARTS.get(key) for key in keys], index=tickets.index)
+    order = {name: at for at, name in enumerate(STARTS.values())}
+    ranked = tickets.assign(rank=named.map(order)).sort_values("rank", kind="stable").drop(columns="rank")
+    title = "LeNet-5 on MNIST at 5% of the weights, by where training starts (Evci et al. 2022)"
+    return plot.starts(ranked, title, named.reindex(ranked.index))

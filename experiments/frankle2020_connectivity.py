@@ -1,0 +1,70 @@
+"""Frankle et al. 2020, Figures 2 to 5: instability to SGD noise of dense and sparse nets, by linear interpolation.
+
+Linear Mode Connectivity and the Lottery Ticket Hypothesis (arXiv 1912.05671). Children of one W_k differ in data order
+(and augmentation) alone; the instability is the highest error on the line between two minus the mean of theirs.
+
+Command
+    lth figure frankle2020_connectivity --run data.root=DIR                    LeNet-300-100 and ResNet-20 in full
+    lth figure frankle2020_connectivity --run scale=reduced data.root=DIR      a tenth and a sixth of the steps
+Expect (the paper, read in quotations; 3 initializations x 3 orders; stable: below 2 points; matching: within 0.2)
+    LeNet is stable at k = 0, dense and at 3.5% of the weights, also with a shuffled mask and re-initialized. ResNet-20
+    is not stable at k = 0, where the line passes through chance, and is from k = 2,000 on (3% of the steps).
+Cost
+    LeNet in full, a replicate: 26 trainings of 24,000 steps at k = 0 and about as many for each further k, 33 seconds
+    each when dense on an idle core, less when sparse. ResNet-20: 13 of 63,000 steps a k; reduced: 4 of 10,000.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, lowest, margin
+
+COST = "LeNet, a replicate and k: 26 trainings of 24,000 steps; ResNet-20 13 of 63,000; scale=reduced: a tenth, a sixth"
+FULL = {
+    "lenet_300_100": {"data": "mnist", "steps": 24_000, "batch_size": 60, "levels": None},
+    "resnet_20": {"data": "cifar10", "steps": 63_000, "batch_size": 128, "levels": None},
+}
+STABLE, MATCHING = 2.0, 0.2  # points of error
+NAMED = {
+    "connect": "same mask and weights",
+    "connect_shuffle": "shuffled mask",
+    "connect_reinitialize": "random reinit",
+}
+
+
+def _net(model: str, k: int) -> dict[str, object]:
+    return {"model": model, "rewind.step": k or (None, 0)}  # a table without other k has no such column
+
+
+def _stable(model: str, k: int, percent: float, branch: str = "connect", *, of: str) -> Claim:
+    return Claim(
+        f"{plot.NAMES[model]}, k = {k}, {of}: instability below {STABLE:g} points by",
+        0.0,
+        "points",
+        partial(margin, limit=STABLE, percent=percent, column="barrier", branch=branch),
+        _net(model, k),
+    )
+
+
+CLAIMS = [
+    _stable("lenet_300_100", 0, 100, of="dense"),
+    _stable("lenet_300_100", 0, 3.5, of="ticket of 3.5%"),
+    _stable("lenet_300_100", 0, 3.5, "connect_shuffle", of="shuffled mask, 3.5%"),
+    _stable("lenet_300_100", 0, 3.5, "connect_reinitialize", of="random reinit, 3.5%"),
+    Claim(f"LeNet-300-100, k = 0: at most {MATCHING} points lost (matching) down to", 3.5, "% of weights",
+          partial(lowest, column=FINAL, slack=MATCHING), _net("lenet_300_100", 0), kind="lowest"),
+    Claim("ResNet-20, k = 0, dense: instability above 2 points by", 0.0, "points",
+          partial(margin, limit=STABLE, percent=100, column="barrier", branch="connect", above=True),
+          _net("resnet_20", 0)),
+    _stable("resnet_20", 2000, 100, of="dense"),
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Instability against k, and the test error on the line between two children."""
+    title = "Children of one W_k that differ in SGD noise (Frankle et al. 2020, Figures 2 to 5)"
+    return plot.connectivity(tickets, title, NAMED)

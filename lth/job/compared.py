@@ -1,0 +1,84 @@
+"""Nets of one branch beside each other: what is measured once all of its draws at a level are trained."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from lth import UserError
+from lth.engine import Callback
+from lth.engine.width import on_cuda
+from lth.job.values import Job
+from lth.recipe import Recipe
+from lth.store import Store
+from lth.store.digest import describe, short
+from lth.ticket import Trained
+
+Columns = Mapping[str, Any]
+
+
+def compared(
+    job: Job, recipe: Recipe, store: Store, trained: list[Trained], done: Sequence[Trained], callback: Callback
+) -> Iterator[tuple[Trained, Columns]]:
+    """Each of these trainings with the columns of its branch's `compare`, those of a parent together; read from the
+    store where they have been measured before. done: all trainings so far, that of the level before among them.
+    """
+    siblings: dict[tuple[str, int, int], list[Trained]] = {}
+    for each in trained:
+        place = each.ticket.branch, each.ticket.replicate, each.ticket.level
+        siblings.setdefault(place, []).append(each)
+    for (name, *_), nets in siblings.items():
+        branch = job.branches.get(name)
+        if branch is not None and branch.compare is not None:
+            before = _before(job, nets, done)
+            named = [each.facts["digest"] for each in [*nets, *([] if before is None else [before])]]
+            key = short([describe(branch.compare), named, before is not None])
+            make = partial(_measure, job, branch.compare, recipe, nets, before, callback)
+            columns = store.compared(nets, key, make)
+            yield from ((each, columns.get(each.facts["digest"], {})) for each in nets)
+
+
+def _before(job: Job, nets: Sequence[Trained], done: Sequence[Trained]) -> Trained | None:
+    """The net of the main line that the mask of these was pruned from; at level 0 the one there, unless it is one of
+    them.
+    """
+    level, replicate = nets[0].ticket.level, nets[0].ticket.replicate
+    parents = [parent for parent, children in job.ladder.children.items() if level in children] or [level]
+    found = [t for t in done if (t.ticket.branch, t.ticket.replicate) == ("ticket", replicate)]
+    digests = {each.facts["digest"] for each in nets}
+    return next((t for t in found if t.ticket.level in parents and t.facts["digest"] not in digests), None)
+
+
+def _measure(
+    job: Job, compare: Any, recipe: Recipe, nets: Sequence[Trained], before: Trained | None, callback: Callback
+) -> dict[str, Columns]:
+    kept = {name: torch.stack([each.mask[name] for each in nets]).any(0) for name in nets[0].mask}
+    with _as_in_training(recipe.threads):
+        rows = compare(
+            recipe.net(),
+            [each.weights() for each in nets],
+            kept,
+            recipe.data,
+            recipe.task,
+            before=None if before is None else before.weights(),
+            device="cuda" if on_cuda(job.device) else "cpu",
+            tick=callback.check,
+        )
+    if not isinstance(rows, list) or len(rows) != len(nets) or not all(isinstance(row, Mapping) for row in rows):
+        name, given = nets[0].ticket.branch, repr(rows)[:40]
+        raise UserError(f"branch.{name}.compare gave {given}: it must return a list, for each net the columns")
+    return {each.facts["digest"]: row for each, row in zip(nets, rows, strict=True)}
+
+
+@contextlib.contextmanager
+def _as_in_training(threads: int) -> Iterator[None]:
+    """Compute with so many threads on a CPU, and flush subnormals."""
+    before = torch.get_num_threads()
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -81,7 +81,7 @@ def _run(arguments: Sequence[str], sweeping: bool, task: sweep.Task) -> int:
     """Hand arguments to Hydra, which calls the task; returns the highest exit code of its jobs."""
     sys.argv = ["lth run", *arguments]
     try:
-        with _delayed_interrupt(sweeping), _signals(sweeping), _hydra_raises(), _hydra_quiet():
+        with _signals(sweeping), _hydra_raises(), _hydra_quiet():
             if sweeping:
                 sweep.wait_in_slurm()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()

@@ -28,6 +28,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lth import UserError
 from lth.cli import ending, failure
 from lth.cli.config import order
 from lth.cli.config.overrides import expand
@@ -244,7 +245,9 @@ class Sweeper(Plugin):
 def _returned(job: JobReturn) -> Ending:
     """How a job ended. (Its `return_value` would print and raise what it raised.)"""
     found = job._return_value
-    return found if isinstance(found, Ending) else Ending(1, failure.named(found))
+    if isinstance(found, Ending):
+        return found
+    return Ending(1, failure.words(found) if isinstance(found, UserError) else failure.named(found))
 
 
 def _resolved(cfg: DictConfig, key: str) -> Any:

@@ -70,25 +70,24 @@ def run(build: Callable[[], Job], setting: Setting) -> Ending:
         objective.check(setting.objective, job)
         if setting.plan:
             return Ending(planned=plan.show(job, store))
-        before = [job.record(store, replicate).written for replicate in job.replicates]
         if store.patience < math.inf:
             jobs.wait(job, store)
         tracker = _tracker(job, setting)
     except Busy as error:
-        return _put_off(job, before, setting, store, error)
+        return _put_off(job, setting, store, error)
     except (Exception, SystemExit) as error:
         return _failed("", error, setting)
     try:
         return _recorded(job, setting, store, Lenient(tracker))
     except Busy as error:
-        return _put_off(job, before, setting, store, error)
+        return _put_off(job, setting, store, error)
 
 
-def _put_off(job: Job, before: Sequence[str], setting: Setting, store: Store, error: Busy) -> Ending:
-    """Leave a job to be taken up again. before: statuses of its replicates when it began."""
-    store.patience = math.inf  # for the records, which are held shortly
-    for replicate, status in zip(job.replicates, before, strict=True):
-        job.record(store, replicate).put_off(status)
+def _put_off(job: Job, setting: Setting, store: Store, error: Busy) -> Ending:
+    """Leave a job to be taken up again."""
+    with _shortly(store):
+        for replicate in job.replicates:
+            job.record(store, replicate).put_off()
     words = shlex.join(tracked.told_apart(setting.overrides, setting.swept))
     console.print(f"put off {words}: {error}", style="dim", markup=False)
     return Ending(waiting=True, trained=error.trained)
@@ -212,6 +211,13 @@ def _last_step_noted(display: Display) -> Iterator[None]:
 
 
 def _end(job: Job, store: Store, status: str, error: str = "") -> None:
+    with _shortly(store):
+        jobs.status(job, store, status, error)
+
+
+@contextlib.contextmanager
+def _shortly(store: Store) -> Iterator[None]:
+    """Write records that are free soon, and give those up that can't be written."""
     begun = time.monotonic()
 
     def wait() -> None:
@@ -221,7 +227,7 @@ def _end(job: Job, store: Store, status: str, error: str = "") -> None:
     store.wait = wait
     # The disk may be what failed, another process may hold the record, or a newer version may have written it.
     with contextlib.suppress(OSError, Interrupted, UserError):
-        jobs.status(job, store, status, error)
+        yield
 
 
 def _handed_on(label: str, error: Ended, setting: Setting) -> Ending:

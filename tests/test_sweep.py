@@ -152,28 +152,33 @@ def test_a_store_waits_as_long_as_patience_lasts(tmp_path: Path) -> None:
         assert [*locks] == [entry]
 
 
-def test_a_job_that_is_put_off_waits_unless_another_process_runs_it_or_has_finished_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["waiting", "interrupted", "failed"])
+def test_a_job_does_not_end_here_if_another_process_runs_it_or_has_finished_it(status: str, tmp_path: Path) -> None:
     record = Record(tmp_path, "one", "job-1", {"replicate": 1})
     lease = lease_of(record.file)
 
-    def put_off() -> str:
-        record.put_off()
+    def written() -> str:
         return str(read_record(record.file)["status"])
 
-    assert put_off() == "waiting"
+    def ended() -> str:
+        record.status(status)
+        return written()
+
     record.status("running")
-    assert (put_off(), lease.exists()) == ("waiting", False)
-    record.add({"branch": "ticket", "draw": 0, "level": 0})  # by another process, which was killed
-    assert read_record(record.file)["status"] == "running"
-    assert put_off() == "waiting"
+    assert (ended(), lease.exists()) == (status, False)
+    record.add({"branch": "ticket", "draw": 0, "level": 0})  # by another process
+    assert written() == ("running" if status == "waiting" else status)
+    record.status("running")
+    end(record.file)
+    assert (ended(), lease.exists()) == (status, False)  # that of a process that was killed
     record.status("running")
     end(record.file)
     other = take(lease)  # of another process, which runs the job
     assert other is not None
-    assert put_off() == "running"
+    assert ended() == "running"
     other.release()
     record.status("finished")
-    assert (put_off(), lease.exists()) == ("finished", False)
+    assert (ended(), lease.exists()) == ("finished", False)
 
 
 def test_jobs_that_share_a_dense_net_do_not_start_side_by_side() -> None:

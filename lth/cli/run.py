@@ -85,9 +85,7 @@ def run(build: Callable[[], Job], setting: Setting) -> Ending:
 
 def _put_off(job: Job, setting: Setting, store: Store, error: Busy) -> Ending:
     """Leave a job to be taken up again."""
-    with _shortly(store):
-        for replicate in job.replicates:
-            job.record(store, replicate).put_off()
+    _end(job, store, "waiting")
     words = shlex.join(tracked.told_apart(setting.overrides, setting.swept))
     console.print(f"put off {words}: {error}", style="dim", markup=False)
     return Ending(waiting=True, trained=error.trained)
@@ -211,13 +209,6 @@ def _last_step_noted(display: Display) -> Iterator[None]:
 
 
 def _end(job: Job, store: Store, status: str, error: str = "") -> None:
-    with _shortly(store):
-        jobs.status(job, store, status, error)
-
-
-@contextlib.contextmanager
-def _shortly(store: Store) -> Iterator[None]:
-    """Write records that are free soon, and give those up that can't be written."""
     begun = time.monotonic()
 
     def wait() -> None:
@@ -227,7 +218,7 @@ def _shortly(store: Store) -> Iterator[None]:
     store.wait = wait
     # The disk may be what failed, another process may hold the record, or a newer version may have written it.
     with contextlib.suppress(OSError, Interrupted, UserError):
-        yield
+        jobs.status(job, store, status, error)
 
 
 def _handed_on(label: str, error: Ended, setting: Setting) -> Ending:

@@ -58,17 +58,15 @@ class Record:
         self._write(lambda old: {"rows": {**old["rows"], **rows}, **({} if old["status"] != WAITING else RUNNING)})
 
     def status(self, status: str, error: str = "") -> None:
-        """Write the status: running, finished, interrupted, failed or, of a job that was put off, waiting."""
-        if status == "running":
-            begin(self.file)
-        self._write(lambda _: {"status": status, "error": error})
-
-    def put_off(self) -> None:
-        """Write that the job waits, unless another process has finished it or runs it."""
+        """Write the status: running, finished, interrupted, failed or, of a job that was put off, waiting. The last
+        three are not written if another process runs the job or has finished it.
+        """
         begin(self.file)
-        theirs = {"finished"} if is_held(self.file) else {"finished", RUNNING["status"]}
-        self._write(lambda old: {} if old["status"] in theirs else {"status": WAITING, "error": ""})
-        end(self.file)
+        theirs = {"finished"} if is_held(self.file) else {"finished", "running"}
+        new = {"status": status, "error": error}
+        self._write(lambda old: {} if status not in ("running", "finished") and old["status"] in theirs else new)
+        if status != "running":
+            end(self.file)
 
     def changes(self) -> list[str]:
         """Differences of the user's code from that of the latest record of the same science, such as "mine.smallest

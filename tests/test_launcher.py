@@ -1,6 +1,7 @@
 """Launchers of a sweep: their defaults, the cores and GPUs that they share, and the folder in which jobs begin."""
 
 import os
+import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -17,14 +18,6 @@ from lth.cli.config import launcher, machine
 from lth.cli.config.apart import is_worker
 from lth.cli.config.compose import composed
 
-OWN = """
-import os
-
-def seen(net, trained, batch):
-    name = f"seen-{trained.ticket.replicate}"
-    open(name, "w").write(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} {os.getcwd()}")
-    return {name: trained.weights()[name].abs() for name in trained.mask}
-"""
 NAMES = ("CUDA_VISIBLE_DEVICES", *machine.GRANTS)
 
 
@@ -205,14 +198,15 @@ def test_a_process_that_is_no_worker_and_a_job_on_the_cpu_keep_what_they_see(mon
 
 
 @pytest.mark.slow
-def test_jobs_of_a_sweep_see_one_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("mine.py").write_text(OWN, encoding="utf-8")
+def test_jobs_of_a_sweep_see_one_gpu_each_also_behind_one_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no such GPUs, so a job that gets one fails, and says which."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
-    own = ["criterion._target_=mine.seen", "replicate=1,2,3,4", "steps=200"]
-    with shell.started("run", "-m", *shell.TINY, *own) as process:
+    with shell.started("run", "-m", *shell.TINY, "device=cpu,auto", "replicate=1,2,3") as process:
         said = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, said
-    assert {file.read_text().split()[0] for file in Path().glob("seen-*")} == {"GPU-a", "GPU-b"}
+    assert "3 of 6 failed" in said
+    granted = re.findall(r"a GPU was granted \(CUDA_VISIBLE_DEVICES=(.*?)\)", said)
+    assert len(granted) == 6  # when it happens, and in the end
+    assert {*granted} <= {"GPU-a", "GPU-b"}
 
 
 # ---- threads and cores

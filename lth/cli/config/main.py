@@ -167,7 +167,6 @@ def _job(cfg: DictConfig, *, here: str, **given: Any) -> Ending:
     """
     cfg = trial(cfg)
     arrive(here, cfg)
-    take_gpu(cfg.device)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     job: apart.Job = partial(_ended, **given)
     try:
@@ -183,6 +182,7 @@ def _ended(cfg: DictConfig, **given: Any) -> Ending:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
+    take_gpu(cfg.device)
     see_own_modules()
     with outlived():  # in a process of a launcher, too
         return _outcome(cfg, sweeping=sweeping, **given)

@@ -140,6 +140,14 @@ def test_as_many_workers_as_gpus_have_one_each_whatever_their_first_number(devic
         assert sorted(machine.gpu(first + n, devices) for n in range(len(devices))) == sorted(devices)
 
 
+def test_a_job_on_several_gpus_has_them_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [machine.gpu(n, [*"01234"], 2) for n in (1, 2, 3)] == ["0,1", "2,3", "0,1"]
+    assert machine.gpu(2, ["0", "1"], 4) == "0,1"  # too few, which the engine says
+    assert [machine.at_once(2, devices=3), machine.at_once(2, devices=16)] == [1, 1]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    assert [machine.at_once(1, devices=n) for n in (1, 2, 4, 8)] == [5, 2, 1, 1]
+
+
 def test_the_driver_names_the_gpus_where_the_environment_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,8 +273,9 @@ def test_the_folder_of_a_sweep_is_absolute(root: str, expected: str) -> None:
 
 
 def test_the_preset_asks_for_the_threads_and_for_a_gpu_if_one_is_wanted() -> None:
-    for words, asked in ((["threads=3"], (3, 0)), (["device=gpu"], (1, 1)), ([], (1, 0))):
-        ray = composed(["hydra/launcher=ray_cluster", *words]).hydra.launcher.ray
+    settings = {"threads=3 devices=2": (6, 0), "device=gpu": (1, 1), "device=gpu devices=4": (4, 4), "steps=5": (1, 0)}
+    for words, asked in settings.items():
+        ray = composed(["hydra/launcher=ray_cluster", *words.split()]).hydra.launcher.ray
         assert (ray.remote.num_cpus, ray.remote.num_gpus) == asked
         assert (ray.init.address, ray.init.object_store_memory) == ("auto", None)
 

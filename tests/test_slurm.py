@@ -66,9 +66,13 @@ def test_a_machine_without_slurm_is_told(monkeypatch: pytest.MonkeyPatch, capsys
     assert "hydra/launcher=slurm: there is no sbatch on this machine; run the command on" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("words", "cores"), [(["slurm"], 1), (["slurm", "threads=3"], 3), (["slurm_gpu"], 4)])
-def test_the_presets_ask_for_as_many_cores_as_threads(words: list[str], cores: int) -> None:
-    assert composed([f"hydra/launcher={words[0]}", *words[1:]]).hydra.launcher.cpus_per_task == cores
+@pytest.mark.parametrize(
+    ("words", "cores", "gpus"),
+    [(["slurm"], 1, None), (["slurm", "threads=3", "devices=2"], 6, None), (["slurm_gpu", "devices=2"], 4, 2)],
+)
+def test_the_presets_ask_for_the_cores_and_gpus_of_a_job(words: list[str], cores: int, gpus: int | None) -> None:
+    asked = composed([f"hydra/launcher={words[0]}", *words[1:]]).hydra.launcher
+    assert (asked.cpus_per_task, asked.gpus_per_node) == (cores, gpus)
 
 
 class Killed:

@@ -82,8 +82,7 @@ def _run(arguments: Sequence[str], sweeping: bool, task: sweep.Task) -> int:
     sys.argv = ["lth run", *arguments]
     try:
         with _signals(sweeping), _hydra_raises(), _hydra_quiet():
-            if sweeping:
-                sweep.wait_in_slurm()
+            sweep.own_plugins()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
@@ -182,7 +181,7 @@ def _ended(cfg: DictConfig, **given: Any) -> Ending:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
-    take_gpu(cfg.device)
+    take_gpu(cfg.device, cfg.devices)
     see_own_modules()
     with outlived():  # in a process of a launcher, too
         return _outcome(cfg, sweeping=sweeping, **given)

@@ -31,12 +31,14 @@ from omegaconf.errors import OmegaConfBaseException
 from lth import UserError
 from lth.cli import ending, failure
 from lth.cli.config import order
+from lth.cli.config.machine import cores
 from lth.cli.config.overrides import expand
 from lth.cli.config.trial import trial
 from lth.cli.ending import Ending, Objective
 
 # The launcher of the plugin for Slurm, in whose place `lth.cli.config.slurm.Launcher` is used.
 SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+OWN: list[type[Any]] = []  # plugins of lth's
 INTERRUPTED = 130
 RESTARTS = 3  # of a round whose launcher lost its workers
 PATIENCE = 60.0  # seconds that a job waits when it is taken up a second time in a round
@@ -227,7 +229,7 @@ class Sweeper(Plugin):
     def _workers(self) -> int:
         """Jobs that run side by side on this machine."""
         wanted = int(self.config.hydra.launcher.get("n_jobs") or -1) if "joblib" in self._target() else 1
-        return wanted if wanted > 0 else (os.cpu_count() or 1)
+        return wanted if wanted > 0 else cores()
 
     @contextmanager
     def _folder(self) -> Iterator[None]:
@@ -259,8 +261,12 @@ def _resolved(cfg: DictConfig, key: str) -> Any:
         return str(node)
 
 
-def wait_in_slurm() -> None:
-    """Let the launcher of Slurm, if it is installed, wait for all jobs."""
+def own_plugins() -> None:
+    """Let Hydra find the sweepers of lth's, and the launcher of Slurm, if it is installed, wait for all jobs. Hydra
+    forgets both when a launcher runs a job in this process.
+    """
+    for plugin in OWN:
+        Plugins.instance().register(plugin)
     known = Plugins.instance().class_name_to_class
     if SLURM in known:
         from lth.cli.config.slurm import Launcher
@@ -269,10 +275,10 @@ def wait_in_slurm() -> None:
 
 
 def register(plugin: type[Any]) -> None:
-    """Let Hydra find a plugin of lth's: it takes those of a package hydra_plugins alone."""
+    """Give a plugin of lth's a name that Hydra takes: it must be of a package hydra_plugins."""
     name = f"hydra_plugins.lth_{plugin.__module__.rpartition('.')[2]}"
     sys.modules[name], plugin.__module__ = sys.modules[plugin.__module__], name
-    Plugins.instance().register(plugin)
+    OWN.append(plugin)
 
 
 def failures(task: Task) -> str:

@@ -24,7 +24,7 @@ def test_its_make_targets_exist() -> None:
 
 def test_its_sweep_is_one_that_can_be_run() -> None:
     (command,) = re.findall(r"`lth (run -m [^`]*)`", README)
-    words = ["-m", "name=mine", "replicate=1,2,3", "rewind.step=0,50", "hydra/launcher=joblib"]
+    words = ["-m", "name=mine", "replicate=1,2,3", "rewind.step=0,50"]
     assert command.split()[1:] == words
     assert cli.main(["run", *words[:2], "replicate=3", "rewind.step=50", "plan=true", "tracking=none", "levels=1"]) == 0
 

@@ -194,7 +194,7 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
 
 
 def _count(done: Sequence[Trained]) -> int:
-    """How many were trained here."""
+    """Number of those that were trained here."""
     return sum(not each.facts.get("stored") for each in done)
 
 

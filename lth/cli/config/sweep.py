@@ -51,10 +51,10 @@ class JobFailed(Exception):
 
 @dataclass
 class Task:
-    """What Hydra calls with the configuration of each job. run: runs one. folder: endings of jobs, "" if the sweeper is
-    not one of lth's. turns: job and patience of each number that the launcher counts up from `first`. steps: those that
-    jobs of the sweep rewind to. words: the overrides of each job. tolerant: all is well if one job is. said: what the
-    sweeper has found.
+    """Function that Hydra calls with the configuration of each job. run: runs one. folder: endings of jobs, "" if the
+    sweeper is not one of lth's. turns: job and patience of each number that the launcher counts up from `first`. steps:
+    those that jobs of the sweep rewind to. words: the overrides of each job. tolerant: all is well if one job is. said:
+    text on what a search has found.
     """
 
     run: Callable[..., Ending]
@@ -87,7 +87,7 @@ class Task:
         return found.objective
 
     def __getstate__(self) -> dict[str, Any]:
-        """What goes to other processes."""
+        """State for other processes."""
         return {**vars(self), "endings": {}, "words": {}}
 
     def _turn(self, cfg: DictConfig, turn: int) -> Ending:
@@ -104,7 +104,7 @@ class Task:
         return found
 
     def file(self, job: int) -> Path:
-        """Where the ending of a job is noted."""
+        """File in which the ending of a job is noted."""
         return Path(self.folder) / f"{job}.json"
 
 
@@ -164,8 +164,8 @@ class Sweeper(Plugin):
         return [self.task.endings[begun + number] for number in range(len(jobs))]
 
     def _composed(self, words: Sequence[str]) -> dict[str, Any]:
-        """What decides the order of a job: its dense net and where it rewinds to. Raises Hydra's error if it has no
-        configuration.
+        """Configuration that decides the order of a job: its dense net and where it rewinds to. Raises Hydra's
+        error if it has no configuration.
         """
         cfg = trial(self.hydra_context.config_loader.load_sweep_config(self.config, [*words]))
         return {key: _resolved(cfg, key) for key in (*order.TRAINING, "rewind")}
@@ -201,7 +201,7 @@ class Sweeper(Plugin):
         return known | self._asked(left) if left else known
 
     def _asked(self, turns: Sequence[tuple[int, float]]) -> dict[int, Ending]:
-        """What the launcher returns; if it raises instead, what the jobs have noted."""
+        """Endings that the launcher returns; if it raises instead, those that the jobs have noted."""
         self.task.turns, self.task.first = turns, self.number
         self.number += len(turns)
         try:
@@ -245,7 +245,7 @@ class Sweeper(Plugin):
 
 
 def _returned(job: JobReturn) -> Ending:
-    """How a job ended. (Its `return_value` would print and raise what it raised.)"""
+    """Ending of a job. (Its `return_value` would print and raise what it raised.)"""
     found = job._return_value
     if isinstance(found, Ending):
         return found
@@ -290,7 +290,7 @@ def failures(task: Task) -> str:
 
 
 def summary(task: Task) -> str:
-    """What the sweeper has found, and a line on what sharing saves, if the jobs were planned."""
+    """Text on the best that a search has found, and a line on what sharing saves, if the jobs were planned."""
     plans = [each.planned for each in task.endings.values() if each.planned]
     distinct = {name: steps for plan in plans for name, steps in plan.items()}
     alone = sum(sum(plan.values()) for plan in plans)

@@ -51,6 +51,7 @@ test-slow: setup ## the slow tests (minutes); those of HTML pages need chromium 
 	$(BIN)/python -m pytest -q -m slow
 
 test-slurm: $(VENV)/.slurm ## a sweep on a Slurm of its own, as root on Debian: killed, preempted, out of time (minutes)
+	$(BIN)/python -m pytest -q tests/test_slurm.py
 	tests/cluster/slurm.sh start
 	$(BIN)/python -m pytest -q -m slurm tests/cluster; code=$$?; tests/cluster/slurm.sh stop; exit $$code
 

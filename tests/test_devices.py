@@ -56,9 +56,19 @@ def close(one: Trained, other: Trained) -> None:
     np.testing.assert_allclose(one.evaluations, other.evaluations, rtol=1e-4, atol=1e-5)
 
 
+class ToAll(Callback):
+    """Sends the other processes the signals that a scheduler sends to all of a job."""
+
+    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+        if step == 3:
+            for pid in others():
+                for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+                    os.kill(pid, number)
+
+
 @lru_cache
 def by_two() -> tuple[list[Trained], States]:
-    """Both tickets, trained by two processes, and their states after every step."""
+    """Both tickets, trained by two processes, one of which gets signals, and their states after every step."""
     states: States = {}
 
     def save(ticket: Ticket, state: Any) -> None:
@@ -66,7 +76,8 @@ def by_two() -> tuple[list[Trained], States]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(saving, "SAVE_EVERY", -1.0)
-        return train([*TICKETS], recipe=SETTINGS, device="cpu", devices=2, save=save), states
+        given: Any = {"recipe": SETTINGS, "device": "cpu", "devices": 2}
+        return train([*TICKETS], save=save, callback=ToAll(), **given), states
 
 
 def test_the_parts_of_a_batch_are_all_of_it_and_about_as_large() -> None:

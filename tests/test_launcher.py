@@ -1,6 +1,7 @@
 """Launchers of a sweep: their defaults, the cores and GPUs that they share, and the folder in which jobs begin."""
 
 import os
+import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -17,14 +18,6 @@ from lth.cli.config import launcher, machine
 from lth.cli.config.apart import is_worker
 from lth.cli.config.compose import composed
 
-OWN = """
-import os
-
-def seen(net, trained, batch):
-    name = f"seen-{trained.ticket.replicate}"
-    open(name, "w").write(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} {os.getcwd()}")
-    return {name: trained.weights()[name].abs() for name in trained.mask}
-"""
 NAMES = ("CUDA_VISIBLE_DEVICES", *machine.GRANTS)
 
 
@@ -147,6 +140,14 @@ def test_as_many_workers_as_gpus_have_one_each_whatever_their_first_number(devic
         assert sorted(machine.gpu(first + n, devices) for n in range(len(devices))) == sorted(devices)
 
 
+def test_a_job_on_several_gpus_has_them_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [machine.gpu(n, [*"01234"], 2) for n in (1, 2, 3)] == ["0,1", "2,3", "0,1"]
+    assert machine.gpu(2, ["0", "1"], 4) == "0,1"  # too few, which the engine says
+    assert [machine.at_once(2, devices=3), machine.at_once(2, devices=16)] == [1, 1]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    assert [machine.at_once(1, devices=n) for n in (1, 2, 4, 8)] == [5, 2, 1, 1]
+
+
 def test_the_driver_names_the_gpus_where_the_environment_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,14 +206,15 @@ def test_a_process_that_is_no_worker_and_a_job_on_the_cpu_keep_what_they_see(mon
 
 
 @pytest.mark.slow
-def test_jobs_of_a_sweep_see_one_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("mine.py").write_text(OWN, encoding="utf-8")
+def test_jobs_of_a_sweep_see_one_gpu_each_also_behind_one_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no such GPUs, so a job that gets one fails, and says which."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
-    own = ["criterion._target_=mine.seen", "replicate=1,2,3,4", "steps=200"]
-    with shell.started("run", "-m", *shell.TINY, *own) as process:
+    with shell.started("run", "-m", *shell.TINY, "device=cpu,auto", "replicate=1,2,3") as process:
         said = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, said
-    assert {file.read_text().split()[0] for file in Path().glob("seen-*")} == {"GPU-a", "GPU-b"}
+    assert "3 of 6 failed" in said
+    granted = re.findall(r"a GPU was granted \(CUDA_VISIBLE_DEVICES=(.*?)\)", said)
+    assert len(granted) == 6  # when it happens, and in the end
+    assert {*granted} <= {"GPU-a", "GPU-b"}
 
 
 # ---- threads and cores
@@ -271,8 +273,9 @@ def test_the_folder_of_a_sweep_is_absolute(root: str, expected: str) -> None:
 
 
 def test_the_preset_asks_for_the_threads_and_for_a_gpu_if_one_is_wanted() -> None:
-    for words, asked in ((["threads=3"], (3, 0)), (["device=gpu"], (1, 1)), ([], (1, 0))):
-        ray = composed(["hydra/launcher=ray_cluster", *words]).hydra.launcher.ray
+    settings = {"threads=3 devices=2": (6, 0), "device=gpu": (1, 1), "device=gpu devices=4": (4, 4), "steps=5": (1, 0)}
+    for words, asked in settings.items():
+        ray = composed(["hydra/launcher=ray_cluster", *words.split()]).hydra.launcher.ray
         assert (ray.remote.num_cpus, ray.remote.num_gpus) == asked
         assert (ray.init.address, ray.init.object_store_memory) == ("auto", None)
 

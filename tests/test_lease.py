@@ -18,6 +18,7 @@ from test_store import JOB, Ears, ran
 
 from lth import UserError, criterion, engine, job
 from lth.file import here, started, sweep
+from lth.job import noted
 from lth.store import Store, exclusive, lease, upkeep
 from lth.store.lease import Held, Lease, is_dead_here, look, take
 from lth.store.locks import claimed, locked, patient
@@ -417,13 +418,14 @@ def test_the_step_that_a_training_has_reached_can_be_seen(tmp_path: Path, monkey
 
     class Looks(engine.Callback):
         def stepped(self, ticket: Any, step: int, steps: int) -> None:
-            for each in [*lease._held.values()]:
-                each.refresh()
             (file,) = tmp_path.glob("trained/*/lease")
+            (own,) = [each for each in lease._held.values() if each.path == file]
+            own.refresh()
             held = look(file)
             assert held is not None
             seen.append((held.facts["ticket"], held.facts["step"], held.facts["steps"]))
 
+    monkeypatch.setattr(noted, "EVERY", 0.0)
     job.run(JOB, Store(tmp_path), Looks(), lambda _: None)
     assert ("ticket, replicate 1, level 0", 13, 20) in seen
     assert ("reinitialize, replicate 1, level 1", 20, 20) in seen

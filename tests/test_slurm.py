@@ -2,13 +2,20 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("submitit", reason="needs lth[slurm]")
 
+from hydra.core.utils import JobReturn
+from submitit.core.utils import UncompletedJobError
+
+from lth import UserError
 from lth.cli import main
-from lth.cli.config.slurm import Watcher, states
+from lth.cli.config.compose import composed
+from lth.cli.config.slurm import Watcher, _ended, states
+from lth.cli.config.sweep import _returned
 
 ARRAY = """\
 JobId=12 ArrayJobId=12 ArrayTaskId=4-6%2 JobName=lth JobState=PENDING Reason=Resources NodeList=
@@ -57,3 +64,30 @@ def test_a_machine_without_slurm_is_told(monkeypatch: pytest.MonkeyPatch, capsys
     given = ["-m", "replicate=1,2", "tracking=none", "hydra/launcher=slurm"]
     assert main(["run", *given]) == 2
     assert "hydra/launcher=slurm: there is no sbatch on this machine; run the command on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "cores", "gpus"),
+    [(["slurm"], 1, None), (["slurm", "threads=3", "devices=2"], 6, None), (["slurm_gpu", "devices=2"], 4, 2)],
+)
+def test_the_presets_ask_for_the_cores_and_gpus_of_a_job(words: list[str], cores: int, gpus: int | None) -> None:
+    asked = composed([f"hydra/launcher={words[0]}", *words[1:]]).hydra.launcher
+    assert (asked.cpus_per_task, asked.gpus_per_node) == (cores, gpus)
+
+
+class Killed:
+    """A job of submitit's that ended without a result."""
+
+    job_id, paths = "12_1", SimpleNamespace(stdout="log")
+    watcher = SimpleNamespace(get_state=lambda *_, **__: "OUT_OF_MEMORY")
+
+    def results(self) -> list[JobReturn]:
+        raise UncompletedJobError
+
+
+def test_the_end_of_a_job_that_was_killed_is_a_sentence_for_every_sweeper() -> None:
+    end = _ended(Killed(), ["replicate=1"])
+    why = "job 12_1 of Slurm ended without a result (OUT_OF_MEMORY); the same command continues it; its log: log"
+    assert (_returned(end).code, _returned(end).error) == (1, why)
+    with pytest.raises(UserError, match="12_1 of Slurm ended"):
+        _ = end.return_value  # as Hydra's own sweeper asks for it

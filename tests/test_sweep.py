@@ -16,7 +16,10 @@ from lth.cli.config.overrides import swept_with_groups
 from lth.cli.ending import Ending, read, write
 from lth.cli.parser import parsed
 from lth.store import Record, Store, table
+from lth.store.lease import take
 from lth.store.locks import claimed
+from lth.store.record import read_record
+from lth.store.running import end, lease_of
 from lth.store.store import Busy
 
 PLAN = ["plan=true", "tracking=none", "levels=1"]
@@ -149,18 +152,33 @@ def test_a_store_waits_as_long_as_patience_lasts(tmp_path: Path) -> None:
         assert [*locks] == [entry]
 
 
-def test_a_job_that_is_put_off_waits_unless_another_process_runs_it_or_has_finished_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["waiting", "interrupted", "failed"])
+def test_a_job_does_not_end_here_if_another_process_runs_it_or_has_finished_it(status: str, tmp_path: Path) -> None:
     record = Record(tmp_path, "one", "job-1", {"replicate": 1})
-    assert record.written == ""
-    record.put_off(record.written)
-    assert record.written == "waiting"
+    lease = lease_of(record.file)
+
+    def written() -> str:
+        return str(read_record(record.file)["status"])
+
+    def ended() -> str:
+        record.status(status)
+        return written()
+
+    record.status("running")
+    assert (ended(), lease.exists()) == (status, False)
     record.add({"branch": "ticket", "draw": 0, "level": 0})  # by another process
-    assert record.written == "running"
-    record.put_off("running")
-    assert record.written == "running"
+    assert written() == ("running" if status == "waiting" else status)
+    record.status("running")
+    end(record.file)
+    assert (ended(), lease.exists()) == (status, False)  # that of a process that was killed
+    record.status("running")
+    end(record.file)
+    other = take(lease)  # of another process, which runs the job
+    assert other is not None
+    assert ended() == "running"
+    other.release()
     record.status("finished")
-    record.put_off("waiting")
-    assert record.written == "finished"
+    assert (ended(), lease.exists()) == ("finished", False)
 
 
 def test_jobs_that_share_a_dense_net_do_not_start_side_by_side() -> None:

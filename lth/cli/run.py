@@ -70,25 +70,22 @@ def run(build: Callable[[], Job], setting: Setting) -> Ending:
         objective.check(setting.objective, job)
         if setting.plan:
             return Ending(planned=plan.show(job, store))
-        before = [job.record(store, replicate).written for replicate in job.replicates]
         if store.patience < math.inf:
             jobs.wait(job, store)
         tracker = _tracker(job, setting)
     except Busy as error:
-        return _put_off(job, before, setting, store, error)
+        return _put_off(job, setting, store, error)
     except (Exception, SystemExit) as error:
         return _failed("", error, setting)
     try:
         return _recorded(job, setting, store, Lenient(tracker))
     except Busy as error:
-        return _put_off(job, before, setting, store, error)
+        return _put_off(job, setting, store, error)
 
 
-def _put_off(job: Job, before: Sequence[str], setting: Setting, store: Store, error: Busy) -> Ending:
-    """Leave a job to be taken up again. before: statuses of its replicates when it began."""
-    store.patience = math.inf  # for the records, which are held shortly
-    for replicate, status in zip(job.replicates, before, strict=True):
-        job.record(store, replicate).put_off(status)
+def _put_off(job: Job, setting: Setting, store: Store, error: Busy) -> Ending:
+    """Leave a job to be taken up again."""
+    _end(job, store, "waiting")
     words = shlex.join(tracked.told_apart(setting.overrides, setting.swept))
     console.print(f"put off {words}: {error}", style="dim", markup=False)
     return Ending(waiting=True, trained=error.trained)
@@ -197,7 +194,7 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
 
 
 def _count(done: Sequence[Trained]) -> int:
-    """How many were trained here."""
+    """Number of those that were trained here."""
     return sum(not each.facts.get("stored") for each in done)
 
 

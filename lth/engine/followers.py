@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -27,9 +26,12 @@ if TYPE_CHECKING:
     from lth.engine.side_by_side import Shared
     from lth.engine.state import State
 
-# A new interpreter that imports no script of the user's, whoever started this one; CUDA and threads survive no fork.
+# A new interpreter that imports no script of the user's, whoever started this one; CUDA and threads survive no fork. It
+# ignores the signals that the first process deals with: schedulers send them to all processes of a job.
 START = """
-import json, sys
+import json, signal, sys
+for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
 rank, devices, end, sys.path[:] = json.loads(sys.argv[1])
 from lth.engine.followers import main
 main(rank, devices, end)
@@ -103,8 +105,6 @@ class Quiet(Callback):
 
 def main(rank: int, devices: int, end: int) -> None:
     """Train what the first process trains, in a process of its own. end: of the connection to the first one."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     first = Connection(end)
     try:

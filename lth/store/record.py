@@ -22,7 +22,7 @@ from lth.store.file import (
 )
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
-from lth.store.running import begin, end, keep
+from lth.store.running import begin, end, is_held, keep
 from lth.store.stale import changed
 
 log = logging.getLogger("lth")
@@ -58,23 +58,15 @@ class Record:
         self._write(lambda old: {"rows": {**old["rows"], **rows}, **({} if old["status"] != WAITING else RUNNING)})
 
     def status(self, status: str, error: str = "") -> None:
-        """Write the status: running, finished, interrupted, failed or, of a job that was put off, waiting."""
-        if status == "running":
-            begin(self.file)
-        self._write(lambda _: {"status": status, "error": error})
-
-    def put_off(self, before: str) -> None:
-        """Write that the job waits, unless another process has finished it or, by the status `before`, runs it."""
-        keeps = before == RUNNING["status"]
-        self._write(lambda old: {} if keeps or old["status"] == "finished" else {"status": WAITING, "error": ""})
-
-    @property
-    def written(self) -> str:
-        """The status that is written so far; empty if there is no record that can be read."""
-        try:
-            return str(read_record(self.file)["status"])
-        except Corrupt:
-            return ""
+        """Write the status: running, finished, interrupted, failed or, of a job that was put off, waiting. The last
+        three are not written if another process runs the job or has finished it.
+        """
+        begin(self.file)
+        theirs = {"finished"} if is_held(self.file) else {"finished", "running"}
+        new = {"status": status, "error": error}
+        self._write(lambda old: {} if status not in ("running", "finished") and old["status"] in theirs else new)
+        if status != "running":
+            end(self.file)
 
     def changes(self) -> list[str]:
         """Differences of the user's code from that of the latest record of the same science, such as "mine.smallest

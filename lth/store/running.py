@@ -33,6 +33,12 @@ def keep(record: Path) -> None:
         begin(record)
 
 
+def is_held(record: Path) -> bool:
+    """True if this process holds the lease of a job."""
+    own = _own.get(lease_of(record))
+    return own is not None and own.is_own()
+
+
 def end(record: Path) -> None:
     """Release the lease of a job, if this process holds it."""
     if own := _own.pop(lease_of(record), None):

@@ -45,7 +45,7 @@ def is_worker() -> bool:
 
 
 def ended(job: Job, cfg: DictConfig) -> Ending:
-    """How a job ended that was run apart. Raises Killed."""
+    """Ending of a job that is run apart. Raises Killed."""
     end_with_parent()
     pid, runner = _runner()
     # Signals reach the job too, which saves its progress.
@@ -150,7 +150,7 @@ def _serve(connection: Connection) -> None:
 
 
 def _guarded(job: Job, cfg: DictConfig) -> Ending:
-    """How a job ended, whatever it raises."""
+    """Ending of a job, whatever it raises."""
     try:
         return job(cfg)
     except KeyboardInterrupt:

@@ -23,7 +23,8 @@ PLUGINS = {"hydra_plugins.hydra_ray_launcher": "lth[ray]", "hydra_plugins.hydra_
 OF_LAUNCHER = re.compile(r"[+~]*hydra[/.]launcher\b")
 PATHS = ("root", "data.root", "data.cache")
 
-OmegaConf.register_new_resolver("gpus_for", lambda device: int(device == "gpu"), replace=True)
+OmegaConf.register_new_resolver("gpus_for", lambda device, devices: devices * (device == "gpu"), replace=True)
+OmegaConf.register_new_resolver("cores_for", lambda threads, devices: threads * devices, replace=True)
 # Evaluated on the machine of a job, whose working directory may be another than that of the sweep.
 OmegaConf.register_new_resolver("within", lambda folder, path: str(Path(str(folder), str(path))), replace=True)
 
@@ -44,7 +45,7 @@ def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
         check_answers(str(address))
     if "joblib" not in str(launcher.get("_target_")):
         return [*overrides]
-    processes = 1 if _is_single(cfg, overrides) else at_once(cfg.threads, cfg.device)
+    processes = 1 if _is_single(cfg, overrides) else at_once(cfg.threads, cfg.device, cfg.devices)
     wanted = {"n_jobs": (-1, processes), "batch_size": ("auto", 1)}
     return [*overrides, *(f"hydra.launcher.{key}={value}" for key, (usual, value) in wanted.items()
                           if launcher[key] == usual)]  # fmt: skip

@@ -51,14 +51,19 @@ def visible(value: str) -> list[str]:
     return found[:wrong]
 
 
-def at_once(threads: int, device: str = "auto") -> int:
-    """Number of jobs that run at once: one per GPU, else one per `threads` cores."""
-    return max(1, len(gpus(device)) or cores() // int(threads))
+def at_once(threads: int, device: str = "auto", devices: int = 1) -> int:
+    """Number of jobs that run at once: one per GPU, else one per `threads` cores; of each of these a job has as many as
+    it trains on `devices`.
+    """
+    return max(1, (len(gpus(device)) or cores() // int(threads)) // int(devices))
 
 
-def gpu(worker: int, devices: Sequence[str]) -> str:
-    """The device of worker 1, 2, ...: all in turn, so that as many workers as devices have one each."""
-    return devices[(worker - 1) % len(devices)]
+def gpu(worker: int, devices: Sequence[str], each: int = 1) -> str:
+    """The device of worker 1, 2, ..., or so many for each: all in turn, so that as many workers as devices have one
+    each. All devices if there are not so many.
+    """
+    parts = [devices[start : start + each] for start in range(0, len(devices) - each + 1, each)] or [devices]
+    return ",".join(parts[(worker - 1) % len(parts)])
 
 
 def worker() -> int | None:
@@ -67,12 +72,12 @@ def worker() -> int | None:
     return int(found[1]) if found else None
 
 
-def take_gpu(device: str) -> None:
-    """Leave one GPU visible in a worker of joblib, before it starts CUDA: of each worker another one."""
+def take_gpu(device: str, each: int = 1) -> None:
+    """Leave one GPU, or so many, visible in a worker of joblib, before it starts CUDA: of each worker others."""
     if CUDA not in os.environ or "," in os.environ[CUDA]:  # else the choice is made
         number, devices = worker(), gpus(device)
         if number and devices:
-            os.environ[CUDA] = gpu(number, devices)
+            os.environ[CUDA] = gpu(number, devices, each)
 
 
 def _listed() -> list[str]:

@@ -81,9 +81,8 @@ def _run(arguments: Sequence[str], sweeping: bool, task: sweep.Task) -> int:
     """Hand arguments to Hydra, which calls the task; returns the highest exit code of its jobs."""
     sys.argv = ["lth run", *arguments]
     try:
-        with _delayed_interrupt(sweeping), _signals(sweeping), _hydra_raises(), _hydra_quiet():
-            if sweeping:
-                sweep.wait_in_slurm()
+        with _signals(sweeping), _hydra_raises(), _hydra_quiet():
+            sweep.own_plugins()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
@@ -167,7 +166,6 @@ def _job(cfg: DictConfig, *, here: str, **given: Any) -> Ending:
     """
     cfg = trial(cfg)
     arrive(here, cfg)
-    take_gpu(cfg.device)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     job: apart.Job = partial(_ended, **given)
     try:
@@ -183,6 +181,7 @@ def _ended(cfg: DictConfig, **given: Any) -> Ending:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
+    take_gpu(cfg.device, cfg.devices)
     see_own_modules()
     with outlived():  # in a process of a launcher, too
         return _outcome(cfg, sweeping=sweeping, **given)

@@ -63,10 +63,9 @@ class Search(Sweeper):
         parsed = OverridesParser.create().parse_overrides([*arguments])
         fixed = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
         space = {str(o.get_key_element()): _distribution(o) for o in parsed if o.is_sweep_override()}
-        directions, file = self._directions(), Path(self.task.folder).parent / "trials.csv"
-        name = self.study or str(self.config.name)
-        storage = _storage(self.storage)
-        study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
+        file = Path(self.task.folder).parent / "trials.csv"
+        given: Any = {"study_name": self.study or str(self.config.name), "storage": _storage(self.storage)}
+        study = optuna.create_study(**given, directions=self._directions(), load_if_exists=True)
         self.task.tolerant = True
         self.task.steps = [int(v) for o in parsed if o.get_key_element() == "rewind.step" and o.is_choice_sweep()
                            for v in values(o)]  # fmt: skip
@@ -105,7 +104,7 @@ class Search(Sweeper):
         names = self.config.objective
         return [names] if isinstance(names, str) else [*names]
 
-    def _directions(self) -> list[str]:
+    def _directions(self) -> Any:
         """One for each column of the objective."""
         names, given = self._objectives(), self.direction
         if given is None:
@@ -140,7 +139,7 @@ def _distribution(override: Override) -> Any:
     whole = isinstance(low, int) and isinstance(high, int)
     if low >= high or (log and low <= 0):
         raise UserError(f"{override.input_line}: give the lower end, then the higher one" + ", both above 0" * log)
-    step = value.step if isinstance(value, RangeSweep) else None
+    step: Any = value.step if isinstance(value, RangeSweep) else None
     if log and step not in (None, 1):
         raise UserError(f"{override.input_line}: on a logarithmic scale there are no steps; give an interval")
     if whole:
@@ -163,7 +162,7 @@ def _add(study: Any, place: int, params: Mapping[str, Any], space: Mapping[str, 
     """Add a trial that has ended, unless another process that runs the same command has added it."""
     import optuna
 
-    found = ended.objective if isinstance(ended.objective, Sequence) else [ended.objective]
+    found: Any = ended.objective if isinstance(ended.objective, Sequence) else [ended.objective]
     good = not ended.code and all(value is not None and math.isfinite(value) for value in found)
     state = optuna.trial.TrialState.COMPLETE if good else optuna.trial.TrialState.FAIL
     if place not in _places(study):

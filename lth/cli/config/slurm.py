@@ -22,7 +22,6 @@ from submitit.core.utils import FailedJobError, UncompletedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from lth import UserError
-from lth.cli.ending import Ending
 
 # States after which a job runs no more. Suspended and preempted ones do; submitit takes some of these for the end.
 FINAL = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "GONE"}
@@ -81,7 +80,7 @@ def _ended(job: Any, overrides: Sequence[str]) -> JobReturn:
     else:
         return end
     end = JobReturn(overrides=[*overrides], status=JobStatus.FAILED)
-    end.return_value = Ending(1, f"{why}; its log: {job.paths.stdout}")
+    end.return_value = UserError(f"{why}; its log: {job.paths.stdout}", code=1)  # any sweeper can raise it
     return end
 
 

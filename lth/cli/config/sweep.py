@@ -28,14 +28,17 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lth import UserError
 from lth.cli import ending, failure
 from lth.cli.config import order
+from lth.cli.config.machine import cores
 from lth.cli.config.overrides import expand
 from lth.cli.config.trial import trial
 from lth.cli.ending import Ending, Objective
 
 # The launcher of the plugin for Slurm, in whose place `lth.cli.config.slurm.Launcher` is used.
 SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+OWN: list[type[Any]] = []  # plugins of lth's
 INTERRUPTED = 130
 RESTARTS = 3  # of a round whose launcher lost its workers
 PATIENCE = 60.0  # seconds that a job waits when it is taken up a second time in a round
@@ -48,10 +51,10 @@ class JobFailed(Exception):
 
 @dataclass
 class Task:
-    """What Hydra calls with the configuration of each job. run: runs one. folder: endings of jobs, "" if the sweeper is
-    not one of lth's. turns: job and patience of each number that the launcher counts up from `first`. steps: those that
-    jobs of the sweep rewind to. words: the overrides of each job. tolerant: all is well if one job is. said: what the
-    sweeper has found.
+    """Function that Hydra calls with the configuration of each job. run: runs one. folder: endings of jobs, "" if the
+    sweeper is not one of lth's. turns: job and patience of each number that the launcher counts up from `first`. steps:
+    those that jobs of the sweep rewind to. words: the overrides of each job. tolerant: all is well if one job is. said:
+    text on what a search has found.
     """
 
     run: Callable[..., Ending]
@@ -84,7 +87,7 @@ class Task:
         return found.objective
 
     def __getstate__(self) -> dict[str, Any]:
-        """What goes to other processes."""
+        """State for other processes."""
         return {**vars(self), "endings": {}, "words": {}}
 
     def _turn(self, cfg: DictConfig, turn: int) -> Ending:
@@ -101,7 +104,7 @@ class Task:
         return found
 
     def file(self, job: int) -> Path:
-        """Where the ending of a job is noted."""
+        """File in which the ending of a job is noted."""
         return Path(self.folder) / f"{job}.json"
 
 
@@ -161,8 +164,8 @@ class Sweeper(Plugin):
         return [self.task.endings[begun + number] for number in range(len(jobs))]
 
     def _composed(self, words: Sequence[str]) -> dict[str, Any]:
-        """What decides the order of a job: its dense net and where it rewinds to. Raises Hydra's error if it has no
-        configuration.
+        """Configuration that decides the order of a job: its dense net and where it rewinds to. Raises Hydra's
+        error if it has no configuration.
         """
         cfg = trial(self.hydra_context.config_loader.load_sweep_config(self.config, [*words]))
         return {key: _resolved(cfg, key) for key in (*order.TRAINING, "rewind")}
@@ -198,7 +201,7 @@ class Sweeper(Plugin):
         return known | self._asked(left) if left else known
 
     def _asked(self, turns: Sequence[tuple[int, float]]) -> dict[int, Ending]:
-        """What the launcher returns; if it raises instead, what the jobs have noted."""
+        """Endings that the launcher returns; if it raises instead, those that the jobs have noted."""
         self.task.turns, self.task.first = turns, self.number
         self.number += len(turns)
         try:
@@ -226,7 +229,7 @@ class Sweeper(Plugin):
     def _workers(self) -> int:
         """Jobs that run side by side on this machine."""
         wanted = int(self.config.hydra.launcher.get("n_jobs") or -1) if "joblib" in self._target() else 1
-        return wanted if wanted > 0 else (os.cpu_count() or 1)
+        return wanted if wanted > 0 else cores()
 
     @contextmanager
     def _folder(self) -> Iterator[None]:
@@ -242,9 +245,11 @@ class Sweeper(Plugin):
 
 
 def _returned(job: JobReturn) -> Ending:
-    """How a job ended. (Its `return_value` would print and raise what it raised.)"""
+    """Ending of a job. (Its `return_value` would print and raise what it raised.)"""
     found = job._return_value
-    return found if isinstance(found, Ending) else Ending(1, failure.named(found))
+    if isinstance(found, Ending):
+        return found
+    return Ending(1, failure.words(found) if isinstance(found, UserError) else failure.named(found))
 
 
 def _resolved(cfg: DictConfig, key: str) -> Any:
@@ -256,8 +261,12 @@ def _resolved(cfg: DictConfig, key: str) -> Any:
         return str(node)
 
 
-def wait_in_slurm() -> None:
-    """Let the launcher of Slurm, if it is installed, wait for all jobs."""
+def own_plugins() -> None:
+    """Let Hydra find the sweepers of lth's, and the launcher of Slurm, if it is installed, wait for all jobs. Hydra
+    forgets both when a launcher runs a job in this process.
+    """
+    for plugin in OWN:
+        Plugins.instance().register(plugin)
     known = Plugins.instance().class_name_to_class
     if SLURM in known:
         from lth.cli.config.slurm import Launcher
@@ -266,10 +275,10 @@ def wait_in_slurm() -> None:
 
 
 def register(plugin: type[Any]) -> None:
-    """Let Hydra find a plugin of lth's: it takes those of a package hydra_plugins alone."""
+    """Give a plugin of lth's a name that Hydra takes: it must be of a package hydra_plugins."""
     name = f"hydra_plugins.lth_{plugin.__module__.rpartition('.')[2]}"
     sys.modules[name], plugin.__module__ = sys.modules[plugin.__module__], name
-    Plugins.instance().register(plugin)
+    OWN.append(plugin)
 
 
 def failures(task: Task) -> str:
@@ -281,7 +290,7 @@ def failures(task: Task) -> str:
 
 
 def summary(task: Task) -> str:
-    """What the sweeper has found, and a line on what sharing saves, if the jobs were planned."""
+    """Text on the best that a search has found, and a line on what sharing saves, if the jobs were planned."""
     plans = [each.planned for each in task.endings.values() if each.planned]
     distinct = {name: steps for plan in plans for name, steps in plan.items()}
     alone = sum(sum(plan.values()) for plan in plans)

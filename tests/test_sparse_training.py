@@ -292,6 +292,16 @@ def test_stacked_is_not_stacked(name: str) -> None:
     assert not same(alone[0].mask, alone[1].mask)
 
 
+def test_children_that_differ_in_noise_alone_grow_at_other_places() -> None:
+    """Learning nothing, they drop the same weights; only what SET draws is left to differ."""
+    still = partial(torch.optim.SGD, lr=0.0)
+    settings = recipe(updater=partial(set, every=10, end=20), optimizer=still)
+    ticket = half_pruned(settings)
+    first, again, other = (trained_by(settings, replace(ticket, order=order)).mask for order in (0, 0, 1))
+    assert same(first, again)
+    assert not same(first, other)
+
+
 def test_multiply_accumulates_of_training_are_those_of_appendix_h() -> None:
     full, ticket = 194, half_pruned(recipe())
     kept = sum(int(m.sum()) for m in ticket.mask.values())

@@ -396,6 +396,18 @@ def test_pruning_from_a_trained_level_goes_on_as_ever(tmp_path: Path) -> None:
     assert all(end[n][m].abs().min() >= end[n][first.mask[n] & ~m].abs().max() for n, m in second.ticket.mask.items())
 
 
+def test_trainings_of_two_jobs_are_told_apart_by_what_decides_them() -> None:
+    """A level of which nothing was trained before starts at step 0 wherever one rewinds to; the next one does not."""
+    usual, later, whole = (
+        [*job.trainings(job_of(rewind=partial(rewind.weights, step=step), train_from=first)).items()]
+        for step, first in ((0, 1), (5, 1), (0, 0))
+    )
+    assert usual[0] == later[0]
+    assert [steps for _, steps in later] == [20, 15]
+    assert usual[1][0] != later[1][0]
+    assert not {name for name, _ in usual} & {name for name, _ in whole}
+
+
 def test_a_run_is_found_again_and_another_first_level_is_another_run(tmp_path: Path) -> None:
     what = job_of()
     done, again = run(what, tmp_path), job.stored(what, Store(tmp_path))

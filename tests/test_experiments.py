@@ -18,12 +18,14 @@ from PIL import Image
 
 from lth.analysis import registry
 from lth.analysis.claim import Measured, added, between, tally
+from lth.analysis.claim.rows import select
 from lth.cli import config
 from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
 from lth.cli.config.values import values
 from lth.imp import examples
 from lth.store import table
+from lth.store.defaults import filled
 from lth.ticket import full_mask, remaining, total
 
 CONF = Path(config.CONF)
@@ -421,7 +423,7 @@ def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
                  "digest": f"{arm} {branch} {level} {replicate}"}
                 for branch in branches
             ]  # fmt: skip
-    tickets = pd.DataFrame(rows)
+    tickets = filled(pd.DataFrame(rows))  # as a stored table is
     accuracy = 0.9 - tickets["replicate"] / 10
     curves = [
         tickets.assign(step=(share * tickets["steps"]).round(), test_accuracy=share * accuracy)
@@ -445,6 +447,9 @@ def test_the_rows_of_a_claim_are_some_that_its_experiment_trains(name: str, clai
     assert rows["model"].nunique() == 1
     if getattr(claim.measure, "func", None) not in (added, between):  # these compare two configurations
         assert rows["config"].nunique() == 1  # one configuration, so that the comparison is fair
+    if getattr(claim.measure, "func", None) is between:
+        sides = [claim.measure.keywords[side] for side in ("ours", "theirs")]
+        assert all("bits" in side or len(select(rows, side)) for side in sides)  # no made-up row has bits
 
 
 @pytest.mark.parametrize(("name", "claim"), claims())

@@ -12,6 +12,7 @@ from small import conv_net, few, half_pruned, recipe, trained
 from torch import Tensor, nn
 
 from lth import UserError, branch, criterion, rewind
+from lth.cli.config.compose import validated
 from lth.engine import train
 from lth.imp import dense
 from lth.init import glorot_normal
@@ -178,6 +179,22 @@ def test_a_frozen_net_trains_as_one_that_adds_the_frozen_part() -> None:
 def test_a_layer_that_can_not_hold_frozen_values_is_named() -> None:
     with pytest.raises(UserError, match="of a Conv1d can't be frozen"):
         branch.frozen_model((4,), 1, model=row, layers=["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["branch=[freeze]", "updater=rigl"], "branch=freeze holds pruned weights at values, and updater=rigl moves"),
+        (["branch=[freeze_growing]", "updater=gradual"], "branch=freeze_growing holds pruned weights at values"),
+        (["branch=[freeze_growing_all]", "store.keep=last"], "store.keep=last: branch=freeze_growing_all compares"),
+    ],
+)
+def test_what_frozen_weights_do_not_go_with_is_refused_before_anything_is_trained(
+    words: list[str], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        validated(words)
+    validated(["branch=[freeze,shuffle]", "store.keep=last"])
 
 
 @pytest.mark.parametrize("control", [branch.supermask, branch.supermask_constant])

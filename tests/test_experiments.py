@@ -465,6 +465,14 @@ def test_a_claim_can_be_measured_on_little_or_nothing(name: str, claim: Any) -> 
     assert claim.kind in {"effect", "lowest", "value", "point"}
 
 
+def test_a_disagreement_is_compared_by_its_ratio() -> None:
+    """0.27% is printed: 0.7%, half a point off, is another one."""
+    claims = registry.load("evci2022_gradient_flow").CLAIMS
+    (claim,) = (each for each in claims if each.text == "pruned weights: disagreement among them")
+    assert claim.verdict(Measured(0.7, None, 1)).startswith("differs")
+    assert claim.verdict(Measured(0.3, None, 1)).startswith("agrees")
+
+
 HAN = [
     "L2, retrained step by step",
     "L2, retrained once",

@@ -51,11 +51,15 @@ COLUMNS = {FINAL: "accuracy", "ensemble": "accuracy of the ensemble of 5", "disa
            "before_disagreement": "disagreement with the pruned net"}  # fmt: skip
 
 
+# Disagreements are smaller than the margin of an accuracy.
+KIND = {FINAL: "value", "ensemble": "value", "disagreement": "point", "before_disagreement": "point"}
+
+
 def _claims(rewind: str, branch: str, level: int) -> list[Claim]:
     key, percent = (rewind, branch, level), SPARSE if level else PRUNED
     return [
         Claim(f"{STARTS[key]}: {what}", paper, "%", partial(value, percent=percent, column=column, branch=branch),
-              {"rewind": rewind}, kind="value")
+              {"rewind": rewind}, kind=KIND[column])
         for (column, what), paper in zip(COLUMNS.items(), PRINTED[key], strict=True)
     ]  # fmt: skip
 

@@ -5,10 +5,11 @@ weights W_step, the gradients that made them, and the mask so far, which it must
 it returns leaves out is 0 from then on, and what it brings back starts at 0, with the state of a new optimizer.
 weights, gradients: of the prunable layers, on the device. The mask at the end, m_T, is `Trained.mask`.
 
-An updater that has a keyword `replicate` is given it, for its seeds; likewise `net`, the whole net. One that has a
-keyword `stepped` is called twice in a step: before the optimizer, with stepped=False and the weights that the gradients
-are taken at, and after it, with stepped=True. If it returns another mask before the optimizer, that takes the place of
-the optimizer's step.
+An updater that has a keyword `replicate` is given the ticket's noise for its seeds, which is the replicate, or differs
+between children of one W_k (`Ticket.noise`); one that has a keyword `net`, the whole net. One that has a keyword
+`stepped` is called twice in a step: before the optimizer, with stepped=False and the weights that the gradients are
+taken at, and after it, with stepped=True. If it returns another mask before the optimizer, that takes the place of the
+optimizer's step.
 """
 
 import math

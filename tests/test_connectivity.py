@@ -327,7 +327,7 @@ def test_fan_in_draws_by_the_inputs_that_each_unit_keeps() -> None:
     ticket = dense(what, glorot_normal)
     mask = torch.zeros(3, 4000, dtype=torch.bool)
     mask[0, :1000], mask[1, :10] = True, True
-    drawn = branch._scaled_by_fan_in(mask, torch.Generator().manual_seed(0))
+    drawn = branch.control._scaled_by_fan_in(mask, torch.Generator().manual_seed(0))
     assert float(drawn[0].var()) == pytest.approx(2 / 1000, rel=0.1)
     assert float(drawn[1].var()) == pytest.approx(2 / 10, rel=0.1)
     assert torch.isfinite(drawn[2]).all()
@@ -340,7 +340,7 @@ def test_fan_in_draws_by_the_inputs_that_each_unit_keeps() -> None:
 def test_fan_in_keeps_the_scale_of_outputs_at_every_density(share: float) -> None:
     """For inputs of mean square 1, a unit's output before ReLU has the mean square 2, whatever it keeps."""
     mask = torch.rand(400, 1000, generator=torch.Generator().manual_seed(1)) < share
-    weight = branch._scaled_by_fan_in(mask, torch.Generator().manual_seed(2)) * mask
+    weight = branch.control._scaled_by_fan_in(mask, torch.Generator().manual_seed(2)) * mask
     x = torch.randn(200, 1000, generator=torch.Generator().manual_seed(3))
     assert float((x @ weight.T).square().mean()) == pytest.approx(2, rel=0.05)
 
@@ -349,7 +349,7 @@ def test_fan_in_counts_the_places_of_a_kernel() -> None:
     """3 x 3 kernels over two channels: 18 inputs, of which a filter keeps 9."""
     mask = torch.zeros(2000, 2, 3, 3, dtype=torch.bool)
     mask[:, 0] = True
-    drawn = branch._scaled_by_fan_in(mask, torch.Generator().manual_seed(0))
+    drawn = branch.control._scaled_by_fan_in(mask, torch.Generator().manual_seed(0))
     assert float(drawn[:, 0].var()) == pytest.approx(2 / 9, rel=0.05)
 
 

@@ -1,6 +1,7 @@
 """Criteria and branches of Zhou et al. 2019, by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from small import conv_net, few, half_pruned, recipe, trained
 from torch import Tensor, nn
 
-from lth import UserError, branch, criterion
+from lth import UserError, branch, criterion, rewind
+from lth.cli.config.compose import validated
 from lth.engine import train
 from lth.imp import dense
 from lth.init import glorot_normal
@@ -179,13 +181,33 @@ def test_a_layer_that_can_not_hold_frozen_values_is_named() -> None:
         branch.frozen_model((4,), 1, model=row, layers=["0.weight"])
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["branch=[freeze]", "updater=rigl"], "branch=freeze holds pruned weights at values, and updater=rigl moves"),
+        (["branch=[freeze_growing]", "updater=gradual"], "branch=freeze_growing holds pruned weights at values"),
+        (["branch=[freeze_growing_all]", "store.keep=last"], "store.keep=last: branch=freeze_growing_all compares"),
+    ],
+)
+def test_what_frozen_weights_do_not_go_with_is_refused_before_anything_is_trained(
+    words: list[str], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        validated(words)
+    validated(["branch=[freeze,shuffle]", "store.keep=last"])
+
+
 @pytest.mark.parametrize("control", [branch.supermask, branch.supermask_constant])
 def test_a_supermask_is_evaluated_and_not_trained(control: Callable[..., Any]) -> None:
+    """Its weights are those of the start, also where tickets keep the trained ones."""
     settings = recipe(model=conv_net)
-    ticket = dense(settings, glorot_normal)
-    done = Trained(ticket, None, {}.__getitem__, 20, ticket.mask)  # type: ignore[arg-type]
-    _, start = control(done, draw=0, recipe=settings, init=glorot_normal)
+    (first,) = train([dense(settings, glorot_normal)], recipe=settings)
+    weights, step = rewind.fine_tune(first, steps=0)
+    (done,) = train([replace(half_pruned(settings), weights=weights, step=step)], recipe=settings)
+    _, start = control(done, draw=0, recipe=settings, init=glorot_normal, line=[first, done])
     (result,) = train([start], recipe=settings)
     assert len(result.evaluations) == 1
-    signs = {name: w.sign() for name, w in result.weights().items() if name in ticket.mask}
-    assert all(torch.equal(signs[name], ticket.weights[name].sign()) for name in signs)
+    for name, mask in done.ticket.mask.items():
+        begin, end = first.ticket.weights[name] * mask, result.weights()[name]
+        assert torch.equal(end.sign(), begin.sign())
+        assert torch.equal(end, begin) == (control is branch.supermask)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lth import UserError, augment, regularization
 from lth.data import rows, streamed
 from lth.engine import Callback, Interrupted, NonFiniteLoss, saving, train
+from lth.engine.batch_norm import synchronize
 from lth.engine.ranks import Ranks
 from lth.store.digest import describe
 from lth.ticket import Ticket, Trained
@@ -112,6 +113,14 @@ def test_a_training_of_two_processes_resumes_with_the_same_bits_and_ends_when_it
     ] == []
     assert others() == []
     assert trained[1].ticket is second
+
+
+def test_batch_norm_without_statistics_is_evaluated_by_each_process_alone() -> None:
+    """Processes have different numbers of batches to evaluate, so that none may wait for another."""
+    layer, x = nn.BatchNorm2d(3, track_running_stats=False).eval(), torch.rand(4, 3, 2, 2)
+    expected = layer(x)
+    synchronize(layer)
+    assert torch.equal(layer(x), expected)
 
 
 def test_an_error_of_the_other_process_is_that_of_the_training() -> None:

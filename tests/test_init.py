@@ -151,4 +151,6 @@ def test_the_digest_names_the_weights_and_re_initialization_is_refused() -> None
         UserError, match="branch=reinitialize draws the weights anew by `init`, and init=pretrained draws"
     ):
         validated(["init=pretrained", "branch=[reinitialize]"])
+    with pytest.raises(UserError, match="init=pretrained draws none"):
+        validated(["init=pretrained", "branch=[signed_reinitialize]"])
     validated(["init=pretrained", "branch=[shuffle]"])

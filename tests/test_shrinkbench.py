@@ -46,6 +46,12 @@ def test_a_mask_that_moved_has_no_speed_up() -> None:
     assert [line[4] for line in cells([row(0, 1, 0.9, 25, 700, updater="gradual")])] == ["4.00"]
 
 
+def test_masks_that_stay_have_a_speed_up_beside_those_that_moved() -> None:
+    """A table that has the column gives it to all rows."""
+    stays, moves = row(1, 1, 0.9, 25, 500, updater="none"), row(1, 1, 0.9, 25, 700, updater="set", config="b")
+    assert sorted(line[5] for line in cells([stays, moves])) == ["-", "2.00"]
+
+
 def test_branches_are_compared_with_the_dense_net_of_the_main_line() -> None:
     found = cells([*ROWS, row(1, 1, 0.80, 25, 500, branch="shuffle")])
     assert [line[2:4] + line[6:] for line in found if line[2] == "shuffle"] == [

@@ -292,6 +292,16 @@ def test_stacked_is_not_stacked(name: str) -> None:
     assert not same(alone[0].mask, alone[1].mask)
 
 
+def test_children_that_differ_in_noise_alone_grow_at_other_places() -> None:
+    """Learning nothing, they drop the same weights; only what SET draws is left to differ."""
+    still = partial(torch.optim.SGD, lr=0.0)
+    settings = recipe(updater=partial(set, every=10, end=20), optimizer=still)
+    ticket = half_pruned(settings)
+    first, again, other = (trained_by(settings, replace(ticket, order=order)).mask for order in (0, 0, 1))
+    assert same(first, again)
+    assert not same(first, other)
+
+
 def test_multiply_accumulates_of_training_are_those_of_appendix_h() -> None:
     full, ticket = 194, half_pruned(recipe())
     kept = sum(int(m.sum()) for m in ticket.mask.values())
@@ -384,6 +394,18 @@ def test_pruning_from_a_trained_level_goes_on_as_ever(tmp_path: Path) -> None:
     assert same(second.ticket.weights, first.at(5))
     end = first.weights()
     assert all(end[n][m].abs().min() >= end[n][first.mask[n] & ~m].abs().max() for n, m in second.ticket.mask.items())
+
+
+def test_trainings_of_two_jobs_are_told_apart_by_what_decides_them() -> None:
+    """A level of which nothing was trained before starts at step 0 wherever one rewinds to; the next one does not."""
+    usual, later, whole = (
+        [*job.trainings(job_of(rewind=partial(rewind.weights, step=step), train_from=first)).items()]
+        for step, first in ((0, 1), (5, 1), (0, 0))
+    )
+    assert usual[0] == later[0]
+    assert [steps for _, steps in later] == [20, 15]
+    assert usual[1][0] != later[1][0]
+    assert not {name for name, _ in usual} & {name for name, _ in whole}
 
 
 def test_a_run_is_found_again_and_another_first_level_is_another_run(tmp_path: Path) -> None:

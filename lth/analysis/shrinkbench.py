@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from lth.analysis.claim.rows import is_on
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import short_names
@@ -38,7 +39,7 @@ def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["experiment", "config", "replicate"]
     dense = table[(table["branch"] == "ticket") & (table["level"] == 0)].drop_duplicates(keys)
     theirs = table.merge(dense[[*keys, column]], "left", keys, suffixes=("", "_dense"))[f"{column}_dense"]
-    moved = table["updater"].notna() if "updater" in table else pd.Series(False, table.index)
+    moved = is_on(table["updater"]) if "updater" in table else pd.Series(False, table.index)
     return table.assign(
         compression=table["total"] / table["remaining"],
         speed_up=(table["macs"] / table["macs_remaining"]).where(~moved, np.nan),

@@ -1,5 +1,6 @@
 """Masks on weights that are never trained: those of tickets (Zhou et al. 2019, Section 5), and learned ones."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,15 +16,23 @@ from lth.ticket import Ticket, Trained
 from lth.weights import weights_of
 
 
-def supermask(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
-    """The mask on W_k, evaluated and not trained. Nothing is drawn: every draw is the same."""
-    return recipe, replace(trained.ticket, step=recipe.steps)
+def supermask(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, line: Sequence[Trained]
+) -> tuple[Recipe, Ticket]:
+    """The mask on theta_0, wherever the ticket was rewound to, evaluated and not trained. Nothing is drawn: every draw
+    is the same. line: the trained tickets from the dense net to this one.
+    """
+    return recipe, replace(trained.ticket, weights=line[0].ticket.weights, step=recipe.steps)
 
 
-def supermask_constant(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
-    """The mask on the standard deviation of each layer's W_k with the signs of W_k ("signed constant"), not trained."""
-    ticket = trained.ticket
-    return recipe, replace(ticket, weights={**ticket.weights, **constants(ticket)}, step=recipe.steps)
+def supermask_constant(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, line: Sequence[Trained]
+) -> tuple[Recipe, Ticket]:
+    """The mask on the standard deviation of each layer's theta_0 with the signs of theta_0 ("signed constant"), as
+    `supermask`.
+    """
+    start = line[0].ticket
+    return recipe, replace(trained.ticket, weights={**start.weights, **constants(start)}, step=recipe.steps)
 
 
 def edge_popup(

@@ -21,7 +21,7 @@ def synchronize(net: nn.Module) -> None:
 
 def _normalized(layer: _BatchNorm, alone: Any, x: Tensor) -> Tensor:
     """Output of a layer. alone: its own forward."""
-    if not layer.training and layer.running_mean is not None:
+    if not layer.training:  # also one that keeps no statistics: each process evaluates batches of its own
         output: Tensor = alone(x)
         return output
     values, axes, shape = (
@@ -33,7 +33,7 @@ def _normalized(layer: _BatchNorm, alone: Any, x: Tensor) -> Tensor:
     mean = _sum(values.sum(axes)) / count
     centred = values - mean.view(shape)
     variance = _sum(centred.square().sum(axes)) / count
-    if layer.training and layer.running_mean is not None:
+    if layer.running_mean is not None:
         _remember(layer, mean.detach(), variance.detach() * count / (count - 1))
     normal: Tensor = centred * (variance + layer.eps).rsqrt().view(shape)
     if layer.affine:

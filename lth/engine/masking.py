@@ -34,7 +34,7 @@ class Masking:
         self.recipe, self.device, self.packed, self.reset = recipe, device, packed, reset
         self.updater = recipe.updater if recipe.moves_mask else None
         self.replaces = recipe.replaces_steps
-        known = {"replicate": ticket.replicate, "net": net}
+        known = {"replicate": ticket.noise, "net": net}
         self.supplied = {name: value for name, value in known.items() if recipe.supplies(name)}
         self.weights: dict[str, Tensor] = {name: net.get_parameter(name) for name in ticket.mask}
         self.cost, self.macs, self.counted = cost, 0, ticket.step

@@ -19,8 +19,8 @@ class _Line:
     """Names of the trained tickets of a job, each by what it was made from."""
 
     def __init__(self, job: Job) -> None:
-        self.job, (recipe, init, *science, _) = job, job.description
-        self.dense, self.science, self.rewind = [recipe, init], [*science[:3]], science[-1]
+        self.job, (recipe, init, *science, _, rewind) = job, job.description[:7]
+        self.dense, self.science, self.rewind = [recipe, init], science, rewind
         self.parents = {child: level for level, children in job.ladder.children.items() for child in children}
 
     def name(self, place: Place) -> str:
@@ -33,11 +33,16 @@ class _Line:
         function, given = unbound(self.job.rewind)
         end, name = self.job.recipe.steps, function.__name__
         start = end - given.get("steps", 500) if name == "fine_tune" else given.get("step", 0)
-        return int(end - start) if place.level else end
+        return int(end) if self._is_untrained(place.level) else int(end - start)
 
     def _main(self, replicate: int, level: int) -> list[Any]:
         """The ticket of the main line."""
         if level == 0:
             return [self.dense, replicate]
-        pruned = [self.science, densities(self.job.ladder, level), self.rewind]
+        rewind = None if self._is_untrained(level) else self.rewind
+        pruned = [self.science, densities(self.job.ladder, level), rewind]
         return [short(self._main(replicate, self.parents[level])), pruned]
+
+    def _is_untrained(self, level: int) -> bool:
+        """True of a level that starts as the dense net does, whatever the rewinding: nothing is trained before it."""
+        return level == 0 or self.parents[level] < self.job.train_from

@@ -21,8 +21,8 @@ mean. A best or worst level is chosen on the same replicates, which the interval
 
 - reproduced: the interval contains the paper's number or lies beyond it, and none of it is off by more than a factor of
   2, counted from no effect (0, or 1 for a ratio). Of a claim without a number, "more than 0", all of the interval is.
-  An accuracy: all of the interval is within 0.5 points. A percentage of weights that is named as such: within one level
-  of pruning, a factor of 1.3.
+  An accuracy: all of the interval is within 0.5 points. A percentage of weights that is named as such, and a
+  disagreement of nets: within a factor of 1.3, which is one level of pruning.
 - within a factor of f: our number is off by f, at most 2, and the interval shows an effect of that sign. An accuracy:
   within 2 points, with all of its interval.
 - not settled: the interval is too wide to say. More replicates would.
@@ -139,8 +139,8 @@ def _value(paper: float, _: float) -> _Test:
     )
 
 
-# effect: the larger the better reproduced. lowest: a percentage of weights, the smaller the better. point: likewise,
-# the closer the better. value: an accuracy in percent or points, the closer the better.
+# effect: the larger the better reproduced. lowest: a percentage of weights, the smaller the better. point: likewise
+# or a disagreement, the closer the better. value: an accuracy in percent or points, the closer the better.
 KINDS: Mapping[str, Callable[[float, float], _Test]] = {
     "effect": _effect, "lowest": _lowest, "point": _point, "value": _value,
 }  # fmt: skip

@@ -26,6 +26,7 @@ def check_rules(config: Config) -> None:
     _check_updater(config)
     _check_pretrained(config)
     _check_connect(config)
+    _check_frozen(config)
     _check_levels(config)
     _check_width(config["width"])
     _check_objective(config["objective"])
@@ -115,7 +116,8 @@ def _check_moving(node: Config, steps: int) -> None:
 
 def _check_pretrained(config: Config) -> None:
     nodes = [node.get("transform", {}) for node in (config.get("branch") or {}).values()]
-    draws = any(node.get("_target_") == "lth.branch.reinitialize" or node.get("of") == "reinitialize" for node in nodes)
+    anew = ("lth.branch.reinitialize", "lth.branch.signed_reinitialize")
+    draws = any(node.get("_target_") in anew or node.get("of") == "reinitialize" for node in nodes)
     if config["init"]["_target_"] == "lth.init.pretrained" and draws:
         raise UserError(
             "branch=reinitialize draws the weights anew by `init`, and init=pretrained draws none: leave one out"
@@ -129,6 +131,20 @@ def _check_connect(config: Config) -> None:
             continue
         if (step := transform.get("step", 0)) >= steps:
             raise UserError(f"branch.{name}.transform.step={step}: training has {steps} steps, give one before its end")
+
+
+def _check_frozen(config: Config) -> None:
+    keep, updater = config["store"]["keep"], config["updater"]["_target_"]
+    for name, node in (config.get("branch") or {}).items():
+        target = str(node.get("transform", {}).get("_target_"))
+        if not target.startswith("lth.branch.freeze"):
+            continue
+        if updater != "lth.updater.none":
+            raise UserError(f"branch={name} holds pruned weights at values, and updater={updater.rpartition('.')[2]} "
+                            "moves the mask while they are held: leave one out")  # fmt: skip
+        if "growing" in target and keep != "all":
+            raise UserError(f"store.keep={keep}: branch={name} compares the trained weights of all levels before, use "
+                            "store.keep=all")  # fmt: skip
 
 
 def _check_levels(config: Config) -> None:

@@ -36,6 +36,7 @@ from lth.cli.ending import Ending, Objective
 
 # The launcher of the plugin for Slurm, in whose place `lth.cli.config.slurm.Launcher` is used.
 SLURM = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"
+REGISTERED: list[type[Any]] = []
 INTERRUPTED = 130
 RESTARTS = 3  # of a round whose launcher lost its workers
 PATIENCE = 60.0  # seconds that a job waits when it is taken up a second time in a round
@@ -269,7 +270,14 @@ def register(plugin: type[Any]) -> None:
     """Let Hydra find a plugin of lth's: it takes those of a package hydra_plugins alone."""
     name = f"hydra_plugins.lth_{plugin.__module__.rpartition('.')[2]}"
     sys.modules[name], plugin.__module__ = sys.modules[plugin.__module__], name
-    Plugins.instance().register(plugin)
+    REGISTERED.append(plugin)
+    register_again()
+
+
+def register_again() -> None:
+    """Register the plugins of lth's once more: a launcher that ran a job in this process made Hydra forget them."""
+    for plugin in REGISTERED:
+        Plugins.instance().register(plugin)
 
 
 def failures(task: Task) -> str:

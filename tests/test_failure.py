@@ -301,9 +301,11 @@ def test_a_job_that_fails_in_a_sweep_is_named_and_the_others_go_on(capfd: pytest
 def test_a_training_that_diverges_in_a_sweep_is_named_too(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["root=here", "optimizer=sgd", "optimizer.lr=1e30,1e31", "levels=0", "hydra/launcher=basic"]
     assert shell.run("-m", *given) == 1
-    text = said(capsys)
-    assert re.search(r"job .* optimizer.lr=1e\+31.*\nfirst_ticket, replicate 1: failed: .*loss is nan at step", text)
-    assert "Traceback" not in text
+    printed = capsys.readouterr()
+    assert len(re.findall(r"loss is nan at step .* of ticket, replicate 1", printed.out)) == 2  # each job once
+    assert re.search(r"^optimizer.lr=1e\+31: failed: the training loss is nan at step", printed.out, re.M)
+    assert re.search(r"^job .* optimizer.lr=1e\+31: .*loss is nan at step", printed.err, re.M)
+    assert "Traceback" not in printed.out + printed.err
 
 
 @pytest.mark.slow

@@ -289,6 +289,18 @@ def test_a_launcher_that_is_not_installed_is_a_sentence(
     assert capsys.readouterr().err == said
 
 
+def test_a_launcher_that_would_not_run_a_single_job_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "hydra/launcher=ray_cluster", "levels=0"]) == 2
+    said = "hydra/launcher=ray_cluster: a job without -m runs on this machine; add -m, which hands it to the launcher"
+    assert capsys.readouterr().err == f"lth run: {said}\n"
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("chosen", ["hydra/launcher=joblib", "hydra/launcher=basic", "root=hydra/launcher=slurm"])
+def test_a_launcher_of_this_machine_runs_a_single_job(chosen: str) -> None:
+    launcher.check_single([chosen, "replicate=1"])
+
+
 def test_what_is_installed_is_found() -> None:
     assert [launcher._is_installed(name) for name in ("hydra.core", "hydra_plugins.none", "none.at_all")] == [
         True,

@@ -149,7 +149,7 @@ INVALID = [
     ("steps", 10**12, "must be at most 100000000"),
     ("lr.warmup", -5, "must be at least 0"),
     ("optimizer.lr", "fast", "must be a number, such as 0.0012"),
-    ("plan", 7, "must be true or false, such as False"),
+    ("plan", 7, "must be true or false, such as false"),
     ("schedule.linear", "much", "must be a number, such as 0.2"),
     ("schedule.linear", -0.1, RATE),
     ("schedule.output", 20, RATE),

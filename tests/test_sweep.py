@@ -203,9 +203,12 @@ def test_what_a_sweep_shares_is_counted_before_and_trained_once(capsys: pytest.C
     given += ["branch=[reinitialize]", "hydra/launcher=basic"]
     assert shell.run(*given, "plan=true") == 0
     alone, distinct = 8 * 20 + 2 * 4 * (20 + 15), 2 * 20 + 2 * 4 * (20 + 15)
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        f"sweep of 8 jobs: 24 trainings, 18 of them distinct; {distinct} steps in place of {alone}"
-    )
+    planned = capsys.readouterr().out.splitlines()
+    jobs = [line for line in planned if line.startswith("replicate=")]
+    assert jobs[:2] == [f"replicate={number} rewind.step=0 criterion=magnitude" for number in (1, 2)]
+    assert len({*jobs}) == 8
+    said = f"sweep of 8 jobs: 24 trainings, 18 of them distinct; {distinct} steps in place of {alone}"
+    assert planned[-1] == said
     assert shell.run(*given) == 0
     assert len([*Path("here/trained").glob("*/result.json")]) == 18
     said = capsys.readouterr().out

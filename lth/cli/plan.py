@@ -6,10 +6,11 @@ from lth.job import Job
 from lth.store import Store
 
 
-def show(job: Job, store: Store) -> dict[str, int]:
-    """Print a line per ticket of the job, and how many are stored; trains nothing. Returns the trainings, as
-    `lth.job.trainings` names them within a store.
+def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
+    """Print a line per ticket of the job, and how many are stored; trains nothing. words: tell the job of a sweep
+    apart. Returns the trainings, as `lth.job.trainings` names them within a store.
     """
+    console.print(end=f"{words}\n" * bool(words), markup=False)
     stored, places = {jobs.place(t.ticket) for t in jobs.stored(job, store)}, job.places()
     for place in places:
         quantized = place.bits is not None

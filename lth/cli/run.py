@@ -69,7 +69,7 @@ def run(build: Callable[[], Job], setting: Setting) -> Ending:
         job.record(store, job.replicates[0])  # describes the job, so that what has no description is an error at once
         objective.check(setting.objective, job)
         if setting.plan:
-            return Ending(planned=plan.show(job, store))
+            return Ending(planned=plan.show(job, store, " ".join(_told_apart(setting))))
         if store.patience < math.inf:
             jobs.wait(job, store)
         tracker = _tracker(job, setting)
@@ -113,10 +113,14 @@ def _new_tracker(job: Job, setting: Setting, tracking: Callable[..., Silent]) ->
     )
 
 
+def _told_apart(setting: Setting) -> list[str]:
+    """The overrides that tell a job of a sweep apart; none of a single job."""
+    return tracked.told_apart(setting.overrides, setting.swept) if setting.swept else []
+
+
 def _swept(setting: Setting) -> str:
     """The overrides that tell a job of a sweep apart, beside its replicate, which every line names."""
-    words = tracked.told_apart(setting.overrides, setting.swept) if setting.swept else []
-    return " ".join(tracked.beside_replicate(words))
+    return " ".join(tracked.beside_replicate(_told_apart(setting)))
 
 
 class Diverged(Exception):
@@ -136,9 +140,7 @@ def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> Endi
     except Busy:
         raise
     except Diverged as error:
-        failures |= error.failures
-        if setting.sweeping:
-            _say(f"{label}failed: {'; '.join(failures.values())}", setting)
+        failures |= error.failures  # which the display has printed
     except Interrupted:
         _end(job, store, "interrupted")
         stopped = f"stopped. All progress is saved under {store.root}; the same command continues from here."

@@ -21,6 +21,7 @@ log = logging.getLogger("lth")
 # Plugins of Hydra that are packages of their own -> what installs them.
 PLUGINS = {"hydra_plugins.hydra_ray_launcher": "lth[ray]", "hydra_plugins.hydra_submitit_launcher": "lth[slurm]"}
 OF_LAUNCHER = re.compile(r"[+~]*hydra[/.]launcher\b")
+HERE = ("basic", "joblib")  # launchers whose jobs run on this machine, as a single job does
 PATHS = ("root", "data.root", "data.cache")
 
 OmegaConf.register_new_resolver("gpus_for", lambda device, devices: devices * (device == "gpu"), replace=True)
@@ -49,6 +50,14 @@ def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
     wanted = {"n_jobs": (-1, processes), "batch_size": ("auto", 1)}
     return [*overrides, *(f"hydra.launcher.{key}={value}" for key, (usual, value) in wanted.items()
                           if launcher[key] == usual)]  # fmt: skip
+
+
+def check_single(overrides: Sequence[str]) -> None:
+    """Raise UserError for a launcher that a single job would not be run by: it runs here, in this process."""
+    for word in overrides:
+        key, _, name = word.lstrip("+~").partition("=")
+        if key == "hydra/launcher" and name not in HERE:
+            raise UserError(f"{word}: a job without -m runs on this machine; add -m, which hands it to the launcher")
 
 
 def _is_single(cfg: DictConfig, overrides: Sequence[str]) -> bool:

@@ -29,7 +29,7 @@ from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
-from lth.cli.config.launcher import arrive, check_threads, prepared
+from lth.cli.config.launcher import arrive, check_single, check_threads, prepared
 from lth.cli.config.literal import literal
 from lth.cli.config.machine import take_gpu
 from lth.cli.config.overrides import swept_keys, swept_with_groups
@@ -61,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     checked = validated(overrides, given.folder)
     first = checked[0]
     search.check(overrides, first)
+    if not sweeping:
+        check_single(overrides)
     if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))
     see_own_modules()

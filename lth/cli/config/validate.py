@@ -118,7 +118,8 @@ def _check_entry(prefix: str, entry: Config, fields: Mapping[str, Parameter]) ->
 
 def _check_value(key: str, value: Any, annotation: Annotation, default: Any) -> None:
     if not annotation.accepts(value):
-        example = "" if annotation.choices or default in (REQUIRED, None) else f", such as {default}"
+        written = str(default).lower() if isinstance(default, bool) else default
+        example = "" if annotation.choices or default in (REQUIRED, None) else f", such as {written}"
         raise UserError(f"{key}={value}: {annotation}{example}")
 
 

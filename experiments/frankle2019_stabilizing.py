@@ -2,8 +2,6 @@
 
 Command
     lth figure frankle2019_stabilizing --run data.root=DIR devices=4 workers=12      the paper's settings, on 4 GPUs
-    DIR holds train/ and val/ with a folder for each class; the 50,000 images of val/ are the test set, and 10,000 of
-    train/ are held out to choose by.
 Expect (the paper, top-1 accuracy in percent after 90 epochs, by the epoch of rewinding and the share of weights left)
               70%    50%    30%    20%    10%
     random  75.55  74.79  73.43  72.31  69.32      a random re-initialization
@@ -15,6 +13,8 @@ Expect (the paper, top-1 accuracy in percent after 90 epochs, by the epoch of re
     Read off its figure by shrinkbench (results/lottery-tix/fig5-*.csv). From memory: pruned in one go, globally by
     magnitude; 90 epochs of batches of 1,024, rate 0.4 with a warm-up of 5 epochs and drops at 30, 60 and 80, weight
     decay 1e-4, momentum 0.9. Not known here, and a choice: convolutions, shortcuts and the output layer are all pruned.
+    DIR holds train/ and val/ with a folder for each class; the 50,000 images of val/ are the test set, and 10,000 of
+    train/ are held out to choose by.
 Cost
     A replicate: 31 trainings of 112,590 steps (90 epochs), each days on one GPU; and 1.3 million images on disk.
 Result

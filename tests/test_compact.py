@@ -24,6 +24,7 @@ NETS: dict[str, tuple[Net, tuple[int, ...]]] = {
     "conv_4": (model.conv_4, (3, 8, 8)),
     "conv_6": (model.conv_6, (3, 8, 8)),
     "lenet_5": (model.lenet_5, (1, 28, 28)),
+    "lecun_lenet_5": (model.lecun_lenet_5, (1, 28, 28)),
     "resnet_20": (model.resnet_20, (3, 8, 8)),
     "vgg_19": (model.vgg_19, THREE),
     "torchvision": (partial(model.torchvision, name="mobilenet_v3_small"), THREE),

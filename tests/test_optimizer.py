@@ -173,7 +173,7 @@ def test_so_are_those_of_nets_and_data_sets_and_the_log_says_which(caplog: pytes
         job = of(*given)
     assert (job.recipe.model.keywords, job.recipe.lr.keywords, job.recipe.data.name) == ({}, {}, "mnist_5k")
     assert {record.getMessage() for record in caplog.records} >= {
-        "model: mine.line does not take hidden, left out",
+        "model: mine.line does not take hidden, dropout, left out",
         "lr: mine.falling does not take steps, end, warmup, left out",
     }
 

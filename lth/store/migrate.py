@@ -29,6 +29,7 @@ MODULES = {
     "model": lth.model,
     "regularization": lth.regularization,
 }
+FLAT = {"criterion"}  # rooms that were one file then, and are packages now
 log = logging.getLogger("lth")
 
 
@@ -103,4 +104,5 @@ def _old_name(name: str) -> str:
     room, _, function = name.partition(".")
     if room not in MODULES:
         return MOVED.get(name, name)
-    return f"{getattr(MODULES[room], function).__module__}.{function}"
+    module = MODULES[room]
+    return f"{module.__name__ if room in FLAT else getattr(module, function).__module__}.{function}"

@@ -11,7 +11,7 @@ Expect (the paper's figures; orderings, as notes of others tell them)
 Cost
     Full: 25 trainings of 50,380 steps and 54 more of branches a replicate. Reduced: 7 of 5,000 and 54.
 Result
-    Not run in full.
+    Not run yet.
 """
 
 from functools import partial

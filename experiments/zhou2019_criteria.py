@@ -9,7 +9,7 @@ Expect (the paper's figure; orderings, as notes of others tell them)
 Cost
     Full: 25 trainings of 50,380 steps a criterion and replicate, the dense one shared. Reduced: 6 of 5,000.
 Result
-    Not run in full.
+    Not run yet.
 """
 
 from functools import partial

@@ -8,7 +8,7 @@ Expect (from memory: 79.3% and 86.3% in Table 2)
 Cost
     One training of 50,380 steps a replicate, shared by 13 criteria; 72 evaluations for each of these.
 Result
-    Not run in full.
+    Not run yet.
 """
 
 from functools import partial

@@ -21,6 +21,11 @@ class Ladder:
     children: Mapping[int, tuple[int, ...]]
     density: Callable[[int, str], float]
 
+    @property
+    def parents(self) -> dict[int, int]:
+        """Level -> the level that it is pruned from."""
+        return {level: parent for parent, levels in self.children.items() for level in levels}
+
 
 def iterative(
     levels: int | Sequence[int],

@@ -45,10 +45,10 @@ def _before(job: Job, nets: Sequence[Trained], done: Sequence[Trained]) -> Train
     them.
     """
     level, replicate = nets[0].ticket.level, nets[0].ticket.replicate
-    parents = [parent for parent, children in job.ladder.children.items() if level in children] or [level]
+    parent = job.ladder.parents.get(level, level)
     found = [t for t in done if (t.ticket.branch, t.ticket.replicate) == ("ticket", replicate)]
     digests = {each.facts["digest"] for each in nets}
-    return next((t for t in found if t.ticket.level in parents and t.facts["digest"] not in digests), None)
+    return next((t for t in found if t.ticket.level == parent and t.facts["digest"] not in digests), None)
 
 
 def _measure(

@@ -73,7 +73,7 @@ class _Lines:
     """The trained tickets that each one was pruned from."""
 
     def __init__(self, ladder: Ladder) -> None:
-        self.parents = {level: parent for parent, levels in ladder.children.items() for level in levels}
+        self.parents = ladder.parents
         self.lines: dict[tuple[int, int], list[Trained]] = {}
 
     def to(self, trained: Trained) -> list[Trained]:

@@ -21,7 +21,7 @@ class _Line:
     def __init__(self, job: Job) -> None:
         self.job, (recipe, init, *science, _, rewind) = job, job.description[:7]
         self.dense, self.science, self.rewind = [recipe, init], science, rewind
-        self.parents = {child: level for level, children in job.ladder.children.items() for child in children}
+        self.parents = job.ladder.parents
 
     def name(self, place: Place) -> str:
         branch = self.job.branches.get(place.branch)

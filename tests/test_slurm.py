@@ -14,8 +14,8 @@ from submitit.core.utils import UncompletedJobError
 from lth import UserError
 from lth.cli import main
 from lth.cli.config.compose import composed
+from lth.cli.config.launch import _returned
 from lth.cli.config.slurm import Watcher, _ended, states
-from lth.cli.config.sweep import _returned
 
 ARRAY = """\
 JobId=12 ArrayJobId=12 ArrayTaskId=4-6%2 JobName=lth JobState=PENDING Reason=Resources NodeList=

@@ -10,9 +10,10 @@ import shell
 
 from lth import cli
 from lth.cli import config, results
-from lth.cli.config import order, sweep
+from lth.cli.config import order
 from lth.cli.config.flags import parted
 from lth.cli.config.overrides import swept_with_groups
+from lth.cli.config.task import Task
 from lth.cli.ending import Ending, read, write
 from lth.cli.parser import parsed
 from lth.store import Record, Store, table
@@ -224,7 +225,7 @@ def test_a_second_turn_takes_up_what_was_put_off_and_nothing_that_another_worker
         given.append(patience)
         return Ending(waiting=patience == 0, trained=2)
 
-    task = sweep.Task(run, str(tmp_path), turns=[(7, 0.0), (8, 0.0), (7, 60.0), (8, 60.0), (9, 60.0), (9, 60.0)])
+    task = Task(run, str(tmp_path), turns=[(7, 0.0), (8, 0.0), (7, 60.0), (8, 60.0), (9, 60.0), (9, 60.0)])
     assert task._turn({}, 0) == read(task.file(7)) == Ending(waiting=True, trained=2)
     write(task.file(8), None)  # begun in another worker
     assert task._turn({}, 2) == Ending(trained=2)

@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import lth
 from lth import UserError
-from lth.cli.config import apart, reference, search, sweep
+from lth.cli.config import apart, reference, search
 from lth.cli.config.accepted import fitted
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
@@ -34,6 +34,8 @@ from lth.cli.config.literal import literal
 from lth.cli.config.machine import take_gpu
 from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
+from lth.cli.config.plugins import own_plugins
+from lth.cli.config.task import INTERRUPTED, JobFailed, Task, failures, summary
 from lth.cli.config.trial import trial
 from lth.cli.ending import Ending
 from lth.cli.handlers import handlers, outlived
@@ -41,8 +43,6 @@ from lth.store.file import make_folder
 
 if TYPE_CHECKING:
     from lth.job import Job
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"lth {lth.__version__}")
         return 0
     if given.has(PRINTS):
-        return _run([*given.flags, *given.overrides], False, sweep.Task(_job))
+        return _run([*given.flags, *given.overrides], False, Task(_job))
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
     checked = validated(overrides, given.folder)
@@ -70,25 +70,25 @@ def main(arguments: Sequence[str]) -> int:
     with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         keys = swept_keys(overrides) if sweeping else []
         launched = prepared(overrides, given.folder) if sweeping else overrides
-        task = sweep.Task(partial(_job, here=os.getcwd(), swept=keys, typed=arguments))
+        task = Task(partial(_job, here=os.getcwd(), swept=keys, typed=arguments))
         code = _run([*given.flags, *swept_with_groups(launched), *folder], sweeping, task)
     if sweeping and not first.plan:
         _report(checked, arguments)
-    print(end=sweep.summary(task))
-    print(end=sweep.failures(task), file=sys.stderr)
+    print(end=summary(task))
+    print(end=failures(task), file=sys.stderr)
     return code
 
 
-def _run(arguments: Sequence[str], sweeping: bool, task: sweep.Task) -> int:
+def _run(arguments: Sequence[str], sweeping: bool, task: Task) -> int:
     """Hand arguments to Hydra, which calls the task; returns the highest exit code of its jobs."""
     sys.argv = ["lth run", *arguments]
     try:
         with _signals(sweeping), _hydra_raises(), _hydra_quiet():
-            sweep.own_plugins()
+            own_plugins()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-    except (sweep.JobFailed, BrokenProcessPool):  # of a launcher's own process, or of this one
+    except (JobFailed, BrokenProcessPool):  # of a launcher's own process, or of this one
         return 1
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explanation(error)) from error

@@ -17,7 +17,8 @@ from omegaconf import DictConfig
 
 from lth import UserError
 from lth.cli.config.overrides import searches, swept_keys, values
-from lth.cli.config.sweep import Sweeper, register
+from lth.cli.config.plugins import register
+from lth.cli.config.sweep import Sweeper
 from lth.cli.ending import Ending
 
 MOST = 10_000  # trials of a seed

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from lth.cli import results
+
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 for _name in [name for name in os.environ if name.startswith("WANDB_")]:
@@ -21,8 +23,12 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run a test in an empty folder and restore the process state that the command changes."""
+def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a test in an empty folder and restore the process state that the command changes. A run in this process draws
+    no figures of its own, which would take most of its time, unless the test is marked `drawn`.
+    """
+    if not request.node.get_closest_marker("drawn"):
+        monkeypatch.setattr(results, "_draw", lambda _: iter([]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", [*sys.path])

@@ -19,6 +19,7 @@ from PIL import Image
 from lth.analysis import registry
 from lth.analysis.claim import Measured, added, between, tally
 from lth.analysis.claim.rows import select
+from lth.analysis.full import marked
 from lth.cli import config
 from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
@@ -45,6 +46,7 @@ def configuration(name: str = "") -> DictConfig:
         return compose("config", [f"experiment={name}"] if name else [])
 
 
+@cache
 def scaled(name: str, scale: str) -> dict[str, Any]:
     """Its keys and values at a scale."""
     cfg = configuration(name).copy()
@@ -529,3 +531,21 @@ def test_an_experiment_is_drawn_from_its_dense_net_alone(name: str) -> None:
     tickets, evaluations = results(name)
     drawn = registry.load(name).draw(tickets[tickets["level"] == 0], evaluations[evaluations["level"] == 0])
     assert drawn.axes
+
+
+# Configurations that are smaller than the paper's also at scale=full; their header says why.
+ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
+ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_each_configuration_has_the_declared_settings_at_full_scale_and_less_at_the_reduced_one(arm: str) -> None:
+    cfg = configuration(arm).copy()
+    declared = registry.load(arm.partition("/")[0]).FULL
+    model, data = (cfg[group]._target_.rpartition(".")[2] for group in ("model", "data"))
+    data += "" if cfg.data.limit is None else f"[:{cfg.data.limit}]"
+    for scale in ("full", "reduced"):
+        cfg.scale = scale
+        row = {"model": model, "data": data, "steps": cfg.steps, "batch_size": cfg.batch_size}
+        table = marked(pd.DataFrame([row]), declared)
+        assert ("reduced" in table) == (arm in ALWAYS or (scale == "reduced" and arm not in ONE_SIZE))

@@ -9,7 +9,7 @@ import pytest
 import shell
 
 from lth import UserError, cli
-from lth.cli import failure, results
+from lth.cli import failure
 from lth.job.guard import guarded
 
 MINE = """
@@ -96,10 +96,9 @@ class Tracker:
 
 
 @pytest.fixture(autouse=True)
-def _mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's file; no figures, which take half of a tiny run."""
+def _mine(tmp_path: Path) -> None:
+    """The user's file."""
     (tmp_path / "mine.py").write_text(MINE)
-    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
 
 
 def line_of(text: str) -> int:

@@ -7,12 +7,10 @@ import examples
 import pandas as pd
 import pytest
 from examples import folder
-from hydra import compose, initialize_config_dir
 
 from lth.analysis import registry
 from lth.analysis.full import EVERY_LEVEL, frankle2019, marked
 from lth.analysis.scorecard import scorecard
-from lth.cli import config
 
 __all__ = ["folder"]
 FULL = {"net": {"data": "digits", "steps": 2000, "batch_size": 60, **EVERY_LEVEL}}
@@ -86,25 +84,6 @@ def test_files_of_a_net_that_was_only_trained_in_reduced_settings_are_reduced(
 
 
 # ---- of the project
-
-# Configurations that are smaller than the paper's also at scale=full; their header says why.
-ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
-FULL_ONLY = {"evci2022_gradient_flow", "evci2022_gradient_flow/pruned_weights"}  # these have no reduced values
-ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
-
-
-def test_each_configuration_has_the_declared_settings_at_full_scale_and_less_at_the_reduced_one() -> None:
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        for arm in ARMS:
-            cfg = compose("config", [f"experiment={arm}"])
-            declared = registry.load(arm.partition("/")[0]).FULL
-            model, data = (cfg[group]._target_.rpartition(".")[2] for group in ("model", "data"))
-            data += "" if cfg.data.limit is None else f"[:{cfg.data.limit}]"
-            for scale in ("full", "reduced"):
-                cfg.scale = scale
-                row = {"model": model, "data": data, "steps": cfg.steps, "batch_size": cfg.batch_size}
-                table = marked(pd.DataFrame([row]), declared)
-                assert ("reduced" in table) == (arm in ALWAYS or (scale == "reduced" and arm not in FULL_ONLY)), arm
 
 
 def test_every_committed_training_of_a_net_is_of_a_declared_one() -> None:

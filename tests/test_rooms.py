@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import lth
@@ -43,14 +44,19 @@ def room(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(file: Path) -> Iterator[str]:
+@cache
+def nodes(file: Path) -> list[ast.AST]:
+    """All nodes of the source of a file."""
+    return [*ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+
+
+@cache
+def imported(file: Path) -> list[str]:
     """Full names of all imports of a file, at any depth."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: imports must be absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    froms = [node for node in nodes(file) if isinstance(node, ast.ImportFrom)]
+    assert all(node.level == 0 for node in froms), f"{file}: imports must be absolute"
+    names = [alias.name for node in nodes(file) if isinstance(node, ast.Import) for alias in node.names]
+    return [*names, *(f"{node.module}.{alias.name}" for node in froms for alias in node.names)]
 
 
 def rooms_seen(file: Path) -> set[str]:
@@ -62,7 +68,7 @@ def rooms_seen(file: Path) -> set[str]:
 
 def docstrings(file: Path) -> Iterator[tuple[str, str]]:
     """Name and docstring of a module and of all classes and functions in it that have one."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if documented and (text := ast.get_docstring(node)):
             yield getattr(node, "name", "module"), text
@@ -109,7 +115,7 @@ def test_each_dependency_has_one_door() -> None:
 
 
 def test_the_package_itself_imports_nothing() -> None:
-    assert list(imported(PACKAGE / "__init__.py")) == []
+    assert imported(PACKAGE / "__init__.py") == []
 
 
 def test_what_validates_a_configuration_imports_no_torch() -> None:
@@ -133,7 +139,7 @@ def test_what_validates_a_configuration_imports_no_torch() -> None:
 def test_no_pickle_is_ever_loaded() -> None:
     for file in FILES:
         assert not {"pickle", "joblib", "dill"} & {name.split(".")[0] for name in imported(file)}
-        calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+        calls = [node for node in nodes(file) if isinstance(node, ast.Call)]
         assert not {"torch.load", "pd.read_pickle"} & {ast.unparse(call.func) for call in calls}
         assert "allow_pickle" not in {keyword.arg for call in calls for keyword in call.keywords}
 
@@ -154,7 +160,7 @@ def test_there_is_no_utils() -> None:
 
 def test_text_is_read_and_written_as_utf_8_or_ascii_whatever_the_locale() -> None:
     for file in [*FILES, *EXPERIMENTS]:
-        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for call in nodes(file):
             if isinstance(call, ast.Call):
                 name, given = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
                 binary = any(isinstance(a, ast.Constant) and "b" in str(a.value) for a in call.args[1:2])

@@ -263,13 +263,6 @@ def test_a_root_below_a_file_is_a_clear_error(tmp_path: Path, capsys: pytest.Cap
     assert "root=" in said.out + said.err
 
 
-@pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip drawing, which takes half of a tiny run."""
-    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
-
-
-@pytest.mark.usefixtures("without_figures")
 def test_a_full_disk_loses_nothing_and_the_same_command_completes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -375,7 +368,6 @@ def constant(step):
 """
 
 
-@pytest.mark.usefixtures("without_figures")
 def test_ctrl_c_stops_between_two_steps_and_the_same_command_continues_to_the_same_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ import safetensors.numpy
 import shell
 from shell import run
 
-from lth.cli import results, signals
+from lth.cli import signals
 
 # A learning rate that once sends signals to its own process at step 13, and looks at what is saved at step 15.
 MINE = """
@@ -32,11 +32,6 @@ def constant(step):
     return 1.0
 """
 OWN = ["lr._target_=mine.constant", "~lr.warmup"]
-
-
-@pytest.fixture(autouse=True)
-def _without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
 
 
 def disturbed(*names: str, given: tuple[str, ...] = ("levels=0",)) -> int:

@@ -9,7 +9,7 @@ import pytest
 import shell
 
 from lth import cli
-from lth.cli import config, results
+from lth.cli import config
 from lth.cli.config import order
 from lth.cli.config.flags import parted
 from lth.cli.config.overrides import swept_with_groups
@@ -87,12 +87,6 @@ def test_a_sweep_of_too_many_jobs_is_refused_before_they_are_listed(
 # ---- jobs that are put off
 
 
-@pytest.fixture
-def _without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Skip drawing, which takes half of a tiny run."""
-    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
-
-
 def dense(root: str, replicate: int) -> Path:
     """The folder of the dense training of a replicate, by a store in which it is finished."""
     rows = table.tickets(Path(root))
@@ -107,7 +101,6 @@ def status(root: str, replicate: int) -> str:
         return ""
 
 
-@pytest.mark.usefixtures("_without_figures")
 def test_a_job_whose_training_another_process_does_is_put_off_behind_the_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -197,7 +190,6 @@ def test_jobs_that_share_a_dense_net_do_not_start_side_by_side() -> None:
     assert len({order.shared({**base, key: 2}) for key in ("model", "steps", "replicate", "lr", "root")}) == 5
 
 
-@pytest.mark.usefixtures("_without_figures")
 def test_what_a_sweep_shares_is_counted_before_and_trained_once(capsys: pytest.CaptureFixture[str]) -> None:
     """2 dense nets; 2 x 2 x 2 tickets of 20 or 15 steps, each with a re-initialized net beside it."""
     given = ["-m", "root=here", "replicate=1,2", "rewind.step=0,5", "criterion=magnitude,large_init"]

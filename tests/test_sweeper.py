@@ -12,7 +12,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from lth import UserError, cli
-from lth.cli import results
 from lth.cli.config.overrides import expand, extremes
 from lth.cli.config.search import _distribution
 from lth.store import table
@@ -37,11 +36,6 @@ def constant(step):
             signal.raise_signal(signal.SIGINT)
     return 1.0
 """
-
-
-@pytest.fixture(autouse=True)
-def _without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "_draw", lambda _: iter([]))
 
 
 def search(root: str, *given: str, trials: int = 6) -> int:

@@ -25,7 +25,7 @@ def check_rules(config: Config) -> None:
     _check_pruning(config)
     _check_updater(config)
     _check_pretrained(config)
-    _check_connect(config)
+    _check_branches(config)
     _check_frozen(config)
     _check_levels(config)
     _check_width(config["width"])
@@ -124,13 +124,38 @@ def _check_pretrained(config: Config) -> None:
         )
 
 
-def _check_connect(config: Config) -> None:
+def _check_branches(config: Config) -> None:
     for name, node in (config.get("branch") or {}).items():
-        transform, steps = node.get("transform", {}), config["steps"]
-        if transform.get("_target_") != "lth.branch.connect":
-            continue
-        if (step := transform.get("step", 0)) >= steps:
-            raise UserError(f"branch.{name}.transform.step={step}: training has {steps} steps, give one before its end")
+        transform = node.get("transform", {})
+        target = str(transform.get("_target_")).removeprefix("lth.branch.")
+        _check_step(config, f"branch.{name}.transform.step={transform.get('step')}", target, transform.get("step"))
+        if target == "continued":
+            _check_continued(config, name, node)
+
+
+def _check_step(config: Config, said: str, target: str, step: int | None) -> None:
+    """Raise UserError for a step whose weights a branch can't take; said: the key and its value."""
+    steps, early, rewind = config["steps"], config["train_from"], config["rewind"]
+    if step is None:
+        return
+    if target in ("connect", "reset") and step >= steps:
+        raise UserError(f"{said}: training has {steps} steps, give one before its end")
+    if target == "reset" and step > 0 and early > 0:
+        raise UserError(f"{said}: train_from={early} trains no dense net to take the weights from; leave step out")
+    start = steps - rewind["steps"] if "steps" in rewind else rewind.get("step", 0)
+    if target in ("signed_reinitialize", "flip_signs") and not start <= step <= steps:
+        raise UserError(f"{said}: tickets are trained from step {start} to {steps}; give one of them, or null")
+
+
+def _check_continued(config: Config, name: str, node: Config) -> None:
+    keep, early = config["store"]["keep"], config["train_from"]
+    if keep != "all":
+        raise UserError(f"store.keep={keep}: branch={name} continues from the trained weights, use store.keep=all")
+    if early > 0:
+        raise UserError(f"branch={name} continues what the level before has trained, and train_from={early} leaves "
+                        "levels untrained: leave one out")  # fmt: skip
+    if 0 in (node.get("levels") or ()):
+        raise UserError(f"branch.{name}.levels={node['levels']}: no net is trained before the dense one; leave 0 out")
 
 
 def _check_frozen(config: Config) -> None:

@@ -81,7 +81,9 @@ def _masks(row: "pd.Series[str]") -> str:
 
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
-    """Accuracy at the end and sign flips against percent of weights remaining, a row of panels for each kind of mask."""
+    """Accuracy at the end and sign flips against percent of weights remaining, a row of panels for each net and kind of
+    mask.
+    """
     title = "Masks and starts, and signs with other sizes (Gadhikar & Burkholz 2024)"
     shown = tickets.assign(masks=tickets.apply(_masks, axis=1))
     return plot.sparsity(shown, title, rows="masks", columns=(FINAL, "sign_flips"))

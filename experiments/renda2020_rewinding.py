@@ -5,7 +5,7 @@ A. Renda, J. Frankle, M. Carbin: Comparing Rewinding and Fine-tuning in Neural N
 
 Command
     lth figure renda2020_rewinding --run data.root=DIR                      the paper's settings
-    lth figure renda2020_rewinding --run scale=reduced data.root=DIR        ResNet-20: a 35th of the steps, LeNet: a tenth
+    lth figure renda2020_rewinding --run scale=reduced data.root=DIR        2,000 steps of ResNet-20, 1,200 of LeNet
 Expect (their released results: ResNet-20, iterative, median test accuracy in percent at the best length of retraining)
     density           .80    .512   .262   .168   .107
     fine-tuning       91.96  91.34  91.00  90.35  89.78
@@ -13,10 +13,10 @@ Expect (their released results: ResNet-20, iterative, median test accuracy in pe
     learning rate     92.25  92.01  91.79  91.49  90.76
     Dense 91.71 (0.23). Rewinding is safe where 25 to 90% of the training are repeated (from memory).
     Here 75% of the training are repeated, and of the last rate, at which they fine-tune, all that training has of it:
-    25%. Our optimizer starts anew at each level; theirs goes on with the momentum of its checkpoint.
+    25%. Our optimizer starts anew at each level; the checkpoints to which they rewind weights have its momentum too.
 Cost
-    ResNet-20: a replicate has 31 trainings, one of 71,108 steps and ten each of 53,331, 53,331 and 17,973; LeNet-300-100
-    127, one of 12,000 steps and 18 each of 10,800, 6,000, 1,200, 10,800, 6,000, 3,000 and 1,200.
+    A replicate of ResNet-20: 31 trainings, one of 71,108 steps and ten each of 53,331, 53,331 and 17,973. Of
+    LeNet-300-100: 127, one of 12,000 and 18 each of 10,800, 6,000, 1,200, 10,800, 6,000, 3,000 and 1,200.
 Result
     Not run yet.
 """
@@ -43,8 +43,9 @@ PRINTED = {
     16.8: (90.35, 91.31, 91.49),
     10.7: (89.78, 90.91, 90.76),
 }
+TUNED = {"rewind": "fine_tune"}
 # Percent of the training that is repeated -> rows of LeNet, in full and reduced.
-FINE_TUNED = {25: {"rewind": "fine_tune", "rewind.steps": (3000, 300)}}
+FINE_TUNED = {25: {**TUNED, "rewind.steps": (3000, 300)}}
 REWOUND = {
     method: {90: {"rewind": method, "rewind.step": (1200, 120)}, 50: {"rewind": method, "rewind.step": (6000, 600)},
              10: {"rewind": method, "rewind.step": (10_800, 1080)}}
@@ -65,7 +66,7 @@ CLAIMS = [
         for method, paper in zip(METHODS, row, strict=True)
     ),
     *(
-        _above(f"{METHODS[method]} rewound above fine-tuning", RESNET, 10.7, {"rewind": method}, {"rewind": "fine_tune"})
+        _above(f"{METHODS[method]} rewound above fine-tuning", RESNET, 10.7, {"rewind": method}, TUNED)
         for method in ("learning_rate", "weights")
     ),
     *(

@@ -45,6 +45,7 @@ def configuration(name: str = "") -> DictConfig:
         return compose("config", [f"experiment={name}"] if name else [])
 
 
+@cache
 def scaled(name: str, scale: str) -> dict[str, Any]:
     """Its keys and values at a scale."""
     cfg = configuration(name).copy()
@@ -258,8 +259,8 @@ def test_the_settings_of_lenet_5_are_those_of_evci_2022(arm: str, rewind: str) -
     assert pytest.approx(11_719, abs=1) == 25 * 60_000 / 128  # epochs of the whole training set
 
 
-# Renda et al. 2020, ResNet-20: 182 epochs of 71,108 / 182 steps, the rate drops at epochs 91 and 136; all that is pruned
-# remains by 0.8 a round; three quarters of the training are repeated, and of the last rate all.
+# Renda et al. 2020, ResNet-20: 71,108 steps are 182 epochs, the rate drops at 91 and 136; of every layer 0.8 remains a
+# round; three quarters of the training are repeated, and of the last rate all.
 @pytest.mark.parametrize(
     ("arm", "rewind"),
     [
@@ -282,8 +283,7 @@ def test_the_settings_of_resnet_20_are_those_of_renda_2020(arm: str, rewind: dic
 @pytest.mark.parametrize("arm", [each for each in CONFIGURATIONS if each.startswith("renda2020_rewinding/lenet")])
 def test_lenet_repeats_the_share_of_its_training_that_its_name_says(arm: str) -> None:
     *method, share = arm.partition("/lenet_")[2].split("_")
-    for scale in ("full", "reduced"):
-        keys = scaled(arm, scale)
+    for keys in (scaled(arm, "full"), scaled(arm, "reduced")):  # which other tests have composed
         repeated = keys["rewind.steps"] if method == ["fine", "tune"] else keys["steps"] - keys["rewind.step"]
         assert repeated == keys["steps"] * int(share) / 100
         assert keys["rewind._target_"] == f"lth.rewind.{'_'.join(method)}"

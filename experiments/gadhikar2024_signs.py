@@ -15,7 +15,7 @@ Expect (orders; the paper has ResNets on CIFAR and Tiny ImageNet, and none of th
 Cost
     A replicate of LeNet-300-100: 115 trainings of 50,000 steps, of which 47 are those of frankle2019_fig4 and
     frankle2019_appendix (IMP, LRR, and their tickets reset and re-initialized); reduced: 79 of 5,000. A replicate of
-    Conv-2: 89 of 20,000; reduced: 38 of 4,000. On one core of a busy AMD EPYC a step of LeNet takes 1.4 ms dense and 0.4
+    Conv-2: 89 of 20,000; reduced: 38 of 4,000. On one core of an AMD EPYC a step of LeNet takes 1.4 ms dense and 0.4
     at 3.6%, one of Conv-2 80 ms: new trainings of LeNet 40 minutes a replicate, Conv-2 reduced 3.4 hours.
 Result
     Not run yet.

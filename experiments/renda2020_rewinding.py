@@ -16,8 +16,8 @@ Expect (their released results: ResNet-20, iterative, median test accuracy in pe
     25%. Our optimizer starts anew at each level; the checkpoints to which they rewind weights have its momentum too.
 Cost
     A replicate of ResNet-20: 31 trainings, one of 71,108 steps and ten each of 53,331, 53,331 and 17,973. Of
-    LeNet-300-100: 127, one of 12,000 and 18 each of 10,800, 6,000, 1,200, 10,800, 6,000, 3,000 and 1,200. On one core of
-    a busy AMD EPYC a step of ResNet-20 takes 0.2 seconds, reduced 41 minutes a replicate; LeNet, in full, 8 minutes.
+    LeNet-300-100: 127, one of 12,000 and 18 each of 10,800, 6,000, 1,200, 10,800, 6,000, 3,000 and 1,200. On one core
+    of an AMD EPYC a step of ResNet-20 takes 0.2 seconds, reduced 41 minutes a replicate; LeNet, in full, 8 minutes.
 Result
     Not run yet.
 """

@@ -126,25 +126,32 @@ def _check_pretrained(config: Config) -> None:
 
 def _check_branches(config: Config) -> None:
     for name, node in (config.get("branch") or {}).items():
-        transform = node.get("transform", {})
-        target = str(transform.get("_target_")).removeprefix("lth.branch.")
-        _check_step(config, f"branch.{name}.transform.step={transform.get('step')}", target, transform.get("step"))
+        target = str(node.get("transform", {}).get("_target_")).removeprefix("lth.branch.")
+        if node.get("transform", {}).get("step") is not None:
+            _check_step(config, name, target, node)
         if target == "continued":
             _check_continued(config, name, node)
 
 
-def _check_step(config: Config, said: str, target: str, step: int | None) -> None:
-    """Raise UserError for a step whose weights a branch can't take; said: the key and its value."""
-    steps, early, rewind = config["steps"], config["train_from"], config["rewind"]
-    if step is None:
-        return
+def _check_step(config: Config, name: str, target: str, node: Config) -> None:
+    """Raise UserError for a step whose weights a branch can't take."""
+    steps, early, step = config["steps"], config["train_from"], node["transform"]["step"]
+    said = f"branch.{name}.transform.step={step}"
     if target in ("connect", "reset") and step >= steps:
         raise UserError(f"{said}: training has {steps} steps, give one before its end")
     if target == "reset" and step > 0 and early > 0:
         raise UserError(f"{said}: train_from={early} trains no dense net to take the weights from; leave step out")
-    start = steps - rewind["steps"] if "steps" in rewind else rewind.get("step", 0)
+    start = 0 if 0 in (node.get("levels") or ()) else _start(config)
     if target in ("signed_reinitialize", "flip_signs") and not start <= step <= steps:
         raise UserError(f"{said}: tickets are trained from step {start} to {steps}; give one of them, or null")
+
+
+def _start(config: Config) -> int:
+    """The step at which tickets begin, as far as it is known before they are trained."""
+    rewind, steps = config["rewind"], int(config["steps"])
+    if not str(rewind["_target_"]).startswith("lth.rewind."):
+        return 0
+    return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
 
 
 def _check_continued(config: Config, name: str, node: Config) -> None:

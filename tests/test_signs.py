@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lth import UserError, branch, connectivity, engine, rewind
 from lth.cli.config.compose import validated
+from lth.imp import untrained
 from lth.init import glorot_normal
 from lth.job import Branch, Job
 from lth.store import table
@@ -46,7 +47,7 @@ def made(control: Callable[..., Any], done: Trained = TICKET, draw: int = 0, **o
 
 
 def values(ticket: Ticket) -> list[float]:
-    return ticket.weights["weight"][0].tolist()  # type: ignore[no-any-return]
+    return ticket.weights["weight"][0].tolist()
 
 
 def test_the_signs_of_a_step_are_put_on_the_same_new_sizes() -> None:
@@ -65,7 +66,7 @@ def test_half_of_the_signs_of_two_weights_is_one() -> None:
     assert sorted(values(made(branch.flip_signs, share=0.5, step=10))) == [-8, 0, 0, 8]
 
 
-HALF = (lambda ticket: Trained(ticket, pd.DataFrame(), {}.__getitem__, 20, ticket.mask))(half_pruned(recipe()))
+HALF = untrained(half_pruned(recipe()))
 
 
 @few

@@ -115,7 +115,7 @@ def title(column: str) -> str:
         "macs": "multiply-accumulates of training (of all weights)",
         "macs_remaining": "multiply-accumulates of training (of remaining weights)",
         "seconds": "seconds of training",
-        FLIPS: "weights whose sign flips in training (%)",
+        FLIPS: "sign flips (% of kept weights)",
     }
     return named.get(column) or _metric_title(column) + (" (%)" if column.endswith("accuracy") else "")
 

@@ -15,8 +15,8 @@ def weights(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
 
 
 def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
-    """W_T and k: keep the trained weights, rewind only the schedule (Renda et al. 2020). With step 0 and a constant
-    rate this is the continued training of Frankle & Carbin 2019, Appendix B.
+    """W_T and k: keep the trained weights, rewind only the schedule, its warm-up too (Renda et al. 2020). The optimizer
+    starts anew. With step 0 and a constant rate this is the continued training of Frankle & Carbin 2019, Appendix B.
     """
     _check(trained, step)
     return trained.weights(), step

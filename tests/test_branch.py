@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import conv_net, copied, few, half_pruned, net, recipe, same
+from small import conv_net, copied, few, half_pruned, net, recipe, same, trained
 
 from lth import branch
 from lth.imp import dense
@@ -134,7 +134,7 @@ def test_a_ticket_that_is_reset_has_its_mask_on_theta_0_whatever_it_trained_from
     first = dense(settings, glorot_normal, replicate=2)
     ticket = half_pruned(settings, step=4, replicate=2)
     trained_on = replace(ticket, weights={name: w + 1 for name, w in ticket.weights.items()})
-    made = drawn(branch.reset, trained_on, recipe=settings)
+    made = drawn(branch.reset, trained_on, recipe=settings, line=[trained(first.weights, {}, replicate=2)])
     assert same(made.weights, first.weights)
     assert same(made.mask, ticket.mask)
     assert (made.step, made.level, made.replicate) == (0, 3, 2)

@@ -260,6 +260,52 @@ def test_the_settings_of_lenet_5_are_those_of_evci_2022(arm: str, rewind: str) -
     assert pytest.approx(11_719, abs=1) == 25 * 60_000 / 128  # epochs of the whole training set
 
 
+# Renda et al. 2020, ResNet-20: 71,108 steps are 182 epochs, the rate drops at 91 and 136; of every layer 0.8 remains a
+# round; three quarters of the training are repeated, and of the last rate all.
+@pytest.mark.parametrize(
+    ("arm", "rewind"),
+    [
+        ("", {"_target_": "lth.rewind.weights", "step": 17_777}),
+        ("/resnet_20_learning_rate", {"_target_": "lth.rewind.learning_rate", "step": 17_777}),
+        ("/resnet_20_fine_tune", {"_target_": "lth.rewind.fine_tune", "steps": 71_108 - 53_135}),
+    ],
+)
+def test_the_settings_of_resnet_20_are_those_of_renda_2020(arm: str, rewind: dict[str, Any]) -> None:
+    keys, base = scaled(f"renda2020_rewinding{arm}", "full"), scaled("frankle2019/resnet_20", "full")
+    changed = {key: v for key, v in keys.items() if base.get(key) != v and not key.startswith(("rewind.", "name"))}
+    assert changed == {
+        "steps": 71_108, "evaluate_every": 613, "levels": 10, "lr.at": [71_108 * 91 // 182, 71_108 * 136 // 182],
+        "optimizer.weight_decay": 2e-4, "optimizer.nesterov": True, "schedule.shortcut": 0.2, "schedule.output": 0.2,
+    }  # fmt: skip
+    assert rewind == {key: keys[f"rewind.{key}"] for key in rewind}
+    assert [round(100 * 0.8**level, 1) for level in (1, 3, 6, 8, 10)] == [80.0, 51.2, 26.2, 16.8, 10.7]
+
+
+@pytest.mark.parametrize("arm", [each for each in CONFIGURATIONS if each.startswith("renda2020_rewinding/lenet")])
+def test_lenet_repeats_the_share_of_its_training_that_its_name_says(arm: str) -> None:
+    *method, share = arm.partition("/lenet_")[2].split("_")
+    for keys in (scaled(arm, "full"), scaled(arm, "reduced")):  # which other tests have composed
+        repeated = keys["rewind.steps"] if method == ["fine", "tune"] else keys["steps"] - keys["rewind.step"]
+        assert repeated == keys["steps"] * int(share) / 100
+        assert keys["rewind._target_"] == f"lth.rewind.{'_'.join(method)}"
+        assert keys["lr.at"] == [keys["steps"] / 2, keys["steps"] * 3 / 4]
+        assert keys["optimizer._target_"] == "torch.optim.SGD"
+
+
+@pytest.mark.parametrize("net", ["", "conv_2"])
+@pytest.mark.parametrize("masks", ["", "lrr", "random"])
+def test_each_kind_of_mask_of_gadhikar_2024_has_three_starts_and_its_nets_settings(net: str, masks: str) -> None:
+    arm = "/".join(filter(None, ["gadhikar2024_signs", "_".join(filter(None, [net, masks]))]))
+    keys, base = scaled(arm, "full"), scaled(f"frankle2019/{net or 'lenet'}", "full")
+    changed = {key: keys[key] for key in base if base[key] != keys[key] and key != "name"}
+    lrr, random = {"rewind._target_": "lth.rewind.learning_rate"}, {"criterion._target_": "lth.criterion.random"}
+    assert changed == {"": {}, "lrr": lrr, "random": lrr | random}[masks]
+    levels = [keys[f"branch.{start}.levels"] for start in ("reset", "continued", "reinitialize")]
+    assert levels == 3 * [[5, 11, 14] if net else [3, 7, 12, 15, 18]]
+    early, end = (keys[f"branch.{name}.transform.step"] for name in ("signs_early", "signs_end"))
+    assert (10 * early, end) == (keys["steps"], keys["steps"])
+
+
 # Han et al. 2015, Figure 5: regularization, schedule, fine-tuning steps; the rate drops where fine-tuning begins.
 CURVES = {
     "": ("l2", "iterative", 10_000),
@@ -335,7 +381,9 @@ def test_reduced_changes_only_how_long_how_often_and_how_deep(name: str) -> None
     full, reduced = scaled(name, "full"), scaled(name, "reduced")
     assert full.keys() == reduced.keys()
     changed = {key for key, value in full.items() if reduced[key] != value} - {"scale"}
-    controls = {key for key in changed if key.startswith("branch.") and key.endswith((".levels", ".draws"))}
+    controls = {
+        key for key in changed if key.startswith("branch.") and key.endswith((".levels", ".draws", ".transform.step"))
+    }
     assert "steps" in changed
     assert changed - controls <= REDUCED
     assert reduced["steps"] < full["steps"]
@@ -396,7 +444,9 @@ def test_every_configuration_of_an_experiment_exists_and_files_its_results_under
 
 def test_every_figure_configuration_belongs_to_an_experiment() -> None:
     drawn = {arm for name in NAMES for arm in registry.arms(name)}
-    others = {name for name in CONFIGURATIONS if not name.startswith(("frankle2019/", "zhou2019/"))}  # bases
+    others = {
+        name for name in CONFIGURATIONS if not name.startswith(("frankle2019/", "zhou2019/", "renda2020/"))
+    }  # bases
     assert others - drawn == {"demo"}
 
 
@@ -422,7 +472,7 @@ def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
                 {**columns(arm), "experiment": each, "branch": branch, "draw": 0, "replicate": replicate,
                  "level": level, "density": 0.9**level, "early_stop_step": 100 * replicate, "machine": "a machine",
                  "early_stop_val_accuracy": 0.9, "early_stop_test_accuracy": 0.9, "final_test_accuracy": 0.9,
-                 "final_train_accuracy": 1.0, **COMPARED, "commit": "abc123",
+                 "final_train_accuracy": 1.0, "sign_flips": 0.1, **COMPARED, "commit": "abc123",
                  "digest": f"{arm} {branch} {level} {replicate}"}
                 for branch in branches
             ]  # fmt: skip
@@ -506,6 +556,8 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
+    "gadhikar2024_signs": ["ticket", "trained on", "reset at the end", "random reinit, signs of the end"],
+    "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10% repeated"],
     "ramanujan2020_edge_popup": ["LeNet-300-100", "LeNet-300-100, edge-popup", "Conv-2, edge-popup"],
     "mocanu2018_fashion": ["65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "evci2020_table2": ["65.6, RigL", "65.6, SET", "65.6, the mask stays", "100.0, dense"],

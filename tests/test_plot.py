@@ -55,6 +55,18 @@ def bars(axes: Axes) -> dict[str, list[tuple[float, float, float, float]]]:
     return read
 
 
+def test_the_panels_may_show_other_columns_shares_in_percent() -> None:
+    rows = tickets()
+    end = rows["early_stop_test_accuracy"] - 0.1
+    shown = rows.assign(final_test_accuracy=end, sign_flips=rows["level"] / 100)
+    accuracy, flips = plot.sparsity(shown, columns=("final_test_accuracy", "sign_flips")).axes
+    assert accuracy.get_ylabel() == "test accuracy at the end (%)"
+    ticket = next(name for name in bars(accuracy) if "ticket" in name)
+    assert [mean for _, mean, _, _ in bars(accuracy)[ticket]] == pytest.approx([87.5, 88.4, 88.5])
+    assert [mean for _, mean, _, _ in bars(flips)[ticket]] == pytest.approx([0, 3, 7])
+    assert plot.sparsity(rows, columns=("", "sign_flips")).axes  # of an older table, without the column
+
+
 def test_points_are_means_and_bars_reach_from_the_least_to_the_greatest_replicate() -> None:
     accuracy, step = plot.sparsity(tickets()).axes
     read = bars(accuracy)

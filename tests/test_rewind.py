@@ -19,6 +19,7 @@ from lth.schedule import iterative
 from lth.ticket import Ticket, Trained, masked
 
 NET = recipe(model=conv_net)
+adam_alone = partial(torch.optim.Adam, lr=0.01)
 
 
 def train(ticket: Ticket, recipe: Recipe = NET, **options: object) -> Trained:
@@ -204,6 +205,21 @@ def test_learning_rate_rewinding_goes_on_from_w_t_with_the_batches_and_the_sched
     done = train(child, settings)
     assert same(done.weights(), train(by_hand, settings).weights())
     assert int(done.weights()["1.num_batches_tracked"]) == 20 + 12
+
+
+def test_after_learning_rate_rewinding_the_optimizer_is_new_and_the_warm_up_begins_again() -> None:
+    """The first step of a new Adam moves every weight that has a gradient by the rate: its two moments cancel. With a
+    warm-up from 0 over 4 steps the first step moves nothing, and the second by a quarter of the rate: the gradient is
+    the same, or nearly so, as the first one counts for both moments too.
+    """
+    parent = train(dense(NET, glorot_normal), recipe(model=conv_net, optimizer=adam_alone))
+    child = prune(parent, 1, recipe=NET, ladder=iterative(1), rewind=rewind.learning_rate)
+    start = masked(child.weights, child.mask)
+    for warmup, until, way in ((0, 1, 0.01), (4, 1, 0.0), (4, 2, 0.0025)):
+        settings = recipe(model=conv_net, optimizer=adam_alone, lr=partial(lr.constant, warmup=warmup))
+        end = train(child, settings, until=until).weights()
+        moved = (end["4.weight"] - start["4.weight"])[child.mask["4.weight"]].abs()
+        assert float(moved.max()) == pytest.approx(way, rel=0.01)
 
 
 def test_dropped_weights_are_retrained_to_the_same_bits() -> None:

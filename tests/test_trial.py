@@ -68,6 +68,12 @@ def test_a_trial_of_children_compares_two_of_the_dense_net_too() -> None:
     assert (of["branch"]["connect"]["draws"], of["branch"]["connect"]["compare"]["examples"]) == (2, 100)
 
 
+def test_a_step_whose_weights_a_branch_takes_shrinks_with_the_training() -> None:
+    of = trial("experiment=gadhikar2024_signs")["branch"]
+    steps = {name: of[name]["transform"].get("step") for name in ("signs_early", "signs_end", "reset", "continued")}
+    assert steps == {"signs_early": 1, "signs_end": 10, "reset": None, "continued": None}
+
+
 def test_a_trial_trains_every_branch_and_is_found_again(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["debug=true", "steps=1000", "branch=[shuffle]", "quantization=[aware]", "quantization.aware.bits=[8]"]
     assert run(*given, "steps=1000") == 0

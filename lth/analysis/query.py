@@ -8,6 +8,7 @@ import pandas as pd
 
 from lth import UserError
 from lth.analysis.metric import metric
+from lth.store.table import FLIPS
 
 MISSING = "-"  # a row without the key, as in the name of a variant
 SHOWN = 12  # values that an error lists
@@ -101,8 +102,8 @@ def _numeric(table: pd.DataFrame, word: str, column: str) -> str:
 
 
 def scale(column: str) -> float:
-    """Factor of shown values: accuracies and densities are shown in percent."""
-    return 100.0 if column.endswith("accuracy") or column == "density" else 1.0
+    """Factor of shown values: accuracies, densities and sign flips are shown in percent."""
+    return 100.0 if column.endswith("accuracy") or column in ("density", FLIPS) else 1.0
 
 
 def title(column: str) -> str:
@@ -114,6 +115,7 @@ def title(column: str) -> str:
         "macs": "multiply-accumulates of training (of all weights)",
         "macs_remaining": "multiply-accumulates of training (of remaining weights)",
         "seconds": "seconds of training",
+        FLIPS: "sign flips (% of kept weights)",
     }
     return named.get(column) or _metric_title(column) + (" (%)" if column.endswith("accuracy") else "")
 

@@ -4,9 +4,9 @@
 that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own.
 """
 
-from lth.branch.control import Control, Init, connect, fan_in, random_sparsity, reinitialize, reset, shuffle
+from lth.branch.control import Control, Init, connect, continued, fan_in, random_sparsity, reinitialize, reset, shuffle
 from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
-from lth.branch.sign import constant, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
+from lth.branch.sign import constant, flip_signs, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
 from lth.branch.supermask import edge_popup, supermask, supermask_constant
 
 __all__ = [
@@ -14,8 +14,10 @@ __all__ = [
     "Init",
     "connect",
     "constant",
+    "continued",
     "edge_popup",
     "fan_in",
+    "flip_signs",
     "freeze",
     "freeze_growing",
     "freeze_growing_all",

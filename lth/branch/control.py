@@ -1,6 +1,6 @@
 """Controls with other weights, or another mask of as many weights per layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -36,12 +36,40 @@ def random_sparsity(trained: Trained, *, draw: int, recipe: Recipe, init: Init) 
     return recipe, replace(ticket, weights=initial(init, recipe.net(number), number), mask=mask)
 
 
-def reset(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
-    """The same mask on theta_0, trained from step 0: beside rewind=learning_rate, the tickets that continued training
-    finds and that are reset only then (Frankle & Carbin 2019, Appendix B). Nothing is drawn: every draw is the same.
+def reset(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, line: Sequence[Trained], step: int | None = None
+) -> tuple[Recipe, Ticket]:
+    """The same mask on theta_0, trained from step 0, or on W_step of the dense net's training: beside
+    rewind=learning_rate, the tickets that continued training finds and that are reset only then (Frankle & Carbin 2019,
+    Appendix B). Nothing is drawn: every draw is the same. line: the trained tickets from the dense net to this one.
     """
-    number = seed("init", trained.ticket.replicate)
-    return recipe, replace(trained.ticket, weights=initial(init, recipe.net(number), number), step=0)
+    first = line[0]
+    start = first.ticket.step if step is None else step
+    return recipe, replace(trained.ticket, weights=weights_at(first, step), step=start)
+
+
+def continued(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, line: Sequence[Trained]
+) -> tuple[Recipe, Ticket]:
+    """The same mask on W_T of the net that it was pruned from, trained from the ticket's step again: beside
+    rewind=weights, the masks of rewound nets on weights that are trained on, as rewind=learning_rate has them (Renda et
+    al. 2020; Gadhikar & Burkholz 2024). Nothing is drawn: every draw is the same. line: as for `reset`.
+    """
+    if len(line) < 2:
+        raise UserError("branch=continued at level 0: no net was trained before the dense one; leave level 0 out")
+    return recipe, replace(trained.ticket, weights=line[-2].weights())
+
+
+def weights_at(trained: Trained, step: int | None) -> Weights:
+    """W_step of a training; None: where it starts, pruned weights as the ticket has them."""
+    ticket = trained.ticket
+    if step is None or step == ticket.step:
+        return ticket.weights
+    if not ticket.step < step <= trained.steps:
+        raise UserError(
+            f"step={step}: {ticket} is trained from step {ticket.step} to {trained.steps}; give one of them"
+        )
+    return trained.at(step)
 
 
 def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:

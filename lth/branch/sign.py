@@ -1,12 +1,15 @@
-"""Other values of the weights that remain, with or without their signs: the "mask-1 actions" of Zhou et al. 2019."""
+"""Other values of the weights that remain, with or without their signs: the "mask-1 actions" of Zhou et al. 2019, and
+signs of later steps (Gadhikar & Burkholz 2024, arXiv 2402.19262).
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from lth.branch.control import Init
+from lth.branch.control import Init, weights_at
 from lth.recipe import Recipe
 from lth.seed import generator, seed
 from lth.ticket import Ticket, Trained
@@ -15,15 +18,28 @@ from lth.weights import initial
 Values = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
-def signed_reinitialize(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
-    """The same mask on theta_0', a fresh draw, whose prunable weights take the signs of W_k ("signed_reinit"; with
-    rewind.step=k the signs of step k, Gadhikar & Burkholz 2024).
+def signed_reinitialize(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, step: int | None = None
+) -> tuple[Recipe, Ticket]:
+    """The same mask on theta_0', a fresh draw, whose prunable weights take the signs of W_k ("signed_reinit"), or those
+    of W_step of the ticket's training (Gadhikar & Burkholz 2024): the same draw for every step.
     """
-    ticket = trained.ticket
+    ticket, signs = trained.ticket, weights_at(trained, step)
     number = seed("signed_reinitialize", ticket.replicate, ticket.level, draw)
-    fresh, start = initial(init, recipe.net(number), number), ticket.weights
-    signed = {name: fresh[name].abs() * start[name].sign() for name in ticket.mask}
+    fresh = initial(init, recipe.net(number), number)
+    signed = {name: fresh[name].abs() * signs[name].sign() for name in ticket.mask}
     return recipe, replace(ticket, weights={**fresh, **signed})
+
+
+def flip_signs(
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, share: float = 0.1, step: int | None = None
+) -> tuple[Recipe, Ticket]:
+    """W_k, or W_step of the ticket's training, with the signs of this share of the remaining weights of each layer
+    flipped (rounded; a larger share flips those of a smaller one too). With half of them and the last step, the signs
+    are random and the sizes those of the trained net (Gadhikar & Burkholz 2024).
+    """
+    start = replace(trained.ticket, weights=weights_at(trained, step))
+    return recipe, _changed(start, draw, "flip_signs", partial(_flipped, share=share))
 
 
 def reshuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
@@ -70,6 +86,13 @@ def _shuffled(weight: Tensor, mask: Tensor, random: torch.Generator) -> Tensor:
 
 def _shuffled_sizes(weight: Tensor, mask: Tensor, random: torch.Generator) -> Tensor:
     return _shuffled(weight.abs(), mask, random) * weight.sign()
+
+
+def _flipped(weight: Tensor, mask: Tensor, random: torch.Generator, *, share: float) -> Tensor:
+    new, left = weight.clone(), weight[mask]
+    places = torch.randperm(len(left), generator=random)[: round(share * len(left))]
+    new[mask] = left.index_copy(0, places, -left[places])
+    return new
 
 
 def _constant_anywhere(weight: Tensor, mask: Tensor, random: torch.Generator) -> Tensor:

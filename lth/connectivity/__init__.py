@@ -19,7 +19,7 @@ from lth.connectivity.line import (
     outputs,
     set_weights,
 )
-from lth.connectivity.pair import angle, disagreement, distance, ensemble
+from lth.connectivity.pair import angle, disagreement, distance, ensemble, sign_flips
 from lth.connectivity.siblings import compare
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "line",
     "outputs",
     "set_weights",
+    "sign_flips",
 ]

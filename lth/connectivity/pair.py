@@ -1,4 +1,4 @@
-"""Distance of two nets, and how they answer differently."""
+"""Distance of two nets, signs that differ, and how they answer differently."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lth.task import correct
-from lth.ticket import Mask, Weights
+from lth.ticket import Mask, Weights, remaining
 
 
 def distance(first: Weights, second: Weights, mask: Mask | None = None) -> float:
@@ -23,6 +23,12 @@ def angle(first: Weights, second: Weights, mask: Mask | None = None) -> float:
     a, b = a / torch.linalg.vector_norm(a), b / torch.linalg.vector_norm(b)
     halves = torch.linalg.vector_norm(a - b), torch.linalg.vector_norm(a + b)
     return math.degrees(2 * math.atan2(*map(float, halves)))
+
+
+def sign_flips(first: Weights, second: Weights, mask: Mask) -> float:
+    """Share of the kept weights of a mask whose signs in two nets are opposite, in [0, 1]; 0 has no sign."""
+    flips = sum(int((first[name].sign() * second[name].sign() < 0)[kept].sum()) for name, kept in mask.items())
+    return flips / max(1, remaining(mask))
 
 
 def disagreement(first: Tensor, second: Tensor) -> float:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 
+from lth.connectivity import sign_flips
 from lth.engine.callback import Interrupted
 from lth.engine.ranks import ALONE, Ranks
 from lth.engine.saving import Saving
@@ -70,11 +71,13 @@ def _trained(stack: Stack, until: int, at: At) -> Iterator[Trained]:
         samples = (stack.step - ticket.step) * recipe.batch_size
         evaluated = len(curve) * (len(recipe.data.validation) + len(recipe.data.test))
         facts = ledger(usage, masking, device=stack.device, samples=samples, evaluated=evaluated)
+        evaluations = pd.DataFrame(curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
+        mask = {name: m.cpu() for name, m in masking.mask.items()} if recipe.moves_mask else ticket.mask
+        weights = at(ticket, kept)
         facts |= {
             "kernel": "dense",
             "kept": sorted(kept),
+            "sign_flips": sign_flips(weights(ticket.step), weights(until), mask),
             f"final_train_{recipe.task.metric}": metrics and metrics[number],
         }
-        evaluations = pd.DataFrame(curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
-        mask = {name: m.cpu() for name, m in masking.mask.items()} if recipe.moves_mask else ticket.mask
-        yield Trained(ticket, evaluations, at(ticket, kept), until, mask, facts)
+        yield Trained(ticket, evaluations, weights, until, mask, facts)

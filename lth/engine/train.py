@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from lth.connectivity import sign_flips
 from lth.engine.callback import Callback, Interrupted
 from lth.engine.devices import check_devices, together
 from lth.engine.divergence import NonFiniteLoss
@@ -125,15 +126,17 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
         return []
     finally:
         loop.close()
+    evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
+    mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
+    at = _weights_at(ticket, loop.kept, shared)
     facts = {
         **_ledger(loop),
         "kernel": loop.kernel,
         "kept": sorted(loop.kept),
+        "sign_flips": sign_flips(at(ticket.step), at(until), mask),
         f"final_train_{recipe.task.metric}": loop.train_metric,
     }
-    evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
-    mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
-    return [Trained(ticket, evaluations, _weights_at(ticket, loop.kept, shared), until, mask, facts)]
+    return [Trained(ticket, evaluations, at, until, mask, facts)]
 
 
 def _check_steps(ticket: Ticket, recipe: Recipe, until: int) -> None:

@@ -28,13 +28,15 @@ KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
 # Usage of a training; older results have seconds alone, and most machines don't measure energy.
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method", "devices")  # fmt: skip
+# Share of the kept weights whose signs at the start and at the end of a training are opposite; older results have none.
+FLIPS = "sign_flips"
 # Measures of a net beside its siblings (see `lth.connectivity.compare`).
 COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "distance", "angle", "whole_distance",
             "whole_angle", "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
             "before_disagreement")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
-           "left_in_float", "stale", *USAGE, *COMPARED}  # fmt: skip
+           "left_in_float", "stale", FLIPS, *USAGE, *COMPARED}  # fmt: skip
 VALUE = "validation_"
 OUTCOMES = ("early_stop_", "final_")
 
@@ -193,7 +195,7 @@ def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any
 
 
 def _facts(steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:
-    usage = {key: facts[key] for key in USAGE if key in facts}
+    usage = {key: facts[key] for key in (FLIPS, *USAGE) if key in facts}
     train = {key: value for key, value in facts.items() if key.startswith("final_train_")}
     return {**train, "steps": steps, **usage}
 

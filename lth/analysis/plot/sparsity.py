@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lth.analysis import query
 from lth.analysis.metric import metric, metric_of_curves
 from lth.analysis.plot.labels import LABELS, in_order, names, short_names
 from lth.analysis.plot.legend import legend
@@ -18,27 +19,32 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TICKS = 7
+STEP = "early_stop_step"
 
 
-def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows: str = "") -> "Figure":
+def sparsity(
+    table: pd.DataFrame,
+    title: str = "",
+    by: Sequence[str] = (),
+    rows: str = "",
+    columns: tuple[str, str] = ("", STEP),
+) -> "Figure":
     """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, by branch.
 
     The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
     apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
+    columns: those of the two panels, if others; "" is the accuracy at early stop.
     """
     parts = [(f"{rows}={value}", part) for value, part in table.groupby(rows, sort=True)] if rows else [("", table)]
     with new_figure(10, 4 * len(parts), len(parts), 2) as (figure, panels):
         for (name, part), (left, right) in zip(parts, panels, strict=True):
             left.set_title(name, fontsize=9)
-            found = metric(part)
-            _lines(left, part, found.early, found.scale, by)
-            left.set_ylabel(found.axis(" at early stop"))
-            _lines(right, part, "early_stop_step", 1, by)
-            right.set_ylabel("early-stop step")
+            for axes, column in ((left, columns[0] or metric(part).early), (right, columns[1])):
+                _lines(axes, part if column in part else part.assign(**{column: float("nan")}), column, by)
+                axes.set_ylabel(query.title(column))
+                stamp(axes, part)
             right.set_ylim(bottom=0)
             legend(left, beside=right)
-            stamp(left, part)
-            stamp(right, part)
         finish(figure, title, table)
     return figure
 
@@ -58,7 +64,7 @@ def during(
         for axes, share in zip(panels, shares, strict=True):
             # In a column of results: any other column would tell configurations apart.
             shown = table.assign(**{found.final: accuracy_at(table, evaluations, share)})
-            _lines(axes, shown, found.final, found.scale, by)
+            _lines(axes, shown, found.final, by)
             axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
             stamp(axes, table)
         panels[0].set_ylabel(found.axis())
@@ -80,7 +86,7 @@ def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) ->
     return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 
 
-def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Sequence[str]) -> None:
+def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) -> None:
     line = names(table, by) if by else short_names(table)
     several = line.nunique() > 1
     for index, name in enumerate(dict.fromkeys(line) if by else in_order(line)):
@@ -91,13 +97,14 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Seq
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
             color = f"C{index % 10}" if several else COLORS.get(branch)
             marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
-            _line(axes, _with_dense(rows, branch), column, scale, branch, label, color, marker)
+            _line(axes, _with_dense(rows, branch), column, branch, label, color, marker)
     percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 
 
 def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
     """The name of a branch; tickets are called winning where they win, and down to where."""
-    accuracy = metric(rows).early if column == "early_stop_step" else column
+    found = metric(rows)
+    accuracy = found.final if column == found.final else found.early
     lowest = winning(rows, accuracy) if branch == "ticket" else None
     return LABELS.get(branch, branch) if lowest is None else f"winning ticket (down to {lowest:.3g}%)"
 
@@ -113,13 +120,12 @@ def _line(
     axes: "Axes",
     rows: pd.DataFrame,
     column: str,
-    scale: float,
     branch: str,
     label: str,
     color: str | None,
     marker: str,
 ) -> None:
-    values = scale * rows.groupby("level")[column].agg(["mean", "min", "max"])
+    values = query.scale(column) * rows.groupby("level")[column].agg(["mean", "min", "max"])
     axes.errorbar(
         100 * rows.groupby("level")["density"].mean(), values["mean"], yerr=bars(values), label=label, color=color,
         linestyle="-" if branch == "ticket" else "--", marker=marker, markersize=4, capsize=2,

@@ -34,6 +34,7 @@ AT_LEAST = {
     "lth.quantization.images": 1,
     "lth.quantization.steps": 1,
     "lth.job.draws": 1,
+    "lth.branch.share": 0,
     "lth.branch.step": 0,
     "lth.connectivity.alphas": 2,
     "lth.connectivity.examples": 1,
@@ -46,6 +47,7 @@ AT_MOST = {
     "threads": 1024,
     "devices": 1024,
     "workers": 1024,
+    "lth.branch.share": 1,
     "lth.augment.pad": 1024,
     "lth.augment.area": 1,
     "lth.augment.aspect": 1000,
@@ -82,9 +84,9 @@ def check_sizes(config: Config) -> None:
 def check_bound(key: str, name: str, value: Any) -> None:
     """Raise UserError if a value, or one of a list, is out of its bounds; name: the key or module and parameter."""
     for each in value if isinstance(value, list) else [value]:
-        if name in AT_LEAST and _is_number(each) and each < AT_LEAST[name]:
+        if name in AT_LEAST and _is_number(each) and not each >= AT_LEAST[name]:  # nor NaN
             raise UserError(f"{key}={value}: must be at least {AT_LEAST[name]}")
-        if name in AT_MOST and _is_number(each) and each > AT_MOST[name]:
+        if name in AT_MOST and _is_number(each) and not each <= AT_MOST[name]:
             raise UserError(f"{key}={value}: must be at most {AT_MOST[name]}")
 
 

@@ -25,7 +25,7 @@ def check_rules(config: Config) -> None:
     _check_pruning(config)
     _check_updater(config)
     _check_pretrained(config)
-    _check_connect(config)
+    _check_branches(config)
     _check_frozen(config)
     _check_levels(config)
     _check_width(config["width"])
@@ -124,13 +124,45 @@ def _check_pretrained(config: Config) -> None:
         )
 
 
-def _check_connect(config: Config) -> None:
+def _check_branches(config: Config) -> None:
     for name, node in (config.get("branch") or {}).items():
-        transform, steps = node.get("transform", {}), config["steps"]
-        if transform.get("_target_") != "lth.branch.connect":
-            continue
-        if (step := transform.get("step", 0)) >= steps:
-            raise UserError(f"branch.{name}.transform.step={step}: training has {steps} steps, give one before its end")
+        target = str(node.get("transform", {}).get("_target_")).removeprefix("lth.branch.")
+        if node.get("transform", {}).get("step") is not None:
+            _check_step(config, name, target, node)
+        if target == "continued":
+            _check_continued(config, name, node)
+
+
+def _check_step(config: Config, name: str, target: str, node: Config) -> None:
+    """Raise UserError for a step whose weights a branch can't take."""
+    steps, early, step = config["steps"], config["train_from"], node["transform"]["step"]
+    said = f"branch.{name}.transform.step={step}"
+    if target in ("connect", "reset") and step >= steps:
+        raise UserError(f"{said}: training has {steps} steps, give one before its end")
+    if target == "reset" and step > 0 and early > 0:
+        raise UserError(f"{said}: train_from={early} trains no dense net to take the weights from; leave step out")
+    start = 0 if 0 in (node.get("levels") or ()) else _start(config)
+    if target in ("signed_reinitialize", "flip_signs") and not start <= step <= steps:
+        raise UserError(f"{said}: tickets are trained from step {start} to {steps}; give one of them, or null")
+
+
+def _start(config: Config) -> int:
+    """The step at which tickets begin, as far as it is known before they are trained."""
+    rewind, steps = config["rewind"], int(config["steps"])
+    if not str(rewind["_target_"]).startswith("lth.rewind."):
+        return 0
+    return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
+
+
+def _check_continued(config: Config, name: str, node: Config) -> None:
+    keep, early = config["store"]["keep"], config["train_from"]
+    if keep != "all":
+        raise UserError(f"store.keep={keep}: branch={name} continues from the trained weights, use store.keep=all")
+    if early > 0:
+        raise UserError(f"branch={name} continues what the level before has trained, and train_from={early} leaves "
+                        "levels untrained: leave one out")  # fmt: skip
+    if 0 in (node.get("levels") or ()):
+        raise UserError(f"branch.{name}.levels={node['levels']}: no net is trained before the dense one; leave 0 out")
 
 
 def _check_frozen(config: Config) -> None:

@@ -29,7 +29,7 @@ def trial(cfg: DictConfig) -> DictConfig:
     small.evaluate_every, small.batch_size = min(cfg.evaluate_every, STEPS // 2), min(cfg.batch_size, BATCH)
     small.data.limit = min(cfg.data.get("limit") or EXAMPLES, EXAMPLES)
     for entry in [*(small.get("branch") or {}).values(), *(small.get("quantization") or {}).values()]:
-        _shrink_branch(entry, small.levels)
+        _shrink_branch(entry, small.levels, steps / cfg.steps)
     OmegaConf.set_struct(small, True)
     return small
 
@@ -67,7 +67,7 @@ def _shrink_updater(small: DictConfig, share: float) -> None:
         )
 
 
-def _shrink_branch(entry: DictConfig, levels: Any) -> None:
+def _shrink_branch(entry: DictConfig, levels: Any, share: float) -> None:
     """Let a control or a quantization branch off at every level once, or twice to compare what it gives."""
     if "transform" not in entry:
         return
@@ -78,5 +78,8 @@ def _shrink_branch(entry: DictConfig, levels: Any) -> None:
     for key, most in (("steps", STEPS), ("images", EXAMPLES)):
         if key in entry.transform:
             entry.transform[key] = min(entry.transform[key], most)
+    raw: Any = OmegaConf.to_container(entry.transform)
+    if raw.get("step") not in (None, "${steps}", "${rewind.step}"):  # those have shrunk
+        entry.transform.step = _shrunk(entry.transform.step, share)
     if entry.get("compare"):
         entry.compare.examples = min(entry.compare.get("examples", EXAMPLES), EXAMPLES)

@@ -1,0 +1,90 @@
+"""Gadhikar & Burkholz 2024: masks, signs and learning-rate rewinding. LeNet-300-100 on MNIST, Conv-2 on CIFAR-10.
+
+A. Gadhikar, R. Burkholz: Masks, Signs, And Learning Rate Rewinding (arXiv 2402.19262), ICLR 2024. Masks of IMP, of
+learning-rate rewinding (LRR) and at random, each on weights that are rewound, trained on and drawn anew: nine cells.
+"Trained on" is W_T of the net that the mask was pruned from: of IMP, one level of LRR on its mask.
+
+Command
+    lth figure gadhikar2024_signs --run data.root=DIR                      the settings of Frankle & Carbin 2019
+    lth figure gadhikar2024_signs --run scale=reduced data.root=DIR        a tenth of the steps (Conv-2: a fifth)
+Expect (orders; the paper has ResNets on CIFAR and Tiny ImageNet, and none of these nets)
+    LRR is better than IMP at finding masks and at training them; it is robust to signs that are flipped at the start of
+    a level, IMP less so (its abstract). Signs of the end with new sizes train well, sizes of the end with random signs
+    do not (Sign-In, arXiv 2504.12801, 2025, as notes of others tell: ResNet-50 on ImageNet, three masks, 74.9, 73.8 and
+    73.7% against 70.9, 68.4 and 72.4%). From memory: LRR helps random masks too.
+Cost
+    A replicate of LeNet-300-100: 115 trainings of 50,000 steps, of which 47 are those of frankle2019_fig4 and
+    frankle2019_appendix (IMP, LRR, and their tickets reset and re-initialized); reduced: 79 of 5,000. A replicate of
+    Conv-2: 89 of 20,000; reduced: 38 of 4,000. On one core of an AMD EPYC a step of LeNet takes 1.4 ms dense and 0.4
+    at 3.6%, one of Conv-2 80 ms: new trainings of LeNet 40 minutes a replicate, Conv-2 reduced 3.4 hours.
+Result
+    Not run yet.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from lth.analysis import full, plot
+from lth.analysis.claim import FINAL, Claim, between, gain
+
+COST = "a replicate: LeNet-300-100 115 trainings of 50,000 steps, Conv-2 89 of 20,000; scale=reduced: 79 and 38"
+FULL = full.frankle2019("lenet_300_100", "conv_2", **full.EVERY_LEVEL)
+IMP = {"rewind": "weights", "criterion": "magnitude"}
+LRR = {"rewind": "learning_rate", "criterion": "magnitude"}
+RANDOM = {"criterion": "random"}
+MASKS = {"IMP": IMP, "LRR": LRR, "random": RANDOM}
+SPARSE = {"lenet_300_100": (3.6, 1.9), "conv_2": (4.6,)}
+
+
+def _within(percent: float, of: str, than: str) -> "partial[Any]":
+    return partial(gain, percent=percent, of=of, than=than, column=FINAL)
+
+
+def _claims(net: str, percent: float) -> list[Claim]:
+    """Orders of the nets with about this percentage of the weights."""
+
+    def claim(text: str, measure: Any, where: Mapping[str, Any]) -> Claim:
+        return Claim(f"{plot.NAMES[net]}, {percent}%, {text}", 0.0, "points", measure, {"model": net, **where})
+
+    def lrr_above_imp(branch: str) -> Any:
+        ours, theirs = ({**which, "branch": branch} for which in (LRR, IMP))
+        return partial(between, percent=percent, ours=ours, theirs=theirs, column=FINAL)
+
+    signs = [
+        claim(f"{name} mask: {better} above {worse}", _within(percent, of, than), MASKS[name])
+        for name in ("IMP", "LRR")
+        for better, of, worse, than in (
+            ("signs of the end", "signs_end", "random signs", "random_signs"),
+            ("signs of the end", "signs_end", "those of the start", "signed_reinitialize"),
+            ("signs of the end", "signs_end", "a new draw", "reinitialize"),
+        )
+    ]
+    return [
+        claim("LRR above IMP", lrr_above_imp("ticket"), {}),
+        claim("LRR mask above IMP mask, both rewound", lrr_above_imp("reset"), {}),
+        claim("IMP mask: trained on above rewound", _within(percent, "continued", "reset"), IMP),
+        claim("random mask: trained on above a new draw", _within(percent, "continued", "reinitialize"), RANDOM),
+        claim("a quarter of the signs flipped: LRR above IMP", lrr_above_imp("flip_signs"), {}),
+        *signs,
+    ]
+
+
+CLAIMS = [claim for net, percents in SPARSE.items() for percent in percents for claim in _claims(net, percent)]
+
+
+def _masks(row: "pd.Series[str]") -> str:
+    """Name of the main line that a row belongs to."""
+    name = "random" if row["criterion"] == "random" else "LRR" if row["rewind"] == "learning_rate" else "IMP"
+    return f"{plot.NAMES[row['model']]}, {name}"
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy at the end and sign flips against percent of weights remaining, a row of panels for each net and kind of
+    mask.
+    """
+    title = "Masks and starts, and signs with other sizes (Gadhikar & Burkholz 2024)"
+    shown = tickets.assign(masks=tickets.apply(_masks, axis=1))
+    return plot.sparsity(shown, title, rows="masks", columns=(FINAL, "sign_flips"))

@@ -1,0 +1,100 @@
+"""Renda et al. 2020: rewinding weights, rewinding the learning rate, and fine-tuning. ResNet-20 on CIFAR-10.
+
+A. Renda, J. Frankle, M. Carbin: Comparing Rewinding and Fine-tuning in Neural Network Pruning (arXiv 2003.02389), ICLR
+2020. LeNet-300-100 on MNIST is not in the paper: it is of a size that a CPU can do, with a rate that drops as theirs.
+
+Command
+    lth figure renda2020_rewinding --run data.root=DIR                      the paper's settings
+    lth figure renda2020_rewinding --run scale=reduced data.root=DIR        2,000 steps of ResNet-20, 1,200 of LeNet
+Expect (their released results: ResNet-20, iterative, median test accuracy in percent at the best length of retraining)
+    density           .80    .512   .262   .168   .107
+    fine-tuning       91.96  91.34  91.00  90.35  89.78
+    weights           91.76  91.94  91.85  91.31  90.91
+    learning rate     92.25  92.01  91.79  91.49  90.76
+    Dense 91.71 (0.23). Rewinding is safe where 25 to 90% of the training are repeated (from memory).
+    Here 75% of the training are repeated, and of the last rate, at which they fine-tune, all that training has of it:
+    25%. Our optimizer starts anew at each level; the checkpoints to which they rewind weights have its momentum too.
+Cost
+    A replicate of ResNet-20: 31 trainings, one of 71,108 steps and ten each of 53,331, 53,331 and 17,973. Of
+    LeNet-300-100: 127, one of 12,000 and 18 each of 10,800, 6,000, 1,200, 10,800, 6,000, 3,000 and 1,200. On one core
+    of an AMD EPYC a step of ResNet-20 takes 0.2 seconds, reduced 41 minutes a replicate; LeNet, in full, 8 minutes.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from lth.analysis import full, plot
+from lth.analysis.claim import FINAL, Claim, between, value
+
+COST = "a replicate: ResNet-20 1.3 million steps, LeNet-300-100 0.7 million; scale=reduced: a tenth or less"
+FULL = {
+    "resnet_20": {"data": "cifar10", "steps": 71_108, "batch_size": 128, **full.EVERY_LEVEL},
+    "lenet_300_100": {"data": "mnist", "steps": 12_000, "batch_size": 60, **full.EVERY_LEVEL},
+}
+RESNET, LENET = {"model": "resnet_20"}, {"model": "lenet_300_100"}
+METHODS = {"fine_tune": "fine-tuning", "weights": "weights", "learning_rate": "learning rate"}
+PRINTED = {
+    80.0: (91.96, 91.76, 92.25),
+    51.2: (91.34, 91.94, 92.01),
+    26.2: (91.00, 91.85, 91.79),
+    16.8: (90.35, 91.31, 91.49),
+    10.7: (89.78, 90.91, 90.76),
+}
+TUNED = {"rewind": "fine_tune"}
+# Percent of the training that is repeated -> rows of LeNet, in full and reduced.
+FINE_TUNED = {25: {**TUNED, "rewind.steps": (3000, 300)}}
+REWOUND = {
+    method: {90: {"rewind": method, "rewind.step": (1200, 120)}, 50: {"rewind": method, "rewind.step": (6000, 600)},
+             10: {"rewind": method, "rewind.step": (10_800, 1080)}}
+    for method in ("weights", "learning_rate")
+}  # fmt: skip
+
+
+def _above(text: str, where: dict[str, Any], percent: float, ours: dict[str, Any], theirs: dict[str, Any]) -> Claim:
+    measure = partial(between, percent=percent, ours=ours, theirs=theirs, column=FINAL)
+    return Claim(f"{plot.NAMES[where['model']]}, {percent}%: {text}", 0.0, "points", measure, where)
+
+
+CLAIMS = [
+    *(
+        Claim(f"ResNet-20, {percent}%, {METHODS[method]}: accuracy", paper, "%",
+              partial(value, percent=percent, column=FINAL), {**RESNET, "rewind": method}, kind="value")
+        for percent, row in PRINTED.items()
+        for method, paper in zip(METHODS, row, strict=True)
+    ),
+    *(
+        _above(f"{METHODS[method]} rewound above fine-tuning", RESNET, 10.7, {"rewind": method}, TUNED)
+        for method in ("learning_rate", "weights")
+    ),
+    *(
+        claim
+        for percent in (3.6, 1.9)
+        for claim in (
+            _above("learning rate rewound, 90% repeated, above fine-tuning", LENET, percent,
+                   REWOUND["learning_rate"][90], FINE_TUNED[25]),
+            _above("learning rate rewound, 50% repeated, above fine-tuning", LENET, percent,
+                   REWOUND["learning_rate"][50], FINE_TUNED[25]),
+            _above("weights rewound, 90% repeated, above fine-tuning", LENET, percent, REWOUND["weights"][90],
+                   FINE_TUNED[25]),
+            _above("weights rewound, 50% repeated, above 10%", LENET, percent, REWOUND["weights"][50],
+                   REWOUND["weights"][10]),
+        )
+    ),
+]  # fmt: skip
+
+
+def _how(row: "pd.Series[Any]") -> str:
+    """Name of a line: the method and the share of the training that is repeated."""
+    repeated = row["rewind.steps"] if row["rewind"] == "fine_tune" else row["steps"] - row["rewind.step"]
+    return f"{METHODS[row['rewind']]}, {100 * repeated / row['steps']:.0f}% repeated"
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy at the end and sign flips against percent of weights remaining, a line for each method."""
+    title = "Weights rewound, learning rate rewound, fine-tuning (Renda et al. 2020)"
+    shown = tickets.assign(how=tickets.apply(_how, axis=1))
+    return plot.sparsity(shown, title, by=["how"], rows="model", columns=(FINAL, "sign_flips"))

@@ -112,6 +112,11 @@ def total(mask: Mask) -> int:
     return sum(kept.numel() for kept in mask.values())
 
 
+def layers_kept(mask: Mask) -> float:
+    """Share of the prunable layers that keep a weight; below 1 after layer collapse (Tanaka et al. 2020)."""
+    return sum(bool(kept.any()) for kept in mask.values()) / len(mask)
+
+
 def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "weights") -> Tensor:
     """The mask of the `kept` highest scores among the remaining; of equal scores the lower index goes first."""
     left = mask.flatten().nonzero().squeeze(1)

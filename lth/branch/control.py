@@ -1,6 +1,6 @@
 """Controls with other weights, or another mask of as many weights per layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -52,6 +52,23 @@ def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple
     ticket = trained.ticket
     random = generator("shuffle", ticket.replicate, ticket.level, draw)
     return recipe, replace(ticket, mask=_permuted(ticket.mask, random))
+
+
+def invert(
+    trained: Trained,
+    *,
+    draw: int,
+    recipe: Recipe,
+    init: Init,
+    line: Sequence[Trained],
+    inverse: Callable[[Trained, int], Ticket],
+) -> tuple[Recipe, Ticket]:
+    """The mask of the opposite scores on the same weights: what is most important to the criterion goes (Frankle et al.
+    2021, "Missing the mark"). As many weights stay in all; how many of each layer, the distribution says. Nothing is
+    drawn: every draw is the same. line: the trained tickets from the dense net to this one. inverse: as in
+    `lth.job.Branch.tickets`.
+    """
+    return recipe, replace(trained.ticket, mask=inverse(line[-2], trained.ticket.level).mask)
 
 
 def fan_in(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:

@@ -10,6 +10,8 @@ from lth.analysis.plot.labels import LABELS, in_order, names, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import COLORS, MARKERS, MARKS, bars, finish, new_figure
+from lth.analysis.query import scale
+from lth.analysis.query import title as title_of
 from lth.analysis.summary import branches, full_branch
 from lth.analysis.winning import winning
 
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
 TICKS = 7
 
 
-def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows: str = "") -> "Figure":
-    """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, by branch.
+def sparsity(
+    table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows: str = "", beside: str = "early_stop_step"
+) -> "Figure":
+    """(a) test accuracy at early stop and (b) another column against percent of weights remaining, by branch.
 
     The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
     apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
+    beside: the column of (b).
     """
     parts = [(f"{rows}={value}", part) for value, part in table.groupby(rows, sort=True)] if rows else [("", table)]
     with new_figure(10, 4 * len(parts), len(parts), 2) as (figure, panels):
@@ -33,8 +38,8 @@ def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows:
             found = metric(part)
             _lines(left, part, found.early, found.scale, by)
             left.set_ylabel(found.axis(" at early stop"))
-            _lines(right, part, "early_stop_step", 1, by)
-            right.set_ylabel("early-stop step")
+            _lines(right, part, beside, scale(beside), by)
+            right.set_ylabel(title_of(beside))
             right.set_ylim(bottom=0)
             legend(left, beside=right)
             stamp(left, part)
@@ -97,7 +102,7 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Seq
 
 def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
     """The name of a branch; tickets are called winning where they win, and down to where."""
-    accuracy = metric(rows).early if column == "early_stop_step" else column
+    accuracy = column if column.endswith("accuracy") else metric(rows).early
     lowest = winning(rows, accuracy) if branch == "ticket" else None
     return LABELS.get(branch, branch) if lowest is None else f"winning ticket (down to {lowest:.3g}%)"
 

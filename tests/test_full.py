@@ -91,6 +91,8 @@ def test_files_of_a_net_that_was_only_trained_in_reduced_settings_are_reduced(
 ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
 FULL_ONLY = {"evci2022_gradient_flow", "evci2022_gradient_flow/pruned_weights"}  # these have no reduced values
 ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
+OTHER_NETS = ("frankle2021_missing_the_mark", "tanaka2020_layer_collapse")  # than the papers'
+ALWAYS |= {arm for name in OTHER_NETS for arm in registry.arms(name)}
 
 
 def test_each_configuration_has_the_declared_settings_at_full_scale_and_less_at_the_reduced_one() -> None:

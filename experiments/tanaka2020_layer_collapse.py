@@ -53,8 +53,8 @@ def lost(rows: pd.DataFrame, *, percent: float) -> Measured | None:
 CLAIMS = [
     Claim("SynFlow, 0.1% of the weights: layers that keep some", 100.0, "%", partial(layers, percent=0.1), SYNFLOW,
           kind="value"),
-    *(Claim(f"{NAMED.get(other, other)}, 0.1% of the weights: layers that lose all", 0.0, "%", partial(lost, percent=0.1),
-            {"criterion": other}) for other in ("snip", "grasp", "magnitude")),
+    *(Claim(f"{NAMED.get(other, other)}, 0.1% of the weights: layers that lose all", 0.0, "%",
+            partial(lost, percent=0.1), {"criterion": other}) for other in ("snip", "grasp", "magnitude")),
     Claim("SynFlow, 0.1% of the weights: accuracy above that of a net that is cut", 0.0, "points",
           partial(margin, limit=DIGIT, percent=0.1, column=FINAL, above=True), SYNFLOW),
     *(Claim(f"{percent:g}% of the weights: accuracy of SynFlow above {NAMED.get(other, other)}", 0.0, "points",

@@ -89,5 +89,5 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     dense, pruned = tickets[tickets["level"] == 0], tickets[tickets["level"] > 0]
     parts = [pd.concat([dense, select(pruned, where)]).assign(how=name) for name, where in METHODS.items()]
     shown = merged(pd.concat(parts, ignore_index=True), ["how"])
-    title = "LeNet-300-100 on MNIST, pruned at initialization and after training (Frankle et al. 2021)"
+    title = "Sanity checks of masks, LeNet-300-100 on MNIST (Frankle et al. 2021)"
     return plot.sparsity(shown, title, by=["model"], rows="how")

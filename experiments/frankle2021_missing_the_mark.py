@@ -13,8 +13,8 @@ Expect (the paper's abstract, and notes of others on its figures)
     Here: Adam at 1.2e-3, batch 60, 27 epochs in place of SGD at 0.1, batch 128, 160 epochs; scores of one batch of 60,
     of SynFlow 100 rounds; masks found after training are trained from the initial weights.
 Cost
-    A replicate: 101 trainings of 25,000 steps, 34 seconds each when dense on an idle core, about ten when sparse; the
-    masks of SynFlow half a minute. Reduced: a tenth.
+    A replicate: 101 trainings of 25,000 steps, 20 minutes of one core in all, and a minute for the masks of SynFlow.
+    Reduced: a tenth of the steps.
 Result
     Not run yet.
 """

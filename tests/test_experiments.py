@@ -157,7 +157,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig4": ("lenet", control("reinitialize")),
     "frankle2019_fig4/one_shot": (
         "lenet",
-        {"schedule._target_": "lth.schedule.one_shot", "levels": [3, 7, 9, 12, 15, 18]},
+        {"schedule._target_": "lth.schedule.one_shot", "schedule.rounds": 1, "levels": [3, 7, 9, 12, 15, 18]},
     ),
     "frankle2019_fig5": ("conv_2", control("reinitialize")),
     "frankle2019_fig5/conv_4": ("conv_4", control("reinitialize")),

@@ -95,17 +95,32 @@ def prune(
     rewind: Rewind = rewinding.weights,
     masks: Masks = afresh,
 ) -> Ticket:
-    """Score, mask, rewind: the ticket of `level`, from a trained one of a lower level. masks: cache of the masks."""
+    """Score, mask, rewind: the ticket of `level`, from a trained one of a lower level. Weights are scored again in each
+    round of the ladder, those removed in a round before being 0. masks: cache of the masks.
+    """
 
     def mask() -> Mask:
         torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
-        net, density = recipe.net(), densities(recipe, ladder, level)
-        scores = criterion(net, trained, batch(recipe, trained.ticket), **_supplied(criterion, recipe))
-        shares = distribution(scores, trained.mask, density)
-        return structure(scores, trained.mask, shares, net, examples(recipe))
+        net, first, some, scored = recipe.net(), batch(recipe, trained.ticket), examples(recipe), trained
+        for density in _rounds(recipe, ladder, trained.ticket.level, level):
+            scores = criterion(net, scored, first, **_supplied(criterion, recipe))
+            shares = distribution(scores, scored.mask, density)
+            scored = _without(trained, structure(scores, scored.mask, shares, net, some))
+        return scored.mask
 
     weights, step = rewind(trained)
     return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
+
+
+def _rounds(recipe: Recipe, ladder: Ladder, before: int, level: int) -> list[dict[str, float]]:
+    """Layer -> density that the ladder asks of its kind, after each round on the way from one level to another."""
+    shares = {name: ladder.between(before, level, kind) for name, kind in recipe.layers.kinds.items()}
+    return [{name: each[n] for name, each in shares.items()} for n in range(ladder.rounds)]
+
+
+def _without(trained: Trained, mask: Mask) -> Trained:
+    """The trained ticket with the weights alone that are left in this mask."""
+    return replace(trained, at=lambda step: masked(trained.at(step), mask), mask=mask)
 
 
 def _supplied(criterion: Criterion, recipe: Recipe) -> dict[str, Any]:
@@ -135,11 +150,6 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
             last = ", ".join(name for name, kind in found.items() if kind == "output") or "no layer"
             raise UserError(f"model.output={recipe.output}: structure=neuron keeps the units of {last}, which gives "
                             "the outputs; leave model.output out")  # fmt: skip
-
-
-def densities(recipe: Recipe, ladder: Ladder, level: int) -> dict[str, float]:
-    """Layer -> density that the ladder asks of its kind at `level`."""
-    return {name: ladder.density(level, kind) for name, kind in recipe.layers.kinds.items()}
 
 
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:

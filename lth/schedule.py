@@ -16,10 +16,24 @@ KINDS = ("conv", "linear", "output", "shortcut")
 
 @dataclass(frozen=True)
 class Ladder:
-    """children: level scored -> levels pruned to. density: (level, kind) -> share that remains, in (0, 1]."""
+    """children: level scored -> levels pruned to. density: (level, kind) -> share that remains, in (0, 1]. rounds: how
+    often weights are scored on the way from one level to the next, with no training between.
+    """
 
     children: Mapping[int, tuple[int, ...]]
     density: Callable[[int, str], float]
+    rounds: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise UserError(f"schedule.rounds={self.rounds}: weights are scored at least once; give 1 or more")
+
+    def between(self, before: int, level: int, kind: str) -> list[float]:
+        """The share that remains after each round on the way from one level to another: the same share of what remains
+        each time (Tanaka et al. 2020, Algorithm 1).
+        """
+        start, end = self.density(before, kind), self.density(level, kind)
+        return [start ** (1 - n / self.rounds) * end ** (n / self.rounds) for n in range(1, self.rounds + 1)]
 
     @property
     def parents(self) -> dict[int, int]:
@@ -46,10 +60,13 @@ def one_shot(
     linear: float = 0.2,
     output: float = 0.1,
     shortcut: float = 0.0,
+    rounds: int = 1,
 ) -> Ladder:
-    """Prune every level in one go from the dense net, to the density that iterative pruning has there."""
+    """Prune every level from the dense net, to the density that iterative pruning has there. rounds: how often weights
+    are scored on the way, and a part of them removed, with no training between (100 in Tanaka et al. 2020).
+    """
     rates = _geometric(conv=conv, linear=linear, output=output, shortcut=shortcut)
-    return Ladder({0: tuple(rungs(levels)[1:])}, rates)
+    return Ladder({0: tuple(rungs(levels)[1:])}, rates, rounds)
 
 
 def exponential(levels: int | Sequence[int], *, density: float = 0.05, rounds: int = 6) -> Ladder:

@@ -25,6 +25,7 @@ from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
 from lth.cli.config.values import values
 from lth.imp import examples
+from lth.schedule import one_shot
 from lth.store import table
 from lth.store.defaults import filled
 from lth.ticket import full_mask, remaining, total
@@ -158,7 +159,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig4": ("lenet", control("reinitialize")),
     "frankle2019_fig4/one_shot": (
         "lenet",
-        {"schedule._target_": "lth.schedule.one_shot", "levels": [3, 7, 9, 12, 15, 18]},
+        {"schedule._target_": "lth.schedule.one_shot", "schedule.rounds": 1, "levels": [3, 7, 9, 12, 15, 18]},
     ),
     "frankle2019_fig5": ("conv_2", control("reinitialize")),
     "frankle2019_fig5/conv_4": ("conv_4", control("reinitialize")),
@@ -370,6 +371,38 @@ def test_the_sparse_nets_of_rigl_and_set_keep_what_the_authors_keep() -> None:
     }
 
 
+def test_each_method_of_frankle_2021_has_the_same_levels_and_checks() -> None:
+    """Powers of 0.8 in all layers; only magnitude after training trains the dense net."""
+    found = {arm.rpartition("/")[2]: scaled(arm, "full") for arm in registry.arms("frankle2021_missing_the_mark")}
+    rounds = {arm: keys["schedule.rounds"] for arm, keys in found.items() if keys["schedule.rounds"] > 1}
+    assert rounds == {"synflow": 100}
+    assert [arm for arm, keys in found.items() if not keys["train_from"]] == ["magnitude_after"]
+    for keys in found.values():
+        assert (keys["levels"], keys["steps"]) == ([7, 12, 15, 18, 21], 25_000)
+        assert (keys["schedule.linear"], keys["schedule.output"]) == (0.2, 0.2)
+        assert {key.split(".")[1] for key in keys if key.startswith("branch.")} == {"shuffle", "reinitialize", "invert"}
+
+
+def test_layers_collapse_down_to_a_thousandth_of_the_weights() -> None:
+    keys = scaled("tanaka2020_layer_collapse", "full")
+    ladder = one_shot(6, linear=keys["schedule.linear"], output=keys["schedule.output"])
+    for level in range(7):
+        assert ladder.density(level, "linear") == ladder.density(level, "output")
+        assert ladder.density(level, "linear") == pytest.approx(10 ** (-level / 2))
+
+
+def test_snip_keeps_what_the_table_of_lee_2019_prints() -> None:
+    arms = [scaled(arm, "full") for arm in registry.arms("lee2019_snip")]
+    kept = {(k["model._target_"], k["schedule.density"] if k["levels"] else 1.0) for k in arms}
+    lenet, caffe = "lth.model.lenet_300_100", "lth.model.lenet_5"
+    assert kept == {(lenet, 1.0), (lenet, 0.05), (lenet, 0.02), (caffe, 1.0), (caffe, 0.02), (caffe, 0.01)}
+    for keys in arms:
+        assert keys["lr.at"] == [25_000 * n for n in range(1, 10)]
+        rates = [keys[f"optimizer.{name}"] for name in ("lr", "momentum", "weight_decay")]
+        assert rates == [0.1, 0.0 if keys["model._target_"] == caffe else 0.9, 5e-4]
+        assert (keys["steps"], keys["batch_size"], keys["levels"] == keys["train_from"]) == (250_000, 100, True)
+
+
 # ---- reduced
 
 REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.steps", "lr.warmup", "rewind.step", "rewind.steps"}
@@ -558,6 +591,9 @@ LINES = {
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
     "gadhikar2024_signs": ["ticket", "trained on", "reset at the end", "random reinit, signs of the end"],
     "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10% repeated"],
+    "frankle2021_missing_the_mark": ["ticket", "shuffled mask", "random reinit", "inverted scores"],
+    "tanaka2020_layer_collapse": ["SNIP", "GraSP", "SynFlow", "magnitude", "random"],
+    "lee2019_snip": ["LeNet-300-100", "LeNet-5"],
     "ramanujan2020_edge_popup": ["LeNet-300-100", "LeNet-300-100, edge-popup", "Conv-2, edge-popup"],
     "mocanu2018_fashion": ["65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "evci2020_table2": ["65.6, RigL", "65.6, SET", "65.6, the mask stays", "100.0, dense"],
@@ -587,6 +623,8 @@ def test_an_experiment_is_drawn_from_its_dense_net_alone(name: str) -> None:
 
 # Configurations that are smaller than the paper's also at scale=full; their header says why.
 ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
+OTHER_NETS = ("frankle2021_missing_the_mark", "tanaka2020_layer_collapse")  # than the papers'
+ALWAYS |= {arm for name in OTHER_NETS for arm in registry.arms(name)}
 ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
 
 

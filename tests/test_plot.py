@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from lth.analysis import plot
+from lth.analysis.summary import merged
 
 
 def tickets() -> pd.DataFrame:
@@ -168,6 +169,24 @@ def test_each_value_of_rows_has_a_row_of_panels_of_its_own() -> None:
     assert bars(other_accuracy)["ticket"][0] == pytest.approx((100, 50.0, 50.0, 50.0))
     assert bars(other_step)["ticket"][1] == pytest.approx((50, 2000, 1000, 3000))
     assert len(plot.sparsity(tickets(), rows="data").axes) == 2
+
+
+def test_another_column_stands_beside_the_accuracy() -> None:
+    rows = tickets()
+    lost = rows.assign(layers_kept=1 - 0.5 * (rows["level"] == 7), how="SNIP")
+    accuracy, layers = plot.sparsity(lost, by=["model"], rows="how", columns=("", "layers_kept")).axes
+    assert (accuracy.get_title(), layers.get_ylabel()) == ("SNIP", "layers that keep weights (%)")
+    assert [point[1] for point in bars(layers)["ticket"]] == [100, 100, 50]
+
+
+def test_configurations_that_are_points_of_a_line_are_joined() -> None:
+    """The dense net and each level are of configurations of their own, of which the model alone is kept."""
+    rows = tickets()[lambda rows: rows["branch"] == "ticket"]
+    apart = rows.assign(**{"schedule.density": rows["density"], "config": rows["level"].astype(str)})
+    assert len(bars(plot.sparsity(apart, by=["model"]).axes[0])) == 3
+    joined = merged(apart, ["model"])
+    assert {"model", "data", "steps"} <= {*joined}
+    assert bars(plot.sparsity(joined, by=["model"]).axes[0]) == bars(plot.sparsity(rows, by=["model"]).axes[0])
 
 
 def test_replicates_of_the_same_accuracy_have_a_bar_of_no_length() -> None:

@@ -42,7 +42,7 @@ def error(config: dict[str, Any], usual: dict[str, Any] | None = None) -> str:
 
 def test_a_parameter_has_the_annotation_and_the_default_of_the_source() -> None:
     found = parameters("lth.schedule.one_shot")
-    assert list(found) == ["conv", "linear", "output", "shortcut"]
+    assert list(found) == ["conv", "linear", "output", "shortcut", "rounds"]
     assert found["linear"].annotation == NUMBER
     assert found["linear"].default == 0.2
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, conv_net, copied, many, same
 
-from lth.ticket import Ticket, Trained, full_mask, masked, remaining, total
+from lth.ticket import Ticket, Trained, full_mask, highest, layers_kept, masked, remaining, total
 
 
 def test_the_mask_of_level_0_keeps_every_weight_and_covers_no_bias_or_normalization() -> None:
@@ -50,6 +50,29 @@ def test_remaining_weights_are_counted_from_the_mask_and_total_counts_all() -> N
 def test_remaining_is_the_number_of_kept_weights_of_all_layers(first: list[bool], second: list[bool]) -> None:
     mask = {"a": torch.tensor(first, dtype=torch.bool), "b": torch.tensor(second, dtype=torch.bool)}
     assert (remaining(mask), total(mask)) == (sum(first) + sum(second), len(first) + len(second))
+
+
+TYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int32, torch.bool]
+SCORES = st.lists(st.sampled_from([-torch.inf, -2.0, -0.0, 0.0, 1e-40, 1.0, 3.0, torch.inf]), min_size=1, max_size=12)
+
+
+@many
+@given(SCORES, st.lists(st.booleans(), min_size=12, max_size=12), st.sampled_from(TYPES), st.data())
+def test_the_highest_are_the_last_of_a_stable_sort(
+    scores: list[float], left: list[bool], dtype: torch.dtype, data: st.DataObject
+) -> None:
+    values = torch.tensor(scores) if dtype.is_floating_point else torch.tensor(scores).clamp(-3, 3)
+    mask = torch.tensor(left[: len(scores)])
+    kept = data.draw(st.integers(0, int(mask.sum())))
+    typed = values.to(dtype)
+    order = sorted(mask.nonzero().flatten().tolist(), key=lambda place: float(typed[place]))
+    expected = sorted(order[len(order) - kept :])
+    assert highest("a", typed, mask, kept).nonzero().flatten().tolist() == expected
+
+
+def test_a_layer_without_weights_is_counted_as_lost() -> None:
+    kept, lost = torch.tensor([[True, False]]), torch.tensor([False])
+    assert [layers_kept(mask) for mask in ({"a": kept}, {"a": kept, "b": lost}, {"b": lost})] == [1.0, 0.5, 0.0]
 
 
 def test_a_ticket_is_frozen_and_knows_its_origin() -> None:

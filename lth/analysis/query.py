@@ -102,14 +102,15 @@ def _numeric(table: pd.DataFrame, word: str, column: str) -> str:
 
 
 def scale(column: str) -> float:
-    """Factor of shown values: accuracies, densities and sign flips are shown in percent."""
-    return 100.0 if column.endswith("accuracy") or column in ("density", FLIPS) else 1.0
+    """Factor of shown values: accuracies and shares are shown in percent."""
+    return 100.0 if column.endswith("accuracy") or column in ("density", "layers_kept", FLIPS) else 1.0
 
 
 def title(column: str) -> str:
     """Label of an axis or head of a column."""
     named = {
         "density": "percent of weights remaining",
+        "layers_kept": "layers that keep weights (%)",
         "early_stop_val_loss": "validation loss at early stop",
         "early_stop_step": "early-stop step",
         "macs": "multiply-accumulates of training (of all weights)",

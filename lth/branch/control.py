@@ -82,6 +82,23 @@ def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple
     return recipe, replace(ticket, mask=_permuted(ticket.mask, random))
 
 
+def invert(
+    trained: Trained,
+    *,
+    draw: int,
+    recipe: Recipe,
+    init: Init,
+    line: Sequence[Trained],
+    inverse: Callable[[Trained, int], Ticket],
+) -> tuple[Recipe, Ticket]:
+    """The mask of the opposite scores on the same weights: what is most important to the criterion goes (Frankle et al.
+    2021, "Missing the mark"). As many weights stay in all; how many of each layer, the distribution says. Nothing is
+    drawn: every draw is the same. line: the trained tickets from the dense net to this one. inverse: as in
+    `lth.job.Branch.tickets`.
+    """
+    return recipe, replace(trained.ticket, mask=inverse(line[-2], trained.ticket.level).mask)
+
+
 def fan_in(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
     """The same mask on weights that know of it: N(0, 2 / n) with n the inputs that the unit keeps, so that its outputs
     have the variance of a dense net's (Evci et al. 2022, Section 3.1). All other tensors are those of `init`.

@@ -46,7 +46,7 @@ def grasp(
 def synflow(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
     """|W| dR/d|W| at W_T, R the sum of the outputs for one input of ones through the net of absolute values, in
     evaluation and float64: data decide nothing (Tanaka et al. 2020, Section 5, whose code takes the absolute value of
-    running statistics too). Meant to be scored again round by round: schedule=exponential.
+    running statistics too). Meant to be scored again in 100 rounds: schedule=one_shot schedule.rounds=100.
     """
     if not batch[0].is_floating_point():
         raise UserError("criterion=synflow needs inputs that are numbers, not tokens: take another, such as magnitude")

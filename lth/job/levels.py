@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
+from lth.criterion import inverted
 from lth.distribution import by_layer
 from lth.imp import afresh, check, dense, imp, prune, stay, untrained
 from lth.job.values import Job
@@ -29,14 +31,14 @@ def execute(
     Levels below `train_from` are pruned untrained.
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
-    lines = _Lines(job.ladder)
+    lines, inverse = _Lines(job.ladder), _pruning(replace(job, criterion=partial(inverted, of=job.criterion)), store)
 
     def level(tickets: list[Ticket]) -> list[Trained]:
         early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
         for each in early:
             lines.to(each)
         trained = train([ticket for ticket in tickets if not job.is_early(ticket)], job.recipe)
-        for name, recipe, branched in _branched(job, [lines.to(each) for each in trained]):
+        for name, recipe, branched in _branched(job, [lines.to(each) for each in trained], inverse):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)
             if len(waiting[name][1]) >= width:
                 train(waiting.pop(name)[1], recipe)
@@ -84,7 +86,9 @@ class _Lines:
         return self.lines[replicate, level]
 
 
-def _branched(job: Job, lines: list[list[Trained]]) -> list[tuple[str, Recipe, list[Ticket]]]:
+def _branched(
+    job: Job, lines: list[list[Trained]], inverse: Callable[[Trained, int], Ticket]
+) -> list[tuple[str, Recipe, list[Ticket]]]:
     """All tickets that branch off the ends of these lines, of every replicate and draw, in one list for each recipe and
     its digest.
     """
@@ -92,7 +96,7 @@ def _branched(job: Job, lines: list[list[Trained]]) -> list[tuple[str, Recipe, l
     for name, branch in job.branches.items():
         for line in lines:
             if branch.at(line[-1].ticket.level):
-                for recipe, ticket in branch.tickets(name, line, job):
+                for recipe, ticket in branch.tickets(name, line, job, inverse):
                     lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
     return [(name, *each) for name, each in lists.items()]
 
@@ -117,7 +121,8 @@ class _Stop:
 def mask_key(job: Job, level: int, scored: int) -> str:
     """The name of the mask of a level, made from a training of the level `scored`."""
     science = [describe(function) for function in (job.criterion, job.distribution, job.structure)]
-    return short([science, densities(job.ladder, level), scored, *_traced(job)])
+    rounds = [job.ladder.rounds] if job.ladder.rounds > 1 else []
+    return short([science, densities(job.ladder, level), scored, *_traced(job), *rounds])
 
 
 def _traced(job: Job) -> list[dict[str, str]]:

@@ -40,7 +40,8 @@ class _Line:
         if level == 0:
             return [self.dense, replicate]
         rewind = None if self._is_untrained(level) else self.rewind
-        pruned = [self.science, densities(self.job.ladder, level), rewind]
+        rounds = [self.job.ladder.rounds] if self.job.ladder.rounds > 1 else []
+        pruned = [self.science, densities(self.job.ladder, level), rewind, *rounds]
         return [short(self._main(replicate, self.parents[level])), pruned]
 
     def _is_untrained(self, level: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from lth import UserError, augment, regularization
+from lth.branch import invert
 from lth.imp import Criterion, Distribution, Rewind, Structure
 from lth.job.guard import guarded, guarded_recipe
 from lth.recipe import Recipe
@@ -36,7 +37,7 @@ class Place(NamedTuple):
 @dataclass(frozen=True)
 class Branch:
     """A branch off the main line: transform: Trained -> (Recipe, Ticket), called with `draw`, `recipe` and `init`, and
-    with `line` if it takes that, or, for a quantization, with `bits` and `recipe`.
+    with `line` and `inverse` if it takes them, or, for a quantization, with `bits` and `recipe`.
 
     levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
     that weights are quantized to; None for a control. compare: measures the nets of the draws beside each other, such
@@ -56,10 +57,14 @@ class Branch:
         """True if tickets of this level branch off."""
         return level in self.levels if self.levels is not None else level > 0 or self.bits is not None
 
-    def tickets(self, name: str, line: Sequence[Trained], job: "Job") -> Iterator[tuple[Recipe, Ticket]]:
-        """The tickets that branch off the last of a line of trained ones, each with its recipe."""
-        trained = line[-1]
-        given: dict[str, Any] = {"line": line} if "line" in inspect.signature(self.transform).parameters else {}
+    def tickets(
+        self, name: str, line: Sequence[Trained], job: "Job", inverse: Callable[[Trained, int], Ticket]
+    ) -> Iterator[tuple[Recipe, Ticket]]:
+        """The tickets that branch off the last of a line of trained ones, each with its recipe. inverse: makes the
+        ticket of a level by the opposite criterion, of the one that it is pruned from.
+        """
+        trained, taken = line[-1], inspect.signature(self.transform).parameters
+        given: dict[str, Any] = {k: v for k, v in (("line", line), ("inverse", inverse)) if k in taken}
         for bits in self.bits or ():
             recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
             yield recipe, replace(ticket, branch=name, bits=bits)
@@ -120,6 +125,9 @@ class Job:
         if not 0 <= self.train_from <= rungs(self.levels)[-1]:
             raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
         for name, branch in self.branches.items():
+            if unbound(branch.transform)[0] is invert and branch.at(0):
+                raise UserError(f"branch.{name}.levels={branch.levels}: level 0 is not pruned, so there is no mask to "
+                                "invert; give levels from 1 on")  # fmt: skip
             if branch.compare and self.recipe.task.metric != "accuracy":
                 raise UserError(f"branch.{name}.compare: task={self.recipe.task.name} gives no classes; set it to null")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Column -> its value where a row has none.
 USUAL = {"rewind.step": 0, "task": "classification", "precision": "fp32", "kernel": "auto", "threads": 1,
-         "augment": "none", "regularization": "none", "updater": "none"}  # fmt: skip
+         "augment": "none", "regularization": "none", "updater": "none", "layers_kept": 1}  # fmt: skip
 ROOMS = {"optimizer": "torch.optim"}  # column -> where its functions are, if not in the module of lth of this name
 
 

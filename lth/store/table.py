@@ -35,7 +35,7 @@ COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "dis
             "whole_angle", "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
             "before_disagreement")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
-RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
+RESULTS = {"density", "remaining", "total", "layers_kept", "machine", "commit", "date", "digest", "bits", "bytes",
            "left_in_float", "stale", FLIPS, *USAGE, *COMPARED}  # fmt: skip
 VALUE = "validation_"
 OUTCOMES = ("early_stop_", "final_")
@@ -68,9 +68,10 @@ def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:
 
 def origin(trained: "Trained") -> dict[str, Any]:
     """Columns that identify the ticket, and the counts of the final mask m_T."""
-    from lth.ticket import density, remaining, total
+    from lth.ticket import density, layers_kept, remaining, total
 
     ticket, mask = trained.ticket, trained.mask
+    kept = layers_kept(mask)
     return {
         "branch": ticket.branch,
         "draw": ticket.draw,
@@ -79,6 +80,7 @@ def origin(trained: "Trained") -> dict[str, Any]:
         "density": density(mask),
         "remaining": remaining(mask),
         "total": total(mask),
+        **({} if kept == 1 else {"layers_kept": kept}),
     }
 
 

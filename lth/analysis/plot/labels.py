@@ -13,6 +13,7 @@ LABELS = {
     "reinitialize": "random reinit",
     "random_sparsity": "random sparsity",
     "shuffle": "shuffled mask",
+    "invert": "inverted scores",
     "reset": "reset at the end",
     "continued": "trained on",
     "flip_signs": "signs flipped",

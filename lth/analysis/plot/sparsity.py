@@ -7,7 +7,7 @@ import pandas as pd
 
 from lth.analysis import query
 from lth.analysis.metric import metric, metric_of_curves
-from lth.analysis.plot.labels import LABELS, in_order, names, short_names
+from lth.analysis.plot.labels import LABELS, TITLES, in_order, names, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import COLORS, MARKERS, MARKS, bars, finish, new_figure
@@ -35,7 +35,8 @@ def sparsity(
     apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
     columns: those of the two panels, if others; "" is the accuracy at early stop.
     """
-    parts = [(f"{rows}={value}", part) for value, part in table.groupby(rows, sort=True)] if rows else [("", table)]
+    named = {value: value if TITLES.get(rows) == "" else f"{rows}={value}" for value in table[rows]} if rows else {}
+    parts = [(named[value], part) for value, part in table.groupby(rows, sort=True)] if rows else [("", table)]
     with new_figure(10, 4 * len(parts), len(parts), 2) as (figure, panels):
         for (name, part), (left, right) in zip(parts, panels, strict=True):
             left.set_title(name, fontsize=9)

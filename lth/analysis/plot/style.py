@@ -27,10 +27,19 @@ COLORS = {
     "reinitialize": "#d1495b",
     "random_sparsity": "#8d6a9f",
     "shuffle": "#5b8c5a",
+    "invert": "#6c757d",
     "reset": "#c08a1e",
     "edge_popup": "#2a9d8f",
 }
-MARKERS = {"ticket": "o", "reinitialize": "s", "random_sparsity": "v", "shuffle": "^", "reset": "D", "edge_popup": "P"}
+MARKERS = {
+    "ticket": "o",
+    "reinitialize": "s",
+    "random_sparsity": "v",
+    "shuffle": "^",
+    "invert": "X",
+    "reset": "D",
+    "edge_popup": "P",
+}
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
 HEAD = 85  # characters in a line of the title of a figure of 10 inches
 FOOT = 170  # characters in a line of the note under a figure of 10 inches

@@ -1,0 +1,93 @@
+"""Frankle et al. 2021: sanity checks of pruning at initialization, asked of LeNet-300-100 on MNIST.
+
+Pruning Neural Networks at Initialization: Why are We Missing the Mark? (arXiv 2009.08576). Its nets are ResNet-20 and
+VGG-16 on CIFAR-10 and larger ones; a small net can agree with its findings, and reproduces none.
+
+Command
+    lth figure frankle2021_missing_the_mark --run data.root=DIR                    25,000 steps, n = 3
+    lth figure frankle2021_missing_the_mark --run scale=reduced data.root=DIR      2,500 steps
+Expect (the paper's abstract, and notes of others on its figures)
+    SNIP, GraSP and SynFlow are as accurate or better with the mask shuffled within each layer, and re-initialized;
+    magnitude pruning after training loses under both. If the most important weights go, SNIP and SynFlow lose, and
+    GraSP does not. All three stay below magnitude pruning after training.
+    Here: Adam at 1.2e-3, batch 60, 27 epochs in place of SGD at 0.1, batch 128, 160 epochs; scores of one batch of 60,
+    of SynFlow 100 rounds; masks found after training are trained from the initial weights.
+Cost
+    A replicate: 101 trainings of 25,000 steps, 20 minutes of one core in all, and a minute for the masks of SynFlow.
+    Reduced: a tenth of the steps.
+Result
+    Not run yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import Claim, Measured, between, gain
+from lth.analysis.claim.rows import select
+from lth.analysis.summary import merged
+
+COST = "a replicate: 101 trainings of 25,000 steps, most of them sparse; scale=reduced: a tenth"
+# The net and the data are not the paper's, so that no verdict here is more than "agrees".
+FULL = {"lenet_300_100": {"model": "resnet_20", "data": "cifar10", "steps": 25_000, "batch_size": 60}}
+METHODS: dict[str, dict[str, Any]] = {
+    "SNIP": {"criterion": "snip"},
+    "GraSP": {"criterion": "grasp"},
+    "SynFlow": {"criterion": "synflow"},
+    "magnitude at initialization": {"criterion": "magnitude", "train_from": 1},
+    "magnitude after training": {"criterion": "magnitude", "train_from": None},
+}
+EARLY, AFTER = ["SNIP", "GraSP", "SynFlow"], "magnitude after training"
+PERCENTS = (6.9, 1.8)
+SLACK = 0.5  # points, within which accuracies of this net count as equal
+
+
+def no_worse(rows: pd.DataFrame, *, percent: float, of: str) -> Measured | None:
+    """Accuracy of a control above the ticket's less half a point: above 0 if the control loses less."""
+    found = gain(rows, percent=percent, of=of, than="ticket")
+    if found is None:
+        return None
+    ends = found.interval and (found.interval[0] + SLACK, found.interval[1] + SLACK)
+    return replace(found, mean=found.mean + SLACK, interval=ends)
+
+
+def _unharmed(methods: Sequence[str], check: str) -> list[Claim]:
+    return [
+        Claim(f"{method}, {percent}%: {plot.LABELS[check]} loses less than {SLACK} points, by", 0.0, "points",
+              partial(no_worse, percent=percent, of=check), METHODS[method])
+        for method in methods for percent in PERCENTS
+    ]  # fmt: skip
+
+
+def _harmed(methods: Sequence[str], check: str) -> list[Claim]:
+    return [
+        Claim(f"{method}, {percent}%: above {plot.LABELS[check]}", 0.0, "points",
+              partial(gain, percent=percent, than=check), METHODS[method])
+        for method in methods for percent in PERCENTS
+    ]  # fmt: skip
+
+
+CLAIMS = [
+    *_unharmed(EARLY, "shuffle"),
+    *_unharmed(EARLY, "reinitialize"),
+    *_harmed([AFTER], "shuffle"),
+    *_harmed([AFTER], "reinitialize"),
+    *_harmed(["SNIP", "SynFlow"], "invert"),
+    *_unharmed(["GraSP"], "invert"),
+    *(Claim(f"{percent}%: {AFTER} above {method}", 0.0, "points",
+            partial(between, percent=percent, ours=METHODS[AFTER], theirs=METHODS[method]))
+      for method in EARLY for percent in PERCENTS),
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy at early stop and early-stop step, a row of panels for each method, the dense net in all of them."""
+    dense, pruned = tickets[tickets["level"] == 0], tickets[tickets["level"] > 0]
+    parts = [pd.concat([dense, select(pruned, where)]).assign(how=name) for name, where in METHODS.items()]
+    shown = merged(pd.concat(parts, ignore_index=True), ["how"])
+    title = "Sanity checks of masks, LeNet-300-100 on MNIST (Frankle et al. 2021)"
+    return plot.sparsity(shown, title, by=["model"], rows="how")

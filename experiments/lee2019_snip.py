@@ -1,0 +1,62 @@
+"""Lee et al. 2019: SNIP, single-shot pruning at initialization. LeNet-300-100 and Caffe's LeNet-5 on MNIST.
+
+SNIP: Single-shot Network Pruning based on Connection Sensitivity (arXiv 1810.02340). Scores are |w dL/dw| of one batch
+of 100 images, at Gaussian Glorot weights; the paper divides them by their sum, which does not change their order.
+
+Command
+    lth figure lee2019_snip --run data.root=DIR                    in full, replicates 1, 2, 3 (the paper: 20 seeds)
+    lth figure lee2019_snip --run scale=reduced data.root=DIR      a tenth of the steps, and of those between drops
+Expect (the paper's table, from memory: error of test images)
+    LeNet-300-100: dense 1.7%, 5% of the weights 1.6%, 2% of them 2.4%. Caffe's LeNet-5: dense 0.9%, 2% of the weights
+    0.8%, 1% of them 1.1%.
+    Other than in the authors' code, what is trained are the weights that were scored, not a fresh draw, and biases are
+    not pruned. LeNet-5 is trained without momentum, as there; with the paper's 0.9 it diverges when dense.
+Cost
+    A replicate of LeNet-300-100: three trainings of 250,000 steps, 0.3 ms a step when sparse and 2.8 ms when dense, so
+    15 minutes of a core in all; of LeNet-5, at 40 ms a step, eight hours. Reduced: a tenth.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, value
+from lth.analysis.summary import merged
+
+COST = "a replicate: three trainings of LeNet-300-100 and of LeNet-5, 250,000 steps; scale=reduced: a tenth"
+FULL = {net: {"data": "mnist", "steps": 250_000, "batch_size": 100} for net in ("lenet_300_100", "lenet_5")}
+# (net, percent of the weights) -> error in percent, as the paper prints it.
+PRINTED = {
+    ("lenet_300_100", 100): 1.7,
+    ("lenet_300_100", 5): 1.6,
+    ("lenet_300_100", 2): 2.4,
+    ("lenet_5", 100): 0.9,
+    ("lenet_5", 2): 0.8,
+    ("lenet_5", 1): 1.1,
+}
+
+
+def _rows(net: str, percent: int) -> dict[str, Any]:
+    if percent == 100:
+        return {"model": net, "train_from": None}
+    # 0.05 is the schedule's default, of which a table without others has no column.
+    return {"model": net, "train_from": 1, "schedule.density": (percent / 100, None) if percent == 5 else percent / 100}
+
+
+CLAIMS = [
+    Claim(f"{plot.NAMES[net]}, {percent}% of the weights: accuracy", 100 - error, "%",
+          partial(value, percent=percent, column=FINAL), _rows(net, percent), kind="value")
+    for (net, percent), error in PRINTED.items()
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Test accuracy, early in training and in the end, against percent of weights: a line for each net."""
+    by_density = tickets["density"].rank(method="dense", ascending=False).astype(int) - 1
+    title = "SNIP at initialization, on MNIST (Lee et al. 2019)"
+    shown = merged(tickets.assign(level=by_density), ["model"])
+    return plot.during(shown, evaluations, [0.1, 1.0], title, by=["model"])

@@ -1,0 +1,70 @@
+"""Tanaka et al. 2020: layer collapse. A net with six hidden layers on MNIST, pruned at initialization down to 0.1%.
+
+Pruning neural networks without any data by iteratively conserving synaptic flow (arXiv 2006.05467). Its nets are VGG
+and ResNet on CIFAR and Tiny ImageNet; a small net can agree with its findings, and reproduces none.
+
+Command
+    lth figure tanaka2020_layer_collapse --run data.root=DIR                    3,000 steps, n = 3
+    lth figure tanaka2020_layer_collapse --run scale=reduced data.root=DIR      300 steps
+Expect (the authors' results for VGG-16 on CIFAR-100, 3 seeds: accuracy at 10^-3 of the weights, chance is 1%)
+    SynFlow 40.96%, SNIP 15.48%, GraSP 3.51%, magnitude and random 1%, of 72.8% when dense. Here: only SynFlow, scored
+    100 times on the way, keeps weights in every layer and learns; with a random mask each layer may keep some, of which
+    no path is left.
+Cost
+    A replicate: 30 trainings of 3,000 steps, 75 seconds of one core in all, with the masks.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, Measured, between, margin, value
+
+COST = "a replicate: 30 trainings of 3,000 steps, about a minute of one core; scale=reduced: a tenth"
+# The net and the data are not the paper's, so that no verdict here is more than "agrees".
+FULL = {"mlp": {"model": "vgg_16", "data": "cifar100", "steps": 3000, "batch_size": 60}}
+KEPT = "layers_kept"
+SYNFLOW: dict[str, Any] = {"criterion": "synflow"}
+NAMED = {"snip": "SNIP", "grasp": "GraSP", "synflow": "SynFlow"}
+OTHERS = ("snip", "grasp", "magnitude", "random")
+PERCENTS = (1.0, 0.1)
+DIGIT = 11.35  # percent of the test images that show a 1, the most frequent digit: the accuracy of a net that is cut
+
+
+def _with_layers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a share of layers that keep weights; those that have none keep all."""
+    return rows.assign(**{KEPT: rows.get(KEPT, pd.Series(1.0, rows.index)).fillna(1.0)})
+
+
+def layers(rows: pd.DataFrame, *, percent: float) -> Measured | None:
+    """Percent of the layers that keep weights."""
+    return value(_with_layers(rows), percent=percent, column=KEPT)
+
+
+def lost(rows: pd.DataFrame, *, percent: float) -> Measured | None:
+    """Percent of the layers that keep none."""
+    return margin(_with_layers(rows), limit=100, percent=percent, column=KEPT)
+
+
+CLAIMS = [
+    Claim("SynFlow, 0.1% of the weights: layers that keep some", 100.0, "%", partial(layers, percent=0.1), SYNFLOW,
+          kind="value"),
+    *(Claim(f"{NAMED.get(other, other)}, 0.1% of the weights: layers that lose all", 0.0, "%",
+            partial(lost, percent=0.1), {"criterion": other}) for other in ("snip", "grasp", "magnitude")),
+    Claim("SynFlow, 0.1% of the weights: accuracy above that of a net that is cut", 0.0, "points",
+          partial(margin, limit=DIGIT, percent=0.1, column=FINAL, above=True), SYNFLOW),
+    *(Claim(f"{percent:g}% of the weights: accuracy of SynFlow above {NAMED.get(other, other)}", 0.0, "points",
+            partial(between, percent=percent, ours=SYNFLOW, theirs={"criterion": other}, column=FINAL))
+      for percent in PERCENTS for other in OTHERS),
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy, and the share of the layers that keep weights, against percent of weights remaining."""
+    title = "Six hidden layers of 100 on MNIST, pruned at initialization (Tanaka et al. 2020)"
+    shown = _with_layers(tickets).assign(how=tickets["criterion"].replace(NAMED))
+    return plot.sparsity(shown, title, by=["how"], columns=("", KEPT))

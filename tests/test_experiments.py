@@ -24,6 +24,7 @@ from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
 from lth.cli.config.values import values
 from lth.imp import examples
+from lth.job.start import differences
 from lth.store import table
 from lth.store.defaults import filled
 from lth.ticket import full_mask, remaining, total
@@ -69,12 +70,15 @@ def made_images() -> str:
 def columns(name: str) -> dict[str, Any]:
     """Table columns of its jobs, with the embedded digits in place of data that are read from files."""
     cfg = configuration(name).copy()
-    cfg.precision = "fp32"
+    cfg.precision, cfg.start, start = "fp32", None, cfg.start
     if cfg.data._target_ == "lth.data.image_folder":
         cfg.data.root, cfg.data.validation, cfg.data.size = made_images(), 2, 8
     elif "root" in cfg.data:
         cfg.data = configuration().data
-    return {**values(cfg).columns, "data": configuration(name).data._target_.rpartition(".")[2], "steps": cfg.steps}
+    data, limit = configuration(name).data._target_.rpartition(".")[2], configuration(name).data.limit
+    named = {"data": data if limit is None else f"{data}[:{limit}]", "steps": cfg.steps}
+    own = {**values(cfg).columns, **named}
+    return own if start is None else {**own, **differences(own, columns(start.removeprefix("experiment=")), start)}
 
 
 def test_the_test_sees_the_configurations() -> None:
@@ -503,6 +507,7 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, global",
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
+    "morcos2019_transfer": ["own", "own, shuffled mask", "of MNIST", "of MNIST with SGD", "of Fashion-MNIST"],
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
     "ramanujan2020_edge_popup": ["LeNet-300-100", "LeNet-300-100, edge-popup", "Conv-2, edge-popup"],
     "mocanu2018_fashion": ["65.6, SET", "65.6, the mask stays", "100.0, dense"],

@@ -88,7 +88,7 @@ def test_files_of_a_net_that_was_only_trained_in_reduced_settings_are_reduced(
 # ---- of the project
 
 # Configurations that are smaller than the paper's also at scale=full; their header says why.
-ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
+ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32", *registry.arms("morcos2019_transfer")}
 FULL_ONLY = {"evci2022_gradient_flow", "evci2022_gradient_flow/pruned_weights"}  # these have no reduced values
 ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
 

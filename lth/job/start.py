@@ -31,10 +31,10 @@ def check(job: "Job", start: "Job") -> None:
     transfer.check_step(start.begin, job.recipe)
 
 
-def columns(own: Mapping[str, Any], start: "Job") -> dict[str, Any]:
-    """Columns of the run that tickets are taken from which are not those of the job, such as start.data; `start` if
-    none tells them apart.
+def differences(own: Mapping[str, Any], start: Mapping[str, Any], identity: str) -> dict[str, Any]:
+    """Columns of the run that tickets are taken from which are not those of the job, such as start.data; `start`, its
+    identity, if none tells them apart.
     """
-    here, there = completed(own, start.columns), completed(start.columns, own)
+    here, there = completed(own, start), completed(start, own)
     different = {f"start.{key}": value for key, value in there.items() if key not in UNTOLD and here.get(key) != value}
-    return different or {"start": start.identity[:8]}
+    return different or {"start": identity}

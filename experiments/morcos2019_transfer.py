@@ -1,4 +1,4 @@
-"""Morcos et al. 2019: tickets of one data set or optimizer, trained on another. LeNet-300-100 on MNIST and Fashion-MNIST.
+"""Morcos et al. 2019: tickets of one data set or optimizer, trained on another. LeNet-300-100 on MNIST.
 
 One ticket to win them all: generalizing lottery ticket initializations across datasets and optimizers (arXiv
 1906.02773). Each ticket, mask and W_0, of one run is trained by another, beside its mask permuted within the layers.

@@ -1,4 +1,4 @@
-"""Transfer: the ticket of one recipe as the start of another, with other data or another optimizer (Morcos et al. 2019).
+"""Transfer: the ticket of one recipe as the start of another, with other data or optimizer (Morcos et al. 2019).
 
 All of the source's state goes along: the mask, W_k with the statistics of batch norm, and k. The new recipe's data set
 is scaled by its own statistics, so that the inputs of the same net have other means than in the source.
@@ -17,9 +17,7 @@ from lth.ticket import Ticket, Weights
 from lth.weights import weights_of
 
 
-def transferred(
-    ticket: Ticket, *, source: Recipe, recipe: Recipe, init: Callable[[nn.Module, int], Weights]
-) -> Ticket:
+def transferred(ticket: Ticket, *, source: Recipe, recipe: Recipe, init: Callable[[nn.Module, int], Weights]) -> Ticket:
     """The ticket of `source` as one of `recipe`: the same mask, weights and step.
 
     For another number of outputs the layer that gives them begins as in a dense net of `recipe`: drawn by `init`, and

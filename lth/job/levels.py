@@ -103,7 +103,8 @@ class _Lines:
     def to(self, trained: Trained) -> list[Trained]:
         """From the dense net to this one, which is the last."""
         replicate, level = trained.ticket.replicate, trained.ticket.level
-        before = self.lines.get((replicate, self.parents.get(level, level)), [])  # with a start, it may be trained elsewhere
+        parent = self.parents.get(level, level)
+        before = self.lines.get((replicate, parent), [])  # with a start, not all levels are trained here
         self.lines[replicate, level] = [*before, trained]
         return self.lines[replicate, level]
 

@@ -54,8 +54,11 @@ class _Line:
 
     def _starts_alike(self, other: Job) -> bool:
         """True if dense nets of both jobs are drawn alike."""
-        nets = [(job.recipe.model, job.init, job.recipe.data.shape, job.recipe.data.outputs) for job in (self.job, other)]
-        return describe(nets[0]) == describe(nets[1])
+        own, there = (
+            describe([job.recipe.model, job.init, job.recipe.data.shape, job.recipe.data.outputs])
+            for job in (self.job, other)
+        )
+        return bool(own == there)
 
     def _is_untrained(self, level: int) -> bool:
         """True of a level that starts as the dense net does, whatever the rewinding: nothing is trained before it."""

@@ -15,7 +15,8 @@ Expect (the paper, from memory; its numbers are in plots only)
     statistics of their own data set, and "more data" is all of MNIST beside 5,000 of its images.
 Cost
     Full, a replicate: own tickets 19 trainings of 50,000 steps and 5 permuted masks for each of 4 runs (those of MNIST
-    with Adam are shared with frankle2019_fig3, with SGD with frankle2019_appendix), and 10 for each of 6 transfers.
+    with Adam are shared with frankle2019_fig3, with SGD with frankle2019_appendix), and 10 for each of 6 transfers. On
+    a busy core of an AMD EPYC a step takes 3.6 ms when dense and 0.4 ms at 7% of the weights.
 Result
     Not run yet.
 """

@@ -196,6 +196,17 @@ def test_the_results_do_not_depend_on_where_the_run_was_interrupted(tmp_path: Pa
     assert [t.ticket.level for t in job.stored(OTHER, Store(tmp_path))] == [0, 1, 2]
 
 
+def test_a_source_is_done_though_the_run_is_interrupted_behind_it(tmp_path: Path) -> None:
+    class StopsAtLevel2(Callback):
+        def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+            if ticket.level == 2:
+                raise Interrupted
+
+    with pytest.raises(Interrupted):
+        ran(OTHER, tmp_path, StopsAtLevel2())
+    assert {each.experiment: each.state for each in status(tmp_path)[0]}["small"] == "done"
+
+
 class StopsInSource(Stop):
     """Interrupts when a ticket of the source has reached a step."""
 
@@ -276,6 +287,9 @@ def test_columns_say_in_what_the_source_differs_and_criterion_and_rewinding_are_
     assert {name: data[name] for name in data if name.startswith("start")} == {
         "start.data": "tiny", "start.scaling": "unit",
     }  # fmt: skip
+    shorter = replace(SOURCE, recipe=recipe(steps=10), reduced="steps 10 instead of 20")
+    found = replace(SOURCE, start=shorter).columns
+    assert (found["start.steps"], found["reduced"]) == (10, "steps 10 instead of 20")
     unnamed = Data("tiny", DATA.test, DATA.validation, DATA.train, scaling="unit")
     start = replace(SOURCE, recipe=recipe(data=unnamed))
     assert replace(SOURCE, start=start).columns["start"] == start.identity[:8]

@@ -13,7 +13,7 @@ from lth.job.compared import compared
 from lth.job.levels import execute
 from lth.job.noted import Noted
 from lth.job.row import row
-from lth.job.source import Renamed, Source, origin
+from lth.job.source import Renamed, Source, origin, origin_places
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.store import Record, Store
@@ -78,7 +78,7 @@ def _source(
     if (run := origin(job)) is None:
         yield None
         return
-    source = Source(run, store, sourced)
+    source = Source(run, store, {place.level for place in origin_places(job)}, sourced)
     train = _train(run, run.recipe, Noted(Renamed(callback), store), steps)
     try:
         yield partial(source.train, train)

@@ -1,6 +1,6 @@
 """The trainings that the tickets of another run are pruned from, as parts of the job that takes them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from lth.engine import Callback
@@ -9,6 +9,7 @@ from lth.job.values import Job, Place
 from lth.recipe import Recipe
 from lth.schedule import rungs
 from lth.store import Store
+from lth.store.running import is_held
 from lth.ticket import Ticket, Trained
 
 BRANCH = "source"  # what these tickets are called where progress is shown
@@ -32,11 +33,12 @@ def origin(job: Job) -> Job | None:
 
 class Source:
     """Trains tickets of another run as that run would, and records them there; its status is written if anything is
-    trained, or if it has no record. finished: called with each, under the name of BRANCH.
+    trained, or if it has no record. levels: all that are to be trained. finished: called with each training, under the
+    name of BRANCH.
     """
 
-    def __init__(self, job: Job, store: Store, finished: Callable[[Trained], None]) -> None:
-        self.job, self.store, self.finished = job, store, finished
+    def __init__(self, job: Job, store: Store, levels: Collection[int], finished: Callable[[Trained], None]) -> None:
+        self.job, self.store, self.levels, self.finished = job, store, {*levels}, finished
         self.records = {replicate: job.record(store, replicate) for replicate in job.replicates}
         self.new = {replicate for replicate, record in self.records.items() if not record.file.exists()}
         self.begun, self.failed = set[int](), set[int]()
@@ -54,11 +56,15 @@ class Source:
         return trained
 
     def end(self, status: str) -> None:
-        """Write the status of what was begun; a replicate of which a training diverged has failed."""
-        for replicate in self.begun:
-            diverged = status == "finished" and replicate in self.failed
-            how = ("failed", "a training diverged") if diverged else (status, "")
-            self.records[replicate].status(*how)
+        """Write the status of what was begun, unless another process runs it too: "finished" if no training is missing,
+        failed if one diverged, else `status`.
+        """
+        for replicate in sorted(self.begun):
+            whole = self.levels == {t.ticket.level for t in self.done if t.ticket.replicate == replicate}
+            diverged = replicate in self.failed
+            how = ("failed", "a training diverged") if diverged else ("finished" if whole else status, "")
+            if is_held(self.records[replicate].file):
+                self.records[replicate].status(*how)
 
     def _begin(self, replicates: set[int]) -> None:
         for replicate in replicates - self.begun:

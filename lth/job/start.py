@@ -31,6 +31,13 @@ def check(job: "Job", start: "Job") -> None:
     transfer.check_step(start.begin, job.recipe)
 
 
+def columns(job: "Job", own: Mapping[str, Any], start: "Job") -> dict[str, Any]:
+    """Columns of a job that say in what the run differs that its tickets are taken from; own: those that it has."""
+    here, there = ({**table, "steps": each.recipe.steps} for table, each in ((own, job), (start.columns, start)))
+    reduced = {"reduced": job.reduced or start.reduced} if start.reduced else {}
+    return {**differences(here, there, start.identity[:8]), **reduced}
+
+
 def differences(own: Mapping[str, Any], start: Mapping[str, Any], identity: str) -> dict[str, Any]:
     """Columns of the run that tickets are taken from which are not those of the job, such as start.data; `start`, its
     identity, if none tells them apart.

@@ -189,8 +189,7 @@ class Job:
             **({"reduced": self.reduced} if self.reduced else {}),
             "config": self.identity[:8],
         }
-        there = self.start
-        return own if there is None else {**own, **start.differences(own, there.columns, there.identity[:8])}
+        return own if self.start is None else {**own, **start.columns(self, own, self.start)}
 
     @cached_property
     def description(self) -> list[Any]:

@@ -4,7 +4,7 @@ Frankle & Carbin 2019, Section 2: a rate p is the share of the *remaining* weigh
 level n keeps (1 - p)^n. Imports no PyTorch, so that a wrong rate is found before anything heavy is loaded.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -39,6 +39,16 @@ class Ladder:
     def parents(self) -> dict[int, int]:
         """Level -> the level that it is pruned from."""
         return {level: parent for parent, levels in self.children.items() for level in levels}
+
+    def towards(self, levels: Iterable[int]) -> "Ladder":
+        """The part of the ladder that leads to these levels."""
+        parents, wanted = self.parents, {0}
+        for level in levels:
+            while level not in wanted:
+                wanted.add(level)
+                level = parents[level]
+        kept = {parent: tuple(c for c in children if c in wanted) for parent, children in self.children.items()}
+        return Ladder({parent: children for parent, children in kept.items() if children}, self.density)
 
 
 def iterative(

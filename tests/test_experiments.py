@@ -25,6 +25,7 @@ from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
 from lth.cli.config.values import values
 from lth.imp import examples
+from lth.job.start import differences
 from lth.schedule import one_shot
 from lth.store import table
 from lth.store.defaults import filled
@@ -72,12 +73,15 @@ def made_images() -> str:
 def columns(name: str) -> dict[str, Any]:
     """Table columns of its jobs, with the embedded digits in place of data that are read from files."""
     cfg = configuration(name).copy()
-    cfg.precision = "fp32"
+    cfg.precision, cfg.start, start = "fp32", None, cfg.start
     if cfg.data._target_ == "lth.data.image_folder":
         cfg.data.root, cfg.data.validation, cfg.data.size = made_images(), 2, 8
     elif "root" in cfg.data:
         cfg.data = configuration().data
-    return {**values(cfg).columns, "data": configuration(name).data._target_.rpartition(".")[2], "steps": cfg.steps}
+    data, limit = configuration(name).data._target_.rpartition(".")[2], configuration(name).data.limit
+    named = {"data": data if limit is None else f"{data}[:{limit}]", "steps": cfg.steps}
+    own = {**values(cfg).columns, **named}
+    return own if start is None else {**own, **differences(own, columns(start.removeprefix("experiment=")), start)}
 
 
 def test_the_test_sees_the_configurations() -> None:
@@ -588,6 +592,7 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, global",
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
+    "morcos2019_transfer": ["own", "own, shuffled mask", "of MNIST", "of MNIST with SGD", "of Fashion-MNIST"],
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
     "gadhikar2024_signs": ["ticket", "trained on", "reset at the end", "random reinit, signs of the end"],
     "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10% repeated"],
@@ -623,7 +628,7 @@ def test_an_experiment_is_drawn_from_its_dense_net_alone(name: str) -> None:
 
 # Configurations that are smaller than the paper's also at scale=full; their header says why.
 ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
-OTHER_NETS = ("frankle2021_missing_the_mark", "tanaka2020_layer_collapse")  # than the papers'
+OTHER_NETS = ("frankle2021_missing_the_mark", "morcos2019_transfer", "tanaka2020_layer_collapse")  # than the papers'
 ALWAYS |= {arm for name in OTHER_NETS for arm in registry.arms(name)}
 ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
 

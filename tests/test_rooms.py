@@ -19,7 +19,7 @@ LAYERS = [
     {"file", "ticket", "weights", "layer", "recipe", "imp", "seed"}
     | {"model", "data", "init", "augment", "task", "lr", "regularization"}
     | {"criterion", "schedule", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"}
-    | {"supermask", "connectivity"},
+    | {"supermask", "connectivity", "transfer"},
     {"quantization", "engine", "store"},
     {"job", "compress", "analysis"},
     {"cli", "__main__"},

@@ -3,19 +3,25 @@
 from lth import job as jobs
 from lth.cli.console import console
 from lth.job import Job
+from lth.job.source import BRANCH
 from lth.store import Store
 
 
 def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
     """Print a line per ticket of the job, and how many are stored; trains nothing. words: tell the job of a sweep
-    apart. Returns the trainings, as `lth.job.trainings` names them within a store.
+    apart. What the run that it starts from trains for it comes first. Returns the trainings, as `lth.job.trainings`
+    names them within a store.
     """
     console.print(end=f"{words}\n" * bool(words), markup=False)
-    stored, places = {jobs.place(t.ticket) for t in jobs.stored(job, store)}, job.places()
+    run, before = jobs.origin(job), jobs.origin_places(job)
+    there = set() if run is None else {jobs.place(t.ticket)._replace(branch=BRANCH) for t in jobs.stored(run, store)}
+    stored = there.intersection(before) | {jobs.place(t.ticket) for t in jobs.stored(job, store)}
+    places = [*before, *job.places()]
     for place in places:
         quantized = place.bits is not None
         variant = f"bits {place.bits}" if quantized else f"draw {place.draw}"
-        task = "to quantize" if quantized else f"to train, {job.recipe.steps:,} steps"
+        steps = run.recipe.steps if run is not None and place in before else job.recipe.steps
+        task = "to quantize" if quantized else f"to train, {steps:,} steps"
         which = f"replicate {place.replicate}  " if len(job.replicates) > 1 else ""
         where = f"{place.branch:>12}  {variant}  {which}level {place.level:>2}"
         console.print(f"{where}  {'stored' if place in stored else task}")

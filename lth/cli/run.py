@@ -172,7 +172,7 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
     with tracker:
         live = console.is_terminal and not setting.sweeping
         given: Any = {"live": live, "evaluated": tracker.evaluated, "label": _swept(setting)}
-        display = Display(console, len(job.places()), job.recipe.steps, **given)
+        display = Display(console, len(job.places()) + len(jobs.origin_places(job)), job.recipe.steps, **given)
 
         def trained(result: Trained) -> None:
             done.append(result)
@@ -182,7 +182,7 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
         store.wait = display.check
         with interruptible(display), display, _last_step_noted(display):
             try:
-                jobs.run(job, store, display, trained, setting.steps)
+                jobs.run(job, store, display, trained, setting.steps, display.trained)
             except Busy as error:  # nothing for a tracker to know
                 busy = error
         if not setting.sweeping:  # the command that launched a sweep draws once, in the end

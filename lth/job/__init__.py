@@ -2,7 +2,21 @@
 
 from lth.job.run import run, status
 from lth.job.sharing import trainings
+from lth.job.source import origin, origin_places
 from lth.job.stored import migrate, stored, wait
 from lth.job.values import Branch, Job, Place, place
 
-__all__ = ["Branch", "Job", "Place", "migrate", "place", "run", "status", "stored", "trainings", "wait"]
+__all__ = [
+    "Branch",
+    "Job",
+    "Place",
+    "migrate",
+    "origin",
+    "origin_places",
+    "place",
+    "run",
+    "status",
+    "stored",
+    "trainings",
+    "wait",
+]

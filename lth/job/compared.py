@@ -42,8 +42,10 @@ def compared(
 
 def _before(job: Job, nets: Sequence[Trained], done: Sequence[Trained]) -> Trained | None:
     """The net of the main line that the mask of these was pruned from; at level 0 the one there, unless it is one of
-    them.
+    them. None with a start, since no net of this job was pruned.
     """
+    if job.start is not None:
+        return None
     level, replicate = nets[0].ticket.level, nets[0].ticket.replicate
     parent = job.ladder.parents.get(level, level)
     found = [t for t in done if (t.ticket.branch, t.ticket.replicate) == ("ticket", replicate)]

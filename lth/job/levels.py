@@ -11,10 +11,11 @@ from lth.imp import afresh, check, dense, imp, prune, stay, untrained
 from lth.job.values import Job
 from lth.layer import prunable
 from lth.recipe import Recipe
-from lth.schedule import KINDS, Ladder
+from lth.schedule import KINDS, Ladder, rungs
 from lth.store import Store
 from lth.store.digest import describe, short, unbound
 from lth.ticket import Mask, Ticket, Trained
+from lth.transfer import transferred
 
 log = logging.getLogger("lth")
 
@@ -25,10 +26,11 @@ def execute(
     train: Callable[[list[Ticket], Recipe], list[Trained]],
     replicates: Iterable[int],
     width: int = 1,
+    source: Callable[[list[Ticket], Recipe], list[Trained]] | None = None,
 ) -> None:
     """Prune and rewind until the ladders end; at each level `train` is called with all tickets of the main line, then
     with all branches that share a recipe. Nothing is pruned from a branch, so branches wait until there are `width`.
-    Levels below `train_from` are pruned untrained.
+    Levels below `train_from` are pruned untrained. source: `train` for tickets of the run that the job starts from.
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
     lines, inverse = _Lines(job.ladder), _pruning(replace(job, criterion=partial(inverted, of=job.criterion)), store)
@@ -44,15 +46,37 @@ def execute(
                 train(waiting.pop(name)[1], recipe)
         return early + trained
 
-    start = [dense(job.recipe, job.init, replicate) for replicate in replicates]
-    if start and job.ladder.children.get(0):
-        check(job.recipe, job.criterion, job.structure, start[0])
+    pruned, line, ladder = job, level, job.ladder
+    if job.start is not None:
+        pruned, ladder = job.start, ladder.towards(rungs(job.levels))
+        line = partial(_passed_on, job, job.start, ladder, level, source or train)
+    start = [dense(pruned.recipe, pruned.init, replicate) for replicate in replicates]
+    if start and ladder.children.get(0):
+        check(pruned.recipe, job.criterion, job.structure, start[0])
         if unbound(job.distribution)[0] is by_layer:
             job.distribution({}, start[0].mask, {})  # raises UserError unless there is a share for each layer
-    for _ in imp(start, level, _pruning(job, store), job.ladder, _Stop(job)):
+    for _ in imp(start, line, _pruning(pruned, store), ladder, _Stop(pruned)):
         pass
     for recipe, branched in waiting.values():
         train(branched, recipe)
+
+
+def _passed_on(
+    job: Job,
+    start: Job,
+    ladder: Ladder,
+    level: Callable[[list[Ticket]], list[Trained]],
+    source: Callable[[list[Ticket], Recipe], list[Trained]],
+    tickets: list[Ticket],
+) -> list[Trained]:
+    """Train tickets of the run that a job starts from: by the job (`level`), where it has their level, and as that run
+    does, where others are pruned from them.
+    """
+    early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
+    later = [ticket for ticket in tickets if not job.is_early(ticket)]
+    taken = [ticket for ticket in later if ticket.level in rungs(job.levels)]
+    level([transferred(ticket, source=start.recipe, recipe=job.recipe, init=job.init) for ticket in taken])
+    return early + source([ticket for ticket in later if ladder.children.get(ticket.level)], start.recipe)
 
 
 def _pruning(job: Job, store: Store) -> Callable[[Trained, int], Ticket]:
@@ -81,7 +105,8 @@ class _Lines:
     def to(self, trained: Trained) -> list[Trained]:
         """From the dense net to this one, which is the last."""
         replicate, level = trained.ticket.replicate, trained.ticket.level
-        before = [] if level == 0 else self.lines[replicate, self.parents[level]]
+        parent = self.parents.get(level, level)
+        before = self.lines.get((replicate, parent), [])  # with a start, not all levels are trained here
         self.lines[replicate, level] = [*before, trained]
         return self.lines[replicate, level]
 

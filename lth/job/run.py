@@ -1,7 +1,8 @@
 """Runs a job: trains what is missing, records every ticket as it finishes, writes the status."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from lth.job.compared import compared
 from lth.job.levels import execute
 from lth.job.noted import Noted
 from lth.job.row import row
+from lth.job.source import Renamed, Source, origin, origin_places
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.store import Record, Store
@@ -21,11 +23,16 @@ log = logging.getLogger("lth")
 
 
 def run(
-    job: Job, store: Store, callback: Callback, finished: Callable[[Trained], None], steps: Collection[int] = ()
+    job: Job,
+    store: Store,
+    callback: Callback,
+    finished: Callable[[Trained], None],
+    steps: Collection[int] = (),
+    sourced: Callable[[Trained], None] = lambda _: None,
 ) -> list[Trained]:
     """Train everything the job asks for; what is stored is read. Each trained ticket is recorded, then given to
     `finished`, as soon as it is there. steps: those whose weights a dense net keeps in passing, for other jobs that
-    rewind to them.
+    rewind to them. sourced: called with each training of the run that the job starts from, which is recorded there.
     """
     check_granted(job.device)
     if job.device not in ("auto", "cpu"):
@@ -55,9 +62,31 @@ def run(
 
     _name_left_in_float(job)
     width = engine.widest(job.recipe, job.device, job.width) if job.devices == 1 else 1
-    execute(job, store, train, job.replicates, width)
+    with _source(job, store, callback, steps, sourced) as source:
+        execute(job, store, train, job.replicates, width, source)
     store.forget_weights(done, _last(job, done))
     return done
+
+
+@contextmanager
+def _source(
+    job: Job, store: Store, callback: Callback, steps: Collection[int], sourced: Callable[[Trained], None]
+) -> Iterator[Callable[[list[Ticket], Recipe], list[Trained]] | None]:
+    """The function that trains tickets of the run that a job starts from; the status of that run is written in the
+    end, whatever ends it.
+    """
+    if (run := origin(job)) is None:
+        yield None
+        return
+    source = Source(run, store, {place.level for place in origin_places(job)}, sourced)
+    train = _train(run, run.recipe, Noted(Renamed(callback), store), steps)
+    try:
+        yield partial(source.train, train)
+    except BaseException:
+        source.end("interrupted")
+        raise
+    source.end("finished")
+    store.forget_weights(source.done, _last(run, source.done))
 
 
 def _name_left_in_float(job: Job) -> None:

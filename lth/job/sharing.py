@@ -1,18 +1,27 @@
 """Trainings of a job, named so that those of several jobs that are the same one have the same name."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lth.job.levels import densities
+from lth.job.source import origin, origin_places
 from lth.job.values import Job, Place
-from lth.store.digest import describe, short, unbound
+from lth.store.digest import describe, short
 
 
 def trainings(job: Job) -> dict[str, int]:
     """Name -> optimizer steps of everything that the job trains; what is only quantized is left out. Equal names are
     the same training. (Two names may be, where a branch forgets what decided its ticket.)
     """
-    line = _Line(job)
-    return {line.name(place): line.steps(place) for place in job.places() if place.bits is None}
+    line, run = _Line(job), origin(job)
+    there = {} if run is None else _named(run, origin_places(job))
+    return {**there, **{line.name(place): line.steps(place) for place in job.places() if place.bits is None}}
+
+
+def _named(run: Job, needed: Sequence[Place]) -> dict[str, int]:
+    """Trainings at these places of a run that another starts from."""
+    line = _Line(run)
+    return {line.name(place): line.steps(place) for place in needed}
 
 
 class _Line:
@@ -30,19 +39,27 @@ class _Line:
 
     def steps(self, place: Place) -> int:
         """Steps from where the ticket starts to T."""
-        function, given = unbound(self.job.rewind)
-        end, name = self.job.recipe.steps, function.__name__
-        start = end - given.get("steps", 500) if name == "fine_tune" else given.get("step", 0)
-        return int(end) if self._is_untrained(place.level) else int(end - start)
+        begin = 0 if self._is_untrained(place.level) else (self.job.start or self.job).begin
+        return self.job.recipe.steps - begin
 
     def _main(self, replicate: int, level: int) -> list[Any]:
         """The ticket of the main line."""
+        if self.job.start is not None and not (level == 0 and self._starts_alike(self.job.start)):
+            return [self.dense, _Line(self.job.start)._main(replicate, level)]
         if level == 0:
             return [self.dense, replicate]
         rewind = None if self._is_untrained(level) else self.rewind
         rounds = [self.job.ladder.rounds] if self.job.ladder.rounds > 1 else []
         pruned = [self.science, densities(self.job.ladder, level), rewind, *rounds]
         return [short(self._main(replicate, self.parents[level])), pruned]
+
+    def _starts_alike(self, other: Job) -> bool:
+        """True if dense nets of both jobs are drawn alike."""
+        own, there = (
+            describe([job.recipe.model, job.init, job.recipe.data.shape, job.recipe.data.outputs])
+            for job in (self.job, other)
+        )
+        return bool(own == there)
 
     def _is_untrained(self, level: int) -> bool:
         """True of a level that starts as the dense net does, whatever the rewinding: nothing is trained before it."""

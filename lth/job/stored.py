@@ -105,9 +105,12 @@ def _find(job: Job, store: Store, look: Callable[[Recipe, Ticket], None] | None 
         done.extend(found)
         return found
 
+    def source(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
+        return [t for ticket in tickets if (t := store.find(_refuse, recipe, ticket)) is not None]
+
     for replicate in job.replicates:
         with contextlib.suppress(_Missing):
-            execute(job, store, find, [replicate])
+            execute(job, store, find, [replicate], source=source)
     return done
 
 

@@ -1,16 +1,17 @@
 """The values that a configuration stands for."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from torch import nn
 
-from lth import UserError, augment, regularization
+from lth import UserError, augment, regularization, rewind
 from lth.branch import invert
 from lth.imp import Criterion, Distribution, Rewind, Structure
+from lth.job import start
 from lth.job.guard import guarded, guarded_recipe
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
@@ -22,6 +23,8 @@ from lth.ticket import Ticket, Trained, Weights
 
 # Functions of a job, beside those of its recipe, that decide what is pruned and where it starts again.
 SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
+# What a job has from the one that it starts from, which has pruned its tickets.
+PRUNES = ("criterion", "distribution", "structure", "schedule", "rewind", "stops", "train_from")
 
 
 class Place(NamedTuple):
@@ -53,6 +56,11 @@ class Branch:
     def __post_init__(self) -> None:
         object.__setattr__(self, "transform", guarded("branch", self.transform))
 
+    @property
+    def supplied(self) -> Collection[str]:
+        """Names of the arguments that the transform takes."""
+        return inspect.signature(self.transform).parameters
+
     def at(self, level: int) -> bool:
         """True if tickets of this level branch off."""
         return level in self.levels if self.levels is not None else level > 0 or self.bits is not None
@@ -63,8 +71,8 @@ class Branch:
         """The tickets that branch off the last of a line of trained ones, each with its recipe. inverse: makes the
         ticket of a level by the opposite criterion, of the one that it is pruned from.
         """
-        trained, taken = line[-1], inspect.signature(self.transform).parameters
-        given: dict[str, Any] = {k: v for k, v in (("line", line), ("inverse", inverse)) if k in taken}
+        trained = line[-1]
+        given: dict[str, Any] = {k: v for k, v in (("line", line), ("inverse", inverse)) if k in self.supplied}
         for bits in self.bits or ():
             recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
             yield recipe, replace(ticket, branch=name, bits=bits)
@@ -85,7 +93,8 @@ class Branch:
 class Job:
     """One configuration with all its replicates. train_from: first level that is trained; those before it are pruned
     untrained, where they start. save_every: seconds between saves of a running training. `reduced` names what is
-    smaller than in the paper, for the tables.
+    smaller than in the paper, for the tables. start: the job whose tickets are trained here, each at its level, and
+    pruned no further; replicate r takes those of replicate r. What prunes is then that of `start`.
     """
 
     name: str
@@ -108,8 +117,11 @@ class Job:
     save_every: float | None = None
     reduced: str = ""
     train_from: int = 0
+    start: "Job | None" = None
 
     def __post_init__(self) -> None:
+        for name in PRUNES if self.start is not None else ():
+            object.__setattr__(self, name, getattr(self.start, name))
         for name in SCIENCE:
             object.__setattr__(self, name, guarded(name, getattr(self, name)))
         stops = {name: guarded("stop", rule) for name, rule in self.stops.items()}
@@ -130,11 +142,27 @@ class Job:
                                 "invert; give levels from 1 on")  # fmt: skip
             if branch.compare and self.recipe.task.metric != "accuracy":
                 raise UserError(f"branch.{name}.compare: task={self.recipe.task.name} gives no classes; set it to null")
+        if self.start is not None:
+            start.check(self, self.start)
 
     @property
     def ladder(self) -> Ladder:
         """Levels, the level each is pruned from, and their densities."""
-        return self.schedule(self.levels)
+        return self.schedule(self.levels if self.start is None else self.start.levels)
+
+    @property
+    def begin(self) -> int:
+        """The step at which a rewound ticket begins; 0 if a rewinding of the user's own does not say."""
+        function, given = unbound(self.rewind)
+        if function is rewind.fine_tune:
+            return int(self.recipe.steps - given.get("steps", 500))
+        return int(given.get("step", 0))
+
+    @property
+    def path(self) -> list[int]:
+        """Levels that are climbed to from one another, if they were given as a list."""
+        levels = self.levels if self.start is None else self.start.levels
+        return [] if isinstance(levels, int) else list(levels)
 
     def is_early(self, ticket: Ticket) -> bool:
         """True if a ticket is pruned without being trained."""
@@ -143,7 +171,7 @@ class Job:
     @cached_property
     def columns(self) -> dict[str, Any]:
         """Columns that all rows of the job share: functions by name, and their arguments that aren't defaults."""
-        recipe, path = self.recipe, [] if isinstance(self.levels, int) else list(self.levels)
+        recipe, path = self.recipe, self.path
         science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": self.init}
         science |= {name: getattr(self, name) for name in ("criterion", "distribution", "structure", "schedule")}
         science |= {"rewind": self.rewind}
@@ -151,7 +179,7 @@ class Job:
         science |= {name: f for name, none in usual.items() if unbound(f := getattr(recipe, name))[0] is not none}
         science |= {"updater": recipe.updater} if recipe.moves_mask else {}
         described = {name: _flat(name, function) for name, function in science.items()}
-        return {
+        own = {
             **described.pop("model"),
             "data": recipe.data.name,
             **({} if recipe.task == CLASSIFICATION else {"task": recipe.task.name}),
@@ -169,13 +197,15 @@ class Job:
             **({"reduced": self.reduced} if self.reduced else {}),
             "config": self.identity[:8],
         }
+        return own if self.start is None else {**own, **start.columns(self, own, self.start)}
 
     @cached_property
     def description(self) -> list[Any]:
         """Everything that decides the results, as JSON; not how many levels, replicates or branches were asked for."""
         science = [self.recipe, self.init, self.criterion, self.distribution, self.structure, self.schedule]
-        path = None if isinstance(self.levels, int) else list(self.levels)
-        return [*map(describe, [*science, self.rewind]), path, *([self.train_from] if self.train_from else [])]
+        more: list[Any] = [self.train_from] if self.train_from else []
+        more += [] if self.start is None else [{"start": self.start.description}]
+        return [*map(describe, [*science, self.rewind]), self.path or None, *more]
 
     @property
     def identity(self) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
 from lth.analysis import document
+from lth.cli.config import start
 from lth.cli.config.choices import choice
 from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.files import check_files
@@ -61,12 +63,45 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     cfg = compose("config", overrides)
     _check_complete(plain(cfg))
     validate(plain(cfg), usual(tuple(filter(is_group, overrides))))
+    if cfg.start is not None:
+        words = start.beside(cfg.start, overrides)
+        with of_start(cfg.start), errors_explained():
+            _validated(words, usual)
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
     small = trial(cfg)
     if cfg.debug:
         validate(plain(small), plain(small))
     return small
+
+
+def started_from(cfg: DictConfig, overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
+    """The configuration of the run that `cfg` takes its tickets from. overrides: those that made `cfg`."""
+    with _aside(), initialize_config_dir(str(CONF), version_base="1.3"):
+        there = trial(compose("config", [*start.beside(cfg.start, overrides), *search_path(folder)]))
+    if cfg.debug:
+        there.levels = cfg.levels  # a trial of some of many levels has the first ones of each
+    return there
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """Put Hydra's state aside, where it composes or runs a job, so that another configuration can be composed."""
+    state = GlobalHydra.instance()
+    before, state.hydra = state.hydra, None
+    try:
+        yield
+    finally:
+        state.hydra = before
+
+
+@contextmanager
+def of_start(start: str) -> Iterator[None]:
+    """Let an error in the run that tickets are taken from name it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"start={start}: {error}", code=error.code) from error
 
 
 def _check_complete(config: dict[str, Any]) -> None:
@@ -128,7 +163,7 @@ def addition(message: str, wrong: str) -> str:
 def explanation(error: Exception) -> str:
     """Hydra's message, and the keys that may have been meant."""
     message = str(error).partition("Config search path")[0].strip()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with _aside(), initialize_config_dir(str(CONF), version_base="1.3"):
         keys = {key for key in leaves(plain(compose("config"))) if not key.endswith("_")}
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
     if sentence := choice(message):

@@ -18,6 +18,6 @@ def jobs(overrides: Sequence[str], folder: Path | None = None) -> "list[tuple[Jo
     folder = None if folder is None else check_folder(str(folder))
     configurations = compositions(literal(overrides, sweeping=True), folder)
     see_own_modules()
-    from lth.cli.config.values import values
+    from lth.cli.config.values import started
 
-    return [(values(cfg, given), Path(str(cfg.root))) for cfg, given in configurations]
+    return [(started(cfg, given, folder), Path(str(cfg.root))) for cfg, given in configurations]

@@ -191,7 +191,7 @@ def _ended(cfg: DictConfig, **given: Any) -> Ending:
 
 def _outcome(cfg: DictConfig, **given: Any) -> Ending:
     from lth.cli import imports_done, run
-    from lth.cli.config.values import instantiate, values
+    from lth.cli.config.values import instantiate, started
 
     imports_done()
     overrides = HydraConfig.get().overrides.task
@@ -210,6 +210,6 @@ def _outcome(cfg: DictConfig, **given: Any) -> Ending:
 
     def build() -> "Job":
         check_threads(cfg.threads)
-        return values(cfg, overrides, writes=not cfg.plan)
+        return started(cfg, overrides, parted(given["typed"]).folder, writes=not cfg.plan)
 
     return run.run(build, setting)

@@ -18,8 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from lth import UserError
 from lth.cli import failure
 from lth.cli.config.accepted import fitted, left_out, parameters
+from lth.cli.config.compose import of_start, started_from
 from lth.cli.config.conf import branches, plain, reductions
 from lth.cli.config.own import hidden
+from lth.cli.config.start import beside
 from lth.cli.config.trial import REDUCED
 
 if TYPE_CHECKING:
@@ -66,10 +68,26 @@ def _misspelled(target: str) -> str:
     return f"{module} has no '{name}'" + (f". Did you mean {near[0]}?" if near else "")
 
 
-def values(cfg: DictConfig, overrides: Sequence[str] = (), *, writes: bool = False) -> "Job":
-    """The job of a configuration. overrides: those of the command line that made it. writes: True to record what
-    precision=auto stands for, so that all later jobs of the experiment agree.
+def started(
+    cfg: DictConfig, overrides: Sequence[str] = (), folder: Path | None = None, *, writes: bool = False
+) -> "Job":
+    """The job of a configuration and, if it takes its tickets from another run, that one. folder: of --config-dir."""
+    if cfg.start is None:
+        return values(cfg, overrides, writes=writes)
+    there = started_from(cfg, overrides, folder)
+    with of_start(cfg.start):
+        start = values(there, beside(cfg.start, overrides), writes=writes)
+    return values(cfg, overrides, start, writes=writes)
+
+
+def values(
+    cfg: DictConfig, overrides: Sequence[str] = (), start: "Job | None" = None, *, writes: bool = False
+) -> "Job":
+    """The job of a configuration. overrides: those of the command line that made it. start: the job whose tickets it
+    takes. writes: True to record what precision=auto stands for, so that all later jobs of the experiment agree.
     """
+    if (start is None) != (cfg.start is None):
+        raise ValueError(f"start={cfg.start} and the job of it belong together")
     for node, names in groupby(left_out(cfg, overrides), key=itemgetter(0)):
         function = OmegaConf.select(cfg, node)["_target_"]
         log.info("%s: %s does not take %s, left out", node, function, ", ".join(name for _, name in names))
@@ -99,6 +117,7 @@ def values(cfg: DictConfig, overrides: Sequence[str] = (), *, writes: bool = Fal
         meter=cfg.meter,
         save_every=cfg.save_every,
         reduced=REDUCED if cfg.debug else reductions(cfg),
+        start=start,
     )
 
 

@@ -7,7 +7,7 @@ that has a keyword `line` is given the trained tickets of its replicate, from th
 from lth.branch.control import Control, Init, connect, fan_in, random_sparsity, reinitialize, reset, shuffle
 from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
 from lth.branch.sign import constant, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
-from lth.branch.supermask import edge_popup, supermask, supermask_constant
+from lth.branch.supermask import edge_popup, learned_supermask, supermask, supermask_constant
 
 __all__ = [
     "Control",
@@ -20,6 +20,7 @@ __all__ = [
     "freeze_growing",
     "freeze_growing_all",
     "frozen_model",
+    "learned_supermask",
     "random_sparsity",
     "reinitialize",
     "reset",

@@ -1,0 +1,65 @@
+"""The branches of a job tried out before anything is trained, so that one that can't be is refused at once."""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+import torch
+
+from lth import UserError
+from lth.data import limited
+from lth.imp import dense, densities
+from lth.job.values import Branch, Job
+from lth.recipe import Recipe
+from lth.schedule import rungs
+from lth.ticket import Mask, Ticket, Trained, masked
+
+log = logging.getLogger("lth")
+EXAMPLES = 8  # of each split
+
+
+def rehearse(job: Job) -> None:
+    """Let every branch off a stand-in for the first net that it branches from, and make its net. Raises UserError if one
+    can't treat the net or its settings, and what a mistake in its code raises; other errors count after training, of
+    which a branch may need something.
+    """
+    if not job.branches:
+        return
+    start = dense(job.recipe, job.init, job.replicates[0])
+    small = replace(job, recipe=replace(job.recipe, data=limited(job.recipe.data, EXAMPLES)), branches={})
+    for name, branch in job.branches.items():
+        level = next((each for each in rungs(job.levels) if each >= job.train_from and branch.at(each)), None)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                _try_out(name, replace(branch, draws=1), small, [] if level is None else _line(job, start, level))
+        except (UserError, AttributeError, NameError, TypeError):
+            raise
+        except (Exception, SystemExit) as error:
+            log.debug("branch=%s can't be tried on an untrained net: %s", name, error)
+
+
+def _try_out(name: str, branch: Branch, job: Job, line: list[Trained]) -> None:
+    for recipe, _ in branch.tickets(name, line, job) if line else ():
+        if recipe.model is not job.recipe.model:
+            recipe.net()
+
+
+def _line(job: Job, start: Ticket, level: int) -> list[Trained]:
+    """Stand-ins for the dense net and, above level 0, for the one at `level`: untrained, each layer pruned from behind."""
+    first = _stand_in(start, job.recipe)
+    if level == 0:
+        return [first]
+    weights, step = job.rewind(first)
+    mask = _pruned(start.mask, densities(job.recipe, job.ladder, level))
+    return [first, _stand_in(replace(start, weights=weights, mask=mask, step=step, level=level), job.recipe)]
+
+
+def _stand_in(ticket: Ticket, recipe: Recipe) -> Trained:
+    evaluations = pd.DataFrame(columns=list(recipe.task.columns), dtype="float64")
+    return Trained(ticket, evaluations, lambda _: masked(ticket.weights, ticket.mask), recipe.steps, ticket.mask)
+
+
+def _pruned(mask: Mask, share: Mapping[str, float]) -> Mask:
+    return {name: (torch.arange(m.numel()) < math.ceil(share[name] * m.numel())).view_as(m) for name, m in mask.items()}

@@ -11,11 +11,11 @@ def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
     apart. Returns the trainings, as `lth.job.trainings` names them within a store.
     """
     console.print(end=f"{words}\n" * bool(words), markup=False)
-    stored, places = {jobs.place(t.ticket) for t in jobs.stored(job, store)}, job.places()
-    for place in places:
+    stored, places = {jobs.place(t.ticket) for t in jobs.stored(job, store)}, jobs.planned(job)
+    for place, steps in places.items():
         quantized = place.bits is not None
         variant = f"bits {place.bits}" if quantized else f"draw {place.draw}"
-        task = "to quantize" if quantized else f"to train, {job.recipe.steps:,} steps"
+        task = "to quantize" if quantized else f"to train, {steps:,} steps" if steps else "to evaluate"
         which = f"replicate {place.replicate}  " if len(job.replicates) > 1 else ""
         where = f"{place.branch:>12}  {variant}  {which}level {place.level:>2}"
         console.print(f"{where}  {'stored' if place in stored else task}")

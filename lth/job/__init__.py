@@ -1,8 +1,8 @@
 """One configuration with all its replicates: from values to trained tickets, recorded as they finish."""
 
 from lth.job.run import run, status
-from lth.job.sharing import trainings
+from lth.job.sharing import planned, trainings
 from lth.job.stored import migrate, stored, wait
 from lth.job.values import Branch, Job, Place, place
 
-__all__ = ["Branch", "Job", "Place", "migrate", "place", "run", "status", "stored", "trainings", "wait"]
+__all__ = ["Branch", "Job", "Place", "migrate", "place", "planned", "run", "status", "stored", "trainings", "wait"]

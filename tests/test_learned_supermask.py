@@ -52,8 +52,8 @@ def test_uniform_numbers_are_uniform_and_of_different_places_and_steps_unrelated
     assert drawn.max() < 1
     assert abs(drawn.mean() - 0.5) < 4 * (1 / 12) ** 0.5 / 400
     assert abs(drawn.var() - 1 / 12) < 4 * (1 / 180) ** 0.5 / 400
-    for table in (drawn, drawn.T):
-        correlations = torch.corrcoef(table).fill_diagonal_(0)
+    for numbers in (drawn, drawn.T):
+        correlations = torch.corrcoef(numbers).fill_diagonal_(0)
         assert correlations.abs().max() < 6 / 400**0.5  # of 79,800 pairs, each of deviation 1 / 20
 
 
@@ -107,7 +107,7 @@ def test_evaluation_draws_the_mask_of_the_step_and_does_not_count() -> None:
     frequencies = torch.zeros(2)
     for step in range(500):
         layer.step.fill_(step)
-        frequencies += torch.cat([layer(torch.tensor([[1.0, 0.0]])) / 2, layer(torch.tensor([[0.0, 1.0]])) / -3]).view(2)
+        frequencies += layer(torch.eye(2)).flatten() / torch.tensor([2.0, -3.0])
     torch.testing.assert_close(frequencies / 500, torch.tensor([0.75, 0.2]), atol=0.08, rtol=0)
 
 
@@ -154,7 +154,7 @@ def test_scores_start_at_0_and_learn_as_in_an_independent_loop() -> None:
 def test_weights_stay_theta_0_or_its_signed_constant_and_all_take_part(rescaled: bool) -> None:
     settings = recipe()
     start = dense(settings, init.glorot_normal)
-    for constant in (False, True):
+    for constant in (False, True):  # evaluated as often as the ticket, whose 20 steps are by 4
         new, ticket = learned(settings, constant=constant, rescaled=rescaled)
         done = done_by(new, ticket)
         end = done.weights()
@@ -162,7 +162,7 @@ def test_weights_stay_theta_0_or_its_signed_constant_and_all_take_part(rescaled:
             assert mask.all()
             value = start.weights[name].std(correction=0) * start.weights[name].sign()
             torch.testing.assert_close(end[name], value if constant else start.weights[name], atol=1e-7, rtol=1e-6)
-        assert list(done.evaluations["step"]) == [0, 2, 4, 6, 8, 10, 12]  # as many as the ticket's in 20 steps, each 4th
+        assert list(done.evaluations["step"]) == [0, 2, 4, 6, 8, 10, 12]
 
 
 def test_draws_and_replicates_have_masks_of_their_own_and_levels_share_one_training() -> None:
@@ -232,11 +232,11 @@ def test_a_mean_over_no_masks_is_refused() -> None:
 
 
 def test_a_job_has_the_means_of_every_kind_beside_its_dense_net(tmp_path: Path) -> None:
-    kinds = {name: job.Branch(partial(branch.learned_supermask, steps=8, batch_size=10, rate=5.0, **options), levels=[0],
-                              compare=partial(sampled, draws=2))
-             for name, options in (("init", {}), ("constant", {"constant": True}))}  # fmt: skip
+    kind = partial(branch.learned_supermask, steps=8, batch_size=10, rate=5.0)
+    kinds = {"init": kind, "constant": partial(kind, constant=True)}
+    branches = {name: job.Branch(each, levels=[0], compare=partial(sampled, draws=2)) for name, each in kinds.items()}
     what = job.Job("learned", recipe(), init.glorot_normal, criterion.magnitude, distribution.by_kind, structure.weight,
-                   schedule.iterative, rewind.weights, levels=0, branches=kinds, device="cpu")  # fmt: skip
+                   schedule.iterative, rewind.weights, levels=0, branches=branches, device="cpu")  # fmt: skip
     done = job.run(what, Store(tmp_path), Callback(), lambda _: None)
     assert [t.steps for t in done] == [20, 8, 8]
     found = table.tickets(tmp_path).set_index("branch")

@@ -21,9 +21,9 @@ EXAMPLES = 8  # of each split
 
 
 def rehearse(job: Job) -> None:
-    """Let every branch off a stand-in for the first net that it branches from, and make its net. Raises UserError if one
-    can't treat the net or its settings, and what a mistake in its code raises; other errors count after training, of
-    which a branch may need something.
+    """Let every branch off a stand-in for the first net that it branches from, and make its net. Raises UserError if
+    one can't treat the net or its settings, and what a mistake in its code raises; other errors count after training,
+    of which a branch may need something.
     """
     if not job.branches:
         return
@@ -47,7 +47,7 @@ def _try_out(name: str, branch: Branch, job: Job, line: list[Trained]) -> None:
 
 
 def _line(job: Job, start: Ticket, level: int) -> list[Trained]:
-    """Stand-ins for the dense net and, above level 0, for the one at `level`: untrained, each layer pruned from behind."""
+    """Untrained stand-ins for the dense net and, above level 0, for the one at `level`, pruned from behind."""
     first = _stand_in(start, job.recipe)
     if level == 0:
         return [first]

@@ -19,8 +19,8 @@ def trainings(job: Job) -> dict[str, int]:
 
 
 def planned(job: Job) -> dict[Place, int]:
-    """Optimizer steps of every ticket of the job, 0 of what is only evaluated; of what is quantized, those of the ticket
-    beside it.
+    """Optimizer steps of every ticket of the job, 0 of what is only evaluated; of what is quantized, those of the
+    ticket beside it.
     """
     line = _Line(job)
     return {place: line.steps(place) for place in job.places()}

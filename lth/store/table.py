@@ -28,10 +28,11 @@ KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
 # Usage of a training; older results have seconds alone, and most machines don't measure energy.
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method", "devices")  # fmt: skip
-# Measures of a net beside its siblings (see `lth.connectivity.compare`).
+# Measures of a net beside its siblings (see `lth.connectivity.compare`) or of its masks (`lth.supermask.sampled`).
 COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "distance", "angle", "whole_distance",
             "whole_angle", "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
-            "before_disagreement")  # fmt: skip
+            "before_disagreement",
+            "sampled_test_loss", "sampled_test_accuracy", "ones", "ones_by_layer")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
            "left_in_float", "stale", *USAGE, *COMPARED}  # fmt: skip

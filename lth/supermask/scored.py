@@ -1,7 +1,4 @@
-"""Supermasks: a net that is not trained, in which the weights are chosen by learned scores. Scores are parameters of
-their layers; everything else is frozen. Either the highest scores of a layer choose ("edge-popup", Ramanujan et al.
-2020), or each score is the log-odds of its weight, and every pass draws a mask (Zhou et al. 2019, Section 5).
-"""
+"""Layers whose weights are chosen by scores, and nets of them, which are frozen but for these."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,19 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.data import Data, normalized
 from lth.seed import uniform
-from lth.task import Task
-from lth.ticket import Mask, Weights, highest
-from lth.weights import load
+from lth.ticket import Mask, highest
 
 SCORED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-BATCH = 1000  # examples that are evaluated at once
 Tensors = Mapping[str, Tensor]
 Choose = Callable[[Any], Tensor]
 
 
-class _Scored(nn.Module):
+class Scored(nn.Module):
     """Base class of the classes that layers of a scored net take in place of their own. choose: layer -> factors of its
     weights, with gradients of the scores.
     """
@@ -84,38 +77,8 @@ def settled(step: int, weights: Tensors, gradients: Tensors, mask: Mask, *, net:
         return mask
     layers = {name: net.get_submodule(name.rpartition(".")[0]) for name in mask}
     return {
-        name: layer.choose(layer).bool() if isinstance(layer, _Scored) else mask[name] for name, layer in layers.items()
+        name: layer.choose(layer).bool() if isinstance(layer, Scored) else mask[name] for name, layer in layers.items()
     }
-
-
-def sampled(
-    net: nn.Module,
-    weights: Sequence[Weights],
-    kept: Mask,
-    data: Data,
-    task: Task,
-    *,
-    before: Weights | None = None,
-    device: str = "cpu",
-    tick: Callable[[], None] = lambda: None,
-    draws: int = 10,
-) -> list[dict[str, Any]]:
-    """Columns for each of several nets of a `bernoulli_model`, as the `compare` of a branch: sampled_test_loss and
-    _accuracy, means over draws of the mask; ones and ones_by_layer, the expected share of the weights that take part, the
-    latter as text. Draw d is that of step -1 - d, which no training has.
-    """
-    if draws < 1:
-        raise UserError(f"draws={draws}: give at least 1, the number of masks that a net is evaluated with")
-    inputs, targets = normalized(data, data.test, device)
-    rows = []
-    for each in weights:
-        load(net.to(device).eval(), each)
-        layers = [layer for layer in net.modules() if isinstance(layer, _Scored)]
-        outputs = [_outputs(net, inputs, layers, -1 - draw) for draw in range(draws) if tick() is None]
-        means = {name: torch.cat([of(each, targets) for each in outputs]).mean().item()
-                 for name, of in (("loss", task.losses), (task.metric, task.metrics))}  # fmt: skip
-        rows.append({f"sampled_test_{name}": mean for name, mean in means.items()} | _ones(layers))
-    return rows
 
 
 def top(scores: Tensor, kept: int) -> Tensor:
@@ -128,20 +91,6 @@ def top(scores: Tensor, kept: int) -> Tensor:
     return highest("scores", scores, torch.ones_like(above), kept)  # equal ones at the border, which takes longer
 
 
-def _outputs(net: nn.Module, inputs: Tensor, layers: Sequence[Any], step: int) -> Tensor:
-    """Outputs of the net with the mask of a step."""
-    for layer in layers:
-        layer.step.fill_(step)
-    with torch.no_grad():
-        return torch.cat([net(x) for x in inputs.split(BATCH)])
-
-
-def _ones(layers: Sequence[Any]) -> dict[str, Any]:
-    chances = [layer.scores.detach().sigmoid().flatten() for layer in layers]
-    each = " ".join(f"{chance.mean():.4f}" for chance in chances)
-    return {"ones": torch.cat(chances).mean().item(), "ones_by_layer": each}
-
-
 def _frozen(net: nn.Module) -> nn.Module:
     return net.requires_grad_(False)
 
@@ -150,11 +99,13 @@ def _score(net: nn.Module, name: str, choose: Choose) -> nn.Module:
     """Give the layer of this weight scores, and what they choose by; the layer."""
     layer = net.get_submodule(name.rpartition(".")[0])
     if type(layer) not in SCORED or not name.endswith("weight"):
-        raise UserError(f"branch: {name} of a {type(layer).__name__} can't be chosen by scores; weights of linear layers "
-                        "and convolutions can")  # fmt: skip
+        raise UserError(
+            f"branch: {name} of a {type(layer).__name__} can't be chosen by scores; weights of linear layers and "
+            "convolutions can"
+        )
     layer.register_parameter("scores", nn.Parameter(torch.empty_like(layer.get_parameter("weight"))))
     layer.choose = choose  # type: ignore[assignment]
-    layer.__class__ = type(f"Scored{type(layer).__name__}", (_Scored, type(layer)), {})
+    layer.__class__ = type(f"Scored{type(layer).__name__}", (Scored, type(layer)), {})
     return layer
 
 

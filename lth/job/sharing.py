@@ -70,5 +70,5 @@ def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
     if function is branches.learned_supermask:
         return int(given["steps"])
     if function is branches.connect and given["of"] == "ticket":
-        return end - max(start, given["step"])
+        return end - max(start, int(given["step"]))
     return end if function is branches.reset else end - start

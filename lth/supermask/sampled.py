@@ -40,7 +40,10 @@ def sampled(
     for each in weights:
         load(net.to(device).eval(), each)
         layers = [layer for layer in net.modules() if isinstance(layer, Scored)]
-        outputs = [_outputs(net, inputs, layers, -1 - draw) for draw in range(draws) if tick() is None]
+        outputs = []
+        for draw in range(draws):
+            tick()
+            outputs.append(_outputs(net, inputs, layers, -1 - draw))
         means = {name: torch.cat([of(each, targets) for each in outputs]).mean().item()
                  for name, of in (("loss", task.losses), (task.metric, task.metrics))}  # fmt: skip
         rows.append({f"sampled_test_{name}": mean for name, mean in means.items()} | _ones(layers))

@@ -60,7 +60,7 @@ def bernoulli_model(
     the model of a recipe. Scores start at 0. rescaled: "dynamic weight rescaling", weights times the size of their
     layer / the weights that were drawn. Raises UserError as `scored_model` does.
 
-    A draw is a function of the buffers `key` and `step` of its layer; a step of training counts, evaluation does not.
+    A draw is a function of the buffers `key` and `step` of its layer; a pass in training counts, one in evaluation not.
     """
     net = _frozen(model(shape, outputs))
     for name in layers:

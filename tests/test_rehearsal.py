@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import recipe
+from small import adam, recipe
 from torch import nn
 
 from lth import UserError, branch, criterion, distribution, init, job, quantization, rewind, schedule, structure
@@ -53,6 +53,16 @@ def of(model: Any = None, moved: Any = rewind.weights, **branches: job.Branch) -
                    schedule.iterative, moved, levels=2, branches=branches, device="cpu")  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["freeze", "edge_popup", "learned_supermask"])
+def test_a_branch_whose_net_the_kernel_does_not_train_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    what = of(**{name: job.Branch(EVERY[name], levels=[2])})
+    sparse = replace(what, recipe=replace(what.recipe, kernel="sparse", optimizer=adam))
+    with pytest.raises(UserError, match="kernel=sparse: Sequential is more than linear layers"):
+        job.run(sparse, Store(tmp_path), Nothing(), lambda _: None)
+    done = replace(sparse, branches={"shuffle": job.Branch(branch.shuffle)})
+    assert len(job.run(done, Store(tmp_path), Callback(), lambda _: None)) == 5
+
+
 class Nothing(Callback):
     """Fails if anything is trained or evaluated."""
 
@@ -72,6 +82,7 @@ REFUSED = [
     (transposed, job.Branch(branch.edge_popup), r"0\.weight of a ConvTranspose2d can't be chosen by scores"),
     (transposed, job.Branch(branch.learned_supermask, levels=[0]), "of a ConvTranspose2d can't be chosen by scores"),
     (None, job.Branch(partial(branch.learned_supermask, steps=0), levels=[0]), "steps=0: must be at least 1"),
+    (None, job.Branch(partial(branch.learned_supermask, rate=0.0), levels=[0]), "rate=0.0, momentum=0.9: give a rate"),
     (None, job.Branch(partial(branch.connect, of="nothing")), "of=nothing: choose one of ticket"),
     (None, job.Branch(partial(branch.connect, step=20), levels=[0]), "training has 20 steps"),
     (None, job.Branch(partial(quantization.aware, steps=0), bits=[8]), "steps=0: must be at least 1"),

@@ -53,6 +53,8 @@ def learned_supermask(
     evaluated as often as the ticket. The same beside every level. constant: on the weights of `supermask_constant`.
     rescaled: "dynamic weight rescaling" (see `lth.supermask.bernoulli_model`).
     """
+    if rate <= 0 or not 0 <= momentum < 1:
+        raise UserError(f"rate={rate}, momentum={momentum}: give a rate above 0, and a momentum from 0 to below 1")
     start = line[0].ticket
     new = replace(
         recipe,

@@ -10,6 +10,9 @@ import torch
 
 from lth import UserError
 from lth.data import limited
+from lth.engine.kernel.choice import chosen
+from lth.engine.kernel.replace import sparse_layers
+from lth.engine.width import on_cpu
 from lth.imp import dense, densities
 from lth.job.values import Branch, Job
 from lth.recipe import Recipe
@@ -41,9 +44,11 @@ def rehearse(job: Job) -> None:
 
 
 def _try_out(name: str, branch: Branch, job: Job, line: list[Trained]) -> None:
-    for recipe, _ in branch.tickets(name, line, job) if line else ():
-        if recipe.model is not job.recipe.model:
-            recipe.net()
+    for recipe, ticket in branch.tickets(name, line, job) if line else ():
+        if recipe.model is not job.recipe.model or recipe.kernel == "sparse":
+            net = recipe.net()
+            if recipe.kernel == "sparse" and on_cpu(job.device) and not sparse_layers(net, recipe, ticket.mask):
+                chosen(recipe, net, recipe.optimizer(net.parameters()), ticket.mask, torch.device("cpu"))
 
 
 def _line(job: Job, start: Ticket, level: int) -> list[Trained]:

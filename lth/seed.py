@@ -30,6 +30,6 @@ def uniform(key: Tensor, step: Tensor, like: Tensor) -> Tensor:
 
 def _mixed(x: Tensor) -> Tensor:
     """32 bits mixed by "lowbias32" (C. Wellons, Hash Function Prospector): every bit depends on all. int32 -> int32."""
-    x = (x ^ (x >> 16 & 0xFFFF)) * 0x7FEB352D
-    x = (x ^ (x >> 15 & 0x1FFFF)) * (0x846CA68B - 2**32)
-    return x ^ (x >> 16 & 0xFFFF)
+    x = (x >> 16).bitwise_and_(0xFFFF).bitwise_xor_(x).mul_(0x7FEB352D)
+    x = (x >> 15).bitwise_and_(0x1FFFF).bitwise_xor_(x).mul_(0x846CA68B - 2**32)
+    return (x >> 16).bitwise_and_(0xFFFF).bitwise_xor_(x)

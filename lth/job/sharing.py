@@ -71,4 +71,4 @@ def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
         return int(given["steps"])
     if function is branches.connect and given["of"] == "ticket":
         return end - max(start, int(given["step"]))
-    return end if function is branches.reset else end - start
+    return end - int(given.get("step") or 0) if function is branches.reset else end - start

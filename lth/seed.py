@@ -3,6 +3,9 @@
 import hashlib
 
 import torch
+from torch import Tensor
+
+GOLDEN = 0x9E3779B1 - 2**32  # odd, so that no two places of a tensor have the same number before they are mixed
 
 
 def seed(*key: int | str) -> int:
@@ -13,3 +16,20 @@ def seed(*key: int | str) -> int:
 def generator(*key: int | str) -> torch.Generator:
     """CPU generator seeded with `seed(*key)`."""
     return torch.Generator().manual_seed(seed(*key))
+
+
+def uniform(key: Tensor, step: Tensor, like: Tensor) -> Tensor:
+    """Numbers on [0, 1), multiples of 2^-24, as a hash of (key, step, place): the same on every device, also in a CUDA
+    graph and under `torch.func.vmap`, where no generator is. key, step: int64, of which 32 bits count. like: gives
+    shape, type and device.
+    """
+    start = _mixed((_mixed(key.int()) + step).int())
+    places = torch.arange(like.numel(), dtype=torch.int32, device=like.device)
+    return ((_mixed(places * GOLDEN + start) >> 8).to(like.dtype) * 2.0**-24 + 0.5).view(like.shape)
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """32 bits mixed by "lowbias32" (C. Wellons, Hash Function Prospector): every bit depends on all. int32 -> int32."""
+    x = (x >> 16).bitwise_and_(0xFFFF).bitwise_xor_(x).mul_(0x7FEB352D)
+    x = (x >> 15).bitwise_and_(0x1FFFF).bitwise_xor_(x).mul_(0x846CA68B - 2**32)
+    return (x >> 16).bitwise_and_(0xFFFF).bitwise_xor_(x)

@@ -418,9 +418,8 @@ def test_reduced_changes_only_how_long_how_often_and_how_deep(name: str) -> None
     full, reduced = scaled(name, "full"), scaled(name, "reduced")
     assert full.keys() == reduced.keys()
     changed = {key for key, value in full.items() if reduced[key] != value} - {"scale"}
-    controls = {
-        key for key in changed if key.startswith("branch.") and key.endswith((".levels", ".draws", ".transform.step"))
-    }
+    ends = (".levels", ".draws", ".steps", ".transform.step")
+    controls = {key for key in changed if key.startswith("branch.") and key.endswith(ends)}
     assert "steps" in changed
     assert changed - controls <= REDUCED
     assert reduced["steps"] < full["steps"]

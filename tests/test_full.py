@@ -42,6 +42,15 @@ def test_what_is_less_than_declared_is_reduced(row: dict[str, Any], expected: st
     assert reduced(**row) == expected
 
 
+def test_a_branch_has_steps_of_its_own_where_they_are_declared() -> None:
+    rows = [{**USUAL, "branch": name, "steps": steps} for name in ("ticket", "long", "shuffle") for steps in (20, 90)]
+    table = marked(pd.DataFrame(rows), {"net": {"steps": {"ticket": 50, "long": 100}}})
+    assert table["reduced"].fillna("").to_list() == [
+        *("steps 20 instead of 50", ""), *("steps 20 instead of 100", "steps 90 instead of 100"),
+        *("steps 20 instead of 50", ""),
+    ]  # fmt: skip
+
+
 def test_without_a_declaration_a_table_is_what_it_was() -> None:
     table = pd.DataFrame([USUAL])
     assert marked(table, {}) is table

@@ -170,7 +170,7 @@ def test_a_level_that_keeps_all_and_layers_without_scores_are_refused() -> None:
     start = half_pruned(settings)
     with pytest.raises(UserError, match="edge_popup at a level that keeps all weights has none to choose"):
         popped(settings, Ticket(start.weights, {n: torch.ones_like(m) for n, m in start.mask.items()}))
-    with pytest.raises(UserError, match=r"0\.weight belongs to a ConvTranspose2d"):
+    with pytest.raises(UserError, match=r"0\.weight of a ConvTranspose2d can't be chosen by scores"):
         scored_model((3, 8, 8), 3, model=transposed, kept={"0.weight": 5})
 
 

@@ -1,7 +1,8 @@
 """Full settings: what an experiment declares as those of its paper, and the trainings that had less.
 
-An experiment's FULL is model -> column -> value. Whether a training is reduced follows from its row, whoever changed
-what by which override; `reduced` of a row, written by scale=reduced, adds what the declaration does not know of.
+An experiment's FULL is model -> column -> value, or branch -> value where branches differ, "ticket" for all others.
+Whether a training is reduced follows from its row, whoever changed what by which override; `reduced` of a row, written
+by scale=reduced, adds what the declaration does not know of.
 """
 
 from collections.abc import Mapping
@@ -43,9 +44,13 @@ def _less(row: Mapping[Any, Any], full: Settings) -> str:
     """Such as "steps 400 instead of 30000"; empty if nothing is less."""
     if row["model"] not in full:
         return f"model {row['model']} instead of {' or '.join(full)}"
-    declared = full[row["model"]]
+    declared = {key: _of_branch(value, row) for key, value in full[row["model"]].items()}
     changed = {key: (row.get(key), value) for key, value in declared.items() if _is_less(row, key, value)}
     return ", ".join(f"{key} {now} instead of {_said(value)}" for key, (now, value) in changed.items())
+
+
+def _of_branch(value: Any, row: Mapping[Any, Any]) -> Any:
+    return value.get(row.get("branch"), value["ticket"]) if isinstance(value, Mapping) else value
 
 
 def _is_less(row: Mapping[Any, Any], key: str, value: Any) -> bool:

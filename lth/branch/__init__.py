@@ -19,7 +19,7 @@ from lth.branch.control import (
 )
 from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
 from lth.branch.sign import constant, flip_signs, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
-from lth.branch.supermask import edge_popup, supermask, supermask_constant
+from lth.branch.supermask import edge_popup, learned_supermask, supermask, supermask_constant
 
 __all__ = [
     "Control",
@@ -35,6 +35,7 @@ __all__ = [
     "freeze_growing_all",
     "frozen_model",
     "invert",
+    "learned_supermask",
     "random_sparsity",
     "reinitialize",
     "reset",

@@ -1,4 +1,4 @@
-"""Masks on weights that are never trained: those of tickets (Zhou et al. 2019, Section 5), and learned ones."""
+"""Masks on weights that are never trained (Zhou et al. 2019, Section 5): those of tickets, and learned ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,8 @@ from functools import partial
 
 import torch
 
-from lth import UserError
-from lth import supermask as learned
+from lth import UserError, lr, updater
+from lth import supermask as scored
 from lth.branch.control import Init
 from lth.branch.sign import constants
 from lth.recipe import Recipe
@@ -35,6 +35,46 @@ def supermask_constant(
     return recipe, replace(trained.ticket, weights={**start.weights, **constants(start)}, step=recipe.steps)
 
 
+def learned_supermask(
+    trained: Trained,
+    *,
+    draw: int,
+    recipe: Recipe,
+    init: Init,
+    line: Sequence[Trained],
+    constant: bool = False,
+    rescaled: bool = False,
+    steps: int = 440_000,
+    batch_size: int = 250,
+    rate: float = 100.0,
+    momentum: float = 0.9,
+) -> tuple[Recipe, Ticket]:
+    """All of theta_0, untrained, each weight of which takes part with a probability that is learned, by SGD of its own;
+    evaluated as often as the ticket. The same beside every level. constant: on the weights of `supermask_constant`.
+    rescaled: "dynamic weight rescaling" (see `lth.supermask.bernoulli_model`).
+    """
+    if rate <= 0 or not 0 <= momentum < 1:
+        raise UserError(f"rate={rate}, momentum={momentum}: give a rate above 0, and a momentum from 0 to below 1")
+    start = line[0].ticket
+    new = replace(
+        recipe,
+        model=partial(scored.bernoulli_model, model=recipe.model, layers=[*start.mask], rescaled=rescaled),
+        optimizer=partial(torch.optim.SGD, lr=rate, momentum=momentum, fused=True),
+        lr=lr.constant,
+        updater=updater.none,
+        steps=steps,
+        batch_size=batch_size,
+        evaluate_every=max(1, recipe.evaluate_every * steps // recipe.steps),
+    )
+    keys = {
+        f"{name.removesuffix('weight')}key": torch.tensor(seed("learned_supermask", start.replicate, draw, name))
+        for name in start.mask
+    }
+    known = {**start.weights, **(constants(start) if constant else {}), **keys}
+    fresh = {name: known.get(name, w.detach().clone()) for name, w in weights_of(new.net()).items()}
+    return new, replace(start, weights=fresh, level=trained.ticket.level)
+
+
 def edge_popup(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, scaled: bool = False
 ) -> tuple[Recipe, Ticket]:
@@ -45,8 +85,8 @@ def edge_popup(
     kept = {name: int(m.sum()) for name, m in ticket.mask.items() if not m.all()}
     if not kept:
         raise UserError("branch=edge_popup at a level that keeps all weights has none to choose: leave level 0 out")
-    model = partial(learned.scored_model, model=recipe.model, kept=kept)
-    new = replace(recipe, model=model, updater=partial(learned.settled, at=recipe.steps))
+    model = partial(scored.scored_model, model=recipe.model, kept=kept)
+    new = replace(recipe, model=model, updater=partial(scored.settled, at=recipe.steps))
     scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))
     factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items()} if scaled else {}
     weights = {name: w * factors[name] if name in factors else w for name, w in ticket.weights.items()}

@@ -16,12 +16,11 @@ def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
     run, before = jobs.origin(job), jobs.origin_places(job)
     there = set() if run is None else {jobs.place(t.ticket)._replace(branch=BRANCH) for t in jobs.stored(run, store)}
     stored = there.intersection(before) | {jobs.place(t.ticket) for t in jobs.stored(job, store)}
-    places = [*before, *job.places()]
-    for place in places:
+    places = jobs.planned(job)
+    for place, steps in places.items():
         quantized = place.bits is not None
         variant = f"bits {place.bits}" if quantized else f"draw {place.draw}"
-        steps = run.recipe.steps if run is not None and place in before else job.recipe.steps
-        task = "to quantize" if quantized else f"to train, {steps:,} steps"
+        task = "to quantize" if quantized else f"to train, {steps:,} steps" if steps else "to evaluate"
         which = f"replicate {place.replicate}  " if len(job.replicates) > 1 else ""
         where = f"{place.branch:>12}  {variant}  {which}level {place.level:>2}"
         console.print(f"{where}  {'stored' if place in stored else task}")

@@ -1,7 +1,7 @@
 """One configuration with all its replicates: from values to trained tickets, recorded as they finish."""
 
 from lth.job.run import run, status
-from lth.job.sharing import trainings
+from lth.job.sharing import planned, trainings
 from lth.job.source import origin, origin_places
 from lth.job.stored import migrate, stored, wait
 from lth.job.values import Branch, Job, Place, place
@@ -14,6 +14,7 @@ __all__ = [
     "origin",
     "origin_places",
     "place",
+    "planned",
     "run",
     "status",
     "stored",

@@ -12,6 +12,7 @@ from lth.engine.granted import check_granted
 from lth.job.compared import compared
 from lth.job.levels import execute
 from lth.job.noted import Noted
+from lth.job.rehearsal import rehearse
 from lth.job.row import row
 from lth.job.source import Renamed, Source, origin, origin_places
 from lth.job.values import Job
@@ -40,6 +41,7 @@ def run(
 
         check_device(job.device)  # before what is stored is read, and shown
     engine.check_devices(job.recipe, job.devices, job.device, job.width)
+    rehearse(job)
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}

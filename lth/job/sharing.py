@@ -1,27 +1,37 @@
 """Trainings of a job, named so that those of several jobs that are the same one have the same name."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from lth import branch as branches
 from lth.job.levels import densities
 from lth.job.source import origin, origin_places
 from lth.job.values import Job, Place
-from lth.store.digest import describe, short
+from lth.store.digest import describe, short, unbound
 
 
 def trainings(job: Job) -> dict[str, int]:
     """Name -> optimizer steps of everything that the job trains; what is only quantized is left out. Equal names are
     the same training. (Two names may be, where a branch forgets what decided its ticket.)
     """
-    line, run = _Line(job), origin(job)
-    there = {} if run is None else _named(run, origin_places(job))
-    return {**there, **{line.name(place): line.steps(place) for place in job.places() if place.bits is None}}
+    run = origin(job)
+    return {**({} if run is None else _named(run, origin_places(job))), **_named(job, job.places())}
 
 
-def _named(run: Job, needed: Sequence[Place]) -> dict[str, int]:
-    """Trainings at these places of a run that another starts from."""
-    line = _Line(run)
-    return {line.name(place): line.steps(place) for place in needed}
+def planned(job: Job) -> dict[Place, int]:
+    """Optimizer steps of everything that the job trains: of the run that it starts from first, then of its tickets; 0
+    of what is only evaluated; of what is quantized, those of the ticket beside it.
+    """
+    run = origin(job)
+    there = {} if run is None else {place: _Line(run).steps(place) for place in origin_places(job)}
+    line = _Line(job)
+    return {**there, **{place: line.steps(place) for place in job.places()}}
+
+
+def _named(job: Job, places: Sequence[Place]) -> dict[str, int]:
+    line = _Line(job)
+    return {line.name(place): line.steps(place) for place in places if place.bits is None}
 
 
 class _Line:
@@ -39,8 +49,9 @@ class _Line:
 
     def steps(self, place: Place) -> int:
         """Steps from where the ticket starts to T."""
-        begin = 0 if self._is_untrained(place.level) else (self.job.start or self.job).begin
-        return self.job.recipe.steps - begin
+        start = 0 if self._is_untrained(place.level) else (self.job.start or self.job).begin
+        branch, end = self.job.branches.get(place.branch), self.job.recipe.steps
+        return end - start if branch is None else _steps_of(branch.transform, start, end)
 
     def _main(self, replicate: int, level: int) -> list[Any]:
         """The ticket of the main line."""
@@ -64,3 +75,16 @@ class _Line:
     def _is_untrained(self, level: int) -> bool:
         """True of a level that starts as the dense net does, whatever the rewinding: nothing is trained before it."""
         return level == 0 or self.parents[level] < self.job.train_from
+
+
+def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
+    """Steps of a training that branches off a ticket which is trained from step `start` to `end`."""
+    function, given = unbound(transform)
+    given = {name: p.default for name, p in inspect.signature(function).parameters.items()} | given
+    if function in (branches.supermask, branches.supermask_constant):
+        return 0
+    if function is branches.learned_supermask:
+        return int(given["steps"])
+    if function is branches.connect and given["of"] == "ticket":
+        return end - max(start, int(given["step"]))
+    return end - int(given.get("step") or 0) if function is branches.reset else end - start

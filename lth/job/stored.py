@@ -8,6 +8,7 @@ from typing import Any
 
 from lth import UserError
 from lth.job.levels import densities, execute, mask_key
+from lth.job.rehearsal import rehearse
 from lth.job.row import row
 from lth.job.values import Job
 from lth.recipe import Recipe
@@ -20,7 +21,8 @@ log = logging.getLogger("lth")
 
 
 def stored(job: Job, store: Store) -> list[Trained]:
-    """Everything of the job that is stored; trains nothing and waits for nothing."""
+    """Everything of the job that is stored; trains nothing and waits for nothing. Raises UserError as `run` would."""
+    rehearse(job)
     return _find(job, store)
 
 

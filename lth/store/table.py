@@ -30,10 +30,11 @@ USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "ma
          "energy_method", "devices")  # fmt: skip
 # Share of the kept weights whose signs at the start and at the end of a training are opposite; older results have none.
 FLIPS = "sign_flips"
-# Measures of a net beside its siblings (see `lth.connectivity.compare`).
+# Measures of a net beside its siblings (see `lth.connectivity.compare`) or of its masks (`lth.supermask.sampled`).
 COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "distance", "angle", "whole_distance",
             "whole_angle", "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
-            "before_disagreement")  # fmt: skip
+            "before_disagreement",
+            "sampled_test_loss", "sampled_test_accuracy", "ones", "ones_by_layer")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "layers_kept", "machine", "commit", "date", "digest", "bits", "bytes",
            "left_in_float", "stale", FLIPS, *USAGE, *COMPARED}  # fmt: skip

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Title of a panel -> its series: name -> column.
-PANELS: Mapping[str, Mapping[str, str]] = {
+Panels = Mapping[str, Mapping[str, str]]
+PANELS: Panels = {
     "test accuracy (%)": {"each net": "final_test_accuracy", "ensemble": "ensemble"},
     "disagreement (% of the test set)": {
         "among themselves": "disagreement",
@@ -24,16 +25,16 @@ PANELS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def starts(table: pd.DataFrame, title: str, start: pd.Series) -> "Figure":
-    """A row for each start, named by `start` (missing: not drawn), in three panels; a point for each net and its mean
-    as a line.
+def starts(table: pd.DataFrame, title: str, start: pd.Series, shown_in: Panels = PANELS) -> "Figure":
+    """A row for each start, named by `start` (missing: not drawn), in panels of shares in percent; a point for each net
+    and its mean as a line.
     """
     accuracies(table, "the figure of starts")
     table = table.assign(start=start)
     shown = table.dropna(subset="start")
     names = list(dict.fromkeys(shown["start"]))
-    with new_figure(13, 1.8 + 0.42 * len(names), 1, len(PANELS), sharey=True) as (figure, (panels,)):
-        for axes, (heading, series) in zip(panels, PANELS.items(), strict=True):
+    with new_figure(13, 1.8 + 0.42 * len(names), 1, len(shown_in), sharey=True) as (figure, (panels,)):
+        for axes, (heading, series) in zip(panels, shown_in.items(), strict=True):
             for at, (name, column) in enumerate(series.items()):
                 values = shown[column] if column in shown else pd.Series(float("nan"), index=shown.index)
                 _points(axes, 100 * values, shown["start"], names, name, at)

@@ -1,0 +1,75 @@
+"""Zhou et al. 2019, Table 2: supermasks that are learned, on weights that are never trained; LeNet-300-100 and Conv-2.
+
+Every weight takes part with a probability of its own, the sigmoid of a score, which starts at one half. Masks are on
+the initial weights or on a constant with their signs; "rescaled" stands for dynamic weight rescaling. An accuracy is
+the mean over 10 draws of the mask, as in the authors' code.
+
+Command
+    lth figure zhou2019_learned --run data.root=DIR                    LeNet-300-100 and Conv-2 in full
+    lth figure zhou2019_learned --run scale=reduced data.root=DIR      a tenth and a hundredth of the steps
+Expect (Table 2, most of it from memory: the claims say which)
+    LeNet-300-100: init 95.3%, constant 96.4%, rescaled 97.8% and 98.0%, beside 97.7% of trained weights. Conv-2: 64.4%,
+    66.3%, 65.0% and 66.0% beside 69.2%.
+Cost
+    LeNet-300-100, a replicate: a training of 50,380 steps and four of 440,000, of about an hour each on an idle core.
+    Conv-2: one of 20,250 steps and four of 360,000. Reduced: a tenth, and a fifth and a hundredth.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, gain, value
+
+COST = "a replicate: LeNet one training of 50,380 steps and four of 440,000, Conv-2 of 20,250 and 360,000"
+KINDS = {
+    "learned_supermask": "init",
+    "learned_supermask_constant": "constant",
+    "learned_supermask_rescaled": "init, rescaled",
+    "learned_supermask_constant_rescaled": "constant, rescaled",
+}
+FULL = {
+    "lenet_300_100": {"data": "mnist", "steps": {"ticket": 50_380, **dict.fromkeys(KINDS, 440_000)}, "batch_size": 60},
+    "conv_2": {"data": "cifar10", "steps": {"ticket": 20_250, **dict.fromkeys(KINDS, 360_000)}, "batch_size": 60},
+}
+SAMPLED = "sampled_test_accuracy"
+MEMORY = " (from memory)"
+DENSE = 100  # percent that stands for level 0, where nothing is pruned
+# Accuracy in percent and where it is from; the trained net, then by KINDS.
+PRINTED = {
+    "lenet_300_100": [(97.7, MEMORY), (95.3, ""), (96.4, MEMORY), (97.8, MEMORY), (98.0, "")],
+    "conv_2": [(69.2, MEMORY), (64.4, MEMORY), (66.3, MEMORY), (65.0, MEMORY), (66.0, "")],
+}
+PANELS = {
+    "test accuracy (%)": {"mean of 10 masks": SAMPLED, "in the end": FINAL},
+    "ones to expect (% of the weights)": {"of all layers": "ones"},
+}
+
+
+def _claims(model: str) -> list[Claim]:
+    name, where = plot.NAMES[model], {"model": model}
+    lines = {("ticket", "trained weights"): FINAL, **dict.fromkeys(KINDS.items(), SAMPLED)}
+    accuracies = [
+        Claim(f"{name}, {what}: accuracy{source}", paper, "%",
+              partial(value, percent=DENSE, column=column, branch=branch), where, kind="value")
+        for ((branch, what), column), (paper, source) in zip(lines.items(), PRINTED[model], strict=True)
+    ]  # fmt: skip
+    rescaled, plain = "learned_supermask_rescaled", "learned_supermask"
+    more = partial(gain, percent=DENSE, column=SAMPLED, of=rescaled, than=plain)
+    return [*accuracies, Claim(f"{name}, init: rescaled above not rescaled", 0.0, "points", more, where)]
+
+
+CLAIMS = [claim for model in PRINTED for claim in _claims(model)]
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy, and the share of ones in the masks, of each kind of learned mask and of the trained net."""
+    kinds = {"ticket": "trained weights", **KINDS}
+    parts = [tickets[(tickets["model"] == model) & (tickets["branch"] == each)] for model in FULL for each in kinds]
+    tickets = pd.concat(parts)
+    named = tickets["model"].map(plot.NAMES) + ": " + tickets["branch"].map(kinds)
+    title = "Learned masks on nets that are not trained (Zhou et al. 2019, Table 2)"
+    return plot.starts(tickets, title, named, PANELS)

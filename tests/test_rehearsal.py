@@ -1,0 +1,130 @@
+"""Branches before anything is trained: refusals of nets and settings, and the steps that a plan foresees."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import adam, recipe
+from torch import nn
+
+from lth import UserError, branch, criterion, distribution, init, job, quantization, rewind, schedule, structure
+from lth.engine import Callback
+from lth.imp import dense
+from lth.job.rehearsal import _line
+from lth.recipe import Recipe
+from lth.store import Store
+from lth.store.digest import unbound
+from lth.ticket import Ticket, Trained
+
+OPTIONS = {"learned_supermask": {"steps": 7}, "connect": {"step": 9}}
+EVERY = {name: partial(getattr(branch, name), **OPTIONS.get(name, {})) for name in branch.__all__
+         if name not in ("Control", "Init", "frozen_model")}  # fmt: skip
+AFTER_DENSE = ("edge_popup", "continued")  # those that level 0 has none of
+
+
+def conv1d(shape: Any, outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(1, 2), nn.Conv1d(4, 4, 3), nn.Flatten(), nn.Linear(8, outputs))
+
+
+def transposed(shape: Any, outputs: int) -> nn.Module:
+    return nn.Sequential(nn.ConvTranspose2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 36, outputs))
+
+
+def quantized_too(trained: Trained, *, bits: int, recipe: Recipe) -> tuple[Recipe, Ticket]:
+    return quantization.post_training(trained, recipe=recipe, bits=bits, images=0)
+
+
+def misspelled(trained: Trained, *, draw: int, recipe: Recipe, init: Any) -> tuple[Recipe, Ticket]:
+    return recipe, trained.tickets  # type: ignore[attr-defined, no-any-return]
+
+
+def by_accuracy(trained: Trained, *, draw: int, recipe: Recipe, init: Any) -> tuple[Recipe, Ticket]:
+    """Needs a trained net: an untrained one has no evaluation."""
+    best = trained.evaluations["validation_accuracy"].iloc[-1]
+    return recipe, replace(trained.ticket, weights={n: w * float(best) for n, w in trained.weights().items()})
+
+
+def of(model: Any = None, moved: Any = rewind.weights, **branches: job.Branch) -> job.Job:
+    settings = recipe(**({} if model is None else {"model": model}))
+    return job.Job("tried", settings, init.glorot_normal, criterion.magnitude, distribution.by_kind, structure.weight,
+                   schedule.iterative, moved, levels=2, branches=branches, device="cpu")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["freeze", "edge_popup", "learned_supermask"])
+def test_a_branch_whose_net_the_kernel_does_not_train_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    what = of(**{name: job.Branch(EVERY[name], levels=[2])})
+    sparse = replace(what, recipe=replace(what.recipe, kernel="sparse", optimizer=adam))
+    with pytest.raises(UserError, match="kernel=sparse: Sequential is more than linear layers"):
+        job.run(sparse, Store(tmp_path), Nothing(), lambda _: None)
+    done = replace(sparse, branches={"shuffle": job.Branch(branch.shuffle)})
+    assert len(job.run(done, Store(tmp_path), Callback(), lambda _: None)) == 5
+
+
+class Nothing(Callback):
+    """Fails if anything is trained or evaluated."""
+
+    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+        raise AssertionError
+
+    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
+        raise AssertionError
+
+
+REFUSED = [
+    (None, job.Branch(branch.edge_popup, levels=[0]), "edge_popup at a level that keeps all weights"),
+    (None, job.Branch(branch.edge_popup, levels=[0, 2]), "edge_popup at a level that keeps all weights"),
+    (conv1d, job.Branch(branch.freeze), r"1\.weight of a Conv1d can't be frozen"),
+    (conv1d, job.Branch(branch.freeze_growing, levels=[2]), r"1\.weight of a Conv1d can't be frozen"),
+    (conv1d, job.Branch(branch.freeze_growing_all), r"1\.weight of a Conv1d can't be frozen"),
+    (transposed, job.Branch(branch.edge_popup), r"0\.weight of a ConvTranspose2d can't be chosen by scores"),
+    (transposed, job.Branch(branch.learned_supermask, levels=[0]), "of a ConvTranspose2d can't be chosen by scores"),
+    (None, job.Branch(partial(branch.learned_supermask, steps=0), levels=[0]), "steps=0: must be at least 1"),
+    (None, job.Branch(partial(branch.learned_supermask, rate=0.0), levels=[0]), "rate=0.0, momentum=0.9: give a rate"),
+    (None, job.Branch(partial(branch.connect, of="nothing")), "of=nothing: choose one of ticket"),
+    (None, job.Branch(partial(branch.connect, step=20), levels=[0]), "training has 20 steps"),
+    (None, job.Branch(partial(quantization.aware, steps=0), bits=[8]), "steps=0: must be at least 1"),
+    (None, job.Branch(quantized_too, bits=[8]), "images=0"),
+]
+
+
+@pytest.mark.parametrize(("model", "refused", "sentence"), REFUSED)
+def test_a_branch_that_cannot_be_is_refused_before_anything_is_trained_or_planned(
+    tmp_path: Path, model: Any, refused: job.Branch, sentence: str
+) -> None:
+    what, store = of(model, shuffle=job.Branch(branch.shuffle), last=refused), Store(tmp_path)
+    with pytest.raises(UserError, match=sentence):
+        job.run(what, store, Nothing(), lambda _: None)
+    with pytest.raises(UserError, match=sentence):
+        job.stored(what, store)
+    assert not (tmp_path / "trained").exists()
+
+
+def test_a_mistake_in_a_branch_comes_first_and_what_it_needs_of_a_trained_net_later(tmp_path: Path) -> None:
+    with pytest.raises(AttributeError, match="tickets"):
+        job.run(of(mine=job.Branch(misspelled)), Store(tmp_path), Nothing(), lambda _: None)
+    before = torch.get_rng_state()
+    done = job.run(of(mine=job.Branch(by_accuracy, levels=[1])), Store(tmp_path), Callback(), lambda _: None)
+    assert [t.ticket.branch for t in done] == ["ticket", "ticket", "mine", "ticket"]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+REWINDS = [rewind.weights, partial(rewind.weights, step=12), partial(rewind.learning_rate, step=3),
+           partial(rewind.fine_tune, steps=6)]  # fmt: skip
+
+
+@pytest.mark.parametrize("moved", REWINDS, ids=lambda moved: str(unbound(moved)))
+def test_a_plan_foresees_the_steps_that_each_branch_trains(moved: Any) -> None:
+    whole = of(moved=moved, **{name: job.Branch(transform, levels=[2] if name in AFTER_DENSE else [0, 2])
+                               for name, transform in EVERY.items()})  # fmt: skip
+    planned = job.planned(whole)
+    start = dense(whole.recipe, whole.init)
+    for name, each in whole.branches.items():
+        for level in each.levels or ():
+            ((settings, ticket),) = each.tickets(name, _line(whole, start, level), whole)
+            assert planned[job.Place(1, level, name)] == settings.steps - ticket.step, (name, level)
+    assert planned[job.Place(1, 2, "supermask")] == 0
+    assert sum(job.trainings(whole).values()) == sum(planned.values())

@@ -39,11 +39,21 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def full_branch(table: pd.DataFrame) -> pd.Series:
-    """Each row's branch with its bits, such as "aware, 3 bits"; rows that differ in it are never averaged."""
+    """Each row's branch with its bits, such as "aware, 3 bits", and with its settings where the table has several of
+    one branch, such as "edge_popup, scaled=True"; rows that differ in it are never averaged.
+    """
     if "bits" not in table:
-        return table["branch"]
+        return _with_settings(table, table["branch"])
     pairs = zip(table["branch"], table["bits"], strict=True)
-    return pd.Series([_full_branch(*pair) for pair in pairs], index=table.index, dtype="str")
+    return _with_settings(table, pd.Series([_full_branch(*pair) for pair in pairs], index=table.index, dtype="str"))
+
+
+def _with_settings(table: pd.DataFrame, names: pd.Series) -> pd.Series:
+    if "branch_settings" not in table:
+        return names
+    settings = table["branch_settings"].fillna("")
+    several = settings.groupby(table["branch"]).transform("nunique") > 1
+    return names.where(~several | (settings == ""), names + ", " + settings)
 
 
 def _full_branch(branch: str, bits: Any) -> str:

@@ -26,7 +26,7 @@ from lth.file import read_whole, write_whole
 from lth.store.file import Corrupt
 
 NAME = "index"
-FORMAT = 1  # raised when other cells are made of the same result
+FORMAT = 2  # raised when other cells are made of the same result
 LARGEST = 2**32  # bytes
 FILES = ("result.json", "evaluations.parquet")
 

@@ -61,12 +61,22 @@ def is_on(values: pd.Series) -> pd.Series:
 
 
 def of_branch(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
-    """The rows of a branch. Raises ValueError if they have several numbers of bits, which must not be averaged."""
-    part = rows[rows["branch"] == branch]
+    """The rows of a branch, by its defaults if there are several settings of it. Raises ValueError if they have several
+    numbers of bits, which must not be averaged, or several settings and none of them the defaults.
+    """
+    part = _of_one_setting(rows[rows["branch"] == branch], branch)
     if "bits" in part and part["bits"].nunique() > 1:
         found = ", ".join(map(str, part["bits"].unique()))
         raise ValueError(f"{branch} has several bits, {found}; name one in `where`")
     return part
+
+
+def _of_one_setting(part: pd.DataFrame, branch: str) -> pd.DataFrame:
+    settings = part["branch_settings"].fillna("") if "branch_settings" in part else pd.Series("", part.index)
+    if settings.nunique() > 1 and not settings.eq("").any():
+        found = "; ".join(sorted(settings.unique()))
+        raise ValueError(f"{branch} has several settings, {found}; name one (branch_settings) in `where`")
+    return part[settings == ""] if settings.nunique() > 1 else part
 
 
 def near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:

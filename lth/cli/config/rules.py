@@ -131,6 +131,9 @@ def _check_connect(config: Config) -> None:
             continue
         if (step := transform.get("step", 0)) >= steps:
             raise UserError(f"branch.{name}.transform.step={step}: training has {steps} steps, give one before its end")
+        if step and (of := transform.get("of", "ticket")) != "ticket":
+            raise UserError(f"branch.{name}.transform.step={step}: children of of={of} begin where the ticket does, so "
+                            "that it says nothing; leave it at 0, or use of=ticket")  # fmt: skip
 
 
 def _check_frozen(config: Config) -> None:

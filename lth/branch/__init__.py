@@ -6,10 +6,12 @@ that has a keyword `line` is given the trained tickets of its replicate, from th
 
 from lth.branch.control import Control, Init, connect, fan_in, random_sparsity, reinitialize, reset, shuffle
 from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
+from lth.branch.scratch import Budget, scratch, stretched
 from lth.branch.sign import constant, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
 from lth.branch.supermask import edge_popup, supermask, supermask_constant
 
 __all__ = [
+    "Budget",
     "Control",
     "Init",
     "connect",
@@ -24,10 +26,12 @@ __all__ = [
     "reinitialize",
     "reset",
     "reshuffle",
+    "scratch",
     "shuffle",
     "signed_constant",
     "signed_reinitialize",
     "signed_reshuffle",
+    "stretched",
     "supermask",
     "supermask_constant",
 ]

@@ -77,8 +77,8 @@ def connect(
     seed (Frankle et al. 2020, Section 2). The first of them is the ticket itself, unless it begins before `step`: then
     they begin at W_step of its training, as the dense net's children at step k do.
 
-    of: what the children have in common: the ticket, or the first draw of a control of it, which begins where the ticket
-    does; with one, `step` stays 0.
+    of: what the children have in common: the ticket, or the first draw of a control of it, which begins where the
+    ticket does; with one, `step` stays 0.
     """
     if of not in get_args(Control):
         raise UserError(f"of={of}: choose one of {', '.join(get_args(Control))}")

@@ -69,13 +69,14 @@ def during(
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
     """Test accuracy (or the metric of another task) of each row at the last evaluation within this share of its steps,
-    rounded to whole steps.
+    rounded to whole steps; those of a branch that trains longer are its own.
     """
     column, curves = metric_of_curves(evaluations).test, dict(iter(evaluations.groupby("digest")))
 
     def at(digest: str, steps: int) -> float:
         curve = curves[digest]
-        return float(curve.loc[curve["step"] <= round(share * steps), column].iloc[-1])
+        end = max(steps, curve["step"].max())
+        return float(curve.loc[curve["step"] <= round(share * end), column].iloc[-1])
 
     return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 

@@ -35,6 +35,7 @@ AT_LEAST = {
     "lth.quantization.steps": 1,
     "lth.job.draws": 1,
     "lth.branch.step": 0,
+    "lth.branch.cap": 1,
     "lth.connectivity.alphas": 2,
     "lth.connectivity.examples": 1,
 }

@@ -26,6 +26,7 @@ def check_rules(config: Config) -> None:
     _check_updater(config)
     _check_pretrained(config)
     _check_connect(config)
+    _check_scratch(config)
     _check_frozen(config)
     _check_levels(config)
     _check_width(config["width"])
@@ -116,7 +117,7 @@ def _check_moving(node: Config, steps: int) -> None:
 
 def _check_pretrained(config: Config) -> None:
     nodes = [node.get("transform", {}) for node in (config.get("branch") or {}).values()]
-    anew = ("lth.branch.reinitialize", "lth.branch.signed_reinitialize")
+    anew = ("lth.branch.reinitialize", "lth.branch.signed_reinitialize", "lth.branch.scratch")
     draws = any(node.get("_target_") in anew or node.get("of") == "reinitialize" for node in nodes)
     if config["init"]["_target_"] == "lth.init.pretrained" and draws:
         raise UserError(
@@ -134,6 +135,20 @@ def _check_connect(config: Config) -> None:
         if step and (of := transform.get("of", "ticket")) != "ticket":
             raise UserError(f"branch.{name}.transform.step={step}: children of of={of} begin where the ticket does, so "
                             "that it says nothing; leave it at 0, or use of=ticket")  # fmt: skip
+
+
+def _check_scratch(config: Config) -> None:
+    updater = config["updater"]["_target_"]
+    for name, node in (config.get("branch") or {}).items():
+        transform = node.get("transform", {})
+        if transform.get("_target_") != "lth.branch.scratch":
+            continue
+        cap, counts = transform.get("cap"), transform.get("budget") == "macs"
+        if cap is not None and not counts:
+            raise UserError(f"branch.{name}.transform.cap={cap}: caps budget=macs, and the budget is steps")
+        if counts and updater != "lth.updater.none":
+            raise UserError(f"branch.{name}.transform.budget=macs counts the mask that a ticket begins with, and updater="
+                            f"{updater.rpartition('.')[2]} moves it: use budget=steps")  # fmt: skip
 
 
 def _check_frozen(config: Config) -> None:

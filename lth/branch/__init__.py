@@ -1,10 +1,13 @@
 """Trained -> (Recipe, Ticket): the controls. A branch leaves the main line: its net is reported and not pruned further.
 
 `lth.quantization` has two more branches of the same type. The name of the branch and the draw are set by the job. One
-that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own.
+that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own; one that has a
+keyword `drawn`, the masks that its level would be drawn with at the ends of the epochs of the training before, a
+`lth.early_bird.Drawn`: an epoch has the steps of its argument `every`.
 """
 
 from lth.branch.control import Control, Init, connect, fan_in, random_sparsity, reinitialize, reset, shuffle
+from lth.branch.early import early_bird
 from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
 from lth.branch.scratch import Budget, scratch, stretched
 from lth.branch.sign import constant, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
@@ -16,6 +19,7 @@ __all__ = [
     "Init",
     "connect",
     "constant",
+    "early_bird",
     "edge_popup",
     "fan_in",
     "freeze",

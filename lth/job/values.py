@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from lth import UserError, augment, regularization
+from lth import UserError, augment, early_bird, regularization
 from lth.imp import Criterion, Distribution, Rewind, Structure
+from lth.job.drawn import check as check_drawn
 from lth.job.guard import guarded, guarded_recipe
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
@@ -56,10 +57,29 @@ class Branch:
         """True if tickets of this level branch off."""
         return level in self.levels if self.levels is not None else level > 0 or self.bits is not None
 
-    def tickets(self, name: str, line: Sequence[Trained], job: "Job") -> Iterator[tuple[Recipe, Ticket]]:
-        """The tickets that branch off the last of a line of trained ones, each with its recipe."""
+    def takes(self, keyword: str) -> bool:
+        """True if the transform has this keyword, which the job gives it."""
+        return keyword in inspect.signature(self.transform).parameters
+
+    def argument(self, name: str) -> Any:
+        """An argument of the transform: as it is bound, or its default; None if it has neither."""
+        parameter = inspect.signature(self.transform).parameters.get(name)
+        return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
+    def epochs(self, steps: int) -> list[int]:
+        """Steps of the training before at whose ends of epochs the transform looks at masks; none if it does not."""
+        every = self.argument("every") if self.takes("drawn") else None
+        return [] if every is None else early_bird.epochs(steps, every)
+
+    def tickets(
+        self, name: str, line: Sequence[Trained], job: "Job", drawn: Callable[[], early_bird.Drawn]
+    ) -> Iterator[tuple[Recipe, Ticket]]:
+        """The tickets that branch off the last of a line of trained ones, each with its recipe. drawn: masks of the
+        training before, for a transform that takes them.
+        """
         trained = line[-1]
-        given: dict[str, Any] = {"line": line} if "line" in inspect.signature(self.transform).parameters else {}
+        given: dict[str, Any] = {"line": line} if self.takes("line") else {}
+        given |= {"drawn": drawn()} if self.takes("drawn") else {}
         for bits in self.bits or ():
             recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
             yield recipe, replace(ticket, branch=name, bits=bits)
@@ -120,6 +140,7 @@ class Job:
         if not 0 <= self.train_from <= rungs(self.levels)[-1]:
             raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
         for name, branch in self.branches.items():
+            check_drawn(name, branch, self)
             if branch.compare and self.recipe.task.metric != "accuracy":
                 raise UserError(f"branch.{name}.compare: task={self.recipe.task.name} gives no classes; set it to null")
 

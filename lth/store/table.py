@@ -32,7 +32,7 @@ USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "ma
 # Measures of a net beside its siblings (see `lth.connectivity.compare`).
 COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "distance", "angle", "whole_distance",
             "whole_angle", "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
-            "before_disagreement")  # fmt: skip
+            "before_disagreement", "mask_distances")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "machine", "commit", "date", "digest", "bits", "bytes",
            "left_in_float", "stale", "multiplies", *USAGE, *COMPARED}  # fmt: skip

@@ -1,0 +1,50 @@
+"""Masks that are drawn while the training before a level goes on, for branches that take them (`lth.branch`)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lth import UserError
+from lth.early_bird import Drawn
+from lth.imp import densities
+from lth.store.digest import unbound
+from lth.structure import neuron
+from lth.ticket import Mask, Ticket, Trained
+
+if TYPE_CHECKING:
+    from lth.job.values import Branch, Job
+
+
+def drawn(
+    job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket], parent: Trained, level: int
+) -> Drawn:
+    """The masks that a level would be drawn with at the ends of the epochs of the training that it is pruned from.
+    prune: with no rewinding.
+    """
+    units, shares = unbound(job.structure)[0] is neuron, densities(job.recipe, job.ladder, level)
+    kinds = job.recipe.layers.kinds
+    layers = [name for name, kind in kinds.items() if shares[name] < 1 and not (units and kind == "output")]
+
+    def mask(step: int) -> Mask:
+        return prune(replace(parent, steps=step), level).mask  # the training as far as this step
+
+    return Drawn([step for step in branch.epochs(job.recipe.steps) if step > parent.ticket.step], mask, layers, units)
+
+
+def check(name: str, branch: "Branch", job: "Job") -> None:
+    """Raise UserError if a branch takes masks that no training of the job can give."""
+    if not branch.takes("drawn"):
+        return
+    if branch.at(0):
+        raise UserError(f"branch.{name}.levels: level 0 is pruned from no training in which its mask is drawn; leave it "
+                        "out")  # fmt: skip
+    if job.train_from:
+        raise UserError(f"train_from={job.train_from}: branch={name} draws masks while the level before is trained, and "
+                        "levels before this one are not")  # fmt: skip
+    if job.recipe.moves_mask:
+        raise UserError(f"branch={name} draws masks while a net is trained, and the updater moves its mask: use "
+                        "updater=none")  # fmt: skip
+    found, needed = len(branch.epochs(job.recipe.steps)), branch.argument("queue") or 0
+    if found <= needed:
+        raise UserError(f"branch.{name}.transform.every={branch.argument('every')}: {found} epochs end before step "
+                        f"{job.recipe.steps}, and more than {needed} are needed; give a shorter one")  # fmt: skip

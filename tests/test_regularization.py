@@ -91,5 +91,5 @@ def test_the_penalty_of_batch_norm_is_on_its_scales(width: int) -> None:
 
 
 def test_a_net_without_batch_norm_is_refused_before_it_is_trained() -> None:
-    with pytest.raises(UserError, match="regularization: MLP has no batch norm with scales; use l1, l2 or none"):
+    with pytest.raises(UserError, match="regularization: Sequential has no batch norm with scales; use l1, l2 or none"):
         _ = recipe(regularization=batch_norm_l1).layers

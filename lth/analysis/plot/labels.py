@@ -27,6 +27,8 @@ LABELS = {
     "scratch": "from scratch",
     "scratch_e": "from scratch, as many steps",
     "scratch_b": "from scratch, as many operations",
+    "early_bird": "early-bird ticket",
+    "early_bird_reinitialize": "early-bird mask, random reinit",
     "connect": "children",
     "connect_shuffle": "children, shuffled mask",
     "connect_reinitialize": "children, random reinit",

@@ -1,7 +1,7 @@
 """Liu et al. 2019: nets without some of their neurons, fine-tuned or trained from scratch.
 
-Rethinking the Value of Network Pruning (arXiv 1810.05270). The paper has VGG-16 and ResNets, 160 epochs on CIFAR; here its
-recipe trains LeNet-300-100 on MNIST, and a shorter one Conv-2 on CIFAR-10. Of its methods this is L1-norm pruning.
+Rethinking the Value of Network Pruning (arXiv 1810.05270). The paper has VGG-16 and ResNets, 160 epochs on CIFAR; here
+its recipe trains LeNet-300-100 on MNIST, and a shorter one Conv-2 on CIFAR-10. Of its methods this is L1-norm pruning.
 
 Command
     lth figure liu2019_rethinking --run data.root=DIR                                  both nets

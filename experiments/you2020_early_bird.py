@@ -6,14 +6,14 @@ distances of consecutive epochs below 0.1 (its code compares the newest of five 
 
 Command
     lth figure you2020_early_bird --run data.root=DIR                                  both nets
-    lth figure you2020_early_bird --run scale=reduced data.root=DIR                    ResNet-20: 12 of 160 epochs
+    lth figure you2020_early_bird --run scale=reduced data.root=DIR                    ResNet-20: 14 of 160 epochs
     lth run -m experiment=you2020_early_bird replicate=1,2,3 data.root=DIR             LeNet-300-100 alone
 Expect (the paper; its accuracies are in figures alone)
     The distance of masks of consecutive epochs falls below 0.1 early, long before training ends. Nets that are pruned
     there and trained on reach the accuracy of the dense net, and of tickets by the mask of the end.
 Cost
-    A replicate of LeNet-300-100: 4 trainings of 18,340 steps, 3 more from a fresh start, 3 from where tickets are drawn.
-    ResNet-20 reduced: 2 trainings of 2,112 steps of 256 images, and one from where the ticket is drawn.
+    A replicate of LeNet-300-100: 7 trainings of 18,340 steps, and 3 from where tickets are drawn.
+    ResNet-20 reduced: 2 trainings of 2,464 steps of 256 images, and one from where the ticket is drawn.
 Result
     Not run yet.
 """
@@ -27,7 +27,7 @@ from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, Measured, gain
 from lth.analysis.claim.rows import measured, near
 
-COST = "a replicate: LeNet-300-100 10 trainings of 18,340 steps at most; ResNet-20 reduced 3 of 2,112"
+COST = "a replicate: LeNet-300-100 10 trainings of 18,340 steps at most; ResNet-20 reduced 3 of 2,464"
 FULL = {
     "lenet_300_100": {"data": "mnist", "steps": 18_340, "batch_size": 60},
     "resnet_20": {"data": "cifar10", "steps": 28_160, "batch_size": 256},
@@ -38,7 +38,9 @@ WHAT = {"lenet_300_100": "of the weights", "resnet_20": "of the weights, channel
 
 
 def _before_half(rows: pd.DataFrame, percent: float) -> Measured | None:
-    """Epochs from the one at which the ticket is drawn to the middle of training; none are left if masks never settle."""
+    """Epochs from the one at which the ticket is drawn to the middle of training; masks that never settle are drawn at
+    the end.
+    """
     part = near(rows, percent, BIRD)
     if part.empty or "mask_distances" not in part:
         return None

@@ -64,8 +64,8 @@ def epochs(steps: int, every: int) -> list[int]:
 def compare(
     net: Any, nets: Sequence[Any], mask: Any, data: Any, task: Any, *, drawn: Drawn, **unused: Any
 ) -> list[dict[str, str]]:
-    """A column for the nets of the branch: mask_distances, the distance of each two masks of the training that they were
-    drawn from (1-2, 1-3, ..., 2-3, ...), as text.
+    """A column for the nets of the branch: mask_distances, the distance of each two masks of the training that they
+    were drawn from (1-2, 1-3, ..., 2-3, ...), as text.
     """
     rows = [drawn.bits(step) for step in drawn.steps]
     found = " ".join(f"{distance(one, other):.5g}" for one, other in combinations(rows, 2))
@@ -81,7 +81,7 @@ def matrix(text: str) -> list[list[float]]:
 
 
 def drawn_at(text: str, *, queue: int = QUEUE, threshold: float = THRESHOLD) -> int | None:
-    """The epoch at which the ticket is drawn, counted from 1, by the distances of `compare`; None if they never settle."""
+    """The epoch at which the ticket is drawn, from 1 on, by the distances of `compare`; None if they never settle."""
     rows = matrix(text)
     count = settled((rows[a][b] for a, b in pairwise(range(len(rows)))), queue=queue, threshold=threshold)
     return None if count is None else count + 1

@@ -104,7 +104,7 @@ class Recipe:
         return getattr(self.updater, "func", self.updater) in (updater.set, updater.rigl)
 
     def penalized(self, net: nn.Module, weights: Iterable[str]) -> list[str]:
-        """Names of the parameters that the regularization takes: these prunable weights, or the scales of batch norm."""
+        """Names of what the regularization takes: these prunable weights, or the scales of batch norm."""
         if not self._penalizes_scales:
             return [*weights]
         return [f"{name}.weight" for name, layer in net.named_modules() if isinstance(layer, NORMS) and layer.affine]

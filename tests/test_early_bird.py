@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from lth import UserError, branch, criterion, distribution, early_bird, regularization, rewind, schedule, structure
 from lth import updater as updaters
 from lth.cli.config.compose import validated
-from lth.early_bird import Drawn, bits, distance, drawn_at, epochs, matrix, settled
+from lth.early_bird import bits, distance, drawn_at, epochs, matrix, settled
 from lth.engine import Callback, Interrupted
 from lth.init import glorot_normal
 from lth.job import Branch, Job, run
@@ -116,7 +117,7 @@ def expected(parent: Trained, queue: int, threshold: float) -> tuple[int, dict[s
     """Step and mask of the ticket and the consecutive distances, by a plain loop over W_2, W_4, ..., W_18."""
     masks = [largest({n: parent.at(step)[n] for n in parent.mask}, 0.5) for step in range(2, 20, 2)]
     flat = [torch.cat([m.flatten() for m in mask.values()]) for mask in masks]
-    apart = [float((a != b).sum()) / len(a) for a, b in zip(flat, flat[1:], strict=False)]
+    apart = [float((a != b).sum()) / len(a) for a, b in pairwise(flat)]
     for end in range(queue, len(apart) + 1):
         if all(each < threshold for each in apart[end - queue : end]):
             return 2 * (end + 1), masks[end], apart
@@ -161,7 +162,9 @@ def test_interrupted_and_resumed_is_never_interrupted(tmp_path: Path, at: int) -
     with pytest.raises(Interrupted):
         ran(job, tmp_path / "cut", Stop(at))
     resumed = ran(job, tmp_path / "cut")
-    assert {key: t.facts["digest"] for key, t in whole.items()} == {key: t.facts["digest"] for key, t in resumed.items()}
+    assert {key: t.facts["digest"] for key, t in whole.items()} == {
+        key: t.facts["digest"] for key, t in resumed.items()
+    }
     assert all(same(t.weights(), resumed[key].weights()) for key, t in whole.items())
 
 
@@ -212,7 +215,11 @@ def test_neurons_are_counted_where_neurons_go(tmp_path: Path) -> None:
     done = ran(job, tmp_path)
     made = done["bird", 1, 0].ticket
     assert made.mask["0.weight"].flatten(1).any(1).sum() == 2
-    values = {each for row in matrix(table.tickets(tmp_path).set_index("branch").loc["bird", "mask_distances"]) for each in row}
+    values = {
+        each
+        for row in matrix(table.tickets(tmp_path).set_index("branch").loc["bird", "mask_distances"])
+        for each in row
+    }
     assert all(3 * value == pytest.approx(round(3 * value), abs=1e-3) for value in values)
     scale = done["ticket", 0, 0].at(made.step)["1.weight"].abs()
     assert not made.mask["0.weight"][scale.argmin()].any()
@@ -224,7 +231,10 @@ def test_neurons_are_counted_where_neurons_go(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"branches": {"bird": replace(bird(), levels=[0, 1])}}, "branch.bird.levels: level 0 is pruned from no training"),
+        (
+            {"branches": {"bird": replace(bird(), levels=[0, 1])}},
+            "branch.bird.levels: level 0 is pruned from no training",
+        ),
         ({"train_from": 1}, "train_from=1: branch=bird draws masks while the level before is trained"),
         ({"recipe": recipe(updater=partial(updaters.gradual, end=20, every=10))}, "and the updater moves its mask"),
         ({"recipe": recipe(steps=12)}, "branch.bird.transform.every=2: 5 epochs end before step 12, and more than 5"),

@@ -12,6 +12,7 @@ from small import recipe
 
 from lth import branch, criterion, distribution, rewind, schedule, structure
 from lth.analysis.claim import value
+from lth.analysis.summary import full_branch
 from lth.engine import Callback
 from lth.init import glorot_normal
 from lth.job import Branch, Job, run
@@ -74,3 +75,13 @@ def test_a_claim_is_about_the_defaults_of_a_branch() -> None:
     assert found.mean == pytest.approx(90)
     with pytest.raises(ValueError, match="mine has several settings, a=1; a=2; name one"):
         measure(two("a=1", "a=2"))
+
+
+def test_settings_of_different_configurations_are_told_apart_by_these() -> None:
+    """Two nets, each with its own number of steps in an epoch: neither the names of lines nor a claim need them."""
+    table = two("every=8", "every=40").assign(config=["a", "b"])
+    assert list(full_branch(table)) == ["mine", "mine"]
+    found = value(table, percent=50, column="final_test_accuracy", branch="mine")
+    assert found is not None
+    assert found.mean == pytest.approx(70)
+    assert list(full_branch(table.assign(config="a"))) == ["mine, every=8", "mine, every=40"]

@@ -30,13 +30,13 @@ def early_bird(
     threshold: float = 0.1,
     start: Start = "weights",
 ) -> tuple[Recipe, Ticket]:
-    """The ticket of this level, drawn as soon as the masks of consecutive epochs have settled in the training that it is
-    pruned from: where the last `queue` distances are all below `threshold`. A distance is the share of weights in which
-    two masks differ; with structure=neuron, of the outputs of all layers that lose some.
+    """The ticket of this level, drawn as soon as the masks of consecutive epochs have settled in the training that it
+    is pruned from: where the last `queue` distances are all below `threshold`. A distance is the share of weights in
+    which two masks differ; with structure=neuron, of the outputs of all layers that lose some.
 
-    every: steps of an epoch, at whose ends masks are `drawn`. start: "weights", the ticket is trained on from where it is
-    drawn (every draw is the same), or "reinitialize", from step 0 with a fresh draw of `init`. If masks do not settle,
-    that of the last epoch is taken, and the log says so. line: the trained tickets from the dense net to this one.
+    every: steps of an epoch, at whose ends masks are `drawn`. start: "weights", the ticket is trained on from where it
+    is drawn (every draw is the same), or "reinitialize", from step 0 with a fresh draw of `init`. If masks do not
+    settle, that of the last epoch is taken, and the log says so. line: the trained tickets from the dense net to this.
     """
     ticket, number = trained.ticket, settled(_distances(drawn), queue=queue, threshold=threshold)
     if number is None:

@@ -19,8 +19,8 @@ Budget = Literal["steps", "macs"]
 def scratch(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, budget: Budget = "steps", cap: float | None = None
 ) -> tuple[Recipe, Ticket]:
-    """The same mask on theta_0', a fresh draw, trained from step 0, wherever tickets begin (Liu et al. 2019, Section 3).
-    A draw is the same with every budget.
+    """The same mask on theta_0', a fresh draw, trained from step 0, wherever tickets begin (Liu et al. 2019, Section
+    3). A draw is the same with every budget.
 
     budget: "steps", as many as the dense net ("Scratch-E"), or "macs", as many multiply-accumulates ("Scratch-B"): T
     times those of the dense net over those of the mask, and the rate's schedule stretched alike. cap: of that ratio,

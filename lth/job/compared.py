@@ -45,9 +45,7 @@ def compared(
             yield from ((each, columns.get(each.facts["digest"], {})) for each in nets)
 
 
-def _drawn(
-    job: Job, store: Store, branch: Branch, nets: Sequence[Trained], before: Trained | None
-) -> dict[str, Drawn]:
+def _drawn(job: Job, store: Store, branch: Branch, nets: Sequence[Trained], before: Trained | None) -> dict[str, Drawn]:
     """The keyword `drawn`, to a comparison that has it."""
     if before is None or "drawn" not in inspect.signature(branch.compare or dict).parameters:
         return {}

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from lth.job.values import Branch, Job
 
 
-def drawn(
-    job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket], parent: Trained, level: int
-) -> Drawn:
+def drawn(job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket], parent: Trained, level: int) -> Drawn:
     """The masks that a level would be drawn with at the ends of the epochs of the training that it is pruned from.
     prune: with no rewinding.
     """
@@ -36,11 +34,10 @@ def check(name: str, branch: "Branch", job: "Job") -> None:
     if not branch.takes("drawn"):
         return
     if branch.at(0):
-        raise UserError(f"branch.{name}.levels: level 0 is pruned from no training in which its mask is drawn; leave it "
-                        "out")  # fmt: skip
+        raise UserError(f"branch.{name}.levels: level 0 is pruned from no training that draws its mask; leave it out")
     if job.train_from:
-        raise UserError(f"train_from={job.train_from}: branch={name} draws masks while the level before is trained, and "
-                        "levels before this one are not")  # fmt: skip
+        raise UserError(f"train_from={job.train_from}: branch={name} draws masks while the level before is trained, "
+                        "and levels before this one are not")  # fmt: skip
     if job.recipe.moves_mask:
         raise UserError(f"branch={name} draws masks while a net is trained, and the updater moves its mask: use "
                         "updater=none")  # fmt: skip

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lth import UserError
 from lth.analysis.interval import Interval, mean_interval, ratio_interval
+from lth.analysis.summary import several_settings
 
 NEAR = 1.3
 
@@ -72,11 +73,12 @@ def of_branch(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
 
 
 def _of_one_setting(part: pd.DataFrame, branch: str) -> pd.DataFrame:
-    settings = part["branch_settings"].fillna("") if "branch_settings" in part else pd.Series("", part.index)
-    if settings.nunique() > 1 and not settings.eq("").any():
-        found = "; ".join(sorted(settings.unique()))
+    several = several_settings(part)
+    usual = part[~several | (part["branch_settings"].fillna("") == "")] if several.any() else part
+    if several.any() and not usual.index.isin(part.index[several]).any():
+        found = "; ".join(sorted(part["branch_settings"].unique()))
         raise ValueError(f"{branch} has several settings, {found}; name one (branch_settings) in `where`")
-    return part[settings == ""] if settings.nunique() > 1 else part
+    return usual
 
 
 def near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:

@@ -18,9 +18,9 @@ COLUMN = "mask_distances"
 
 
 def distances(table: pd.DataFrame, title: str) -> "Figure":
-    """A row of panels for each model, a panel for each density: the distance of the masks of two epochs as a colour, the
-    mean over replicates (You et al. 2020, Figure 3); a line at the mean epoch at which the ticket is drawn. Rows without
-    the column `mask_distances` are left out.
+    """A row of panels for each model, a panel for each density: the distance of the masks of two epochs as a colour,
+    the mean over replicates; lines at the mean epoch at which the ticket is drawn. Rows without the column
+    `mask_distances` are left out.
     """
     shown = table.dropna(subset=COLUMN) if COLUMN in table else table.iloc[:0]
     shown = shown.drop_duplicates(["model", "level", "replicate"])

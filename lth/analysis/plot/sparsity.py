@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TICKS = 7
+DASHES = ("-.", "--", ":")  # of branches where colours tell lines apart; the first branch is the ticket
 
 
 def sparsity(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), rows: str = "") -> "Figure":
@@ -92,7 +93,8 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, scale: float, by: Seq
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
             color = f"C{index % 10}" if several else COLORS.get(branch)
             marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
-            _line(axes, _with_dense(rows, branch), column, scale, branch, label, color, marker)
+            dashes = "-" if branch == "ticket" else DASHES[at % len(DASHES)] if several else "--"
+            _line(axes, _with_dense(rows, branch), column, scale, label, color, marker, dashes)
     percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 
 
@@ -115,15 +117,15 @@ def _line(
     rows: pd.DataFrame,
     column: str,
     scale: float,
-    branch: str,
     label: str,
     color: str | None,
     marker: str,
+    dashes: str,
 ) -> None:
     values = scale * rows.groupby("level")[column].agg(["mean", "min", "max"])
     axes.errorbar(
         100 * rows.groupby("level")["density"].mean(), values["mean"], yerr=bars(values), label=label, color=color,
-        linestyle="-" if branch == "ticket" else "--", marker=marker, markersize=4, capsize=2,
+        linestyle=dashes, marker=marker, markersize=4, capsize=2,
         linewidth=1.3,
     )  # fmt: skip
 

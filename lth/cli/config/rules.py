@@ -147,8 +147,8 @@ def _check_scratch(config: Config) -> None:
         if cap is not None and not counts:
             raise UserError(f"branch.{name}.transform.cap={cap}: caps budget=macs, and the budget is steps")
         if counts and updater != "lth.updater.none":
-            raise UserError(f"branch.{name}.transform.budget=macs counts the mask that a ticket begins with, and updater="
-                            f"{updater.rpartition('.')[2]} moves it: use budget=steps")  # fmt: skip
+            raise UserError(f"branch.{name}.transform.budget=macs counts the mask that a ticket begins with, and "
+                            f"updater={updater.rpartition('.')[2]} moves it: use budget=steps")  # fmt: skip
 
 
 def _check_frozen(config: Config) -> None:

@@ -155,6 +155,27 @@ def test_weights_of_epochs_are_kept_in_passing_by_the_training_that_is_pruned_al
     assert "trained again" not in caplog.text
 
 
+def test_weights_that_were_not_kept_are_made_by_one_training_for_all_epochs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The dense net was trained before the branch was asked for."""
+    caplog.set_level("INFO", "lth")
+    ran(JOB, tmp_path / "later")
+    later = ran(replace(JOB, branches={"bird": bird()}), tmp_path / "later")
+    assert caplog.text.count("is trained again up to there") == 1
+    at_once = ran(replace(JOB, branches={"bird": bird()}), tmp_path / "at_once")
+    assert later["bird", 1, 0].facts["digest"] == at_once["bird", 1, 0].facts["digest"]
+
+
+def test_an_epoch_sees_all_examples_once() -> None:
+    """50 images in batches of 10 are 5 steps, in batches of 12 they are 5 too."""
+    usual = Branch(partial(branch.early_bird, queue=2))
+    assert [usual.epochs(recipe(steps=20, batch_size=size)) for size in (10, 12, 50)] == [
+        [5, 10, 15], [5, 10, 15], [*range(1, 20)]
+    ]  # fmt: skip
+    assert Branch(branch.shuffle).epochs(recipe()) == []
+
+
 @pytest.mark.parametrize("at", [3, 11])
 def test_interrupted_and_resumed_is_never_interrupted(tmp_path: Path, at: int) -> None:
     job = replace(JOB, branches={"bird": bird(queue=2, threshold=0.2), "fresh": bird(start="reinitialize")})
@@ -237,7 +258,7 @@ def test_neurons_are_counted_where_neurons_go(tmp_path: Path) -> None:
         ),
         ({"train_from": 1}, "train_from=1: branch=bird draws masks while the level before is trained"),
         ({"recipe": recipe(updater=partial(updaters.gradual, end=20, every=10))}, "and the updater moves its mask"),
-        ({"recipe": recipe(steps=12)}, "branch.bird.transform.every=2: 5 epochs end before step 12, and more than 5"),
+        ({"recipe": recipe(steps=12)}, "branch=bird: 5 epochs end before step 12, and its queue needs more than 5"),
     ],
 )
 def test_a_job_that_can_draw_no_mask_early_is_refused(change: dict[str, Any], sentence: str) -> None:

@@ -3,7 +3,7 @@
 `lth.quantization` has two more branches of the same type. The name of the branch and the draw are set by the job. One
 that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own; one that has a
 keyword `drawn`, the masks that its level would be drawn with at the ends of the epochs of the training before, a
-`lth.early_bird.Drawn`: an epoch has the steps of its argument `every`.
+`lth.early_bird.Drawn`: an epoch has the steps of its argument `every`, or sees all examples once.
 """
 
 from lth.branch.control import Control, Init, connect, fan_in, random_sparsity, reinitialize, reset, shuffle

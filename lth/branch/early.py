@@ -25,7 +25,7 @@ def early_bird(
     init: Init,
     drawn: Drawn,
     line: Sequence[Trained],
-    every: int = 917,
+    every: int | None = None,
     queue: int = 5,
     threshold: float = 0.1,
     start: Start = "weights",
@@ -34,9 +34,10 @@ def early_bird(
     is pruned from: where the last `queue` distances are all below `threshold`. A distance is the share of weights in
     which two masks differ; with structure=neuron, of the outputs of all layers that lose some.
 
-    every: steps of an epoch, at whose ends masks are `drawn`. start: "weights", the ticket is trained on from where it
-    is drawn (every draw is the same), or "reinitialize", from step 0 with a fresh draw of `init`. If masks do not
-    settle, that of the last epoch is taken, and the log says so. line: the trained tickets from the dense net to this.
+    every: steps of an epoch, at whose ends masks are `drawn`; None: as many as see all examples once. start: "weights",
+    the ticket is trained on from where it is drawn (every draw is the same), or "reinitialize", from step 0 with a
+    fresh draw of `init`. If masks do not settle, that of the last epoch is taken, and the log says so. line: the
+    trained tickets from the dense net to this one.
     """
     ticket, number = trained.ticket, settled(_distances(drawn), queue=queue, threshold=threshold)
     if number is None:

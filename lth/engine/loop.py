@@ -80,7 +80,9 @@ class Loop:
         if self.recipe.regrows:
             growth.check(optimizer)
         self.masking = Masking(self.net, self.ticket, self.recipe, device, self.cost, self.packed, self._reset)
-        self.penalized = [self.net.get_parameter(n) for n in self.recipe.penalized(self.net, self.ticket.mask)]
+        self.penalized: list[Tensor] = [
+            self.net.get_parameter(n) for n in self.recipe.penalized(self.net, self.ticket.mask)
+        ]
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0

@@ -9,7 +9,7 @@ from lth.early_bird import Drawn
 from lth.imp import densities
 from lth.store.digest import unbound
 from lth.structure import neuron
-from lth.ticket import Mask, Ticket, Trained
+from lth.ticket import Mask, Ticket, Trained, Weights
 
 if TYPE_CHECKING:
     from lth.job.values import Branch, Job
@@ -23,10 +23,16 @@ def drawn(job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket],
     kinds = job.recipe.layers.kinds
     layers = [name for name, kind in kinds.items() if shares[name] < 1 and not (units and kind == "output")]
 
-    def mask(step: int) -> Mask:
-        return prune(replace(parent, steps=step), level).mask  # the training as far as this step
+    steps = [step for step in branch.epochs(job.recipe) if step > parent.ticket.step]
 
-    return Drawn([step for step in branch.epochs(job.recipe.steps) if step > parent.ticket.step], mask, layers, units)
+    def at(step: int) -> Weights:
+        parent.at(steps[-1])  # if none were kept, those of all steps are now, by one training
+        return parent.at(step)
+
+    def mask(step: int) -> Mask:
+        return prune(replace(parent, steps=step, at=at), level).mask  # the training as far as this step
+
+    return Drawn(steps, mask, layers, units)
 
 
 def check(name: str, branch: "Branch", job: "Job") -> None:
@@ -41,7 +47,7 @@ def check(name: str, branch: "Branch", job: "Job") -> None:
     if job.recipe.moves_mask:
         raise UserError(f"branch={name} draws masks while a net is trained, and the updater moves its mask: use "
                         "updater=none")  # fmt: skip
-    found, needed = len(branch.epochs(job.recipe.steps)), branch.argument("queue") or 0
+    found, needed = len(branch.epochs(job.recipe)), branch.argument("queue") or 0
     if found <= needed:
-        raise UserError(f"branch.{name}.transform.every={branch.argument('every')}: {found} epochs end before step "
-                        f"{job.recipe.steps}, and more than {needed} are needed; give a shorter one")  # fmt: skip
+        raise UserError(f"branch={name}: {found} epochs end before step {job.recipe.steps}, and its queue needs more "
+                        f"than {needed}: train longer, or give branch.{name}.transform.every, the steps of one")  # fmt: skip

@@ -106,7 +106,7 @@ def _looked_at(job: Job, tickets: list[Ticket]) -> set[int]:
         step
         for branch in job.branches.values()
         if any(branch.at(level) for level in below)
-        for step in branch.epochs(job.recipe.steps)
+        for step in branch.epochs(job.recipe)
     }
 
 

@@ -66,10 +66,12 @@ class Branch:
         parameter = inspect.signature(self.transform).parameters.get(name)
         return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
-    def epochs(self, steps: int) -> list[int]:
-        """Steps of the training before at whose ends of epochs the transform looks at masks; none if it does not."""
-        every = self.argument("every") if self.takes("drawn") else None
-        return [] if every is None else early_bird.epochs(steps, every)
+    def epochs(self, recipe: Recipe) -> list[int]:
+        """Steps of the training before at which epochs end that the transform looks at; none if it looks at none."""
+        if not self.takes("drawn"):
+            return []
+        epoch = -(-len(recipe.data.train) // recipe.batch_size)
+        return early_bird.epochs(recipe.steps, self.argument("every") or epoch)
 
     def tickets(
         self, name: str, line: Sequence[Trained], job: "Job", drawn: Callable[[], early_bird.Drawn]

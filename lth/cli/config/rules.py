@@ -118,7 +118,7 @@ def _check_moving(node: Config, steps: int) -> None:
 def _check_pretrained(config: Config) -> None:
     nodes = [node.get("transform", {}) for node in (config.get("branch") or {}).values()]
     anew = ("lth.branch.reinitialize", "lth.branch.signed_reinitialize", "lth.branch.scratch")
-    draws = any(node.get("_target_") in anew or node.get("of") == "reinitialize" for node in nodes)
+    draws = any(node.get("_target_") in anew or "reinitialize" in (node.get("of"), node.get("start")) for node in nodes)
     if config["init"]["_target_"] == "lth.init.pretrained" and draws:
         raise UserError(
             "branch=reinitialize draws the weights anew by `init`, and init=pretrained draws none: leave one out"

@@ -78,5 +78,7 @@ def _shrink_branch(entry: DictConfig, levels: Any) -> None:
     for key, most in (("steps", STEPS), ("images", EXAMPLES)):
         if key in entry.transform:
             entry.transform[key] = min(entry.transform[key], most)
-    if entry.get("compare"):
+    if entry.transform["_target_"] == "lth.branch.early_bird":
+        entry.transform.every, entry.transform.queue = 1, min(entry.transform.get("queue", 5), STEPS // 2)
+    if entry.get("compare") and entry.compare["_target_"] == "lth.connectivity.compare":
         entry.compare.examples = min(entry.compare.get("examples", EXAMPLES), EXAMPLES)

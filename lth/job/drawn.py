@@ -50,4 +50,4 @@ def check(name: str, branch: "Branch", job: "Job") -> None:
     found, needed = len(branch.epochs(job.recipe)), branch.argument("queue") or 0
     if found <= needed:
         raise UserError(f"branch={name}: {found} epochs end before step {job.recipe.steps}, and its queue needs more "
-                        f"than {needed}: train longer, or give branch.{name}.transform.every, the steps of one")  # fmt: skip
+                        f"than {needed}: train longer, or give it the steps of one as `every`")  # fmt: skip

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from small import COLOUR, Stop, conv_net, recipe, same
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lth import UserError, branch, criterion, distribution, early_bird, regularization, rewind, schedule, structure
 from lth import updater as updaters
+from lth.analysis.plot import distances
 from lth.cli.config.compose import validated
 from lth.early_bird import bits, distance, drawn_at, epochs, matrix, settled
 from lth.engine import Callback, Interrupted
@@ -243,6 +245,18 @@ def test_neurons_are_counted_where_neurons_go(tmp_path: Path) -> None:
     assert all(3 * value == pytest.approx(round(3 * value), abs=1e-3) for value in values)
     scale = done["ticket", 0, 0].at(made.step)["1.weight"].abs()
     assert not made.mask["0.weight"][scale.argmin()].any()
+
+
+def test_the_figure_has_a_panel_for_each_density_and_none_for_rows_without_distances() -> None:
+    text = " ".join(["0.05"] * 21)  # of 7 epochs
+    rows = {"model": "lenet_300_100", "data": "mnist", "steps": 20, "level": [0, 1, 2], "density": [1, 0.5, 0.25],
+            "branch": ["ticket", "bird", "bird"], "draw": 0, "replicate": 1, "machine": "here", "commit": "c",
+            "mask_distances": [None, text, text]}  # fmt: skip
+    figure = distances(pd.DataFrame(rows), "title")
+    shown = [axes for axes in figure.axes if axes.get_visible() and axes.images]
+    assert [axes.get_title() for axes in shown] == ["LeNet-300-100, 50.0% kept", "LeNet-300-100, 25.0% kept"]
+    assert {line.get_xdata()[0] for axes in shown for line in axes.lines[:1]} == {6.0}
+    assert not [axes for axes in distances(pd.DataFrame(rows)[:1], "title").axes if axes.images]
 
 
 # ---- what is refused

@@ -12,6 +12,7 @@ from small import recipe
 
 from lth import branch, criterion, distribution, rewind, schedule, structure
 from lth.analysis.claim import value
+from lth.analysis.plot import accuracy_at
 from lth.analysis.summary import full_branch
 from lth.engine import Callback
 from lth.init import glorot_normal
@@ -60,6 +61,17 @@ def test_a_row_that_an_older_version_wrote_is_replaced_by_that_of_the_same_train
     record.write_text(json.dumps(older))
     assert len(ran(tmp_path, **transforms)) == len(before)
     assert table.tickets(tmp_path)["branch_settings"].tolist() == before["branch_settings"].tolist()
+
+
+def test_a_branch_that_trains_longer_has_the_steps_of_the_line_beside_it(tmp_path: Path) -> None:
+    """A table puts them together; `samples` says how long it was, and figures draw its last step as the end."""
+    found = ran(tmp_path, longer=partial(branch.scratch, budget="macs", cap=2.0)).set_index("branch")
+    assert found["steps"].tolist() == [4, 4, 4]
+    assert found.loc["longer", "samples"] > found.loc["ticket", "samples"].max()
+    assert found.loc["longer", "branch_settings"] == "budget=macs, cap=2"
+    rows = table.tickets(tmp_path)
+    ends = accuracy_at(rows, table.evaluations(tmp_path), 1.0)
+    assert ends.tolist() == rows["final_test_accuracy"].tolist()
 
 
 def two(first: str, second: str) -> pd.DataFrame:

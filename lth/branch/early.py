@@ -51,5 +51,5 @@ def early_bird(
 
 
 def _distances(drawn: Drawn) -> Iterator[float]:
-    """Of the masks of consecutive epochs, each drawn when it is asked for."""
+    """Distances of the masks of consecutive epochs, each drawn when it is asked for."""
     return (distance(one, other) for one, other in pairwise(drawn.bits(step) for step in drawn.steps))

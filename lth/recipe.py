@@ -19,6 +19,7 @@ from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 from lth.weights import first_names
 
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Precision = Literal["fp32", "tf32", "bf16"]
 Kernel = Literal["auto", "dense", "sparse"]
 
@@ -90,10 +91,23 @@ class Recipe:
         except (ValueError, TypeError):  # a function that does not say what it takes
             return False
 
+    @cached_property
+    def _penalizes_scales(self) -> bool:
+        try:
+            return next(iter(inspect.signature(self.regularization).parameters), "") == "scales"
+        except (ValueError, TypeError):  # a function that does not say what it takes
+            return False
+
     @property
     def regrows(self) -> bool:
         """True if the updater is known to bring pruned weights back."""
         return getattr(self.updater, "func", self.updater) in (updater.set, updater.rigl)
+
+    def penalized(self, net: nn.Module, weights: Iterable[str]) -> list[str]:
+        """Names of what the regularization takes: these prunable weights, or the scales of batch norm."""
+        if not self._penalizes_scales:
+            return [*weights]
+        return [f"{name}.weight" for name, layer in net.named_modules() if isinstance(layer, NORMS) and layer.affine]
 
     def net(self, seed: int = 0) -> nn.Module:
         """A fresh network. What an init leaves as the model made it is drawn from `seed`, whatever was drawn before."""
@@ -111,6 +125,8 @@ class Recipe:
         """The layers of the net that can be pruned. Raises UserError if the net can't be trained or pruned."""
         net = self.net()
         trained = self._trained(net)
+        if not self.penalized(net, ["none"]):
+            raise UserError(f"regularization: {type(net).__name__} has no batch norm with scales; use l1, l2 or none")
         try:
             found = layers(net, self.data.example(), self.output)
         except ValueError as error:

@@ -319,6 +319,8 @@ def test_children_of_a_control_share_its_first_draw(of: Any) -> None:
 def test_an_unknown_control_is_named() -> None:
     with pytest.raises(UserError, match="of=other: choose one of ticket, reinitialize"):
         child(half_pruned(recipe()), 0, of="other")
+    with pytest.raises(UserError, match=r"connect\.step=5: children of of=shuffle begin where the ticket does"):
+        child(half_pruned(recipe()), 0, of="shuffle", step=5)
 
 
 def test_fan_in_draws_by_the_inputs_that_each_unit_keeps() -> None:
@@ -359,6 +361,10 @@ def test_fan_in_counts_the_places_of_a_kernel() -> None:
         (["branch.connect.transform.step=1000"], "branch.connect.transform.step=1000: training has 1000 steps"),
         (["branch.connect.transform.step=-1"], "branch.connect.transform.step=-1: must be at least 0"),
         (["branch.connect.transform.of=other"], "branch.connect.transform.of=other: choose one of ticket, reinit"),
+        (
+            ["branch.connect.transform.of=shuffle", "branch.connect.transform.step=5"],
+            "branch.connect.transform.step=5: children of of=shuffle begin where the ticket does",
+        ),
         (["branch.connect.compare.alphas=1"], "branch.connect.compare.alphas=1: must be at least 2"),
         (["branch.connect.compare.examples=0"], "branch.connect.compare.examples=0: must be at least 1"),
         (["branch.connect.compare.norm=stale"], "branch.connect.compare.norm=stale: choose one of estimated, averaged"),

@@ -4,12 +4,13 @@ from functools import partial
 
 import pytest
 import torch
-from small import DATA, half_pruned, recipe
+from small import COLOUR, DATA, conv_net, half_pruned, recipe
 from torch import nn
 
+from lth import UserError
 from lth.data import normalized, rows
 from lth.engine import train
-from lth.regularization import l1, l2, none
+from lth.regularization import batch_norm_l1, l1, l2, none
 from lth.store.digest import describe
 
 WEIGHTS = [torch.tensor([[1.0, -2.0]]), torch.tensor([0.5])]
@@ -65,3 +66,30 @@ def test_no_regularization_is_no_part_of_the_name_of_a_result() -> None:
         "function": "regularization.l1",
         "strength": 2e-5,
     }
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_the_penalty_of_batch_norm_is_on_its_scales(width: int) -> None:
+    """A plain loop with strength * sum |gamma| in its loss, and weights as they would be without; one net or two."""
+    small = recipe(model=conv_net, data=COLOUR, regularization=partial(batch_norm_l1, strength=0.1))
+    tickets = [half_pruned(small, replicate=replicate) for replicate in range(1, 1 + width)]
+    (ours, *_) = train(tickets, recipe=small, width=width)
+    net = small.net()
+    start = tickets[0]
+    net.load_state_dict({n: w * start.mask[n] if n in start.mask else w for n, w in start.weights.items()})
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    images, labels = normalized(COLOUR, COLOUR.train)
+    for chosen in rows(1, 0, small.steps, size=len(labels), batch_size=small.batch_size):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(images[chosen]), labels[chosen])
+        (loss + 0.1 * net.get_parameter("1.weight").abs().sum()).backward()
+        optimizer.step()
+        for name, mask in start.mask.items():
+            net.get_parameter(name).data.mul_(mask)
+    for name, weight in net.state_dict().items():
+        torch.testing.assert_close(ours.weights()[name], weight, rtol=1e-4, atol=1e-5)
+
+
+def test_a_net_without_batch_norm_is_refused_before_it_is_trained() -> None:
+    with pytest.raises(UserError, match="regularization: Sequential has no batch norm with scales; use l1, l2 or none"):
+        _ = recipe(regularization=batch_norm_l1).layers

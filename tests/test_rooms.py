@@ -19,7 +19,7 @@ LAYERS = [
     {"file", "ticket", "weights", "layer", "recipe", "imp", "seed"}
     | {"model", "data", "init", "augment", "task", "lr", "regularization"}
     | {"criterion", "schedule", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"}
-    | {"supermask", "connectivity", "transfer"},
+    | {"supermask", "connectivity", "transfer", "early_bird"},
     {"quantization", "engine", "store"},
     {"job", "compress", "analysis"},
     {"cli", "__main__"},

@@ -52,6 +52,22 @@ def test_masks_that_stay_have_a_speed_up_beside_those_that_moved() -> None:
     assert sorted(line[5] for line in cells([stays, moves])) == ["-", "2.00"]
 
 
+def test_weights_that_multiply_beside_those_of_the_mask_leave_no_speed_up() -> None:
+    """Frozen ones do, and those of a mask that a branch moved in training (edge-popup); other rows keep theirs."""
+    frozen, moved = (row(1, 1, 0.9, 25, 500, branch=name, multiplies=name) for name in ("frozen", "moved"))
+    assert {line[2]: line[5] for line in cells([row(1, 1, 0.9, 25, 500), frozen, moved])} == {
+        "ticket": "2.00", "frozen": "-", "moved": "-"
+    }  # fmt: skip
+
+
+def test_settings_of_one_branch_are_lines_of_their_own() -> None:
+    """Named where they tell rows apart, and only there."""
+    other = row(1, 1, 0.9, 25, 500, branch="edge_popup", branch_settings="scaled=True")
+    usual = row(1, 1, 0.8, 25, 500, branch="edge_popup", branch_settings="")
+    assert [line[2] for line in cells([other])] == ["edge-popup"]
+    assert [line[2] for line in cells([other, usual])] == ["edge-popup", "edge_popup, scaled=True"]
+
+
 def test_branches_are_compared_with_the_dense_net_of_the_main_line() -> None:
     found = cells([*ROWS, row(1, 1, 0.80, 25, 500, branch="shuffle")])
     assert [line[2:4] + line[6:] for line in found if line[2] != "ticket"] == [

@@ -20,7 +20,8 @@ def markdown(table: pd.DataFrame) -> str:
 
     - compression ratio: prunable weights of the dense net over those that remain;
     - theoretical speed-up: multiply-accumulates of prunable layers, of all weights over those that remain; "-" where
-      the mask moved while it was trained, since counts are those of the whole training;
+      the mask moved while it was trained, since counts are those of the whole training, and where weights that are
+      frozen at a value multiply beside those that remain;
     - the test metric at early stop, and its difference from the dense net of the same replicate, which has the same
       initial weights.
     """
@@ -39,10 +40,12 @@ def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["experiment", "config", "replicate"]
     dense = table[(table["branch"] == "ticket") & (table["level"] == 0)].drop_duplicates(keys)
     theirs = table.merge(dense[[*keys, column]], "left", keys, suffixes=("", "_dense"))[f"{column}_dense"]
-    moved = is_on(table["updater"]) if "updater" in table else pd.Series(False, table.index)
+    no = pd.Series(False, table.index)
+    moved = is_on(table["updater"]) if "updater" in table else no
+    more = table["multiplies"].notna() if "multiplies" in table else no
     return table.assign(
         compression=table["total"] / table["remaining"],
-        speed_up=(table["macs"] / table["macs_remaining"]).where(~moved, np.nan),
+        speed_up=(table["macs"] / table["macs_remaining"]).where(~moved & ~more, np.nan),
         gain=table[column] - theirs.to_numpy(),
     )
 

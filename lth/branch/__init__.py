@@ -2,7 +2,9 @@
 
 `lth.quantization` has two more branches of the same type. The name of the branch and the draw are set by the job. One
 that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own; one that has
-`inverse`, the pruning by the opposite criterion.
+`inverse`, the pruning by the opposite criterion; one that has `drawn`, the masks that its level would be drawn with at
+the ends of the epochs of the training before, a `lth.early_bird.Drawn`: an epoch has the steps of its argument `every`,
+or sees all examples once.
 """
 
 from lth.branch.control import (
@@ -17,16 +19,20 @@ from lth.branch.control import (
     reset,
     shuffle,
 )
+from lth.branch.early import early_bird
 from lth.branch.frozen import freeze, freeze_growing, freeze_growing_all, frozen_model
+from lth.branch.scratch import Budget, scratch, stretched
 from lth.branch.sign import constant, flip_signs, reshuffle, signed_constant, signed_reinitialize, signed_reshuffle
 from lth.branch.supermask import edge_popup, learned_supermask, supermask, supermask_constant
 
 __all__ = [
+    "Budget",
     "Control",
     "Init",
     "connect",
     "constant",
     "continued",
+    "early_bird",
     "edge_popup",
     "fan_in",
     "flip_signs",
@@ -40,10 +46,12 @@ __all__ = [
     "reinitialize",
     "reset",
     "reshuffle",
+    "scratch",
     "shuffle",
     "signed_constant",
     "signed_reinitialize",
     "signed_reshuffle",
+    "stretched",
     "supermask",
     "supermask_constant",
 ]

@@ -122,10 +122,13 @@ def connect(
     seed (Frankle et al. 2020, Section 2). The first of them is the ticket itself, unless it begins before `step`: then
     they begin at W_step of its training, as the dense net's children at step k do.
 
-    of: what the children have in common: the ticket, or the first draw of a control of it.
+    of: what the children have in common: the ticket, or the first draw of a control of it, which begins where the
+    ticket does; with one, `step` stays 0.
     """
     if of not in get_args(Control):
         raise UserError(f"of={of}: choose one of {', '.join(get_args(Control))}")
+    if of in _CONTROLS and step:
+        raise UserError(f"connect.step={step}: children of of={of} begin where the ticket does; leave step at 0")
     if of in _CONTROLS:
         recipe, ticket = _CONTROLS[of](trained, draw=0, recipe=recipe, init=init)
         return recipe, replace(ticket, order=draw)

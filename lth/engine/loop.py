@@ -80,6 +80,9 @@ class Loop:
         if self.recipe.regrows:
             growth.check(optimizer)
         self.masking = Masking(self.net, self.ticket, self.recipe, device, self.cost, self.packed, self._reset)
+        self.penalized: list[Tensor] = [
+            self.net.get_parameter(n) for n in self.recipe.penalized(self.net, self.ticket.mask)
+        ]
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.factor = 1.0
@@ -209,7 +212,7 @@ class Loop:
             torch.manual_seed(seed("training", self.ticket.noise, self.step, self.ranks.rank))
         loss = self.recipe.task.loss(self._outputs(x, raw=True), y)
         self.optimizer.zero_grad()
-        penalty = self.recipe.regularization([*self.masking.weights.values()])
+        penalty = self.recipe.regularization(self.penalized)
         total = loss if penalty is None else loss + penalty
         if self.ranks.count == 1:
             total.backward()

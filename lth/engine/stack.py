@@ -75,7 +75,9 @@ class Stack:
         self.template.to(self.device).train()
         self.optimizer, self.splits, self.scale = optimizer, splits, scaler(self.recipe.data, self.device)
         self.usage = usage_on(self.device, self.meter)
-        self.objective = Objective(self.template, self.recipe, self.device, self.tickets[0].mask)
+        self.objective = Objective(
+            self.template, self.recipe, self.device, self.recipe.penalized(self.template, self.tickets[0].mask)
+        )
         if self.device.type == "cuda" and channels_last(self.objective):
             self.net.put_channels_last()
         graphs = has_graphs(self.device) and make_capturable(optimizer)

@@ -154,7 +154,7 @@ def _gradients_alone(recipe: Recipe) -> list[Tensor]:
     losses = []
     for net in nets:
         loss = recipe.task.losses(net(x), y).mean()
-        penalty = recipe.regularization([net.get_parameter(name) for name in prunable(net)])
+        penalty = recipe.regularization([net.get_parameter(n) for n in recipe.penalized(net, prunable(net))])
         (loss if penalty is None else loss + penalty).backward()
         losses.append(loss.detach())
     pairs = zip(*(net.parameters() for net in nets), strict=True)
@@ -195,6 +195,7 @@ def _gradients(recipe: Recipe, passes: Passes) -> list[Tensor]:
     nets = [recipe.net(seed) for seed in (0, 1)]
     stack = Stacked(nets[0], [weights_of(net) for net in nets])
     x, y = (torch.stack([each, each]) for each in _few(recipe))
-    losses = passes.gradients(Objective(nets[0].train(), recipe, torch.device("cpu"), prunable(nets[0])), stack, x, y)
+    penalized = recipe.penalized(nets[0], prunable(nets[0]))
+    losses = passes.gradients(Objective(nets[0].train(), recipe, torch.device("cpu"), penalized), stack, x, y)
     gradients = [p.grad for p in stack.parameters() if p.grad is not None]
     return [losses, *gradients, *(buffer.double() for buffer in stack.buffers())]

@@ -1,6 +1,7 @@
 """Nets of one branch beside each other: what is measured once all of its draws at a level are trained."""
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import torch
 
 from lth import UserError
+from lth.early_bird import Drawn
 from lth.engine import Callback
 from lth.engine.width import on_cuda
-from lth.job.values import Job
+from lth.job.levels import drawn_before, mask_key
+from lth.job.values import Branch, Job
 from lth.recipe import Recipe
 from lth.store import Store
 from lth.store.digest import describe, short
@@ -33,11 +36,20 @@ def compared(
         branch = job.branches.get(name)
         if branch is not None and branch.compare is not None:
             before = _before(job, nets, done)
+            supplied = _drawn(job, store, branch, nets, before)
             named = [each.facts["digest"] for each in [*nets, *([] if before is None else [before])]]
-            key = short([describe(branch.compare), named, before is not None])
-            make = partial(_measure, job, branch.compare, recipe, nets, before, callback)
+            science = [mask_key(job, nets[0].ticket.level, before.ticket.level)] if before and supplied else []
+            key = short([describe(branch.compare), named, before is not None, *science])
+            make = partial(_measure, job, partial(branch.compare, **supplied), recipe, nets, before, callback)
             columns = store.compared(nets, key, make)
             yield from ((each, columns.get(each.facts["digest"], {})) for each in nets)
+
+
+def _drawn(job: Job, store: Store, branch: Branch, nets: Sequence[Trained], before: Trained | None) -> dict[str, Drawn]:
+    """The keyword `drawn`, to a comparison that has it."""
+    if before is None or "drawn" not in inspect.signature(branch.compare or dict).parameters:
+        return {}
+    return {"drawn": drawn_before(job, store, branch, before, nets[0].ticket.level)}
 
 
 def _before(job: Job, nets: Sequence[Trained], done: Sequence[Trained]) -> Trained | None:

@@ -7,8 +7,10 @@ from functools import partial
 
 from lth.criterion import inverted
 from lth.distribution import by_layer
-from lth.imp import afresh, check, dense, imp, prune, stay, untrained
-from lth.job.values import Job
+from lth.early_bird import Drawn
+from lth.imp import Rewind, afresh, check, dense, imp, prune, stay, untrained
+from lth.job.drawn import drawn
+from lth.job.values import Branch, Job
 from lth.layer import prunable
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder, rungs
@@ -40,7 +42,7 @@ def execute(
         for each in early:
             lines.to(each)
         trained = train([ticket for ticket in tickets if not job.is_early(ticket)], job.recipe)
-        for name, recipe, branched in _branched(job, [lines.to(each) for each in trained], inverse):
+        for name, recipe, branched in _branched(job, store, [lines.to(each) for each in trained], inverse):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)
             if len(waiting[name][1]) >= width:
                 train(waiting.pop(name)[1], recipe)
@@ -79,8 +81,13 @@ def _passed_on(
     return early + source([ticket for ticket in later if ladder.children.get(ticket.level)], start.recipe)
 
 
-def _pruning(job: Job, store: Store) -> Callable[[Trained, int], Ticket]:
-    """(trained, level) -> the ticket of that level."""
+def drawn_before(job: Job, store: Store, branch: Branch, parent: Trained, level: int) -> Drawn:
+    """The masks that a level would be drawn with at the ends of the epochs of the training that it is pruned from."""
+    return drawn(job, branch, _pruning(job, store, stay), parent, level)
+
+
+def _pruning(job: Job, store: Store, rewind: Rewind | None = None) -> Callable[[Trained, int], Ticket]:
+    """(trained, level) -> the ticket of that level. rewind: in place of the job's."""
     one = partial(
         prune,
         recipe=job.recipe,
@@ -88,7 +95,7 @@ def _pruning(job: Job, store: Store) -> Callable[[Trained, int], Ticket]:
         criterion=job.criterion,
         distribution=job.distribution,
         structure=job.structure,
-        rewind=job.rewind,
+        rewind=rewind or job.rewind,
         masks=_masks(job, store),
     )
     early = partial(one, rewind=stay, masks=afresh)
@@ -112,7 +119,7 @@ class _Lines:
 
 
 def _branched(
-    job: Job, lines: list[list[Trained]], inverse: Callable[[Trained, int], Ticket]
+    job: Job, store: Store, lines: list[list[Trained]], inverse: Callable[[Trained, int], Ticket]
 ) -> list[tuple[str, Recipe, list[Ticket]]]:
     """All tickets that branch off the ends of these lines, of every replicate and draw, in one list for each recipe and
     its digest.
@@ -121,7 +128,8 @@ def _branched(
     for name, branch in job.branches.items():
         for line in lines:
             if branch.at(line[-1].ticket.level):
-                for recipe, ticket in branch.tickets(name, line, job, inverse):
+                before = partial(drawn_before, job, store, branch, line[-2:][0], line[-1].ticket.level)
+                for recipe, ticket in branch.tickets(name, line, job, inverse, before):
                     lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
     return [(name, *each) for name, each in lists.items()]
 
@@ -166,5 +174,10 @@ def densities(ladder: Ladder, level: int) -> dict[str, float]:
 
 
 def _masks(job: Job, store: Store) -> Callable[[Trained, int, Callable[[], Mask]], Mask]:
-    """Masks from the store, each computed once."""
-    return lambda trained, level, make: store.mask(trained, mask_key(job, level, trained.ticket.level), make)
+    """Masks from the store, each computed once; of a training as far as it is given."""
+
+    def find(trained: Trained, level: int, make: Callable[[], Mask]) -> Mask:
+        key = mask_key(job, level, trained.ticket.level)
+        return store.mask(trained, key if trained.steps == job.recipe.steps else short([key, trained.steps]), make)
+
+    return find

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -10,6 +10,7 @@ import torch
 
 from lth import UserError
 from lth.data import limited
+from lth.early_bird import Drawn
 from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.replace import sparse_layers
 from lth.engine.width import on_cpu
@@ -44,11 +45,18 @@ def rehearse(job: Job) -> None:
 
 
 def _try_out(name: str, branch: Branch, job: Job, line: list[Trained]) -> None:
-    for recipe, ticket in branch.tickets(name, line, job, lambda _, level: line[-1].ticket) if line else ():
+    for recipe, ticket in tickets(name, branch, job, line) if line else ():
         if recipe.model is not job.recipe.model or recipe.kernel == "sparse":
             net = recipe.net()
             if recipe.kernel == "sparse" and on_cpu(job.device) and not sparse_layers(net, recipe, ticket.mask):
                 chosen(recipe, net, recipe.optimizer(net.parameters()), ticket.mask, torch.device("cpu"))
+
+
+def tickets(name: str, branch: Branch, job: Job, line: list[Trained]) -> Iterator[tuple[Recipe, Ticket]]:
+    """Tickets that branch off the last of a line of stand-ins, whose mask is every one that the branch may ask for."""
+    last, layers = line[-1].ticket, list(job.recipe.layers.kinds)
+    drawn = Drawn(branch.epochs(job.recipe), lambda _: last.mask, layers, units=False)
+    return branch.tickets(name, line, job, lambda *_: last, lambda: drawn)
 
 
 def _line(job: Job, start: Ticket, level: int) -> list[Trained]:

@@ -5,17 +5,29 @@ from typing import Any
 from lth import quantization
 from lth.job.values import Job
 from lth.recipe import Recipe
+from lth.store.digest import describe
 from lth.store.table import origin
 from lth.ticket import Trained
 
 
 def row(job: Job, recipe: Recipe, trained: Trained) -> dict[str, Any]:
-    """Columns of a trained ticket; a quantized one has its bytes too, and names of the matrices that stay in float."""
-    columns = {**origin(trained), "digest": trained.facts["digest"]}
+    """Columns of a trained ticket; that of a branch has its settings too, a quantized one its bytes and the names of
+    the matrices that stay in float.
+    """
+    columns = {**origin(trained), **_settings(job, trained.ticket.branch), "digest": trained.facts["digest"]}
+    if recipe.steps != job.recipe.steps:
+        columns["steps"] = job.recipe.steps  # those of the line beside it, so that a table can put them together
     if trained.ticket.bits is None:
         return columns
     left = quantization.left_in_float(job.recipe)
     names = {"left_in_float": ", ".join(left)} if left else {}
-    size = quantization.size(recipe.net(), trained.mask, left)
-    # At the steps of the line beside it, so that a table can put them together.
-    return {**columns, "bytes": size, **names, "steps": job.recipe.steps}
+    return {**columns, "bytes": quantization.size(recipe.net(), trained.mask, left), **names}
+
+
+def _settings(job: Job, name: str) -> dict[str, str]:
+    """The arguments of a branch that are not defaults, such as "scaled=True"; nothing if there is none."""
+    if name not in job.branches:
+        return {}
+    described = describe(job.branches[name].transform)
+    given = [f"{key}={value}" for key, value in described.items() if key not in ("function", "source", "version")]
+    return {"branch_settings": ", ".join(given)} if given else {}

@@ -123,10 +123,22 @@ def _train(job: Job, recipe: Recipe, callback: Callback, steps: Collection[int])
     options: Any = {"callback": callback, **{name: getattr(job, name) for name in names}}
 
     def train(tickets: list[Ticket], **given: Any) -> list[Trained]:
-        keep = own | others if _are_dense(tickets) else own
+        keep = own | _looked_at(job, tickets) | (others if _are_dense(tickets) else set())
         return engine.train(tickets, recipe=recipe, keep=keep, **options, **given)
 
     return train
+
+
+def _looked_at(job: Job, tickets: list[Ticket]) -> set[int]:
+    """Steps of these trainings whose weights branches of the levels that are pruned from them look at."""
+    children = job.ladder.children
+    below = {child for t in tickets if t.branch == "ticket" for child in children.get(t.level, ())}
+    return {
+        step
+        for branch in job.branches.values()
+        if any(branch.at(level) for level in below)
+        for step in branch.epochs(job.recipe)
+    }
 
 
 def _are_dense(tickets: list[Ticket]) -> bool:

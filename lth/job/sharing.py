@@ -78,11 +78,15 @@ class _Line:
 
 
 def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
-    """Steps of a training that branches off a ticket which is trained from step `start` to `end`."""
+    """Steps of a training that branches off a ticket which is trained from step `start` to `end`, at most; those of
+    `scratch` for as many operations are not known before, and at least as many as counted.
+    """
     function, given = unbound(transform)
     given = {name: p.default for name, p in inspect.signature(function).parameters.items()} | given
     if function in (branches.supermask, branches.supermask_constant):
         return 0
+    if function is branches.scratch or (function is branches.early_bird and given["start"] == "reinitialize"):
+        return end
     if function is branches.learned_supermask:
         return int(given["steps"])
     if function is branches.connect and given["of"] == "ticket":

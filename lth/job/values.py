@@ -1,17 +1,18 @@
 """The values that a configuration stands for."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from torch import nn
 
-from lth import UserError, augment, regularization, rewind
+from lth import UserError, augment, early_bird, regularization, rewind
 from lth.branch import invert
 from lth.imp import Criterion, Distribution, Rewind, Structure
 from lth.job import start
+from lth.job.drawn import check as check_drawn
 from lth.job.guard import guarded, guarded_recipe
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
@@ -56,23 +57,41 @@ class Branch:
     def __post_init__(self) -> None:
         object.__setattr__(self, "transform", guarded("branch", self.transform))
 
-    @property
-    def supplied(self) -> Collection[str]:
-        """Names of the arguments that the transform takes."""
-        return inspect.signature(self.transform).parameters
-
     def at(self, level: int) -> bool:
         """True if tickets of this level branch off."""
         return level in self.levels if self.levels is not None else level > 0 or self.bits is not None
 
+    def takes(self, keyword: str) -> bool:
+        """True if the transform has this keyword, which the job gives it."""
+        return keyword in inspect.signature(self.transform).parameters
+
+    def argument(self, name: str) -> Any:
+        """An argument of the transform: as it is bound, or its default; None if it has neither."""
+        parameter = inspect.signature(self.transform).parameters.get(name)
+        return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
+    def epochs(self, recipe: Recipe) -> list[int]:
+        """Steps of the training before at which epochs end that the transform looks at; none if it looks at none."""
+        if not self.takes("drawn"):
+            return []
+        epoch = -(-len(recipe.data.train) // recipe.batch_size)
+        return early_bird.epochs(recipe.steps, self.argument("every") or epoch)
+
     def tickets(
-        self, name: str, line: Sequence[Trained], job: "Job", inverse: Callable[[Trained, int], Ticket]
+        self,
+        name: str,
+        line: Sequence[Trained],
+        job: "Job",
+        inverse: Callable[[Trained, int], Ticket],
+        drawn: Callable[[], early_bird.Drawn],
     ) -> Iterator[tuple[Recipe, Ticket]]:
-        """The tickets that branch off the last of a line of trained ones, each with its recipe. inverse: makes the
-        ticket of a level by the opposite criterion, of the one that it is pruned from.
+        """The tickets that branch off the last of a line of trained ones, each with its recipe. For transforms that
+        take them: inverse makes the ticket of a level by the opposite criterion, of the one that it is pruned from;
+        drawn gives masks of the training before.
         """
         trained = line[-1]
-        given: dict[str, Any] = {k: v for k, v in (("line", line), ("inverse", inverse)) if k in self.supplied}
+        offered: dict[str, Callable[[], Any]] = {"line": lambda: line, "inverse": lambda: inverse, "drawn": drawn}
+        given = {keyword: give() for keyword, give in offered.items() if self.takes(keyword)}
         for bits in self.bits or ():
             recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
             yield recipe, replace(ticket, branch=name, bits=bits)
@@ -140,6 +159,7 @@ class Job:
             if unbound(branch.transform)[0] is invert and branch.at(0):
                 raise UserError(f"branch.{name}.levels={branch.levels}: level 0 is not pruned, so there is no mask to "
                                 "invert; give levels from 1 on")  # fmt: skip
+            check_drawn(name, branch, self)
             if branch.compare and self.recipe.task.metric != "accuracy":
                 raise UserError(f"branch.{name}.compare: task={self.recipe.task.name} gives no classes; set it to null")
         if self.start is not None:

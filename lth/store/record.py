@@ -52,10 +52,19 @@ class Record:
         check_name(self.experiment)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add the row of a trained ticket: branch, draw, level, digest and further columns of the table."""
+        """Add the row of a trained ticket: branch, draw, level, digest and further columns of the table. It takes the
+        place of one without the settings of its branch that an older version wrote of the same training.
+        """
         branch = "-".join(str(row[key]) for key in ("branch", "bits") if key in row)
-        rows = {f"{branch}/{row['draw']}/{row['level']}": dict(row)}
-        self._write(lambda old: {"rows": {**old["rows"], **rows}, **({} if old["status"] != WAITING else RUNNING)})
+        place = f"{branch}/{row['draw']}/{row['level']}"
+        own = "/".join([place, *([row["branch_settings"]] if "branch_settings" in row else [])])
+
+        def add(old: Mapping[str, Any]) -> dict[str, Any]:
+            older = {place} if own != place and old["rows"].get(place, {}).get("digest") == row["digest"] else set()
+            rows = {key: each for key, each in old["rows"].items() if key not in older} | {own: dict(row)}
+            return {"rows": rows, **({} if old["status"] != WAITING else RUNNING)}
+
+        self._write(add)
 
     def status(self, status: str, error: str = "") -> None:
         """Write the status: running, finished, interrupted, failed or, of a job that was put off, waiting. The last

@@ -267,7 +267,8 @@ class Store:
             trained = train([ticket], until=step)
             if not trained:
                 raise OSError(f"{ticket} diverged when it was trained again up to step {step}; here it is not the same")
-            write_weights(entry, step, trained[0].at(step))
+            for each in {step, *trained[0].facts.get("kept", ())}:
+                write_weights(entry, each, trained[0].at(each))
             return trained[0].at(step)
 
     def _entry(self, recipe: Recipe, ticket: Ticket) -> Path:

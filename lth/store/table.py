@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lth")
 
-# Columns that identify a ticket within a configuration; `bits` is there if something was quantized.
-KEYS = ("experiment", "branch", "bits", "draw", "replicate", "level")
+# Columns that identify a ticket within a configuration; `bits` is there if something was quantized, `branch_settings`
+# if a branch has arguments other than its defaults.
+KEYS = ("experiment", "branch", "branch_settings", "bits", "draw", "replicate", "level")
 # Usage of a training; older results have seconds alone, and most machines don't measure energy.
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method", "devices")  # fmt: skip
@@ -33,11 +34,11 @@ FLIPS = "sign_flips"
 # Measures of a net beside its siblings (see `lth.connectivity.compare`) or of its masks (`lth.supermask.sampled`).
 COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "distance", "angle", "whole_distance",
             "whole_angle", "disagreement", "ensemble", "before_barrier", "before_train_barrier", "before_distance",
-            "before_disagreement",
+            "before_disagreement", "mask_distances",
             "sampled_test_loss", "sampled_test_accuracy", "ones", "ones_by_layer")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "layers_kept", "machine", "commit", "date", "digest", "bits", "bytes",
-           "left_in_float", "stale", FLIPS, *USAGE, *COMPARED}  # fmt: skip
+           "left_in_float", "stale", "multiplies", FLIPS, *USAGE, *COMPARED}  # fmt: skip
 VALUE = "validation_"
 OUTCOMES = ("early_stop_", "final_")
 
@@ -116,12 +117,13 @@ def _known(entry: Path) -> Known:
     result = read_result(entry)
     curve = result["evaluations"]
     facts = _facts(result["steps"], result["facts"])
+    facts |= _multiplied(result["recipe"])
     cells = {"early_stop": early_stop(curve), "facts": facts, "origin": _origin(result["environment"])}
     return Known(cells, {str(column): curve[column].to_numpy() for column in curve})
 
 
 def _tickets(results: "list[_Result]") -> pd.DataFrame:
-    table = _bits_as_text(pd.DataFrame([
+    table = _as_text(pd.DataFrame([
         {**_labels(record, item), **known.cells["early_stop"], **known.cells["facts"],
          **({"steps": item["steps"]} if "steps" in item else {}), **known.cells["origin"], "digest": item["digest"]}
         for record, item, known in results
@@ -146,7 +148,7 @@ def _evaluations(results: "list[_Result]") -> pd.DataFrame:
         return pd.DataFrame()
     places, parts = zip(*map(_joined, kinds.values()), strict=True)
     order = np.argsort(np.concatenate(places), kind="stable")
-    return _bits_as_text(pd.concat(parts, ignore_index=True).take(order).reset_index(drop=True))
+    return _as_text(pd.concat(parts, ignore_index=True).take(order).reset_index(drop=True))
 
 
 def _joined(curves: "list[tuple[int, dict[str, Any], Curve]]") -> tuple[Any, pd.DataFrame]:
@@ -203,12 +205,26 @@ def _facts(steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**train, "steps": steps, **usage}
 
 
+def _multiplied(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Weights that multiplied in training beside those of the mask, by the recipe that is stored with a result: `moved`
+    if its updater moved the mask, `frozen` if pruned ones were held at a value (`lth.branch.freeze`).
+    """
+    model = recipe.get("model")
+    if isinstance(model, Mapping) and model.get("function") == "branch.frozen_model":
+        return {"multiplies": "frozen"}
+    return {"multiplies": "moved"} if "updater" in recipe else {}
+
+
 def _origin(environment: Mapping[str, str]) -> dict[str, str]:
     return {key: environment[key] for key in ("machine", "commit", "date")}
 
 
-def _bits_as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Make `bits` text if it holds fp16 or bf16: a column of mixed types can be neither sorted nor written."""
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Make `bits` text if it holds fp16 or bf16 (a column of mixed types can be neither sorted nor written), and the
+    settings of a branch that has its defaults the empty text.
+    """
+    if "branch_settings" in table:
+        table = table.assign(branch_settings=table["branch_settings"].fillna(""))
     if "bits" not in table or not table["bits"].map(lambda bits: isinstance(bits, str)).any():
         return table
     bits = table["bits"].map(lambda bits: bits if isinstance(bits, str) else f"{bits:g}", na_action="ignore")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lth import UserError
 from lth.analysis.interval import Interval, mean_interval, ratio_interval
+from lth.analysis.summary import several_settings
 
 NEAR = 1.3
 
@@ -61,12 +62,23 @@ def is_on(values: pd.Series) -> pd.Series:
 
 
 def of_branch(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
-    """The rows of a branch. Raises ValueError if they have several numbers of bits, which must not be averaged."""
-    part = rows[rows["branch"] == branch]
+    """The rows of a branch, by its defaults if there are several settings of it. Raises ValueError if they have several
+    numbers of bits, which must not be averaged, or several settings and none of them the defaults.
+    """
+    part = _of_one_setting(rows[rows["branch"] == branch], branch)
     if "bits" in part and part["bits"].nunique() > 1:
         found = ", ".join(map(str, part["bits"].unique()))
         raise ValueError(f"{branch} has several bits, {found}; name one in `where`")
     return part
+
+
+def _of_one_setting(part: pd.DataFrame, branch: str) -> pd.DataFrame:
+    several = several_settings(part)
+    usual = part[~several | (part["branch_settings"].fillna("") == "")] if several.any() else part
+    if several.any() and not usual.index.isin(part.index[several]).any():
+        found = "; ".join(sorted(part["branch_settings"].unique()))
+        raise ValueError(f"{branch} has several settings, {found}; name one (branch_settings) in `where`")
+    return usual
 
 
 def near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from lth.analysis.plot.bits import bits
 from lth.analysis.plot.connectivity import connectivity
 from lth.analysis.plot.cost import cost, costs
 from lth.analysis.plot.curves import curves
+from lth.analysis.plot.distances import distances
 from lth.analysis.plot.labels import LABELS, NAMES, names, reductions, short_names
 from lth.analysis.plot.lines import lines
 from lth.analysis.plot.loss import loss, lost
@@ -31,6 +32,7 @@ __all__ = [
     "cost",
     "costs",
     "curves",
+    "distances",
     "drawn",
     "during",
     "front",

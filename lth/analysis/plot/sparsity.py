@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TICKS = 7
 STEP = "early_stop_step"
+DASHES = ("-.", "--", ":")  # of branches where colours tell lines apart; the first branch is the ticket
 
 
 def sparsity(
@@ -76,13 +77,14 @@ def during(
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
     """Test accuracy (or the metric of another task) of each row at the last evaluation within this share of its steps,
-    rounded to whole steps.
+    rounded to whole steps; those of a branch that trains longer are its own.
     """
     column, curves = metric_of_curves(evaluations).test, dict(iter(evaluations.groupby("digest")))
 
     def at(digest: str, steps: int) -> float:
         curve = curves[digest]
-        return float(curve.loc[curve["step"] <= round(share * steps), column].iloc[-1])
+        end = max(steps, curve["step"].max())
+        return float(curve.loc[curve["step"] <= round(share * end), column].iloc[-1])
 
     return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 
@@ -98,7 +100,8 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) ->
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
             color = f"C{index % 10}" if several else COLORS.get(branch)
             marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
-            _line(axes, _with_dense(rows, branch), column, branch, label, color, marker)
+            dashes = "-" if branch == "ticket" else DASHES[at % len(DASHES)] if several else "--"
+            _line(axes, _with_dense(rows, branch), column, label, color, marker, dashes)
     percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 
 
@@ -121,15 +124,15 @@ def _line(
     axes: "Axes",
     rows: pd.DataFrame,
     column: str,
-    branch: str,
     label: str,
     color: str | None,
     marker: str,
+    dashes: str,
 ) -> None:
     values = query.scale(column) * rows.groupby("level")[column].agg(["mean", "min", "max"])
     axes.errorbar(
         100 * rows.groupby("level")["density"].mean(), values["mean"], yerr=bars(values), label=label, color=color,
-        linestyle="-" if branch == "ticket" else "--", marker=marker, markersize=4, capsize=2,
+        linestyle=dashes, marker=marker, markersize=4, capsize=2,
         linewidth=1.3,
     )  # fmt: skip
 

@@ -26,6 +26,7 @@ def check_rules(config: Config) -> None:
     _check_updater(config)
     _check_pretrained(config)
     _check_branches(config)
+    _check_scratch(config)
     _check_frozen(config)
     _check_levels(config)
     _check_width(config["width"])
@@ -116,8 +117,8 @@ def _check_moving(node: Config, steps: int) -> None:
 
 def _check_pretrained(config: Config) -> None:
     nodes = [node.get("transform", {}) for node in (config.get("branch") or {}).values()]
-    anew = ("lth.branch.reinitialize", "lth.branch.signed_reinitialize")
-    draws = any(node.get("_target_") in anew or node.get("of") == "reinitialize" for node in nodes)
+    anew = ("lth.branch.reinitialize", "lth.branch.signed_reinitialize", "lth.branch.scratch")
+    draws = any(node.get("_target_") in anew or "reinitialize" in (node.get("of"), node.get("start")) for node in nodes)
     if config["init"]["_target_"] == "lth.init.pretrained" and draws:
         raise UserError(
             "branch=reinitialize draws the weights anew by `init`, and init=pretrained draws none: leave one out"
@@ -139,6 +140,9 @@ def _check_step(config: Config, name: str, target: str, node: Config) -> None:
     said = f"branch.{name}.transform.step={step}"
     if target in ("connect", "reset") and step >= steps:
         raise UserError(f"{said}: training has {steps} steps, give one before its end")
+    if target == "connect" and step and (of := node["transform"].get("of", "ticket")) != "ticket":
+        raise UserError(f"{said}: children of of={of} begin where the ticket does, so that it says nothing; leave it "
+                        "at 0, or use of=ticket")  # fmt: skip
     if target == "reset" and step > 0 and early > 0:
         raise UserError(f"{said}: train_from={early} trains no dense net to take the weights from; leave step out")
     start = 0 if 0 in (node.get("levels") or ()) else _start(config)
@@ -163,6 +167,20 @@ def _check_continued(config: Config, name: str, node: Config) -> None:
                         "levels untrained: leave one out")  # fmt: skip
     if 0 in (node.get("levels") or ()):
         raise UserError(f"branch.{name}.levels={node['levels']}: no net is trained before the dense one; leave 0 out")
+
+
+def _check_scratch(config: Config) -> None:
+    updater = config["updater"]["_target_"]
+    for name, node in (config.get("branch") or {}).items():
+        transform = node.get("transform", {})
+        if transform.get("_target_") != "lth.branch.scratch":
+            continue
+        cap, counts = transform.get("cap"), transform.get("budget") == "macs"
+        if cap is not None and not counts:
+            raise UserError(f"branch.{name}.transform.cap={cap}: caps budget=macs, and the budget is steps")
+        if counts and updater != "lth.updater.none":
+            raise UserError(f"branch.{name}.transform.budget=macs counts the mask that a ticket begins with, and "
+                            f"updater={updater.rpartition('.')[2]} moves it: use budget=steps")  # fmt: skip
 
 
 def _check_frozen(config: Config) -> None:

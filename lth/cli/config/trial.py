@@ -81,5 +81,7 @@ def _shrink_branch(entry: DictConfig, levels: Any, share: float) -> None:
     raw: Any = OmegaConf.to_container(entry.transform)
     if raw.get("step") not in (None, "${steps}", "${rewind.step}"):  # those have shrunk
         entry.transform.step = _shrunk(entry.transform.step, share)
-    if entry.get("compare"):
+    if entry.transform["_target_"] == "lth.branch.early_bird":
+        entry.transform.every, entry.transform.queue = 1, min(entry.transform.get("queue", 5), STEPS // 2)
+    if entry.get("compare") and entry.compare["_target_"] == "lth.connectivity.compare":
         entry.compare.examples = min(entry.compare.get("examples", EXAMPLES), EXAMPLES)

@@ -14,7 +14,7 @@ from lth.cli.config.signature import REQUIRED, Parameter, choices, parameters
 # Keywords of a config group's functions that lth itself supplies when it calls them.
 SUPPLIED = {
     "augment": {"replicate", "step"},
-    "branch": {"draw", "recipe", "init", "line", "inverse"},
+    "branch": {"draw", "recipe", "init", "line", "inverse", "drawn"},
     "criterion": {"task"},
     "quantization": {"recipe", "bits"},
     "updater": {"replicate", "net", "stepped"},

@@ -1,0 +1,43 @@
+"""Liu et al. 2019: nets without some of their neurons, fine-tuned or trained from scratch.
+
+Rethinking the Value of Network Pruning (arXiv 1810.05270). The paper has VGG-16 and ResNets, 160 epochs on CIFAR; here
+its recipe trains LeNet-300-100 on MNIST, and a shorter one Conv-2 on CIFAR-10. Of its methods this is L1-norm pruning.
+
+Command
+    lth figure liu2019_rethinking --run data.root=DIR                                  both nets
+    lth figure liu2019_rethinking --run scale=reduced data.root=DIR                    a tenth of the steps
+    lth run -m experiment=liu2019_rethinking replicate=1,2,3 data.root=DIR             LeNet-300-100 alone
+Expect (the paper's conclusion; its tables are of other nets)
+    Pruned whole filters at a time, a net that is trained from scratch is as good as the fine-tuned one, or better:
+    already after as many epochs as the dense net had (Scratch-E), the more so after as many operations (Scratch-B).
+Cost
+    A replicate of LeNet-300-100: 137,500 steps, and for each of three levels 34,375 of fine-tuning, 137,500 (E) and
+    275,000 (B). Of Conv-2: 28,125, and twice 7,031, 28,125 and 56,250; its masks do not make a step faster.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, gain
+
+COST = "a replicate: LeNet-300-100 1.48 million steps, Conv-2 211,000; scale=reduced: a tenth of them"
+FULL = {
+    "lenet_300_100": {"data": "mnist", "steps": 137_500, "batch_size": 64},
+    "conv_2": {"data": "cifar10", "steps": 28_125, "batch_size": 64},
+}
+LEVELS = {"lenet_300_100": (47.2, 22.9, 11.4), "conv_2": (25.0, 6.3)}
+CLAIMS = [
+    Claim(f"{plot.NAMES[net]}, {percent:g}%, neurons removed: {plot.LABELS[branch]}, above fine-tuned", 0.0, "points",
+          partial(gain, percent=percent, column=FINAL, of=branch, than="ticket"), {"model": net})
+    for net, levels in LEVELS.items() for percent in levels for branch in ("scratch_e", "scratch_b")
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Test accuracy in the end against percent of weights, a line for each way to train the pruned net."""
+    title = "Neurons removed, then fine-tuned or trained from scratch (Liu et al. 2019)"
+    return plot.during(tickets, evaluations, [1.0], title, by=["model"])

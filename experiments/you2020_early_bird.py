@@ -1,0 +1,73 @@
+"""You et al. 2020: the mask of a ticket settles early in training, and can be drawn there.
+
+Drawing Early-Bird Tickets (arXiv 1909.11957). The paper prunes channels of VGG-16 and PreResNet-101; here weights of
+LeNet-300-100 on MNIST, and channels of ResNet-20 on CIFAR-10 by the paper's recipe. The rule is that of its text: five
+distances of consecutive epochs below 0.1 (its code compares the newest of five masks with the four before).
+
+Command
+    lth figure you2020_early_bird --run data.root=DIR                                  both nets
+    lth figure you2020_early_bird --run scale=reduced data.root=DIR                    ResNet-20: 14 of 160 epochs
+    lth run -m experiment=you2020_early_bird replicate=1,2,3 data.root=DIR             LeNet-300-100 alone
+Expect (the paper; its accuracies are in figures alone)
+    The distance of masks of consecutive epochs falls below 0.1 early, long before training ends. Nets that are pruned
+    there and trained on reach the accuracy of the dense net, and of tickets by the mask of the end.
+Cost
+    A replicate of LeNet-300-100: 7 trainings of 18,340 steps, and 3 from where tickets are drawn.
+    ResNet-20 reduced: 2 trainings of 2,464 steps of 256 images, and one from where the ticket is drawn.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from lth import early_bird
+from lth.analysis import plot
+from lth.analysis.claim import FINAL, Claim, Measured, gain
+from lth.analysis.claim.rows import measured, near
+
+COST = "a replicate: LeNet-300-100 10 trainings of 18,340 steps at most; ResNet-20 reduced 3 of 2,464"
+FULL = {
+    "lenet_300_100": {"data": "mnist", "steps": 18_340, "batch_size": 60},
+    "resnet_20": {"data": "cifar10", "steps": 28_160, "batch_size": 256},
+}
+BIRD = "early_bird"
+LEVELS = {"lenet_300_100": (69.6, 50.0, 29.9), "resnet_20": (48.9, 25.1, 9.2)}
+WHAT = {"lenet_300_100": "of the weights", "resnet_20": "of the weights, channels removed"}
+
+
+def _before_half(rows: pd.DataFrame, percent: float) -> Measured | None:
+    """Epochs from the one at which the ticket is drawn to the middle of training; masks that never settle are drawn at
+    the end.
+    """
+    part = near(rows, percent, BIRD)
+    if part.empty or "mask_distances" not in part:
+        return None
+    texts = part.dropna(subset="mask_distances").groupby("replicate")["mask_distances"].first()
+    return measured(texts.map(_left), part)
+
+
+def _left(text: str) -> float:
+    epochs = len(early_bird.matrix(text)) + 1  # the last has no mask: there is nothing to train after it
+    return epochs / 2 - (early_bird.drawn_at(text) or epochs)
+
+
+CLAIMS = [
+    claim
+    for net, levels in LEVELS.items()
+    for percent in levels
+    for claim in (
+        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: drawn before half of the epochs", 0.0, "epochs",
+              partial(_before_half, percent=percent), {"model": net}),
+        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket above dense", 0.0, "points",
+              partial(gain, percent=percent, column=FINAL, of=BIRD), {"model": net}),
+        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket above ticket by the mask of the end",
+              0.0, "points", partial(gain, percent=percent, column=FINAL, of=BIRD, than="ticket"), {"model": net}),
+    )
+]  # fmt: skip
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Distances of the masks of each two epochs, and the epoch at which tickets are drawn."""
+    return plot.distances(tickets, "Distance of masks in one training, by epoch (You et al. 2020)")

@@ -1,0 +1,53 @@
+"""Distances of the masks of each two epochs of a training."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lth import early_bird
+from lth.analysis.plot.labels import NAMES, percent
+from lth.analysis.plot.stamp import stamp
+from lth.analysis.plot.style import finish, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN = "mask_distances"
+
+
+def distances(table: pd.DataFrame, title: str) -> "Figure":
+    """A row of panels for each model, a panel for each density: the distance of the masks of two epochs as a colour,
+    the mean over replicates; lines at the mean epoch at which the ticket is drawn. Rows without the column
+    `mask_distances` are left out.
+    """
+    shown = table.dropna(subset=COLUMN) if COLUMN in table else table.iloc[:0]
+    shown = shown.drop_duplicates(["model", "level", "replicate"])
+    models = list(shown.groupby("model", sort=True))
+    columns = max((part["level"].nunique() for _, part in models), default=1)
+    with new_figure(4 * columns, 3.6 * max(len(models), 1), max(len(models), 1), columns) as (figure, panels):
+        for axes in panels.flat:
+            axes.set_visible(False)
+        for (model, part), row in zip(models, panels, strict=False):
+            for (_, level), axes in zip(part.groupby("level"), row, strict=False):
+                _panel(axes, level, f"{NAMES.get(str(model), str(model))}, {percent(level['density'].mean())} kept")
+        finish(figure, title, table)
+    return figure
+
+
+def _panel(axes: "Axes", rows: pd.DataFrame, title: str) -> None:
+    mean = np.mean([early_bird.matrix(text) for text in rows[COLUMN]], axis=0)
+    axes.set_visible(True)
+    count = len(mean)
+    axes.grid(False)
+    image = axes.imshow(mean, cmap="viridis_r", vmin=0, extent=(0.5, count + 0.5, count + 0.5, 0.5))
+    axes.get_figure().colorbar(image, ax=axes, shrink=0.85)  # type: ignore[union-attr]
+    found = [epoch for text in rows[COLUMN] if (epoch := early_bird.drawn_at(text)) is not None]
+    if found:
+        axes.axvline(float(np.mean(found)), color="red", linewidth=1, linestyle="--")
+        axes.axhline(float(np.mean(found)), color="red", linewidth=1, linestyle="--")
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("epoch")
+    stamp(axes, rows)

@@ -1,0 +1,51 @@
+"""Masks that are drawn while the training before a level goes on, for branches that take them (`lth.branch`)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lth import UserError
+from lth.early_bird import Drawn
+from lth.store.digest import unbound
+from lth.structure import neuron
+from lth.ticket import Mask, Ticket, Trained, Weights
+
+if TYPE_CHECKING:
+    from lth.job.values import Branch, Job
+
+
+def drawn(job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket], parent: Trained, level: int) -> Drawn:
+    """The masks that a level would be drawn with at the ends of the epochs of the training that it is pruned from.
+    prune: with no rewinding.
+    """
+    units, kinds = unbound(job.structure)[0] is neuron, job.recipe.layers.kinds
+    shares = {name: job.ladder.density(level, kind) for name, kind in kinds.items()}
+    layers = [name for name, kind in kinds.items() if shares[name] < 1 and not (units and kind == "output")]
+    steps = [step for step in branch.epochs(job.recipe) if step > parent.ticket.step]
+
+    def at(step: int) -> Weights:
+        parent.at(steps[-1])  # if none were kept, those of all steps are now, by one training
+        return parent.at(step)
+
+    def mask(step: int) -> Mask:
+        return prune(replace(parent, steps=step, at=at), level).mask  # the training as far as this step
+
+    return Drawn(steps, mask, layers, units)
+
+
+def check(name: str, branch: "Branch", job: "Job") -> None:
+    """Raise UserError if a branch takes masks that no training of the job can give."""
+    if not branch.takes("drawn"):
+        return
+    if branch.at(0):
+        raise UserError(f"branch.{name}.levels: level 0 is pruned from no training that draws its mask; leave it out")
+    if job.train_from:
+        raise UserError(f"train_from={job.train_from}: branch={name} draws masks while the level before is trained, "
+                        "and levels before this one are not")  # fmt: skip
+    if job.recipe.moves_mask:
+        raise UserError(f"branch={name} draws masks while a net is trained, and the updater moves its mask: use "
+                        "updater=none")  # fmt: skip
+    found, needed = len(branch.epochs(job.recipe)), branch.argument("queue") or 0
+    if found <= needed:
+        raise UserError(f"branch={name}: {found} epochs end before step {job.recipe.steps}, and its queue needs more "
+                        f"than {needed}: train longer, or give it the steps of one as `every`")  # fmt: skip

@@ -28,6 +28,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.drawn
 def test_a_run_records_its_trainings_and_reports_the_outcome(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,12 +50,14 @@ def test_a_run_records_its_trainings_and_reports_the_outcome(
         assert (tmp_path / "here" / "figures" / "mine" / name).stat().st_size > 1000
 
 
+@pytest.mark.drawn
 def test_a_sweep_without_tracking_draws_only_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = shell.counted(monkeypatch)
     assert run("-m", "root=here", "replicate=1,2", "levels=0", "hydra/launcher=basic") == 0
     assert calls == {"tables": 1, "save": 2}
 
 
+@pytest.mark.drawn
 def test_a_sweep_draws_each_of_its_experiments_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls = shell.counted(monkeypatch)
     assert run("-m", "root=here", "experiment=demo,frankle2019_fig4", "levels=0", "tracking.mode=disabled",
@@ -63,6 +66,7 @@ def test_a_sweep_draws_each_of_its_experiments_once(monkeypatch: pytest.MonkeyPa
     assert {folder.name for folder in (tmp_path / "here" / "figures").iterdir()} == {"demo", "frankle2019_fig4"}
 
 
+@pytest.mark.drawn
 def test_a_figure_is_drawn_again_if_it_would_show_something_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -78,6 +82,7 @@ def test_a_figure_is_drawn_again_if_it_would_show_something_else(
     assert calls["save"] == 5
 
 
+@pytest.mark.drawn
 def test_curves_of_many_variants_are_not_all_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "MOST", 1)
     assert run("-m", "root=here", "levels=0", "optimizer.lr=0.1,0.2", "hydra/launcher=basic") == 0
@@ -85,6 +90,7 @@ def test_curves_of_many_variants_are_not_all_drawn(tmp_path: Path, monkeypatch: 
     assert drawn == {"sparsity.png", "sparsity.pdf", "curves-optimizer.lr=0.1.png", "curves-optimizer.lr=0.1.pdf"}
 
 
+@pytest.mark.drawn
 def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:
     assert run("root=here") == 0
     assert [f.name for f in tmp_path.iterdir()] == ["here"]

@@ -159,6 +159,7 @@ def test_a_line_of_tickets_is_named_after_its_branch_bits_and_draw(facts: dict[s
     assert line(Ticket({}, {}, **facts)) == expected
 
 
+@pytest.mark.drawn
 def test_a_run_reads_its_tables_once_and_draws_each_figure_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = shell.counted(monkeypatch)
     assert shell.run("root=here", "tracking=wandb", "levels=0") == 0

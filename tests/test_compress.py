@@ -232,6 +232,7 @@ def mine() -> list[str]:
     return overrides
 
 
+@pytest.mark.slow
 def test_a_format_that_fails_costs_its_own_row_alone(mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["compress", *mine, "--bits", "8", "--out", "figures"]) == 1
     found = pd.read_csv("figures/first_ticket_files.csv").set_index("format")

@@ -66,6 +66,7 @@ def test_the_criterion_scores_as_its_test_says_and_prunes(tmp_path: Path) -> Non
     assert set(rows["criterion"]) == {"relative_change"}
 
 
+@pytest.mark.slow
 def test_the_branch_is_trained_beside_the_ticket(capsys: pytest.CaptureFixture[str]) -> None:
     write_files(section("Add a branch"))
     run(section("Add a branch"))
@@ -76,6 +77,7 @@ def test_the_branch_is_trained_beside_the_ticket(capsys: pytest.CaptureFixture[s
     assert "3 stored, 1 to train" in capsys.readouterr().out  # the second command adds the control shuffle
 
 
+@pytest.mark.slow
 def test_the_updater_prunes_during_training() -> None:
     write_files(section("Add an updater"))
     run(section("Add an updater"))

@@ -99,6 +99,7 @@ def test_two_processes_give_the_numbers_of_one() -> None:
     assert not torch.distributed.is_initialized()
 
 
+@pytest.mark.slow
 def test_a_training_of_two_processes_resumes_with_the_same_bits_and_ends_when_it_is_stopped() -> None:
     trained, states = by_two()
     second, saved = TICKETS[1], dict[Ticket, Any]()
@@ -123,6 +124,7 @@ def test_batch_norm_without_statistics_is_evaluated_by_each_process_alone() -> N
     assert torch.equal(layer(x), expected)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_other_process_is_that_of_the_training() -> None:
     """A batch is the whole training set, and the row that is wrong is in the part of the second process."""
     odd = streamed(Odd(DATA.train, (DATA.train.inputs[17], 0)), identity="odd")

@@ -80,6 +80,7 @@ def test_what_is_stored_is_read_without_lightning() -> None:
         assert "pytorch_lightning" not in imported(*given)
 
 
+@pytest.mark.slow
 def test_lightning_comes_without_the_metrics_and_they_come_when_they_are_asked_for() -> None:
     code = """
 import sys

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from shell import TINY
 
 import lth
@@ -88,6 +89,7 @@ def test_a_tracker_without_connection_reaches_for_nothing(tmp_path: Path) -> Non
     assert reached(tmp_path, "-c", TRACK) == []
 
 
+@pytest.mark.slow
 def test_the_test_sees_what_is_reached_for_and_what_the_user_set_stays(tmp_path: Path) -> None:
     assert reached(tmp_path, "-c", TRACK, WANDB_ERROR_REPORTING="true") != []
 

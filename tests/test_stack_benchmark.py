@@ -18,6 +18,7 @@ SMALL = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_loop_of_every_case_is_measured() -> None:
     rates = [*measure(torch.device("cpu"), cases=SMALL, seconds=0.001)]
     assert [(r.case, r.precision, r.loop, r.tickets) for r in rates] == [

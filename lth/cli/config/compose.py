@@ -38,7 +38,7 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> list[Dict
         options = (extremes if searches(overrides) else expand)(overrides)
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
-        usual = cache(lambda groups: plain(compose("config", [*groups, *search])))
+        usual = cache(lambda groups: plain(compose("config", [*groups, *search]))) if search else _usual
         return [_validated([*each, *search], usual) for each in [first, *others]]
 
 
@@ -56,6 +56,12 @@ def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig
     with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
         first = [values[0] for values in (extremes if searches(overrides) else expand)(overrides)]
         return compose("config", [*first, *search_path(folder)], return_hydra_config=True)
+
+
+@cache
+def _usual(groups: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration of these config groups, of lth's own options, without other overrides."""
+    return plain(compose("config", [*groups]))
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:

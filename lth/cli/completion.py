@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 STORED = "$(ls runs/experiments 2>/dev/null)"
-NAMED = {"figure", "report", "cost", "plot", "compare", "best", "rename", "delete", "status"}  # take an experiment
+# Commands that take an experiment.
+NAMED = {"figure", "report", "cost", "plot", "compare", "best", "pack", "rename", "delete", "status"}
 BASH = """_lth() {{
   local cur="${{COMP_LINE:0:COMP_POINT}}" words front
   cur="${{cur##* }}"

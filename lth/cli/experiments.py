@@ -87,13 +87,35 @@ def _gc(commands: "Commands") -> None:
     _runs(gc, "garbage")
 
 
+def _pack(commands: "Commands") -> None:
+    pack = _command(commands, "pack", "write an experiment to one small file, without weights, for another machine")
+    pack.add_argument("--out", type=path, help="the file (default: the experiment's name and .pack)")
+
+
+def _unpack(commands: "Commands") -> None:
+    unpack = commands.add_parser("unpack", help="add the trainings of a file of lth pack to the stored ones")
+    unpack.add_argument("file", type=path, help="the file")
+    _runs(unpack, "unpack")
+
+
 def _status(commands: "Commands") -> None:
     status = _command(commands, "status", "say which jobs are running, waiting, dead, failed and done", nargs="*")
     status.add_argument("--watch", action="store_true", help="look again every two seconds, until Ctrl-C")
     status.add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
 
 
-COMMANDS: tuple[Callable[["Commands"], None], ...] = (_status, _plot, _compare, _best, _show, _rename, _delete, _gc)
+COMMANDS: tuple[Callable[["Commands"], None], ...] = (
+    _status,
+    _plot,
+    _compare,
+    _best,
+    _show,
+    _pack,
+    _unpack,
+    _rename,
+    _delete,
+    _gc,
+)
 
 
 def _command(commands: "Commands", name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:

@@ -57,7 +57,7 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
     every = _records(root)
     own = {file: record for file, record in every.items() if file.parent.name == folder_of(experiment)}
     if not own:
-        raise _unknown(root, experiment, every)
+        raise unknown(root, experiment)
     if not running:
         _check_ended(experiment, own.values())
     others = _named(record for file, record in every.items() if file not in own)
@@ -127,7 +127,7 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     every = _records(root)
     own = {file: record for file, record in every.items() if file.parent.name == folder_of(old)}
     if not own:
-        raise _unknown(root, old, every)
+        raise unknown(root, old)
     target = root / "experiments" / folder_of(new)
     if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
         raise UserError(f"{old} has this name already, as far as this disk can tell")
@@ -203,7 +203,9 @@ def _check_own(root: Path) -> None:
         raise UserError(f"{records} is a link to nothing: what its records need is not known", code=1)
 
 
-def _unknown(root: Path, experiment: str, every: Mapping[Path, Mapping[str, Any]]) -> UserError:
+def unknown(root: Path, experiment: str) -> UserError:
+    """The error for an experiment of which nothing is stored; it names those that are."""
+    every = _records(root)
     stored = ", ".join(sorted({str(record["experiment"]) for record in every.values()})) or "nothing"
     return UserError(f"there is no experiment '{experiment}' under {root}; stored: {stored}")
 

@@ -1,0 +1,17 @@
+"""`lth pack`: an experiment as one small file, without weights."""
+
+import argparse
+from pathlib import Path
+
+from lth.cli.console import log_to_console
+from lth.store.names import folder_of
+from lth.store.pack import pack
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write the file; returns the exit code."""
+    log_to_console(stderr=True)
+    file = arguments.out or Path(f"{folder_of(arguments.name)}.pack")
+    count, size = pack(arguments.runs, arguments.name, file)
+    print(f"{file}: {count} trainings without weights, {size / 1e6:,.2f} MB; lth unpack adds them to another store")
+    return 0

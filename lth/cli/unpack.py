@@ -1,0 +1,15 @@
+"""`lth unpack`: adds the trainings of a file of `lth pack` to a store."""
+
+import argparse
+
+from lth.cli.console import log_to_console
+from lth.store.pack import unpack
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Add them; returns the exit code."""
+    log_to_console(stderr=True)
+    records, added, there = unpack(arguments.file, arguments.runs)
+    stay = f", {there} were there" if there else ""
+    print(f"{arguments.runs}: {added} trainings added{stay}, of {records} jobs; the command that trained them goes on")
+    return 0

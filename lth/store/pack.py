@@ -1,0 +1,131 @@
+"""An experiment as one small file: its records, and all of its trainings but their weights. Imports no PyTorch.
+
+Unpacked elsewhere, tables and figures are there, and the same command trains what is missing alone: masks are in the
+file, and first weights are functions of the seed. A training whose weights are asked for is trained once more.
+
+The file is compressed by xz: a line of JSON that names the files and their sizes in bytes, then one behind the other.
+"""
+
+import json
+import lzma
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lth import UserError
+from lth.file import read_whole, write_out
+from lth.store.file import Corrupt, make_folder, write_json
+from lth.store.locks import claimed, locked, patient
+from lth.store.names import folder_of
+from lth.store.record import LEASE, listed, read_record
+from lth.store.result import read_result
+from lth.store.upkeep import BUSY, unknown
+
+FORMAT = "lth pack 1"
+PARTS = re.compile(r"result\.json|evaluations\.parquet|mask\.safetensors|pruned-\w+\.safetensors|compared-\w+\.json")
+NAMES = re.compile(rf"trained/[0-9a-f]{{20}}/({PARTS.pattern})|experiments/(?!\.)[^/\0]+/(?!\.)[^/\0]+\.json")
+MOST = 2**30  # bytes that a file unpacks to
+MEMORY = 2**27  # bytes that decompression may take beside them
+
+
+class Unpacked(NamedTuple):
+    """Numbers of records, of trainings that were added, and of those that were there."""
+
+    records: int
+    added: int
+    there: int
+
+
+def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
+    """Write the finished trainings of an experiment, without weights, to a file; returns their number and its size in
+    bytes. Raises UserError if nothing is stored, or if a record can't be read.
+    """
+    records = [each for each in listed(root / "experiments" / folder_of(experiment)) if each.suffix == ".json"]
+    records = [each for each in records if not each.name.startswith(".")]
+    if not records:
+        raise unknown(root, experiment)
+    try:
+        rows = [row for each in records for row in read_record(each)["rows"].values()]
+    except Corrupt as error:
+        raise UserError(f"{error}: run its experiment again, or move the file away", code=1) from error
+    entries = [root / "trained" / digest for digest in dict.fromkeys(str(row["digest"]) for row in rows)]
+    whole = [entry for entry in entries if (entry / "result.json").exists()]
+    parts = [part for entry in whole for part in listed(entry) if PARTS.fullmatch(part.name)]
+    content = {str(each.relative_to(root).as_posix()): read_whole(each, MOST) for each in [*parts, *records]}
+    head = {"format": FORMAT, "files": [[name, len(data)] for name, data in content.items()]}
+    packed = lzma.compress(b"\n".join([json.dumps(head).encode(), b"".join(content.values())]))
+    write_out(file, packed)
+    return len(whole), len(packed)
+
+
+def unpack(file: Path, root: Path) -> Unpacked:
+    """Add what `pack` has written to a store. What is there stays as it is; rows that a record lacks are added to it.
+    Nothing is added unless all of the file is what it should be. Raises UserError.
+    """
+    content = _content(file)
+    make_folder(root, "Set --runs to another folder")
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=root) as folder:
+        for name, data in content.items():
+            make_folder((Path(folder) / name).parent)
+            (Path(folder) / name).write_bytes(data)
+        entries = listed(Path(folder) / "trained")
+        records = [each for job in listed(Path(folder) / "experiments") for each in listed(job)]
+        try:
+            found = {record: read_record(record) for record in records}
+            for entry in entries:
+                read_result(entry)
+        except Corrupt as error:
+            raise UserError(f"{file} is corrupt: {str(error).replace(folder, '')}", code=1) from error
+        added = sum(_put(entry, root / "trained" / entry.name) for entry in entries)
+        for record, value in found.items():
+            _add(value, root / record.relative_to(folder))
+    return Unpacked(len(found), added, len(entries) - added)
+
+
+def _content(file: Path) -> dict[str, bytes]:
+    """Name -> bytes of everything in a packed file; raises UserError."""
+    try:
+        unpacked = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY).decompress(read_whole(file), MOST + 1)
+        head, _, rest = unpacked.partition(b"\n")
+        listing = json.loads(head)
+        files: list[tuple[str, int]] = [(str(name), int(size)) for name, size in listing["files"]]
+        named = dict(files)
+        right = listing["format"] == FORMAT and len(named) == len(files) and all(map(NAMES.fullmatch, named))
+    except OSError as error:
+        raise UserError(f"{file} can't be read: {error.strerror}", code=1) from error
+    except (lzma.LZMAError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{file} was not written by lth pack, or is damaged", code=1) from error
+    if not right or len(unpacked) > MOST or min(named.values(), default=0) < 0 or sum(named.values()) != len(rest):
+        raise UserError(f"{file} was not written by lth pack, or is damaged", code=1)
+    return dict(zip(named, _cut(rest, list(named.values())), strict=True))
+
+
+def _cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    at = 0
+    for size in sizes:
+        yield data[at : at + size]
+        at += size
+
+
+def _put(entry: Path, target: Path) -> bool:
+    """Move a training into the store; False if it is there. What was left of an interrupted one goes."""
+    if (target / "result.json").exists():
+        return False
+    with claimed([target], patient(BUSY)):
+        if (target / "result.json").exists():
+            return False
+        for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
+            os.replace(part, target / part.name)
+        (target / "partial.safetensors").unlink(missing_ok=True)
+    return True
+
+
+def _add(record: dict[str, Any], target: Path) -> None:
+    """Write a record, or add its rows to the one that is there, which stays as it is otherwise."""
+    make_folder(target.parent)
+    with locked(target.with_suffix(LEASE), patient(BUSY)):
+        there = read_record(target) if target.exists() else {}
+        write_json(target, {**record, **there, "rows": {**record["rows"], **there.get("rows", {})}})

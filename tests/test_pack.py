@@ -1,0 +1,141 @@
+"""`lth pack` and `lth unpack`: an experiment in one small file, without weights."""
+
+import json
+import lzma
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import shell
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lth import UserError, cli
+from lth.store import table
+from lth.store.pack import _content, pack, unpack
+
+LADDER = ["levels=2", "branch=[shuffle]"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with three levels, and its experiment as a file beside it."""
+    folder = tmp_path_factory.mktemp("here")
+    assert shell.run(f"root={folder / 'runs'}", *LADDER) == 0
+    assert cli.main(["pack", "first_ticket", "--runs", str(folder / "runs"), "--out", str(folder / "file")]) == 0
+    return folder
+
+
+def digests(root: Path) -> set[str]:
+    return {entry.name for entry in (root / "trained").iterdir()}
+
+
+def test_elsewhere_there_are_the_same_tables_and_the_same_command_trains_nothing(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["unpack", str(whole / "file"), "--runs", "there"]) == 0
+    assert "5 trainings added, of 1 jobs" in capsys.readouterr().out
+    for read in (table.tickets, table.evaluations):
+        pd.testing.assert_frame_equal(read(Path("there")), read(whole / "runs"))
+    assert shell.run("root=there", *LADDER) == 0
+    assert capsys.readouterr().out.count(", stored\n") == 5
+    assert cli.main(["unpack", str(whole / "file"), "--runs", "there"]) == 0
+    assert "0 trainings added, 5 were there" in capsys.readouterr().out
+
+
+def test_a_longer_ladder_goes_on_behind_the_last_level_and_ends_as_it_would_have_here(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole / "runs", "here")
+    unpack(whole / "file", Path("there"))
+    for root in ("here", "there"):
+        assert shell.run(f"root={root}", "levels=3") == 0
+    said = capsys.readouterr().out
+    assert said.count("level 3:") == 2
+    assert said.count("is trained again up to there") == 1  # level 2, of which the file has no weights
+    assert digests(Path("there")) == digests(Path("here"))
+
+
+def test_weights_are_not_in_the_file_and_masks_are(whole: Path) -> None:
+    names = [Path(name) for name in _content(whole / "file")]
+    assert {name.suffix for name in names} == {".json", ".parquet", ".safetensors"}
+    assert not [name for name in names if name.name.startswith(("step-", "partial"))]
+    assert len([name for name in names if name.name == "mask.safetensors"]) == 5
+    stored = sum(file.stat().st_size for file in (whole / "runs" / "trained").rglob("*"))
+    assert (whole / "file").stat().st_size < stored / 4
+
+
+def test_what_was_interrupted_there_is_replaced_and_rows_that_are_there_stay(whole: Path) -> None:
+    unpack(whole / "file", Path("there"))
+    entry, *others = sorted(Path("there/trained").iterdir())
+    (entry / "result.json").unlink()
+    (entry / "partial.safetensors").write_bytes(b"begun")
+    kept = [(each, (each / "result.json").stat().st_mtime_ns) for each in others]
+    assert unpack(whole / "file", Path("there")) == (1, 1, 4)
+    assert not (entry / "partial.safetensors").exists()
+    assert [(each, (each / "result.json").stat().st_mtime_ns) for each in others] == kept
+    assert [*Path("there").glob(".unpacking-*")] == []
+
+
+def made(content: dict[str, bytes], **changed: object) -> bytes:
+    head = {"format": "lth pack 1", "files": [[name, len(data)] for name, data in content.items()], **changed}
+    return lzma.compress(json.dumps(head).encode() + b"\n" + b"".join(content.values()))
+
+
+ENTRY = "trained/" + 20 * "a"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"text",
+        lzma.compress(b"text"),
+        lzma.compress(b"[]\n"),
+        made({"../result.json": b"{}"}),
+        made({f"{ENTRY}/../../result.json": b"{}"}),
+        made({"/etc/result.json": b"{}"}),
+        made({f"{ENTRY}/step-20.safetensors": b""}),
+        made({"experiments/../../a.json": b"{}"}),
+        made({"experiments/.hidden/a.json": b"{}"}),
+        made({f"{ENTRY}/result.json": b"{}"}, format="lth pack 2"),
+        made({f"{ENTRY}/result.json": b"{}"}, files=[[f"{ENTRY}/result.json", 1]]),
+        made({f"{ENTRY}/result.json": b"{}"}, files=[[f"{ENTRY}/result.json", 3], [f"{ENTRY}/mask.safetensors", -1]]),
+    ],
+)
+def test_other_files_are_refused_and_nothing_is_added(data: bytes) -> None:
+    Path("file").write_bytes(data)
+    with pytest.raises(UserError, match="file was not written by lth pack, or is damaged"):
+        unpack(Path("file"), Path("there"))
+    assert not Path("there").exists()
+
+
+def test_a_result_that_is_no_result_is_named_and_nothing_is_added(whole: Path) -> None:
+    content = {name: b"{}" if name.endswith("result.json") else data for name, data in _content(whole / "file").items()}
+    Path("file").write_bytes(made(content))
+    with pytest.raises(UserError, match=r"file is corrupt: /trained/\w+/result\.json is corrupt"):
+        unpack(Path("file"), Path("there"))
+    assert [*Path("there").iterdir()] == []
+
+
+def test_a_file_that_unpacks_to_more_than_there_is_room_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lth.store.pack.MOST", 1000)
+    Path("file").write_bytes(made({f"{ENTRY}/mask.safetensors": bytes(10**6)}))
+    with pytest.raises(UserError, match="file was not written by lth pack, or is damaged"):
+        unpack(Path("file"), Path("there"))
+
+
+@given(st.data())
+def test_a_damaged_file_is_refused(whole: Path, data: st.DataObject) -> None:
+    content = bytearray((whole / "file").read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    (whole / "damaged").write_bytes(content)
+    with pytest.raises(UserError, match="damaged was not written by lth pack, or is damaged"):
+        unpack(whole / "damaged", whole / "there")
+
+
+def test_an_unknown_experiment_is_named_with_those_that_are_stored(whole: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no experiment 'nothing' under .*; stored: first_ticket"):
+        pack(whole / "runs", "nothing", Path("file"))
+    assert cli.main(["unpack", "nothing.pack"]) == 1

@@ -6,7 +6,7 @@ distances of consecutive epochs below 0.1 (its code compares the newest of five 
 
 Command
     lth figure you2020_early_bird --run data.root=DIR                                  both nets
-    lth figure you2020_early_bird --run scale=reduced data.root=DIR                    ResNet-20: 14 of 160 epochs
+    lth figure you2020_early_bird --run scale=reduced data.root=DIR                    14 epochs, of 20 and 160
     lth run -m experiment=you2020_early_bird replicate=1,2,3 data.root=DIR             LeNet-300-100 alone
 Expect (the paper's claims; its tables of accuracies were not at hand)
     The distance of masks of consecutive epochs falls below 0.1 early, long before training ends. Nets that are pruned

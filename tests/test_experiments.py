@@ -638,8 +638,14 @@ def test_an_experiment_is_drawn_from_its_dense_net_alone(name: str) -> None:
 
 # Configurations that are smaller than the paper's also at scale=full; their header says why.
 ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
-OTHER_NETS = ("frankle2021_missing_the_mark", "gadhikar2024_signs", "liu2019_rethinking", "morcos2019_transfer",
-              "tanaka2020_layer_collapse", "you2020_early_bird")  # than the papers'
+OTHER_NETS = (
+    "frankle2021_missing_the_mark",
+    "gadhikar2024_signs",
+    "liu2019_rethinking",
+    "morcos2019_transfer",
+    "tanaka2020_layer_collapse",
+    "you2020_early_bird",
+)  # than the papers'
 ALWAYS |= {arm for name in OTHER_NETS for arm in registry.arms(name)}
 ALWAYS |= {arm for arm in registry.arms("renda2020_rewinding") if "lenet" in arm}
 ARMS = [arm for name in registry.names() for arm in registry.arms(name)]

@@ -54,7 +54,7 @@ def _less(row: Mapping[Any, Any], full: Settings) -> str:
 
 def _with_own_steps(row: Mapping[Any, Any], full: Mapping[str, Any]) -> Mapping[Any, Any]:
     """The row with a branch's own steps in the place of its line's, if those of branches are declared."""
-    own = row.get(OWN_STEPS)
+    own: Any = row.get(OWN_STEPS)
     return {**row, "steps": int(own)} if isinstance(full.get("steps"), Mapping) and _is_there(own) else row
 
 

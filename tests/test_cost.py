@@ -266,6 +266,11 @@ def test_steps_before_the_rewinding_step_do_not_count() -> None:
     assert line(totals(old, rates()), "one")["steps"] == 190
 
 
+def test_a_branch_with_other_batches_made_no_more_than_its_own_steps() -> None:
+    longer = ledgers(samples=[6000, 10_000, 6000, 6000, 6000], branch_steps=[np.nan, 40, np.nan, np.nan, np.nan])
+    assert line(totals(longer, rates()), "one")["steps"] == 100 + 40
+
+
 def test_a_training_on_a_gpu_has_no_energy_and_price_until_the_gpu_is_named() -> None:
     sums = totals(ledgers(device="cuda:0"), rates())
     assert set(sums["energy_method"]) == {"-"}

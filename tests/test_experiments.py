@@ -407,6 +407,15 @@ def test_snip_keeps_what_the_table_of_lee_2019_prints() -> None:
         assert (keys["steps"], keys["batch_size"], keys["levels"] == keys["train_from"]) == (250_000, 100, True)
 
 
+@pytest.mark.parametrize(("arm", "epoch"), [("", -(-55_000 // 60)), ("/resnet_20", -(-45_000 // 256))])
+def test_tickets_of_you_2020_can_be_drawn_before_half_of_the_epochs_at_both_scales(arm: str, epoch: int) -> None:
+    for scale in ("full", "reduced"):
+        keys = scaled(f"you2020_early_bird{arm}", scale)
+        first = keys["branch.early_bird.transform.queue"] + 1  # so many masks have that many distances
+        assert keys["steps"] % epoch == 0
+        assert keys["steps"] / epoch / 2 > first
+
+
 # ---- reduced
 
 REDUCED = {"steps", "evaluate_every", "levels", "lr.at", "lr.steps", "lr.warmup", "rewind.step", "rewind.steps"}
@@ -494,6 +503,8 @@ COMPARED = {
     **dict.fromkeys(table.COMPARED, 0.01),
     "line_errors": "0.02 0.03 0.02",
     "train_line_errors": "0.01 0.01 0.01",
+    "mask_distances": " ".join(28 * ["0.05"]),  # of 8 masks
+    "ones_by_layer": "0.5 0.5",
 }
 
 
@@ -627,8 +638,16 @@ def test_an_experiment_is_drawn_from_its_dense_net_alone(name: str) -> None:
 
 # Configurations that are smaller than the paper's also at scale=full; their header says why.
 ALWAYS = {"structure/resnet_20", "precision_conv_2", "precision_conv_2/fp32"}
-OTHER_NETS = ("frankle2021_missing_the_mark", "morcos2019_transfer", "tanaka2020_layer_collapse")  # than the papers'
+OTHER_NETS = (
+    "frankle2021_missing_the_mark",
+    "gadhikar2024_signs",
+    "liu2019_rethinking",
+    "morcos2019_transfer",
+    "tanaka2020_layer_collapse",
+    "you2020_early_bird",
+)  # than the papers'
 ALWAYS |= {arm for name in OTHER_NETS for arm in registry.arms(name)}
+ALWAYS |= {arm for arm in registry.arms("renda2020_rewinding") if "lenet" in arm}
 ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
 
 

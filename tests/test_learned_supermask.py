@@ -11,6 +11,7 @@ from small import Stop, adam, recipe, same
 from torch import nn
 
 from lth import UserError, branch, criterion, distribution, init, job, rewind, schedule, structure
+from lth.analysis.full import marked
 from lth.data import normalized, rows
 from lth.engine import Callback, Interrupted, train, widest
 from lth.imp import dense, untrained
@@ -242,4 +243,9 @@ def test_a_job_has_the_means_of_every_kind_beside_its_dense_net(tmp_path: Path) 
     found = table.tickets(tmp_path).set_index("branch")
     assert found["sampled_test_accuracy"].notna().to_dict() == {"ticket": False, "init": True, "constant": True}
     assert found.loc["init", "ones_by_layer"].count(" ") == 2
+    assert found["steps"].to_dict() == {"ticket": 20, "init": 20, "constant": 20}  # one line of a figure
+    assert found["branch_steps"].dropna().to_dict() == {"init": 8, "constant": 8}
+    declared = {"mlp": {"steps": {"ticket": 20, "init": 8, "constant": 10}}}
+    less = marked(found.reset_index().assign(model="mlp"), declared).set_index("branch")["reduced"]
+    assert less.dropna().to_dict() == {"constant": "steps 8 instead of 10"}
     assert len(job.stored(what, Store(tmp_path))) == 3

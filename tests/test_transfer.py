@@ -269,6 +269,7 @@ def test_a_part_of_a_ladder_leads_to_its_levels() -> None:
     assert steps.towards([0, 2]).children == {0: (1,), 1: (2,)}
     assert shot.towards([2, 5]).children == {0: (2, 3), 3: (5,)}
     assert shot.towards([0]).children == {}
+    assert Ladder({0: (1,), 1: (2,)}, density, rounds=100).towards([1]) == Ladder({0: (1,)}, density, rounds=100)
 
 
 # ---- what identifies it

@@ -8,6 +8,8 @@ by scale=reduced, adds what the declaration does not know of.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lth.store.record import OWN_STEPS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,9 +46,16 @@ def _less(row: Mapping[Any, Any], full: Settings) -> str:
     """Such as "steps 400 instead of 30000"; empty if nothing is less."""
     if row["model"] not in full:
         return f"model {row['model']} instead of {' or '.join(full)}"
+    row = _with_own_steps(row, full[row["model"]])
     declared = {key: _of_branch(value, row) for key, value in full[row["model"]].items()}
     changed = {key: (row.get(key), value) for key, value in declared.items() if _is_less(row, key, value)}
     return ", ".join(f"{key} {now} instead of {_said(value)}" for key, (now, value) in changed.items())
+
+
+def _with_own_steps(row: Mapping[Any, Any], full: Mapping[str, Any]) -> Mapping[Any, Any]:
+    """The row with a branch's own steps in the place of its line's, if those of branches are declared."""
+    own: Any = row.get(OWN_STEPS)
+    return {**row, "steps": int(own)} if isinstance(full.get("steps"), Mapping) and _is_there(own) else row
 
 
 def _of_branch(value: Any, row: Mapping[Any, Any]) -> Any:

@@ -24,7 +24,7 @@ def scratch(
 
     budget: "steps", as many as the dense net ("Scratch-E"), or "macs", as many multiply-accumulates ("Scratch-B"): T
     times those of the dense net over those of the mask, and the rate's schedule stretched alike. cap: of that ratio,
-    such as 2, which the paper has; their code for CIFAR has none.
+    such as 2 (the paper's, from memory); their code for CIFAR has none.
     """
     ticket = trained.ticket
     number = seed("scratch", ticket.replicate, ticket.level, draw)

@@ -27,6 +27,8 @@ from lth.store.stale import changed
 
 log = logging.getLogger("lth")
 LEASE = ".lease"  # the end of the name of the lease of a record
+# Column of a branch with other steps than the line beside it: those that it has; `steps` has the line's.
+OWN_STEPS = "branch_steps"
 WAITING, RUNNING = "waiting", {"status": "running", "error": ""}
 
 

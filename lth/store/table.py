@@ -14,7 +14,7 @@ from lth.store.defaults import completed, filled
 from lth.store.file import Corrupt, Newer, check_types
 from lth.store.index import Curve, Index, Known
 from lth.store.names import folder_of
-from lth.store.record import records
+from lth.store.record import OWN_STEPS, records
 from lth.store.result import read_result
 from lth.store.stale import stale
 
@@ -38,7 +38,7 @@ COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "dis
             "sampled_test_loss", "sampled_test_accuracy", "ones", "ones_by_layer")  # fmt: skip
 # Columns that describe a ticket or the outcome of its training, beside those of the metric.
 RESULTS = {"density", "remaining", "total", "layers_kept", "machine", "commit", "date", "digest", "bits", "bytes",
-           "left_in_float", "stale", "multiplies", FLIPS, *USAGE, *COMPARED}  # fmt: skip
+           "left_in_float", "stale", "multiplies", FLIPS, OWN_STEPS, *USAGE, *COMPARED}  # fmt: skip
 VALUE = "validation_"
 OUTCOMES = ("early_stop_", "final_")
 
@@ -125,7 +125,7 @@ def _known(entry: Path) -> Known:
 def _tickets(results: "list[_Result]") -> pd.DataFrame:
     table = _as_text(pd.DataFrame([
         {**_labels(record, item), **known.cells["early_stop"], **known.cells["facts"],
-         **({"steps": item["steps"]} if "steps" in item else {}), **known.cells["origin"], "digest": item["digest"]}
+         **_steps_of_line(item, known.cells["facts"]["steps"]), **known.cells["origin"], "digest": item["digest"]}
         for record, item, known in results
     ]))  # fmt: skip
     if table.empty:
@@ -197,6 +197,14 @@ def _entry(root: Path, record: Mapping[str, Any], item: Mapping[str, Any]) -> Pa
 def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
     labels = {key: value for key, value in item.items() if key != "digest" and (key, value) != ("bits", None)}
     return {"experiment": record["experiment"], **record["columns"], **labels}
+
+
+def _steps_of_line(item: Mapping[str, Any], steps: int) -> dict[str, int]:
+    """Steps of the line beside a branch that has others, so that a table can put them together, and its own."""
+    if "steps" not in item:
+        return {}
+    own = {} if "bits" in item or steps == item["steps"] else {OWN_STEPS: steps}
+    return {"steps": item["steps"], **own}
 
 
 def _facts(steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:

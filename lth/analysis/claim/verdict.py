@@ -30,8 +30,8 @@ mean. A best or worst level is chosen on the same replicates, which the interval
 - agrees, within a factor of f, differs (n = 1): the same comparison of a number that has no interval. It is never
   "reproduced".
 - not run that far: as good as dense at the sparsest level that was trained, which is not as sparse as the paper's.
-- reduced: fewer steps, smaller batches, fewer rounds of pruning or other data than the paper's. What it says of the
-  paper stands behind the word, and it is never "reproduced": "agrees" at most.
+- reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
+  says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.
 - not run: no result."""
 
 

@@ -6,10 +6,12 @@ A training is a row of `lth.store.table.tickets`; old ones have only seconds. A 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from lth.analysis.cost.formula import kwh
 from lth.analysis.cost.table import Entry
+from lth.store.record import OWN_STEPS
 
 ESTIMATED, UNKNOWN = "estimated (constant W)", "-"
 CORE = "cpu_core"
@@ -80,9 +82,12 @@ def _fits(table: pd.DataFrame, entry: Entry) -> pd.Series:
 
 
 def _steps(table: pd.DataFrame) -> pd.Series:
-    """Optimizer steps made: T - k. Where no samples are known, k is 0 or, above level 0, rewind.step."""
+    """Optimizer steps made: T - k. Where no samples are known, k is 0 or, above level 0, rewind.step. A branch with
+    steps of its own may have batches of another size too, and made its own steps at most.
+    """
     rewound = table.get("rewind.step", pd.Series(0, index=table.index)).fillna(0).where(table["level"] > 0, 0)
-    return (_numbers(table, "samples") / table["batch_size"]).fillna(table["steps"] - rewound)
+    made = (_numbers(table, "samples") / table["batch_size"]).fillna(table["steps"] - rewound)
+    return made if OWN_STEPS not in table else made.clip(upper=_numbers(table, OWN_STEPS).fillna(np.inf))
 
 
 def _numbers(table: pd.DataFrame, column: str) -> pd.Series:

@@ -5,7 +5,7 @@ level n keeps (1 - p)^n. Imports no PyTorch, so that a wrong rate is found befor
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -48,7 +48,7 @@ class Ladder:
                 wanted.add(level)
                 level = parents[level]
         kept = {parent: tuple(c for c in children if c in wanted) for parent, children in self.children.items()}
-        return Ladder({parent: children for parent, children in kept.items() if children}, self.density)
+        return replace(self, children={parent: children for parent, children in kept.items() if children})
 
 
 def iterative(

@@ -151,9 +151,12 @@ def _check_step(config: Config, name: str, target: str, node: Config) -> None:
 
 
 def _start(config: Config) -> int:
-    """The step at which tickets begin, as far as it is known before they are trained."""
+    """The step from which on all tickets begin, as far as it is known here: some begin at 0 that are pruned untrained,
+    and those of another run where that one rewinds to.
+    """
     rewind, steps = config["rewind"], int(config["steps"])
-    if not str(rewind["_target_"]).startswith("lth.rewind."):
+    elsewhere = config["train_from"] > 0 or config["start"] is not None
+    if elsewhere or not str(rewind["_target_"]).startswith("lth.rewind."):
         return 0
     return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
 

@@ -11,6 +11,7 @@ from small import Stop, adam, recipe, same
 from torch import nn
 
 from lth import UserError, branch, criterion, distribution, init, job, rewind, schedule, structure
+from lth.analysis.full import marked
 from lth.data import normalized, rows
 from lth.engine import Callback, Interrupted, train, widest
 from lth.imp import dense, untrained
@@ -243,3 +244,7 @@ def test_a_job_has_the_means_of_every_kind_beside_its_dense_net(tmp_path: Path) 
     assert found["sampled_test_accuracy"].notna().to_dict() == {"ticket": False, "init": True, "constant": True}
     assert found.loc["init", "ones_by_layer"].count(" ") == 2
     assert len(job.stored(what, Store(tmp_path))) == 3
+    assert found["steps"].to_dict() == {"ticket": 20, "init": 20, "constant": 20}  # those of the line
+    declared = {"mlp": {"steps": 20, "samples": {"ticket": 200, "init": 80, "constant": 81}}}
+    reduced = marked(found.reset_index(), declared).set_index("branch")["reduced"].fillna("")
+    assert reduced.to_dict() == {"ticket": "", "init": "", "constant": "samples 80 instead of 81"}

@@ -135,7 +135,9 @@ def test_a_plan_foresees_the_steps_that_each_branch_trains(moved: Any) -> None:
 
 def from_another(steps: int, there: Any, **branches: job.Branch) -> job.Job:
     """A job of so many steps that takes the tickets of one of 20 steps with this rewinding."""
-    return replace(of(), name="here", recipe=recipe(steps=steps, optimizer=adam), branches=branches, start=of(moved=there))
+    return replace(
+        of(), name="here", recipe=recipe(steps=steps, optimizer=adam), branches=branches, start=of(moved=there)
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,6 +188,11 @@ def of_drawn(trained: Trained, *, draw: int, recipe: Recipe, init: Any, drawn: A
 def test_a_branch_that_looks_at_the_pruning_of_another_run_is_refused(transform: Any) -> None:
     with pytest.raises(UserError, match="branch=mine looks at the trainings in which a ticket was pruned"):
         from_another(20, rewind.weights, mine=job.Branch(transform, levels=[1]))
+
+
+def test_a_branch_has_not_the_name_of_the_trainings_of_the_other_run() -> None:
+    with pytest.raises(UserError, match=r"branch\.source: with start= this is the name"):
+        from_another(20, rewind.weights, source=job.Branch(branch.shuffle))
 
 
 def test_a_rehearsal_traces_no_net_again_and_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -148,6 +148,8 @@ def _check_step(config: Config, name: str, target: str, node: Config) -> None:
     start = 0 if 0 in (node.get("levels") or ()) else _start(config)
     if target in ("signed_reinitialize", "flip_signs") and not start <= step <= steps:
         raise UserError(f"{said}: tickets are trained from step {start} to {steps}; give one of them, or null")
+    if target in ("signed_reinitialize", "flip_signs") and step == steps and (keep := config["store"]["keep"]) != "all":
+        raise UserError(f"store.keep={keep}: {said} looks at the trained weights, use store.keep=all")
 
 
 def _start(config: Config) -> int:

@@ -87,6 +87,12 @@ def _check_pruning(config: Config) -> None:
             f"distribution=globally ranks single weights, and structure={structure} removes others: take another "
             "distribution, or structure=weight"
         )
+    once = [f"{group}={name}" for group, name in (("distribution", "by_layer"), ("structure", "n_of_m"))
+            if config[group]["_target_"] == f"lth.{group}.{name}"]  # fmt: skip
+    rounds = config["schedule"].get("rounds", 1)
+    if once and rounds > 1 and config["schedule"]["_target_"] == "lth.schedule.one_shot":
+        raise UserError(f"schedule.rounds={rounds}: {once[0]} leaves in the first round what it leaves in the last one; "
+                        "leave rounds at 1")  # fmt: skip
 
 
 def _check_updater(config: Config) -> None:

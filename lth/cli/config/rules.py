@@ -91,7 +91,7 @@ def _check_pruning(config: Config) -> None:
             if config[group]["_target_"] == f"lth.{group}.{name}"]  # fmt: skip
     rounds = config["schedule"].get("rounds", 1)
     if once and rounds > 1 and config["schedule"]["_target_"] == "lth.schedule.one_shot":
-        raise UserError(f"schedule.rounds={rounds}: {once[0]} leaves in the first round what it leaves in the last one; "
+        raise UserError(f"schedule.rounds={rounds}: {once[0]} leaves in the first round what it leaves in the last; "
                         "leave rounds at 1")  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from small import conv_net, recipe, same, trained
 from torch import Tensor, nn
 
 from lth import UserError, branch, criterion, distribution, init, job, rewind, structure
+from lth.cli.config.compose import validated
 from lth.engine import Callback
 from lth.imp import batch, dense, prune, stay, untrained
 from lth.job.levels import execute, mask_key
@@ -103,6 +104,18 @@ def test_rounds_keep_the_same_share_of_what_remains_each_time() -> None:
 def test_no_round_at_all_is_refused() -> None:
     with pytest.raises(UserError, match=r"schedule\.rounds=0: weights are scored at least once"):
         one_shot(1, rounds=0)
+
+
+@pytest.mark.parametrize("what", ["distribution=by_layer distribution.shares=[0.1,0.1,0.5]", "structure=n_of_m"])
+def test_rounds_that_change_nothing_are_refused(what: str) -> None:
+    own = ["schedule=one_shot", *what.split()]
+    validated(own)
+    with pytest.raises(UserError, match=f"schedule.rounds=3: {what.split()[0]} leaves in the first round"):
+        validated([*own, "schedule.rounds=3"])
+
+
+def test_the_part_of_a_ladder_has_its_rounds() -> None:
+    assert one_shot([1, 2], rounds=5).towards([2]).rounds == 5
 
 
 def test_synflow_of_100_rounds_is_that_of_a_plain_loop() -> None:

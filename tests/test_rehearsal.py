@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from small import adam, recipe
+from small import adam, net, recipe
 from torch import nn
 
 from lth import UserError, branch, criterion, distribution, init, job, quantization, rewind, schedule, structure
 from lth.engine import Callback
 from lth.imp import dense
-from lth.job.rehearsal import _line, tickets
+from lth.job.rehearsal import _line, rehearse, tickets
 from lth.recipe import Recipe
 from lth.store import Store
 from lth.store.digest import unbound
@@ -128,3 +128,87 @@ def test_a_plan_foresees_the_steps_that_each_branch_trains(moved: Any) -> None:
             assert planned[job.Place(1, level, name)] == settings.steps - ticket.step, (name, level)
     assert planned[job.Place(1, 2, "supermask")] == 0
     assert sum(job.trainings(whole).values()) == sum(planned.values())
+
+
+# ---- steps of the tickets that are tried out
+
+
+def from_another(steps: int, there: Any, **branches: job.Branch) -> job.Job:
+    """A job of so many steps that takes the tickets of one of 20 steps with this rewinding."""
+    return replace(
+        of(), name="here", recipe=recipe(steps=steps, optimizer=adam), branches=branches, start=of(moved=there)
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "begins"),
+    [
+        (replace(of(moved=partial(rewind.weights, step=5)), train_from=1,
+                 branches={"signs": job.Branch(partial(branch.signed_reinitialize, step=3), levels=[1])}), 0),
+        (from_another(10, partial(rewind.fine_tune, steps=15), signs=job.Branch(branch.reinitialize, levels=[1])), 5),
+        (from_another(10, partial(rewind.weights, step=10), signs=job.Branch(branch.reinitialize, levels=[1])), 10),
+    ],
+)  # fmt: skip
+def test_a_branch_is_tried_where_its_ticket_begins(tmp_path: Path, what: job.Job, begins: int) -> None:
+    done = job.run(replace(what, levels=1), Store(tmp_path), Callback(), lambda _: None)
+    assert [t.ticket.step for t in done if t.ticket.branch == "signs"] == [begins]
+
+
+@pytest.mark.parametrize(
+    ("levels", "change", "sentence"),
+    [
+        ([0, 1], {}, "level 1 is trained from step 5 to 20"),
+        ([1, 2], {"train_from": 1}, "level 2 is trained from step 5 to 20"),
+    ],
+)
+def test_a_branch_is_tried_at_a_level_of_each_kind(
+    tmp_path: Path, levels: list[int], change: dict[str, Any], sentence: str
+) -> None:
+    signs = job.Branch(partial(branch.signed_reinitialize, step=3), levels=levels)
+    what = replace(of(moved=partial(rewind.weights, step=5), signs=signs), **change)
+    with pytest.raises(UserError, match=f"step=3: .*{sentence}"):
+        job.run(what, Store(tmp_path), Nothing(), lambda _: None)
+
+
+def test_weights_of_a_dense_net_that_is_not_trained_are_refused_at_once(tmp_path: Path) -> None:
+    what = replace(of(last=job.Branch(partial(branch.reset, step=3))), train_from=1)
+    with pytest.raises(UserError, match="step=3: ticket, replicate 1, level 0 is trained from step 0 to 0"):
+        job.run(what, Store(tmp_path), Nothing(), lambda _: None)
+
+
+def of_inverse(trained: Trained, *, draw: int, recipe: Recipe, init: Any, inverse: Any) -> tuple[Recipe, Ticket]:
+    return recipe, inverse(trained, trained.ticket.level)
+
+
+def of_drawn(trained: Trained, *, draw: int, recipe: Recipe, init: Any, drawn: Any) -> tuple[Recipe, Ticket]:
+    return recipe, replace(trained.ticket, mask=drawn.mask(drawn.steps[0]))
+
+
+@pytest.mark.parametrize("transform", [of_inverse, of_drawn, branch.continued])
+def test_a_branch_that_looks_at_the_pruning_of_another_run_is_refused(transform: Any) -> None:
+    with pytest.raises(UserError, match="branch=mine looks at the trainings in which a ticket was pruned"):
+        from_another(20, rewind.weights, mine=job.Branch(transform, levels=[1]))
+
+
+def test_a_branch_has_not_the_name_of_the_trainings_of_the_other_run() -> None:
+    with pytest.raises(UserError, match=r"branch\.source: with start= this is the name"):
+        from_another(20, rewind.weights, source=job.Branch(branch.shuffle))
+
+
+def test_a_rehearsal_traces_no_net_again_and_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """More than one call of the model is one for the dense net's weights."""
+    what = of(counted, bird=job.Branch(partial(branch.early_bird, every=2, threshold=0.0)),
+              shuffle=job.Branch(branch.shuffle), invert=job.Branch(branch.invert))  # fmt: skip
+    assert what.recipe.layers.kinds
+    before = len(CALLS)
+    rehearse(what)
+    assert len(CALLS) == before + 1
+    assert not caplog.records
+
+
+CALLS: list[Any] = []
+
+
+def counted(shape: Any, outputs: int) -> nn.Module:
+    CALLS.append(shape)
+    return net(shape, outputs)

@@ -231,3 +231,15 @@ def test_steps_that_the_training_has_are_not_refused() -> None:
         ["branch=[flip_signs]", "branch.flip_signs.transform.step=5", "branch.flip_signs.levels=[0]", "rewind.step=9"]
     )
     validated(["branch=[reset,continued]", "branch.reset.transform.step=10", "rewind=learning_rate"])
+    own = ["branch=[flip_signs]", "branch.flip_signs.transform.step=5", "rewind.step=9"]  # or where another run rewinds
+    validated([*own, "train_from=1", "branch.flip_signs.levels=[1]"])
+    validated([*own, "start='data=mnist rewind.step=2'"])
+
+
+@pytest.mark.parametrize("name", ["signed_reinitialize", "flip_signs"])
+def test_trained_weights_that_are_looked_at_are_to_be_kept(name: str) -> None:
+    own = [f"branch=[{name}]", f"branch.{name}.transform.step=100", "steps=100"]
+    with pytest.raises(UserError, match=rf"store.keep=last: branch.{name}.transform.step=100 looks at the trained"):
+        validated([*own, "store.keep=last"])
+    validated(own)
+    validated([*own, "store.keep=last", f"branch.{name}.transform.step=99"])  # kept beside them

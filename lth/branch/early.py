@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
+from lth import UserError
 from lth.branch.control import Init
 from lth.early_bird import Drawn, distance, settled
 from lth.recipe import Recipe
@@ -39,6 +40,8 @@ def early_bird(
     fresh draw of `init`. If masks do not settle, that of the last epoch is taken, and the log says so. line: the
     trained tickets from the dense net to this one.
     """
+    if not drawn.steps:
+        raise UserError(f"branch=early_bird: no epoch ends in the training that {trained.ticket} is pruned from")
     ticket, number = trained.ticket, settled(_distances(drawn), queue=queue, threshold=threshold)
     if number is None:
         log.warning("%s: masks of %d epochs do not settle, the last is taken", ticket, len(drawn.steps))

@@ -3,7 +3,7 @@
 from lth import job as jobs
 from lth.cli.console import console
 from lth.job import Job
-from lth.job.source import BRANCH
+from lth.job.start import BRANCH
 from lth.store import Store
 
 

@@ -1,11 +1,13 @@
 """Masks that are drawn while the training before a level goes on, for branches that take them (`lth.branch`)."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lth import UserError
 from lth.early_bird import Drawn
+from lth.schedule import rungs
 from lth.store.digest import unbound
 from lth.structure import neuron
 from lth.ticket import Mask, Ticket, Trained, Weights
@@ -34,8 +36,11 @@ def drawn(job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket],
 
 
 def check(name: str, branch: "Branch", job: "Job") -> None:
-    """Raise UserError if a branch takes masks that no training of the job can give."""
+    """Raise UserError if a branch takes masks that no training of the job can give, or measures some and takes none."""
     if not branch.takes("drawn"):
+        if branch.compare and "drawn" in inspect.signature(branch.compare).parameters:
+            raise UserError(f"branch.{name}.compare measures masks that are drawn in training, and this branch draws "
+                            "none: set it to null")  # fmt: skip
         return
     if branch.at(0):
         raise UserError(f"branch.{name}.levels: level 0 is pruned from no training that draws its mask; leave it out")
@@ -45,7 +50,15 @@ def check(name: str, branch: "Branch", job: "Job") -> None:
     if job.recipe.moves_mask:
         raise UserError(f"branch={name} draws masks while a net is trained, and the updater moves its mask: use "
                         "updater=none")  # fmt: skip
-    found, needed = len(branch.epochs(job.recipe)), branch.argument("queue") or 0
+    begin, needed = _begin(branch, job), branch.argument("queue") or 0
+    found = sum(step > begin for step in branch.epochs(job.recipe))
     if found <= needed:
-        raise UserError(f"branch={name}: {found} epochs end before step {job.recipe.steps}, and its queue needs more "
-                        f"than {needed}: train longer, or give it the steps of one as `every`")  # fmt: skip
+        where = f"after step {begin} and " * (begin > 0)
+        raise UserError(f"branch={name}: {found} epochs end {where}before step {job.recipe.steps}, and its queue needs "
+                        f"more than {needed}: train longer, or give it the steps of one as `every`")  # fmt: skip
+
+
+def _begin(branch: "Branch", job: "Job") -> int:
+    """The latest step at which a training begins that the branch draws masks of; only the dense one's is always 0."""
+    parents = [job.ladder.parents.get(level) for level in rungs(job.levels) if branch.at(level)]
+    return job.begin if any(parents) else 0

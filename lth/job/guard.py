@@ -40,6 +40,8 @@ def guarded(role: str, function: Any) -> Any:
         raise UserError(
             f"{role}: {kind(function)} was given, a function is needed; in a YAML node, add _partial_: true"
         )
+    if isinstance(function, Guarded) and function.role == role:
+        return function
     inner, bound = unbound(function)
     if getattr(inner, "__module__", "").partition(".")[0] == "lth":
         return function

@@ -35,7 +35,8 @@ def execute(
     Levels below `train_from` are pruned untrained. source: `train` for tickets of the run that the job starts from.
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
-    lines, inverse = _Lines(job.ladder), _pruning(replace(job, criterion=partial(inverted, of=job.criterion)), store)
+    lines, opposite = _Lines(job.ladder), partial(inverted, of=job.criterion)
+    inverse = _pruning(replace(job, criterion=opposite, start=None), store)  # with a start, no branch has it
 
     def level(tickets: list[Ticket]) -> list[Trained]:
         early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]

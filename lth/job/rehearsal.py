@@ -2,8 +2,10 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache, partial
 
 import pandas as pd
 import torch
@@ -14,7 +16,7 @@ from lth.early_bird import Drawn
 from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.replace import sparse_layers
 from lth.engine.width import on_cpu
-from lth.imp import dense
+from lth.imp import dense, stay, untrained
 from lth.job.values import Branch, Job
 from lth.recipe import Recipe
 from lth.schedule import rungs
@@ -22,52 +24,88 @@ from lth.ticket import Mask, Ticket, Trained, masked
 
 log = logging.getLogger("lth")
 EXAMPLES = 8  # of each split
+EPOCHS = 2  # of the training before, for branches that look at its masks
 
 
 def rehearse(job: Job) -> None:
-    """Let every branch off a stand-in for the first net that it branches from, and make its net. Raises UserError if
-    one can't treat the net or its settings, and what a mistake in its code raises; other errors count after training,
-    of which a branch may need something.
+    """Let every branch off a stand-in for the first net of each kind that it branches from, and make its net. Raises
+    UserError if one can't treat the net or its settings, and what a mistake in its code raises; other errors count
+    after training, of which a branch may need something.
     """
     if not job.branches:
         return
-    start = dense(job.recipe, job.init, job.replicates[0])
-    small = replace(job, recipe=replace(job.recipe, data=limited(job.recipe.data, EXAMPLES)), branches={})
+    line, small = cache(partial(_line, job, dense(job.recipe, job.init, job.replicates[0]))), _small(job)
     for name, branch in job.branches.items():
-        level = next((each for each in rungs(job.levels) if each >= job.train_from and branch.at(each)), None)
-        try:
-            with torch.random.fork_rng(devices=[]):
-                _try_out(name, replace(branch, draws=1), small, [] if level is None else _line(job, start, level))
-        except (UserError, AttributeError, NameError, TypeError):
-            raise
-        except (Exception, SystemExit) as error:
-            log.debug("branch=%s can't be tried on an untrained net: %s", name, error)
+        for level in _first_levels(job, branch):
+            try:
+                with torch.random.fork_rng(devices=[]), silent():
+                    _try_out(name, replace(branch, draws=1), small, line(level), branch.epochs(job.recipe)[:EPOCHS])
+            except (UserError, AttributeError, NameError, TypeError):
+                raise
+            except (Exception, SystemExit) as error:
+                log.debug("branch=%s can't be tried on an untrained net: %s", name, error)
 
 
-def _try_out(name: str, branch: Branch, job: Job, line: list[Trained]) -> None:
-    for recipe, ticket in tickets(name, branch, job, line) if line else ():
+def _small(job: Job) -> Job:
+    """The job on few examples, with the same net, which is not traced again."""
+    recipe = replace(job.recipe, data=limited(job.recipe.data, EXAMPLES))
+    vars(recipe)["layers"] = job.recipe.layers
+    return replace(job, recipe=recipe, branches={}, start=None)
+
+
+def _first_levels(job: Job, branch: Branch) -> list[int]:
+    """The first level of each kind that branches off: the dense one, one that is pruned before it is trained and starts
+    as the dense one does, one that is pruned from a trained net and rewound.
+    """
+    parents, first = job.ladder.parents, dict[tuple[bool, bool], int]()
+    for level in rungs(job.levels):
+        if level >= job.train_from and branch.at(level):
+            first.setdefault((level == 0, parents.get(level, 0) < job.train_from), level)
+    return [*first.values()]
+
+
+def _try_out(name: str, branch: Branch, job: Job, line: list[Trained], epochs: Sequence[int]) -> None:
+    for recipe, ticket in tickets(name, branch, job, line, epochs):
         if recipe.model is not job.recipe.model or recipe.kernel == "sparse":
             net = recipe.net()
             if recipe.kernel == "sparse" and on_cpu(job.device) and not sparse_layers(net, recipe, ticket.mask):
                 chosen(recipe, net, recipe.optimizer(net.parameters()), ticket.mask, torch.device("cpu"))
 
 
-def tickets(name: str, branch: Branch, job: Job, line: list[Trained]) -> Iterator[tuple[Recipe, Ticket]]:
+def tickets(
+    name: str, branch: Branch, job: Job, line: list[Trained], epochs: Sequence[int] = ()
+) -> Iterator[tuple[Recipe, Ticket]]:
     """Tickets that branch off the last of a line of stand-ins, whose mask is every one that the branch may ask for."""
     last, layers = line[-1].ticket, list(job.recipe.layers.kinds)
-    drawn = Drawn(branch.epochs(job.recipe), lambda _: last.mask, layers, units=False)
+    drawn = Drawn(epochs, lambda _: last.mask, layers, units=False)
     return branch.tickets(name, line, job, lambda *_: last, lambda: drawn)
 
 
 def _line(job: Job, start: Ticket, level: int) -> list[Trained]:
-    """Untrained stand-ins for the dense net and, above level 0, for the one at `level`, pruned from behind."""
-    first = _stand_in(start, job.recipe)
+    """Stand-ins for the dense net and, above level 0, for the net that the one at `level` is pruned from, and for that
+    one, pruned from behind; as far as they are trained, untrained ones with the steps of a training.
+    """
     if level == 0:
-        return [first]
-    weights, step = job.rewind(first)
+        return [_stand_in(start, job.recipe)]
+    recipe, parent = (job.start or job).recipe, job.ladder.parents.get(level, 0)
+    first, before = (
+        (untrained if job.is_early(ticket) else partial(_stand_in, recipe=recipe))(ticket)
+        for ticket in (start, replace(start, level=parent))
+    )
+    weights, step = (stay if job.is_early(before.ticket) else job.rewind)(before)
     shares = {layer: job.ladder.density(level, kind) for layer, kind in job.recipe.layers.kinds.items()}
-    mask = _pruned(start.mask, shares)
-    return [first, _stand_in(replace(start, weights=weights, mask=mask, step=step, level=level), job.recipe)]
+    ticket = replace(start, weights=weights, mask=_pruned(start.mask, shares), step=step, level=level)
+    return [*([first] if parent else []), before, _stand_in(ticket, job.recipe)]
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Drop log messages; whoever runs the job afterwards gives them again."""
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _stand_in(ticket: Ticket, recipe: Recipe) -> Trained:

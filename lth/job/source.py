@@ -5,14 +5,13 @@ from dataclasses import replace
 
 from lth.engine import Callback
 from lth.job.row import row
+from lth.job.start import BRANCH
 from lth.job.values import Job, Place
 from lth.recipe import Recipe
 from lth.schedule import rungs
 from lth.store import Store
 from lth.store.running import is_held
 from lth.ticket import Ticket, Trained
-
-BRANCH = "source"  # what these tickets are called where progress is shown
 
 
 def origin_places(job: Job) -> list[Place]:

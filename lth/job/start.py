@@ -11,6 +11,7 @@ from lth.store.digest import describe
 if TYPE_CHECKING:
     from lth.job.values import Job
 
+BRANCH = "source"  # what tickets of the other run are called where progress is shown
 UNTOLD = ("config", "reduced")  # columns that tell no run apart in words
 
 
@@ -24,9 +25,12 @@ def check(job: "Job", start: "Job") -> None:
     if beyond := sorted({*rungs(job.levels)} - {*rungs(start.levels)}):
         raise UserError(f"levels={job.levels}: the run that tickets are taken from has levels={start.levels} and no "
                         f"level {beyond[0]}; give fewer here, or levels= in start as well")  # fmt: skip
-    if lines := [name for name, branch in job.branches.items() if branch.takes("line")]:
+    looked = ("line", "inverse", "drawn")
+    if lines := [name for name, branch in job.branches.items() if any(map(branch.takes, looked))]:
         raise UserError(f"branch={lines[0]} looks at the trainings in which a ticket was pruned, and with start= they "
                         "are those of another run: leave one of the two out")  # fmt: skip
+    if BRANCH in job.branches:
+        raise UserError(f"branch.{BRANCH}: with start= this is the name of the other run's trainings; give it another")
     transfer.head(start.recipe, job.recipe)
     transfer.check_step(start.begin, job.recipe)
 

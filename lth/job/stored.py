@@ -1,14 +1,13 @@
 """Looks up what is stored of a job; trains nothing."""
 
 import contextlib
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lth import UserError
 from lth.job.levels import densities, execute, mask_key
-from lth.job.rehearsal import rehearse
+from lth.job.rehearsal import rehearse, silent
 from lth.job.row import row
 from lth.job.values import Job
 from lth.recipe import Recipe
@@ -16,8 +15,6 @@ from lth.store import Store
 from lth.store import migrate as migration
 from lth.store.digest import digest, short
 from lth.ticket import Ticket, Trained
-
-log = logging.getLogger("lth")
 
 
 def stored(job: Job, store: Store) -> list[Trained]:
@@ -42,7 +39,7 @@ def _missing(job: Job, store: Store) -> tuple[Recipe, list[Ticket]] | None:
             raise _Next(recipe, missing)
         return [each for each in found if each is not None]
 
-    with _silent(), contextlib.suppress(Exception, SystemExit):  # of the user's functions; the job meets them itself
+    with silent(), contextlib.suppress(Exception, SystemExit):  # of the user's functions; the job meets them itself
         try:
             execute(job, store, find, job.replicates)
         except _Next as reached:
@@ -54,16 +51,6 @@ class _Next(Exception):
     """A recipe and tickets that are not stored."""
 
     args: tuple[Recipe, list[Ticket]]
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Drop log messages; whoever runs the job afterwards gives them again."""
-    before, log.disabled = log.disabled, True
-    try:
-        yield
-    finally:
-        log.disabled = before
 
 
 def migrate(job: Job, store: Store) -> list[Trained]:

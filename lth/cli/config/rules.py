@@ -87,6 +87,12 @@ def _check_pruning(config: Config) -> None:
             f"distribution=globally ranks single weights, and structure={structure} removes others: take another "
             "distribution, or structure=weight"
         )
+    once = [f"{group}={name}" for group, name in (("distribution", "by_layer"), ("structure", "n_of_m"))
+            if config[group]["_target_"] == f"lth.{group}.{name}"]  # fmt: skip
+    rounds = config["schedule"].get("rounds", 1)
+    if once and rounds > 1 and config["schedule"]["_target_"] == "lth.schedule.one_shot":
+        raise UserError(f"schedule.rounds={rounds}: {once[0]} leaves in the first round what it leaves in the last; "
+                        "leave rounds at 1")  # fmt: skip
 
 
 def _check_updater(config: Config) -> None:
@@ -148,12 +154,17 @@ def _check_step(config: Config, name: str, target: str, node: Config) -> None:
     start = 0 if 0 in (node.get("levels") or ()) else _start(config)
     if target in ("signed_reinitialize", "flip_signs") and not start <= step <= steps:
         raise UserError(f"{said}: tickets are trained from step {start} to {steps}; give one of them, or null")
+    if target in ("signed_reinitialize", "flip_signs") and step == steps and (keep := config["store"]["keep"]) != "all":
+        raise UserError(f"store.keep={keep}: {said} looks at the trained weights, use store.keep=all")
 
 
 def _start(config: Config) -> int:
-    """The step at which tickets begin, as far as it is known before they are trained."""
+    """The step from which on all tickets begin, as far as it is known here: some begin at 0 that are pruned untrained,
+    and those of another run where that one rewinds to.
+    """
     rewind, steps = config["rewind"], int(config["steps"])
-    if not str(rewind["_target_"]).startswith("lth.rewind."):
+    elsewhere = config["train_from"] > 0 or config["start"] is not None
+    if elsewhere or not str(rewind["_target_"]).startswith("lth.rewind."):
         return 0
     return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
 

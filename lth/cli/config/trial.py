@@ -6,7 +6,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lth.schedule import rungs
 
-STEPS, EXAMPLES, BATCH, LEVELS = 10, 100, 20, 2
+STEPS, EXAMPLES, BATCH, LEVELS, QUEUE = 10, 100, 20, 2, 2
 # Keys that count steps of a training, beside `steps`; they shrink as it does.
 IN_STEPS = ("lr.at", "lr.warmup", "lr.steps", "rewind.step", "rewind.steps")
 LISTS = (list, ListConfig)  # interpolations give plain ones
@@ -82,6 +82,6 @@ def _shrink_branch(entry: DictConfig, levels: Any, share: float) -> None:
     if raw.get("step") not in (None, "${steps}", "${rewind.step}"):  # those have shrunk
         entry.transform.step = _shrunk(entry.transform.step, share)
     if entry.transform["_target_"] == "lth.branch.early_bird":
-        entry.transform.every, entry.transform.queue = 1, min(entry.transform.get("queue", 5), STEPS // 2)
+        entry.transform.every, entry.transform.queue = 1, min(entry.transform.get("queue", 5), QUEUE)
     if entry.get("compare") and entry.compare["_target_"] == "lth.connectivity.compare":
         entry.compare.examples = min(entry.compare.get("examples", EXAMPLES), EXAMPLES)

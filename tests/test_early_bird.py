@@ -272,6 +272,11 @@ def test_the_figure_has_a_panel_for_each_density_and_none_for_rows_without_dista
         ({"train_from": 1}, "train_from=1: branch=bird draws masks while the level before is trained"),
         ({"recipe": recipe(updater=partial(updaters.gradual, end=20, every=10))}, "and the updater moves its mask"),
         ({"recipe": recipe(steps=12)}, "branch=bird: 5 epochs end before step 12, and its queue needs more than 5"),
+        (
+            {"recipe": recipe(steps=3)},
+            "branch=bird: 1 epoch ends before step 3, and its queue needs more than 5: train ",
+        ),
+        ({"recipe": recipe(steps=12)}, "say how many steps are an epoch, such as branch.bird.transform.every=1"),
     ],
 )
 def test_a_job_that_can_draw_no_mask_early_is_refused(change: dict[str, Any], sentence: str) -> None:

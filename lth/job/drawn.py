@@ -47,5 +47,7 @@ def check(name: str, branch: "Branch", job: "Job") -> None:
                         "updater=none")  # fmt: skip
     found, needed = len(branch.epochs(job.recipe)), branch.argument("queue") or 0
     if found <= needed:
-        raise UserError(f"branch={name}: {found} epochs end before step {job.recipe.steps}, and its queue needs more "
-                        f"than {needed}: train longer, or give it the steps of one as `every`")  # fmt: skip
+        ended = f"{found} epoch ends" if found == 1 else f"{found} epochs end"
+        raise UserError(f"branch={name}: {ended} before step {job.recipe.steps}, and its queue needs more than "
+                        f"{needed}: train longer, or say how many steps are an epoch, such as "
+                        f"branch.{name}.transform.every={max(job.recipe.steps // (needed + 2), 1)}")  # fmt: skip

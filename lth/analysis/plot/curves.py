@@ -74,7 +74,7 @@ def _curve(
 
 
 def _early(evaluations: pd.DataFrame) -> pd.DataFrame:
-    """The evaluations in the first third of the steps but for its start, where tickets differ in how fast they learn."""
+    """The evaluations in the first third of the steps (not its start), where tickets differ in how fast they learn."""
     end = evaluations["step"].max() / 3
     return evaluations[evaluations["step"].between(end / 10, end)]
 

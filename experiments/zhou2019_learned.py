@@ -31,13 +31,10 @@ KINDS = {
     "learned_supermask_rescaled": "init, rescaled",
     "learned_supermask_constant_rescaled": "constant, rescaled",
 }
-# A row has the steps of the trained net beside it; a learned mask is told by the examples that it has seen.
 FULL = {
-    "lenet_300_100": {"data": "mnist", "steps": 50_380, "batch_size": 60,
-                      "samples": {"ticket": 60 * 50_380, **dict.fromkeys(KINDS, 250 * 440_000)}},
-    "conv_2": {"data": "cifar10", "steps": 20_250, "batch_size": 60,
-               "samples": {"ticket": 60 * 20_250, **dict.fromkeys(KINDS, 250 * 360_000)}},
-}  # fmt: skip
+    "lenet_300_100": {"data": "mnist", "steps": {"ticket": 50_380, **dict.fromkeys(KINDS, 440_000)}, "batch_size": 60},
+    "conv_2": {"data": "cifar10", "steps": {"ticket": 20_250, **dict.fromkeys(KINDS, 360_000)}, "batch_size": 60},
+}
 SAMPLED = "sampled_test_accuracy"
 MEMORY = " (from memory)"
 DENSE = 100  # percent that stands for level 0, where nothing is pruned

@@ -28,6 +28,7 @@ from lth.weights import initial
 Criterion = Callable[..., dict[str, Tensor]]
 Distribution = Callable[[Mapping[str, Tensor], Mask, Mapping[str, float]], Mapping[str, float]]
 Structure = Callable[..., Mask]
+Scored = Callable[[Ticket, int, int, int], None]
 Rewind = Callable[[Trained], tuple[Weights, int]]
 Train = Callable[[list[Ticket]], list[Trained]]
 Masks = Callable[[Trained, int, Callable[[], Mask]], Mask]
@@ -44,6 +45,10 @@ def never(trained: Trained) -> bool:
 def afresh(trained: Trained, level: int, make: Callable[[], Mask]) -> Mask:
     """Compute the mask; a job looks it up in its store first."""
     return make()
+
+
+def quiet(ticket: Ticket, level: int, done: int, rounds: int) -> None:
+    """Say nothing of a round of scoring."""
 
 
 def imp(
@@ -94,19 +99,23 @@ def prune(
     structure: Structure = structures.weight,
     rewind: Rewind = rewinding.weights,
     masks: Masks = afresh,
+    scored: Scored = quiet,
 ) -> Ticket:
     """Score, mask, rewind: the ticket of `level`, from a trained one of a lower level. Weights are scored again in each
-    round of the ladder, those removed in a round before being 0. masks: cache of the masks.
+    round of the ladder, those removed in a round before being 0. masks: cache of the masks. scored: called
+    before each of several rounds, and may raise.
     """
 
     def mask() -> Mask:
         torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
-        net, first, some, scored = recipe.net(), batch(recipe, trained.ticket), examples(recipe), trained
-        for density in _rounds(recipe, ladder, trained.ticket.level, level):
-            scores = criterion(net, scored, first, **_supplied(criterion, recipe))
-            shares = distribution(scores, scored.mask, density)
-            scored = _without(trained, structure(scores, scored.mask, shares, net, some))
-        return scored.mask
+        net, first, some, left = recipe.net(), batch(recipe, trained.ticket), examples(recipe), trained
+        for done, density in enumerate(_rounds(recipe, ladder, trained.ticket.level, level)):
+            if ladder.rounds > 1:
+                scored(trained.ticket, level, done, ladder.rounds)
+            scores = criterion(net, left, first, **_supplied(criterion, recipe))
+            shares = distribution(scores, left.mask, density)
+            left = _without(trained, structure(scores, left.mask, shares, net, some))
+        return left.mask
 
     weights, step = rewind(trained)
     return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)

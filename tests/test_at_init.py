@@ -171,6 +171,19 @@ def test_rounds_within_a_level_and_untrained_levels_give_one_mask_and_one_traini
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
+def test_a_callback_hears_of_each_of_several_rounds_of_scoring_and_of_no_single_one(tmp_path: Path) -> None:
+    heard: list[tuple[str, int, int, int]] = []
+
+    class Hears(Callback):
+        def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
+            heard.append((str(ticket), level, done, rounds))
+
+    for rounds in (1, 3):
+        what = job_of(schedule=partial(one_shot, **RATES, rounds=rounds))
+        job.run(what, Store(tmp_path), Hears(), lambda _: None)
+    assert heard == [("ticket, replicate 1, level 0", 1, done, 3) for done in (0, 1, 2)]
+
+
 def test_masks_and_trainings_of_other_rounds_are_told_apart() -> None:
     once, often = (job_of(schedule=partial(one_shot, **RATES, rounds=n), train_from=0) for n in (1, 3))
     assert mask_key(once, 1, 0) == mask_key(job_of(schedule=partial(one_shot, **RATES), train_from=0), 1, 0)

@@ -127,6 +127,18 @@ def test_ctrl_c_interrupts_at_the_next_step_and_a_second_one_at_once() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
+def test_rounds_of_scoring_are_shown_now_and_then_and_are_interrupted() -> None:
+    watched = Watched(2, 100)
+    for done, now in ((0, 1.0), (40, 31.0), (41, 32.0)):
+        watched.now = now
+        watched.display.scored(ticket(), 3, done, 100)
+    assert watched.lines == ["ticket, replicate 1, level 1: scored for level 3 · round 40/100"]
+    with interruptible(watched.display):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted):
+            watched.display.scored(ticket(), 3, 42, 100)
+
+
 # ---- steps
 
 

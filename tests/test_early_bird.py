@@ -280,6 +280,11 @@ def test_the_figure_has_a_panel_for_each_density_and_none_for_rows_without_dista
             {"branches": {"shuffle": Branch(branch.shuffle, compare=early_bird.compare)}},
             "branch.shuffle.compare measures masks that are drawn in training, and this branch draws none",
         ),
+        (
+            {"recipe": recipe(steps=3)},
+            "branch=bird: 1 epoch ends before step 3, and its queue needs more than 5: train ",
+        ),
+        ({"recipe": recipe(steps=12)}, "say how many steps are an epoch, such as branch.bird.transform.every=1"),
     ],
 )
 def test_a_job_that_can_draw_no_mask_early_is_refused(change: dict[str, Any], sentence: str) -> None:

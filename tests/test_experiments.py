@@ -662,12 +662,3 @@ def test_each_configuration_has_the_declared_settings_at_full_scale_and_less_at_
         row = {"model": model, "data": data, "steps": cfg.steps, "batch_size": cfg.batch_size}
         table = marked(pd.DataFrame([row]), declared)
         assert ("reduced" in table) == (arm in ALWAYS or (scale == "reduced" and arm not in ONE_SIZE))
-
-
-@pytest.mark.parametrize("arm", registry.arms("zhou2019_learned"))
-def test_learned_masks_see_the_declared_examples(arm: str) -> None:
-    cfg, module = configuration(arm).copy(), registry.load("zhou2019_learned")
-    cfg.scale = "full"
-    declared = module.FULL[cfg.model._target_.rpartition(".")[2]]["samples"]
-    seen = {name: each.transform.steps * each.transform.get("batch_size", 250) for name, each in cfg.branch.items()}
-    assert declared == {"ticket": cfg.steps * cfg.batch_size, **seen}

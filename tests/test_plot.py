@@ -445,6 +445,34 @@ def test_a_row_of_panels_says_which_value_it_shows() -> None:
     assert [axes.get_title() for axes in figure.axes[::2]] == ["rewind.step=0", "rewind.step=10"]
 
 
+def test_a_first_third_with_less_than_two_evaluations_has_no_panel() -> None:
+    curves = evaluations()
+    last = curves["step"].max()
+    few = curves[curves["step"].isin([0, last])]
+    assert len(plot.curves(few, tickets()).axes) == 1
+    two = pd.concat([few, few.assign(step=last // 5), few.assign(step=last // 4)]).drop_duplicates(["digest", "step"])
+    assert [axes.get_title() for axes in plot.curves(two, tickets()).axes] == ["", "the first third"]
+
+
+def test_learning_curves_name_the_branches_that_are_drawn_alone() -> None:
+    shuffled = tickets().assign(branch="shuffle", digest=tickets()["digest"] + " shuffle")
+    figure = plot.curves(evaluations(), pd.concat([tickets(), shuffled], ignore_index=True))
+    assert "n=3 ticket" in said(figure)
+    assert "shuffled" not in said(figure)
+
+
+def test_a_branch_has_its_label_beside_its_settings_too() -> None:
+    assert plot.branch_label("flip_signs, share=0.5") == "signs flipped, share=0.5"
+    assert plot.branch_label("early_bird, every=10, queue=3") == "early-bird ticket, every=10, queue=3"
+    assert plot.branch_label("aware, 3 bits") == "aware, 3 bits"
+    assert plot.branch_label("mine") == "mine"
+
+
+def test_a_line_without_an_updater_says_so() -> None:
+    rows = pd.concat([tickets().assign(updater="none"), tickets().assign(updater="rigl")], ignore_index=True)
+    assert set(plot.short_names(rows)) == {"updater=none", "rigl"}
+
+
 def test_the_first_third_is_that_of_the_lines_that_are_drawn() -> None:
     curves = evaluations()
     longer = curves.assign(branch="aware", step=2 * curves["step"], digest=curves["digest"] + " aware")

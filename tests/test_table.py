@@ -220,6 +220,26 @@ def test_every_row_has_a_precision_if_one_is_in_bfloat16(tmp_path: Path) -> None
     assert sorted(table.tickets(tmp_path)["precision"]) == ["bf16", "fp32"]
 
 
+def test_a_title_leaves_out_the_columns_that_its_rows_do_not_have() -> None:
+    both = pd.concat([tickets(**{"start.data": "mnist", "data": "here"}), tickets(data="there")], ignore_index=True)
+    titles = [line for line in summary.markdown(both).splitlines() if line.startswith("#")]
+    assert sorted(titles) == ["### one: data=here, start.data=mnist", "### one: data=there"]
+
+
+def test_more_than_four_branches_stand_below_each_other() -> None:
+    several = pd.concat([tickets(), *(tickets().query("branch != 'ticket'").assign(branch=name) for name in "abc")])
+    assert summary.markdown(several.reset_index(drop=True)).splitlines() == [
+        "### one",
+        "",
+        "| level | % of weights | branch       | early-stop step |   accuracy % |  n |",
+        "| ----: | -----------: | ------------ | --------------: | -----------: | -: |",
+        "|     0 |       100.00 | ticket       |       500 ± 141 | 97.50 ± 0.71 |  2 |",
+        "|     3 |        51.20 | ticket       |         300 ± 0 | 98.02 ± 0.01 |  2 |",
+        *(f"|     3 |        51.20 | {name:12} |        750 ± 71 | 96.50 ± 0.71 |  2 |"
+          for name in ("a", "b", "c", "reinitialize")),
+    ]  # fmt: skip
+
+
 # ---- bits
 
 

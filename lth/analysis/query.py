@@ -8,9 +8,9 @@ import pandas as pd
 
 from lth import UserError
 from lth.analysis.metric import metric
+from lth.analysis.summary import MISSING
 from lth.store.table import FLIPS
 
-MISSING = "-"  # a row without the key, as in the name of a variant
 SHOWN = 12  # values that an error lists
 
 

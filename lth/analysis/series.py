@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lth.analysis.plot.labels import LABELS, in_order, percent, short_names
+from lth.analysis.plot.labels import branch_label, in_order, percent, short_names
 from lth.analysis.query import scale
 from lth.analysis.summary import branches, full_branch
 from lth.store.table import configures
@@ -60,7 +60,7 @@ def spread_levels(table: pd.DataFrame, count: int = 5) -> pd.DataFrame:
 
 def label(line: str, branch: str) -> str:
     """Name of a line in a legend."""
-    return ", ".join(filter(None, [line, "" if branch == "ticket" and line else LABELS.get(branch, branch)]))
+    return ", ".join(filter(None, [line, "" if branch == "ticket" and line else branch_label(branch)]))
 
 
 def _grouped(rows: pd.DataFrame, x: str) -> "list[tuple[str, str, pd.DataFrame]]":

@@ -9,6 +9,9 @@ from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.store.table import configures
 
+WIDEST = 4  # branches beside each other in a table of text; more stand below each other
+MISSING = "-"  # a row without a column of the configuration
+
 # Title -> column, factor, digits.
 Shown = Mapping[str, tuple[str, float, int]]
 
@@ -106,7 +109,7 @@ def _varying(table: pd.DataFrame) -> list[str]:
 
 def _known(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     known = table[[*columns]].astype(object)
-    return known.where(known.notna(), "-")
+    return known.where(known.notna(), MISSING)
 
 
 def _labels(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
@@ -142,16 +145,39 @@ def markdown(table: pd.DataFrame) -> str:
     """The summary of every experiment and variant of a table, as markdown."""
     experiments = ((str(name), part) for name, part in table.groupby("experiment", sort=True))
     return "\n\n".join(
-        _section(f"{name}: {variant}" if variant else name, rows)
+        _section(": ".join(filter(None, [name, _given(str(variant))])), rows)
         for name, part in experiments
         for variant, rows in part.groupby(variants(part), sort=False)
     )
+
+
+def _given(variant: str) -> str:
+    """The name of a variant without the columns that its rows don't have."""
+    return ", ".join(part for part in variant.split(", ") if not part.endswith(f"={MISSING}"))
 
 
 def _section(name: str, table: pd.DataFrame) -> str:
     frame = summary(table)
     changes = sorted(table["stale"].dropna().unique()) if "stale" in table else []
     name += f" (stale: {'; '.join(changes)})" if changes else ""
+    many = len(branches(table)) > WIDEST
+    return f"### {name}\n\n{_below_each_other(frame) if many else _beside_each_other(frame)}"
+
+
+def _beside_each_other(frame: pd.DataFrame) -> str:
     header = ["level", *(f"{branch}: {title}" if branch else title for branch, title in frame.columns)]
     body = [[str(level), *map(str, values)] for level, *values in frame.itertuples(name=None)]
-    return f"### {name}\n\n{aligned([header, *body])}"
+    return aligned([header, *body])
+
+
+def _below_each_other(frame: pd.DataFrame) -> str:
+    """A line for each branch of each level that it has."""
+    weights, *rest = frame.columns
+    names, titles = ([*dict.fromkeys(part)] for part in zip(*rest, strict=True))
+    lines = [
+        [str(level), row[weights], name, *(str(row[name, title]) for title in titles)]
+        for level, row in frame.iterrows()
+        for name in names
+        if row[name, "n"]
+    ]
+    return aligned([["level", weights[1], "branch", *titles], *lines], left=[2])

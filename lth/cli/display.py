@@ -37,6 +37,7 @@ class Display(Callback):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.console, self.live, self.clock, self.tracked = console, live, clock, evaluated
+        self.every = LIVE_EVERY if live else LINE_EVERY
         self.steps = Steps(trainings, steps)
         self.label = f"{label}: " if label else ""
         self.begun = self.shown = clock()
@@ -64,9 +65,17 @@ class Display(Callback):
         if self.first:
             self.begun, self.first = now, False
         self.at = ticket, step
-        if now - self.shown > (LIVE_EVERY if self.live else LINE_EVERY):
+        if now - self.shown > self.every:
             self.shown = now
             self._show(ticket, now)
+
+    def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
+        """Show a round of scoring, if it is time to. Raises Interrupted or Ended if the job is to stop."""
+        self.check()
+        now = self.clock()
+        if now - self.shown > self.every:
+            self.shown = now
+            self._print(f"{self.label}{ticket}: scored for level {level} · round {done:,}/{rounds:,}")
 
     def check(self) -> None:
         """Deal with signals while nothing is trained: raises Interrupted or Ended if the job is to stop."""
@@ -118,6 +127,9 @@ class Display(Callback):
 
     def _show(self, ticket: Ticket, now: float) -> None:
         text = self._text(ticket, self.steps.taken / (now - self.begun) if now > self.begun else 0.0)
+        self._print(text)
+
+    def _print(self, text: str) -> None:
         if self.live:
             total = self.steps.trainings * self.steps.each
             self.progress.update(self.bar, description=text, completed=max(0, total - self.steps.left))

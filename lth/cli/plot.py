@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis import plot, query, registry, series
 from lth.analysis.markdown import aligned
+from lth.analysis.summary import MISSING
 from lth.cli.console import log_to_console
 
 Panels = list[tuple[str, pd.DataFrame, pd.DataFrame]]  # name, points, the rows that they are of
@@ -44,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _parts(rows: pd.DataFrame, column: str | None) -> list[tuple[str, pd.DataFrame]]:
     if column is None:
         return [("", rows)]
-    groups = rows.groupby(rows[column].fillna(query.MISSING), sort=True)
+    groups = rows.groupby(rows[column].fillna(MISSING), sort=True)
     return [
         (f"{column}={value:g}" if isinstance(value, float) else f"{column}={value}", part) for value, part in groups
     ]

@@ -29,6 +29,11 @@ class Callback:
         Interrupted.
         """
 
+    def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
+        """Called before each of several rounds in which the weights of a ticket are scored on the way to a level:
+        `done` of `rounds` are done. May raise Interrupted.
+        """
+
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Called after every evaluation, with its row (the columns of `Trained.evaluations`)."""
 

@@ -53,9 +53,12 @@ def check(name: str, branch: "Branch", job: "Job") -> None:
     begin, needed = _begin(branch, job), branch.argument("queue") or 0
     found = sum(step > begin for step in branch.epochs(job.recipe))
     if found <= needed:
+        ended = f"{found} epoch ends" if found == 1 else f"{found} epochs end"
         where = f"after step {begin} and " * (begin > 0)
-        raise UserError(f"branch={name}: {found} epochs end {where}before step {job.recipe.steps}, and its queue needs "
-                        f"more than {needed}: train longer, or give it the steps of one as `every`")  # fmt: skip
+        every = max((job.recipe.steps - begin) // (needed + 2), 1)
+        raise UserError(f"branch={name}: {ended} {where}before step {job.recipe.steps}, and its queue needs more than "
+                        f"{needed}: train longer, or say how many steps are an epoch, such as "
+                        f"branch.{name}.transform.every={every}")  # fmt: skip
 
 
 def _begin(branch: "Branch", job: "Job") -> int:

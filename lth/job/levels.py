@@ -8,7 +8,7 @@ from functools import partial
 from lth.criterion import inverted
 from lth.distribution import by_layer
 from lth.early_bird import Drawn
-from lth.imp import Rewind, afresh, check, dense, imp, prune, stay, untrained
+from lth.imp import Rewind, Scored, afresh, check, dense, imp, prune, quiet, stay, untrained
 from lth.job.drawn import drawn
 from lth.job.values import Branch, Job
 from lth.layer import prunable
@@ -29,14 +29,17 @@ def execute(
     replicates: Iterable[int],
     width: int = 1,
     source: Callable[[list[Ticket], Recipe], list[Trained]] | None = None,
+    scored: Scored = quiet,
 ) -> None:
     """Prune and rewind until the ladders end; at each level `train` is called with all tickets of the main line, then
     with all branches that share a recipe. Nothing is pruned from a branch, so branches wait until there are `width`.
     Levels below `train_from` are pruned untrained. source: `train` for tickets of the run that the job starts from.
+    scored: called before each of several rounds of scoring (ticket, level, done, rounds).
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
     lines, opposite = _Lines(job.ladder), partial(inverted, of=job.criterion)
-    inverse = _pruning(replace(job, criterion=opposite, start=None), store)  # with a start, no branch has it
+    # With a start, no branch has it.
+    inverse = _pruning(replace(job, criterion=opposite, start=None), store, scored=scored)
 
     def level(tickets: list[Ticket]) -> list[Trained]:
         early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
@@ -58,7 +61,7 @@ def execute(
         check(pruned.recipe, job.criterion, job.structure, start[0])
         if unbound(job.distribution)[0] is by_layer:
             job.distribution({}, start[0].mask, {})  # raises UserError unless there is a share for each layer
-    for _ in imp(start, line, _pruning(pruned, store), ladder, _Stop(pruned)):
+    for _ in imp(start, line, _pruning(pruned, store, scored=scored), ladder, _Stop(pruned)):
         pass
     for recipe, branched in waiting.values():
         train(branched, recipe)
@@ -87,7 +90,9 @@ def drawn_before(job: Job, store: Store, branch: Branch, parent: Trained, level:
     return drawn(job, branch, _pruning(job, store, stay), parent, level)
 
 
-def _pruning(job: Job, store: Store, rewind: Rewind | None = None) -> Callable[[Trained, int], Ticket]:
+def _pruning(
+    job: Job, store: Store, rewind: Rewind | None = None, scored: Scored = quiet
+) -> Callable[[Trained, int], Ticket]:
     """(trained, level) -> the ticket of that level. rewind: in place of the job's."""
     one = partial(
         prune,
@@ -98,6 +103,7 @@ def _pruning(job: Job, store: Store, rewind: Rewind | None = None) -> Callable[[
         structure=job.structure,
         rewind=rewind or job.rewind,
         masks=_masks(job, store),
+        scored=scored,
     )
     early = partial(one, rewind=stay, masks=afresh)
     return lambda trained, level: (early if job.is_early(trained.ticket) else one)(trained, level)

@@ -33,6 +33,9 @@ class Noted(Callback):
     def check(self) -> None:
         self.callback.check()
 
+    def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
+        self.callback.scored(ticket, level, done, rounds)
+
     def save_due(self) -> bool:
         return self.callback.save_due()
 

@@ -65,7 +65,7 @@ def run(
     _name_left_in_float(job)
     width = engine.widest(job.recipe, job.device, job.width) if job.devices == 1 else 1
     with _source(job, store, callback, steps, sourced) as source:
-        execute(job, store, train, job.replicates, width, source)
+        execute(job, store, train, job.replicates, width, source, noted.scored)
     store.forget_weights(done, _last(job, done))
     return done
 

@@ -100,6 +100,9 @@ class Renamed(Callback):
     def check(self) -> None:
         self.callback.check()
 
+    def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
+        self.callback.scored(renamed(ticket), level, done, rounds)
+
     def save_due(self) -> bool:
         return self.callback.save_due()
 

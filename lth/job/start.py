@@ -20,8 +20,9 @@ def check(job: "Job", start: "Job") -> None:
     if start.start is not None:
         raise UserError("start: the run that tickets are taken from takes its own from another; name that one instead")
     if [describe(each) for each in (start.recipe, start.init)] == [describe(each) for each in (job.recipe, job.init)]:
-        raise UserError("start: the run that tickets are taken from is trained as this one is; name what differs, such "
-                        "as start=data=mnist")  # fmt: skip
+        raise UserError("start: the run that tickets are taken from is trained as this one is, so that its tickets are "
+                        "trained already; name what differs in training, such as start=data=mnist; criterion, schedule "
+                        "and the like need no start")  # fmt: skip
     if beyond := sorted({*rungs(job.levels)} - {*rungs(start.levels)}):
         raise UserError(f"levels={job.levels}: the run that tickets are taken from has levels={start.levels} and no "
                         f"level {beyond[0]}; give fewer here, or levels= in start as well")  # fmt: skip

@@ -10,7 +10,7 @@ from lth.analysis.plot.connectivity import connectivity
 from lth.analysis.plot.cost import cost, costs
 from lth.analysis.plot.curves import curves
 from lth.analysis.plot.distances import distances
-from lth.analysis.plot.labels import LABELS, NAMES, names, reductions, short_names
+from lth.analysis.plot.labels import LABELS, NAMES, branch_label, names, reductions, short_names
 from lth.analysis.plot.lines import lines
 from lth.analysis.plot.loss import loss, lost
 from lth.analysis.plot.mask import mask
@@ -28,6 +28,7 @@ __all__ = [
     "NAMES",
     "accuracy_at",
     "bits",
+    "branch_label",
     "connectivity",
     "cost",
     "costs",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 DRAWN = ("ticket", "reinitialize")
+FEWEST = 2  # steps at which the first third was evaluated, if it has a panel of its own
 
 
 def curves(
@@ -30,32 +31,33 @@ def curves(
     reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own.
     """
     found = metric_of_curves(evaluations)
-    with new_figure(10, 4, 1, 2) as (figure, panels):
-        whole, start = panels[0]
-        selected = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
-        lines = names(table, by) if by else pd.Series("", index=table.index)
-        named = pd.DataFrame({"digest": table["digest"], "line": lines}).drop_duplicates()  # lines share dense nets
-        shown = evaluations.merge(named, on="digest")
-        for axes in (whole, start):
+    selected = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
+    lines = names(table, by) if by else pd.Series("", index=table.index)
+    named = pd.DataFrame({"digest": table["digest"], "line": lines}).drop_duplicates()  # lines share dense nets
+    shown = evaluations.merge(named, on="digest")
+    shown = shown[shown["level"].isin(selected) & shown["branch"].isin(DRAWN)]
+    zoomed = _early(shown)["step"].nunique() >= FEWEST
+    with new_figure(10 if zoomed else 5.5, 4, 1, 2 if zoomed else 1) as (figure, panels):
+        for axes in panels[0]:
             _curves(axes, shown, selected, found)
             stamp(axes, table)
-        drawn = shown["level"].isin(selected) & shown["branch"].isin(DRAWN)
-        _zoom(start, shown[drawn], found)
-        legend(whole, "% of weights", beside=start)
-        finish(figure, title, table)
+        if zoomed:
+            _zoom(panels[0, 1], shown, found)
+        legend(panels[0, 0], "% of weights", beside=panels[0, -1])
+        rows = table[table["branch"].isin(DRAWN)]
+        finish(figure, title, table if rows.empty else rows)
     return figure
 
 
 def _curves(axes: "Axes", evaluations: pd.DataFrame, levels: Sequence[int], found: Metric) -> None:
     from matplotlib import colormaps
 
-    shown = evaluations[evaluations["level"].isin(levels) & (evaluations["step"] > 0)]
+    shown = evaluations[evaluations["step"] > 0]
     lines = sorted(shown["line"].unique())
     shades = max(len(levels) * len(lines) - 1, 1)
     for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
-        if branch in DRAWN:
-            color = colormaps["viridis"](0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
-            _curve(axes, part, str(branch), str(line), color, found)
+        color = colormaps["viridis"](0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
+        _curve(axes, part, str(branch), str(line), color, found)
     axes.set_xlabel("step")
     axes.set_ylabel(found.axis())
 
@@ -71,15 +73,20 @@ def _curve(
         axes.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)
 
 
-def _zoom(axes: "Axes", evaluations: pd.DataFrame, found: Metric) -> None:
-    """Show the first third of the steps, where tickets differ in how fast they learn."""
+def _early(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations in the first third of the steps (not its start), where tickets differ in how fast they learn."""
     end = evaluations["step"].max() / 3
-    early = found.scale * evaluations.loc[evaluations["step"].between(end / 10, end), found.test]
+    return evaluations[evaluations["step"].between(end / 10, end)]
+
+
+def _zoom(axes: "Axes", evaluations: pd.DataFrame, found: Metric) -> None:
+    """Show the first third of the steps."""
+    early = found.scale * _early(evaluations)[found.test]
+    axes.set_xlim(0, evaluations["step"].max() / 3)
+    axes.set_title("the first third", fontsize=9)
     if early.nunique() > 1:
         low, high = early.quantile(0.02), early.max()
-        axes.set_xlim(0, end)
         axes.set_ylim(low, high + 0.05 * (high - low))
-        axes.set_title("the first third", fontsize=9)
 
 
 def _spread(levels: Sequence[int]) -> list[int]:

@@ -63,6 +63,12 @@ NAMES = {
 TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": ""}
 
 
+def branch_label(branch: str) -> str:
+    """Name of a branch (`lth.analysis.summary.full_branch`) for readers: its label, its settings behind."""
+    name, *settings = branch.split(", ", 1)
+    return ", ".join([LABELS.get(name, name), *settings])
+
+
 def names(table: pd.DataFrame, by: Sequence[str], value: "Callable[[str, Any], str] | None" = None) -> pd.Series:
     """The name of each row's line, made of the values of the columns `by`. Configurations that differ in other columns
     too are told apart by all of these; they are never averaged. value: (column, value) -> its text.
@@ -95,7 +101,8 @@ def short_names(table: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
 
 
 def _short(column: str, value: Any) -> str:
-    return value if isinstance(value, str) and column != "config" else _plain(column, value)
+    alone = isinstance(value, str) and column != "config" and value != "none"  # none says nothing without its key
+    return value if alone else _plain(column, value)
 
 
 def _plain(column: str, value: Any) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lth.analysis import query
 from lth.analysis.metric import metric, metric_of_curves
-from lth.analysis.plot.labels import LABELS, TITLES, in_order, names, short_names
+from lth.analysis.plot.labels import TITLES, branch_label, in_order, names, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import COLORS, MARKERS, MARKS, bars, finish, new_figure
@@ -110,7 +110,7 @@ def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
     found = metric(rows)
     accuracy = found.final if column == found.final else found.early
     lowest = winning(rows, accuracy) if branch == "ticket" else None
-    return LABELS.get(branch, branch) if lowest is None else f"winning ticket (down to {lowest:.3g}%)"
+    return branch_label(branch) if lowest is None else f"winning ticket (down to {lowest:.3g}%)"
 
 
 def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 
 import lth
 from lth.analysis.committed import note as note_sums
-from lth.analysis.plot.labels import LABELS, reductions
+from lth.analysis.plot.labels import branch_label, reductions
 from lth.analysis.summary import branches, full_branch, variants
 from lth.file import aside, read_whole
 from lth.store.file import make_folder
@@ -86,7 +86,7 @@ def _counts(table: pd.DataFrame) -> str:
     rows = rows.assign(branch=full_branch(rows), variant=variants(table)).drop(columns="bits", errors="ignore")
     n = rows.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])
     span = {b: f"{n['min'][b]}" if n["min"][b] == n["max"][b] else f"{n['min'][b]}-{n['max'][b]}" for b in n.index}
-    return ", ".join(f"n={span[b]} {LABELS.get(b, b)}" for b in branches(rows))
+    return ", ".join(f"n={span[b]} {branch_label(b)}" for b in branches(rows))
 
 
 def _settings(table: pd.DataFrame) -> list[str]:

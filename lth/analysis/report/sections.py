@@ -64,7 +64,7 @@ def _summary(variant: str, tickets: pd.DataFrame) -> Table:
     frame = summary.summary(tickets)
     branches = list(dict.fromkeys(branch for branch, _ in frame.columns if branch))
     each = (len(frame.columns) - 1) // len(branches)
-    groups = [("", 2), *((plot.LABELS.get(branch, branch), each) for branch in branches)]
+    groups = [("", 2), *((plot.branch_label(branch), each) for branch in branches)]
     header = ["level", *(title for _, title in frame.columns)]
     return Table(variant or "All levels", header, _rows(frame.itertuples(name=None)), groups)
 

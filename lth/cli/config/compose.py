@@ -121,6 +121,8 @@ def _check_complete(config: dict[str, Any]) -> None:
             )
     given = leaves(config)
     for key, value in leaves({name: usual[name] for name in usual.keys() - {"defaults", "hydra"}}).items():
+        if any(each.startswith(f"{key}.") for each in given):
+            raise UserError(f"{key} takes one value, and was given several with keys; its default is {value}")
         if key not in given:
             raise UserError(f"{key} is missing: it can't be left out; its default is {value}")
 

@@ -38,6 +38,8 @@ def quoted(text: str) -> str:
 
 def _literal(override: str, sweeping: bool) -> str:
     key, equals, value = override.partition("=")
+    if key.lstrip("+") == "start" and value[:1] in ("[", "{"):
+        raise UserError(f"{override}: give its overrides as one text, such as start='optimizer=sgd optimizer.lr=0.1'")
     parsed, is_text = _parsed(override), key.lstrip("+") in TEXT
     if parsed is None:
         if equals and value[:1] in ("[", "{") and not is_text:

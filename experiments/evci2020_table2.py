@@ -12,7 +12,10 @@ Expect (the paper, and the settings of the authors' code)
 Cost
     A replicate: four trainings of 120,000 steps; two to five minutes each on an idle core, the sparse mask that stays
     one to two.
-Result (not run in full yet)
+Result (2026-11-27, n = 3, dense 1, mean and standard deviation; AMD EPYC, one thread; results/evci2020_table2.md)
+    RigL ends at 98.20 (0.06)% of the test images, an error of 1.80%, 0.32 points above the paper's; at early stop it is
+    at 98.27 (0.10). The mask that stays is 0.86 (0.14) points below it. SET is level with RigL: 0.06 (0.09) points
+    above. Dense: 98.70% at early stop.
 """
 
 from functools import partial

@@ -13,8 +13,13 @@ Expect (the authors' page, 5 runs; accuracy, ensemble, disagreement among them, 
     pruned net, one between scratch and it; an initialization by the fan-in that is kept lifts scratch.
 Cost
     A replicate: 31 trainings of 11,719 steps, one to two minutes each on an idle core.
-Result
-    Not run yet.
+Result (2026-11-27, in full, one pruned net and five runs from each start, mean and standard deviation; AMD EPYC, one
+    thread; results/evci2022_gradient_flow.md)
+    Accuracy at the end, of the ensemble, disagreement, with the pruned net: ticket 98.65%, 98.61%, 0.17%, 0.43%; pruned
+    weights 98.64%, 98.65%, 0.07%, 0.34%; pruned nets of different initializations 98.62%, 99.13%, 1.48%, 1.41%; the
+    pruned net 98.62%. So tickets learn the pruned net again, more closely than in the paper, with no barrier to it (at
+    most 0.06 points). Scratch does not reproduce: of five initializations three never leave 11.35%, among them the one
+    that five runs share; the other two end at 97.24 and 97.78%. No initialization by fan-in stays there: 97.23 (0.56)%.
 """
 
 from functools import partial

@@ -12,8 +12,11 @@ Expect (the authors' results for VGG-16 on CIFAR-100, 3 seeds: accuracy at 10^-3
     no path is left.
 Cost
     A replicate: 30 trainings of 3,000 steps, 75 seconds of one core in all, with the masks.
-Result
-    Not run yet.
+Result (2026-11-27, REDUCED: another net and data than the paper's, n = 3, mean and standard deviation; AMD EPYC, one
+    thread; results/tanaka2020_layer_collapse.md)
+    At 0.1% of the weights SynFlow keeps some in all seven layers and has 25.1 (2.5)% accuracy; SNIP, GraSP and
+    magnitude lose a layer, one random mask of three does, and all of them have 11.35%, that of a net that is cut. At 1%
+    SynFlow has 71.1 (4.3)%, GraSP 48.8 (12.0), SNIP 42.8 (14.9), magnitude and random 11.35.
 """
 
 from functools import partial

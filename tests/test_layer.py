@@ -271,7 +271,8 @@ def test_an_init_may_name_a_tied_weight_once_or_twice(branch, form) -> None:  # 
 
     job = recipe(model=ODD["tied"], steps=2)
     (trained,) = engine.train([dense(job, init)], recipe=job, device="cpu")
-    _, ticket = branch(trained, draw=0, recipe=job, init=init)
+    line = {"line": [trained]} if branch is reset else {}
+    _, ticket = branch(trained, draw=0, recipe=job, init=init, **line)
     assert ticket.weights.keys() == trained.weights().keys() == weights_of(job.net()).keys()
 
 

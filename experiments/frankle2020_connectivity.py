@@ -15,9 +15,9 @@ Cost
 Result (2026-11-27, LeNet-300-100 in full at k = 0, n = 3 with three pairs of children each, and at k = 25, n = 2; mean
     and standard deviation; AMD EPYC, one thread; results/frankle2020_connectivity.md)
     At k = 0 the instability is 0.90 (0.09) points dense, 0.04 (0.02) of the ticket of 3.5%, 1.08 (0.56) re-initialized
-    and 3.50 (1.54) with a shuffled mask, which is not stable here. A plain loop of its own found 4.02 points for such
-    a random mask, and 1.17 if a fifth of the output layer is kept, as where it is pruned at half the rate (by hand, n =
-    1 each): what is shuffled there are 35 weights of ten outputs. Later k and ResNet-20: not run.
+    and 3.50 (1.54) with a shuffled mask, which is not stable here. A plain loop of its own found 4.02 and 3.77 points
+    for such random masks, and 1.17 if a fifth of the output layer is kept, as where it is pruned at half the rate (by
+    hand): what is shuffled there are 35 weights of ten outputs. Later k and ResNet-20: not run.
 """
 
 from functools import partial

@@ -30,7 +30,8 @@ def test_its_sweep_is_one_that_can_be_run() -> None:
 
 
 def test_no_convolutional_net_was_run_in_full_settings_as_it_says() -> None:
-    assert "All runs of convolutional nets here but those of a small LeNet-5 are in reduced settings" in " ".join(README.split())
+    said = "All runs of convolutional nets here but those of a small LeNet-5 are in reduced settings"
+    assert said in " ".join(README.split())
     table = scorecard(Path("nowhere"))
     named = table["claim"].str.contains("LeNet-5|Conv-|ResNet|VGG")
     convolutional = named | table["figure"].str.fullmatch("frankle2019_fig[5-8]")

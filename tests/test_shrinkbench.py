@@ -65,7 +65,7 @@ def test_settings_of_one_branch_are_lines_of_their_own() -> None:
     other = row(1, 1, 0.9, 25, 500, branch="edge_popup", branch_settings="scaled=True")
     usual = row(1, 1, 0.8, 25, 500, branch="edge_popup", branch_settings="")
     assert [line[2] for line in cells([other])] == ["edge-popup"]
-    assert [line[2] for line in cells([other, usual])] == ["edge-popup", "edge_popup, scaled=True"]
+    assert [line[2] for line in cells([other, usual])] == ["edge-popup", "edge-popup, scaled=True"]
 
 
 def test_branches_are_compared_with_the_dense_net_of_the_main_line() -> None:

@@ -36,7 +36,7 @@ REDUCED = {
     "frankle2019_fig4": [[], []],
     "frankle2019_fig7": [["REDUCED", "280 of 112,480 steps"]] * 3,
     "han2015_fig5": [[], ["REDUCED", "4,000 of 20,000 steps"]],  # LeNet-300-100 in full beside LeNet-5
-    "precision_conv_2": [["REDUCED", "1,000 of 20,000 steps"]] * 2,
+    "precision_conv_2": [["REDUCED", "1,000 of 20,000 steps"]],
     "structure": [["PARTLY REDUCED", "ResNet-20: 400 of 30,000 steps"]],
     "quantization": [
         ["REDUCED", "4,000 of 20,000 steps"], [], ["REDUCED", "1,000 of 30,000 steps"],

@@ -1,10 +1,11 @@
 """One configuration with all its replicates: from values to trained tickets, recorded as they finish."""
 
+from lth.job.branch import Branch, Place, place
 from lth.job.run import run, status
 from lth.job.sharing import planned, trainings
 from lth.job.source import origin, origin_places
 from lth.job.stored import migrate, stored, wait
-from lth.job.values import Branch, Job, Place, place
+from lth.job.values import Job
 
 __all__ = [
     "Branch",

@@ -12,8 +12,9 @@ from lth import UserError
 from lth.early_bird import Drawn
 from lth.engine import Callback
 from lth.engine.width import on_cuda
+from lth.job.branch import Branch
 from lth.job.levels import drawn_before, mask_key
-from lth.job.values import Branch, Job
+from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.store import Store
 from lth.store.digest import describe, short

@@ -13,7 +13,8 @@ from lth.structure import neuron
 from lth.ticket import Mask, Ticket, Trained, Weights
 
 if TYPE_CHECKING:
-    from lth.job.values import Branch, Job
+    from lth.job.branch import Branch
+    from lth.job.values import Job
 
 
 def drawn(job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket], parent: Trained, level: int) -> Drawn:

@@ -9,8 +9,9 @@ from lth.criterion import inverted
 from lth.distribution import by_layer
 from lth.early_bird import Drawn
 from lth.imp import Rewind, Scored, afresh, check, dense, imp, prune, quiet, stay, untrained
+from lth.job.branch import Branch
 from lth.job.drawn import drawn
-from lth.job.values import Branch, Job
+from lth.job.values import Job
 from lth.layer import prunable
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder, rungs

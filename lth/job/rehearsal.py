@@ -17,7 +17,8 @@ from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.replace import sparse_layers
 from lth.engine.width import on_cpu
 from lth.imp import dense, stay, untrained
-from lth.job.values import Branch, Job
+from lth.job.branch import Branch
+from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.schedule import rungs
 from lth.ticket import Mask, Ticket, Trained, masked

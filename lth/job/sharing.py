@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lth import branch as branches
+from lth.job.branch import Place
 from lth.job.levels import densities
 from lth.job.source import origin, origin_places
-from lth.job.values import Job, Place
+from lth.job.values import Job
 from lth.store.digest import describe, short, unbound
 
 

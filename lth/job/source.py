@@ -4,9 +4,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from lth.engine import Callback
+from lth.job.branch import Place
 from lth.job.row import row
 from lth.job.start import BRANCH
-from lth.job.values import Job, Place
+from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.schedule import rungs
 from lth.store import Store

@@ -6,6 +6,7 @@ from typing import Any
 
 from lth import UserError, lr, schedule
 from lth.cli.config.bounds import check_block
+from lth.cli.config.branches import check_branches
 from lth.cli.config.keys import Config, nodes
 from lth.cli.config.signature import parameters
 from lth.store.names import check_name, check_path, check_project
@@ -24,10 +25,7 @@ def check_rules(config: Config) -> None:
     _check_n_of_m(config)
     _check_pruning(config)
     _check_updater(config)
-    _check_pretrained(config)
-    _check_branches(config)
-    _check_scratch(config)
-    _check_frozen(config)
+    check_branches(config)
     _check_levels(config)
     _check_width(config["width"])
     _check_objective(config["objective"])
@@ -119,93 +117,6 @@ def _check_moving(node: Config, steps: int) -> None:
         raise UserError(
             f"updater.every={every}, updater.end={end}: training has {steps} steps; give 0 < every < end <= steps"
         )
-
-
-def _check_pretrained(config: Config) -> None:
-    nodes = [node.get("transform", {}) for node in (config.get("branch") or {}).values()]
-    anew = ("lth.branch.reinitialize", "lth.branch.signed_reinitialize", "lth.branch.scratch")
-    draws = any(node.get("_target_") in anew or "reinitialize" in (node.get("of"), node.get("start")) for node in nodes)
-    if config["init"]["_target_"] == "lth.init.pretrained" and draws:
-        raise UserError(
-            "branch=reinitialize draws the weights anew by `init`, and init=pretrained draws none: leave one out"
-        )
-
-
-def _check_branches(config: Config) -> None:
-    for name, node in (config.get("branch") or {}).items():
-        target = str(node.get("transform", {}).get("_target_")).removeprefix("lth.branch.")
-        if node.get("transform", {}).get("step") is not None:
-            _check_step(config, name, target, node)
-        if target == "continued":
-            _check_continued(config, name, node)
-
-
-def _check_step(config: Config, name: str, target: str, node: Config) -> None:
-    """Raise UserError for a step whose weights a branch can't take."""
-    steps, early, step = config["steps"], config["train_from"], node["transform"]["step"]
-    said = f"branch.{name}.transform.step={step}"
-    if target in ("connect", "reset") and step >= steps:
-        raise UserError(f"{said}: training has {steps} steps, give one before its end")
-    if target == "connect" and step and (of := node["transform"].get("of", "ticket")) != "ticket":
-        raise UserError(f"{said}: children of of={of} begin where the ticket does, so that it says nothing; leave it "
-                        "at 0, or use of=ticket")  # fmt: skip
-    if target == "reset" and step > 0 and early > 0:
-        raise UserError(f"{said}: train_from={early} trains no dense net to take the weights from; leave step out")
-    start = 0 if 0 in (node.get("levels") or ()) else _start(config)
-    if target in ("signed_reinitialize", "flip_signs") and not start <= step <= steps:
-        raise UserError(f"{said}: tickets are trained from step {start} to {steps}; give one of them, or null")
-    if target in ("signed_reinitialize", "flip_signs") and step == steps and (keep := config["store"]["keep"]) != "all":
-        raise UserError(f"store.keep={keep}: {said} looks at the trained weights, use store.keep=all")
-
-
-def _start(config: Config) -> int:
-    """The step from which on all tickets begin, as far as it is known here: some begin at 0 that are pruned untrained,
-    and those of another run where that one rewinds to.
-    """
-    rewind, steps = config["rewind"], int(config["steps"])
-    elsewhere = config["train_from"] > 0 or config["start"] is not None
-    if elsewhere or not str(rewind["_target_"]).startswith("lth.rewind."):
-        return 0
-    return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
-
-
-def _check_continued(config: Config, name: str, node: Config) -> None:
-    keep, early = config["store"]["keep"], config["train_from"]
-    if keep != "all":
-        raise UserError(f"store.keep={keep}: branch={name} continues from the trained weights, use store.keep=all")
-    if early > 0:
-        raise UserError(f"branch={name} continues what the level before has trained, and train_from={early} leaves "
-                        "levels untrained: leave one out")  # fmt: skip
-    if 0 in (node.get("levels") or ()):
-        raise UserError(f"branch.{name}.levels={node['levels']}: no net is trained before the dense one; leave 0 out")
-
-
-def _check_scratch(config: Config) -> None:
-    updater = config["updater"]["_target_"]
-    for name, node in (config.get("branch") or {}).items():
-        transform = node.get("transform", {})
-        if transform.get("_target_") != "lth.branch.scratch":
-            continue
-        cap, counts = transform.get("cap"), transform.get("budget") == "macs"
-        if cap is not None and not counts:
-            raise UserError(f"branch.{name}.transform.cap={cap}: caps budget=macs, and the budget is steps")
-        if counts and updater != "lth.updater.none":
-            raise UserError(f"branch.{name}.transform.budget=macs counts the mask that a ticket begins with, and "
-                            f"updater={updater.rpartition('.')[2]} moves it: use budget=steps")  # fmt: skip
-
-
-def _check_frozen(config: Config) -> None:
-    keep, updater = config["store"]["keep"], config["updater"]["_target_"]
-    for name, node in (config.get("branch") or {}).items():
-        target = str(node.get("transform", {}).get("_target_"))
-        if not target.startswith("lth.branch.freeze"):
-            continue
-        if updater != "lth.updater.none":
-            raise UserError(f"branch={name} holds pruned weights at values, and updater={updater.rpartition('.')[2]} "
-                            "moves the mask while they are held: leave one out")  # fmt: skip
-        if "growing" in target and keep != "all":
-            raise UserError(f"store.keep={keep}: branch={name} compares the trained weights of all levels before, use "
-                            "store.keep=all")  # fmt: skip
 
 
 def _check_levels(config: Config) -> None:

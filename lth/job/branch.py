@@ -1,0 +1,99 @@
+"""A branch off the main line of a job, and the places of its tickets."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lth import early_bird
+from lth.job.guard import guarded
+from lth.recipe import Recipe
+from lth.ticket import Ticket, Trained
+
+if TYPE_CHECKING:
+    from lth.job.values import Job
+
+
+class Place(NamedTuple):
+    """The place of a ticket in a job."""
+
+    replicate: int
+    level: int
+    branch: str = "ticket"
+    draw: int = 0
+    bits: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch off the main line: transform: Trained -> (Recipe, Ticket), called with `draw`, `recipe` and `init`, and
+    with `line` and `inverse` if it takes them, or, for a quantization, with `bits` and `recipe`.
+
+    levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
+    that weights are quantized to; None for a control. compare: measures the nets of the draws beside each other, such
+    as `lth.connectivity.compare`; None: they are not compared.
+    """
+
+    transform: Callable[..., tuple[Recipe, Ticket]]
+    levels: Sequence[int] | None = None
+    draws: int = 1
+    bits: Sequence[int | str] | None = None
+    compare: Callable[..., list[dict[str, Any]]] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transform", guarded("branch", self.transform))
+
+    def at(self, level: int) -> bool:
+        """True if tickets of this level branch off."""
+        return level in self.levels if self.levels is not None else level > 0 or self.bits is not None
+
+    def takes(self, keyword: str) -> bool:
+        """True if the transform has this keyword, which the job gives it."""
+        return keyword in inspect.signature(self.transform).parameters
+
+    def argument(self, name: str) -> Any:
+        """An argument of the transform: as it is bound, or its default; None if it has neither."""
+        parameter = inspect.signature(self.transform).parameters.get(name)
+        return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
+    def epochs(self, recipe: Recipe) -> list[int]:
+        """Steps of the training before at which epochs end that the transform looks at; none if it looks at none."""
+        if not self.takes("drawn"):
+            return []
+        epoch = -(-len(recipe.data.train) // recipe.batch_size)
+        return early_bird.epochs(recipe.steps, self.argument("every") or epoch)
+
+    def tickets(
+        self,
+        name: str,
+        line: Sequence[Trained],
+        job: "Job",
+        inverse: Callable[[Trained, int], Ticket],
+        drawn: Callable[[], early_bird.Drawn],
+    ) -> Iterator[tuple[Recipe, Ticket]]:
+        """The tickets that branch off the last of a line of trained ones, each with its recipe. For transforms that
+        take them: inverse makes the ticket of a level by the opposite criterion, of the one that it is pruned from;
+        drawn gives masks of the training before.
+        """
+        trained = line[-1]
+        offered: dict[str, Callable[[], Any]] = {"line": lambda: line, "inverse": lambda: inverse, "drawn": drawn}
+        given = {keyword: give() for keyword, give in offered.items() if self.takes(keyword)}
+        for bits in self.bits or ():
+            recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
+            yield recipe, replace(ticket, branch=name, bits=bits)
+        for draw in range(self.draws if self.bits is None else 0):
+            recipe, ticket = self.transform(trained, draw=draw, recipe=job.recipe, init=job.init, **given)
+            yield recipe, replace(ticket, branch=name, draw=draw)
+
+    def places(self, name: str, replicate: int, level: int) -> list[Place]:
+        """The places of its tickets beside one of the main line."""
+        if not self.at(level):
+            return []
+        if self.bits is not None:
+            return [Place(replicate, level, name, bits=bits) for bits in self.bits]
+        return [Place(replicate, level, name, draw) for draw in range(self.draws)]
+
+
+def place(ticket: Ticket) -> Place:
+    """The place of a ticket in its job."""
+    return Place(ticket.replicate, ticket.level, ticket.branch, ticket.draw, ticket.bits)

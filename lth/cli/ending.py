@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lth.file import write_text
 
+FAILED, INTERRUPTED = 1, 130  # exit codes
 Objective = float | Sequence[float] | None
 
 

@@ -21,7 +21,8 @@ from rich.text import Text
 from lth import UserError
 from lth.cli.console import log_to_console
 from lth.store.names import shown as printable
-from lth.store.status import STATES, JobStatus, Watch, status
+from lth.store.status import STATES, JobStatus, status
+from lth.store.watch import Watch
 
 WIDTH = 100  # characters, of which a narrower terminal shows fewer
 EVERY = 2.0  # seconds between two looks

@@ -5,31 +5,26 @@
     waiting                 it lives, and needs what another process trains; or it was put off for that
     dead                    the record says running, and no lease lives
 
-A lease of this host lives as long as its process; that of another lives if it changed while it was watched, or, at the
-first look, if it was written shortly before by the clock of this machine. Changes nothing. Imports no PyTorch.
+Changes nothing. Imports no PyTorch.
 """
 
 import os
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lth.file import here
-from lth.store.defaults import completed
 from lth.store.file import Corrupt
-from lth.store.lease import PATIENCE, Held, is_dead_here, look
 from lth.store.locks import LEASE
-from lth.store.record import content, listed
+from lth.store.record import listed
 from lth.store.running import lease_of
+from lth.store.watch import Seen, Watch
+from lth.store.words import told_apart
 
 STATES = ("running", "waiting", "dead", "failed", "stopped", "done")
 ENDED = {"finished": "done", "failed": "failed", "interrupted": "stopped", "waiting": "waiting"}
-SILENT = 180.0  # seconds without a sign of life, by the clock of this machine, after which a job counts as dead
-UNTOLD = {"config", "reduced", "stale"}  # columns that tell no job apart in words
 
 
 @dataclass(frozen=True)
@@ -58,53 +53,6 @@ class JobStatus:
     saved: float | None = None
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A lease, and whether it lives; silent: seconds since its last sign of life, by the clock of this machine."""
-
-    path: Path
-    held: Held
-    alive: bool
-    silent: float
-
-
-@dataclass
-class Watch:
-    """Memory of a reader from one look to the next. clock: monotonic, in seconds. now: time, as that of files."""
-
-    clock: Callable[[], float] = time.monotonic
-    now: Callable[[], float] = time.time
-    beats: dict[Path, tuple[tuple[str, int], float, bool]] = field(default_factory=dict)
-    records: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = field(default_factory=dict)
-
-    def lease(self, path: Path) -> Seen | None:
-        """A lease, and whether its owner lives; None if there is none."""
-        held = look(path)
-        if held is None:
-            return None
-        unchanged, changed = self._unchanged(path, held)
-        silent = max(0.0, self.now() - _time_of(path, self.now()))
-        if held.place == here():
-            return Seen(path, held, not is_dead_here(held), silent)
-        return Seen(path, held, unchanged < PATIENCE if changed else silent < SILENT and unchanged < PATIENCE, silent)
-
-    def _unchanged(self, path: Path, held: Held) -> tuple[float, bool]:
-        """Seconds for which a lease was watched unchanged, and whether it changed before."""
-        key, now = (held.token, held.beat), self.clock()
-        before, since, changed = self.beats.get(path, (key, now, False))
-        if key != before:
-            since, changed = now, True
-        self.beats[path] = key, since, changed
-        return now - since, changed
-
-    def record(self, file: Path) -> dict[str, Any]:
-        """A record; it is read again if the file changed. Raises Corrupt."""
-        signature = _signature(file)
-        if file not in self.records or self.records[file][0] != signature:
-            self.records[file] = signature, content(file)
-        return self.records[file][1]
-
-
 def status(root: Path, watch: Watch | None = None) -> tuple[list[JobStatus], list[str]]:
     """All jobs of a store by experiment, state and words; and a sentence for each record that can't be read."""
     watch = watch or Watch()
@@ -120,19 +68,6 @@ def status(root: Path, watch: Watch | None = None) -> tuple[list[JobStatus], lis
     ]
     jobs.sort(key=lambda pair: (pair[1].experiment, STATES.index(pair[1].state), pair[0]))
     return [job for _, job in jobs], problems
-
-
-def told_apart(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
-    """For each record of an experiment the columns in which it differs from others, such as "optimizer.lr=0.1,
-    replicate=2" (of a single one its replicate), and a key to sort by.
-    """
-    wanted = {column for record in records for column in record["columns"]}
-    full = [completed(each["columns"], wanted, each["code"].get("sources", ())) for each in records]
-    different = [c for c in sorted(wanted - UNTOLD, key=_last) if len({str(each.get(c)) for each in full}) > 1]
-    names = different or ["replicate"]
-    if len({_words(each, names) for each in full}) < len(full):
-        names = [*different, "config"]
-    return [(_words(each, names), [_order(each.get(name)) for name in names]) for each in full]
 
 
 def _records(root: Path, watch: Watch) -> tuple[dict[Path, dict[str, Any]], list[str]]:
@@ -214,8 +149,8 @@ def _left(record: Mapping[str, Any], trainings: Sequence[Seen]) -> float | None:
 
 def _saved(trainings: Sequence[Seen], watch: Watch) -> float | None:
     """Seconds since the state of one of these trainings was saved; None if none is."""
-    times = [_time_of(seen.path.with_name("partial.safetensors"), None) for seen in trainings]
-    return min((max(0.0, watch.now() - time) for time in times if time is not None), default=None)
+    ages = [watch.since(seen.path.with_name("partial.safetensors")) for seen in trainings]
+    return min((age for age in ages if age is not None), default=None)
 
 
 def _planned(record: Mapping[str, Any], key: str) -> int:
@@ -232,36 +167,6 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and 0 <= value < 1e15 else 0.0
 
 
-def _words(columns: Mapping[str, Any], names: Iterable[str]) -> str:
-    return ", ".join(f"{name}={columns[name]}" for name in names if name in columns)
-
-
-def _last(column: str) -> tuple[bool, str]:
-    """The replicate behind all others."""
-    return column == "replicate", column
-
-
-def _order(value: Any) -> tuple[bool, float, str]:
-    """Numbers by value, before texts."""
-    is_number = isinstance(value, int | float)
-    return not is_number, value if is_number else 0, "" if is_number else str(value)
-
-
 def _names(folder: Path) -> Iterator[str]:
     with suppress(OSError), os.scandir(folder) as entries:
         yield from sorted(entry.name for entry in entries if not entry.name.startswith("."))
-
-
-def _time_of(path: Path, otherwise: Any) -> Any:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return otherwise
-
-
-def _signature(file: Path) -> tuple[int, ...]:
-    try:
-        stat = file.stat()
-    except OSError:
-        return ()
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino

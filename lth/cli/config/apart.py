@@ -25,12 +25,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from lth.cli import failure
 from lth.cli.config.machine import worker
-from lth.cli.ending import Ending
+from lth.cli.ending import INTERRUPTED, Ending
 from lth.cli.handlers import NOTICES, handlers, ignore, in_slurm, outlived
 
 LOOK = 0.5  # seconds between two looks whether the parent lives
 PATIENCE = 10.0  # seconds to save what was computed, once it does not
-INTERRUPTED = 130
 
 Job = Callable[[DictConfig], Ending]
 

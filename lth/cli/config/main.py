@@ -35,9 +35,9 @@ from lth.cli.config.machine import take_gpu
 from lth.cli.config.overrides import swept_keys, swept_with_groups
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.plugins import own_plugins
-from lth.cli.config.task import INTERRUPTED, JobFailed, Task, failures, summary
+from lth.cli.config.task import JobFailed, Task, failures, summary
 from lth.cli.config.trial import trial
-from lth.cli.ending import Ending
+from lth.cli.ending import INTERRUPTED, Ending
 from lth.cli.handlers import handlers, outlived
 from lth.store.file import make_folder
 
@@ -179,7 +179,7 @@ def _job(cfg: DictConfig, *, here: str, **given: Any) -> Ending:
 
 
 def _ended(cfg: DictConfig, **given: Any) -> Ending:
-    """Run one job in this process. given: swept, typed, patience and steps of `lth.cli.run.Setting`."""
+    """Run one job in this process. given: swept, typed, patience and steps of `lth.cli.setting.Setting`."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if sys.stderr.isatty() and not sweeping:
         print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
@@ -192,10 +192,11 @@ def _ended(cfg: DictConfig, **given: Any) -> Ending:
 def _outcome(cfg: DictConfig, **given: Any) -> Ending:
     from lth.cli import imports_done, run
     from lth.cli.config.values import instantiate, started
+    from lth.cli.setting import Setting
 
     imports_done()
     overrides = HydraConfig.get().overrides.task
-    setting = run.Setting(
+    setting = Setting(
         root=Path(str(cfg.root)),
         tracking=lambda **given: instantiate(fitted(cfg, overrides).tracking)(**given),
         config=plain(cfg),

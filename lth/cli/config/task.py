@@ -12,9 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lth.cli import ending
-from lth.cli.ending import Ending, Objective
-
-INTERRUPTED = 130
+from lth.cli.ending import INTERRUPTED, Ending, Objective
 
 
 class JobFailed(Exception):

@@ -44,4 +44,4 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     masks = tickets[tickets["branch"].isin(ON)]
     shown = (tickets if masks.empty else masks).assign(on=lambda table: table["branch"].replace(ON))
     title = "Masks on LeNet-300-100 that is not trained, MNIST (Zhou et al. 2019, Figure 6)"
-    return plot.sparsity(shown.assign(branch="ticket"), title, by=["criterion"], rows="on")
+    return plot.sparsity(shown.assign(branch="ticket"), title, by=["criterion"], rows="on", columns=(FINAL,))

@@ -139,6 +139,14 @@ def test_rounds_of_scoring_are_shown_now_and_then_and_are_interrupted() -> None:
             watched.display.scored(ticket(), 3, 42, 100)
 
 
+def test_parts_of_a_comparison_are_shown_now_and_then() -> None:
+    watched = Watched(2, 100)
+    for done, now in ((0, 1.0), (40, 31.0), (41, 32.0)):
+        watched.now = now
+        watched.display.compared(ticket(), 5, done)
+    assert watched.lines == ["ticket, replicate 1, level 1 and 4 more: compared · part 40"]
+
+
 # ---- steps
 
 

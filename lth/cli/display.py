@@ -71,11 +71,19 @@ class Display(Callback):
 
     def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
         """Show a round of scoring, if it is time to. Raises Interrupted or Ended if the job is to stop."""
+        self._beside(f"{ticket}: scored for level {level} · round {done:,}/{rounds:,}")
+
+    def compared(self, ticket: Ticket, nets: int, done: int) -> None:
+        """Show that nets are compared, if it is time to. Raises Interrupted or Ended if the job is to stop."""
+        beside = f" and {nets - 1} more" if nets > 1 else ""
+        self._beside(f"{ticket}{beside}: compared · part {done:,}")
+
+    def _beside(self, text: str) -> None:
         self.check()
         now = self.clock()
         if now - self.shown > self.every:
             self.shown = now
-            self._print(f"{self.label}{ticket}: scored for level {level} · round {done:,}/{rounds:,}")
+            self._print(f"{self.label}{text}")
 
     def check(self) -> None:
         """Deal with signals while nothing is trained: raises Interrupted or Ended if the job is to stop."""

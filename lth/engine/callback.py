@@ -24,9 +24,9 @@ class Callback:
     def saved(self) -> None:
         """Called once the states that were due are saved. What it raises ends the training."""
 
-    def check(self) -> None:
-        """Called between the parts of what is computed beside training, as by `lth.job.compared`. May raise
-        Interrupted.
+    def compared(self, ticket: Ticket, nets: int, done: int) -> None:
+        """Called between the parts of a comparison of `nets` trained nets, one of them from this ticket: `done` are
+        done, of a number that the comparison alone knows. May raise Interrupted.
         """
 
     def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -70,6 +71,7 @@ def _measure(
     job: Job, compare: Any, recipe: Recipe, nets: Sequence[Trained], before: Trained | None, callback: Callback
 ) -> dict[str, Columns]:
     kept = {name: torch.stack([each.mask[name] for each in nets]).any(0) for name in nets[0].mask}
+    parts, first = count(), nets[0].ticket
     with _as_in_training(recipe.threads):
         rows = compare(
             recipe.net(),
@@ -79,7 +81,7 @@ def _measure(
             recipe.task,
             before=None if before is None else before.weights(),
             device="cuda" if on_cuda(job.device) else "cpu",
-            tick=callback.check,
+            tick=lambda: callback.compared(first, len(nets), next(parts)),
         )
     if not isinstance(rows, list) or len(rows) != len(nets) or not all(isinstance(row, Mapping) for row in rows):
         name, given = nets[0].ticket.branch, repr(rows)[:40]

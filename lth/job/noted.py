@@ -30,8 +30,8 @@ class Noted(Callback):
             self.last, self.due = ticket, now + EVERY
         self.callback.stepped(ticket, step, steps)
 
-    def check(self) -> None:
-        self.callback.check()
+    def compared(self, ticket: Ticket, nets: int, done: int) -> None:
+        self.callback.compared(ticket, nets, done)
 
     def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
         self.callback.scored(ticket, level, done, rounds)

@@ -98,8 +98,8 @@ class Renamed(Callback):
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
         self.callback.stepped(renamed(ticket), step, steps)
 
-    def check(self) -> None:
-        self.callback.check()
+    def compared(self, ticket: Ticket, nets: int, done: int) -> None:
+        self.callback.compared(renamed(ticket), nets, done)
 
     def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
         self.callback.scored(renamed(ticket), level, done, rounds)

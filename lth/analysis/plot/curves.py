@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 DRAWN = ("ticket", "reinitialize")
+TOLD_APART = 10  # curves of several lines whose colors differ at a glance; shades show the levels of one line
 FEWEST = 2  # steps at which the first third was evaluated, if it has a panel of its own
 
 
@@ -39,7 +40,7 @@ def curves(
     zoomed = _early(shown)["step"].nunique() >= FEWEST
     with new_figure(10 if zoomed else 5.5, 4, 1, 2 if zoomed else 1) as (figure, panels):
         for axes in panels[0]:
-            _curves(axes, shown, selected, found)
+            _curves(axes, shown, found)
             stamp(axes, table)
         if zoomed:
             _zoom(panels[0, 1], shown, found)
@@ -49,21 +50,22 @@ def curves(
     return figure
 
 
-def _curves(axes: "Axes", evaluations: pd.DataFrame, levels: Sequence[int], found: Metric) -> None:
+def _curves(axes: "Axes", evaluations: pd.DataFrame, found: Metric) -> None:
     from matplotlib import colormaps
 
     shown = evaluations[evaluations["step"] > 0]
-    lines = sorted(shown["line"].unique())
-    shades = max(len(levels) * len(lines) - 1, 1)
+    drawn = [*dict.fromkeys(shown.sort_values(["level", "line"])[["level", "line"]].itertuples(False, None))]
+    apart = shown["line"].nunique() > 1 and len(drawn) <= TOLD_APART
     for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
-        color = colormaps["viridis"](0.9 * (levels.index(level) * len(lines) + lines.index(line)) / shades)
+        at = drawn.index((level, line))
+        color = f"C{at}" if apart else colormaps["viridis"](0.9 * at / max(len(drawn) - 1, 1))
         _curve(axes, part, str(branch), str(line), color, found)
     axes.set_xlabel("step")
     axes.set_ylabel(found.axis())
 
 
 def _curve(
-    axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: tuple[float, float, float, float], found: Metric
+    axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: "str | tuple[float, ...]", found: Metric
 ) -> None:
     name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
     name += f", {line}" if line else ""

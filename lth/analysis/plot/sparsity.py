@@ -28,25 +28,26 @@ def sparsity(
     title: str = "",
     by: Sequence[str] = (),
     rows: str = "",
-    columns: tuple[str, str] = ("", STEP),
+    columns: Sequence[str] = ("", STEP),
 ) -> "Figure":
     """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, by branch.
 
     The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
     apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
-    columns: those of the two panels, if others; "" is the accuracy at early stop.
+    columns: those of the panels, if others, of each panel its own; "" is the accuracy at early stop.
     """
     named = {value: value if TITLES.get(rows) == "" else f"{rows}={value}" for value in table[rows]} if rows else {}
     parts = [(named[value], part) for value, part in table.groupby(rows, sort=True)] if rows else [("", table)]
-    with new_figure(10, 4 * len(parts), len(parts), 2) as (figure, panels):
-        for (name, part), (left, right) in zip(parts, panels, strict=True):
-            left.set_title(name, fontsize=9)
-            for axes, column in ((left, columns[0] or metric(part).early), (right, columns[1])):
+    with new_figure(5 * max(len(columns), 2), 4 * len(parts), len(parts), len(columns)) as (figure, panels):
+        for (name, part), row in zip(parts, panels, strict=True):
+            row[0].set_title(name, fontsize=9)
+            for axes, column in zip(row, (column or metric(part).early for column in columns), strict=True):
                 _lines(axes, part if column in part else part.assign(**{column: float("nan")}), column, by)
                 axes.set_ylabel(query.title(column))
                 stamp(axes, part)
-            right.set_ylim(bottom=0)
-            legend(left, beside=right)
+            for axes in row[1:]:
+                axes.set_ylim(bottom=0)
+            legend(row[0], beside=row[-1])
         finish(figure, title, table)
     return figure
 
@@ -100,7 +101,8 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) ->
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
             color = f"C{index % 10}" if several else COLORS.get(branch)
             marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
-            dashes = "-" if branch == "ticket" else DASHES[at % len(DASHES)] if several else "--"
+            first = "-" if index < len(MARKS) - 1 else "--"  # colors begin again, and marks do soon
+            dashes = first if branch == "ticket" else DASHES[at % len(DASHES)] if several else "--"
             _line(axes, _with_dense(rows, branch), column, label, color, marker, dashes)
     percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 

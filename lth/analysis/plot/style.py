@@ -65,8 +65,14 @@ def bars(values: pd.DataFrame) -> list[pd.Series]:
 
 def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = ()) -> None:
     """Set the title and the note under the figure: settings, n of each branch, machines, commits, reductions, notes."""
-    figure.suptitle(textwrap.fill(title, round(HEAD * figure.get_figwidth() / 10)))
+    figure.suptitle(balanced(title, round(HEAD * figure.get_figwidth() / 10)))
     note(figure, [f"{', '.join(_settings(table))}; {_counts(table)}", origin(table), *reductions(table), *notes])
+
+
+def balanced(text: str, width: int) -> str:
+    """A text in lines of at most `width` characters, no more of them than needed, and of much the same length."""
+    count = len(textwrap.wrap(text, width))
+    return textwrap.fill(text, next(w for w in range(1, width + 1) if len(textwrap.wrap(text, w)) <= count))
 
 
 def note(figure: "Figure", parts: list[str]) -> None:

@@ -58,7 +58,8 @@ def main(arguments: Sequence[str]) -> int:
         return _run([*given.flags, *given.overrides], False, Task(_job))
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
-    checked = validated(overrides, given.folder)
+    with _announced("checking the configurations of the sweep ..." if sweeping else ""):
+        checked = validated(overrides, given.folder)
     first = checked[0]
     search.check(overrides, first)
     if not sweeping:
@@ -77,6 +78,17 @@ def main(arguments: Sequence[str]) -> int:
     print(end=summary(task))
     print(end=failures(task), file=sys.stderr)
     return code
+
+
+@contextmanager
+def _announced(what: str) -> Iterator[None]:
+    """Show on a terminal, meanwhile, what takes seconds."""
+    shown = what if sys.stderr.isatty() else ""
+    print(shown, end="\r" * bool(shown), file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print(" " * len(shown), end="\r" * bool(shown), file=sys.stderr, flush=True)
 
 
 def _run(arguments: Sequence[str], sweeping: bool, task: Task) -> int:
@@ -181,20 +193,19 @@ def _job(cfg: DictConfig, *, here: str, **given: Any) -> Ending:
 def _ended(cfg: DictConfig, **given: Any) -> Ending:
     """Run one job in this process. given: swept, typed, patience and steps of `lth.cli.setting.Setting`."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    if sys.stderr.isatty() and not sweeping:
-        print("loading PyTorch and Lightning ...", end="\r", file=sys.stderr, flush=True)
     take_gpu(cfg.device, cfg.devices)
     see_own_modules()
     with outlived():  # in a process of a launcher, too
         return _outcome(cfg, sweeping=sweeping, **given)
 
 
-def _outcome(cfg: DictConfig, **given: Any) -> Ending:
-    from lth.cli import imports_done, run
-    from lth.cli.config.values import instantiate, started
-    from lth.cli.setting import Setting
+def _outcome(cfg: DictConfig, *, sweeping: bool, **given: Any) -> Ending:
+    with _announced("" if sweeping else "loading PyTorch and Lightning ..."):
+        from lth.cli import imports_done, run
+        from lth.cli.config.values import instantiate, started
+        from lth.cli.setting import Setting
 
-    imports_done()
+        imports_done()
     overrides = HydraConfig.get().overrides.task
     setting = Setting(
         root=Path(str(cfg.root)),
@@ -206,6 +217,7 @@ def _outcome(cfg: DictConfig, **given: Any) -> Ending:
         overrides=overrides,
         debug=cfg.traceback or cfg.debug,
         objective=plain(cfg)["objective"],
+        sweeping=sweeping,
         **given,
     )
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lth import UserError, augment, branch, connectivity, engine
 from lth.cli.config.compose import validated
+from lth.cli.config.conf import plain
 from lth.connectivity import Line, barrier, interpolated, line
 from lth.data import rows
 from lth.engine import Callback, Interrupted
@@ -369,12 +370,18 @@ def test_fan_in_counts_the_places_of_a_kernel() -> None:
         (["branch.connect.compare.examples=0"], "branch.connect.compare.examples=0: must be at least 1"),
         (["branch.connect.compare.norm=stale"], "branch.connect.compare.norm=stale: choose one of estimated, averaged"),
         (["branch.connect.draws=0"], "branch.connect.draws=0: must be at least 1"),
+        (["branch.connect.transform=null"], "there is no key 'branch.connect.transform'"),
         (["init=pretrained", "branch.connect.transform.of=reinitialize"], "draws the weights anew by `init`"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_trained(given: list[str], sentence: str) -> None:
     with pytest.raises(UserError, match=re.escape(sentence)):
         validated(["branch=[connect]", *given])
+
+
+def test_a_comparison_is_left_out_by_null() -> None:
+    (cfg,) = validated(["branch=[connect]", "branch.connect.compare=null"])
+    assert plain(cfg)["branch"]["connect"]["compare"] is None
 
 
 # ---- in a job

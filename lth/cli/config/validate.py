@@ -61,8 +61,16 @@ def _check_keys(config: Config, usual: Config) -> None:
             _check_value(key, given[key], _annotation(key, default), default)
             check_bound(key, key, given[key])
     for key in sorted(given.keys() - defaults.keys()):
-        if not key.startswith(ours) and not _in_function(config, key):
+        left_out = given[key] is None and _is_optional(key)
+        if not key.startswith(ours) and not _in_function(config, key) and not left_out:
             raise _unknown(key, defaults)
+
+
+def _is_optional(key: str) -> bool:
+    """Test whether a key, such as branch.NAME.compare, is that of a function that may be left out by null."""
+    group, *name, field = key.split(".")
+    fields = parameters(ENTRIES[group]) if group in ENTRIES and len(name) == 1 else {}
+    return field in fields and fields[field].default is None
 
 
 def _in_function(config: Config, key: str) -> bool:

@@ -1,0 +1,29 @@
+"""Do sparse kernels change results? LeNet-300-100 on MNIST, tickets with sparse and with dense kernels side by side.
+
+Command
+    lth figure kernel_lenet --run replicate=1,2 data.root=DIR                    the settings of Frankle & Carbin 2019
+    lth figure kernel_lenet --run replicate=1,2 scale=reduced data.root=DIR      a tenth of the steps, fewer levels
+Expect
+    Both kernels add the terms of a sum in another order, so the last digits of a loss differ, and after thousands of
+    steps the nets do, as those of two orders of the data would. Accuracies at the same level differ by no more than
+    replicates do.
+Cost
+    A replicate: 19 trainings of 50,000 steps with dense kernels, a minute and a half each on an idle core, and 16 with
+    sparse ones, 10 to 60 seconds each, which are shared with frankle2019_appendix.
+Result
+    Not run yet.
+"""
+
+import pandas as pd
+
+from lth.analysis import full, plot
+
+COST = "a replicate: 35 trainings of LeNet-300-100, 50,000 steps, 19 of them with dense kernels"
+FULL = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy at early stop and early-stop step against percent of weights remaining, a line for each kernel."""
+    kernel = tickets.get("kernel", pd.Series("auto", tickets.index))  # a table of one kernel has no such column
+    shown = tickets.assign(how=kernel.map({"auto": "sparse kernels", "dense": "dense kernels"}))
+    return plot.sparsity(shown, "Tickets of LeNet-300-100 by sparse and by dense kernels, MNIST", by=["how"])

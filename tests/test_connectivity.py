@@ -28,7 +28,7 @@ from lth.imp import dense
 from lth.init import glorot_normal
 from lth.job import Branch
 from lth.recipe import Recipe
-from lth.store import Store, table
+from lth.store import Store, columns, table
 from lth.store.digest import digest
 from lth.task import CLASSIFICATION, regression
 from lth.ticket import Ticket, Trained, Weights, masked
@@ -411,7 +411,7 @@ def test_a_job_compares_the_nets_of_a_branch_and_stores_what_it_finds(tmp_path: 
     below = connectivity.distance(trained["connect", 2, 1].weights(), trained["ticket", 1, 0].weights(), mask)
     assert found.loc[("connect", 2, 1), "before_distance"] == pytest.approx(below)
     assert found.loc[("connect", 0), "before_distance"].isna().all()
-    assert found.loc["ticket"].filter(table.COMPARED).isna().all(axis=None)
+    assert found.loc["ticket"].filter(columns.COMPARED).isna().all(axis=None)
 
 
 def forbidden(*unused: Any) -> None:

@@ -27,7 +27,7 @@ from lth.cli.config.values import values
 from lth.imp import examples
 from lth.job.start import differences
 from lth.schedule import one_shot
-from lth.store import table
+from lth.store.columns import COMPARED
 from lth.store.defaults import filled
 from lth.ticket import full_mask, remaining, total
 
@@ -503,7 +503,7 @@ def test_every_figure_configuration_belongs_to_an_experiment() -> None:
 
 # Measures of nets beside each other; made up for all branches, though only some have them.
 COMPARED = {
-    **dict.fromkeys(table.COMPARED, 0.01),
+    **dict.fromkeys(COMPARED, 0.01),
     "line_errors": "0.02 0.03 0.02",
     "train_line_errors": "0.01 0.01 0.01",
     "mask_distances": " ".join(28 * ["0.05"]),  # of 8 masks

@@ -22,7 +22,7 @@ from lth.cli.config.compose import validated
 from lth.imp import untrained
 from lth.init import glorot_normal
 from lth.job import Branch, Job
-from lth.store import table
+from lth.store import columns, table
 from lth.store.file import write_json
 from lth.ticket import Ticket, Trained, Weights, masked
 
@@ -176,7 +176,7 @@ def test_the_table_says_how_many_signs_each_training_flipped(runs: Any) -> None:
         for done in runs[1][job.name]:
             assert found[done.ticket.branch, done.ticket.level] == pytest.approx(flips(done))
         assert found.max() > 0
-    assert not table.configures("sign_flips")
+    assert not columns.configures("sign_flips")
 
 
 def test_trainings_side_by_side_count_their_own_flips() -> None:

@@ -15,7 +15,7 @@ from lth import branch, criterion, distribution, init, job, rewind, schedule, st
 from lth.analysis import summary
 from lth.engine import Callback
 from lth.job import Branch, Job
-from lth.store import Store, records, table
+from lth.store import Store, columns, records, table
 from lth.store.file import read_json, write_json
 
 JOB = Job(
@@ -70,7 +70,7 @@ def tickets(**columns: Any) -> pd.DataFrame:
 
 
 def test_early_stop_is_the_step_of_the_least_validation_loss_whatever_comes_later() -> None:
-    assert table.early_stop(evaluations([9.0, 0.5, 0.4, 0.6, 0.45])) == {
+    assert columns.early_stop(evaluations([9.0, 0.5, 0.4, 0.6, 0.45])) == {
         "early_stop_step": 20,
         "early_stop_val_loss": 0.4,
         "early_stop_val_accuracy": 0.2,
@@ -80,12 +80,12 @@ def test_early_stop_is_the_step_of_the_least_validation_loss_whatever_comes_late
 
 
 def test_of_equal_validation_losses_the_first_counts() -> None:
-    assert table.early_stop(evaluations([9.0, 0.4, 0.5, 0.4, 0.4]))["early_stop_step"] == 10
+    assert columns.early_stop(evaluations([9.0, 0.4, 0.5, 0.4, 0.4]))["early_stop_step"] == 10
 
 
 def test_a_loss_that_only_falls_stops_at_the_end_and_one_that_only_rises_at_the_start() -> None:
-    assert table.early_stop(evaluations([3.0, 2.0, 1.0]))["early_stop_step"] == 20
-    assert table.early_stop(evaluations([1.0, 2.0, 3.0]))["early_stop_step"] == 0
+    assert columns.early_stop(evaluations([3.0, 2.0, 1.0]))["early_stop_step"] == 20
+    assert columns.early_stop(evaluations([1.0, 2.0, 3.0]))["early_stop_step"] == 0
 
 
 def test_one_row_per_trained_ticket_with_all_that_a_reader_needs(tmp_path: Path) -> None:

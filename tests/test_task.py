@@ -27,8 +27,9 @@ from lth.imp import dense, prune
 from lth.init import glorot_normal
 from lth.model import mlp, transformer
 from lth.recipe import Recipe
+from lth.store.columns import early_stop
 from lth.store.digest import describe
-from lth.store.table import early_stop, row
+from lth.store.table import row
 from lth.task import Task
 
 # Numbers that are a linear function of four features, and a text that counts from 0 to 4 again and again.

@@ -9,7 +9,7 @@ import pandas as pd
 from lth import UserError
 from lth.analysis.metric import metric
 from lth.analysis.summary import MISSING
-from lth.store.table import FLIPS
+from lth.store.columns import FLIPS
 
 SHOWN = 12  # values that an error lists
 

@@ -7,7 +7,7 @@ import pandas as pd
 from lth.analysis.plot.labels import branch_label, in_order, percent, short_names
 from lth.analysis.query import scale
 from lth.analysis.summary import branches, full_branch
-from lth.store.table import configures
+from lth.store.columns import configures
 
 # Columns of a table of points; x and its bounds, and the mean with sample deviation and bounds of y.
 POINTS = ("line", "branch", "level", "density", "x", "x_min", "x_max", "mean", "spread", "min", "max", "n")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
-from lth.store.table import configures
+from lth.store.columns import configures
 
 WIDEST = 4  # branches beside each other in a table of text; more stand below each other
 MISSING = "-"  # a row without a column of the configuration

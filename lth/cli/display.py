@@ -12,7 +12,8 @@ from lth.analysis.metric import shown
 from lth.cli.signals import Signals
 from lth.cli.steps import Steps
 from lth.engine import Callback
-from lth.store.table import metric, row
+from lth.store.columns import metric
+from lth.store.table import row
 from lth.ticket import Ticket, Trained
 
 LIVE_EVERY, LINE_EVERY = 0.2, 30.0

@@ -12,9 +12,9 @@ from lth.analysis.markdown import aligned
 from lth.analysis.metric import Metric, shown
 from lth.cli.config.own import see_own_modules
 from lth.cli.console import log_to_console
+from lth.store.columns import early_stop, metric
 from lth.store.record import records
 from lth.store.stale import stale
-from lth.store.table import early_stop, metric
 
 HEAD = ("part", "function or value", "arguments", "file")
 ROWS = 12  # of the learning curve

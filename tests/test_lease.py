@@ -493,14 +493,14 @@ def test_what_comes_to_be_named_while_it_is_deleted_is_put_back(
     ran(JOB, tmp_path)
     (record,) = tmp_path.glob("experiments/*/*.json")
     record.rename(tmp_path / "elsewhere")
-    before, plan, read = shell.results(tmp_path), upkeep.garbage(tmp_path), upkeep._records
+    before, plan, read = shell.results(tmp_path), upkeep.garbage(tmp_path), upkeep.every_record
 
     def named_now(root: Path) -> Any:
         assert not [*tmp_path.glob("trained/[0-9]*")]
         (tmp_path / "elsewhere").rename(record)
         return read(root)
 
-    monkeypatch.setattr(upkeep, "_records", named_now)
+    monkeypatch.setattr(upkeep, "every_record", named_now)
     assert upkeep.carry_out(plan) == (0, 3)
     record.rename(tmp_path / "elsewhere")
     assert shell.results(tmp_path) == before

@@ -11,7 +11,7 @@ from test_job import JOB
 from lth import UserError, cli, job
 from lth.engine import Callback
 from lth.job import Job
-from lth.store import Store, table, upkeep
+from lth.store import Store, renaming, table, upkeep
 from lth.store.locks import claimed
 
 DENSE = replace(JOB, branches={}, levels=0)
@@ -120,13 +120,13 @@ def test_a_running_experiment_is_not_deleted_unless_it_is_meant(two: Path) -> No
     with pytest.raises(UserError, match="is running, or was killed"):
         upkeep.deletion(two, JOB.name)
     with pytest.raises(UserError, match="is running, or was killed"):
-        upkeep.rename(two, JOB.name, "new")
+        renaming.rename(two, JOB.name, "new")
     assert upkeep.deletion(two, JOB.name, running=True).records
 
 
 def test_a_renamed_experiment_has_the_same_results_and_goes_on_under_its_new_name(two: Path) -> None:
     before = table.tickets(two, JOB.name).drop(columns="experiment")
-    assert upkeep.rename(two, JOB.name, "new") == 1
+    assert renaming.rename(two, JOB.name, "new") == 1
     after = table.tickets(two, "new")
     assert before.equals(after.drop(columns="experiment"))
     assert set(after["experiment"]) == {"new"}
@@ -138,18 +138,18 @@ def test_a_renamed_experiment_has_the_same_results_and_goes_on_under_its_new_nam
 def test_a_name_that_is_taken_or_forbidden_is_refused_and_two_experiments_can_be_put_together(two: Path) -> None:
     for new, said in [("other", "--merge"), ("a/b", "can't contain"), (JOB.name, "already")]:
         with pytest.raises(UserError, match=said):
-            upkeep.rename(two, JOB.name, new)
-    upkeep.rename(two, JOB.name, "other", merge=True)
+            renaming.rename(two, JOB.name, new)
+    renaming.rename(two, JOB.name, "other", merge=True)
     assert sorted(table.tickets(two, "other")["level"]) == [0, 1, 2]
 
 
 def test_a_renaming_that_was_stopped_is_completed(two: Path) -> None:
     (file,) = (two / "experiments" / JOB.name).glob("*.json")
     record = json.loads(file.read_text())
-    upkeep._move(file, upkeep.read_record(file), two / "experiments" / "new" / file.name, "new")
+    renaming._move(file, renaming.read_record(file), two / "experiments" / "new" / file.name, "new")
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(record))  # the new record was written, the old one not deleted yet
-    upkeep.rename(two, JOB.name, "new", merge=True)
+    renaming.rename(two, JOB.name, "new", merge=True)
     assert len(table.tickets(two, "new")) == 3
 
 

@@ -3,12 +3,12 @@
 import argparse
 
 from lth.cli.console import log_to_console
-from lth.store import upkeep
+from lth.store.renaming import rename
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Rename the experiment; returns the exit code."""
     log_to_console(stderr=True)
-    count = upkeep.rename(arguments.runs, arguments.name, arguments.new, merge=arguments.merge)
+    count = rename(arguments.runs, arguments.name, arguments.new, merge=arguments.merge)
     print(f"{arguments.name} is {arguments.new} now: {count} records; lth run name={arguments.new} goes on with it")
     return 0

@@ -17,7 +17,8 @@ from lth.store.entry import is_complete, partial_file, pruned_file
 from lth.store.file import Corrupt, read_json, write_json
 from lth.store.locks import LEASE, claimed, patient
 from lth.store.names import folder_of
-from lth.store.record import SCOPES, read_record
+from lth.store.older import SCOPES
+from lth.store.record import read_record
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from lth.store.file import (
 )
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
+from lth.store.older import current
 from lth.store.running import begin, end, is_held, keep
 from lth.store.stale import changed
 
@@ -144,7 +144,7 @@ def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any
 
 def content(file: Path) -> dict[str, Any]:
     """A record with the current column names, whichever version wrote it; raises Corrupt."""
-    return _current(read_record(file))
+    return current(read_record(file))
 
 
 def read_record(file: Path) -> dict[str, Any]:
@@ -174,32 +174,3 @@ def listed(folder: Path) -> list[Path]:
     except OSError as error:
         log.warning("%s can't be read: %s", folder, error.strerror)
         return []
-
-
-# Scopes of older stores -> distribution and structure.
-SCOPES = {
-    "layerwise": ("by_kind", "weight"),
-    "globally": ("globally", "weight"),
-    "neurons": ("by_kind", "neuron"),
-    "n_of_m": ("by_kind", "n_of_m"),
-}
-
-
-def _current(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **record,
-        "columns": {new: each for key, value in record["columns"].items() for new, each in _columns(key, value)},
-        "rows": {key: _row(row) for key, row in record["rows"].items()},
-    }
-
-
-def _columns(key: str, value: Any) -> list[tuple[str, Any]]:
-    if key == "scope" and value in SCOPES:
-        return list(zip(("distribution", "structure"), SCOPES[value], strict=True))
-    return [(key.replace("scope.", "structure.", 1) if key.startswith("scope.") else key, value)]
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with branch "aware" and bits 3 (or "fp16") where an older store has branch "aware_3" ("aware_fp16")."""
-    found = re.fullmatch(r"(.+)_(\d+|fp16|bf16)", row["branch"]) if "bits" in row else None
-    return {**row, "branch": found[1], "bits": int(found[2]) if found[2].isdigit() else found[2]} if found else row

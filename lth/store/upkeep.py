@@ -1,4 +1,4 @@
-"""Deletion and renaming of stored experiments, under the leases that trainings hold. Imports no PyTorch.
+"""Deletion of stored experiments, under the leases that trainings hold. Imports no PyTorch.
 
 A training is needed as long as a record names it, whichever experiment the record is of; the states of interrupted
 trainings, which no record names yet, are kept unless they are asked for.
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from lth import UserError
-from lth.store.file import FORMAT, Corrupt, write_json
+from lth.store.file import Corrupt
 from lth.store.lease import is_undecided, take
 from lth.store.locks import LEASE as TRAINING
 from lth.store.locks import locked, patient
-from lth.store.names import check_name, folder_of
-from lth.store.precision import follow, forget
+from lth.store.names import folder_of
+from lth.store.precision import forget
 from lth.store.record import LEASE, read_record
 from lth.store.running import lease_of
 
@@ -54,12 +54,12 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
     """The records of an experiment, and the trainings that no other one needs. Raises UserError if nothing is stored,
     if a record can't be read, or, unless `running`, if a job of it has not ended.
     """
-    every = _records(root)
+    every = every_record(root)
     own = {file: record for file, record in every.items() if file.parent.name == folder_of(experiment)}
     if not own:
         raise unknown(root, experiment)
     if not running:
-        _check_ended(experiment, own.values())
+        check_ended(experiment, own.values())
     others = _named(record for file, record in every.items() if file not in own)
     gone = sorted(_named(own.values()) - others)
     folders = tuple(folder for digest in gone if (folder := root / "trained" / digest).is_dir())
@@ -71,7 +71,7 @@ def garbage(root: Path, *, partial: bool = False) -> Plan:
     record can't be read: then it is not known what it needs.
     """
     _check_own(root)
-    needed = _named(_records(root).values())
+    needed = _named(every_record(root).values())
     stored = _listed(root / "trained")
     orphans = [each for each in stored if DIGEST.fullmatch(each.name) and each.name not in needed]
     whole = [each for each in orphans if (each / "result.json").exists()]
@@ -86,7 +86,7 @@ def carry_out(plan: Plan) -> tuple[int, int]:
     """
     _check_own(plan.root)
     for file in plan.records:
-        _drop_record(file)
+        drop_record(file)
     parts = range(0, len(plan.trainings), HELD)
     gone = sum(_delete(plan.root, plan.trainings[start : start + HELD]) for start in parts)
     return gone, len(plan.trainings) - gone
@@ -102,7 +102,7 @@ def _delete(root: Path, trainings: Sequence[Path]) -> int:
         moved = {folder: folder.rename(_gone(folder)) for folder in folders}
         needed = {*moved}
         try:
-            named = _named(_records(root).values())
+            named = _named(every_record(root).values())
             needed = {folder for folder in moved if folder.name in named}
         finally:
             for folder in needed:
@@ -119,45 +119,7 @@ def _gone(folder: Path) -> Path:
     return folder.with_name(f"{GONE}{folder.name.removeprefix(GONE)[:20]}-{secrets.token_hex(4)}")
 
 
-def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
-    """Give an experiment another name; returns the number of its records. merge: put it together with one that has this
-    name already. A renaming that was stopped is completed by one with `merge`. Raises UserError.
-    """
-    check_name(new)
-    every = _records(root)
-    own = {file: record for file, record in every.items() if file.parent.name == folder_of(old)}
-    if not own:
-        raise unknown(root, old)
-    target = root / "experiments" / folder_of(new)
-    if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
-        raise UserError(f"{old} has this name already, as far as this disk can tell")
-    if not merge and any(file.parent == target for file in every):
-        raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
-    _check_ended(old, own.values())
-    follow(root, old, new)
-    for file, record in own.items():
-        _move(file, record, target / file.name, new)
-    _move_figures(root / "figures", folder_of(old), folder_of(new))
-    return len(own)
-
-
-def _move(file: Path, record: Mapping[str, Any], target: Path, name: str) -> None:
-    """Write a record under its new name, with the rows that stand there, and delete the old one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.with_suffix(LEASE), patient(BUSY)):
-        rows = read_record(target)["rows"] if target.exists() else {}
-        new = {**record, "format": FORMAT, "experiment": name, "job": target.stem, "rows": {**rows, **record["rows"]}}
-        write_json(target, new)
-    _drop_record(file)
-
-
-def _move_figures(folder: Path, old: str, new: str) -> None:
-    """Move the figures, which the next run draws again, unless there are others."""
-    if (folder / old).is_dir() and not (folder / new).exists():
-        (folder / old).rename(folder / new)
-
-
-def _drop_record(file: Path) -> None:
+def drop_record(file: Path) -> None:
     """Delete a record, and the folder after the last one."""
     with locked(file.with_suffix(LEASE), patient(BUSY)):
         file.unlink(missing_ok=True)
@@ -166,7 +128,7 @@ def _drop_record(file: Path) -> None:
     forget(file.parent)
 
 
-def _records(root: Path) -> dict[Path, dict[str, Any]]:
+def every_record(root: Path) -> dict[Path, dict[str, Any]]:
     """File and content of every record; raises UserError if one can't be read."""
     try:
         files = [file for folder in _listed(root / "experiments") for file in _listed(folder)]
@@ -189,7 +151,8 @@ def _named(records: Iterable[Mapping[str, Any]]) -> set[str]:
     return {str(row.get("digest")) for record in records for row in record["rows"].values()}
 
 
-def _check_ended(experiment: str, records: Iterable[Mapping[str, Any]]) -> None:
+def check_ended(experiment: str, records: Iterable[Mapping[str, Any]]) -> None:
+    """Raise UserError if a job of an experiment has not ended, as far as its records say."""
     if any(record["status"] == "running" for record in records):
         raise UserError(f"a job of {experiment} is running, or was killed: wait for it, or run its command again; "
                         "lth delete --running deletes it all the same", code=1)  # fmt: skip
@@ -205,7 +168,7 @@ def _check_own(root: Path) -> None:
 
 def unknown(root: Path, experiment: str) -> UserError:
     """The error for an experiment of which nothing is stored; it names those that are."""
-    every = _records(root)
+    every = every_record(root)
     stored = ", ".join(sorted({str(record["experiment"]) for record in every.values()})) or "nothing"
     return UserError(f"there is no experiment '{experiment}' under {root}; stored: {stored}")
 

@@ -1,0 +1,51 @@
+"""Renaming of stored experiments. Imports no PyTorch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lth import UserError
+from lth.store.file import FORMAT, write_json
+from lth.store.locks import locked, patient
+from lth.store.names import check_name, folder_of
+from lth.store.precision import follow
+from lth.store.record import LEASE, read_record
+from lth.store.upkeep import BUSY, check_ended, drop_record, every_record, unknown
+
+
+def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
+    """Give an experiment another name; returns the number of its records. merge: put it together with one that has this
+    name already. A renaming that was stopped is completed by one with `merge`. Raises UserError.
+    """
+    check_name(new)
+    every = every_record(root)
+    own = {file: record for file, record in every.items() if file.parent.name == folder_of(old)}
+    if not own:
+        raise unknown(root, old)
+    target = root / "experiments" / folder_of(new)
+    if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
+        raise UserError(f"{old} has this name already, as far as this disk can tell")
+    if not merge and any(file.parent == target for file in every):
+        raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
+    check_ended(old, own.values())
+    follow(root, old, new)
+    for file, record in own.items():
+        _move(file, record, target / file.name, new)
+    _move_figures(root / "figures", folder_of(old), folder_of(new))
+    return len(own)
+
+
+def _move(file: Path, record: Mapping[str, Any], target: Path, name: str) -> None:
+    """Write a record under its new name, with the rows that stand there, and delete the old one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.with_suffix(LEASE), patient(BUSY)):
+        rows = read_record(target)["rows"] if target.exists() else {}
+        new = {**record, "format": FORMAT, "experiment": name, "job": target.stem, "rows": {**rows, **record["rows"]}}
+        write_json(target, new)
+    drop_record(file)
+
+
+def _move_figures(folder: Path, old: str, new: str) -> None:
+    """Move the figures, which the next run draws again, unless there are others."""
+    if (folder / old).is_dir() and not (folder / new).exists():
+        (folder / old).rename(folder / new)

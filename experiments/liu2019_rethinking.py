@@ -30,6 +30,7 @@ FULL = {
     "lenet_300_100": {"model": "vgg_16", "data": "cifar10", "steps": 137_500, "batch_size": 64},
     "conv_2": {"model": "vgg_16", "data": "cifar10", "steps": 112_500, "batch_size": 64},
 }
+LINES = {"ticket": "fine-tuned", **{branch: plot.LABELS[branch] for branch in ("scratch_e", "scratch_b")}}
 LEVELS = {"lenet_300_100": (47.2, 22.9, 11.4), "conv_2": (25.0, 6.3)}
 CLAIMS = [
     Claim(f"{plot.NAMES[net]}, {percent:g}%, neurons removed: {plot.LABELS[branch]}, above fine-tuned", 0.0, "points",
@@ -40,5 +41,8 @@ CLAIMS = [
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Test accuracy in the end against percent of weights, a line for each way to train the pruned net."""
+    pruned = tickets["level"] > 0
+    lines = [tickets[~pruned | (tickets["branch"] == branch)].assign(how=name) for branch, name in LINES.items()]
+    shown = pd.concat(lines, ignore_index=True).assign(branch="ticket").drop(columns="branch_settings", errors="ignore")
     title = "Neurons removed, then fine-tuned or trained from scratch (Liu et al. 2019)"
-    return plot.during(tickets, evaluations, [1.0], title, by=["model"])
+    return plot.during(shown, evaluations, [1.0], title, by=["model", "how"])

@@ -37,6 +37,8 @@ def distances(table: pd.DataFrame, title: str) -> "Figure":
 
 
 def _panel(axes: "Axes", rows: pd.DataFrame, title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     mean = np.mean([early_bird.matrix(text) for text in rows[COLUMN]], axis=0)
     axes.set_visible(True)
     count = len(mean)
@@ -48,6 +50,7 @@ def _panel(axes: "Axes", rows: pd.DataFrame, title: str) -> None:
         axes.axvline(float(np.mean(found)), color="red", linewidth=1, linestyle="--")
         axes.axhline(float(np.mean(found)), color="red", linewidth=1, linestyle="--")
     axes.set_title(title, fontsize=9)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("epoch")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_label_text("epoch")
     stamp(axes, rows)

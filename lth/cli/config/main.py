@@ -2,17 +2,12 @@
 
 import os
 import shlex
-import signal
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -26,6 +21,7 @@ import lth
 from lth import UserError
 from lth.cli.config import apart, reference, search
 from lth.cli.config.accepted import fitted
+from lth.cli.config.around import announced, folder_of_hydra, hydra_quiet, hydra_raises, signals_handled
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
@@ -38,7 +34,7 @@ from lth.cli.config.plugins import own_plugins
 from lth.cli.config.task import JobFailed, Task, failures, summary
 from lth.cli.config.trial import trial
 from lth.cli.ending import INTERRUPTED, Ending
-from lth.cli.handlers import handlers, outlived
+from lth.cli.handlers import outlived
 from lth.store.file import make_folder
 
 if TYPE_CHECKING:
@@ -58,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         return _run([*given.flags, *given.overrides], False, Task(_job))
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
     overrides = literal(given.overrides, sweeping=sweeping)
-    with _announced("checking the configurations of the sweep ..." if sweeping else ""):
+    with announced("checking the configurations of the sweep ..." if sweeping else ""):
         checked = validated(overrides, given.folder)
     first = checked[0]
     search.check(overrides, first)
@@ -68,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         make_folder(Path(str(first.root)))
     see_own_modules()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
-    with _folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
+    with folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
         keys = swept_keys(overrides) if sweeping else []
         launched = prepared(overrides, given.folder) if sweeping else overrides
         task = Task(partial(_job, here=os.getcwd(), swept=keys, typed=arguments))
@@ -80,22 +76,11 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-@contextmanager
-def _announced(what: str) -> Iterator[None]:
-    """Show on a terminal, meanwhile, what takes seconds."""
-    shown = what if sys.stderr.isatty() else ""
-    print(shown, end="\r" * bool(shown), file=sys.stderr, flush=True)
-    try:
-        yield
-    finally:
-        print(" " * len(shown), end="\r" * bool(shown), file=sys.stderr, flush=True)
-
-
 def _run(arguments: Sequence[str], sweeping: bool, task: Task) -> int:
     """Hand arguments to Hydra, which calls the task; returns the highest exit code of its jobs."""
     sys.argv = ["lth run", *arguments]
     try:
-        with _signals(sweeping), _hydra_raises(), _hydra_quiet():
+        with signals_handled(sweeping), hydra_raises(), hydra_quiet():
             own_plugins()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except SystemExit as end:
@@ -107,62 +92,6 @@ def _run(arguments: Sequence[str], sweeping: bool, task: Task) -> int:
     except KeyboardInterrupt:
         raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
     return task.code
-
-
-@contextmanager
-def _signals(sweeping: bool) -> Iterator[None]:
-    """Deal with signals while no job of this process trains."""
-    with _delayed_interrupt(sweeping), apart.passed_on() if sweeping else outlived():
-        yield
-
-
-@contextmanager
-def _hydra_raises() -> Iterator[None]:
-    """Let Hydra pass exceptions on; otherwise it prints their tracebacks and exits."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before
-
-
-@contextmanager
-def _hydra_quiet() -> Iterator[None]:
-    """Drop the line in which Hydra names the first job that failed: each has named itself."""
-    stream, write = sys.stderr, sys.stderr.write
-    named = "Error executing job with overrides"
-    vars(stream)["write"] = lambda text: len(text) if text.startswith(named) else write(text)
-    try:
-        yield
-    finally:
-        del vars(stream)["write"]
-
-
-@contextmanager
-def _folder_of_hydra(*, planning: bool) -> Iterator[list[str]]:
-    """Overrides that keep the files of Hydra out of the store while a plan is made, which only looks."""
-    if not planning:
-        yield []
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
-
-
-@contextmanager
-def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
-    """Give the jobs of a sweep, which Ctrl-C reaches too, a second to save before their launcher kills them."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        time.sleep(1)
-        raise KeyboardInterrupt
-
-    with handlers({signal.SIGINT: interrupt} if sweeping else {}):
-        yield
 
 
 def _report(checked: Sequence[DictConfig], typed: Sequence[str]) -> None:
@@ -200,7 +129,7 @@ def _ended(cfg: DictConfig, **given: Any) -> Ending:
 
 
 def _outcome(cfg: DictConfig, *, sweeping: bool, **given: Any) -> Ending:
-    with _announced("" if sweeping else "loading PyTorch and Lightning ..."):
+    with announced("" if sweeping else "loading PyTorch and Lightning ..."):
         from lth.cli import imports_done, run
         from lth.cli.config.values import instantiate, started
         from lth.cli.setting import Setting

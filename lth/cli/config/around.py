@@ -1,0 +1,80 @@
+"""Contexts in which Hydra runs: its errors, its lines and files, signals, and what is shown meanwhile."""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from lth.cli.config import apart
+from lth.cli.handlers import handlers, outlived
+
+
+@contextmanager
+def announced(what: str) -> Iterator[None]:
+    """Show on a terminal, meanwhile, what takes seconds."""
+    shown = what if sys.stderr.isatty() else ""
+    print(shown, end="\r" * bool(shown), file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print(" " * len(shown), end="\r" * bool(shown), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def signals_handled(sweeping: bool) -> Iterator[None]:
+    """Deal with signals while no job of this process trains."""
+    with _delayed_interrupt(sweeping), apart.passed_on() if sweeping else outlived():
+        yield
+
+
+@contextmanager
+def hydra_raises() -> Iterator[None]:
+    """Let Hydra pass exceptions on; otherwise it prints their tracebacks and exits."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def hydra_quiet() -> Iterator[None]:
+    """Drop the line in which Hydra names the first job that failed: each has named itself."""
+    stream, write = sys.stderr, sys.stderr.write
+    named = "Error executing job with overrides"
+    vars(stream)["write"] = lambda text: len(text) if text.startswith(named) else write(text)
+    try:
+        yield
+    finally:
+        del vars(stream)["write"]
+
+
+@contextmanager
+def folder_of_hydra(*, planning: bool) -> Iterator[list[str]]:
+    """Overrides that keep the files of Hydra out of the store while a plan is made, which only looks."""
+    if not planning:
+        yield []
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
+
+
+@contextmanager
+def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
+    """Give the jobs of a sweep, which Ctrl-C reaches too, a second to save before their launcher kills them."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        time.sleep(1)
+        raise KeyboardInterrupt
+
+    with handlers({signal.SIGINT: interrupt} if sweeping else {}):
+        yield

@@ -135,14 +135,14 @@ def test_a_store_waits_as_long_as_patience_lasts(tmp_path: Path) -> None:
     store = Store(tmp_path, patience=0.3, wait=lambda: waited.append(time.monotonic()))
     with claimed([entry], lambda: None):
         begun = time.monotonic()
-        with pytest.raises(Busy), claimed([entry], store._patient()):
+        with pytest.raises(Busy), claimed([entry], store.patient()):
             raise AssertionError("two hold it")
         assert time.monotonic() - begun >= 0.3
         assert len(waited) > 1
         store.patience = 0
-        with pytest.raises(Busy), claimed([entry], store._patient()):
+        with pytest.raises(Busy), claimed([entry], store.patient()):
             raise AssertionError("two hold it")
-    with claimed([entry], store._patient()) as locks:
+    with claimed([entry], store.patient()) as locks:
         assert [*locks] == [entry]
 
 

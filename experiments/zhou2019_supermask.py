@@ -7,9 +7,9 @@ Expect (from memory: 79.3% and 86.3% in Table 2)
     large final weights of the same sign.
 Cost
     One training of 50,380 steps a replicate, shared by 13 criteria; 72 evaluations for each of these.
-Result (2026-11-27, in full, n = 2, mean and standard deviation; AMD EPYC, one thread; results/zhou2019_supermask.md)
-    Large final weights of the same sign give the best masks, on the initial weights 80.4 (1.5)% at 51% kept, on
-    constants with their signs 86.3 (0.4)% at 13.5%. At 32.9% they are 48.0 (1.9) and 61.5 (2.6) points above masks of
+Result (2026-11-27, in full, n = 3, mean and standard deviation; AMD EPYC, one thread; results/zhou2019_supermask.md)
+    Large final weights of the same sign give the best masks, on the initial weights 80.0 (1.7)% at 41% kept, on
+    constants with their signs 84.7 (3.3)% at 16.9%. At 32.9% they are 49.7 (3.2) and 60.2 (2.9) points above masks of
     large final weights.
 """
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
+from lth.branch.steps import trains
 from lth.recipe import Recipe
 from lth.seed import generator, seed
 from lth.ticket import Mask, Ticket, Trained, Weights
@@ -36,6 +37,7 @@ def random_sparsity(trained: Trained, *, draw: int, recipe: Recipe, init: Init) 
     return recipe, replace(ticket, weights=initial(init, recipe.net(number), number), mask=mask)
 
 
+@trains(lambda _, end, given: end - (given["step"] or 0))
 def reset(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, line: Sequence[Trained], step: int | None = None
 ) -> tuple[Recipe, Ticket]:
@@ -115,6 +117,7 @@ Control = Literal["ticket", "reinitialize", "random_sparsity", "shuffle", "fan_i
 _CONTROLS = {each.__name__: each for each in (reinitialize, random_sparsity, shuffle, fan_in)}
 
 
+@trains(lambda start, end, given: end - max(start, given["step"]) if given["of"] == "ticket" else end - start)
 def connect(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, of: Control = "ticket", step: int = 0
 ) -> tuple[Recipe, Ticket]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lth import UserError
 from lth.branch.control import Init
+from lth.branch.steps import trains
 from lth.early_bird import Drawn, distance, settled
 from lth.recipe import Recipe
 from lth.seed import seed
@@ -18,6 +19,7 @@ log = logging.getLogger("lth")
 Start = Literal["weights", "reinitialize"]
 
 
+@trains(lambda start, end, given: end if given["start"] == "reinitialize" else end - start)
 def early_bird(
     trained: Trained,
     *,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from lth import UserError
 from lth.branch.control import Init
+from lth.branch.steps import trains
 from lth.layer import trace
 from lth.recipe import Recipe
 from lth.seed import seed
@@ -16,6 +17,7 @@ from lth.weights import initial
 Budget = Literal["steps", "macs"]
 
 
+@trains(lambda _start, end, _given: end)  # for as many operations at least as many, and not known before
 def scratch(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, budget: Budget = "steps", cap: float | None = None
 ) -> tuple[Recipe, Ticket]:

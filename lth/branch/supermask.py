@@ -10,12 +10,14 @@ from lth import UserError, lr, updater
 from lth import supermask as scored
 from lth.branch.control import Init
 from lth.branch.sign import constants
+from lth.branch.steps import trains
 from lth.recipe import Recipe
 from lth.seed import seed
 from lth.ticket import Ticket, Trained
 from lth.weights import weights_of
 
 
+@trains(lambda *_: 0)
 def supermask(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, line: Sequence[Trained]
 ) -> tuple[Recipe, Ticket]:
@@ -25,6 +27,7 @@ def supermask(
     return recipe, replace(trained.ticket, weights=line[0].ticket.weights, step=recipe.steps)
 
 
+@trains(lambda *_: 0)
 def supermask_constant(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, line: Sequence[Trained]
 ) -> tuple[Recipe, Ticket]:
@@ -35,6 +38,7 @@ def supermask_constant(
     return recipe, replace(trained.ticket, weights={**start.weights, **constants(start)}, step=recipe.steps)
 
 
+@trains(lambda _start, _end, given: int(given["steps"]))
 def learned_supermask(
     trained: Trained,
     *,

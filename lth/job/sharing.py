@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lth import branch as branches
+from lth.branch.steps import trained
 from lth.job.branch import Place
 from lth.job.levels import densities
 from lth.job.source import origin, origin_places
@@ -79,17 +79,7 @@ class _Line:
 
 
 def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
-    """Steps of a training that branches off a ticket which is trained from step `start` to `end`, at most; those of
-    `scratch` for as many operations are not known before, and at least as many as counted.
-    """
+    """Steps of a training that branches off a ticket which is trained from step `start` to `end`, at most."""
     function, given = unbound(transform)
-    given = {name: p.default for name, p in inspect.signature(function).parameters.items()} | given
-    if function in (branches.supermask, branches.supermask_constant):
-        return 0
-    if function is branches.scratch or (function is branches.early_bird and given["start"] == "reinitialize"):
-        return end
-    if function is branches.learned_supermask:
-        return int(given["steps"])
-    if function is branches.connect and given["of"] == "ticket":
-        return end - max(start, int(given["step"]))
-    return end - int(given.get("step") or 0) if function is branches.reset else end - start
+    usual = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    return trained(function, start, end, usual | given)

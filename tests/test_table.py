@@ -302,3 +302,12 @@ def test_a_record_of_an_older_store_has_the_current_columns(tmp_path: Path) -> N
         ("my_branch_3", None),
         ("aware", 3),
     ]
+
+
+@pytest.mark.parametrize(("lines", "shown"), [(1, 1), (119, 119), (120, 61)])
+def test_a_long_table_is_clipped_for_a_terminal(lines: int, shown: int) -> None:
+    text = "\n".join(map(str, range(lines)))
+    clipped = summary.clipped(text, "all.md").splitlines()
+    assert clipped[:60] == text.splitlines()[:60]
+    assert len(clipped) == shown
+    assert lines < 120 or clipped[-1] == "... and 60 more lines: all.md"

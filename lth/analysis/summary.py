@@ -10,6 +10,7 @@ from lth.analysis.metric import metric
 from lth.store.columns import configures
 
 WIDEST = 4  # branches beside each other in a table of text; more stand below each other
+LONGEST = 60  # lines of a long table that a terminal shows; one of less than twice as many is shown whole
 MISSING = "-"  # a row without a column of the configuration
 
 # Title -> column, factor, digits.
@@ -139,6 +140,13 @@ def spreads(groups: Iterable[tuple[Sequence[str], pd.DataFrame]], labels: Sequen
 
 def _cells(part: pd.DataFrame, shown: Shown) -> list[str]:
     return [mean_and_spread(scale * part[column], digits) for column, scale, digits in shown.values()]
+
+
+def clipped(text: str, rest: str) -> str:
+    """A text for a terminal: of a long one the first lines, and where the rest stands."""
+    lines = text.splitlines()
+    left = len(lines) - LONGEST
+    return text if left < LONGEST else "\n".join([*lines[:LONGEST], f"... and {left} more lines: {rest}"])
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -56,4 +56,5 @@ def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> None:
         evaluations[evaluations["experiment"] == name].to_parquet(temporary, index=False)
     note(out / f"{name}.{kind}" for kind in ("csv", "md", "parquet"))
     files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
-    print(f"{text if len(own) == len(rows) else summary.markdown(rows)}\n", *files, sep="\n")
+    shown = text if len(own) == len(rows) else summary.markdown(rows)
+    print(f"{summary.clipped(shown, f'{name}.md')}\n", *files, sep="\n")

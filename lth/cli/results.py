@@ -69,7 +69,8 @@ def show(results: Results, typed: Sequence[str] = ()) -> None:
     """Print the table, the files of the figures, and what to type next. typed: what the user gave."""
     if results.tickets.empty:
         return
-    console.print(f"\n{summary.markdown(results.tickets)}\n", markup=False)
+    text = summary.clipped(summary.markdown(results.tickets), "lth table")
+    console.print(f"\n{text}\n", markup=False)
     for file in results.figures:
         console.print(f"figure  {file}", markup=False)
     console.print(f"results {results.root}", markup=False)

@@ -198,6 +198,13 @@ def test_every_experiment_of_a_paper_is_on_one_page() -> None:
     assert sorted(shown) == registry.names()
 
 
+def test_every_page_of_a_paper_links_the_tables_of_its_experiments() -> None:
+    for page in (ROOT / "docs" / "papers").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        names = {name for name in re.findall(r"\{experiment\} (\w+)", text) if registry.committed(f"{name}.md")}
+        assert names == set(re.findall(r"Table: \[(\w+)\.md\]\(\.\./\.\./experiments/results/\1\.md\)", text)), page
+
+
 def test_every_flat_module_is_in_the_reference() -> None:
     flat = {f"lth.{file.stem}" for file in (ROOT / "lth").glob("[a-z]*.py")}
     assert flat <= set(re.findall(r"^   (lth[\w.]+)$", text("reference.md"), re.MULTILINE))

@@ -379,6 +379,14 @@ def test_wrong_settings_are_refused_before_anything_is_trained(given: list[str],
         validated(["branch=[connect]", *given])
 
 
+def test_a_branch_whose_value_another_one_takes_is_not_left_out_silently() -> None:
+    with pytest.raises(
+        UserError, match=r"branch\.\w+\.compare takes the value of branch\.connect\.compare, which is left"
+    ):
+        validated(["experiment=evci2022_gradient_flow", "branch=[reinitialize]"])
+    validated(["experiment=evci2022_gradient_flow", "~branch.fan_in"])
+
+
 def test_a_comparison_is_left_out_by_null() -> None:
     (cfg,) = validated(["branch=[connect]", "branch.connect.compare=null"])
     assert plain(cfg)["branch"]["connect"]["compare"] is None

@@ -1,6 +1,7 @@
 """Command line -> configuration, validated before anything heavy is imported."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -68,7 +69,7 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     """Compose and validate. usual: config groups -> their configuration without other overrides."""
     cfg = compose("config", overrides)
     _check_complete(plain(cfg))
-    validate(plain(cfg), usual(tuple(filter(is_group, overrides))))
+    validate(plain(cfg), usual(tuple(each for each in overrides if is_group(each) or each.startswith("~"))))
     if cfg.start is not None:
         words = start.beside(cfg.start, overrides)
         with of_start(cfg.start), errors_explained():
@@ -168,9 +169,20 @@ def addition(message: str, wrong: str) -> str:
     return f"; +{wrong}=... adds it{own}"
 
 
+def _left_out(message: str) -> str:
+    """What to do if a key takes the value of one that is left out; empty for any other message."""
+    if not (found := re.search(r"Interpolation key '([\w.]+)' not found\s+full_key: ([\w.]+)", message)):
+        return ""
+    there, here = (".".join(key.split(".")[:2]) for key in found.groups())
+    idle = f" ({there}.levels=[] trains nothing of it)" if there.startswith("branch.") else ""
+    return f"{found[2]} takes the value of {found[1]}, which is left out: keep {there}{idle}, or leave {here} out too"
+
+
 def explanation(error: Exception) -> str:
     """Hydra's message, and the keys that may have been meant."""
     message = str(error).partition("Config search path")[0].strip()
+    if sentence := _left_out(message):
+        return sentence
     with _aside(), initialize_config_dir(str(CONF), version_base="1.3"):
         keys = {key for key in leaves(plain(compose("config"))) if not key.endswith("_")}
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}

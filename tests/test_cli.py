@@ -131,7 +131,7 @@ def test_parquet_goes_to_a_pipe_as_bytes(stored: Path, capfdbinary: pytest.Captu
     assert set(pd.read_parquet(io.BytesIO(capfdbinary.readouterr().out))["level"]) == {0, 1}
 
 
-@pytest.mark.parametrize("extra", [[], ["--format", "csv"], ["--experiment", "other"]])
+@pytest.mark.parametrize("extra", [[], ["--format", "csv"], ["other"]])
 def test_an_empty_table_names_the_folder_searched(capsys: pytest.CaptureFixture[str], extra: list[str]) -> None:
     assert cli.main(["table", "--runs", "nowhere", *extra]) == 1
     said = capsys.readouterr()
@@ -141,7 +141,7 @@ def test_an_empty_table_names_the_folder_searched(capsys: pytest.CaptureFixture[
 
 
 def test_a_table_of_an_unknown_experiment_says_so(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["table", "--runs", str(stored), "--experiment", "other"]) == 1
+    assert cli.main(["table", "--runs", str(stored), "other"]) == 1
     assert capsys.readouterr().out == ""
 
 

@@ -155,7 +155,7 @@ def test_a_job_is_found_again_under_an_odd_name_in_odd_folders(
     assert (place / "c (a)che").is_dir()
     assert f"results r {ODD}" in capsys.readouterr().out
 
-    assert cli.main(["table", "--runs", f"r {ODD}", "--experiment", ODD, "--out", f"{ODD}.csv", "--format", "csv"]) == 0
+    assert cli.main(["table", "--runs", f"r {ODD}", ODD, "--out", f"{ODD}.csv", "--format", "csv"]) == 0
     assert list(pd.read_csv(place / f"{ODD}.csv")["experiment"]) == [ODD]
     tiny = [override for override in shell.TINY if not override.startswith("levels")]
     assert cli.main(["export", *tiny, *job, "--format", "lth-4"]) == 0

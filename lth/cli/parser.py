@@ -71,6 +71,7 @@ def _completion(commands: "Commands") -> None:
 
 def _table(commands: "Commands") -> None:
     table = commands.add_parser("table", help="print a table of stored results")
+    table.add_argument("name", nargs="?", help="an experiment: the value of name= in lth run (default: all)")
     table.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     table.add_argument(
         "--format",
@@ -80,7 +81,6 @@ def _table(commands: "Commands") -> None:
         "absolute and relative accuracy (Blalock et al. 2020); csv, parquet: one row per trained ticket "
         "(default: markdown)",
     )
-    table.add_argument("--experiment", help="only this experiment")
     table.add_argument("--out", type=path, help="file to write (default: print)")
     table.set_defaults(command="table")
 

@@ -13,7 +13,7 @@ TEXTS = {"markdown": summary.markdown, "shrinkbench": shrinkbench.markdown}
 
 def main(arguments: argparse.Namespace) -> int:
     """Print or write the table; returns the exit code."""
-    rows = table.tickets(arguments.runs, arguments.experiment)
+    rows = table.tickets(arguments.runs, arguments.name)
     if rows.empty:
         raise _nothing(arguments)
     if arguments.format in TEXTS:
@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _nothing(arguments: argparse.Namespace) -> UserError:
     """An error that names the experiments that are stored."""
     stored = sorted({record["experiment"] for record in records(arguments.runs)})
-    if arguments.experiment and stored:
-        what = f"nothing of {arguments.experiment} is stored under {arguments.runs}; stored: {', '.join(stored)}"
+    if arguments.name and stored:
+        what = f"nothing of {arguments.name} is stored under {arguments.runs}; stored: {', '.join(stored)}"
         return UserError(what, code=1)
     return UserError(f"nothing is stored under {arguments.runs}; lth run trains, --runs names another folder", code=1)

@@ -502,7 +502,7 @@ def test_every_figure_configuration_belongs_to_an_experiment() -> None:
 
 
 # Measures of nets beside each other; made up for all branches, though only some have them.
-COMPARED = {
+BESIDE = {
     **dict.fromkeys(COMPARED, 0.01),
     "line_errors": "0.02 0.03 0.02",
     "train_line_errors": "0.01 0.01 0.01",
@@ -522,7 +522,7 @@ def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
                 {**columns(arm), "experiment": each, "branch": branch, "draw": 0, "replicate": replicate,
                  "level": level, "density": 0.9**level, "early_stop_step": 100 * replicate, "machine": "a machine",
                  "early_stop_val_accuracy": 0.9, "early_stop_test_accuracy": 0.9, "final_test_accuracy": 0.9,
-                 "final_train_accuracy": 1.0, "sign_flips": 0.1, **COMPARED, "commit": "abc123",
+                 "final_train_accuracy": 1.0, "sign_flips": 0.1, **BESIDE, "commit": "abc123",
                  "digest": f"{arm} {branch} {level} {replicate}"}
                 for branch in branches
             ]  # fmt: skip

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from lth.analysis import plot
+from lth.analysis.plot.style import balanced
 from lth.analysis.summary import merged
 
 
@@ -481,3 +482,21 @@ def test_the_first_third_is_that_of_the_lines_that_are_drawn() -> None:
     start = plot.curves(finer, table.reset_index(drop=True)).axes[1]
     assert start.get_title() == "the first third"
     assert start.get_xlim() == pytest.approx((0, 5000 / 3))
+
+
+@pytest.mark.parametrize(
+    ("title", "width", "lines"),
+    [
+        ("one two three four", 10, ["one two", "three four"]),
+        ("Masks (Evci et al. 2020, Table 2)", 30, ["Masks (Evci et al.", "2020, Table 2)"]),
+        (
+            "frankle2021_missing_the_mark: optimizer.lr=0.0012",
+            47,
+            ["frankle2021_missing_the_mark:", "optimizer.lr=0.0012"],
+        ),
+        ("x" * 60, 47, ["x" * 60]),
+        ("", 47, []),
+    ],
+)
+def test_titles_break_between_words_into_lines_of_like_length(title: str, width: int, lines: list[str]) -> None:
+    assert balanced(title, width).splitlines() == lines

@@ -3,6 +3,7 @@
 import copy
 import importlib
 import inspect
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -12,6 +13,7 @@ from hydra import compose, initialize_config_dir
 
 from lth import UserError, quantization
 from lth.cli.config.annotation import Annotation
+from lth.cli.config.compose import validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.signature import REQUIRED, choices, parameters
 from lth.cli.config.validate import ALIASES, ENTRIES, validate
@@ -301,3 +303,26 @@ def test_arguments_that_lth_supplies_are_no_keys() -> None:
 def test_the_test_sees_the_configuration() -> None:
     assert Path(CONF, "config.yaml").is_file()
     validate(composed(), composed())
+
+
+# ---- null, deletions and interpolations
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["+foo=null"], "there is no key 'foo'"),
+        (["branch=[connect]", "+branch.connect.bits=null"], "there is no key 'branch.connect.bits'"),
+        (["steps=${stepz}"], "Interpolation key 'stepz' not found.*Did you mean steps"),
+        (["optimizer.lr=${optimizer.lrr}"], "Interpolation key 'optimizer.lrr' not found"),
+    ],
+)
+def test_null_and_interpolations_of_no_key_are_refused_by_name(given: list[str], message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        validated(given)
+    assert re.search(message, str(raised.value), re.DOTALL)
+
+
+def test_what_is_left_out_may_be_what_another_override_gave() -> None:
+    validated(["branch=[connect,shuffle]", "branch.connect.draws=2", "~branch.connect.draws=2", "~branch.shuffle"])
+    validated(["+model.foo=1", "~model.foo"])

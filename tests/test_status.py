@@ -25,10 +25,10 @@ from lth.cli.status import text
 from lth.engine import Callback
 from lth.job.noted import Noted
 from lth.store import Record, Store
+from lth.store.labels import told_apart
 from lth.store.running import lease_of
 from lth.store.status import JobStatus, status
 from lth.store.watch import Watch
-from lth.store.words import told_apart
 from lth.ticket import Ticket
 
 # `lth`, with a sign of life ten times a second.

@@ -10,7 +10,7 @@ from lth.analysis.metric import metric
 from lth.store.columns import configures
 
 WIDEST = 4  # branches beside each other in a table of text; more stand below each other
-LONGEST = 60  # lines of a long table that a terminal shows; one of less than twice as many is shown whole
+LONGEST = 60  # lines of a long table on a terminal, which shows one of less than twice as many whole
 MISSING = "-"  # a row without a column of the configuration
 
 # Title -> column, factor, digits.
@@ -143,7 +143,7 @@ def _cells(part: pd.DataFrame, shown: Shown) -> list[str]:
 
 
 def clipped(text: str, rest: str) -> str:
-    """A text for a terminal: of a long one the first lines, and where the rest stands."""
+    """The first LONGEST lines of a long text, and where the rest stands."""
     lines = text.splitlines()
     left = len(lines) - LONGEST
     return text if left < LONGEST else "\n".join([*lines[:LONGEST], f"... and {left} more lines: {rest}"])

@@ -4,8 +4,8 @@
 that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own; one that has
 `inverse`, the pruning by the opposite criterion; one that has `drawn`, the masks that its level would be drawn with at
 the ends of the epochs of the training before, a `lth.early_bird.Drawn`: an epoch has the steps of its argument `every`,
-or sees all examples once. One whose tickets train for other steps than the ticket beside them says so, for plans, with
-`lth.branch.steps.trains`.
+or sees all examples once. One whose tickets train for other steps than the ticket beside them declares them, for
+plans, with `lth.branch.steps.trains`.
 """
 
 from lth.branch.control import (

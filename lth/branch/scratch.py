@@ -17,7 +17,7 @@ from lth.weights import initial
 Budget = Literal["steps", "macs"]
 
 
-@trains(lambda _start, end, _given: end)  # for as many operations at least as many, and not known before
+@trains(lambda _start, end, _given: end)  # of budget=macs at least
 def scratch(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, budget: Budget = "steps", cap: float | None = None
 ) -> tuple[Recipe, Ticket]:

@@ -8,18 +8,18 @@ Steps = Callable[[int, int, Mapping[str, Any]], int]
 
 
 def trains(steps: Steps) -> Callable[[F], F]:
-    """Say of a branch for how many steps its tickets are trained, where it is not as long as the ticket beside them:
-    (first step of that ticket, its last, arguments of the branch) -> steps, at most.
+    """Declare how many steps the tickets of a branch train, if not as many as the ticket beside them: (first step of
+    that ticket, its last, arguments of the branch) -> steps; at most, or at least if it is not known before.
     """
 
-    def said(function: F) -> F:
+    def declare(function: F) -> F:
         vars(function)["trains"] = steps
         return function
 
-    return said
+    return declare
 
 
-def trained(function: Callable[..., Any], start: int, end: int, arguments: Mapping[str, Any]) -> int:
-    """Steps that the tickets of a branch are trained for, beside one that is trained from `start` to `end`."""
+def steps_of(function: Callable[..., Any], start: int, end: int, arguments: Mapping[str, Any]) -> int:
+    """Steps that a ticket of a branch trains, beside one that trains from step `start` to `end`."""
     steps: Steps | None = getattr(function, "trains", None)
     return end - start if steps is None else steps(start, end, arguments)

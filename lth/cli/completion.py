@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 STORED = "$(ls runs/experiments 2>/dev/null)"
 # Commands that take an experiment.
-NAMED = {"figure", "report", "cost", "plot", "compare", "best", "pack", "rename", "delete", "status"}
+NAMED = {"figure", "report", "cost", "plot", "compare", "best", "pack", "rename", "delete", "status", "table"}
 BASH = """_lth() {{
   local cur="${{COMP_LINE:0:COMP_POINT}}" words front
   cur="${{cur##* }}"

@@ -1,6 +1,7 @@
 """`lth figure`: the figure of an experiment and the tables that it is drawn from."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -56,5 +57,8 @@ def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> None:
         evaluations[evaluations["experiment"] == name].to_parquet(temporary, index=False)
     note(out / f"{name}.{kind}" for kind in ("csv", "md", "parquet"))
     files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
-    shown = text if len(own) == len(rows) else summary.markdown(rows)
-    print(f"{summary.clipped(shown, f'{name}.md')}\n", *files, sep="\n")
+    if len(own) < len(rows):
+        text = summary.markdown(rows)
+    elif sys.stdout.isatty():
+        text = summary.clipped(text, str(out / f"{name}.md"))
+    print(f"{text}\n", *files, sep="\n")

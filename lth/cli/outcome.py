@@ -15,12 +15,12 @@ from lth.cli.signals import Ended
 from lth.engine import Interrupted
 from lth.job import Job
 from lth.store import Store
-from lth.store.store import Busy
+from lth.store.folder import Busy
 
 PATIENCE = 0.5  # seconds that the end of a run waits for a record that another process writes
 
 
-def label(job: Job) -> str:
+def name(job: Job) -> str:
     """The name of a job, before what is said of it."""
     return f"{job.name}, replicate {', '.join(map(str, job.replicates))}: "
 
@@ -28,17 +28,17 @@ def label(job: Job) -> str:
 def put_off(job: Job, setting: Setting, store: Store, error: Busy) -> Ending:
     """Leave a job to be taken up again."""
     end(job, store, "waiting")
-    console.print(f"put off {shlex.join(setting.words)}: {error}", style="dim", markup=False)
+    console.print(f"put off {shlex.join(setting.identifying)}: {error}", style="dim", markup=False)
     return Ending(waiting=True, trained=error.trained)
 
 
 def interrupted(job: Job, setting: Setting, store: Store, error: BaseException) -> Ending:
-    """The ending of a job that Ctrl-C or a signal stopped, or a process that has ended the others."""
+    """The ending of a job that Ctrl-C or a signal stopped."""
     end(job, store, "interrupted")
     if isinstance(error, Ended):
-        return _handed_on(label(job), error, setting)
+        return _handed_on(name(job), error, setting)
     if isinstance(error, Interrupted):
-        console.print(f"{label(job)}stopped. {_saved(store.root)}", markup=False)
+        console.print(f"{name(job)}stopped. {_saved(store.root)}", markup=False)
     return Ending(INTERRUPTED)
 
 

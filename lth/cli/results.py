@@ -69,13 +69,15 @@ def show(results: Results, typed: Sequence[str] = ()) -> None:
     """Print the table, the files of the figures, and what to type next. typed: what the user gave."""
     if results.tickets.empty:
         return
-    text = summary.clipped(summary.markdown(results.tickets), "lth table")
+    lth = "lth" if shutil.which("lth") else f"{os.path.relpath(sys.executable)} -m lth"
+    runs = "" if str(results.root) == "runs" else f" --runs {shlex.quote(str(results.root))}"
+    text = summary.markdown(results.tickets)
+    if console.is_terminal:
+        text = summary.clipped(text, f"{lth} table {shlex.quote(results.experiment)}{runs}")
     console.print(f"\n{text}\n", markup=False)
     for file in results.figures:
         console.print(f"figure  {file}", markup=False)
     console.print(f"results {results.root}", markup=False)
-    lth = "lth" if shutil.which("lth") else f"{os.path.relpath(sys.executable)} -m lth"
-    runs = "" if str(results.root) == "runs" else f" --runs {shlex.quote(str(results.root))}"
     console.print(f"next    {lth} table{runs} --format csv     one row per trained ticket", markup=False)
     console.print(
         f"        {lth} run {_more(typed)}     more replicates, on all cores",

@@ -22,7 +22,7 @@ from lth.engine import Interrupted
 from lth.job import Job
 from lth.store import Store
 from lth.store.environment import peak_memory
-from lth.store.store import Busy
+from lth.store.folder import Busy
 from lth.ticket import Trained
 
 
@@ -72,7 +72,7 @@ def _recorded(job: Job, setting: Setting, store: Store, tracker: Silent) -> Endi
         return outcome.interrupted(job, setting, store, error)
     except (Exception, SystemExit) as error:
         outcome.end(job, store, "failed", failure.named(error))
-        return outcome.failed(outcome.label(job), error, setting)
+        return outcome.failed(outcome.name(job), error, setting)
     for replicate in job.replicates:
         status = "failed" if replicate in failures else "finished"
         jobs.status(replace(job, replicates=[replicate]), store, status, failures.get(replicate, ""))

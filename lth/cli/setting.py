@@ -10,7 +10,7 @@ from typing import Any
 from lth.cli import failure, tracked
 from lth.cli.tracking import Silent
 from lth.job import Job
-from lth.store.store import Keep
+from lth.store.folder import Keep
 
 log = logging.getLogger("lth")
 
@@ -45,8 +45,8 @@ class Setting:
         return tracked.told_apart(self.overrides, self.swept) if self.swept else []
 
     @property
-    def words(self) -> list[str]:
-        """These, and of a single job those that decide its result."""
+    def identifying(self) -> list[str]:
+        """The overrides that identify a job: in a sweep those of the swept keys, else those that decide its result."""
         return tracked.told_apart(self.overrides, self.swept)
 
     def tracker(self, job: Job) -> Silent:
@@ -59,12 +59,12 @@ class Setting:
 
     def _new_tracker(self, job: Job, tracking: Callable[..., Silent]) -> Silent:
         """A tracker with the id, name and tags of the job's run."""
-        words = self.words if self.sweeping else ()
+        words = self.identifying if self.sweeping else ()
         return tracking(
             group=job.name,
             name=tracked.title(job, words),
             folder=self.root,
             config=self.config,
             identity=tracked.run_id(job, self.root, words),
-            tags=tracked.tags(self.words),
+            tags=tracked.tags(self.identifying),
         )

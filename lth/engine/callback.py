@@ -25,8 +25,8 @@ class Callback:
         """Called once the states that were due are saved. What it raises ends the training."""
 
     def compared(self, ticket: Ticket, nets: int, done: int) -> None:
-        """Called between the parts of a comparison of `nets` trained nets, one of them from this ticket: `done` are
-        done, of a number that the comparison alone knows. May raise Interrupted.
+        """Called between the parts of a comparison of `nets` trained nets, one of them from this ticket: `done` parts
+        are done; their total is not known. May raise Interrupted.
         """
 
     def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lth.branch.steps import trained
+from lth.branch.steps import steps_of
 from lth.job.branch import Place
 from lth.job.levels import densities
 from lth.job.source import origin, origin_places
@@ -79,7 +79,9 @@ class _Line:
 
 
 def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
-    """Steps of a training that branches off a ticket which is trained from step `start` to `end`, at most."""
+    """Steps of a training that branches off a ticket which is trained from step `start` to `end`, at most; of one that
+    trains for as many operations, at least.
+    """
     function, given = unbound(transform)
     usual = {name: p.default for name, p in inspect.signature(function).parameters.items()}
-    return trained(function, start, end, usual | given)
+    return steps_of(function, start, end, usual | given)

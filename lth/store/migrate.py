@@ -15,9 +15,9 @@ from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
 from lth.store.entry import is_complete, partial_file, pruned_file
 from lth.store.file import Corrupt, read_json, write_json
+from lth.store.legacy import SCOPES
 from lth.store.locks import LEASE, claimed, patient
 from lth.store.names import folder_of
-from lth.store.older import SCOPES
 from lth.store.record import read_record
 from lth.ticket import Ticket
 

@@ -19,9 +19,9 @@ from lth.store.file import (
     read_json,
     write_json,
 )
+from lth.store.legacy import current
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
-from lth.store.older import current
 from lth.store.running import begin, end, is_held, keep
 from lth.store.stale import changed
 

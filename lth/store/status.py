@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from lth.store.file import Corrupt
+from lth.store.labels import told_apart
 from lth.store.locks import LEASE
 from lth.store.record import listed
 from lth.store.running import lease_of
 from lth.store.watch import Seen, Watch
-from lth.store.words import told_apart
 
 STATES = ("running", "waiting", "dead", "failed", "stopped", "done")
 ENDED = {"finished": "done", "failed": "failed", "interrupted": "stopped", "waiting": "waiting"}

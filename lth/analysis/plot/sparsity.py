@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TICKS = 7
 STEP = "early_stop_step"
+TOLD_APART = 10  # lines of different colors
+AGAIN = (0, (6, 1))  # dashes of the tickets whose colors others have
 DASHES = ("-.", "--", ":")  # of branches where colours tell lines apart; the first branch is the ticket
 
 
@@ -34,7 +36,7 @@ def sparsity(
 
     The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
     apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
-    columns: those of the panels, if others, of each panel its own; "" is the accuracy at early stop.
+    columns: one for each panel; "" is the accuracy at early stop.
     """
     named = {value: value if TITLES.get(rows) == "" else f"{rows}={value}" for value in table[rows]} if rows else {}
     parts = [(named[value], part) for value, part in table.groupby(rows, sort=True)] if rows else [("", table)]
@@ -101,8 +103,8 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) ->
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
             color = f"C{index % 10}" if several else COLORS.get(branch)
             marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
-            first = "-" if index < len(MARKS) - 1 else "--"  # colors begin again, and marks do soon
-            dashes = first if branch == "ticket" else DASHES[at % len(DASHES)] if several else "--"
+            own = DASHES[at % len(DASHES)] if several else "--"
+            dashes = own if branch != "ticket" else "-" if index < TOLD_APART else AGAIN
             _line(axes, _with_dense(rows, branch), column, label, color, marker, dashes)
     percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 
@@ -129,7 +131,7 @@ def _line(
     label: str,
     color: str | None,
     marker: str,
-    dashes: str,
+    dashes: "str | tuple[int, tuple[int, int]]",
 ) -> None:
     values = query.scale(column) * rows.groupby("level")[column].agg(["mean", "min", "max"])
     axes.errorbar(

@@ -71,8 +71,8 @@ def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[st
 
 def balanced(text: str, width: int) -> str:
     """A text in lines of at most `width` characters, no more of them than needed, and of much the same length."""
-    count = len(textwrap.wrap(text, width))
-    return textwrap.fill(text, next(w for w in range(1, width + 1) if len(textwrap.wrap(text, w)) <= count))
+    wrapped = {w: textwrap.wrap(text, w, break_long_words=False) for w in range(1, width + 1)}
+    return "\n".join(next(lines for lines in wrapped.values() if len(lines) <= len(wrapped[width])))
 
 
 def note(figure: "Figure", parts: list[str]) -> None:

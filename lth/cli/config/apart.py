@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lth.cli import failure
 from lth.cli.config.machine import worker
-from lth.cli.ending import INTERRUPTED, Ending
+from lth.cli.ending import FAILED, INTERRUPTED, Ending
 from lth.cli.handlers import NOTICES, handlers, ignore, in_slurm, outlived
 
 LOOK = 0.5  # seconds between two looks whether the parent lives
@@ -156,7 +156,7 @@ def _guarded(job: Job, cfg: DictConfig) -> Ending:
         return Ending(INTERRUPTED)
     except BaseException as error:
         traceback.print_exc()
-        return Ending(1, failure.named(error))
+        return Ending(FAILED, failure.named(error))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -61,15 +61,15 @@ def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig
 
 @cache
 def _usual(groups: tuple[str, ...]) -> dict[str, Any]:
-    """The configuration of these config groups, of lth's own options, without other overrides."""
+    """The configuration of these config groups, of lth's own options, without entries that are left out."""
     return plain(compose("config", [*groups]))
 
 
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
-    """Compose and validate. usual: config groups -> their configuration without other overrides."""
+    """Compose and validate. usual: config groups, and entries that are left out -> their configuration."""
     cfg = compose("config", overrides)
     _check_complete(plain(cfg))
-    validate(plain(cfg), usual(tuple(each for each in overrides if is_group(each) or each.startswith("~"))))
+    validate(plain(cfg), usual(tuple(each for each in overrides if is_group(each) or _leaves_out(each, overrides))))
     if cfg.start is not None:
         words = start.beside(cfg.start, overrides)
         with of_start(cfg.start), errors_explained():
@@ -169,13 +169,21 @@ def addition(message: str, wrong: str) -> str:
     return f"; +{wrong}=... adds it{own}"
 
 
+def _leaves_out(override: str, overrides: Sequence[str]) -> bool:
+    """Test whether an override, such as ~branch.shuffle, leaves out an entry that none of the others adds."""
+    if not re.fullmatch(r"~(branch|quantization)\.[^.=]+", override):
+        return False
+    return not any(each.lstrip("+").startswith(f"{override[1:]}.") and each[0] == "+" for each in overrides)
+
+
 def _left_out(message: str) -> str:
-    """What to do if a key takes the value of one that is left out; empty for any other message."""
-    if not (found := re.search(r"Interpolation key '([\w.]+)' not found\s+full_key: ([\w.]+)", message)):
+    """The error of a branch that takes the value of one that is left out, from Hydra's message; empty for others."""
+    if not (found := re.search(r"Interpolation key '(branch\.\S+)' not found\s+full_key: (branch\.\S+)", message)):
         return ""
     there, here = (".".join(key.split(".")[:2]) for key in found.groups())
-    idle = f" ({there}.levels=[] trains nothing of it)" if there.startswith("branch.") else ""
-    return f"{found[2]} takes the value of {found[1]}, which is left out: keep {there}{idle}, or leave {here} out too"
+    idle = f"{there}.levels=[] trains nothing of it"
+    what = f"{found[2]} takes the value of {found[1]}, which is left out"
+    return f"{what}: keep {there} ({idle}), or leave {here} out too" if there != here else ""
 
 
 def explanation(error: Exception) -> str:

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lth import UserError
 from lth.cli import ending, failure
 from lth.cli.config.task import Task
-from lth.cli.ending import Ending
+from lth.cli.ending import FAILED, Ending
 
 RESTARTS = 3  # of a round whose launcher lost its workers
 
@@ -26,7 +26,7 @@ def launched(launcher: Launcher, task: Task, turns: Sequence[tuple[int, float]])
         try:
             return _once(launcher, task, turns)
         except BrokenProcessPool:
-            task.endings[-1] = Ending(1)
+            task.endings[-1] = Ending(FAILED)
             print("lth run: a worker of the launcher was killed; starting the other jobs again", file=sys.stderr)
     return _once(launcher, task, turns)
 
@@ -51,7 +51,7 @@ def _asked(launcher: Launcher, task: Task, turns: Sequence[tuple[int, float]]) -
     except Exception as error:
         if not any(task.file(job).exists() for job, _ in turns):
             raise  # the launcher did not get so far
-        why = Ending(1, f"it did not end in the launcher's sight: {failure.named(error)}")
+        why = Ending(FAILED, f"it did not end in the launcher's sight: {failure.named(error)}")
         return {job: ending.read(task.file(job)) or why for job, _ in turns}
     ended: dict[int, Ending] = {}
     for (job, _), each in zip(turns, map(_returned, done), strict=True):
@@ -65,4 +65,4 @@ def _returned(job: JobReturn) -> Ending:
     found = job._return_value
     if isinstance(found, Ending):
         return found
-    return Ending(1, failure.words(found) if isinstance(found, UserError) else failure.named(found))
+    return Ending(FAILED, failure.words(found) if isinstance(found, UserError) else failure.named(found))

@@ -21,9 +21,9 @@ import lth
 from lth import UserError
 from lth.cli.config import apart, reference, search
 from lth.cli.config.accepted import fitted
-from lth.cli.config.around import announced, folder_of_hydra, hydra_quiet, hydra_raises, signals_handled
 from lth.cli.config.compose import explanation, validated
 from lth.cli.config.conf import CONF, plain
+from lth.cli.config.contexts import announced, hydra_folder_overrides, hydra_quiet, hydra_raises, signals_handled
 from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.launcher import arrive, check_single, check_threads, prepared
 from lth.cli.config.literal import literal
@@ -33,7 +33,7 @@ from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.plugins import own_plugins
 from lth.cli.config.task import JobFailed, Task, failures, summary
 from lth.cli.config.trial import trial
-from lth.cli.ending import INTERRUPTED, Ending
+from lth.cli.ending import FAILED, INTERRUPTED, Ending
 from lth.cli.handlers import outlived
 from lth.store.file import make_folder
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         make_folder(Path(str(first.root)))
     see_own_modules()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not take a neighbor's core
-    with folder_of_hydra(planning=bool(first.plan)) as folder, workers_as_here():
+    with hydra_folder_overrides(planning=bool(first.plan)) as folder, workers_as_here():
         keys = swept_keys(overrides) if sweeping else []
         launched = prepared(overrides, given.folder) if sweeping else overrides
         task = Task(partial(_job, here=os.getcwd(), swept=keys, typed=arguments))
@@ -86,7 +86,7 @@ def _run(arguments: Sequence[str], sweeping: bool, task: Task) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except (JobFailed, BrokenProcessPool):  # of a launcher's own process, or of this one
-        return 1
+        return FAILED
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explanation(error)) from error
     except KeyboardInterrupt:
@@ -116,7 +116,7 @@ def _job(cfg: DictConfig, *, here: str, **given: Any) -> Ending:
     except apart.Killed as how:
         line = f"{how}; the same command continues it"
         print(f"job {shlex.join(HydraConfig.get().overrides.task)}: {line}", file=sys.stderr)
-        return Ending(1, line)
+        return Ending(FAILED, line)
 
 
 def _ended(cfg: DictConfig, **given: Any) -> Ending:

@@ -32,14 +32,14 @@ ALIASES = {
     "kernel": "lth.recipe.Kernel",
     "precision": "lth.recipe.Precision",
     "scale": "lth.cli.config.conf.Scale",
-    "store.keep": "lth.store.store.Keep",
+    "store.keep": "lth.store.folder.Keep",
     "meter": "lth.engine.meter.Choice",
 }
 AUTO = {"precision"}
 
 
 def validate(config: Config, usual: Config) -> None:
-    """Raise UserError for the first invalid key or value. `usual`: the same config groups, no other override."""
+    """Raise UserError for the first invalid key or value. `usual`: the same groups and entries, no other override."""
     check_sizes(config)
     _check_keys(config, usual)
     for prefix, node in nodes(config):
@@ -61,16 +61,18 @@ def _check_keys(config: Config, usual: Config) -> None:
             _check_value(key, given[key], _annotation(key, default), default)
             check_bound(key, key, given[key])
     for key in sorted(given.keys() - defaults.keys()):
-        left_out = given[key] is None and _is_optional(key)
-        if not key.startswith(ours) and not _in_function(config, key) and not left_out:
+        known = key.startswith(ours) or _in_function(config, key) or _is_left_out(key, given[key], defaults)
+        if not known:
             raise _unknown(key, defaults)
 
 
-def _is_optional(key: str) -> bool:
-    """Test whether a key, such as branch.NAME.compare, is that of a function that may be left out by null."""
-    group, *name, field = key.split(".")
-    fields = parameters(ENTRIES[group]) if group in ENTRIES and len(name) == 1 else {}
-    return field in fields and fields[field].default is None
+def _is_left_out(key: str, value: Any, defaults: Config) -> bool:
+    """Test for null in place of a function that an entry can do without, such as branch.NAME.compare."""
+    group, _, rest = key.partition(".")
+    _, _, field = rest.partition(".")
+    fields = parameters(ENTRIES[group]) if group in ENTRIES else {}
+    optional = field in fields and fields[field].default is None
+    return value is None and optional and any(each.startswith(f"{key}.") for each in defaults)
 
 
 def _in_function(config: Config, key: str) -> bool:

@@ -15,7 +15,7 @@ from lth.cli.handlers import handlers, outlived
 
 @contextmanager
 def announced(what: str) -> Iterator[None]:
-    """Show on a terminal, meanwhile, what takes seconds."""
+    """Show a message on a terminal while the block runs."""
     shown = what if sys.stderr.isatty() else ""
     print(shown, end="\r" * bool(shown), file=sys.stderr, flush=True)
     try:
@@ -58,7 +58,7 @@ def hydra_quiet() -> Iterator[None]:
 
 
 @contextmanager
-def folder_of_hydra(*, planning: bool) -> Iterator[list[str]]:
+def hydra_folder_overrides(*, planning: bool) -> Iterator[list[str]]:
     """Overrides that keep the files of Hydra out of the store while a plan is made, which only looks."""
     if not planning:
         yield []

@@ -9,7 +9,10 @@ Expect (the paper, from memory; its figures have no numbers for these nets)
 Cost
     A replicate of LeNet-300-100: seven trainings of 43,000 steps, of which the three of scores take about four times as
     long as the others. Reduced: a tenth.
-Result (not run in full yet)
+Result (2026-11-27, LeNet-300-100 in full, n = 1; AMD EPYC, one thread; results/ramanujan2020_edge_popup.csv)
+    Chosen weights of untrained nets reach, at the end, 97.82% where half of them are chosen, 97.26% of a quarter and
+    94.69% of an eighth. Trained tickets of the same densities have 98.37, 98.43 and 98.40%, the dense net 98.65%.
+    Conv-2: not run.
 """
 
 import pandas as pd

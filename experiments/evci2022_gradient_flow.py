@@ -21,8 +21,8 @@ Result (2026-11-27, in full, one pruned net and five runs from each start, mean 
     most 0.06 points). Scratch does not reproduce: of five initializations three never leave 11.35%, among them the one
     that five runs share; the other two end at 97.24 and 97.78%. No initialization by fan-in stays there: 97.23 (0.56)%.
     Tried for scratch: Gaussian He in place of Glorot (init=kaiming_normal, n = 3 draws) leaves none at 11.35%: 97.13,
-    92.65 and 96.43%, the best as in the paper. So dead are nets whose few weights are drawn too small for a layer that
-    keeps few of its inputs, and what differs from the paper is most likely the initialization.
+    92.65 and 96.43%, the best as in the paper. Nets stay dead whose weights are drawn too small for the few inputs that
+    are kept; what differs from the paper is most likely the initialization.
 """
 
 from functools import partial

@@ -97,14 +97,16 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) ->
     several = line.nunique() > 1
     for index, name in enumerate(dict.fromkeys(line) if by else in_order(line)):
         rows = table[line == name]
+        named = not several and all(branch in COLORS for branch in branches(rows))
         for at, branch in enumerate(branches(rows)):
             label = _label(rows, branch, column)
             if several:
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
-            color = f"C{index % 10}" if several else COLORS.get(branch)
-            marker = MARKS[index % len(MARKS)] if several else MARKERS.get(branch, MARKS[at % len(MARKS)])
-            own = DASHES[at % len(DASHES)] if several else "--"
-            dashes = own if branch != "ticket" else "-" if index < TOLD_APART else AGAIN
+            place = index if several else at
+            color = COLORS[branch] if named else f"C{place % 10}"  # those of branches may be near others
+            marker = MARKERS[branch] if named else MARKS[place % len(MARKS)]
+            dashed = DASHES[at % len(DASHES)] if several else "--"
+            dashes = dashed if branch != "ticket" else "-" if index < TOLD_APART else AGAIN
             _line(axes, _with_dense(rows, branch), column, label, color, marker, dashes)
     percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
 

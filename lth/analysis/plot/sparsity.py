@@ -44,7 +44,8 @@ def sparsity(
         for (name, part), row in zip(parts, panels, strict=True):
             row[0].set_title(name, fontsize=9)
             for axes, column in zip(row, (column or metric(part).early for column in columns), strict=True):
-                _lines(axes, part if column in part else part.assign(**{column: float("nan")}), column, by)
+                shown = part if column in part else part.assign(**{column: float("nan")})
+                _lines(axes, shown, column, by, branches(table))
                 axes.set_ylabel(query.title(column))
                 stamp(axes, part)
             for axes in row[1:]:
@@ -69,7 +70,7 @@ def during(
         for axes, share in zip(panels, shares, strict=True):
             # In a column of results: any other column would tell configurations apart.
             shown = table.assign(**{found.final: accuracy_at(table, evaluations, share)})
-            _lines(axes, shown, found.final, by)
+            _lines(axes, shown, found.final, by, branches(table))
             axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
             stamp(axes, table)
         panels[0].set_ylabel(found.axis())
@@ -92,13 +93,16 @@ def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) ->
     return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 
 
-def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) -> None:
+def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str], every: Sequence[str]) -> None:
+    """Draw a line for each branch of each name. every: branches of all panels, of the same color in each."""
     line = names(table, by) if by else short_names(table)
     several = line.nunique() > 1
     for index, name in enumerate(dict.fromkeys(line) if by else in_order(line)):
         rows = table[line == name]
-        named = not several and all(branch in COLORS for branch in branches(rows))
-        for at, branch in enumerate(branches(rows)):
+        named = not several and all(branch in COLORS for branch in every)
+        places = [*dict.fromkeys([*every, *branches(rows)])]  # settings name a branch only where it has several
+        for branch in branches(rows):
+            at = places.index(branch)
             label = _label(rows, branch, column)
             if several:
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"

@@ -112,7 +112,9 @@ def test_steps_on_kept_weights_are_those_of_autograd_in_float64(
     optimizer: Callable[..., torch.optim.Optimizer], sizes: list[int], biased: list[bool], batch: int, density: float,
     penalty: str, seed: int,
 ) -> None:  # fmt: skip
-    """200 steps; 20 under l1, whose gradient jumps where a weight crosses 0, so that roundings grow."""
+    """200 steps; 20 under l1, whose gradient jumps where a weight crosses 0, so that roundings grow. Adam, which divides
+    small gradients by their size, makes 1e-16 up to 3e-12 in 200 steps of the smallest nets.
+    """
     count = 20 if PENALTIES[penalty] in (PENALTIES["l1"], PENALTIES["default"]) else 200
     one, other = mlp(sizes, biased, torch.float64), mlp(sizes, biased, torch.float64)
     masks, random = masks_of(one, seed, density), torch.Generator().manual_seed(seed)
@@ -124,9 +126,9 @@ def test_steps_on_kept_weights_are_those_of_autograd_in_float64(
     block = Block(layers(other), masks, optimizer(other.parameters()), PENALTIES[penalty])
     losses = block.take(order.numpy(), examples(x, y), rates)
     block.store()
-    assert torch.allclose(losses, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12)
+    assert torch.allclose(losses, torch.tensor(expected, dtype=torch.float64), rtol=1e-11, atol=1e-11)
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
-        assert float((a - b).detach().abs().max()) <= 1e-12
+        assert float((a - b).detach().abs().max()) <= 1e-11
     for layer, mask in zip(layers(other), masks, strict=True):
         assert not layer.weight[~mask].any()
 

@@ -32,7 +32,6 @@ def test_a_stamp_says_whether_all_is_reduced_and_from_what() -> None:
 
 
 REDUCED = {
-    "frankle2019_appendix": [["REDUCED", "5,000 of 50,000 steps"]] * 2,
     "frankle2019_fig4": [[], []],
     "frankle2019_fig7": [["REDUCED", "280 of 112,480 steps"]] * 3,
     "han2015_fig5": [[], ["REDUCED", "4,000 of 20,000 steps"]],  # LeNet-300-100 in full beside LeNet-5

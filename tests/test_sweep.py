@@ -56,7 +56,7 @@ def test_overrides_of_a_figure_may_stand_behind_its_options(capsys: pytest.Captu
     with pytest.raises(SystemExit):
         parsed(["figure", "frankle2019_fig5", "--run", "steps=5", "--bad"])
     with pytest.raises(SystemExit):
-        parsed(["table", "steps=5"])
+        parsed(["table", "demo", "steps=5"])
     assert "unrecognized arguments: steps=5" in capsys.readouterr().err
 
 

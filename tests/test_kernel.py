@@ -112,8 +112,8 @@ def test_steps_on_kept_weights_are_those_of_autograd_in_float64(
     optimizer: Callable[..., torch.optim.Optimizer], sizes: list[int], biased: list[bool], batch: int, density: float,
     penalty: str, seed: int,
 ) -> None:  # fmt: skip
-    """200 steps; 20 under l1, whose gradient jumps where a weight crosses 0, so that roundings grow. Adam, which divides
-    small gradients by their size, makes 1e-16 up to 3e-12 in 200 steps of the smallest nets.
+    """200 steps; 20 under l1, whose gradient jumps where a weight crosses 0, so that roundings grow. Adam, which
+    divides small gradients by their size, makes 1e-16 up to 3e-12 in 200 steps of the smallest nets.
     """
     count = 20 if PENALTIES[penalty] in (PENALTIES["l1"], PENALTIES["default"]) else 200
     one, other = mlp(sizes, biased, torch.float64), mlp(sizes, biased, torch.float64)

@@ -20,9 +20,11 @@ Result (2026-11-27, in full, one pruned net and five runs from each start, mean 
     pruned net 98.62%. So tickets learn the pruned net again, more closely than in the paper, with no barrier to it (at
     most 0.06 points). Scratch does not reproduce: of five initializations three never leave 11.35%, among them the one
     that five runs share; the other two end at 97.24 and 97.78%. No initialization by fan-in stays there: 97.23 (0.56)%.
-    Tried for scratch: Gaussian He in place of Glorot (init=kaiming_normal, n = 3 draws) leaves none at 11.35%: 97.13,
-    92.65 and 96.43%, the best as in the paper. Nets stay dead whose weights are drawn too small for the few inputs that
-    are kept; what differs from the paper is most likely the initialization.
+    Tried for scratch: Gaussian He in place of Glorot leaves none of three draws at 11.35%; they end at 97.13, 92.65 and
+    96.43%, the best as in the paper (lth run experiment=evci2022_gradient_flow name=evci_kaiming init=kaiming_normal
+    branch.connect.compare=null branch.connect.levels=[] branch.connect_reinitialize.levels=[] branch.fan_in.levels=[]
+    branch.reinitialize.levels=[1] branch.reinitialize.draws=3). Nets stay dead if their weights are drawn too small for
+    the few inputs that are kept; what differs from the paper is most likely the initialization.
 """
 
 from functools import partial

@@ -42,6 +42,6 @@ CLAIMS = [*_claims("supermask", 79.3), *_claims("supermask_constant", 86.3)]
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy against percent of weights remaining, on initial weights and on constants with their signs."""
     masks = tickets[tickets["branch"].isin(ON)]
-    shown = (tickets if masks.empty else masks).assign(on=lambda table: table["branch"].replace(ON))
+    shown = (tickets if masks.empty else masks).assign(how=lambda table: table["branch"].replace(ON))
     title = "Masks on LeNet-300-100 that is not trained, MNIST (Zhou et al. 2019, Figure 6)"
-    return plot.sparsity(shown.assign(branch="ticket"), title, by=["criterion"], rows="on", columns=(FINAL,))
+    return plot.sparsity(shown.assign(branch="ticket"), title, by=["criterion"], rows="how", columns=(FINAL,))

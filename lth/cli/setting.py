@@ -42,7 +42,7 @@ class Setting:
     @property
     def told_apart(self) -> list[str]:
         """The overrides that tell a job of a sweep apart; none of a single job."""
-        return tracked.told_apart(self.overrides, self.swept) if self.swept else []
+        return self.identifying if self.swept else []
 
     @property
     def identifying(self) -> list[str]:

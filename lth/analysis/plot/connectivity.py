@@ -9,7 +9,7 @@ import pandas as pd
 from lth.analysis.plot.labels import NAMES, percent
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import MARKS, bars, finish, new_figure
+from lth.analysis.plot.style import MARKS, bars, cycled, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def _lines(part: pd.DataFrame, named: Mapping[str, str]) -> dict[str, pd.DataFra
 
 def _instability(axes: "Axes", rows: pd.DataFrame, name: str, at: int) -> None:
     values = 100 * rows.groupby(K)["barrier"].agg(["mean", "min", "max"])
-    axes.errorbar(values.index, values["mean"], yerr=bars(values), label=name, color=f"C{at % 10}",
+    axes.errorbar(values.index, values["mean"], yerr=bars(values), label=name, color=cycled(at),
                   marker=MARKS[at % len(MARKS)], markersize=4, capsize=2, linewidth=1.3)  # fmt: skip
 
 
@@ -56,8 +56,8 @@ def _errors(axes: "Axes", rows: pd.DataFrame, at: int) -> None:
     for length in sorted({len(each) for each in errors}):
         same = np.array([each for each in errors if len(each) == length])
         alphas = np.linspace(0, 1, length)
-        axes.plot(alphas, same.mean(0), color=f"C{at % 10}", linewidth=1.3)
-        axes.fill_between(alphas, same.min(0), same.max(0), color=f"C{at % 10}", alpha=0.15, linewidth=0)
+        axes.plot(alphas, same.mean(0), color=cycled(at), linewidth=1.3)
+        axes.fill_between(alphas, same.min(0), same.max(0), color=cycled(at), alpha=0.15, linewidth=0)
 
 
 def _dress(left: "Axes", right: "Axes", name: str, part: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ from lth.analysis.metric import Metric, metric_of_curves
 from lth.analysis.plot.labels import names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import finish, new_figure
+from lth.analysis.plot.style import TOLD_APART, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 DRAWN = ("ticket", "reinitialize")
-TOLD_APART = 10  # curves of several lines whose colors differ at a glance; shades show the levels of one line
 FEWEST = 2  # steps at which the first third was evaluated, if it has a panel of its own
 
 

@@ -60,7 +60,7 @@ NAMES = {
     "tf32": "TensorFloat-32",
     "bf16": "bfloat16",
 }
-TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": "", "on": ""}
+TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": ""}
 
 
 def branch_label(branch: str) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.sparsity import percent_axis
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import MARKS, finish, new_figure
+from lth.analysis.plot.style import MARKS, TOLD_APART, cycled, finish, new_figure
 from lth.analysis.query import title
 from lth.analysis.series import label
 
@@ -58,7 +58,12 @@ def _is_dense(points: pd.DataFrame) -> pd.Series:
 
 
 def _line(axes: "Axes", part: pd.DataFrame, name: str, at: int, *, across: bool) -> None:
-    style: Any = {"label": name, "color": f"C{at % 10}", "linewidth": 1.3, "linestyle": "-" if at < 10 else "--"}
+    style: Any = {
+        "label": name,
+        "color": cycled(at),
+        "linewidth": 1.3,
+        "linestyle": "-" if at < TOLD_APART else "--",
+    }
     if not across:
         axes.plot(part["x"], part["mean"], **style)
         axes.fill_between(part["x"], part["min"], part["max"], color=style["color"], alpha=0.15, linewidth=0)

@@ -1,7 +1,7 @@
 """Accuracy (or the metric of another task) and early-stop step against percent of weights remaining."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from lth.analysis.metric import metric, metric_of_curves
 from lth.analysis.plot.labels import TITLES, branch_label, in_order, names, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import COLORS, MARKERS, MARKS, bars, finish, new_figure
+from lth.analysis.plot.style import COLORS, MARKERS, MARKS, TOLD_APART, bars, cycled, finish, new_figure
 from lth.analysis.summary import branches, full_branch
 from lth.analysis.winning import winning
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 TICKS = 7
 STEP = "early_stop_step"
-TOLD_APART = 10  # lines of different colors
 AGAIN = (0, (6, 1))  # dashes of the tickets whose colors others have
 DASHES = ("-.", "--", ":")  # of branches where colours tell lines apart; the first branch is the ticket
 
@@ -97,22 +96,32 @@ def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str], ev
     """Draw a line for each branch of each name. every: branches of all panels, of the same color in each."""
     line = names(table, by) if by else short_names(table)
     several = line.nunique() > 1
+    places = [*dict.fromkeys([*every, *branches(table)])]  # settings name a branch only where it has several
     for index, name in enumerate(dict.fromkeys(line) if by else in_order(line)):
         rows = table[line == name]
-        named = not several and all(branch in COLORS for branch in every)
-        places = [*dict.fromkeys([*every, *branches(rows)])]  # settings name a branch only where it has several
         for branch in branches(rows):
-            at = places.index(branch)
             label = _label(rows, branch, column)
             if several:
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
-            place = index if several else at
-            color = COLORS[branch] if named else f"C{place % 10}"  # those of branches may be near others
-            marker = MARKERS[branch] if named else MARKS[place % len(MARKS)]
-            dashed = DASHES[at % len(DASHES)] if several else "--"
-            dashes = dashed if branch != "ticket" else "-" if index < TOLD_APART else AGAIN
-            _line(axes, _with_dense(rows, branch), column, label, color, marker, dashes)
+            style = _by_name(index, branch, places) if several else _by_branch(branch, places)
+            _line(axes, _with_dense(rows, branch), column, label, **style)
     percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
+
+
+def _by_name(index: int, branch: str, places: Sequence[str]) -> dict[str, Any]:
+    """Style of a line whose color tells its name, and its dashes the branch."""
+    solid = "-" if index < TOLD_APART else AGAIN
+    dashes = solid if branch == "ticket" else DASHES[places.index(branch) % len(DASHES)]
+    return {"color": cycled(index), "marker": MARKS[index % len(MARKS)], "linestyle": dashes}
+
+
+def _by_branch(branch: str, places: Sequence[str]) -> dict[str, Any]:
+    """Style of a line whose color tells the branch: its own, if all have one, since others may be near it."""
+    dashes = "-" if branch == "ticket" else "--"
+    if all(each in COLORS for each in places):
+        return {"color": COLORS[branch], "marker": MARKERS[branch], "linestyle": dashes}
+    at = places.index(branch)
+    return {"color": cycled(at), "marker": MARKS[at % len(MARKS)], "linestyle": dashes}
 
 
 def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
@@ -130,20 +139,11 @@ def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
     return rows[own if begins.any() else own | ((rows["branch"] == "ticket") & (rows["level"] == 0))]
 
 
-def _line(
-    axes: "Axes",
-    rows: pd.DataFrame,
-    column: str,
-    label: str,
-    color: str | None,
-    marker: str,
-    dashes: "str | tuple[int, tuple[int, int]]",
-) -> None:
+def _line(axes: "Axes", rows: pd.DataFrame, column: str, label: str, **style: Any) -> None:
     values = query.scale(column) * rows.groupby("level")[column].agg(["mean", "min", "max"])
     axes.errorbar(
-        100 * rows.groupby("level")["density"].mean(), values["mean"], yerr=bars(values), label=label, color=color,
-        linestyle=dashes, marker=marker, markersize=4, capsize=2,
-        linewidth=1.3,
+        100 * rows.groupby("level")["density"].mean(), values["mean"], yerr=bars(values), label=label, markersize=4,
+        capsize=2, linewidth=1.3, **style,
     )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ MARKERS = {
     "edge_popup": "P",
 }
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
+TOLD_APART = 10  # colors that differ at a glance, C0 to C9
 HEAD = 85  # characters in a line of the title of a figure of 10 inches
 FOOT = 170  # characters in a line of the note under a figure of 10 inches
 
@@ -56,6 +57,11 @@ def new_figure(
     with matplotlib.rc_context(matplotlib.rc_params_from_file(STYLE, use_default_template=False)):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(rows, columns, squeeze=False, **shared)
+
+
+def cycled(at: int) -> str:
+    """The color of the line at this place; after TOLD_APART lines they begin again."""
+    return f"C{at % TOLD_APART}"
 
 
 def bars(values: pd.DataFrame) -> list[pd.Series]:

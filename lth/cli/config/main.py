@@ -21,9 +21,10 @@ import lth
 from lth import UserError
 from lth.cli.config import apart, reference, search
 from lth.cli.config.accepted import fitted
-from lth.cli.config.compose import explanation, validated
+from lth.cli.config.compose import validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.contexts import announced, hydra_folder_overrides, hydra_quiet, hydra_raises, signals_handled
+from lth.cli.config.explain import explanation
 from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.launcher import arrive, check_single, check_threads, prepared
 from lth.cli.config.literal import literal

@@ -1,0 +1,91 @@
+"""Errors of Hydra as sentences that name the key, and what may have been meant."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from lth import UserError
+from lth.cli.config.choices import choice
+from lth.cli.config.conf import CONF, plain
+from lth.cli.config.keys import leaves
+from lth.cli.config.reference import options_with
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """Make errors of Hydra a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except RecursionError as error:
+        raise UserError("files of the configuration name each other, or themselves, in their defaults lists: take out "
+                        "the entry that closes the circle") from error  # fmt: skip
+    except (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UserError(explanation(error)) from error
+
+
+def explanation(error: Exception) -> str:
+    """Hydra's message, and the keys that may have been meant."""
+    message = str(error).partition("Config search path")[0].strip()
+    if sentence := _left_out(message):
+        return sentence
+    with aside(), initialize_config_dir(str(CONF), version_base="1.3"):
+        keys = {key for key in leaves(plain(compose("config"))) if not key.endswith("_")}
+    keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
+    if sentence := choice(message):
+        return sentence
+    wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
+    close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
+    if "Got NoneType" in message:
+        message = "a config group can't be null: name one of its options (for no branch: branch=[])"
+    if "To append to your config" in message:
+        message = f"there is no key '{wrong}'"
+    nearly = difflib.get_close_matches(wrong, keys, n=1, cutoff=0.85)
+    meant = _remedy(message, wrong) or ("" if nearly else _addition(message, wrong))
+    meant = meant or (f". Did you mean {' or '.join(close)}?" if close else "")
+    return f"{message}{meant} (lth run --help lists all keys)"
+
+
+def _left_out(message: str) -> str:
+    """The error of a branch that takes the value of one that is left out, from Hydra's message; empty for others."""
+    if not (found := re.search(r"Interpolation key '(branch\.\S+)' not found\s+full_key: (branch\.\S+)", message)):
+        return ""
+    there, here = (".".join(key.split(".")[:2]) for key in found.groups())
+    idle = f"{there}.levels=[] trains nothing of it"
+    what = f"{found[2]} takes the value of {found[1]}, which is left out"
+    return f"{what}: keep {there} ({idle}), or leave {here} out too" if there != here else ""
+
+
+def _remedy(message: str, wrong: str) -> str:
+    """The remedy for a key of a group that is off."""
+    if message.startswith("there is no key") and (having := options_with(wrong)):
+        one = "that" if len(having) == 1 else "one of them"
+        return f" as the groups are chosen; it belongs to {', '.join(having)}: add {one}"
+    return ""
+
+
+def _addition(message: str, wrong: str) -> str:
+    """The override that gives a function another argument, if it is not one of lth's."""
+    group = wrong.partition(".")[0]
+    if group == wrong or not message.startswith("there is no key") or not (CONF / group).is_dir():
+        return ""
+    own = "" if group == "optimizer" else ", if its function is not one of lth's"
+    return f"; +{wrong}=... adds it{own}"
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Put Hydra's state aside, where it composes or runs a job, so that another configuration can be composed."""
+    state = GlobalHydra.instance()
+    before, state.hydra = state.hydra, None
+    try:
+        yield
+    finally:
+        state.hydra = before

@@ -1,0 +1,89 @@
+"""Refusals of nets that can't be trained here, and of outputs that fit neither the data nor the task."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.prune import BasePruningMethod
+
+from lth import UserError
+from lth.data import Data
+from lth.task import Task
+from lth.weights import first_names
+
+
+def check_net(net: Any) -> None:
+    """Refuse what is no plain net with weights of its own."""
+    if not isinstance(net, nn.Module):
+        raise UserError(f"model gives a {type(net).__name__}: return a torch.nn.Module")
+    name = type(net).__name__
+    if any(hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) for part in net.modules()):
+        raise UserError(f"{name} is compiled (torch.compile): return the plain module")
+    if any(isinstance(part, torch.jit.ScriptModule) for part in net.modules()):
+        raise UserError(f"{name} is scripted (torch.jit), which hides its layers: return the plain module")
+    if any(isinstance(hook, BasePruningMethod) for part in net.modules() for hook in part._forward_pre_hooks.values()):
+        raise UserError(f"{name} is pruned by torch.nn.utils.prune: call prune.remove on its layers first")
+    first = {} if any(is_lazy(p) for p in net.parameters()) else first_names(net)
+    for own, _ in net.named_parameters():
+        if first.get(own, own) != own:
+            raise UserError(f"{own} and {first[own]} of {name} are two parameters in the same memory: assign one "
+                            "parameter to both, and it is pruned and trained as one")  # fmt: skip
+    types = {p.dtype for p in net.parameters()} - {torch.float32, torch.float64}
+    if types:
+        raise UserError(f"{name} has weights of type {types.pop()}: train float32 weights (precision=bf16 computes in "
+                        "bfloat16), or float64 in a net that converts its inputs")  # fmt: skip
+
+
+def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
+    """Outputs of the net in training, with their gradient; raises UserError if they, or those in evaluation, are no
+    tensor.
+    """
+    name, outputs = type(net).__name__, torch.empty(0)
+    for mode in ("evaluation", "training"):
+        try:
+            with torch.random.fork_rng(devices=[]), torch.enable_grad():
+                outputs = net.train(mode == "training")(inputs)
+        except Exception as error:
+            error.add_note(
+                f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input{_sizes(inputs)}"
+            )
+            raise
+        if not isinstance(outputs, Tensor):
+            raise UserError(
+                f"{name} gives a {type(outputs).__name__} in {mode}: return the logits alone, a tensor B x C (nets of "
+                "torchvision with auxiliary classifiers: aux_logits=False)"
+            )
+    return outputs
+
+
+def _sizes(inputs: Tensor) -> str:
+    """A hint where the size of images may be what a net can't take."""
+    return "; data.size gives images another size" if inputs.ndim == 4 else ""
+
+
+def check_shape(net: nn.Module, outputs: Tensor, data: Data, batch: int) -> None:
+    """Refuse outputs that do not fit the targets: B x C, B x T x C (at least as many as there are classes) or, for
+    numbers, B x k.
+    """
+    numbers, count = data.classes is None, data.outputs
+    before = (batch,) if numbers else (batch, *data.train.targets.shape[1:])
+    given = outputs.shape[-1] if outputs.ndim else 0
+    if outputs.shape[:-1] != before or given < count or (numbers and given > count):
+        wanted = " x ".join(map(str, ["B", *before[1:], count]))
+        raise UserError(
+            f"{type(net).__name__} gives {tuple(outputs.shape)} for {batch} inputs: return "
+            + (f"{wanted} numbers" if numbers else f"logits, {wanted} (classes)")
+        )
+
+
+def check_task(task: Task, outputs: Tensor, targets: Tensor) -> None:
+    """Refuse a task whose losses or metrics are not one value for each example."""
+    for part in ("losses", "metrics"):
+        values = getattr(task, part)(outputs, targets)
+        if not isinstance(values, Tensor) or values.shape != (len(targets),):
+            kind = f"a tensor of shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise UserError(
+                f"{part} of task={task.name} gave {kind} for {len(targets)} examples: give one value for each "
+                '(reduction="none")'
+            )

@@ -97,8 +97,15 @@ def test_the_figure_says_what_it_shows_and_how_many_runs() -> None:
     figure = plot.sparsity(tickets(), "a title")
     assert figure.get_suptitle() == "a title"
     said = figure.get_supxlabel()
-    for part in ("net on digits", "5,000 steps", "n=3 ticket", "n=3 random reinit", "a machine", "abc123"):
+    for part in ("net on digits", "5,000 steps", "n=3;", "a machine", "abc123"):
         assert part in said
+
+
+def test_branches_that_differ_in_the_number_of_runs_are_named() -> None:
+    fewer = tickets().query("branch == 'ticket' or replicate < 3")
+    assert "steps; n=3 (ticket), n=2 (random reinit);" in said(plot.sparsity(fewer))
+    one_level_less = tickets().query("level != 7 or replicate < 3 or branch != 'ticket'")
+    assert "steps; n=2-3 (ticket), n=3 (random reinit);" in said(plot.sparsity(one_level_less))
 
 
 # ---- lines
@@ -208,7 +215,7 @@ def test_a_branch_that_begins_at_level_0_does_not_start_from_the_dense_net() -> 
     assert {name: points[0][1] for name, points in read.items()} == pytest.approx(
         {"ticket": 97.5, "aware, 3 bits": 50, "aware, 8 bits": 70}
     )
-    assert "n=3 ticket, n=3 aware, 3 bits, n=3 aware, 8 bits" in " ".join(figure.get_supxlabel().split())
+    assert "steps; n=3;" in " ".join(figure.get_supxlabel().split())
 
 
 # ---- during training
@@ -458,7 +465,7 @@ def test_a_first_third_with_less_than_two_evaluations_has_no_panel() -> None:
 def test_learning_curves_name_the_branches_that_are_drawn_alone() -> None:
     shuffled = tickets().assign(branch="shuffle", digest=tickets()["digest"] + " shuffle")
     figure = plot.curves(evaluations(), pd.concat([tickets(), shuffled], ignore_index=True))
-    assert "n=3 ticket" in said(figure)
+    assert "steps; n=3;" in said(figure)
     assert "shuffled" not in said(figure)
 
 

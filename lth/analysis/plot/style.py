@@ -93,12 +93,15 @@ def origin(table: pd.DataFrame) -> str:
 
 
 def _counts(table: pd.DataFrame) -> str:
-    """Least and most replicates and draws of a level of each branch, such as "n=2-5 ticket"."""
+    """Least and most replicates and draws of a level: "n=2-5" of all branches, "n=5 (ticket; freeze), n=3 (random)"."""
     rows = table[(table["level"] > 0) | (table["level"].max() == 0)]
     rows = rows.assign(branch=full_branch(rows), variant=variants(table)).drop(columns="bits", errors="ignore")
     n = rows.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])
-    span = {b: f"{n['min'][b]}" if n["min"][b] == n["max"][b] else f"{n['min'][b]}-{n['max'][b]}" for b in n.index}
-    return ", ".join(f"n={span[b]} {branch_label(b)}" for b in branches(rows))
+    of: dict[str, list[str]] = {}
+    for branch in branches(rows):
+        low, high = n.loc[branch]
+        of.setdefault(f"n={low}" if low == high else f"n={low}-{high}", []).append(branch_label(branch))
+    return ", ".join(f"{span} ({'; '.join(names)})" if len(of) > 1 else span for span, names in of.items())
 
 
 def _settings(table: pd.DataFrame) -> list[str]:

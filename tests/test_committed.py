@@ -124,6 +124,7 @@ def test_a_folder_without_checksums_gets_none(folder: Path, tmp_path: Path) -> N
         ({"level": 1.5}, "row 1: level is '1.5', not a whole number, 0 or more"),
         ({"replicate": "one"}, "row 1: replicate is 'nan', not a whole number|row 1: replicate is 'one'"),
         ({"branch": None}, "row 1: branch is 'nan', not a text"),
+        ({"sampled_test_accuracy": 9.1}, "row 1: sampled_test_accuracy is '9.1', not a number from 0 to 1"),
     ],
 )
 def test_a_cell_of_another_kind_is_named(folder: Path, change: dict[str, object], message: str) -> None:
@@ -131,6 +132,13 @@ def test_a_cell_of_another_kind_is_named(folder: Path, change: dict[str, object]
     table.to_csv(folder / "results" / "one.csv", index=False)
     with pytest.raises(UserError, match=message):
         read_csv(folder / "results" / "one.csv", TICKETS)
+
+
+def test_a_measure_of_some_branches_is_missing_in_the_rows_of_others(folder: Path) -> None:
+    table = examples.tickets("one", ACCURACIES)
+    table["sampled_test_accuracy"] = [0.5, *[None] * (len(table) - 1)]
+    table.to_csv(folder / "results" / "one.csv", index=False)
+    assert read_csv(folder / "results" / "one.csv", TICKETS)["sampled_test_accuracy"].notna().sum() == 1
 
 
 @pytest.mark.parametrize(

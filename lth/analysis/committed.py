@@ -130,6 +130,8 @@ def _sums(folder: Path) -> dict[str, str] | None:
 
 
 def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
+    from lth.store.columns import COMPARED
+
     if missing := [column for column in schema if column not in table]:
         raise UserError(f"{file} has no column {missing[0]}", code=1)
     if schema in (TICKETS, CURVES):
@@ -139,6 +141,7 @@ def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame
     failed = _failed(table) if schema is FILES else False
     for column, kind in schema.items():
         good = _good(table[column], kind) | (failed if column in ("bytes", "accuracy") else False)
+        good |= table[column].isna() if column in COMPARED else False  # branches that are compared alone have them
         if not good.all():
             row = int((~good).to_numpy().argmax())
             found = f"{column} is {str(table[column].iloc[row])[:40]!r}"

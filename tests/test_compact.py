@@ -81,9 +81,10 @@ def test_every_architecture_is_tested() -> None:
     assert set(NETS) == set(model.__all__) - {"transformer"}  # its tokens are in test_exact.py
 
 
-# VGG-19 takes five seconds a time.
 @pytest.mark.parametrize(
-    ("name", "density"), [(n, d) for n in NETS for d in (0.5, 0.05, 0.01) if n != "vgg_19"] + [("vgg_19", 0.05)]
+    ("name", "density"),
+    [(n, d) for n in NETS for d in (0.5, 0.05, 0.01) if n != "vgg_19"]
+    + [pytest.param("vgg_19", 0.05, marks=pytest.mark.slow)],
 )
 def test_the_compact_net_of_a_random_ticket_computes_the_same(name: str, density: float) -> None:
     make, shape = NETS[name]

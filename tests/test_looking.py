@@ -275,7 +275,7 @@ EVERY = {
     "cost": ["cost"],
     "layout": ["layout", *shell.TINY, "name=tiny"],
     "export": ["export", *shell.TINY, "name=tiny", "--level", "1", "--format", "lth", "--out", "tiny.lth"],
-    "report": ["report", "quantization", "--out", "out"],
+    "report": ["report", "tiny", "--out", "out"],
     "scorecard": ["scorecard", "--out", "out"],
     "migrate": ["migrate", *shell.TINY, "name=tiny"],
     "help": ["--help"],

@@ -1,4 +1,4 @@
-"""Notebooks hold no logic and no outputs; nbmake runs them."""
+"""Notebooks hold no logic and no outputs; `make test-slow` and `make docs` run them."""
 
 import ast
 import json

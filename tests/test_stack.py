@@ -124,7 +124,13 @@ def packed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
     return bool(request.param)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+USUAL = ("sgd", "adam", "adamw", "rmsprop")
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [pytest.param(each, id=name, marks=() if name in USUAL else pytest.mark.slow) for name, each in OPTIMIZERS.items()],
+)
 def test_a_stack_is_its_tickets_one_after_the_other_in_float64(
     optimizer: Callable[..., torch.optim.Optimizer], packed: bool
 ) -> None:

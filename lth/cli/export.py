@@ -12,6 +12,8 @@ from lth.compress.nets import Net, model_name, select
 from lth.file import write_out
 from lth.ticket import density
 
+ENDINGS = (".lth", ".onnx", *(f".{kind}" for _, kind in plain.FORMATS.values()))
+
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the file of one stored net; returns the exit code."""
@@ -22,25 +24,33 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.format == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
     (net,) = select(jobs, [arguments.level])
-    content, kind = _content(net, arguments.format)
+    content, ending = _content(net, arguments.format), _ending(arguments.format)
+    if arguments.out and arguments.out.suffix in {*ENDINGS} - {ending}:
+        better = arguments.out.with_suffix(ending)
+        raise UserError(f"--out {arguments.out}: format {arguments.format} is a {ending} file; name it {better}")
     job, ticket = net[0], net[1].ticket
-    name = f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}.{kind}"
-    target = arguments.out or Path(name)
+    target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}{ending}")
     write_out(target, content)
     percent = 100 * density(net[1].mask)
     print(f"{target}  {len(content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
     return 0
 
 
-def _content(net: Net, name: str) -> tuple[bytes, str]:
-    """The bytes of the file, and the ending of its name. Formats of PyTorch need no ONNX."""
+def _ending(name: str) -> str:
+    """The ending of the names of files of a format."""
+    if name in plain.FORMATS:
+        return f".{plain.FORMATS[name][1]}"
+    return ".lth" if name.startswith("lth") else ".onnx"
+
+
+def _content(net: Net, name: str) -> bytes:
+    """The bytes of the file. Formats of PyTorch need no ONNX."""
     job, trained = net
     if name in plain.FORMATS:
-        make, kind = plain.FORMATS[name]
-        return make(trained, job.recipe), kind
+        return plain.FORMATS[name][0](trained, job.recipe)
     from lth.compress.formats import file
 
     exported = file(trained, job.recipe, name)
     if exported is None:
         raise UserError(f"{name} needs a linear layer, and {model_name(job.columns['model'])} has none")
-    return exported.content, "lth" if name.startswith("lth") else "onnx"
+    return exported.content

@@ -47,9 +47,9 @@ $(EXPERIMENTS): setup
 test: lint ## ruff, mypy and the tests
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
-test-slow: setup ## the slow tests and the notebooks (minutes); HTML pages need chromium (apt-get install chromium)
-	$(BIN)/python -m pytest -q -m slow
+test-slow: setup ## the notebooks and the slow tests (minutes); those of HTML pages need chromium (apt-get install it)
 	$(BIN)/python -m pytest -q --nbmake notebooks
+	$(BIN)/python -m pytest -q -m slow
 
 test-slurm: $(VENV)/.slurm ## a sweep on a Slurm of its own, as root on Debian: killed, preempted, out of time (minutes)
 	$(BIN)/python -m pytest -q tests/test_slurm.py

@@ -17,12 +17,13 @@ Cost
     Full, a replicate: own tickets 19 trainings of 50,000 steps and 5 permuted masks for each of 4 runs (those of MNIST
     with Adam are shared with frankle2019_fig3, with SGD with frankle2019_appendix), and 10 for each of 6 transfers. On
     a busy core of an AMD EPYC a step takes 3.6 ms when dense and 0.4 ms at 7% of the weights.
-Result (2026-11-27, arms without Fashion-MNIST, all steps, REDUCED in that net and data are not the paper's, n = 1;
+Result (2026-11-27, arms without Fashion-MNIST, all steps, REDUCED: another net and other data than the paper's, n = 1;
     AMD EPYC, one thread; results/morcos2019_transfer.md)
-    At early stop, 6.9% of the weights, beside own tickets and above their own permuted masks, in points: on MNIST
-    tickets of 5,000 images -0.47 and 0.79, of SGD 0.03 and 1.06; on MNIST with SGD tickets of Adam 0.12 and 1.26; on
-    5,000 images tickets of all of MNIST 1.76 and 4.24, which have seen the other images. So tickets of the optimizers
-    can be exchanged, and those of more data are the better ones. Fashion-MNIST: not run, the data were not at hand.
+    At early stop, 6.95% of the weights, against the target's own tickets, and above permuted masks of the transferred
+    tickets, in points: on MNIST tickets of 5,000 images -0.47 and 0.79, of SGD 0.03 and 1.06; on MNIST with SGD tickets
+    of Adam 0.12 and 1.26; on 5,000 images tickets of all of MNIST 1.76 and 4.24, which have seen the other images. So,
+    at n = 1, tickets of the optimizers can be exchanged, and those of more data are the better ones. Fashion-MNIST: not
+    run, the data were not at hand.
 """
 
 from functools import partial
@@ -95,6 +96,6 @@ def how(row: "pd.Series[str]") -> str:
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining, for each run that is trained."""
     named = tickets.assign(how=tickets.apply(how, axis=1), target=tickets.apply(target, axis=1))
-    named = named.sort_values("how", key=lambda each: each != "own", kind="stable")  # so that own ones look alike
+    named = named.sort_values("how", key=lambda each: each != "own", kind="stable")  # first in every panel
     title = "Tickets of other data and optimizers, LeNet-300-100 (after Morcos et al. 2019)"
     return plot.sparsity(named, title, by=["how"], rows="target")

@@ -285,7 +285,9 @@ EVERY = {
     "a wrong name of a run": ["run", *shell.TINY, "name=\udcc3\udca9"],  # as the locale of ASCII reads é
     "another name": ["run", *shell.TINY, "name=naïve", "plan=true"],
     "compress": ["compress", *shell.TINY, "name=tiny", "--bits", "5", "--out", "out"],
+    "report of the project": ["report", "quantization", "--out", "out"],
 }
+SLOW = ("compress", "report of the project")
 FAILING = {"a wrong value": 2, "a wrong name": 2, "a wrong name of a run": 2}
 SAY = """
 import json, sys, traceback
@@ -318,10 +320,10 @@ def poor(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], byte
     """What all quick commands do and say, beside a store of an experiment whose name is not ASCII."""
     folder = tmp_path_factory.mktemp("poor")
     assert shell.run("name=naïve", "levels=0", f"root={folder / 'runs'}") == 0
-    return in_ascii({name: words for name, words in EVERY.items() if name != "compress"}, folder)
+    return in_ascii({name: words for name, words in EVERY.items() if name not in SLOW}, folder)
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name != "compress"])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in SLOW])
 def test_no_command_needs_more_than_ascii(poor: tuple[dict[str, Any], bytes], name: str) -> None:
     assert poor[0][name] == FAILING.get(name, 0)
 
@@ -334,8 +336,8 @@ def test_a_name_beyond_ascii_is_found_and_tables_are_in_utf_8_there_too(poor: tu
 
 
 @pytest.mark.slow
-def test_compress_needs_no_more_than_ascii(tmp_path: Path) -> None:
-    assert in_ascii({name: EVERY[name] for name in ("run", "compress")}, tmp_path)[0] == {"run": 0, "compress": 0}
+def test_slow_commands_need_no_more_than_ascii(tmp_path: Path) -> None:
+    assert in_ascii({name: EVERY[name] for name in ("run", *SLOW)}, tmp_path)[0] == dict.fromkeys(("run", *SLOW), 0)
 
 
 @pytest.fixture

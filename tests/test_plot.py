@@ -462,8 +462,9 @@ def test_a_first_third_with_less_than_two_evaluations_has_no_panel() -> None:
     assert [axes.get_title() for axes in plot.curves(two, tickets()).axes] == ["", "the first third"]
 
 
-def test_learning_curves_name_the_branches_that_are_drawn_alone() -> None:
-    shuffled = tickets().assign(branch="shuffle", digest=tickets()["digest"] + " shuffle")
+def test_learning_curves_count_the_branches_that_are_drawn_alone() -> None:
+    shuffled = tickets().query("branch == 'ticket' and replicate < 3").assign(branch="shuffle")
+    shuffled["digest"] += " shuffle"
     figure = plot.curves(evaluations(), pd.concat([tickets(), shuffled], ignore_index=True))
     assert "steps; n=3;" in said(figure)
     assert "shuffled" not in said(figure)

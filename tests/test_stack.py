@@ -124,13 +124,15 @@ def packed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
     return bool(request.param)
 
 
-USUAL = ("sgd", "adam", "adamw", "rmsprop")
+PACKED = ("sgd", "adam", "adamw", "rmsprop")  # others are packed in the slow tests
+PAIRS = [
+    pytest.param(optimizer, packs, marks=pytest.mark.slow if packs and name not in PACKED else (), id=f"{name}-{packs}")
+    for name, optimizer in OPTIMIZERS.items()
+    for packs in (False, True)
+]
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [pytest.param(each, id=name, marks=() if name in USUAL else pytest.mark.slow) for name, each in OPTIMIZERS.items()],
-)
+@pytest.mark.parametrize(("optimizer", "packed"), PAIRS, indirect=["packed"])
 def test_a_stack_is_its_tickets_one_after_the_other_in_float64(
     optimizer: Callable[..., torch.optim.Optimizer], packed: bool
 ) -> None:

@@ -75,7 +75,6 @@ def test_a_search_of_pruning_rate_and_rewind_step_finds_the_best_of_its_trials(
     assert trials("one") != found[:1]
 
 
-@pytest.mark.slow
 def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_never_was() -> None:
     Path("mine.py").write_text(STOPS, encoding="utf-8")
     own = [*SPACE, "levels=0", "lr._target_=mine.constant", "~lr.warmup"]

@@ -140,8 +140,10 @@ def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame
         raise UserError(f"{file} has no rows", code=1)
     failed = _failed(table) if schema is FILES else False
     for column, kind in schema.items():
-        good = _good(table[column], kind) | (failed if column in ("bytes", "accuracy") else False)
-        good |= table[column].isna() if column in COMPARED else False  # branches that are compared alone have them
+        lacking = failed if column in ("bytes", "accuracy") else False
+        if column in COMPARED:  # a measure that only some branches have
+            lacking = table[column].isna()
+        good = _good(table[column], kind) | lacking
         if not good.all():
             row = int((~good).to_numpy().argmax())
             found = f"{column} is {str(table[column].iloc[row])[:40]!r}"

@@ -70,7 +70,7 @@ def bars(values: pd.DataFrame) -> list[pd.Series]:
 
 
 def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = ()) -> None:
-    """Set the title and the note under the figure: settings, n of each branch, machines, commits, reductions, notes."""
+    """Set the title and the note under the figure: settings, n, machines, commits, reductions, notes."""
     figure.suptitle(balanced(title, round(HEAD * figure.get_figwidth() / 10)))
     note(figure, [f"{', '.join(_settings(table))}; {_counts(table)}", origin(table), *reductions(table), *notes])
 
@@ -93,15 +93,17 @@ def origin(table: pd.DataFrame) -> str:
 
 
 def _counts(table: pd.DataFrame) -> str:
-    """Least and most replicates and draws of a level: "n=2-5" of all branches, "n=5 (ticket; freeze), n=3 (random)"."""
+    """Least and most replicates and draws of a level: "n=2-5", or "n=5 (ticket; freeze), n=3 (random)" of branches that
+    differ.
+    """
     rows = table[(table["level"] > 0) | (table["level"].max() == 0)]
     rows = rows.assign(branch=full_branch(rows), variant=variants(table)).drop(columns="bits", errors="ignore")
     n = rows.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])
-    of: dict[str, list[str]] = {}
+    named: dict[str, list[str]] = {}
     for branch in branches(rows):
         low, high = n.loc[branch]
-        of.setdefault(f"n={low}" if low == high else f"n={low}-{high}", []).append(branch_label(branch))
-    return ", ".join(f"{span} ({'; '.join(names)})" if len(of) > 1 else span for span, names in of.items())
+        named.setdefault(f"n={low}" if low == high else f"n={low}-{high}", []).append(branch_label(branch))
+    return ", ".join(f"{span} ({'; '.join(names)})" if len(named) > 1 else span for span, names in named.items())
 
 
 def _settings(table: pd.DataFrame) -> list[str]:

@@ -1,5 +1,5 @@
-# Targets create the virtual environment when they need it; what of it is never imported is never compiled, which saves
-# a third of the time. Waiting OpenMP threads must not take a neighbor's core.
+# Targets create the virtual environment when they need it. Its modules are compiled when they are first imported, which
+# most of them never are (--no-compile). Waiting OpenMP threads must not take a neighbor's core.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

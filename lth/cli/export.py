@@ -12,7 +12,7 @@ from lth.compress.nets import Net, model_name, select
 from lth.file import write_out
 from lth.ticket import density
 
-ENDINGS = (".lth", ".onnx", *(f".{kind}" for _, kind in plain.FORMATS.values()))
+ENDINGS = {".lth", ".onnx", *(f".{kind}" for _, kind in plain.FORMATS.values())}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
     (net,) = select(jobs, [arguments.level])
     content, ending = _content(net, arguments.format), _ending(arguments.format)
-    if arguments.out and arguments.out.suffix in {*ENDINGS} - {ending}:
+    if arguments.out and arguments.out.suffix in ENDINGS - {ending}:
         better = arguments.out.with_suffix(ending)
         raise UserError(f"--out {arguments.out}: format {arguments.format} is a {ending} file; name it {better}")
     job, ticket = net[0], net[1].ticket

@@ -1,10 +1,12 @@
 # Targets create the virtual environment when they need it. Its modules are compiled when they are first imported, which
-# most of them never are (--no-compile). Waiting OpenMP threads must not take a neighbor's core.
+# most of them never are (--no-compile), and kept, or each of a thousand processes would compile PyTorch once more.
+# Waiting OpenMP threads must not take a neighbor's core.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_WAIT_POLICY := PASSIVE
 export MPLBACKEND := Agg
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 # Each is a target: make frankle2019_fig5
@@ -28,6 +30,7 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lth needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
+	$(BIN)/python -c 'import lth.cli.run, lth.engine.train, lth.analysis.plot'
 	@touch $@
 
 demo: setup ## find tickets on embedded digits: a table and two figures, in under three minutes once set up

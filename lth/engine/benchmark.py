@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from lth import init, model, schedule
 from lth.data import Data, Split, normalized, rows
 from lth.engine.lightning import pl
-from lth.engine.shell import fit
 from lth.engine.timing import in_turn
 from lth.engine.train import train
+from lth.engine.trainer import fit
 from lth.imp import dense
 from lth.recipe import Recipe
 from lth.ticket import Ticket

@@ -1,6 +1,5 @@
 """The plain training loop of one ticket; Lightning calls it once per block (see `shell.py`)."""
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -9,18 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from lth.data import scaler
-from lth.engine import growth
+from lth.engine import channels_last, evaluation, growth
 from lth.engine.batch_norm import synchronize
 from lth.engine.callback import Callback
-from lth.engine.divergence import NonFiniteLoss
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.dense import Dense
 from lth.engine.kernel.replace import dense_weights, sparse_layers
 from lth.engine.kernel.update import Update, is_plain
 from lth.engine.masking import Masking, cost_of
-from lth.engine.parts import part_of
-from lth.engine.precision import exact
+from lth.engine.parts import backward, part_of
 from lth.engine.ranks import ALONE, Ranks
 from lth.engine.splits import Examples
 from lth.engine.streaming import Streamed
@@ -34,9 +31,6 @@ from lth.weights import load, weights_of
 if TYPE_CHECKING:
     from lth.engine.kernel.sparse import Sparse
 
-# Evaluation batch size: large for MLPs, small for convolutional nets so that activations stay in cache.
-EVALUATION_BATCH = 1000
-EVALUATION_BATCH_CONV = 125
 # Steps of the sparse kernel between two calls of the callback, at most, and their examples.
 PIECE, EXAMPLES = 50, 3000
 
@@ -90,9 +84,7 @@ class Loop:
         self._choose_kernel()
         if self.ranks.count > 1 and self.recipe.batch_norm_parts == 1:
             synchronize(self.net)
-        for layer in self.net.modules():
-            if isinstance(layer, nn.MaxPool2d):
-                layer.register_forward_hook(_channels_last_gradient)
+        channels_last.keep(self.net)
         torch.manual_seed(seed("training", self.ticket.noise, self.ticket.step))
         self.net.train()
 
@@ -118,22 +110,7 @@ class Loop:
 
     def score(self, split: str) -> tuple[float, float]:
         """(mean loss, mean metric) of the net, in evaluation mode, on a split."""
-        if self.sparse is not None:
-            return self.sparse.score(self, split)
-        inputs, targets = self.splits[split]
-        task, loss, metric = self.recipe.task, 0.0, 0.0
-        size = EVALUATION_BATCH_CONV if self.images else EVALUATION_BATCH
-        self.net.eval()
-        with torch.no_grad():
-            own = self.ranks.own
-            for x, y in zip(own(inputs.split(size)), own(targets.split(size)), strict=True):
-                self.callback.stepped(self.ticket, self.step, self.recipe.steps)
-                outputs = self._outputs(x, raw=split == "train")
-                loss += task.total(outputs, y).item()
-                metric += task.metrics(outputs, y).to(exact(self.device)).sum().item()
-        self.net.train()
-        loss, metric = self.ranks.total(loss, metric)
-        return loss / len(targets), metric / len(targets)
+        return evaluation.score(self, split) if self.sparse is None else self.sparse.score(self, split)
 
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
@@ -210,19 +187,16 @@ class Loop:
             return self.dense.gradients(self.scaled(x, raw=True), y)
         if self.ranks.rank:  # the first process goes on with the generator of the training
             torch.manual_seed(seed("training", self.ticket.noise, self.step, self.ranks.rank))
-        loss = self.recipe.task.loss(self._outputs(x, raw=True), y)
+        loss = self.recipe.task.loss(self.outputs(x, raw=True), y)
         self.optimizer.zero_grad()
         penalty = self.recipe.regularization(self.penalized)
         total = loss if penalty is None else loss + penalty
-        if self.ranks.count == 1:
-            total.backward()
-            return loss.detach()
-        (total * self.share).backward()
-        loss = self.ranks.sum_gradients(self.net.parameters(), loss.detach() * self.share)
-        self.ranks.as_first(self.net.buffers())
-        return loss
+        if self.ranks.count > 1:
+            return backward(self, total, loss.detach())
+        total.backward()
+        return loss.detach()
 
-    def _outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
+    def outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
         """float32. raw: the inputs are those of the training set, not scaled yet."""
         x = self.scaled(inputs, raw=raw)
         if self.recipe.precision != "bf16":
@@ -232,42 +206,16 @@ class Loop:
             return self.net(x).float()  # type: ignore[no-any-return]
 
     def scaled(self, inputs: Tensor, *, raw: bool) -> Tensor:
-        """float32, or tokens. Convolutions are faster, here by a third, on images with their channels last."""
-        if self.images and inputs.dim() == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        """float32, or tokens."""
+        inputs = channels_last.of(inputs) if self.images else inputs
         return self.scale(inputs) if raw else inputs
 
     def _evaluate(self) -> None:
-        train_loss = self._train_loss()
-        row = [self.step, train_loss, *self.score("validation"), *self.score("test")]
-        if not math.isfinite(row[2]):
-            raise self._diverged("validation", row[2], self.step)
-        self.curve.append([float(value) for value in row])
+        self.curve.append(evaluation.row(self))
         self.masking.count(self.step, sum(len(self.splits[split][1]) for split in ("validation", "test")))
         self.losses.clear()
         self.callback.evaluated(self.ticket, dict(zip(self.recipe.task.columns, self.curve[-1], strict=True)))
 
-    def _train_loss(self) -> float:
-        """Mean over the steps since the last evaluation; NaN before the first step."""
-        if not self.losses:
-            return float("nan")
-        losses = torch.hstack(self.losses).double().cpu()
-        if not losses.isfinite().all():
-            bad = self.step - len(losses) + int((~losses.isfinite()).nonzero()[0])
-            raise self._diverged("training", losses[~losses.isfinite()][0].item(), bad)
-        return float(losses.mean())
-
-    def _diverged(self, which: str, loss: float, step: int) -> NonFiniteLoss:
-        return NonFiniteLoss.at(which, loss, step, self.ticket)
-
     def _keep(self) -> None:
         if self.step in self.keep and self.step not in self.kept:
             self.kept[self.step] = self.weights()
-
-
-def _channels_last_gradient(layer: nn.Module, images: tuple[Tensor], pooled: Tensor) -> None:
-    """Keep the gradient of pooling channels-last: after a flattening it would run channels-first from here on, at a
-    tenth of a step of Conv-2.
-    """
-    if pooled.requires_grad and pooled.is_contiguous(memory_format=torch.channels_last):
-        pooled.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))

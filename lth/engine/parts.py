@@ -1,4 +1,4 @@
-"""The part of a training batch that one of several processes has."""
+"""The part of a training batch that one of several processes has, and the gradients of all parts."""
 
 from typing import TYPE_CHECKING
 
@@ -28,3 +28,11 @@ def part_of(loop: "Loop", batch: Tensor) -> tuple[Tensor, Tensor]:
         drawn = draw(len(batch), replicate=loop.ticket.noise, step=loop.step, **settings)
         return apply(inputs.index_select(0, batch[part]), drawn[:, part], **settings), own
     return loop.augmented(inputs.index_select(0, batch), loop.step)[part], own
+
+
+def backward(loop: "Loop", total: Tensor, loss: Tensor) -> Tensor:
+    """Set the gradients of the whole batch, and return its loss. total: the loss of this part, with the penalty."""
+    (total * loop.share).backward()
+    loss = loop.ranks.sum_gradients(loop.net.parameters(), loss * loop.share)
+    loop.ranks.as_first(loop.net.buffers())
+    return loss

@@ -39,7 +39,8 @@ def side_by_side(tickets: list[Ticket], states: Mapping[Ticket, State], shared: 
     """Train tickets that are at the same step as one stack. One that diverges goes to `observer.failed`; the others go
     on from where they are as a smaller stack. at: (ticket, kept weights) -> the function `Trained.at`.
     """
-    from lth.engine.shell import Ranges, Shell, fit  # and Lightning: what is stored is read without it
+    from lth.engine.shell import Ranges, Shell  # and Lightning: what is stored is read without it
+    from lth.engine.trainer import fit
 
     recipe, until, observer = shared.recipe, shared.until, shared.observer
     keep = {*shared.keep, until}

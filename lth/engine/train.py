@@ -107,7 +107,8 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
-    from lth.engine.shell import Blocks, Shell, fit  # and Lightning: what is stored is read without it
+    from lth.engine.shell import Blocks, Shell  # and Lightning: what is stored is read without it
+    from lth.engine.trainer import fit
 
     (ticket,) = tickets
     recipe, until, observer, device = shared.recipe, shared.until, shared.observer, shared.device

@@ -37,7 +37,7 @@ def run(
     """
     check_granted(job.device)
     if job.device not in ("auto", "cpu"):
-        from lth.engine.shell import check_device  # with Lightning, which stored results do without
+        from lth.engine.trainer import check_device  # with Lightning, which stored results do without
 
         check_device(job.device)  # before what is stored is read, and shown
     engine.check_devices(job.recipe, job.devices, job.device, job.width)

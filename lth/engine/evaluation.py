@@ -1,0 +1,56 @@
+"""Evaluation of a net between the steps of its loop: loss and metric of a split, and rows of the learning curve."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lth.engine.divergence import NonFiniteLoss
+from lth.engine.precision import exact
+
+if TYPE_CHECKING:
+    from lth.engine.loop import Loop
+
+# Examples of a batch: many for MLPs, few for convolutional nets so that activations stay in cache.
+BATCH, BATCH_OF_IMAGES = 1000, 125
+
+
+def score(loop: "Loop", split: str) -> tuple[float, float]:
+    """(mean loss, mean metric) of the net, in evaluation mode, on a split."""
+    inputs, targets = loop.splits[split]
+    task, loss, metric = loop.recipe.task, 0.0, 0.0
+    size, own = BATCH_OF_IMAGES if loop.images else BATCH, loop.ranks.own
+    loop.net.eval()
+    with torch.no_grad():
+        for x, y in zip(own(inputs.split(size)), own(targets.split(size)), strict=True):
+            loop.callback.stepped(loop.ticket, loop.step, loop.recipe.steps)
+            outputs = loop.outputs(x, raw=split == "train")
+            loss += task.total(outputs, y).item()
+            metric += task.metrics(outputs, y).to(exact(loop.device)).sum().item()
+    loop.net.train()
+    loss, metric = loop.ranks.total(loss, metric)
+    return loss / len(targets), metric / len(targets)
+
+
+def row(loop: "Loop") -> list[float]:
+    """A row of the learning curve: step, training loss, then loss and metric of validation and of test set. Raises
+    NonFiniteLoss.
+    """
+    found = [loop.step, _mean(loop.losses, loop), *loop.score("validation"), *loop.score("test")]
+    if not math.isfinite(found[2]):
+        raise NonFiniteLoss.at("validation", found[2], loop.step, loop.ticket)
+    return [float(value) for value in found]
+
+
+def _mean(losses: Sequence[Tensor], loop: "Loop") -> float:
+    """Mean over the steps since the last evaluation; NaN before the first step."""
+    if not losses:
+        return float("nan")
+    values = torch.hstack([*losses]).double().cpu()
+    bad = (~values.isfinite()).nonzero()
+    if len(bad):
+        first = int(bad[0])
+        raise NonFiniteLoss.at("training", values[first].item(), loop.step - len(values) + first, loop.ticket)
+    return float(values.mean())

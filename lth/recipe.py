@@ -120,6 +120,11 @@ class Recipe:
         return net
 
     @cached_property
+    def kinds_by_type(self) -> dict[str, str]:
+        """Kinds of the prunable weights by the types of their layers alone."""
+        return prunable(self.net())
+
+    @cached_property
     def layers(self) -> Layers:
         """The layers of the net that can be pruned. Raises UserError if the net can't be trained or pruned."""
         net = self.net()

@@ -6,7 +6,7 @@ level n keeps (1 - p)^n. Imports no PyTorch, so that a wrong rate is found befor
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 
 from lth import UserError
@@ -35,7 +35,7 @@ class Ladder:
         start, end = self.density(before, kind), self.density(level, kind)
         return [start ** (1 - n / self.rounds) * end ** (n / self.rounds) for n in range(1, self.rounds + 1)]
 
-    @property
+    @cached_property
     def parents(self) -> dict[int, int]:
         """Level -> the level that it is pruned from."""
         return {level: parent for parent, levels in self.children.items() for level in levels}

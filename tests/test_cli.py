@@ -43,7 +43,7 @@ QUICK = [
     (["walk"], 2, "walk"),
     (["table", "--format", "excel"], 2, "excel"),
     (["figure"], 0, "frankle2019_fig3, frankle2019_fig4"),
-    (["figure", "nosuch"], 2, "there is no figure 'nosuch'; choose one of "),
+    (["figure", "nosuch"], 2, "there is no figure 'nosuch'. Choose one of "),
     (["run", "--help"], 0, "lth run plan=true"),
     (["run", "--cfg", "job"], 0, "steps: 1000"),
     (["run", "stepz=5"], 2, "Did you mean steps"),
@@ -59,6 +59,8 @@ QUICK = [
     (["run", "store.keep=foo"], 2, "all, last, none"),
     (["run", "+foo=1"], 2, "foo"),
     (["run", "-m", "steps=10,many"], 2, "a whole number"),
+    (["run", "branch=[shufle]"], 2, "there is no branch=shufle. Did you mean shuffle or reshuffle? Choose connect, "),
+    (["run", "branch=[reinit]"], 2, "there is no branch=reinit. Did you mean reinitialize?"),
 ]
 
 
@@ -199,11 +201,34 @@ def test_a_figure_without_stored_results_is_drawn_from_the_committed_ones_and_sa
     assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere", "--out", "out"]) == 0
     said = capsys.readouterr()
     assert said.err.splitlines() == [
-        "frankle2019_fig3: nothing under nowhere, using the committed results; --run trains your own"
+        "frankle2019_fig3: nothing under nowhere, using the committed results; lth figure --run trains your own"
     ]
     assert said.out.startswith("### frankle2019_fig3\n")
     ours, theirs = (pd.read_csv(f / "frankle2019_fig3.csv") for f in (tmp_path / "out", registry.RESULTS))
     pd.testing.assert_frame_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("figure frankle2019_fig4 steps=3", "steps=3: overrides are for what --run trains"),
+        ("figure frankle2019_fig44", "Did you mean frankle2019_fig4"),
+        ("report frankle2019_fig4 --run x", "unrecognized arguments of lth report: --run x"),
+        ("export --runs x", "unrecognized arguments of lth export: --runs; root=DIR names the folder"),
+        ("best demo --top -2", "-2: give a whole number, at least 1"),
+        ("compress --levels 0-5", "0-5: give whole numbers separated by commas"),
+        ("compare demo --at x", "x is no share above 0 and at most 1"),
+    ],
+)
+def test_an_argument_that_means_nothing_is_refused_with_what_does(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = cli.main(words.split())
+    except SystemExit as error:
+        code = int(str(error))
+    assert code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_figure_of_stored_results_does_not_mention_the_committed_ones(

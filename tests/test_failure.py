@@ -354,6 +354,16 @@ def test_an_exception_of_python_in_lth_alone_is_a_bug(
     assert line.endswith("; this is a bug in lth, please report it with the traceback")
 
 
+def test_a_recursion_without_end_is_a_bug_although_it_is_a_runtime_error() -> None:
+    inside: dict[str, Any] = {"__name__": "lth.store.table"}
+    exec(compile("def again(): again()", "<lth>", "exec"), inside)
+    with pytest.raises(RecursionError) as caught:
+        inside["again"]()
+    trace = caught.value.__traceback__
+    assert trace is not None
+    assert failure.is_bug(caught.value.with_traceback(trace.tb_next))  # without this test, which is a user's
+
+
 def test_sentences_are_no_bugs() -> None:
     for error in (UserError("take another"), OSError(28, "No space left"), MemoryError("too much"), ValueError("far")):
         assert not failure.is_bug(error)

@@ -223,6 +223,8 @@ FLAGS = {
     "--config-dir": "needs a value",
     "--multi": "Did you mean --multirun?",
     "-x": "there is no flag -x",
+    "--dry-run": "there is no flag --dry-run; plan=true shows what would be trained",
+    "--levels=3": "there is no flag --levels; settings are overrides: levels=VALUE",
 }
 
 

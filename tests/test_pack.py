@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lth import UserError, cli
-from lth.store import table
+from lth.store import records, table
+from lth.store.file import write_json
 from lth.store.pack import _content, pack, unpack
+from lth.store.record import read_record
 
 LADDER = ["levels=2", "branch=[shuffle]"]
 
@@ -76,6 +78,15 @@ def test_what_was_interrupted_there_is_replaced_and_rows_that_are_there_stay(who
     assert not (entry / "partial.safetensors").exists()
     assert [(each, (each / "result.json").stat().st_mtime_ns) for each in others] == kept
     assert [*Path("there").glob(".unpacking-*")] == []
+
+
+def test_a_job_that_is_packed_while_it_runs_does_not_run_elsewhere(whole: Path) -> None:
+    shutil.copytree(whole / "runs", "here")
+    (record,) = Path("here").glob("experiments/*/*.json")
+    write_json(record, {**read_record(record), "status": "running"})
+    pack(Path("here"), "first_ticket", Path("file"))
+    unpack(Path("file"), Path("there"))
+    assert [each["status"] for each in records(Path("there"))] == ["interrupted"]
 
 
 def made(content: dict[str, bytes], **changed: object) -> bytes:

@@ -52,6 +52,10 @@ def test_a_condition_that_nothing_meets_names_what_there_is(condition: str, said
         query.where(rows(), [condition])
 
 
+def test_values_of_a_column_of_numbers_and_texts_are_listed_numbers_first() -> None:
+    assert query.values(pd.Series(["early", 3, 1, None], dtype=object)) == "1, 3, early, -"
+
+
 def test_words_of_the_command_line_name_columns() -> None:
     words = ["accuracy", "final_accuracy", "validation_accuracy", "loss", "macs", "macs_all", "early_stop_step"]
     assert [query.number(rows(), word) for word in words] == [

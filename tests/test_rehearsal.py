@@ -11,7 +11,7 @@ import torch
 from small import adam, net, recipe
 from torch import nn
 
-from lth import UserError, branch, criterion, distribution, init, job, quantization, rewind, schedule, structure
+from lth import UserError, branch, criterion, distribution, init, job, quantization, rewind, schedule, stop, structure
 from lth.engine import Callback
 from lth.imp import dense
 from lth.job.rehearsal import _line, rehearse, tickets
@@ -52,6 +52,14 @@ def of(model: Any = None, moved: Any = rewind.weights, **branches: job.Branch) -
     settings = recipe(**({} if model is None else {"model": model}))
     return job.Job("tried", settings, init.glorot_normal, criterion.magnitude, distribution.by_kind, structure.weight,
                    schedule.iterative, moved, levels=2, branches=branches, device="cpu")  # fmt: skip
+
+
+def test_a_ladder_that_leaves_a_layer_nothing_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    deep = replace(of(), levels=[40])  # 0.8^40 of the weights, 0.013%
+    with pytest.raises(UserError, match="would be left: ask for fewer levels"):
+        job.stored(deep, Store(tmp_path))
+    small_enough = {"small": partial(stop.density, below=0.5)}  # which may end it before
+    assert job.stored(replace(deep, stops=small_enough), Store(tmp_path)) == []
 
 
 @pytest.mark.parametrize("name", ["freeze", "edge_popup", "learned_supermask"])

@@ -137,9 +137,9 @@ def refused(capsys: pytest.CaptureFixture[str], *given: str) -> str:
 @pytest.mark.parametrize(
     ("objective", "sentence"),
     [
-        ("early_stop_test_accuracy", "what is chosen by test data is not measured by it any more"),
+        ("early_stop_test_accuracy", "selecting on test data invalidates the test result"),
         ("final_test_accuracy", "choose by validation data, such as early_stop_val_accuracy"),
-        ("[density,early_stop_test_loss]", "objective=early_stop_test_loss: what is chosen by test data"),
+        ("[density,early_stop_test_loss]", "objective=early_stop_test_loss: selecting on test data"),
         ("early_stop_validation_accuracy", "Did you mean early_stop_val_accuracy?"),
         ("accuracy", "Give a column of the table, or a list of them: early_stop_val_accuracy, early_stop_val_loss"),
         ("[]", "give different columns"),

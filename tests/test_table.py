@@ -286,6 +286,7 @@ def test_a_record_of_an_older_store_has_the_current_columns(tmp_path: Path) -> N
         "post_training_8/0/0": {"branch": "post_training_8", "bits": 8},
         "my_branch_3/0/0": {"branch": "my_branch_3"},
         "aware/0/0/3": {"branch": "aware", "bits": 3},
+        "mine_2-8/0/0": {"branch": "mine_2", "bits": 8},
     }
     folder = tmp_path / "experiments" / "one"
     folder.mkdir(parents=True)
@@ -301,6 +302,7 @@ def test_a_record_of_an_older_store_has_the_current_columns(tmp_path: Path) -> N
         ("post_training", 8),
         ("my_branch_3", None),
         ("aware", 3),
+        ("mine_2", 8),
     ]
 
 

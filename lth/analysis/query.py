@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,10 +50,15 @@ def _matches(column: pd.Series, value: str) -> pd.Series:
 
 def values(column: pd.Series) -> str:
     """The different values of a column, as a list for readers."""
-    known = [f"{v:g}" if isinstance(v, float) else str(v) for v in sorted(column.dropna().unique())]
+    known = [f"{v:g}" if isinstance(v, float) else str(v) for v in sorted(column.dropna().unique(), key=_rank)]
     known += [MISSING] if column.isna().any() else []
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
     return ", ".join(known[:SHOWN]) + more
+
+
+def _rank(value: Any) -> tuple[bool, Any]:
+    """Numbers first, then texts; a column may have both."""
+    return isinstance(value, str), value
 
 
 def check_column(table: pd.DataFrame, key: str) -> None:

@@ -5,6 +5,7 @@ conf/experiment/<name>.yaml, and conf/experiment/<name>/<arm>.yaml for each furt
 under which results are stored is an experiment too: the user's own, drawn as accuracy over sparsity.
 """
 
+import difflib
 import importlib.util
 import logging
 from collections.abc import Sequence
@@ -40,10 +41,12 @@ def select(name: str | None, what: str, runs: Path) -> list[str]:
         return names()
     if name in names() or (name and (is_configured(name) or name in stored(runs))):
         return [name]
-    wrong = f"there is no {what} '{name}'; " if name else ""
+    close = difflib.get_close_matches(name or "", [*names(), *stored(runs)], n=2, cutoff=0.7)
+    meant = f" Did you mean {' or '.join(close)}?" if close else ""
+    wrong = f"there is no {what} '{name}'.{meant} " if name else ""
     own = [each for each in stored(runs) if each not in names()]
     yours = f"; yours under {runs}: {', '.join(own)}" if own else ""
-    raise UserError(f"{wrong}choose one of {', '.join(names())}, or all{yours}", code=2 if name else 0)
+    raise UserError(f"{wrong}Choose one of {', '.join(names())}, or all{yours}", code=2 if name else 0)
 
 
 def is_configured(name: str) -> bool:
@@ -177,7 +180,7 @@ def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) ->
     rows = _marked(name, rows)
     csv, parquet = committed(f"{name}.csv"), committed(f"{name}.parquet")
     if rows.empty and csv and (parquet or not curves):
-        log.info("%s: nothing under %s, using the committed results; --run trains your own", name, runs)
+        log.info("%s: nothing under %s, using the committed results; lth figure --run trains your own", name, runs)
         rows = _marked(name, _filled(read_csv(csv, TICKETS)))
         return rows, read_parquet(parquet, CURVES) if parquet and curves else pd.DataFrame()
     return (rows if stale else _current(name, rows)), evaluations

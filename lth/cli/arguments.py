@@ -21,12 +21,27 @@ def path(text: str) -> Path:
 
 def numbers(text: str) -> list[int]:
     """Whole numbers separated by commas."""
-    return [int(number) for number in text.split(",")]
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text}: give whole numbers separated by commas, such as 0,3,7"
+        ) from None
+
+
+def count(text: str) -> int:
+    """A whole number, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number, at least 1")
+    return int(text)
 
 
 def share(text: str) -> float:
     """A share above 0 and at most 1: 0.2 or 20%."""
-    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is no share above 0 and at most 1, such as 0.2 or 20%")
     return value

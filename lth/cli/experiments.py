@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lth.cli.arguments import path, share
+from lth.cli.arguments import count, path, share
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction[Any]
 
 STORED = "an experiment: the value of name= in lth run, or one that comes with lth"
 WHERE = "only rows with this value, such as level=3 or criterion=magnitude,movement; again for further keys"
@@ -56,7 +56,7 @@ def _best(commands: "Commands") -> None:
     best = _command(commands, "best", "rank configurations and levels by validation data, and report the test set")
     best.add_argument("--by", default="validation", help="validation (the metric) or loss (default: validation)")
     best.add_argument("--at", type=share, help="only nets of at most this density, such as 0.2 or 20%%")
-    best.add_argument("--top", type=int, default=10, help="how many to list (default: 10)")
+    best.add_argument("--top", type=count, default=10, help="how many to list (default: 10)")
     _rows(best)
 
 
@@ -120,7 +120,7 @@ COMMANDS: tuple[Callable[["Commands"], None], ...] = (
 
 def _command(commands: "Commands", name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:
     """A command whose first argument is an experiment, or several."""
-    command = commands.add_parser(name, help=explained)
+    command: argparse.ArgumentParser = commands.add_parser(name, help=explained)
     command.add_argument("name", nargs=nargs, help=STORED)
     _runs(command, name)
     return command

@@ -46,8 +46,8 @@ def explain(error: BaseException) -> str:
 
 def is_bug(error: BaseException) -> bool:
     """True if lth itself failed: the traceback passes through nothing of the user's, and the words are Python's."""
-    frames = [*_frames(error)]
-    return not (isinstance(error, WORDS) or _users(error, frames) or _role(frames) or _net(frames) or _raised(frames))
+    frames, is_said = [*_frames(error)], isinstance(error, WORDS) and not isinstance(error, RecursionError)
+    return not (is_said or _users(error, frames) or _role(frames) or _net(frames) or _raised(frames))
 
 
 def is_users(error: BaseException) -> bool:

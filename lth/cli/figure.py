@@ -19,6 +19,9 @@ REPLICATES = "replicate=1,2,3"
 def main(arguments: argparse.Namespace) -> int:
     """Draw one figure, or all; with --run train missing results first. Returns the exit code."""
     log_to_console(stderr=True)
+    if arguments.overrides and not arguments.run:
+        raise UserError(f"{' '.join(arguments.overrides)}: overrides are for what --run trains; without it a figure is "
+                        "drawn from what is stored. Add --run")  # fmt: skip
     return for_each("figure", registry.select(arguments.name, "figure", arguments.runs), partial(_one, arguments))
 
 

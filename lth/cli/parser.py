@@ -2,17 +2,24 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lth
 from lth.cli.arguments import add_overrides, numbers, path
 from lth.cli.experiments import COMMANDS
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction[Any]
 
 FORMATS = ("markdown", "csv", "parquet")
 OVERRIDES = "the `lth run` overrides that trained it, e.g. experiment=demo replicate=1"
+
+
+class _Exact(argparse.ArgumentParser):
+    """Refuses abbreviations of options: --run of `lth figure` would be --runs of other commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
 
 
 def parsed(given: list[str]) -> argparse.Namespace:
@@ -20,7 +27,10 @@ def parsed(given: list[str]) -> argparse.Namespace:
     parser = _parser()
     options, rest = parser.parse_known_args(given)
     if rest and (not hasattr(options, "overrides") or any(word.startswith("-") for word in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        words = " ".join(rest)
+        if "--runs" in rest and hasattr(options, "overrides"):
+            words += "; root=DIR names the folder of stored results"
+        parser.error(f"unrecognized arguments of lth {options.command}: {words}")
     if rest:
         options.overrides += rest
     return options
@@ -29,7 +39,7 @@ def parsed(given: list[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("lth", description="Lottery tickets and model compression, reproduced.")
     parser.add_argument("--version", action="version", version=f"lth {lth.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Exact)
     commands.add_parser("run", help="train, prune, rewind; finds and reuses stored results (lth run --help)")
     for add in (
         _table,

@@ -32,8 +32,8 @@ def check_devices(recipe: Recipe, devices: int, device: str, width: Width) -> No
     if type(devices) is not int or devices < 1:
         raise UserError(f"devices={devices}: give the number of processes that train together, at least 1")
     if recipe.batch_norm_parts not in (1, devices):
-        raise UserError(f"devices={devices}: batch norm shall take its statistics over {recipe.batch_norm_parts} parts "
-                        "of a batch, and there is one on each device")  # fmt: skip
+        raise UserError(f"devices={devices}: batch norm is set to {recipe.batch_norm_parts} parts of a batch, one for "
+                        f"each device: use devices={recipe.batch_norm_parts}")  # fmt: skip
     if devices == 1:
         return
     if devices > recipe.batch_size:

@@ -6,17 +6,15 @@ from dataclasses import replace
 from functools import partial
 
 from lth.criterion import inverted
-from lth.distribution import by_layer
 from lth.early_bird import Drawn
 from lth.imp import Rewind, Scored, afresh, check, dense, imp, prune, quiet, stay, untrained
 from lth.job.branch import Branch
 from lth.job.drawn import drawn
 from lth.job.values import Job
-from lth.layer import prunable
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder, rungs
 from lth.store import Store
-from lth.store.digest import describe, short, unbound
+from lth.store.digest import describe, short
 from lth.ticket import Mask, Ticket, Trained
 from lth.transfer import transferred
 
@@ -59,9 +57,9 @@ def execute(
         line = partial(_passed_on, job, job.start, ladder, level, source or train)
     start = [dense(pruned.recipe, pruned.init, replicate) for replicate in replicates]
     if start and ladder.children.get(0):
-        check(pruned.recipe, job.criterion, job.structure, start[0])
-        if unbound(job.distribution)[0] is by_layer:
-            job.distribution({}, start[0].mask, {})  # raises UserError unless there is a share for each layer
+        last = rungs(job.levels)[-1]  # which a stop rule may never let it reach
+        asked = {n: 1.0 if job.stops else ladder.density(last, k) for n, k in pruned.recipe.layers.kinds.items()}
+        check(pruned.recipe, job.criterion, job.distribution, job.structure, start[0], asked)
     for _ in imp(start, line, _pruning(pruned, store, scored=scored), ladder, _Stop(pruned)):
         pass
     for recipe, branched in waiting.values():
@@ -170,8 +168,7 @@ def _traced(job: Job) -> list[dict[str, str]]:
     """Kinds of the layers, if they are not what older versions took for them (the last linear layer for the output):
     masks that those made of such a net are not read again, and all other masks are.
     """
-    kinds, net = dict(job.recipe.layers.kinds), job.recipe.net()
-    older = prunable(net)
+    kinds, older = dict(job.recipe.layers.kinds), job.recipe.kinds_by_type
     linear = [name for name, kind in older.items() if kind == "linear"]
     return [] if kinds == older | dict.fromkeys(linear[-1:], "output") else [kinds]
 

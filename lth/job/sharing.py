@@ -42,6 +42,8 @@ class _Line:
         self.job, (recipe, init, *science, _, rewind) = job, job.description[:7]
         self.dense, self.science, self.rewind = [recipe, init], science, rewind
         self.parents = job.ladder.parents
+        self.origin = None if job.start is None else _Line(job.start)
+        self.climbed: dict[int, dict[int, list[Any]]] = {}
 
     def name(self, place: Place) -> str:
         branch = self.job.branches.get(place.branch)
@@ -56,14 +58,21 @@ class _Line:
 
     def _main(self, replicate: int, level: int) -> list[Any]:
         """The ticket of the main line."""
-        if self.job.start is not None and not (level == 0 and self._starts_alike(self.job.start)):
-            return [self.dense, _Line(self.job.start)._main(replicate, level)]
-        if level == 0:
-            return [self.dense, replicate]
-        rewind = None if self._is_untrained(level) else self.rewind
+        if self.origin is not None and not (level == 0 and self._starts_alike(self.origin.job)):
+            return [self.dense, self.origin._main(replicate, level)]
+        if replicate not in self.climbed:
+            self.climbed[replicate] = self._climb(replicate)
+        return self.climbed[replicate][level]
+
+    def _climb(self, replicate: int) -> dict[int, list[Any]]:
+        """Level -> the ticket of the main line, each made from the one that it is pruned from."""
+        names: dict[int, list[Any]] = {0: [self.dense, replicate]}
         rounds = [self.job.ladder.rounds] if self.job.ladder.rounds > 1 else []
-        pruned = [self.science, densities(self.job.ladder, level), rewind, *rounds]
-        return [short(self._main(replicate, self.parents[level])), pruned]
+        for level, parent in sorted(self.parents.items()):
+            rewind = None if self._is_untrained(level) else self.rewind
+            pruned = [self.science, densities(self.job.ladder, level), rewind, *rounds]
+            names[level] = [short(names[parent]), pruned]
+        return names
 
     def _starts_alike(self, other: Job) -> bool:
         """True if dense nets of both jobs are drawn alike."""

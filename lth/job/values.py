@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -22,6 +22,7 @@ from lth.store.digest import describe, short, sourceless, sources, unbound
 from lth.task import CLASSIFICATION
 from lth.ticket import Ticket, Trained, Weights
 
+Device = Literal["auto", "cpu", "gpu", "cuda", "mps"]  # names of Lightning's accelerators
 # Functions of a job, beside those of its recipe, that decide what is pruned and where it starts again.
 SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
 # What a job has from the one that it starts from, which has pruned its tickets.
@@ -48,7 +49,7 @@ class Job:
     replicates: Sequence[int] = (1,)
     branches: Mapping[str, Branch] = field(default_factory=dict)
     stops: Mapping[str, Callable[[Trained, Trained], bool]] = field(default_factory=dict)
-    device: str = "auto"
+    device: Device = "auto"
     width: int | str = "auto"
     devices: int = 1
     workers: int = 0
@@ -85,7 +86,7 @@ class Job:
         if self.start is not None:
             start.check(self, self.start)
 
-    @property
+    @cached_property
     def ladder(self) -> Ladder:
         """Levels, the level each is pruned from, and their densities."""
         return self.schedule(self.levels if self.start is None else self.start.levels)

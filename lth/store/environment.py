@@ -42,9 +42,12 @@ def commit() -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """Run git; returns its output, empty if it fails."""
+    """Run git; returns its output, empty if it fails or is not installed."""
     command = ["git", "-C", str(folder), *arguments]
-    ran = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    try:
+        ran = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    except OSError:
+        return ""
     return ran.stdout.strip()
 
 

@@ -17,7 +17,7 @@ def current(record: dict[str, Any]) -> dict[str, Any]:
     return {
         **record,
         "columns": {new: each for key, value in record["columns"].items() for new, each in _columns(key, value)},
-        "rows": {key: _row(row) for key, row in record["rows"].items()},
+        "rows": {key: _row(key, row) for key, row in record["rows"].items()},
     }
 
 
@@ -27,7 +27,10 @@ def _columns(key: str, value: Any) -> list[tuple[str, Any]]:
     return [(key.replace("scope.", "structure.", 1) if key.startswith("scope.") else key, value)]
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with branch "aware" and bits 3 (or "fp16") where an older store has branch "aware_3" ("aware_fp16")."""
-    found = re.fullmatch(r"(.+)_(\d+|fp16|bf16)", row["branch"]) if "bits" in row else None
+def _row(key: str, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with branch "aware" and bits 3 (or "fp16") where an older store has branch "aware_3" ("aware_fp16"); a
+    key of this version has the bits behind the branch, which may be called "mine_3".
+    """
+    is_older = "bits" in row and not key.startswith(f"{row['branch']}-{row['bits']}/")
+    found = re.fullmatch(r"(.+)_(\d+|fp16|bf16)", row["branch"]) if is_older else None
     return {**row, "branch": found[1], "bits": int(found[2]) if found[2].isdigit() else found[2]} if found else row

@@ -127,5 +127,11 @@ def _add(record: dict[str, Any], target: Path) -> None:
     """Write a record, or add its rows to the one that is there, which stays as it is otherwise."""
     make_folder(target.parent)
     with locked(target.with_suffix(LEASE), patient(BUSY)):
-        there = read_record(target) if target.exists() else {}
+        there: dict[str, Any] = {"status": _at_rest(record["status"])}
+        there = read_record(target) if target.exists() else there
         write_json(target, {**record, **there, "rows": {**record["rows"], **there.get("rows", {})}})
+
+
+def _at_rest(status: str) -> str:
+    """Status of a job that may run elsewhere, and does not here."""
+    return "interrupted" if status in ("running", "waiting") else status

@@ -1,5 +1,6 @@
 """Rows of a table -> the rows that are compared, and their mean over replicates."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -91,7 +92,7 @@ def near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:
 
 def nearest(rows: pd.DataFrame, percent: float) -> pd.DataFrame:
     """The rows of the level whose density is nearest to `percent` by ratio; none if it is off by more than 1.3."""
-    ratio = (100 * rows["density"] / percent).map(lambda r: max(r, 1 / r))
+    ratio = (100 * rows["density"] / percent).map(lambda r: max(r, 1 / r) if r > 0 else math.inf)
     close = ratio[ratio <= NEAR]
     return rows.iloc[:0] if close.empty else rows[rows["level"] == rows["level"][close.idxmin()]]
 

@@ -17,11 +17,11 @@ RULE = """\
 A verdict needs an interval. "±" is the sample deviation over n replicates; the 95% interval is that of their mean
 (Student's t; of ratios that of their logarithms, so of the geometric mean; of the lowest percentage of weights the
 bootstrap over replicates, from n = 4 on). Equal values have none. Differences are taken within a replicate, before the
-mean. A best or worst level is chosen on the same replicates, which the interval does not know.
+mean. A best or worst level is chosen on the same replicates; the interval does not correct for that choice.
 
 - reproduced: the interval contains the paper's number or lies beyond it, and none of it is off by more than a factor of
-  2, counted from no effect (0, or 1 for a ratio). Of a claim without a number, "more than 0", all of the interval is.
-  An accuracy: all of the interval is within 0.5 points. A percentage of weights that is named as such, and a
+  2, counted from no effect (0, or 1 for a ratio). For a claim without a number ("more than 0"), the whole interval lies above 0.
+  An accuracy: the whole interval lies within 0.5 points. A percentage of weights that is named as such, and a
   disagreement of nets: within a factor of 1.3, which is one level of pruning.
 - within a factor of f: our number is off by f, at most 2, and the interval shows an effect of that sign. An accuracy:
   within 2 points, with all of its interval.

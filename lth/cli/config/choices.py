@@ -3,6 +3,8 @@
 import difflib
 import re
 
+from lth.analysis.registry import CONF
+
 # Optimizers of PyTorch that no training here can use.
 REFUSED = {
     "optimizer/lbfgs": "LBFGS computes the loss several times within a step, and a step here computes it once",
@@ -21,6 +23,8 @@ LAUNCHERS = {
 MESSAGE = re.compile(
     r"Could not find '(?P<group>[\w/]+)/(?P<name>[^/']+)'\s*Available options in '[\w/]+':(?P<known>.*)", re.S
 )
+# An option of a list, such as branch=[shuffle], of which Hydra does not say what there is.
+OF_A_LIST = re.compile(r"Could not load '(?P<group>\w+)/(?P<name>[^/']+)'")
 # A launcher of lth's on top of one that is not installed.
 ON_TOP = re.compile(r"In 'hydra/launcher/(?P<name>\w+)': Could not load 'hydra/launcher/(?P<missing>\w+)'")
 
@@ -29,9 +33,13 @@ def choice(message: str) -> str:
     """A sentence in the place of Hydra's message on an option that a group does not have; "" for other messages."""
     if (found := ON_TOP.search(message)) and found["missing"] in LAUNCHERS:
         return f"hydra/launcher={found['name']}: pip install {LAUNCHERS[found['missing']]} installs what it needs"
-    if (found := MESSAGE.search(message)) is None:
+    if found := MESSAGE.search(message):
+        group, name, known = found["group"], found["name"], found["known"].split()
+    elif (found := OF_A_LIST.search(message)) and (CONF / found["group"]).is_dir():
+        group, name = found["group"], found["name"]
+        known = sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+    else:
         return ""
-    group, name, known = found["group"], found["name"], found["known"].split()
     if why := REFUSED.get(f"{group}/{_plain(name)}"):
         return f"{group}={name}: {why}; choose {', '.join(known)}"
     if group == "hydra/launcher" and name in LAUNCHERS:
@@ -39,6 +47,7 @@ def choice(message: str) -> str:
     plain = {_plain(each): each for each in known}
     same = [plain[_plain(name)]] if _plain(name) in plain else []
     close = same or [plain[each] for each in difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.7)]
+    close = close or [each for each in known if each.startswith(name)]
     meant = f"Did you mean {' or '.join(close)}? " if close else ""
     return f"there is no {group}={name}. {meant}Choose {', '.join(known)}"
 

@@ -1,11 +1,13 @@
 """The arguments of `lth run`, taken apart: flags, which Hydra reads, and overrides, in any order."""
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lth import UserError
+from lth.analysis.registry import CONF
 from lth.store.names import check_path
 
 SWEEP = ("--multirun", "-m")
@@ -68,10 +70,20 @@ def _value(flag: str, rest: Iterator[str]) -> list[str]:
     if flag in REPLACES:
         raise UserError(f"{flag}: lth run has its own configuration; --config-dir DIR adds yours to it")
     if flag not in PLAIN:
-        close = difflib.get_close_matches(flag, [*PLAIN, *VALUED, "--debug"], n=1)
-        meant = f". Did you mean {close[0]}?" if close else ""
-        raise UserError(f"there is no flag {flag}{meant} (lth run --hydra-help lists all flags)")
+        raise UserError(f"there is no flag {flag}{_meant(flag)}")
     return []
+
+
+def _meant(flag: str) -> str:
+    """The override of this name, or another flag, that may have been meant."""
+    key = flag.lstrip("-").replace("-", "_")
+    if key == "dry_run":
+        return "; plan=true shows what would be trained"
+    if re.search(rf"^{re.escape(key)}:", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE):
+        return f"; settings are overrides: {key}=VALUE"
+    close = difflib.get_close_matches(flag, [*PLAIN, *VALUED, "--debug"], n=1, cutoff=0.7)
+    meant = f". Did you mean {close[0]}?" if close else ""
+    return f"{meant} (lth run --hydra-help lists all flags)"
 
 
 def check_folder(text: str) -> Path:

@@ -136,7 +136,7 @@ def _check_levels(config: Config) -> None:
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
     if config["train_from"] > last:
-        raise UserError(f"train_from={config['train_from']}: the first level that is trained, and the last is {last}")
+        raise UserError(f"train_from={config['train_from']} is above the last level, {last}")
 
 
 def _check_width(width: Any) -> None:
@@ -147,7 +147,7 @@ def _check_width(width: Any) -> None:
 def _check_objective(names: Any) -> None:
     for name in [] if names is None else names if isinstance(names, list) else [names]:
         if "test" in str(name).split("_"):
-            raise UserError(f"objective={name}: what is chosen by test data is not measured by it any more; choose by "
+            raise UserError(f"objective={name}: selecting on test data invalidates the test result; choose by "
                             f"validation data, such as {OBJECTIVES[0]}")  # fmt: skip
         if name not in OBJECTIVES and not re.fullmatch(r"early_stop_val_\w+", str(name)):
             close = difflib.get_close_matches(str(name), OBJECTIVES, n=1)

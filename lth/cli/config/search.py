@@ -6,6 +6,7 @@ those that are stored are read: it continues a search that was stopped, with and
 
 import csv
 import importlib.util
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from lth.cli.config.overrides import searches, swept_keys, values
 from lth.cli.config.plugins import register
 from lth.cli.config.sweep import Sweeper
 from lth.cli.ending import Ending
+from lth.file import write_text
 
 MOST = 10_000  # trials of a seed
 
@@ -177,8 +179,9 @@ def _write(file: Path, study: Any, names: Sequence[str], keys: Sequence[str]) ->
         [place, trial.state.name.lower(), *(trial.values or [""] * len(names)), *(trial.params[key] for key in keys)]
         for place, trial in sorted(_places(study).items())
     ]
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([["trial", "state", *names, *keys], *rows])
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([["trial", "state", *names, *keys], *rows])
+    write_text(file, text.getvalue())
 
 
 def _best(study: Any, names: Sequence[str]) -> str:

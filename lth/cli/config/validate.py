@@ -29,6 +29,7 @@ KEPT = {
 # Classes whose fields are the keys beside `transform`.
 ENTRIES = {"branch": "lth.job.Branch", "quantization": "lth.job.Branch"}
 ALIASES = {
+    "device": "lth.job.values.Device",
     "kernel": "lth.recipe.Kernel",
     "precision": "lth.recipe.Precision",
     "scale": "lth.cli.config.conf.Scale",

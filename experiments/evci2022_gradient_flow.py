@@ -19,12 +19,14 @@ Result (2026-11-27, in full, one pruned net and five runs from each start, mean 
     weights 98.64%, 98.65%, 0.07%, 0.34%; pruned nets of different initializations 98.62%, 99.13%, 1.48%, 1.41%; the
     pruned net 98.62%. So tickets learn the pruned net again, more closely than in the paper, with no barrier to it (at
     most 0.06 points). Scratch does not reproduce: of five initializations three never leave 11.35%, among them the one
-    that five runs share; the other two end at 97.24 and 97.78%. No initialization by fan-in stays there: 97.23 (0.56)%.
+    that five runs share; the other two end at 97.24 and 97.78%, with barriers of 86 and 50 points to the pruned net.
+    No initialization by fan-in stays at 11.35%: 97.23 (0.56)%, no better than the two that learn.
     Tried for scratch: Gaussian He in place of Glorot leaves none of three draws at 11.35%; they end at 97.13, 92.65 and
     96.43%, the best as in the paper (lth run experiment=evci2022_gradient_flow name=evci_kaiming init=kaiming_normal
     branch.connect.compare=null branch.connect.levels=[] branch.connect_reinitialize.levels=[] branch.fan_in.levels=[]
     branch.reinitialize.levels=[1] branch.reinitialize.draws=3). Nets stay dead if their weights are drawn too small for
-    the few inputs that are kept; what differs from the paper is most likely the initialization.
+    the few inputs that are kept. The authors' code draws uniformly with the same variance as here, and trains on all
+    60,000 images, of which 5,000 are held out here.
 """
 
 from functools import partial
@@ -74,15 +76,20 @@ def _claims(rewind: str, branch: str, level: int) -> list[Claim]:
     ]  # fmt: skip
 
 
+def _learns(accuracy: float) -> bool:
+    """True of a net that does more than give one answer."""
+    return accuracy > 0.5
+
+
+LEARNS = {**FROM_START, FINAL: _learns}
 CLAIMS = [
     *(claim for key in PRINTED for claim in _claims(*key)),
     Claim("pruned solution: accuracy", 98.53, "%", partial(value, percent=PRUNED, column=FINAL), FROM_START,
           kind="value"),
-    Claim("barrier to the pruned net: scratch above ticket", 0.0, "points",
-          partial(gain, percent=SPARSE, column="before_barrier", of="connect_reinitialize", than="connect"),
-          FROM_START),
-    Claim("scratch: fan-in inits above others", 0.0, "points",
-          partial(gain, percent=SPARSE, column=FINAL, of="fan_in", than="reinitialize"), FROM_START),
+    Claim("barrier to the pruned net: scratch that learns, different inits, above ticket", 0.0, "points",
+          partial(gain, percent=SPARSE, column="before_barrier", of="reinitialize", than="connect"), LEARNS),
+    Claim("scratch that learns: fan-in inits above others", 0.0, "points",
+          partial(gain, percent=SPARSE, column=FINAL, of="fan_in", than="reinitialize"), LEARNS),
 ]  # fmt: skip
 
 

@@ -63,6 +63,10 @@ CLAIMS = [
     _stable("lenet_300_100", 0, 3.5, "connect_reinitialize", of="random reinit, 3.5%"),
     Claim(f"LeNet-300-100, k = 0: at most {MATCHING} points lost (matching) down to", 3.5, "% of weights",
           partial(lowest, column=FINAL, slack=MATCHING), _net("lenet_300_100", 0), kind="lowest"),
+    *(
+        _stable("lenet_300_100", k, percent, of=of)
+        for k in (25, 50, 100, 250, 500, 1000) for percent, of in ((100, "dense"), (3.5, "ticket of 3.5%"))
+    ),
     Claim("ResNet-20, k = 0, dense: instability above 2 points by", 0.0, "points",
           partial(margin, limit=STABLE, percent=100, column="barrier", branch="connect", above=True),
           _net("resnet_20", 0)),

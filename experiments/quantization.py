@@ -55,10 +55,8 @@ def _claims(model: str, percent: float) -> list[Claim]:
     net, name = {"model": model}, plot.NAMES[model]
 
     def against(text: str, share: float, ours: Side, theirs: Side, kind: str = "value") -> Claim:
-        sides = {"ours": {**net, **ours}, "theirs": {**net, **theirs}}
-        return Claim(
-            f"{name}, {text}", 0.0, "points", partial(between, percent=share, column=FINAL, **sides), net, kind
-        )
+        measure = partial(between, percent=share, ours={**net, **ours}, theirs={**net, **theirs}, column=FINAL)
+        return Claim(f"{name}, {text}", 0.0, "points", measure, net, kind)
 
     rounded, float32 = {"branch": "post_training", "bits": 8}, {"branch": "ticket"}
     aware_3, rounded_3 = {"branch": "aware", "bits": 3}, {"branch": "post_training", "bits": 3}

@@ -11,9 +11,11 @@ Cost
     long as the others. Reduced: a tenth.
 Result (2026-11-27, LeNet-300-100 in full, n = 1; AMD EPYC, one thread; results/ramanujan2020_edge_popup.csv)
     Chosen weights of untrained nets reach, at the end, 97.82% where half of them are chosen, 97.26% of a quarter and
-    94.69% of an eighth. Trained tickets of the same densities have 98.37, 98.43 and 98.40%, the dense net 98.65%.
-    Conv-2: not run.
+    94.69% of an eighth; more than half were not tried. Trained tickets of the same densities have 98.37, 98.43 and
+    98.40%, the dense net 98.65%. Conv-2: not run.
 """
+
+from functools import partial
 
 import pandas as pd
 
@@ -27,7 +29,7 @@ FULL = {
     "conv_2": {"data": "cifar10", "steps": 35_200, "batch_size": 128},
 }
 POPUP = "edge_popup"
-CHANCE = 10.0
+CHANCE = {"lenet_300_100": 11.35, "conv_2": 10.0}  # of the class that most test images have
 
 
 def _half_above_eighth(rows: pd.DataFrame) -> Measured | None:
@@ -39,18 +41,18 @@ def _half_above_eighth(rows: pd.DataFrame) -> Measured | None:
     return measured(100 * (half - eighth).dropna(), parts[0])
 
 
-def _above_chance(rows: pd.DataFrame) -> Measured | None:
+def _above_chance(rows: pd.DataFrame, *, chance: float) -> Measured | None:
     """Accuracy with 50% of the weights chosen above chance, in points."""
     part = near(rows, 50, POPUP)
-    return None if part.empty else measured(100 * by_replicate(part, FINAL) - CHANCE, part)
+    return None if part.empty else measured(100 * by_replicate(part, FINAL) - chance, part)
 
 
 CLAIMS = [
     claim
-    for net in FULL
+    for net, chance in CHANCE.items()
     for claim in (
-        Claim(f"{plot.NAMES[net]}, untrained: 50% of the weights, chosen, above chance", 0.0, "points", _above_chance,
-              {"model": net}),
+        Claim(f"{plot.NAMES[net]}, untrained: 50% of the weights, chosen, above chance", 0.0, "points",
+              partial(_above_chance, chance=chance), {"model": net}),
         Claim(f"{plot.NAMES[net]}, untrained: 50% of the weights, chosen, above 12.5%", 0.0, "points",
               _half_above_eighth, {"model": net}),
     )

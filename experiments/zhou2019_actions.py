@@ -2,12 +2,14 @@
 that are not 0. LeNet-300-100 on MNIST.
 
 Command
-    lth figure zhou2019_actions --run data.root=DIR                    the paper's settings
+    lth figure zhou2019_actions --run data.root=DIR                    the paper's steps and levels
     lth figure zhou2019_actions --run scale=reduced data.root=DIR      a tenth of the steps, every fourth level
 Expect (the paper's figures; orderings, as notes of others tell them)
     With the signs of the initial weights, weights that are drawn anew, permuted or constant train nearly as well as the
     rewound ones; without them, no better than re-initialized ones. Pruned weights that are frozen at their initial
     values do clearly worse than 0; frozen only if they grew in training, and else 0, they do as well or better.
+    Other than in the authors' code, where every action prunes a ladder of its own, all train in the masks of the
+    rewound tickets. Weights that are drawn anew are fresh draws; there, the initial ones of the layer, permuted.
 Cost
     Full: 25 trainings of 50,380 steps and 54 more of branches a replicate. Reduced: 7 of 5,000 and 54.
 Result (2026-11-27, n = 1; AMD EPYC, one thread; results/zhou2019_actions.md)
@@ -37,6 +39,8 @@ ABOVE = [
     ("ticket", "reshuffle"),
     ("ticket", "constant"),
     ("ticket", "freeze"),
+    ("freeze_growing", "ticket"),
+    ("freeze_growing_all", "ticket"),
     ("freeze_growing", "freeze"),
     ("freeze_growing_all", "freeze"),
 ]

@@ -260,6 +260,16 @@ def test_grasp_is_the_weight_times_the_hessian_times_the_gradient() -> None:
     torch.testing.assert_close(found, (flat * (hessian @ slope)).detach())
 
 
+def test_grasp_of_a_masked_net_is_that_of_the_net_without_the_pruned_weights() -> None:
+    end = {"weight": torch.tensor([[0.1, 0.1, 0.7], [0.2, -0.3, 0.5]]), "bias": torch.tensor([0.1, -0.2])}
+    mask = {"weight": torch.tensor([[True, True, False], [True, True, False]])}
+    inputs, targets = torch.tensor([[1.0, 0.0, 10.0], [0.0, 2.0, 0.0]]), torch.tensor([0, 1])
+    masked_net = criterion.grasp(nn.Linear(3, 2), trained(end, end, mask), (inputs, targets))["weight"]
+    smaller = {"weight": end["weight"][:, :2].clone(), "bias": end["bias"]}
+    whole_net = criterion.grasp(nn.Linear(2, 2), trained(smaller, smaller), (inputs[:, :2], targets))["weight"]
+    torch.testing.assert_close(masked_net[:, :2], whole_net)
+
+
 def test_the_inverse_of_a_criterion_prunes_what_it_keeps() -> None:
     scores = criterion.inverted(nn.Linear(3, 1), trained(START, END), NOTHING, of=criterion.magnitude)
     assert scores["weight"].tolist() == [[-4.0, -2.0, -0.5]]

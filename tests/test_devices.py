@@ -153,8 +153,16 @@ REFUSED = {
         "width=3, devices=2: tickets are trained side by side on one device, or",
     ),
     "the sparse kernel": ({"devices": 2}, {"kernel": "sparse"}, "kernel=sparse, devices=2: its steps are those of one"),
-    "parts": ({"devices": 2}, {"batch_norm_parts": 3}, "devices=2: batch norm is set to 3 parts of a batch, one for each device: use devices=3"),
-    "parts alone": ({}, {"batch_norm_parts": 2}, "devices=1: batch norm is set to 2 parts of a batch, one for each device: use devices=2"),
+    "parts": (
+        {"devices": 2},
+        {"batch_norm_parts": 3},
+        "batch norm is set to 3 parts of a batch, one for each device: use devices=3",
+    ),
+    "parts alone": (
+        {},
+        {"batch_norm_parts": 2},
+        "batch norm is set to 2 parts of a batch, one for each device: use devices=2",
+    ),
     "no GPUs": ({"devices": 99, "device": "gpu"}, {"batch_size": 99}, "devices=99: "),
 }
 

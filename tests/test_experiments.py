@@ -154,6 +154,8 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
         control("reset") | {"branch.reset.transform.step": None, "rewind._target_": "lth.rewind.learning_rate"},
     ),
     "frankle2019_appendix/fast": ("lenet", {"schedule.linear": 0.4, "schedule.output": 0.2, "levels": 8}),
+    "frankle2019_appendix/fast_60": ("lenet", {"schedule.linear": 0.6, "schedule.output": 0.3, "levels": 5}),
+    "frankle2019_appendix/fast_80": ("lenet", {"schedule.linear": 0.8, "schedule.output": 0.4, "levels": 3}),
     "frankle2019_appendix/sgd": (
         "lenet",
         {"optimizer._target_": "torch.optim.SGD", "optimizer.lr": 0.4, "optimizer.momentum": 0.0, "levels": 22},
@@ -596,6 +598,8 @@ LINES = {
     "frankle2019_appendix": [
         "Adam, 20% a round",
         "Adam, 40% a round",
+        "Adam, 60% a round",
+        "Adam, 80% a round",
         "SGD, 20% a round",
         "continued training, reset at the end",
     ],

@@ -111,18 +111,26 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
     for name in ("one", "two"):
         examples.commit(folder, examples.tickets(name, ACCURACIES))
     assert cli.main(["scorecard", "--runs", "nowhere"]) == 0
-    total, *rule, table, again = blocks(capsys.readouterr().out)
+    total, *rule, first, of_first, one, second, of_second, two, again = blocks(capsys.readouterr().out)
     assert [line for block in rule for line in block.splitlines()] == [
         line.removeprefix("- ").strip() for line in RULE.splitlines() if line
     ]
-    assert table == [
-        ["figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict"],
+    head = ["figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict"]
+    assert first == "one"
+    assert one == [
+        head,
         ["one", "41%: above dense", "2 points", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
         ["one", "41%: better", "more than 0", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
         ["one", "3.6%: above dense", "0.3 points", "", "", "0", "", "", "not run"],
+    ]
+    assert of_first == "3 claims: 2 in the paper's settings (2 not settled); 0 in reduced settings; 1 not run."
+    assert second == "two"
+    assert two == [
+        head,
         ["two", "far", "9 points", *HALF_AND_ONE, "2", "41.00", "full", "not reproduced"],
         ["two", "41%: better", "more than 0", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
     ]
+    assert of_second.startswith("2 claims: 2 in the paper's settings")
     settled = "3 not settled, 1 not reproduced"
     assert total == again == f"5 claims: 4 in the paper's settings ({settled}); 0 in reduced settings; 1 not run."
 

@@ -37,10 +37,17 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The scorecard: its sum, the rule of verdicts, the table; and the sum again, where a terminal ends."""
-    lines = [COLUMNS, *table.astype(str).itertuples(index=False, name=None)]
+    """The scorecard: its sum, the rule of verdicts, a table for each paper; and the sum where a terminal ends."""
     left = [i for i, name in enumerate(COLUMNS) if name not in NUMBERS]
-    return "\n\n".join([counted(table), RULE, aligned(lines, left=left), counted(table)])
+    parts = []
+    for paper, rows in table.groupby(table["figure"].map(_paper), sort=False):
+        lines = [COLUMNS, *rows.astype(str).itertuples(index=False, name=None)]
+        parts += [f"## {paper}", counted(rows), aligned(lines, left=left)]
+    return "\n\n".join([counted(table), RULE, *parts, counted(table)])
+
+
+def _paper(figure: str) -> str:
+    return figure.partition("_")[0]
 
 
 def counted(table: pd.DataFrame) -> str:

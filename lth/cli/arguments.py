@@ -24,9 +24,7 @@ def numbers(text: str) -> list[int]:
     try:
         return [int(number) for number in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text}: give whole numbers separated by commas, such as 0,3,7"
-        ) from None
+        raise argparse.ArgumentTypeError(f"{text}: give whole numbers separated by commas, such as 0,3,7") from None
 
 
 def count(text: str) -> int:

@@ -23,7 +23,7 @@ def snip(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIF
 
 
 def gradient(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
-    """|dL/dW| at W_T, as `snip` ("grad" in the code of Zhou et al. 2019)."""
+    """|dL/dW| at W_T, as `snip`. (The "grad" in the code of Zhou et al. 2019 is that of the first step.)"""
     return {name: g.abs() for name, g in _gradients(net, trained, batch, task)[1].items()}
 
 
@@ -31,13 +31,15 @@ def grasp(
     net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION, temperature: float = 200.0
 ) -> dict[str, Tensor]:
     """W (H g) at W_T, of the loss of outputs that are divided by `temperature`: weights stay whose removal reduces the
-    gradient flow most (Wang et al. 2020, Equation 8, which removes the highest of its negative).
+    gradient flow most (Wang et al. 2020, Equation 8, which removes the highest of its negative). Of one batch as it
+    comes; their code takes ten examples of each class, in two halves.
     """
     if not temperature > 0:
         raise UserError(f"criterion.temperature={temperature}: outputs are divided by it, give a number above 0")
     weights, leaves = _leaves(trained)
     loss = _loss(net, trained, weights, batch, task, temperature)
-    first = torch.autograd.grad(loss, leaves, create_graph=True)
+    given = torch.autograd.grad(loss, leaves, create_graph=True)
+    first = [g * trained.mask[name] for name, g in zip(trained.mask, given, strict=True)]  # the flow of what is left
     flow = torch.stack([(g * g.detach()).sum() for g in first]).sum()
     second = torch.autograd.grad(flow, leaves)
     return {name: (w * h).detach() for name, w, h in zip(trained.mask, leaves, second, strict=True)}

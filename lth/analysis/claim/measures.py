@@ -59,12 +59,19 @@ def added(rows: pd.DataFrame, *, option: str, percent: float = 100, column: str 
 
 
 def between(
-    rows: pd.DataFrame, *, percent: float, ours: Mapping[str, Any], theirs: Mapping[str, Any], column: str = EARLY
+    rows: pd.DataFrame,
+    *,
+    percent: float,
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+    column: str = EARLY,
+    their_percent: float | None = None,
 ) -> Measured | None:
-    """Accuracy of one configuration above that of another at about the same percentage of weights, in points.
-    ours, theirs: their rows, as in `select`; of branch "ticket" unless they name another.
+    """Accuracy of one configuration above that of another, at about the same percentage of weights unless theirs is
+    another, in points. ours, theirs: their rows, as in `select`; of branch "ticket" unless they name another.
     """
-    parts = [near(select(rows, which), percent, which.get("branch", "ticket")) for which in (ours, theirs)]
+    sides = ((ours, percent), (theirs, their_percent or percent))
+    parts = [near(select(rows, which), at, which.get("branch", "ticket")) for which, at in sides]
     one, other = (by_replicate(part, column) for part in parts)
     both = one.index.intersection(other.index)
     return None if both.empty else measured(100 * (one[both] - other[both]), parts[0])

@@ -14,11 +14,10 @@ from torch.nn.parameter import is_lazy
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data, normalized
 from lth.fit import check_net, check_shape, check_task, outputs_of
-from lth.layer import TRAINING, UNUSED, Layers, layers, prunable, reached
+from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, prunable, reached
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Precision = Literal["fp32", "tf32", "bf16"]
 Kernel = Literal["auto", "dense", "sparse"]
 
@@ -106,7 +105,9 @@ class Recipe:
         """Names of what the regularization takes: these prunable weights, or the scales of batch norm."""
         if not self._penalizes_scales:
             return [*weights]
-        return [f"{name}.weight" for name, layer in net.named_modules() if isinstance(layer, NORMS) and layer.affine]
+        return [
+            f"{name}.weight" for name, layer in net.named_modules() if isinstance(layer, BATCH_NORMS) and layer.affine
+        ]
 
     def net(self, seed: int = 0) -> nn.Module:
         """A fresh network. What an init leaves as the model made it is drawn from `seed`, whatever was drawn before."""

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from lth import UserError
 from lth import neuron as units
 from lth.distribution import Densities, Scores
+from lth.layer import TRANSPOSED
 from lth.ticket import Mask, at_least_one, highest
 
 log = logging.getLogger("lth")
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def weight(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: Tensor) -> dict[str, Tensor]:

@@ -616,6 +616,11 @@ LINES = {
     "frankle2021_missing_the_mark": ["ticket", "shuffled mask", "random reinit", "inverted scores"],
     "tanaka2020_layer_collapse": ["SNIP", "GraSP", "SynFlow", "magnitude", "random"],
     "lee2019_snip": ["LeNet-300-100", "LeNet-5"],
+    "sun2024_wanda": [
+        "Wanda",
+        "size of the weights, within a layer",
+        "size of the weights, within an output",
+    ],
     "ramanujan2020_edge_popup": ["LeNet-300-100", "LeNet-300-100, edge-popup", "Conv-2, edge-popup"],
     "mocanu2018_fashion": ["65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "evci2020_table2": ["65.6, RigL", "65.6, SET", "65.6, the mask stays", "100.0, dense"],
@@ -650,6 +655,7 @@ OTHER_NETS = (
     "gadhikar2024_signs",
     "liu2019_rethinking",
     "morcos2019_transfer",
+    "sun2024_wanda",
     "tanaka2020_layer_collapse",
     "you2020_early_bird",
 )  # than the papers'

@@ -8,9 +8,10 @@ from torch import nn
 from lth import model
 from lth.analysis import plot
 from lth.cli.speed import _by_method
-from lth.engine.benchmark import kept, noise, pruned
+from lth.engine.benchmark import noise, pruned
 from lth.engine.densities import _Csr, _smaller
 from lth.engine.kernel.chain import chain
+from lth.ticket import density
 
 
 def test_a_net_by_torch_sparse_has_the_outputs_and_gradients_of_autograd() -> None:
@@ -39,8 +40,8 @@ def test_masks_keep_as_much_as_iterative_pruning_and_smaller_nets_have_as_many_w
 ) -> None:
     recipe = noise()
     ticket = pruned(recipe, level)
-    assert kept(ticket) == pytest.approx(share, abs=1e-4)
-    small = _smaller(recipe, kept(ticket))((1, 28, 28), 10)
+    assert density(ticket.mask) == pytest.approx(share, abs=1e-4)
+    small = _smaller(recipe, density(ticket.mask))((1, 28, 28), 10)
     count = sum(layer.weight.numel() for layer in chain(small, 3))
     assert share * 266_200 <= count <= share * 266_200 + 4_000  # a unit more
 

@@ -12,7 +12,7 @@ from lth.analysis.plot.labels import short_names
 from lth.analysis.series import label
 from lth.analysis.summary import current, full_branch, mean_and_spread
 
-HEAD = ("model", "data", "configuration", "level", "compression ratio", "theoretical speed-up")
+HEAD = ("model", "data", "configuration", "level", "compression ratio of prunable weights", "theoretical speed-up")
 
 
 def markdown(table: pd.DataFrame) -> str:

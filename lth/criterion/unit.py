@@ -7,10 +7,9 @@ from torch import Tensor, nn
 
 from lth import UserError, neuron
 from lth.criterion.batch import Batch
+from lth.layer import BATCH_NORMS
 from lth.neuron import EXAMPLES, Group
 from lth.ticket import Trained
-
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def neuron_l1(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
@@ -35,7 +34,7 @@ def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str
     """|gamma| of a unit's batch norm, summed over coupled units (Liu et al. 2017, "network slimming", which trains with
     an L1 penalty on gamma).
     """
-    norms = [name for name, layer in net.named_modules() if isinstance(layer, NORMS) and layer.affine]
+    norms = [name for name, layer in net.named_modules() if isinstance(layer, BATCH_NORMS) and layer.affine]
     weights = trained.weights()
     gamma = {f"{name}.weight": weights[f"{name}.weight"].abs() for name in norms}
     groups = _groups(net, batch)

@@ -24,7 +24,7 @@ from lth.engine.train import train
 from lth.engine.trainer import fit
 from lth.imp import dense
 from lth.recipe import Recipe
-from lth.ticket import Ticket
+from lth.ticket import Ticket, density
 
 SHORT, LONG, BATCH, RATE = 200, 1700, 60, 1.2e-3
 LEVELS = (3, 5, 7, 11, 15, 18)
@@ -35,7 +35,7 @@ def measure(rounds: int = 5) -> dict[str, float]:
     """Loop -> CPU milliseconds per step, on one thread."""
     torch.set_num_threads(1)
     recipe = noise()
-    tickets = {f"{kept(ticket):.1%}": ticket for ticket in (pruned(recipe, level) for level in LEVELS)}
+    tickets = {f"{density(ticket.mask):.1%}": ticket for ticket in (pruned(recipe, level) for level in LEVELS)}
     usual = pruned(recipe, 7)
     loops: dict[str, Callable[[int], object]] = {
         BARE: partial(bare, recipe, usual),
@@ -84,11 +84,6 @@ def pruned(recipe: Recipe, level: int) -> Ticket:
         kept[sizes.argsort(descending=True)[: round(ladder.density(level, kind) * len(sizes))]] = True
         mask[name] = kept.view_as(ticket.weights[name])
     return Ticket(ticket.weights, mask)
-
-
-def kept(ticket: Ticket) -> float:
-    """Share of the weights that a ticket keeps."""
-    return sum(int(m.sum()) for m in ticket.mask.values()) / sum(m.numel() for m in ticket.mask.values())
 
 
 def _engine(recipe: Recipe, ticket: Ticket, steps: int) -> None:

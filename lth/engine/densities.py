@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from lth import init, model
 from lth.data import normalized, rows
-from lth.engine.benchmark import BARE, BATCH, RATE, bare, kept, noise, pruned, scaled_once
+from lth.engine.benchmark import BARE, BATCH, RATE, bare, noise, pruned, scaled_once
 from lth.engine.kernel.block import Block, Examples
 from lth.engine.kernel.chain import chain
 from lth.engine.timing import in_turn
 from lth.engine.train import train
 from lth.imp import dense
 from lth.recipe import Recipe
-from lth.ticket import Ticket, full_mask, masked
+from lth.ticket import Ticket, density, full_mask, masked
 from lth.weights import load
 
 LEVELS = (0, 3, 5, 7, 11, 15, 18)
@@ -42,7 +42,7 @@ def measure(rounds: int = 5) -> pd.DataFrame:
 
 
 def _measured(recipe: Recipe, ticket: Ticket, rounds: int) -> pd.DataFrame:
-    share = kept(ticket)
+    share = density(ticket.mask)
     small = replace(recipe, model=_smaller(recipe, share))
     thin = Ticket(dense(small, init.glorot_normal).weights, full_mask(small.net()))
     trainings: dict[str, Callable[[int], object]] = {

@@ -15,11 +15,11 @@ from torch import nn
 
 from lth import init, model, schedule
 from lth.data import Data, Split, mnist_5k, normalized
-from lth.engine.benchmark import RATE, bare, kept
+from lth.engine.benchmark import RATE, bare
 from lth.engine.train import train
 from lth.imp import dense, prune
 from lth.recipe import Recipe
-from lth.ticket import Ticket
+from lth.ticket import Ticket, density
 
 LEVELS, STEPS, EVERY = 20, 2000, 100
 TRAINING, VALIDATION, TEST = 55_000, 5_000, 10_000
@@ -46,7 +46,7 @@ def measure() -> Iterator[Level]:
         middle = time.process_time()
         _plainly(recipe, ticket)
         end = time.process_time()
-        yield Level(level, kept(ticket), trained.facts["kernel"], middle - start, end - middle)
+        yield Level(level, density(ticket.mask), trained.facts["kernel"], middle - start, end - middle)
         ticket = prune(trained, level + 1, recipe=recipe, ladder=ladder) if level < LEVELS else ticket
 
 

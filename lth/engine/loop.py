@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lth.data import scaler
-from lth.engine import channels_last, evaluation, growth
+from lth.engine import channels_last, evaluation, generators, growth
 from lth.engine.batch_norm import synchronize
 from lth.engine.callback import Callback
 from lth.engine.kernel.chain import chain
@@ -85,7 +85,7 @@ class Loop:
         if self.ranks.count > 1 and self.recipe.batch_norm_parts == 1:
             synchronize(self.net)
         channels_last.keep(self.net)
-        torch.manual_seed(seed("training", self.ticket.noise, self.ticket.step))
+        generators.start(self.ticket)
         self.net.train()
 
     def evaluation_due(self) -> bool:

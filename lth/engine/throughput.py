@@ -16,7 +16,7 @@ from torch import nn
 
 from lth import augment, init, model
 from lth.data import Data, Split, normalized
-from lth.engine.benchmark import kept, pruned
+from lth.engine.benchmark import pruned
 from lth.engine.callback import Callback
 from lth.engine.loop import Loop
 from lth.engine.precision import fastest
@@ -24,7 +24,7 @@ from lth.engine.splits import splits_on
 from lth.engine.timing import in_turn
 from lth.imp import dense
 from lth.recipe import Recipe
-from lth.ticket import Ticket
+from lth.ticket import Ticket, density
 
 BATCH, RATE, IMAGES = 60, 2e-4, 600
 PLAIN = "plain float32 loop, channels first"
@@ -40,7 +40,7 @@ def measure(steps: int = 15) -> tuple[dict[str, float], float]:
         "lth engine, precision=fp32": _engine(recipe),
         "lth engine, precision=bf16": _engine(replace(recipe, precision="bf16")),
         f"lth engine, precision=auto (here {best})": _engine(replace(recipe, precision=best)),
-        f"the same, {kept(few):.1%} of the weights": _engine(replace(recipe, precision=best), few),
+        f"the same, {density(few.mask):.1%} of the weights": _engine(replace(recipe, precision=best), few),
     }
     seconds = in_turn({name: partial(next, loop) for name, loop in loops.items()}, steps, clock=time.process_time)
     return {name: BATCH / value for name, value in seconds.items()}, _augmentation(recipe) / min(seconds.values())

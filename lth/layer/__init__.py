@@ -1,13 +1,15 @@
 """The layers of a net that can be pruned: which they are, which gives the outputs, and what each of them costs."""
 
-from lth.layer.kind import CONVOLUTIONS, bias_of, has, prunable
+from lth.layer.kind import BATCH_NORMS, CONVOLUTIONS, TRANSPOSED, bias_of, has, prunable
 from lth.layer.layers import NO_LAYER, TRAINING, UNUSED, Layers, layers, reached
 from lth.layer.trace import Cost, Trace, macs, trace
 
 __all__ = [
+    "BATCH_NORMS",
     "CONVOLUTIONS",
     "NO_LAYER",
     "TRAINING",
+    "TRANSPOSED",
     "UNUSED",
     "Cost",
     "Layers",

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.layer import CONVOLUTIONS, prunable
+from lth.layer import CONVOLUTIONS, TRANSPOSED, prunable
 from lth.quantization.scheme import Scheme
 from lth.weights import first_names
 
 # Number of input values sampled per batch, in addition to min and max.
 SAMPLES = 2**17
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 class Quantized:

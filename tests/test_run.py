@@ -120,7 +120,7 @@ WRONG = {
     "name=[1,2]": ["name=[1, 2]", "text"],
     "schedule.linear=1": ["schedule.linear=1", "below 1"],
     "criterion=foo": ["criterion=foo", "magnitude", "snip"],
-    "branch=[foo]": ["branch/foo"],
+    "branch=[foo]": ["there is no branch=foo", "reinitialize, reset"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],
     "branch=null": ["a config group can't be null", "branch=[]"],

@@ -489,7 +489,7 @@ def test_bfloat16_in_a_stack(model: Callable[..., nn.Module]) -> None:
 
 def test_tf32_needs_a_gpu_that_has_it() -> None:
     settings = recipe(precision="tf32")
-    with pytest.raises(UserError, match="precision=tf32: only NVIDIA GPUs have it"):
+    with pytest.raises(UserError, match="precision=tf32 needs an NVIDIA GPU, and there is none with device=cpu"):
         train(tickets_of(settings, 1), recipe=settings, device="cpu")
 
 

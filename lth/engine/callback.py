@@ -40,3 +40,35 @@ class Callback:
     def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
         """Called when the loss of a ticket is not finite; raises it. Override it to let the other tickets go on."""
         raise error
+
+
+class Forwarding(Callback):
+    """Hands every call on to another callback; base class of those that add something to some calls."""
+
+    def __init__(self, callback: Callback) -> None:
+        self.callback = callback
+
+    def told(self, ticket: Ticket) -> Ticket:
+        """The ticket as the other callback gets it."""
+        return ticket
+
+    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+        self.callback.stepped(self.told(ticket), step, steps)
+
+    def save_due(self) -> bool:
+        return self.callback.save_due()
+
+    def saved(self) -> None:
+        self.callback.saved()
+
+    def compared(self, ticket: Ticket, nets: int, done: int) -> None:
+        self.callback.compared(self.told(ticket), nets, done)
+
+    def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
+        self.callback.scored(self.told(ticket), level, done, rounds)
+
+    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
+        self.callback.evaluated(self.told(ticket), row)
+
+    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
+        self.callback.failed(self.told(ticket), error)

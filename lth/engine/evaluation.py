@@ -9,12 +9,19 @@ from torch import Tensor
 
 from lth.engine.divergence import NonFiniteLoss
 from lth.engine.precision import exact
+from lth.recipe import Recipe
 
 if TYPE_CHECKING:
     from lth.engine.loop import Loop
 
 # Examples of a batch: many for MLPs, few for convolutional nets so that activations stay in cache.
 BATCH, BATCH_OF_IMAGES = 1000, 125
+
+
+def due(step: int, first: int, recipe: Recipe, curve: Sequence[Sequence[float]]) -> bool:
+    """True if this step is the first, an n-th or the last, and the last row of the curve is not its."""
+    ends = step in (first, recipe.steps)
+    return (ends or step % recipe.evaluate_every == 0) and not (curve and curve[-1][0] == step)
 
 
 def score(loop: "Loop", split: str) -> tuple[float, float]:

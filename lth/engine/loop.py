@@ -88,12 +88,6 @@ class Loop:
         generators.start(self.ticket)
         self.net.train()
 
-    def evaluation_due(self) -> bool:
-        """True if the current step is the first, an n-th or the last, and not evaluated yet."""
-        ends = self.step in (self.ticket.step, self.recipe.steps)
-        due = ends or self.step % self.recipe.evaluate_every == 0
-        return due and not (self.curve and self.curve[-1][0] == self.step)
-
     def run(self, block: Tensor) -> None:
         """Take the steps of a block of rows (int64, steps x B), then evaluate if that is due."""
         self.usage.start()
@@ -104,7 +98,7 @@ class Loop:
                 self.masking.update(self.step)
             self._keep()
             self.callback.stepped(self.ticket, self.step, self.recipe.steps)
-        if self.evaluation_due():
+        if evaluation.due(self.step, self.ticket.step, self.recipe, self.curve):
             self._evaluate()
         self.usage.stop()
 

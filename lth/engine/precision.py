@@ -43,7 +43,9 @@ def arithmetic(precision: Precision, device: str) -> Iterator[None]:
     """
     flags = torch.backends.cuda.matmul, torch.backends.cudnn
     if precision == "tf32" and (device == "cpu" or not torch.cuda.is_available()):
-        raise UserError(f"precision=tf32: it needs an NVIDIA GPU, and device={device} found none; use precision=fp32")
+        raise UserError(
+            f"precision=tf32 needs an NVIDIA GPU, and there is none with device={device}; use precision=fp32"
+        )
     before = [flag.allow_tf32 for flag in flags]
     _allow_tf32([precision == "tf32"] * 2)
     try:

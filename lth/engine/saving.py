@@ -1,16 +1,16 @@
 """A callback that saves the trainings in progress, every minute and when it is asked to."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
-from lth.engine.callback import Callback
+from lth.engine.callback import Callback, Forwarding
 from lth.engine.state import State
 from lth.ticket import Ticket
 
 SAVE_EVERY = 60.0  # seconds
 
 
-class Saving(Callback):
+class Saving(Forwarding):
     """Forward every call, and save what is trained after `every` seconds, or when the callback says that it is due.
     states: the tickets in training, with their states.
     """
@@ -20,22 +20,17 @@ class Saving(Callback):
     def __init__(
         self, callback: Callback, save: Callable[[Ticket, State], None] | None, every: float | None = None
     ) -> None:
-        self.callback, self.save, self.last = callback, save, time.monotonic()
+        super().__init__(callback)
+        self.save, self.last = save, time.monotonic()
         self.every = SAVE_EVERY if every is None else every
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        self.callback.stepped(ticket, step, steps)
-        due = self.callback.save_due()
+        super().stepped(ticket, step, steps)
+        due = self.save_due()
         if due or (self.save and time.monotonic() - self.last > self.every):
             self.save_now()
         if due:
-            self.callback.saved()
-
-    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        self.callback.evaluated(ticket, row)
-
-    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
-        self.callback.failed(ticket, error)
+            self.saved()
 
     def save_now(self) -> None:
         """Save every ticket in training."""

@@ -4,16 +4,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import pandas as pd
-
-from lth.connectivity import sign_flips
 from lth.engine.callback import Interrupted
+from lth.engine.outcome import outcome
 from lth.engine.ranks import ALONE, Ranks
 from lth.engine.saving import Saving
 from lth.engine.stack import Diverged, Stack
 from lth.engine.stack_state import states_of, usage_of
 from lth.engine.state import State
-from lth.engine.usage import ledger
 from lth.engine.width import on_cuda, passes
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights
@@ -64,21 +61,18 @@ def side_by_side(tickets: list[Ticket], states: Mapping[Ticket, State], shared: 
 
 
 def _trained(stack: Stack, until: int, at: At) -> Iterator[Trained]:
-    usages = [usage_of(stack, number) for number in range(len(stack.tickets))]
-    recipe, metrics = stack.recipe, stack.train_metric
+    usages, metrics = [usage_of(stack, number) for number in range(len(stack.tickets))], stack.train_metric
     for number, (ticket, usage) in enumerate(zip(stack.tickets, usages, strict=True)):
-        curve, kept, masking = stack.curves[number], stack.kept[number], stack.masking.of[number]
-        masking.count(stack.step)
-        samples = (stack.step - ticket.step) * recipe.batch_size
-        evaluated = len(curve) * (len(recipe.data.validation) + len(recipe.data.test))
-        facts = ledger(usage, masking, device=stack.device, samples=samples, evaluated=evaluated)
-        evaluations = pd.DataFrame(curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
-        mask = {name: m.cpu() for name, m in masking.mask.items()} if recipe.moves_mask else ticket.mask
-        weights = at(ticket, kept)
-        facts |= {
-            "kernel": "dense",
-            "kept": sorted(kept),
-            "sign_flips": sign_flips(weights(ticket.step), weights(until), mask),
-            f"final_train_{recipe.task.metric}": metrics and metrics[number],
-        }
-        yield Trained(ticket, evaluations, weights, until, mask, facts)
+        yield outcome(
+            ticket,
+            stack.recipe,
+            until,
+            at(ticket, stack.kept[number]),
+            curve=stack.curves[number],
+            kept=stack.kept[number],
+            masking=stack.masking.of[number],
+            usage=usage,
+            device=stack.device,
+            kernel="dense",
+            metric=metrics[number] if metrics else None,
+        )

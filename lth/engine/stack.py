@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lth.data import scaler
-from lth.engine import generators
+from lth.engine import evaluation, generators
 from lth.engine.assessment import Assessment
 from lth.engine.callback import Callback
 from lth.engine.divergence import NonFiniteLoss
@@ -92,15 +92,9 @@ class Stack:
         self.usage.start()
         for start, stop in self._pieces(*block):
             self._take(start, stop)
-        if self.evaluation_due():
+        if evaluation.due(self.step, self.tickets[0].step, self.recipe, self.curves[0]):
             self._evaluate()
         self.usage.stop()
-
-    def evaluation_due(self) -> bool:
-        """True if the current step is the first, an n-th or the last, and not evaluated yet."""
-        ends = self.step in (self.tickets[0].step, self.recipe.steps)
-        due = ends or self.step % self.recipe.evaluate_every == 0
-        return due and not (self.curves[0] and self.curves[0][-1][0] == self.step)
 
     def score(self, split: str) -> tuple[list[float], list[float]]:
         """(mean losses, mean metrics) of the nets, in evaluation mode, on a split."""

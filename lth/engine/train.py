@@ -2,22 +2,21 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import pandas as pd
 import torch
 
-from lth.connectivity import sign_flips
 from lth.engine.callback import Callback, Interrupted
 from lth.engine.devices import check_devices, together
 from lth.engine.divergence import NonFiniteLoss
 from lth.engine.loop import Loop
+from lth.engine.outcome import outcome
 from lth.engine.precision import arithmetic
 from lth.engine.saving import Saving
 from lth.engine.side_by_side import Shared, side_by_side
 from lth.engine.state import State, state_of
-from lth.engine.usage import ledger
 from lth.engine.width import Width, groups, is_stack, on_cpu
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights, masked
@@ -127,32 +126,28 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
         return []
     finally:
         loop.close()
-    evaluations = pd.DataFrame(loop.curve, columns=list(recipe.task.columns)).astype({"step": "int64"})
-    mask = {name: m.cpu() for name, m in loop.masking.mask.items()} if recipe.moves_mask else ticket.mask
-    at = _weights_at(ticket, loop.kept, shared)
-    facts = {
-        **_ledger(loop),
-        "kernel": loop.kernel,
-        "kept": sorted(loop.kept),
-        "sign_flips": sign_flips(at(ticket.step), at(until), mask),
-        f"final_train_{recipe.task.metric}": loop.train_metric,
-    }
-    return [Trained(ticket, evaluations, at, until, mask, facts)]
+    trained = outcome(
+        ticket,
+        recipe,
+        until,
+        _weights_at(ticket, loop.kept, shared),
+        curve=loop.curve,
+        kept=loop.kept,
+        masking=loop.masking,
+        usage=loop.usage,
+        device=loop.device,
+        kernel=loop.kernel,
+        metric=loop.train_metric,
+    )
+    if ranks.count > 1:
+        together = {"cpu_seconds": ranks.total(loop.usage.cpu_seconds)[0], "devices": ranks.count}
+        trained = replace(trained, facts={**trained.facts, **together})
+    return [trained]
 
 
 def _check_steps(ticket: Ticket, recipe: Recipe, until: int) -> None:
     if not (ticket.step < until <= recipe.steps or ticket.step == until == recipe.steps):
         raise ValueError(f"{ticket} starts at step {ticket.step}, training ends at step {until} of {recipe.steps}")
-
-
-def _ledger(loop: Loop) -> dict[str, Any]:
-    data, samples = loop.recipe.data, (loop.step - loop.ticket.step) * loop.recipe.batch_size
-    evaluated = len(loop.curve) * (len(data.validation) + len(data.test))
-    loop.masking.count(loop.step)
-    facts = ledger(loop.usage, loop.masking, device=loop.device, samples=samples, evaluated=evaluated)
-    if loop.ranks.count == 1:
-        return facts
-    return {**facts, "cpu_seconds": loop.ranks.total(loop.usage.cpu_seconds)[0], "devices": loop.ranks.count}
 
 
 def _weights_at(ticket: Ticket, kept: Mapping[int, Weights], shared: Shared) -> Callable[[int], Weights]:

@@ -1,9 +1,9 @@
 """The trainings that the tickets of another run are pruned from, as parts of the job that takes them."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from lth.engine import Callback
+from lth.engine import Forwarding
 from lth.job.branch import Place
 from lth.job.row import row
 from lth.job.start import BRANCH
@@ -89,29 +89,8 @@ def renamed(ticket: Ticket) -> Ticket:
     return replace(ticket, branch=BRANCH)
 
 
-class Renamed(Callback):
+class Renamed(Forwarding):
     """Forward every call, with tickets of BRANCH."""
 
-    def __init__(self, callback: Callback) -> None:
-        self.callback = callback
-
-    def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
-        self.callback.stepped(renamed(ticket), step, steps)
-
-    def compared(self, ticket: Ticket, nets: int, done: int) -> None:
-        self.callback.compared(renamed(ticket), nets, done)
-
-    def scored(self, ticket: Ticket, level: int, done: int, rounds: int) -> None:
-        self.callback.scored(renamed(ticket), level, done, rounds)
-
-    def save_due(self) -> bool:
-        return self.callback.save_due()
-
-    def saved(self) -> None:
-        self.callback.saved()
-
-    def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
-        self.callback.evaluated(renamed(ticket), row)
-
-    def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
-        self.callback.failed(renamed(ticket), error)
+    def told(self, ticket: Ticket) -> Ticket:
+        return renamed(ticket)

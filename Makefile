@@ -30,7 +30,7 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lth needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
-	$(BIN)/python -c 'import lth.cli.run, lth.engine.train, lth.analysis.plot'
+	$(BIN)/python -c 'import hydra, matplotlib.pyplot, numba, pytorch_lightning, torch'
 	@touch $@
 
 demo: setup ## find tickets on embedded digits: a table and two figures, in under three minutes once set up

@@ -8,8 +8,8 @@ Expect
     steps the nets do, as those of two orders of the data would. Accuracies at the same level differ by no more than
     replicates do.
 Cost
-    A replicate: 38 trainings of 50,000 steps, 22 of them with dense kernels, a minute and a half each on an idle core,
-    16 with sparse ones, 10 to 60 seconds each. Those of kernel=auto, 19, are also those of frankle2019_appendix.
+    A replicate: 38 trainings of 50,000 steps, 22 of them with dense kernels, about two minutes each, 16 with sparse
+    ones, 86 to 9 seconds each. Those of kernel=auto, 19, are also those of frankle2019_appendix.
 Result (2026-11-27, in full, n = 1; AMD EPYC, one thread; results/kernel_lenet.csv)
     Accuracy at early stop, sparse kernels above dense ones: -0.01 points on average over the 16 levels from 51.3% to
     1.85% of the weights, whose differences have a standard deviation of 0.16 points and are between -0.38 and 0.24; at

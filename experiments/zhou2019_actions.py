@@ -15,7 +15,7 @@ Cost
 Result (2026-11-27, n = 1; AMD EPYC, one thread; results/zhou2019_actions.md)
     Accuracy at early stop, 7.0 and 2.9% of the weights, tickets 98.05 and 97.91%. With their signs kept, weights drawn
     anew have 97.89 and 97.57%, permuted 98.04 and 97.78%, constant 98.12 and 97.80%; without them 97.39 and 96.81,
-    97.61 and 96.84, 97.30 and 96.91%. All 18 claims agree, though some by little: pruned weights that are frozen at
+    97.61 and 96.84, 97.30 and 96.91%. All claims agree, though some by little: pruned weights that are frozen at
     their initial values cost 0.06 points (6 images) and 0.26; frozen if they grew, else 0, they add 0.20 and 0.16. At
     0.5% of the weights both freezes are above 0, by 0.4 and 1.7 points, and permuted weights without signs above re-
     initialized ones by 4.6. A tenth of the steps, every fourth level (n = 1, no longer in the table), showed the same

@@ -137,30 +137,21 @@ def _supplied(criterion: Criterion, recipe: Recipe) -> dict[str, Any]:
     return {"task": recipe.task} if "task" in inspect.signature(criterion).parameters else {}
 
 
-def check(
-    recipe: Recipe,
-    criterion: Criterion,
-    distribution: Distribution,
-    structure: Structure,
-    ticket: Ticket,
-    density: Mapping[str, float],
-) -> None:
-    """Ask the criterion to score an untrained net, the distribution for the shares of the last level, where `density`
-    is asked of the layers, and the structure to leave all of the net; raises UserError if one of them can't treat the
-    net, and what a mistake in their code raises. Other errors, and what a criterion gives, count after training, of
-    which they may need something.
+def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ticket) -> None:
+    """Ask the criterion to score an untrained net, and the structure to leave all of it; raises UserError if one of
+    them can't treat the net, and what a mistake in the code of a criterion raises. Its other errors, and what it gives,
+    count after training, of which it may need something.
     """
     bare = partial(criterion.func, **criterion.keywords) if isinstance(criterion, partial) else criterion
     copied = replace(ticket, weights=masked(ticket.weights, {}), mask={n: m.clone() for n, m in ticket.mask.items()})
     untrained = Trained(copied, pd.DataFrame(), lambda _: masked(ticket.weights, {}), ticket.step, copied.mask)
-    scores = {name: ticket.weights[name].abs() for name in ticket.mask}
     try:
-        distribution(scores, copied.mask, density)
         bare(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:
-        log.debug("an untrained net can't be scored: %s", error)
+        log.debug("the criterion can't score an untrained net: %s", error)
+    scores = {name: ticket.weights[name].abs() for name in ticket.mask}
     structure(scores, copied.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
     if recipe.output and getattr(structure, "func", structure) is structures.neuron:
         found = replace(recipe, output="").layers.kinds

@@ -618,6 +618,7 @@ LINES = {
     "lee2019_snip": ["LeNet-300-100", "LeNet-5"],
     "sun2024_wanda": [
         "Wanda",
+        "Wanda's score, within a layer",
         "size of the weights, within a layer",
         "size of the weights, within an output",
     ],

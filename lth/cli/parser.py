@@ -28,7 +28,7 @@ def parsed(given: list[str]) -> argparse.Namespace:
     options, rest = parser.parse_known_args(given)
     if rest and (not hasattr(options, "overrides") or any(word.startswith("-") for word in rest)):
         words = " ".join(rest)
-        if "--runs" in rest and hasattr(options, "overrides"):
+        if "--runs" in [word.partition("=")[0] for word in rest] and hasattr(options, "overrides"):
             words += "; root=DIR names the folder of stored results"
         parser.error(f"unrecognized arguments of lth {options.command}: {words}")
     if rest:

@@ -38,7 +38,7 @@ def select(
                 kept = [0, *filter(None, kept)]
             nets += [(job, found[level]) for level in kept]
     if not nets:
-        raise UserError("; ".join([*missing, "lth run with these overrides, and levels= up to it, trains it"]))
+        raise UserError("; ".join([*missing, "lth run with these overrides, and with levels= that far, trains it"]))
     for each in missing:
         log.warning("%s", each)
     return nets

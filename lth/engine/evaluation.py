@@ -19,7 +19,7 @@ BATCH, BATCH_OF_IMAGES = 1000, 125
 
 
 def due(step: int, first: int, recipe: Recipe, curve: Sequence[Sequence[float]]) -> bool:
-    """True if this step is the first, an n-th or the last, and the last row of the curve is not its."""
+    """True if this step is the first, an n-th or the last, and the curve has no row of it yet."""
     ends = step in (first, recipe.steps)
     return (ends or step % recipe.evaluate_every == 0) and not (curve and curve[-1][0] == step)
 

@@ -140,8 +140,8 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
         metric=loop.train_metric,
     )
     if ranks.count > 1:
-        together = {"cpu_seconds": ranks.total(loop.usage.cpu_seconds)[0], "devices": ranks.count}
-        trained = replace(trained, facts={**trained.facts, **together})
+        of_all = {"cpu_seconds": ranks.total(loop.usage.cpu_seconds)[0], "devices": ranks.count}
+        trained = replace(trained, facts={**trained.facts, **of_all})
     return [trained]
 
 

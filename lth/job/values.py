@@ -22,7 +22,7 @@ from lth.store.digest import describe, short, sourceless, sources, unbound
 from lth.task import CLASSIFICATION
 from lth.ticket import Ticket, Trained, Weights
 
-Device = Literal["auto", "cpu", "gpu", "cuda", "mps"]  # names of Lightning's accelerators
+Device = Literal["auto", "cpu", "gpu", "cuda", "mps"]  # accelerators of Lightning that the engine knows
 # Functions of a job, beside those of its recipe, that decide what is pruned and where it starts again.
 SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
 # What a job has from the one that it starts from, which has pruned its tickets.

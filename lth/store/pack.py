@@ -127,8 +127,8 @@ def _add(record: dict[str, Any], target: Path) -> None:
     """Write a record, or add its rows to the one that is there, which stays as it is otherwise."""
     make_folder(target.parent)
     with locked(target.with_suffix(LEASE), patient(BUSY)):
-        there: dict[str, Any] = {"status": _at_rest(record["status"])}
-        there = read_record(target) if target.exists() else there
+        alone: dict[str, Any] = {"status": _at_rest(record["status"])}
+        there = read_record(target) if target.exists() else alone
         write_json(target, {**record, **there, "rows": {**record["rows"], **there.get("rows", {})}})
 
 

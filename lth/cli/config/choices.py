@@ -2,6 +2,8 @@
 
 import difflib
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from lth.analysis.registry import CONF
 
@@ -29,15 +31,18 @@ OF_A_LIST = re.compile(r"Could not load '(?P<group>\w+)/(?P<name>[^/']+)'")
 ON_TOP = re.compile(r"In 'hydra/launcher/(?P<name>\w+)': Could not load 'hydra/launcher/(?P<missing>\w+)'")
 
 
-def choice(message: str) -> str:
-    """A sentence in the place of Hydra's message on an option that a group does not have; "" for other messages."""
+def choice(message: str, folders: Sequence[str] = ()) -> str:
+    """A sentence in the place of Hydra's message on an option that a group does not have; "" for other messages.
+    folders: of the configuration, the user's own among them.
+    """
     if (found := ON_TOP.search(message)) and found["missing"] in LAUNCHERS:
         return f"hydra/launcher={found['name']}: pip install {LAUNCHERS[found['missing']]} installs what it needs"
     if found := MESSAGE.search(message):
         group, name, known = found["group"], found["name"], found["known"].split()
     elif (found := OF_A_LIST.search(message)) and (CONF / found["group"]).is_dir():
         group, name = found["group"], found["name"]
-        known = sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+        searched = [CONF, *map(Path, folders)]
+        known = sorted({file.stem for folder in searched for file in (folder / group).glob("*.yaml")})
     else:
         return ""
     if why := REFUSED.get(f"{group}/{_plain(name)}"):

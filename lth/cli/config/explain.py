@@ -39,7 +39,7 @@ def explanation(error: Exception) -> str:
     with aside(), initialize_config_dir(str(CONF), version_base="1.3"):
         keys = {key for key in leaves(plain(compose("config"))) if not key.endswith("_")}
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
-    if sentence := choice(message):
+    if sentence := choice(message, re.findall(r"path=file://(.+)", str(error))):
         return sentence
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)

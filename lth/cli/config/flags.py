@@ -79,7 +79,8 @@ def _meant(flag: str) -> str:
     key = flag.lstrip("-").replace("-", "_")
     if key == "dry_run":
         return "; plan=true shows what would be trained"
-    if re.search(rf"^{re.escape(key)}:", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE):
+    keys = {*re.findall(r"^(\w+):", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)}
+    if key in (keys | {folder.name for folder in CONF.iterdir() if folder.is_dir()}) - {"defaults", "hydra"}:
         return f"; settings are overrides: {key}=VALUE"
     close = difflib.get_close_matches(flag, [*PLAIN, *VALUED, "--debug"], n=1, cutoff=0.7)
     meant = f". Did you mean {close[0]}?" if close else ""

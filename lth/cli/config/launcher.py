@@ -24,7 +24,7 @@ OF_LAUNCHER = re.compile(r"[+~]*hydra[/.]launcher\b")
 HERE = ("basic", "joblib")  # launchers whose jobs run on this machine, as a single job does
 PATHS = ("root", "data.root", "data.cache")
 
-OmegaConf.register_new_resolver("gpus_for", lambda device, devices: devices * (device == "gpu"), replace=True)
+OmegaConf.register_new_resolver("gpus_for", lambda device, devices: devices * (device in ("gpu", "cuda")), replace=True)
 OmegaConf.register_new_resolver("cores_for", lambda threads, devices: threads * devices, replace=True)
 # Evaluated on the machine of a job, whose working directory may be another than that of the sweep.
 OmegaConf.register_new_resolver("within", lambda folder, path: str(Path(str(folder), str(path))), replace=True)

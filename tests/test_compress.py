@@ -114,7 +114,7 @@ def test_an_exported_file_is_named_after_its_net_and_format(store: Path, capsys:
             "--out a.pt: format ticket is a .safetensors file; name it a.safetensors",
         ),
         (["--format", "lth-5", "--out", "a.b.onnx"], "format lth-5 is a .lth file; name it a.b.lth"),
-        (["--level", "3"], "(stored: 0, 14); lth run with the same overrides trains it"),
+        (["--level", "3"], "(stored: 0, 14); lth run with the same overrides, and levels= that far, trains it"),
         (["replicate=1,2"], "these overrides name 2 nets: give one replicate"),
         (["replicate=7"], "nothing of first_ticket, mlp, replicate 7, is stored under"),
         (["steps=abc"], "steps"),

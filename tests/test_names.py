@@ -225,6 +225,8 @@ FLAGS = {
     "-x": "there is no flag -x",
     "--dry-run": "there is no flag --dry-run; plan=true shows what would be trained",
     "--levels=3": "there is no flag --levels; settings are overrides: levels=VALUE",
+    "--branch": "there is no flag --branch; settings are overrides: branch=VALUE",
+    "--defaults": "there is no flag --defaults",
 }
 
 

@@ -54,12 +54,27 @@ def of(model: Any = None, moved: Any = rewind.weights, **branches: job.Branch) -
                    schedule.iterative, moved, levels=2, branches=branches, device="cpu")  # fmt: skip
 
 
+def by_trained_scores(scores: Any, mask: Any, density: Mapping[str, float]) -> dict[str, float]:
+    """Needs the scores of a trained net: those of an untrained one have no largest."""
+    return {name: density[name] + 0 / (max(scores[name].flatten().tolist()) > 100) for name in mask}
+
+
 def test_a_ladder_that_leaves_a_layer_nothing_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     deep = replace(of(), levels=[40])  # 0.8^40 of the weights, 0.013%
     with pytest.raises(UserError, match="would be left: ask for fewer levels"):
         job.stored(deep, Store(tmp_path))
     small_enough = {"small": partial(stop.density, below=0.5)}  # which may end it before
     assert job.stored(replace(deep, stops=small_enough), Store(tmp_path)) == []
+    assert job.stored(replace(deep, distribution=by_trained_scores), Store(tmp_path)) == []
+
+
+@pytest.mark.parametrize(("kind", "level"), [(structure.row, 15), (structure.neuron, 15)])
+def test_a_ladder_that_leaves_a_unit_nothing_is_refused_before_anything_is_trained(
+    tmp_path: Path, kind: Any, level: int
+) -> None:
+    with pytest.raises(UserError, match="would be left: ask for fewer levels"):
+        job.stored(replace(of(), structure=kind, levels=level), Store(tmp_path))
+    assert job.stored(replace(of(), structure=kind, levels=2), Store(tmp_path)) == []
 
 
 @pytest.mark.parametrize("name", ["freeze", "edge_popup", "learned_supermask"])

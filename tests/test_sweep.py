@@ -57,7 +57,7 @@ def test_overrides_of_a_figure_may_stand_behind_its_options(capsys: pytest.Captu
         parsed(["figure", "frankle2019_fig5", "--run", "steps=5", "--bad"])
     with pytest.raises(SystemExit):
         parsed(["table", "demo", "steps=5"])
-    assert "unrecognized arguments: steps=5" in capsys.readouterr().err
+    assert "unrecognized arguments of lth table: steps=5" in capsys.readouterr().err
 
 
 def test_the_value_of_a_flag_may_stand_behind_an_equals_sign(tmp_path: Path) -> None:

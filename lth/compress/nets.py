@@ -38,7 +38,8 @@ def select(
                 kept = [0, *filter(None, kept)]
             nets += [(job, found[level]) for level in kept]
     if not nets:
-        raise UserError("; ".join([*missing, "lth run with these overrides, and with levels= that far, trains it"]))
+        far = "" if all(each.startswith("nothing of") for each in missing) else ", and levels= that far,"
+        raise UserError("; ".join([*missing, f"lth run with the same overrides{far} trains it"]))
     for each in missing:
         log.warning("%s", each)
     return nets

@@ -9,7 +9,7 @@ Expect (the paper's figures; orderings, as notes of others tell them)
     rewound ones; without them, no better than re-initialized ones. Pruned weights that are frozen at their initial
     values do clearly worse than 0; frozen only if they grew in training, and else 0, they do as well or better.
     Other than in the authors' code, where every action prunes a ladder of its own, all train in the masks of the
-    rewound tickets. Weights that are drawn anew are fresh draws; there, the initial ones of the layer, permuted.
+    rewound tickets. Weights that are drawn anew are fresh draws here, and the layer's initial ones, permuted, there.
 Cost
     Full: 25 trainings of 50,380 steps and 54 more of branches a replicate. Reduced: 7 of 5,000 and 54.
 Result (2026-11-27, n = 1; AMD EPYC, one thread; results/zhou2019_actions.md)

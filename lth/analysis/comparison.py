@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lth import UserError
+from lth.analysis.claim.rows import nearest
 from lth.analysis.interval import mean_interval
 from lth.analysis.markdown import aligned
 from lth.analysis.plot.labels import in_order, short_names
@@ -69,8 +70,8 @@ def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) 
 
 def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[object, ...]]:
     for density in _densities(base.rows) if at is None else [at]:
-        ours = near(side.rows, density, NEAR if at is None else ABOUT)
-        theirs = near(base.rows, density if ours.empty else ours["density"].mean(), NEAR)
+        ours = nearest(side.rows, 100 * density, NEAR if at is None else ABOUT)
+        theirs = nearest(base.rows, 100 * (density if ours.empty else ours["density"].mean()), NEAR)
         one, other = (scale(y) * part.groupby("replicate")[y].mean().dropna() for part in (ours, theirs))
         both = one.index.intersection(other.index)
         if len(both):
@@ -82,12 +83,6 @@ def interval(values: pd.Series) -> tuple[float, float, float, float]:
     """Mean, sample deviation (NaN for one value) and the ends of the 95% interval (NaN where there is none)."""
     low, high = mean_interval(values) or (math.nan, math.nan)
     return float(values.mean()), float(values.std()), low, high
-
-
-def near(rows: pd.DataFrame, density: float, most: float) -> pd.DataFrame:
-    """The rows of the level whose density is nearest by ratio; none if it is off by more than a factor of `most`."""
-    ratio = (rows["density"] / density).map(lambda r: max(r, 1 / r) if r > 0 else math.inf)
-    return rows.iloc[:0] if not (ratio <= most).any() else rows[rows["level"] == rows["level"][ratio.idxmin()]]
 
 
 def _densities(rows: pd.DataFrame) -> list[float]:

@@ -6,22 +6,20 @@ from dataclasses import replace
 from functools import partial
 
 from lth.criterion import inverted
-from lth.distribution import balanced, by_kind, by_layer, er, erk, uniform
 from lth.early_bird import Drawn
-from lth.imp import Rewind, Scored, afresh, check, dense, examples, imp, prune, quiet, stay, untrained
+from lth.imp import Rewind, Scored, afresh, check, dense, imp, prune, quiet, stay, untrained
 from lth.job.branch import Branch
 from lth.job.drawn import drawn
+from lth.job.last import check_last
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder, rungs
 from lth.store import Store
-from lth.store.digest import describe, short, unbound
+from lth.store.digest import describe, short
 from lth.ticket import Mask, Ticket, Trained
 from lth.transfer import transferred
 
 log = logging.getLogger("lth")
-# Distributions that give shares by the sizes of layers, whatever their scores.
-OF_SIZES = (by_kind, by_layer, uniform, er, erk, balanced)
 
 
 def execute(
@@ -61,27 +59,11 @@ def execute(
     start = [dense(pruned.recipe, pruned.init, replicate) for replicate in replicates]
     if start and ladder.children.get(0):
         check(pruned.recipe, job.criterion, job.structure, start[0])
-        _check_last(job, pruned.recipe, ladder, start[0])
+        check_last(job, pruned.recipe, ladder, start[0])
     for _ in imp(start, line, _pruning(pruned, store, scored=scored), ladder, _Stop(pruned)):
         pass
     for recipe, branched in waiting.values():
         train(branched, recipe)
-
-
-def _check_last(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
-    """Raise UserError if a layer, or a unit of one, would have nothing left at the last level. Functions of the user's
-    own are not asked, which may need scores of a trained net; with a stop rule, which may end before, none is but
-    `by_layer`, whose shares are one for each layer at every level.
-    """
-    (distribution, _), (structure, _) = unbound(job.distribution), unbound(job.structure)
-    if distribution not in OF_SIZES or (job.stops and distribution is not by_layer):
-        return
-    last = rungs(job.levels)[-1]
-    density = {name: ladder.density(last, kind) for name, kind in recipe.layers.kinds.items()}
-    scores = {name: start.weights[name].abs() for name in start.mask}
-    shares = job.distribution(scores, start.mask, density)
-    if structure.__module__ == "lth.structure" and not job.stops:
-        job.structure(scores, start.mask, shares, recipe.net(), examples(recipe))
 
 
 def _passed_on(

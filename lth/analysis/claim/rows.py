@@ -90,10 +90,10 @@ def near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:
     return part[part["level"] == 0] if percent == 100 else nearest(part[part["level"] > 0], percent)
 
 
-def nearest(rows: pd.DataFrame, percent: float) -> pd.DataFrame:
-    """The rows of the level whose density is nearest to `percent` by ratio; none if it is off by more than 1.3."""
+def nearest(rows: pd.DataFrame, percent: float, most: float = NEAR) -> pd.DataFrame:
+    """The rows of the level whose density is nearest to `percent` by ratio; none if it is off by more than `most`."""
     ratio = (100 * rows["density"] / percent).map(lambda r: max(r, 1 / r) if r > 0 else math.inf)
-    close = ratio[ratio <= NEAR]
+    close = ratio[ratio <= most]
     return rows.iloc[:0] if close.empty else rows[rows["level"] == rows["level"][close.idxmin()]]
 
 

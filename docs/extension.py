@@ -14,7 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from lth.analysis import registry
+from lth.analysis import registry, results
 from lth.analysis.cost import statement, strubell2019
 from lth.analysis.markdown import aligned
 from lth.analysis.report import lab
@@ -39,7 +39,7 @@ def rows(name: str) -> str:
 def shown(name: str, folder: Path) -> str:
     """An experiment as MyST; paths are relative to `folder`."""
     record = lab.parse(registry.load(name).__doc__ or "")
-    picture = registry.committed(f"{name}.png")
+    picture = results.committed(f"{name}.png")
     parts = [f"![{record.title}]({relpath(picture, folder)})"] if picture else ["No result is committed."]
     parts += [" ".join(record.about.lines).strip()]
     parts += [f"```sh\n{command}\n```" for command, _ in lab.commands(record.command)]

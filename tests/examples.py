@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lth.analysis import registry
+from lth.analysis import registry, results
 
 # Source of an experiment; only its claims and the experiments it is drawn with differ.
 FILE = '''"""An experiment for the tests."""
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "elsewhere" / "experiments"
     (place / "results").mkdir(parents=True)
     monkeypatch.setattr(registry, "EXPERIMENTS", place)
-    monkeypatch.setattr(registry, "RESULTS", place / "results")
+    monkeypatch.setattr(results, "RESULTS", place / "results")
     return place
 
 

@@ -10,7 +10,7 @@ import shell
 
 import lth
 from lth import cli
-from lth.analysis import registry
+from lth.analysis import results
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_a_figure_from_a_store_with_a_flipped_bit_names_the_file(
 def test_a_figure_without_results_says_what_training_them_costs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(registry, "RESULTS", tmp_path / "none")
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "none")
     assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
@@ -204,7 +204,7 @@ def test_a_figure_without_stored_results_is_drawn_from_the_committed_ones_and_sa
         "frankle2019_fig3: nothing under nowhere, using the committed results; lth figure --run trains your own"
     ]
     assert said.out.startswith("### frankle2019_fig3\n")
-    ours, theirs = (pd.read_csv(f / "frankle2019_fig3.csv") for f in (tmp_path / "out", registry.RESULTS))
+    ours, theirs = (pd.read_csv(f / "frankle2019_fig3.csv") for f in (tmp_path / "out", results.RESULTS))
     pd.testing.assert_frame_equal(ours, theirs)
 
 

@@ -14,7 +14,7 @@ import pytest
 from examples import folder
 
 from lth import UserError, cli
-from lth.analysis import committed, registry
+from lth.analysis import committed, registry, results
 from lth.analysis.committed import FILES, SUMS, TICKETS, note, read_csv
 from lth.analysis.scorecard import scorecard
 
@@ -24,7 +24,7 @@ GAIN = '"41%: above dense", 2.0, "points", partial(gain, percent=41)'
 
 
 @pytest.fixture
-def results(folder: Path) -> Path:
+def place(folder: Path) -> Path:
     """The committed results of an experiment, with checksums."""
     examples.experiment(folder, "one", [GAIN])
     (folder / "results" / SUMS).write_text("")
@@ -33,25 +33,25 @@ def results(folder: Path) -> Path:
     return folder / "results"
 
 
-def test_the_checksums_are_those_of_sha256sum(results: Path) -> None:
-    expected = {f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}" for f in results.glob("one.*")}
-    assert set((results / SUMS).read_text().splitlines()) == expected
+def test_the_checksums_are_those_of_sha256sum(place: Path) -> None:
+    expected = {f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}" for f in place.glob("one.*")}
+    assert set((place / SUMS).read_text().splitlines()) == expected
     if shutil.which("sha256sum"):
-        subprocess.run(["sha256sum", "--check", "--quiet", SUMS], cwd=results, check=True)
+        subprocess.run(["sha256sum", "--check", "--quiet", SUMS], cwd=place, check=True)
 
 
 def test_every_committed_result_of_the_project_has_its_checksum() -> None:
-    files = [file for file in registry.RESULTS.iterdir() if file.name != SUMS]
+    files = [file for file in results.RESULTS.iterdir() if file.name != SUMS]
     assert len(files) > 50
     for file in files:
         committed.content(file)
-    assert len((registry.RESULTS / SUMS).read_text().splitlines()) == len(files)
+    assert len((results.RESULTS / SUMS).read_text().splitlines()) == len(files)
 
 
 def test_every_committed_table_of_the_project_fits_its_schema() -> None:
     for name in registry.names():
-        assert registry.files(name).empty == (not (registry.RESULTS / f"{name}_files.csv").exists())
-    for file in registry.RESULTS.glob("*_layouts.csv"):
+        assert results.files(name).empty == (not (results.RESULTS / f"{name}_files.csv").exists())
+    for file in results.RESULTS.glob("*_layouts.csv"):
         read_csv(file, committed.LAYOUTS)
 
 
@@ -71,38 +71,38 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_table_is_named_and_changes_no_verdict(
-    results: Path, damage: str, capsys: pytest.CaptureFixture[str]
+    place: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (results / "one.csv").write_bytes(DAMAGES[damage]((results / "one.csv").read_bytes()))
+    (place / "one.csv").write_bytes(DAMAGES[damage]((place / "one.csv").read_bytes()))
     for command in (["scorecard"], ["figure", "one"], ["report", "one"], ["cost", "one"]):
         assert cli.main([*command, "--runs", "nowhere"]) == 1
-        assert f"{results / 'one.csv'} is not the file that SHA256SUMS beside it names" in capsys.readouterr().err
+        assert f"{place / 'one.csv'} is not the file that SHA256SUMS beside it names" in capsys.readouterr().err
 
 
-def test_no_flip_of_a_bit_is_accepted(results: Path) -> None:
+def test_no_flip_of_a_bit_is_accepted(place: Path) -> None:
     chance = random.Random(0)
     for name in ("one.csv", "one.parquet", SUMS):
-        whole = (results / name).read_bytes()
+        whole = (place / name).read_bytes()
         for _ in range(20):
-            (results / name).write_bytes(flipped(whole, chance))
+            (place / name).write_bytes(flipped(whole, chance))
             with pytest.raises(UserError, match=r"SHA256SUMS"):
-                registry.results(registry.load("one"), "one", Path("nowhere"))
-        (results / name).write_bytes(whole)
+                results.of(registry.load("one"), "one", Path("nowhere"))
+        (place / name).write_bytes(whole)
     assert len(scorecard(Path("nowhere"))) == 1
 
 
 @pytest.mark.parametrize("name", ["one.csv", "one.parquet"])
-def test_a_missing_file_is_named(results: Path, name: str) -> None:
-    (results / name).unlink()
+def test_a_missing_file_is_named(place: Path, name: str) -> None:
+    (place / name).unlink()
     with pytest.raises(UserError, match=rf"{name} is missing: restore it"):
-        registry.results(registry.load("one"), "one", Path("nowhere"))
+        results.of(registry.load("one"), "one", Path("nowhere"))
 
 
-def test_what_a_command_writes_there_is_noted(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["figure", "one", "--out", str(results)]) == 0
-    assert cli.main(["scorecard", "--out", str(results)]) == 0
-    names = {line.split("  ")[1] for line in (results / SUMS).read_text().splitlines()}
-    assert names == {file.name for file in results.iterdir()} - {SUMS}
+def test_what_a_command_writes_there_is_noted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["figure", "one", "--out", str(place)]) == 0
+    assert cli.main(["scorecard", "--out", str(place)]) == 0
+    names = {line.split("  ")[1] for line in (place / SUMS).read_text().splitlines()}
+    assert names == {file.name for file in place.iterdir()} - {SUMS}
     assert len(scorecard(Path("nowhere"))) == 1
 
 
@@ -155,7 +155,7 @@ def test_a_measure_of_some_branches_is_missing_in_the_rows_of_others(folder: Pat
 def test_what_is_no_table_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "one_files.csv").write_bytes(content)
     with pytest.raises(UserError, match=rf"one_files.csv.*{message}"):
-        registry.files("one", tmp_path)
+        results.files("one", tmp_path)
 
 
 FILE = {"experiment": "one", "model": "mlp", "data": "NA", "replicate": 1, "level": 0, "density": 1.0,
@@ -165,23 +165,23 @@ FILE = {"experiment": "one", "model": "mlp", "data": "NA", "replicate": 1, "leve
 def test_a_file_that_could_not_be_written_has_a_note_alone(tmp_path: Path) -> None:
     failed = {**FILE, "format": "int8", "bytes": None, "accuracy": None, "note": "there is no kernel"}
     pd.DataFrame([FILE, failed]).to_csv(tmp_path / "one_files.csv", index=False)
-    assert registry.files("one", tmp_path)["bytes"].isna().tolist() == [False, True]
+    assert results.files("one", tmp_path)["bytes"].isna().tolist() == [False, True]
     for changed in ({"note": None}, {"bytes": 7}, {"accuracy": 0.5}):
         pd.DataFrame([FILE, {**failed, **changed}]).to_csv(tmp_path / "one_files.csv", index=False)
         with pytest.raises(UserError, match=r"one_files\.csv, row 2: (bytes|accuracy) is 'nan', not a "):
-            registry.files("one", tmp_path)
+            results.files("one", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["NA", "null", "nan", "1", "01", "1e5", "True"])
 def test_a_name_that_looks_like_a_number_or_like_nothing_is_read_as_it_is(tmp_path: Path, name: str) -> None:
     pd.DataFrame([{**FILE, "experiment": name}]).to_csv(tmp_path / "one_files.csv", index=False)
-    assert registry.files("one", tmp_path)["experiment"].tolist() == [name]
+    assert results.files("one", tmp_path)["experiment"].tolist() == [name]
 
 
 def test_a_pipe_in_the_place_of_a_table_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "one_files.csv")
     with pytest.raises(UserError, match=r"one_files\.csv can't be read: not a regular file"):
-        registry.files("one", tmp_path)
+        results.files("one", tmp_path)
 
 
 def test_numbers_are_read_to_the_last_digit(folder: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import lth
 from lth import cli
-from lth.analysis import registry
+from lth.analysis import registry, results
 from lth.store import table
 
 ROOT = Path(__file__).parent.parent
@@ -91,9 +91,9 @@ def test_the_experiment_runs_and_is_drawn_and_claimed(monkeypatch: pytest.Monkey
     run(section("Add an experiment"))
     monkeypatch.setattr(registry, "EXPERIMENTS", Path("experiments"))
     assert registry.names() == ["snip_digits"]
-    assert isinstance(registry.drawn("snip_digits"), Figure)
+    assert isinstance(results.drawn("snip_digits"), Figure)
     experiment = registry.load("snip_digits")
-    tickets, _ = registry.results(experiment, "snip_digits", Path("runs"))
+    tickets, _ = results.of(experiment, "snip_digits", Path("runs"))
     assert set(tickets["criterion"]) == {"snip"}
     (claim,) = experiment.CLAIMS
     assert claim.measure(claim.rows(tickets)) is not None

@@ -17,7 +17,7 @@ from small import many
 from test_table import JOB, run
 
 from lth import cli
-from lth.analysis import plot, registry, summary
+from lth.analysis import plot, results, summary
 from lth.analysis.cost import dollars, entry, kilograms, kwh, pounds, strubell2019, tables
 from lth.analysis.cost.total import Rates, missing, totals, trainings
 from lth.layer import macs
@@ -340,7 +340,7 @@ def test_results_from_before_the_ledger_say_what_is_missing(capsys: pytest.Captu
 def test_without_any_result_the_command_says_how_to_get_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "RESULTS", Path("nowhere"))
+    monkeypatch.setattr(results, "RESULTS", Path("nowhere"))
     assert cli.main(["cost", "--runs", "nowhere"]) == 1
     assert "nothing is stored under nowhere" in capsys.readouterr().err
     assert cli.main(["cost", "han2015_fig5", "--runs", "nowhere"]) == 1

@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from lth import cli
-from lth.analysis import registry
+from lth.analysis import registry, results
 from lth.cli import config
 from lth.cli.parser import parsed
 
@@ -201,7 +201,7 @@ def test_every_experiment_of_a_paper_is_on_one_page() -> None:
 def test_every_page_of_a_paper_links_the_tables_of_its_experiments() -> None:
     for page in (ROOT / "docs" / "papers").glob("*.md"):
         text = page.read_text(encoding="utf-8")
-        names = {name for name in re.findall(r"\{experiment\} (\w+)", text) if registry.committed(f"{name}.md")}
+        names = {name for name in re.findall(r"\{experiment\} (\w+)", text) if results.committed(f"{name}.md")}
         assert names == set(re.findall(r"Table: \[(\w+)\.md\]\(\.\./\.\./experiments/results/\1\.md\)", text)), page
 
 

@@ -9,7 +9,7 @@ import shell
 from examples import folder
 
 from lth import cli
-from lth.analysis import registry, scorecard
+from lth.analysis import registry, results, scorecard
 
 __all__ = ["folder"]
 ACCURACIES = {1: (0.90, 0.92), 2: (0.80, 0.81)}
@@ -72,7 +72,7 @@ def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
 def test_the_committed_results_are_read_where_nothing_is_stored(folder: Path) -> None:
     examples.experiment(folder, "one")
     examples.commit(folder, examples.tickets("one", ACCURACIES))
-    rows, curves = registry.results(registry.load("one"), "one", Path("nowhere"))
+    rows, curves = results.of(registry.load("one"), "one", Path("nowhere"))
     assert list(rows["early_stop_test_accuracy"]) == [0.90, 0.92, 0.80, 0.81]
     assert list(curves["step"]) == [0] * 4 + [1000] * 4 + [2000] * 4
 
@@ -80,9 +80,46 @@ def test_the_committed_results_are_read_where_nothing_is_stored(folder: Path) ->
 def test_what_is_stored_goes_before_the_committed_results(stored: Path, folder: Path) -> None:
     examples.experiment(folder, "one")
     examples.commit(folder, examples.tickets("one", ACCURACIES))
-    rows, curves = registry.results(registry.load("one"), "one", stored)
+    rows, curves = results.of(registry.load("one"), "one", stored)
     assert list(rows["data"]) == ["mnist_5k"] * 3
     assert list(curves["step"]) == [0, 10, 20] * 3
+
+
+def test_committed_replicates_join_those_that_are_stored_and_no_ladder_is_of_two_machines(
+    stored: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Replicate 1 of the configuration that is stored has three levels and a branch; what was committed of it goes."""
+    examples.experiment(folder, "one")
+    (config,) = results.of(registry.load("one"), "one", stored)[0]["config"].unique()
+    tables = [
+        examples.tickets("one", ACCURACIES, config=config),
+        examples.tickets("one", {1: (0.70, 0.71)}, config="other"),
+    ]
+    examples.commit(folder, pd.concat(tables, ignore_index=True))
+    rows, curves = results.of(registry.load("one"), "one", stored, with_committed=True)
+    found = zip(rows["config"], rows["replicate"], rows["level"], rows["machine"] == "an abacus", strict=True)
+    theirs = [(config, 2, 0, True), (config, 2, 4, True), ("other", 1, 0, True), ("other", 1, 4, True)]
+    assert [*found] == [*theirs, *[(config, 1, level, False) for level in (1, 0, 1)]]
+    assert [*curves["step"]] == [0] * 4 + [1000] * 4 + [2000] * 4 + [0, 10, 20] * 3
+    assert set(curves["digest"]) == set(rows["digest"])
+    given = ["figure", "one", "--runs", str(stored), "--out", "out"]
+    assert cli.main([*given, "--with-committed"]) == 0
+    assert capsys.readouterr().err == f"one: 3 results under {stored}, 4 committed ones\n"
+    assert len(pd.read_csv(tmp_path / "out" / "one.csv")) == 7
+    assert cli.main(given) == 0
+    assert len(pd.read_csv(tmp_path / "out" / "one.csv")) == 3
+
+
+def test_where_nothing_is_stored_or_committed_the_other_is_drawn(stored: Path, folder: Path) -> None:
+    examples.experiment(folder, "one")
+    experiment = registry.load("one")
+    for table, ours in zip(results.of(experiment, "one", stored, with_committed=True),
+                           results.of(experiment, "one", stored), strict=True):  # fmt: skip
+        pd.testing.assert_frame_equal(table, ours)
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
+    rows, curves = results.of(experiment, "one", Path("nowhere"), with_committed=True)
+    assert list(rows["early_stop_test_accuracy"]) == [0.90, 0.92, 0.80, 0.81]
+    assert len(curves) == 12
 
 
 def test_an_experiment_is_drawn_with_the_results_of_those_it_names(folder: Path) -> None:
@@ -90,17 +127,17 @@ def test_an_experiment_is_drawn_with_the_results_of_those_it_names(folder: Path)
     examples.experiment(folder, "two")
     for name in ("one", "two"):
         examples.commit(folder, examples.tickets(name, ACCURACIES))
-    rows, curves = registry.results(registry.load("one"), "one", Path("nowhere"))
+    rows, curves = results.of(registry.load("one"), "one", Path("nowhere"))
     assert list(rows["experiment"]) == ["one"] * 4 + ["two"] * 4
     assert set(curves["experiment"]) == {"one", "two"}
-    assert set(registry.results(registry.load("two"), "two", Path("nowhere"))[0]["experiment"]) == {"two"}
+    assert set(results.of(registry.load("two"), "two", Path("nowhere"))[0]["experiment"]) == {"two"}
 
 
 def test_incomplete_committed_results_are_ignored(folder: Path) -> None:
     examples.experiment(folder, "one")
     examples.commit(folder, examples.tickets("one", ACCURACIES))
     (folder / "results" / "one.parquet").unlink()
-    assert all(part.empty for part in registry.results(registry.load("one"), "one", Path("nowhere")))
+    assert all(part.empty for part in results.of(registry.load("one"), "one", Path("nowhere")))
 
 
 def test_the_tables_beside_a_figure_are_of_the_experiment_alone(folder: Path, tmp_path: Path) -> None:
@@ -118,8 +155,8 @@ def test_what_a_figure_writes_can_be_committed_and_is_read_back_the_same(stored:
     examples.experiment(folder, "one")
     experiment = registry.load("one")
     assert cli.main(["figure", "one", "--runs", str(stored), "--out", str(folder / "results")]) == 0
-    committed = registry.results(experiment, "one", Path("nowhere"))
-    for ours, theirs in zip(registry.results(experiment, "one", stored), committed, strict=True):
+    committed = results.of(experiment, "one", Path("nowhere"))
+    for ours, theirs in zip(results.of(experiment, "one", stored), committed, strict=True):
         pd.testing.assert_frame_equal(ours, theirs, check_dtype=False, check_exact=False, rtol=1e-12)
 
 
@@ -173,7 +210,7 @@ def test_all_succeeds_when_everything_is_drawn(folder: Path, tmp_path: Path) -> 
 
 
 def test_the_committed_results_of_the_project_are_complete() -> None:
-    stems = {file.stem for file in registry.RESULTS.iterdir()}
+    stems = {file.stem for file in results.RESULTS.iterdir()}
     assert "frankle2019_fig4" in stems
     also = {
         f"{name}_{ending}" for name in registry.names() for ending in ("files", "layouts")
@@ -181,13 +218,13 @@ def test_the_committed_results_of_the_project_are_complete() -> None:
     also |= {f"cost_{name}" for name in registry.names()}  # lth cost --figure
     assert stems - {"scorecard", "speed", "speed_gpu", "sparse_training", "SHA256SUMS"} <= set(registry.names()) | also
     for name in stems & set(registry.names()):
-        rows, curves = registry.results(registry.load(name), name, Path("nowhere"))
+        rows, curves = results.of(registry.load(name), name, Path("nowhere"))
         assert name in set(rows["experiment"])
         assert set(rows["digest"]) == set(curves["digest"])
 
 
 def test_every_committed_number_of_an_early_stop_is_what_its_curve_says() -> None:
-    for file in registry.RESULTS.glob("*.parquet"):
+    for file in results.RESULTS.glob("*.parquet"):
         rows, curves = pd.read_csv(file.with_suffix(".csv")), pd.read_parquet(file)
         best = curves.loc[curves.groupby("digest")["validation_loss"].idxmin()].set_index("digest")
         assert (rows["early_stop_step"].to_numpy() == best.loc[rows["digest"], "step"].to_numpy()).all()
@@ -196,6 +233,6 @@ def test_every_committed_number_of_an_early_stop_is_what_its_curve_says() -> Non
 
 
 def test_the_scorecard_beside_the_committed_results_is_that_of_these_results() -> None:
-    file = registry.RESULTS / "scorecard.md"
+    file = results.RESULTS / "scorecard.md"
     if file.exists():
         assert file.read_text() == scorecard.markdown(scorecard.scorecard(Path("nowhere"))) + "\n"

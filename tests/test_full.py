@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from examples import folder
 
-from lth.analysis import registry
+from lth.analysis import registry, results
 from lth.analysis.full import EVERY_LEVEL, frankle2019, marked
 from lth.analysis.scorecard import scorecard
 
@@ -97,11 +97,11 @@ def test_files_of_a_net_that_was_only_trained_in_reduced_settings_are_reduced(
 
 def test_every_committed_training_of_a_net_is_of_a_declared_one() -> None:
     for name in registry.names():
-        rows = registry.tickets(registry.load(name), name, Path("nowhere"))
+        rows = results.tickets(registry.load(name), name, Path("nowhere"))
         assert rows.empty or set(rows.loc[rows["experiment"] == name, "model"]) <= set(registry.load(name).FULL)
 
 
 def test_resnet_20_with_400_steps_is_reduced_and_the_lenet_beside_it_is_not() -> None:
-    rows = registry.tickets(registry.load("structure"), "structure", Path("nowhere"))
+    rows = results.tickets(registry.load("structure"), "structure", Path("nowhere"))
     assert rows[rows["model"] == "lenet_300_100"]["reduced"].isna().all()
     assert set(rows.loc[rows["model"] == "resnet_20", "reduced"]) == {"steps 400 instead of 30000"}

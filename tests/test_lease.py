@@ -73,6 +73,25 @@ def test_one_holds_a_lease_until_it_is_released(path: Path) -> None:
     assert take(path.parent / "no such folder" / "lease") is None
 
 
+def test_a_lease_stays_its_file_when_the_process_changes_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    first = owned(Path("lease"))
+    monkeypatch.chdir(tmp_path / "there")
+    second = owned(Path("lease"))
+    with caplog.at_level("INFO", "lth"):
+        first.refresh()
+    assert caplog.messages == []
+    assert [held.beat for place in ("here", "there") if (held := look(tmp_path / place / "lease"))] == [1, 0]
+    first.release()
+    assert second.is_own()
+    assert [*tmp_path.glob("*/lease")] == [tmp_path / "there" / "lease"]
+    second.release()
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_lease_tells_whose_it_is_and_what_they_are_at(path: Path) -> None:
     own = take(path, {"ticket": "ticket, replicate 1, level 0"})

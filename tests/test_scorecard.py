@@ -9,7 +9,7 @@ import shell
 from examples import folder
 
 from lth import cli
-from lth.analysis import registry
+from lth.analysis import registry, results
 from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import blocks
 from lth.analysis.scorecard import COLUMNS, counted, scorecard
@@ -173,7 +173,7 @@ def test_the_scorecard_has_a_row_for_every_claim_of_every_experiment() -> None:
 
 
 def test_the_gain_of_lenet_at_13_5_percent_is_that_of_the_committed_table() -> None:
-    rows = pd.read_csv(registry.RESULTS / "frankle2019_fig3.csv")
+    rows = pd.read_csv(results.RESULTS / "frankle2019_fig3.csv")
     rows = rows[rows["branch"] == "ticket"].set_index(["level", "replicate"])["early_stop_test_accuracy"]
     gains = 100 * (rows[9] - rows[0]).dropna()  # 0.8^9 = 13.4% and 0.9^9 of the output layer
     table = scorecard(Path("nowhere")).set_index(["figure", "claim"])

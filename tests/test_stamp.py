@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
-from lth.analysis import plot, registry, series
+from lth.analysis import plot, registry, results, series
 from lth.analysis.plot.stamp import COLOR, steps, wording
 from lth.analysis.winning import winning
 
@@ -45,18 +45,18 @@ REDUCED = {
 
 @pytest.mark.parametrize("name", REDUCED)
 def test_every_panel_of_reduced_trainings_is_stamped_and_no_other(name: str) -> None:
-    assert [stamps(axes) for axes in registry.drawn(name, Path("nowhere")).axes] == REDUCED[name]
+    assert [stamps(axes) for axes in results.drawn(name, Path("nowhere")).axes] == REDUCED[name]
 
 
 def test_files_and_costs_are_stamped_too() -> None:
-    rows = registry.tickets(registry.load("quantization"), "quantization", Path("nowhere"))
-    found = [stamps(axes)[:1] for axes in plot.pareto(registry.files("quantization")).axes]
+    rows = results.tickets(registry.load("quantization"), "quantization", Path("nowhere"))
+    found = [stamps(axes)[:1] for axes in plot.pareto(results.files("quantization")).axes]
     assert found == [["REDUCED"], [], ["REDUCED"]]
     assert [stamps(axes)[:1] for axes in plot.cost(rows).axes][::2] == found
 
 
 def test_lines_over_anything_are_stamped_by_the_rows_of_their_panel() -> None:
-    rows = registry.tickets(registry.load("structure"), "structure", Path("nowhere"))
+    rows = results.tickets(registry.load("structure"), "structure", Path("nowhere"))
     parts = [(str(model), series.points(part, "density", "early_stop_test_accuracy"), part)
              for model, part in rows.groupby("model")]  # fmt: skip
     figure = plot.lines(parts, "density", "early_stop_test_accuracy", "structure")
@@ -115,7 +115,7 @@ def test_a_legend_calls_winning_only_what_wins() -> None:
         (texts,) = [a.get_legend().get_texts() for a in plot.sparsity(rows).axes if a.get_legend()]
         return [text.get_text() for text in texts]
 
-    rows = registry.tickets(registry.load("frankle2019_fig3"), "frankle2019_fig3", Path("nowhere"))
+    rows = results.tickets(registry.load("frankle2019_fig3"), "frankle2019_fig3", Path("nowhere"))
     alone = rows[rows["replicate"] == 1]
     assert legend(rows) == ["winning ticket (down to 2.87%)"]
     assert legend(alone) == legend(rows[rows["level"] == 0]) == ["ticket"]

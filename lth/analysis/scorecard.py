@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pandas as pd
 
-from lth.analysis import registry
+from lth.analysis import registry, results
 from lth.analysis.claim import Claim, Measured, tally
 from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import aligned
@@ -19,7 +19,7 @@ def scorecard(runs: Path) -> pd.DataFrame:
     """One row per claim of every experiment; from the store under `runs`, else from the committed results."""
     experiments = ((name, registry.load(name)) for name in registry.names())
     claiming = ((name, experiment) for name, experiment in experiments if getattr(experiment, "CLAIMS", ()))
-    return compared((name, each, registry.tickets(each, name, runs)) for name, each in claiming)
+    return compared((name, each, results.tickets(each, name, runs)) for name, each in claiming)
 
 
 def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
         scales = _scales(tickets)
         rows += [_row(name, claim, scales) for claim in getattr(experiment, "CLAIMS", ())]
         if claims := getattr(experiment, "FILES", ()):
-            scales = _scales(_as_trained(registry.files(name), tickets))
+            scales = _scales(_as_trained(results.files(name), tickets))
             rows += [_row(name, claim, scales) for claim in claims]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

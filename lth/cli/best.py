@@ -3,14 +3,14 @@
 import argparse
 
 from lth import UserError
-from lth.analysis import query, ranking, registry
+from lth.analysis import query, ranking, results
 from lth.cli.console import log_to_console
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the best first; returns the exit code."""
     log_to_console(stderr=True)
-    rows = query.where(registry.tables(arguments.name, arguments.runs)[0], arguments.where)
+    rows = query.where(results.tables(arguments.name, arguments.runs)[0], arguments.where)
     if arguments.at is not None:
         rows = rows[rows["density"] <= arguments.at * (1 + 1e-9)]
     if rows.empty:

@@ -5,7 +5,7 @@ import argparse
 import pandas as pd
 
 from lth import UserError
-from lth.analysis import comparison, query, registry
+from lth.analysis import comparison, query, results
 from lth.cli.console import log_to_console
 
 
@@ -13,7 +13,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the differences to the first side, or to that of --against; returns the exit code."""
     log_to_console(stderr=True)
     names = list(dict.fromkeys(arguments.name))
-    table = pd.concat([registry.tables(name, arguments.runs)[0] for name in names], ignore_index=True)
+    table = pd.concat([results.tables(name, arguments.runs)[0] for name in names], ignore_index=True)
     table = query.where(table, arguments.where)
     y = query.number(table, arguments.y)
     sides = comparison.sides(table, [name for name in names if name in set(table["experiment"])])

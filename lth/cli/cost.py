@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth import UserError
-from lth.analysis import registry
+from lth.analysis import results
 from lth.analysis.cost import statement, strubell2019
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.table:
         return _published(arguments)
     names = statement.Names(arguments.region, arguments.pue, arguments.price, arguments.watts, arguments.tables)
-    rates, parts = statement.rates_of(names), registry.trainings(arguments.name, arguments.runs)
+    rates, parts = statement.rates_of(names), results.trainings(arguments.name, arguments.runs)
     result = statement.statement(parts, rates)
     print(result.csv() if arguments.format == "csv" else result.markdown())
     if arguments.figure:

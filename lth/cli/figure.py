@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from lth import UserError
-from lth.analysis import plot, registry, summary
+from lth.analysis import plot, registry, results, summary
 from lth.analysis.committed import note
 from lth.cli.console import for_each, log_to_console
 from lth.file import aside, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REPLICATES = "replicate=1,2,3"
 
@@ -29,7 +33,8 @@ def _one(arguments: argparse.Namespace, name: str) -> int:
     experiment = registry.load(name)
     if arguments.run and (code := _train(experiment, name, arguments.runs, arguments.overrides)):
         return code
-    _draw(experiment, name, arguments.runs, arguments.out)
+    rows, evaluations = results.of(experiment, name, arguments.runs, with_committed=arguments.with_committed)
+    _draw(experiment, name, rows, evaluations, arguments)
     return 0
 
 
@@ -49,9 +54,11 @@ def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[st
     return config.main(["-m", *given, *overrides])
 
 
-def _draw(experiment: ModuleType, name: str, runs: Path, out: Path) -> None:
-    rows, evaluations = registry.results(experiment, name, runs)
-    files = plot.save(registry.figure_of(experiment, name, runs, rows, evaluations), out, name)
+def _draw(
+    experiment: ModuleType, name: str, rows: "pd.DataFrame", evaluations: "pd.DataFrame", arguments: argparse.Namespace
+) -> None:
+    out: Path = arguments.out
+    files = plot.save(results.figure_of(experiment, name, arguments.runs, rows, evaluations), out, name)
     own = rows[rows["experiment"] == name]
     write_text(out / f"{name}.csv", own.dropna(axis=1, how="all").to_csv(index=False))
     text = summary.markdown(own)

@@ -104,6 +104,11 @@ def _figure(commands: "Commands") -> None:
     figure.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
     figure.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
     figure.add_argument("--run", action="store_true", help="first train missing results, on all cores")
+    figure.add_argument(
+        "--with-committed",
+        action="store_true",
+        help="also draw the committed results of replicates that are not stored",
+    )
     figure.set_defaults(command="figure")
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pandas as pd
 
-from lth.analysis import plot, query, registry, series
+from lth.analysis import plot, query, results, series
 from lth.analysis.markdown import aligned
 from lth.analysis.summary import MISSING
 from lth.cli.console import log_to_console
@@ -16,7 +16,7 @@ Panels = list[tuple[str, pd.DataFrame, pd.DataFrame]]  # name, points, the rows 
 def main(arguments: argparse.Namespace) -> int:
     """Print mean, spread and n at each point and write <out>/<name>_<y>_over_<x>.*; returns the exit code."""
     log_to_console(stderr=True)
-    rows, evaluations = registry.tables(arguments.name, arguments.runs)
+    rows, evaluations = results.tables(arguments.name, arguments.runs)
     rows = query.where(rows, arguments.where)
     for column in [*arguments.by, *filter(None, [arguments.rows])]:
         query.check_column(rows, column)

@@ -62,7 +62,8 @@ class Lease:
     """A lease of this process; `take` gives one."""
 
     def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
-        self.path, self.facts, self.token, self.beat = path, dict(facts), secrets.token_hex(16), 0
+        self.path = path.absolute()  # the file stays this one, should the process change its folder
+        self.facts, self.token, self.beat = dict(facts), secrets.token_hex(16), 0
         self.pid, self.since = os.getpid(), datetime.now(UTC).isoformat(timespec="seconds")
         self.writing = threading.Lock()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis import registry, scorecard
+from lth.analysis import registry, results, scorecard
 from lth.analysis.cost.statement import Statement, statement
 from lth.analysis.report import files
 from lth.analysis.report.blocks import Picture
@@ -46,8 +46,8 @@ class Content:
 def gather(name: str, runs: Path, figures: Path) -> Content:
     """The content of an experiment's page; raises UserError if there are no results."""
     experiment = registry.load(name)
-    rows, evaluations = registry.results(experiment, name, runs)
-    figure = registry.figure_of(experiment, name, runs, rows, evaluations)
+    rows, evaluations = results.of(experiment, name, runs)
+    figure = results.figure_of(experiment, name, runs, rows, evaluations)
     record = parse(experiment.__doc__ or name)
     own = rows[rows["experiment"] == name].dropna(axis=1, how="all")
     claims = scorecard.compared([(name, experiment, rows)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from lth import UserError
-from lth.analysis import committed, registry
+from lth.analysis import committed, results
 from lth.analysis.markdown import blocks
 from lth.analysis.report.blocks import Picture
 
@@ -24,16 +24,16 @@ def tables(name: str, folder: Path) -> list[tuple[str, Sequence[pd.DataFrame | s
     """
     found: list[tuple[str, Sequence[pd.DataFrame | str]]] = []
     for ending, title in ENDINGS.items():
-        if file := registry.committed(f"{name}_{ending}.md", folder):
+        if file := results.committed(f"{name}_{ending}.md", folder):
             found.append((title, _blocks(file)))
-        elif file := registry.committed(f"{name}_{ending}.csv", folder):
+        elif file := results.committed(f"{name}_{ending}.csv", folder):
             found.append((title, [committed.read_csv(file, SCHEMAS[ending])]))
     return found
 
 
 def pictures(name: str, folder: Path) -> list[Picture]:
     """The graphs beside these tables."""
-    files = [(title, registry.committed(f"{name}_{ending}.png", folder)) for ending, title in ENDINGS.items()]
+    files = [(title, results.committed(f"{name}_{ending}.png", folder)) for ending, title in ENDINGS.items()]
     contents = [(title, committed.content(file)) for title, file in files if file]
     return [Picture(title, f"{title} of {name}, as a graph", "image/png", image) for title, image in contents]
 

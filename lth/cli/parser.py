@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lth
-from lth.cli.arguments import add_overrides, numbers, path
+from lth.cli.arguments import path
 from lth.cli.experiments import COMMANDS
+from lth.cli.nets import NETS
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
 
 FORMATS = ("markdown", "csv", "parquet")
-OVERRIDES = "the `lth run` overrides that trained it, e.g. experiment=demo replicate=1"
 
 
 class _Exact(argparse.ArgumentParser):
@@ -44,14 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     for add in (
         _table,
         _figure,
-        _compress,
-        _export,
-        _layout,
+        *NETS,
         _scorecard,
         _report,
         _cost,
         _speed,
-        _migrate,
         *COMMANDS,
         _completion,
     ):
@@ -110,43 +107,6 @@ def _figure(commands: "Commands") -> None:
         help="also draw the committed results of replicates that are not stored",
     )
     figure.set_defaults(command="figure")
-
-
-def _compress(commands: "Commands") -> None:
-    compress = commands.add_parser(
-        "compress", help="write stored nets as small files; measure bytes, accuracy, latency and memory, draw a figure"
-    )
-    add_overrides(compress, f"{OVERRIDES}; several jobs (replicate=1,2,3) are averaged")
-    compress.add_argument("--levels", type=numbers, help="levels such as 0,15 (default: dense and last)")
-    compress.add_argument("--bits", type=numbers, default=[5, 4], help="bits per weight of lth files (default: 5,4)")
-    compress.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
-    compress.set_defaults(command="compress")
-
-
-def _export(commands: "Commands") -> None:
-    export = commands.add_parser(
-        "export", help="write one stored net to a file: PyTorch, ONNX or the compact lth format"
-    )
-    add_overrides(export, OVERRIDES)
-    export.add_argument("--level", type=int, default=0, help="level of the net (default: 0, dense)")
-    export.add_argument(
-        "--format",
-        default="float32",
-        help="PyTorch: ticket (W_k, mask and W_T), safetensors, state_dict, program (.pt2); ONNX: float32, float16, "
-        "int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits)",
-    )
-    export.add_argument("--out", type=path, help="file to write (default: named after experiment, level and format)")
-    export.set_defaults(command="export")
-
-
-def _layout(commands: "Commands") -> None:
-    layout = commands.add_parser(
-        "layout", help="compare layouts of stored nets (masked, CSR, compact): parameters, MACs, latency, accuracy"
-    )
-    add_overrides(layout, f"{OVERRIDES}; several jobs are compared, their replicates averaged")
-    layout.add_argument("--levels", type=numbers, help="levels such as 3,15, beside the dense net (default: all)")
-    layout.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
-    layout.set_defaults(command="layout")
 
 
 def _scorecard(commands: "Commands") -> None:
@@ -209,9 +169,3 @@ def _speed(commands: "Commands") -> None:
         speed.add_argument(f"--{name}", action="store_true", help=f"{what}, instead")
     speed.add_argument("--out", type=path, help="folder to write speed.md and the files of --densities to")
     speed.set_defaults(command="speed")
-
-
-def _migrate(commands: "Commands") -> None:
-    migrate = commands.add_parser("migrate", help="rename trainings that version 0.1 stored, so that they are found")
-    add_overrides(migrate, OVERRIDES)
-    migrate.set_defaults(command="migrate")

@@ -1,0 +1,173 @@
+"""Results of experiments: from a store, as committed, or both.
+
+A committed table is the one that `lth figure` wrote: experiments/results/<name>.csv, its learning curves beside it.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from lth import UserError
+from lth.analysis.committed import CURVES, FILES, TICKETS, is_listed, read_csv, read_parquet
+from lth.analysis.full import marked
+from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, names, select, stored
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+log = logging.getLogger("lth")
+RESULTS = EXPERIMENTS / "results"
+
+
+def of(
+    experiment: ModuleType, name: str, runs: Path, *, with_committed: bool = False
+) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """(tickets, evaluations) of an experiment and of those it is drawn with; for each the store under `runs`, else the
+    committed results, else empty tables. with_committed: of replicates that the store lacks, the committed results too.
+    """
+    read = _with_committed if with_committed else _read
+    rows, evaluations = zip(*(read(each, runs) for each in drawn_with(experiment, name)), strict=True)
+    return _filled(_joined(rows)), _joined(evaluations)
+
+
+def tickets(experiment: ModuleType, name: str, runs: Path) -> "pd.DataFrame":
+    """The first table of `results`; committed evaluations are not read."""
+    return _filled(_joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)]))
+
+
+def committed(file: str, folder: Path | None = None) -> Path | None:
+    """The path of a file in `folder`, else among the committed results; None if it is in neither. Raises UserError if
+    it was committed and is missing.
+    """
+    places = [RESULTS] if folder is None else [folder, RESULTS]
+    found = next((place / file for place in places if (place / file).exists()), None)
+    if found is None and is_listed(RESULTS / file):
+        raise UserError(f"{RESULTS / file} is missing: restore it (git checkout)", code=1)
+    return found
+
+
+def files(name: str, folder: Path = Path("figures")) -> "pd.DataFrame":
+    """The table of files that `lth compress` wrote to `folder`, else the committed one, else an empty one."""
+    import pandas as pd
+
+    file = committed(f"{name}_files.csv", folder)
+    return read_csv(file, FILES) if file else pd.DataFrame()
+
+
+def tables(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """(tickets, evaluations) of one experiment: stored under `runs`, else committed. Raises UserError."""
+    (name,) = select(name, "experiment", runs)
+    rows, evaluations = _read(name, runs)
+    if rows.empty:
+        trains = f"lth run experiment={name}" if is_configured(name) else f"lth run name={name}"
+        raise UserError(f"nothing of {name} is stored under {runs}; {trains} trains it", code=1)
+    return rows, evaluations
+
+
+def trainings(experiments: Sequence[str], runs: Path) -> "dict[str, pd.DataFrame]":
+    """Experiment -> its tickets, of the named experiments, else all stored, else all committed. Raises UserError."""
+    known = stored(runs)
+    found = {name: _read(name, runs, curves=False, stale=True)[0] for name in experiments or known or names()}
+    for name in experiments:
+        if found[name].empty and name not in (all_names := sorted({*known, *names()})):
+            raise UserError(f"there is no experiment '{name}'; choose one of {', '.join(all_names)}")
+        if found[name].empty:
+            raise UserError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it", code=1)
+    found = {name: rows for name, rows in found.items() if not rows.empty}
+    if not found:
+        raise UserError(f"nothing is stored under {runs}; lth run trains, --runs names another folder", code=1)
+    return found
+
+
+def drawn(name: str, runs: Path = Path("runs")) -> "Figure":
+    """The figure of an experiment, from the store under `runs` or from the committed results; raises UserError
+    if there are none.
+    """
+    experiment = load(name)
+    return figure_of(experiment, name, runs, *of(experiment, name, runs))
+
+
+def figure_of(
+    experiment: ModuleType, name: str, runs: Path, rows: "pd.DataFrame", evaluations: "pd.DataFrame"
+) -> "Figure":
+    """The figure of an experiment, from its `results` under `runs`; raises UserError if there are none."""
+    if rows.empty or name not in set(rows["experiment"]):
+        cost = f": {experiment.COST}" if experiment.COST else ""
+        raise UserError(f"nothing of {name} is stored under {runs}; lth figure {name} --run trains it{cost}", code=1)
+    figure: Figure = experiment.draw(rows, evaluations)
+    return figure
+
+
+def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """(tickets, evaluations) of one experiment: stored, else committed, else empty. Stale results, of code that changed
+    since, are left out and mentioned, unless they are asked for.
+    """
+    from lth.store import table
+
+    rows, evaluations = table.tables(runs, name)
+    if rows.empty and not (kept := _committed(name, curves=curves))[0].empty:
+        log.info("%s: nothing under %s, using the committed results; lth figure --run trains your own", name, runs)
+        return kept
+    rows = _marked(name, rows)
+    return (rows if stale else _current(name, rows)), evaluations
+
+
+def _committed(name: str, *, curves: bool = True) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """The committed (tickets, evaluations) of one experiment; empty unless both files are there."""
+    import pandas as pd
+
+    csv, parquet = committed(f"{name}.csv"), committed(f"{name}.parquet")
+    if not csv or (curves and not parquet):
+        return pd.DataFrame(), pd.DataFrame()
+    rows = _marked(name, _filled(read_csv(csv, TICKETS)))
+    return rows, read_parquet(parquet, CURVES) if parquet and curves else pd.DataFrame()
+
+
+def _with_committed(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """(tickets, evaluations) of one experiment: the committed ones, but for replicates of which the same configuration
+    has results under `runs`, and these. Levels of two machines are never mixed into one ladder.
+    """
+    rows, evaluations = _read(name, runs)
+    kept, curves = _committed(name)
+    if kept.empty or name not in stored(runs):
+        return rows, evaluations
+    ladder = [key for key in ("config", "replicate") if key in kept]
+    kept = kept[~_values(kept, ladder).isin(_values(rows, ladder))]
+    trained = ["replicate", "branch", "draw", "level", "digest"]
+    curves = curves[_values(curves, trained).isin(_values(kept, trained))]
+    log.info("%s: %d results under %s, %d committed ones", name, len(rows), runs, len(kept))
+    return _joined([kept, rows]), _joined([curves, evaluations])
+
+
+def _values(table: "pd.DataFrame", columns: "Sequence[str]") -> "pd.Series":
+    """The values of some columns of each row, as one text that can be compared with that of another table."""
+    return table[[*columns]].astype(str).agg(" ".join, axis=1)
+
+
+def _current(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
+    from lth.analysis.summary import current
+
+    if left := len(rows) - len(kept := current(rows)):
+        changes = "; ".join(sorted(rows["stale"].dropna().unique()))
+        log.info("%s: %d stale results are left out (%s); lth table lists them", name, left, changes)
+    return kept
+
+
+def _marked(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Rows of an experiment, of which those that have less than its FULL settings say so in the column `reduced`."""
+    return marked(rows, getattr(load(name), "FULL", {})) if name in names() else rows
+
+
+def _filled(rows: "pd.DataFrame") -> "pd.DataFrame":
+    from lth.store.defaults import filled
+
+    return filled(rows)
+
+
+def _joined(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)

@@ -34,7 +34,7 @@ nitpicky = True
 # Other projects' objects are not linked, since a build needs no network; nor these, by the names of their files.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!lth\.).*"),
-    ("py:class", r"lth\.(store\.store\.Store|quantization\.layer\.Quantized|layer\.layers\.Layers)"),
+    ("py:class", r"lth\.(data\.stream\.Stream|store\.store\.Store|quantization\.layer\.Quantized|layer\.layers\.Layers)"),
 ]
 
 myst_enable_extensions = ["smartquotes"]

@@ -15,14 +15,15 @@ Expect (the paper's abstract, and notes of others on its figures)
 Cost
     A replicate: 101 trainings of 25,000 steps, 20 minutes of one core in all, and a minute for the masks of SynFlow.
     Reduced: a tenth of the steps.
-Result (2026-11-27, REDUCED: another net and data than the paper's, n = 2; AMD EPYC, one thread;
+Result (2026-11-27, REDUCED: another net and data than the paper's, n = 3; AMD EPYC, one thread;
     results/frankle2021_missing_the_mark.md)
-    Mean accuracy at early stop. Shuffled or re-initialized, masks of SNIP, GraSP and SynFlow lose 0.4 points at most at
-    6.9 and 1.8% of the weights. With inverted scores SNIP loses 1.7 points at 6.9% and 6.7 at 1.8%, SynFlow everything
-    (11.35%), GraSP 0.2 at most. Magnitude after training is 0.4 to 0.7 points above them at 6.9% (97.86%), and loses
-    1.1 points shuffled, 0.3 re-initialized. At 1.8% it does not stay above: 90.2% against 95.6 to 95.8%. Its one
-    threshold for all layers leaves the output layer too little: of 1,000 weights 17 at 1.8% and 8 at 0.9%, those of
-    SNIP 383 and 304 (counted by hand in the masks of replicate 1). With two replicates, most orders are not settled.
+    Mean accuracy at early stop. Shuffled or re-initialized, masks of SNIP, GraSP and SynFlow lose 0.3 points at most at
+    6.9 and 1.8% of the weights. With inverted scores SNIP loses 1.5 points at 6.9% and 7.3 at 1.8%, SynFlow everything
+    (11.35%), GraSP 0.2 at most. Magnitude after training is 0.5 to 0.7 points above them at 6.9% (97.89%), and loses
+    1.0 points shuffled, 0.3 re-initialized. At 1.8% it is below them: 90.9% against 95.6 to 95.8%. Its one threshold
+    for all layers leaves the output layer too little: of 1,000 weights 17 at 1.8% and 8 at 0.9%, those of SNIP 383 and
+    304 (counted by hand in the masks of replicate 1). Replicates 1 and 2 but those of GraSP are of another machine,
+    where GraSP gave the same 40 nets, to the last bit.
 """
 
 from collections.abc import Sequence

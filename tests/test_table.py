@@ -214,6 +214,12 @@ def test_reductions_are_not_part_of_a_line_name() -> None:
     assert set(summary.variants(tickets(reduced=["steps 1 instead of 2"] * 3 + [None] * 3))) == {""}
 
 
+def test_a_whole_number_beside_a_hole_has_no_decimals_in_a_title() -> None:
+    rows = pd.concat([tickets(train_from=1), tickets(), tickets(**{"optimizer.lr": 0.5})], ignore_index=True)
+    titles = [line for line in summary.markdown(rows).splitlines() if line.startswith("#")]
+    assert titles == ["### one: train_from=1", "### one", "### one: optimizer.lr=0.5"]
+
+
 def test_every_row_has_a_precision_if_one_is_in_bfloat16(tmp_path: Path) -> None:
     for precision in ("bf16", "fp32"):
         run(replace(JOB, branches={}, levels=0, recipe=recipe(precision=precision)), tmp_path)

@@ -110,7 +110,13 @@ def _varying(table: pd.DataFrame) -> list[str]:
 
 def _known(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     known = table[[*columns]].astype(object)
-    return known.where(known.notna(), MISSING)
+    known = known.where(known.notna(), MISSING)
+    floats = [column for column in columns if table[column].dtype.kind == "f"]  # whole numbers that had a hole
+    return known.assign(**{column: known[column].map(_whole) for column in floats})
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _labels(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:

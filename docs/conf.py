@@ -34,7 +34,8 @@ nitpicky = True
 # Other projects' objects are not linked, since a build needs no network; nor these, by the names of their files.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!lth\.).*"),
-    ("py:class", r"lth\.(data\.stream\.Stream|store\.store\.Store|quantization\.layer\.Quantized|layer\.layers\.Layers)"),
+    ("py:class", r"lth\.(data\.stream\.Stream|layer\.layers\.Layers|quantization\.layer\.Quantized)"),
+    ("py:class", r"lth\.store\.store\.Store"),
 ]
 
 myst_enable_extensions = ["smartquotes"]

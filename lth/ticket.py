@@ -147,5 +147,5 @@ def _highest(values: Tensor, kept: int) -> Tensor:
 def at_least_one(name: str, size: int, kept: int, what: str = "weights") -> int:
     """`kept`, if it is at least 1."""
     if kept < 1:
-        raise UserError(f"none of the {size} {what} of {name} would be left: ask for fewer levels")
+        raise UserError(f"none of the {size} {what} of {name} would be left: ask for fewer levels or a higher density")
     return kept

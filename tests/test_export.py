@@ -79,6 +79,21 @@ def test_a_program_runs_without_the_source_of_the_net_on_batches_of_any_size(sto
     assert str(Path(lth.__file__).parent).encode() not in content  # no paths of this machine
 
 
+def test_a_net_that_was_pruned_untrained_is_a_file_too_and_is_compared_with_no_dense_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [*TINY, "train_from=1", "criterion=random", "root=here"]
+    assert run("train_from=1", "criterion=random", "root=here") == 0
+    assert cli.main(["export", *overrides, "--level", "1", "--format", "ticket", "--out", "one.safetensors"]) == 0
+    parts = load_file(tmp_path / "one.safetensors")
+    assert sum(int(part.sum()) for name, part in parts.items() if name.startswith("mask/")) == 5090
+    capsys.readouterr()
+    assert cli.main(["export", *overrides, "--format", "ticket"]) == 2
+    assert "level 0 of first_ticket, mlp, replicate 1, is not stored" in capsys.readouterr().err
+    assert cli.main(["layout", *overrides]) == 2
+    assert "train_from=1 trains none; lth compress measures the files of each net" in capsys.readouterr().err
+
+
 def test_torchscript_is_refused_by_name(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", *OVERRIDES, f"root={stored}", "--format", "torchscript"]) == 2
     assert "PyTorch has deprecated it; program is its successor" in capsys.readouterr().err

@@ -171,6 +171,28 @@ def test_a_wrong_result_is_refused_where_it_is_made(role: str, result: Any, part
     assert part in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("role", "place"),
+    [("updater", 3), ("distribution", 1), ("structure", 1), ("criterion", 1), ("branch", 0), ("stop", 1)],
+)
+def test_what_a_function_changes_in_place_is_refused(role: str, place: int) -> None:
+    """A mask, or a trained ticket, whose own mask and weights are looked at."""
+    start, mask = ({name: tensor.clone() for name, tensor in tensors.items()} for tensors in (WEIGHTS, MASK))
+    end = replace(END, ticket=replace(END.ticket, weights=start, mask=mask), mask=mask)
+    given = [*GIVEN[role]]
+    given[place] = mask if given[place] is MASK else end
+    result = next(result for name, result in ALLOWED if name == role)
+
+    def changes(*_: Any, of: Tensor) -> Any:
+        of[0] = 0
+        return result
+
+    for tensor in [*mask.values(), *([] if given[place] is mask else start.values())]:
+        with pytest.raises(UserError, match=rf"^{role}=test_guard\..*changes changed a mask or the weights"):
+            guarded(role, partial(changes, of=tensor))(*given)
+    guarded(role, partial(changes, of=torch.ones(2)))(*GIVEN[role])
+
+
 def test_pruned_weights_stay_pruned_whatever_the_structure_says() -> None:
     before = {"a.weight": torch.tensor([[True, True, False], [True, False, False]])}
     with pytest.raises(UserError, match=r"structure=.* brings back pruned weights of a\.weight"):

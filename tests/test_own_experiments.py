@@ -96,6 +96,9 @@ def test_compare_and_best_of_an_experiment(stored: Path, capsys: pytest.CaptureF
     assert ranks["by"][0] == pytest.approx(100 * means.max())
     with pytest.raises(SystemExit, match="2"):
         cli.main(["compare", "mine", "--at", "2", "--runs", str(stored)])
+    capsys.readouterr()
+    assert cli.main(["compare", "mine", "--at", "0.5", *given]) == 1
+    assert "--at 0.5: magnitude has no level within a factor of 1.3 of it, but 100%, 80.13%" in capsys.readouterr().err
 
 
 def test_a_training_is_shown_with_its_recipe_mask_and_curve(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

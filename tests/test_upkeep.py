@@ -1,6 +1,7 @@
 """Deleting and renaming of stored experiments: what others need stays, and what is locked."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,7 +160,10 @@ def test_commands_delete_only_when_told_to(two: Path, capsys: pytest.CaptureFixt
         assert cli.main([*given, "--runs", str(two)]) == 0
         assert "nothing was deleted; --yes deletes" in capsys.readouterr().out
     assert shell.results(two) == before
-    assert cli.main(["rename", JOB.name, "new", "--runs", str(two)]) == 0
+    assert cli.main(["rename", JOB.name, "it's new", "--runs", str(two)]) == 0
+    again = shlex.split(capsys.readouterr().out.partition("; ")[2])
+    assert again == ["lth", "run", "name=it's new", "goes", "on", "with", "it"]
+    assert cli.main(["rename", "it's new", "new", "--runs", str(two)]) == 0
     assert cli.main(["delete", "new", "--yes", "--runs", str(two)]) == 0
     assert "deleted 2 trainings" in capsys.readouterr().out
     assert len(table.tickets(two)) == 1

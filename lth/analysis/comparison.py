@@ -68,6 +68,13 @@ def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) 
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def check_near(base: Side, at: float) -> None:
+    """Raise UserError unless the baseline has a level of about that density."""
+    if nearest(base.rows, 100 * at, ABOUT).empty:
+        there = ", ".join(f"{100 * density:.4g}%" for density in _densities(base.rows))
+        raise UserError(f"--at {at:g}: {base.name} has no level within a factor of {ABOUT} of it, but {there}", code=1)
+
+
 def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[object, ...]]:
     for density in _densities(base.rows) if at is None else [at]:
         ours = nearest(side.rows, 100 * density, NEAR if at is None else ABOUT)

@@ -20,6 +20,8 @@ def main(arguments: argparse.Namespace) -> int:
     base = comparison.baseline(sides, arguments.against)
     if len(sides) == 1:
         raise UserError(f"{', '.join(names)} has one configuration and no branch: name another experiment beside it")
+    if arguments.at is not None:
+        comparison.check_near(base, arguments.at)
     found = comparison.compare(sides, base, y, arguments.at)
     if found.empty:
         raise UserError(f"no replicate has both {base.name} and another at the same density; --at names a density, and "

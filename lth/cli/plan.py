@@ -24,6 +24,8 @@ def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
         which = f"replicate {place.replicate}  " if len(job.replicates) > 1 else ""
         where = f"{place.branch:>12}  {variant}  {which}level {place.level:>2}"
         console.print(f"{where}  {'stored' if place in stored else task}")
+    for sentence in jobs.idle(job):
+        console.print(sentence, markup=False)
     missing = len(places) - len(stored)
     console.print(f"{len(stored)} stored, {missing} to train; nothing was trained (plan=true)")
     return {f"{store.root}/{name}": steps for name, steps in jobs.trainings(job).items()}

@@ -1,6 +1,7 @@
 """`lth rename`: another name for a stored experiment."""
 
 import argparse
+from shlex import quote
 
 from lth.cli.console import log_to_console
 from lth.store.renaming import rename
@@ -10,5 +11,6 @@ def main(arguments: argparse.Namespace) -> int:
     """Rename the experiment; returns the exit code."""
     log_to_console(stderr=True)
     count = rename(arguments.runs, arguments.name, arguments.new, merge=arguments.merge)
-    print(f"{arguments.name} is {arguments.new} now: {count} records; lth run name={arguments.new} goes on with it")
+    again = quote(f"name={arguments.new}")
+    print(f"{arguments.name} is {arguments.new} now: {count} records; lth run {again} goes on with it")
     return 0

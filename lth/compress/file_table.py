@@ -1,5 +1,6 @@
 """The table of `lth compress`: bytes, accuracy, latency and memory of the files of stored nets."""
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ SHOWN = {
     "times faster, 128": ("faster", 1, 1),
     "peak MB": ("memory_mb", 1, 1),
 }
+log = logging.getLogger("lth")
 OPTIONAL = {"configuration", "note"}
 MOVED = ("Level 0 is not dense: the updater of the configuration prunes during training, so that no accuracy is "
          "compared with a dense net's; sizes and times are compared with the float32 file of level 0.")  # fmt: skip
@@ -85,8 +87,10 @@ def _moved(table: pd.DataFrame) -> bool:
 
 
 def _rows(run: Sequence[Net], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
-    recipe = run[0][0].recipe
+    recipe, name = run[0][0].recipe, run[0][0].name
     check(recipe.task)
+    levels = ", ".join(str(trained.ticket.level) for _, trained in run)
+    log.info("%s, replicate %d: writing and measuring files of level %s", name, run[0][1].ticket.replicate, levels)
     formats = [files(trained, recipe, bits) for _, trained in run]
     found = {(index, name): each for index, of_net in enumerate(formats) for name, each in of_net.items()}
     columns = measured(found, recipe)

@@ -30,6 +30,9 @@ def select(
     """
     nets, missing = list[Net](), list[str]()
     for job, root in jobs:
+        if with_dense and job.train_from:
+            raise UserError(f"{job.name}: nets are compared to the dense one, and train_from={job.train_from} trains "
+                            "none; lth compress measures the files of each net")  # fmt: skip
         for replicate, found in _stored(job, root).items():
             wanted = list(found) if levels is None else levels
             missing += _missing(job, replicate, root, wanted, found)
@@ -102,8 +105,6 @@ def _level(net: Net) -> int:
 
 def _stored(job: Job, root: Path) -> dict[int, dict[int, Trained]]:
     """Replicate -> level -> trained net."""
-    if job.train_from:
-        raise UserError(f"{job.name}: nets are compared to the dense one, and train_from={job.train_from} trains none")
     found: dict[int, dict[int, Trained]] = {replicate: {} for replicate in job.replicates}
     for trained in stored(replace(job, branches={}), Store(root)):
         found[trained.ticket.replicate][trained.ticket.level] = trained

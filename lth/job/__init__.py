@@ -1,6 +1,7 @@
 """One configuration with all its replicates: from values to trained tickets, recorded as they finish."""
 
 from lth.job.branch import Branch, Place, place
+from lth.job.idle import idle
 from lth.job.run import run, status
 from lth.job.sharing import planned, trainings
 from lth.job.source import origin, origin_places
@@ -11,6 +12,7 @@ __all__ = [
     "Branch",
     "Job",
     "Place",
+    "idle",
     "migrate",
     "origin",
     "origin_places",

@@ -5,15 +5,20 @@ Functions of lth are left as they are.
 """
 
 import inspect
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from lth import UserError
 from lth.job.checks import CHECKS, check_optimizer, check_settings
 from lth.job.layers import kind
 from lth.recipe import Recipe
 from lth.store.digest import unbound
+from lth.ticket import Ticket, Trained
 
 
 class Guarded(partial[Any]):
@@ -22,7 +27,11 @@ class Guarded(partial[Any]):
     role: str
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
+        before = [(tensor, tensor._version) for tensor in _given(args)]
         value = super().__call__(*args, **keywords)
+        if any(tensor._version != version for tensor, version in before):
+            raise UserError(f"{self} changed a mask or the weights of a ticket in place: change a copy (clone()), and "
+                            "return it")  # fmt: skip
         CHECKS[self.role](self, value, *args)
         return value
 
@@ -32,6 +41,17 @@ class Guarded(partial[Any]):
     def wrong(self, given: str, expected: str) -> UserError:
         """Error for a result."""
         return UserError(f"{self} gave {given}: {expected}")
+
+
+def _given(args: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among arguments that are a ticket's, trained or not, or masks."""
+    for each in args:
+        if isinstance(each, Trained):
+            yield from _given([each.ticket, each.mask])
+        elif isinstance(each, Ticket):
+            yield from [*each.weights.values(), *each.mask.values()]
+        elif isinstance(each, Mapping):
+            yield from (v for v in each.values() if isinstance(v, Tensor) and v.dtype == torch.bool)
 
 
 def guarded(role: str, function: Any) -> Any:

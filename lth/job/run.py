@@ -10,6 +10,7 @@ from lth import engine, quantization
 from lth.engine import Callback
 from lth.engine.granted import check_granted
 from lth.job.compared import compared
+from lth.job.idle import idle
 from lth.job.levels import execute
 from lth.job.noted import Noted
 from lth.job.rehearsal import rehearse
@@ -44,6 +45,8 @@ def run(
     rehearse(job)
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
+    for sentence in idle(job):
+        log.warning("%s", sentence)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}
     done: list[Trained] = []
     noted = Noted(callback, store)

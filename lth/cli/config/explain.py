@@ -14,7 +14,7 @@ from lth import UserError
 from lth.cli.config.choices import choice
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.keys import leaves
-from lth.cli.config.reference import options_with
+from lth.cli.config.reference import groups, options_with
 
 
 @contextmanager
@@ -42,6 +42,8 @@ def explanation(error: Exception) -> str:
     if sentence := choice(message, re.findall(r"path=file://(.+)", str(error))):
         return sentence
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
+    group = wrong.partition(".")[0]  # of which another option than the usual one may be chosen
+    keys |= {f"{group}.{key.name}" for option in groups().get(group, ()) for key in option.keys}
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
     if "Got NoneType" in message:
         message = "a config group can't be null: name one of its options (for no branch: branch=[])"

@@ -1,4 +1,4 @@
-"""What keeps a net from being trained beside others, found by trying: exactly, or not at all."""
+"""Reasons not to train nets side by side, found by trying: it is exact, or not done."""
 
 from dataclasses import replace
 from functools import lru_cache

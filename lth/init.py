@@ -25,6 +25,14 @@ def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
     return _draw(net, seed, nn.init.xavier_normal_)
 
 
+def glorot_uniform(net: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Uniform Glorot (Glorot & Bengio 2010, Eq. 16): U(-a, a), a = sqrt(6 / (fan_in + fan_out)); biases 0.
+
+    The default of Keras.
+    """
+    return _draw(net, seed, nn.init.xavier_uniform_)
+
+
 def kaiming_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
     """Gaussian He for ReLU (He et al. 2015, Eq. 10): N(0, 2 / fan_in); biases 0."""
     return _draw(net, seed, lambda w, generator: nn.init.kaiming_normal_(w, nonlinearity="relu", generator=generator))

@@ -24,7 +24,8 @@ def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
 
 def fine_tune(trained: Trained, *, steps: int = 500) -> tuple[Weights, int]:
     """W_T and T - steps: keep the trained weights and repeat the last `steps` steps of the schedule, usually those with
-    the lowest learning rate (Han et al. 2015; "fine-tuning" in Renda et al. 2020). 0: no training after pruning.
+    the lowest learning rate (Han et al. 2015). 0: no training after pruning. "Fine-tuning" in Renda et al. 2020 is the
+    same as long as these steps have one rate, at which theirs stays however long it is.
     """
     if not 0 <= steps <= trained.steps:
         raise UserError(f"rewind.steps={steps}: training has {trained.steps} steps, fine-tune for 0 to {trained.steps}")

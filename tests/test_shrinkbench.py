@@ -46,6 +46,19 @@ def test_a_mask_that_moved_has_no_speed_up() -> None:
     assert [line[4] for line in cells([row(0, 1, 0.9, 25, 700, updater="gradual")])] == ["4.00"]
 
 
+def test_a_first_level_that_is_not_dense_is_compared_with_nothing() -> None:
+    """That of gradual pruning, whose net ends with the weights of its last step."""
+    first, second = row(0, 1, 0.9, 25, 700, updater="gradual"), row(1, 1, 0.8, 25, 500, updater="gradual")
+    assert [line[-2] for line in cells([first, second])] == ["-", "-"]
+
+
+def test_a_mask_that_is_drawn_for_every_evaluation_has_no_ratios() -> None:
+    learned = row(0, 1, 0.9, 100, 1000, branch="learned_supermask", ones=0.4)
+    assert {line[2]: line[4:6] for line in cells([row(0, 1, 0.9), learned])} == {
+        "ticket": ["1.00", "1.00"], "learned, init": ["-", "-"]
+    }  # fmt: skip
+
+
 def test_masks_that_stay_have_a_speed_up_beside_those_that_moved() -> None:
     """A table that has the column gives it to all rows."""
     stays, moves = row(1, 1, 0.9, 25, 500, updater="none"), row(1, 1, 0.9, 25, 700, updater="set", config="b")

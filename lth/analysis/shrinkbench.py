@@ -18,12 +18,13 @@ HEAD = ("model", "data", "configuration", "level", "compression ratio of prunabl
 def markdown(table: pd.DataFrame) -> str:
     """A row per model, data set, configuration and level: mean and deviation over replicates and draws of
 
-    - compression ratio: prunable weights of the dense net over those that remain;
+    - compression ratio: prunable weights of the dense net over those that remain; "-" where a mask is drawn anew for
+      every evaluation;
     - theoretical speed-up: multiply-accumulates of prunable layers, of all weights over those that remain; "-" where
       the mask moved while it was trained, since counts are those of the whole training, and where weights that are
       frozen at a value multiply beside those that remain;
-    - the test metric at early stop, and its difference from the dense net of the same replicate, which has the same
-      initial weights.
+    - the test metric at early stop, and its difference from the dense net of the same replicate: of the main line, and
+      of controls that keep its weights, one of the same initial weights; "-" where level 0 is not dense.
     """
     found, rows = metric(table), current(table)
     rows = with_ratios(rows).assign(branch=full_branch(rows), line=short_names(rows))
@@ -33,19 +34,21 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with columns compression, speed_up and gain (against the dense net of the replicate, NaN if there is
-    none).
+    """The table with columns compression, speed_up and gain (against the dense net of the replicate); NaN stands for
+    "-" of `markdown`.
     """
     column = metric(table).early
     keys = ["experiment", "config", "replicate"]
-    dense = table[(table["branch"] == "ticket") & (table["level"] == 0)].drop_duplicates(keys)
+    first = (table["branch"] == "ticket") & (table["level"] == 0) & (table["remaining"] == table["total"])
+    dense = table[first].drop_duplicates(keys)
     theirs = table.merge(dense[[*keys, column]], "left", keys, suffixes=("", "_dense"))[f"{column}_dense"]
     no = pd.Series(False, table.index)
     moved = is_on(table["updater"]) if "updater" in table else no
     more = table["multiplies"].notna() if "multiplies" in table else no
+    drawn = table["ones"].notna() if "ones" in table else no  # of a mask that is sampled (lth.supermask.sampled)
     return table.assign(
-        compression=table["total"] / table["remaining"],
-        speed_up=(table["macs"] / table["macs_remaining"]).where(~moved & ~more, np.nan),
+        compression=(table["total"] / table["remaining"]).where(~drawn, np.nan),
+        speed_up=(table["macs"] / table["macs_remaining"]).where(~moved & ~more & ~drawn, np.nan),
         gain=table[column] - theirs.to_numpy(),
     )
 
@@ -57,9 +60,9 @@ def _levels(rows: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
 
 
 def _cells(part: pd.DataFrame, column: str, scale: float, digits: int) -> Sequence[str]:
-    speed = "-" if part["speed_up"].isna().any() else _mean(part["speed_up"])
+    ratios = ["-" if part[column].isna().any() else _mean(part[column]) for column in ("compression", "speed_up")]
     gain = "-" if part["gain"].isna().any() else mean_and_spread(scale * part["gain"], digits)
-    return [_mean(part["compression"]), speed, mean_and_spread(scale * part[column], digits), gain, str(len(part))]
+    return [*ratios, mean_and_spread(scale * part[column], digits), gain, str(len(part))]
 
 
 def _mean(values: pd.Series) -> str:

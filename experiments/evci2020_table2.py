@@ -39,7 +39,7 @@ STAYS = {"updater": ("none", None), "train_from": 1}
 CLAIMS = [
     # 100% less the accuracy: half a point, which makes two accuracies equal, is a third of this error.
     Claim(f"LeNet-300-100, {PERCENT}%: error of RigL, last step", 1.48, "%",
-          partial(margin, limit=100, percent=PERCENT, column=FINAL), {**LENET, "updater": "rigl"}, kind="point"),
+          partial(margin, limit=100, percent=PERCENT, column=FINAL), {**LENET, "updater": "rigl"}, kind="error"),
     *(
         Claim(f"LeNet-300-100, {PERCENT}%: {above} (of other nets)", 0.0, "points",
               partial(between, percent=PERCENT, ours=ours, theirs=theirs, column=FINAL), LENET)

@@ -567,7 +567,7 @@ def test_a_claim_can_be_measured_on_little_or_nothing(name: str, claim: Any) -> 
         assert claim.verdict(ours).startswith((*tally.FULL, "not run"))
         assert claim.verdict(ours, reduced=True).startswith(("reduced: ", "not run"))
     assert claim.measure(rows.iloc[:0]) is None
-    assert claim.kind in {"effect", "lowest", "value", "point"}
+    assert claim.kind in {"effect", "lowest", "value", "point", "error"}
 
 
 def test_a_disagreement_is_compared_by_its_ratio() -> None:

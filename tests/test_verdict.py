@@ -44,6 +44,9 @@ SETTLED = [
     ("point", 20.0, 21.0, (8.7, 100.0), "not settled"),
     ("point", 20.0, 9.0, (8.0, 15.0), "not reproduced"),
     ("point", 20.0, 80.0, (27.0, 100.0), "not reproduced"),
+    ("error", 1.5, 1.6, (1.55, 1.65), "reproduced"),
+    ("error", 1.5, 1.8, (1.66, 1.94), "within a factor of 1.2"),
+    ("error", 1.5, 3.5, (3.2, 3.8), "not reproduced"),
     # accuracies, in points
     ("value", 90.5, 90.5, (90.0, 91.0), "reproduced"),
     ("value", 90.5, 90.5, (89.9, 91.1), "within 2 points"),

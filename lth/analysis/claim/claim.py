@@ -18,8 +18,8 @@ class Claim:
     claim is about, as in `select`.
 
     kind: "effect" (the larger the better reproduced; 0: more than none), "lowest" (a percentage of weights, the smaller
-    the better), "value" (an accuracy in percent, the closer the better) or "point" (a percentage of weights, or a
-    share such as a disagreement, likewise).
+    the better), "value" (an accuracy in percent, the closer the better), "point" (a percentage of weights, or a share
+    such as a disagreement, likewise) or "error" (in percent, likewise).
     """
 
     text: str

@@ -6,11 +6,13 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from lth.analysis.claim.rows import Measured
 
-# A factor of the paper's number, points of an accuracy, a level of pruning, and the digits of a printed percentage.
-FACTOR, CLOSE, WIDE, NEXT, SAME = 2.0, 0.5, 2.0, 1.3, 1.02
+# A factor of the paper's number, points of an accuracy, a level of pruning, a tenth of an error, and the digits of a
+# printed percentage.
+FACTOR, CLOSE, WIDE, NEXT, TENTH, SAME = 2.0, 0.5, 2.0, 1.3, 1.1, 1.02
 REDUCED = "reduced: "
 
 RULE = """\
@@ -22,7 +24,8 @@ mean. A best or worst level is chosen on the same replicates; the interval does 
 - reproduced: the interval contains the paper's number or lies beyond it, and none of it is off by more than a factor of
   2, counted from no effect (0, or 1 for a ratio). For a claim without a number ("more than 0"), the whole interval
   lies above 0. An accuracy: the whole interval lies within 0.5 points. A percentage of weights that is named as such,
-  and a disagreement of nets: within a factor of 1.3, which is one level of pruning.
+  and a disagreement of nets: within a factor of 1.3, which is one level of pruning. An error, of a net that makes few:
+  within a factor of 1.1.
 - within a factor of f: our number is off by f, at most 2, and the interval shows an effect of that sign. An accuracy:
   within 2 points, with all of its interval.
 - not settled: the interval is too wide to say. More replicates would.
@@ -114,11 +117,11 @@ def _lowest(paper: float, _: float) -> _Test:
     )
 
 
-def _point(paper: float, _: float) -> _Test:
+def _point(paper: float, _: float, *, same: float = NEXT) -> _Test:
     return _Test(
-        meets=lambda x: _ratio(x, paper) <= NEXT,
+        meets=lambda x: _ratio(x, paper) <= same,
         near=lambda x: _ratio(x, paper) <= FACTOR and x < 100,
-        reaches=lambda low, high: low <= NEXT * paper and high >= paper / NEXT,
+        reaches=lambda low, high: low <= same * paper and high >= paper / same,
         shown=lambda _, high: high < 100,
         factor=lambda x: _ratio(x, paper),
     )
@@ -140,7 +143,8 @@ def _value(paper: float, _: float) -> _Test:
 
 
 # effect: the larger the better reproduced. lowest: a percentage of weights, the smaller the better. point: likewise
-# or a disagreement, the closer the better. value: an accuracy in percent or points, the closer the better.
+# or a disagreement, the closer the better; error: likewise. value: an accuracy in percent or points, the closer the
+# better.
 KINDS: Mapping[str, Callable[[float, float], _Test]] = {
-    "effect": _effect, "lowest": _lowest, "point": _point, "value": _value,
+    "effect": _effect, "lowest": _lowest, "point": _point, "error": partial(_point, same=TENTH), "value": _value,
 }  # fmt: skip

@@ -27,7 +27,7 @@ class Guarded(partial[Any]):
     role: str
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
-        before = [(tensor, tensor._version) for tensor in _given(args)]
+        before = [(tensor, tensor._version) for tensor in _given(args) if not tensor.is_inference()]
         value = super().__call__(*args, **keywords)
         if any(tensor._version != version for tensor, version in before):
             raise UserError(f"{self} changed a mask or the weights of a ticket in place: change a copy (clone()), and "

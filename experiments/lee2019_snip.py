@@ -11,7 +11,8 @@ Expect (the paper's table, from memory: error of test images)
     0.8%, 1% of them 1.1%.
     Other than in the authors' code, what is trained are the weights that were scored, not a fresh draw, and biases are
     not pruned; weights there are N(0, 1 / inputs), cut off at two deviations. Plain SGD is the default there for both
-    nets. LeNet-5 is trained so, since with the paper's momentum of 0.9 it diverges when dense; LeNet-300-100 has it.
+    nets. LeNet-5 is trained so, since with the paper's momentum of 0.9 it diverges when dense;
+    LeNet-300-100 is trained with that momentum.
 Cost
     A replicate of LeNet-300-100: three trainings of 250,000 steps, 0.3 ms a step when sparse and 2.8 ms when dense, so
     15 minutes of a core in all; of LeNet-5, at 40 ms a step, eight hours. Reduced: a tenth.

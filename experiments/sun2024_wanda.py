@@ -14,12 +14,12 @@ Cost
     A replicate: one training of 50,000 steps, two minutes on an idle core, and 72 evaluations.
 Result (2026-11-27, REDUCED: a small net, not a language model; n = 3, mean and standard deviation; AMD EPYC, one
     thread; results/sun2024_wanda.md)
-    Down to a quarter of the weights Wanda and the size of the weights within a layer do not differ by more than their
-    spread over replicates: at 51.2% Wanda has 97.30 (0.34)%, size 97.48 (0.32) within a layer and 97.44 (0.45) within
-    an output. Below that Wanda loses less: 86.05 (3.97), 76.76 (0.16) and 75.10 (4.33)% at 21%, which three replicates
-    do not settle (9.3 (3.9) points above size within a layer), and 55.82 (5.69), 31.40 (1.02) and 33.97 (7.06)% at
-    10.7%, 24.4 (6.7) points above. It is the norms of the inputs that help: within a layer, Wanda's score has 85.69
-    (4.92) and 58.35 (2.38)%, and at 41% it is already 0.65 (0.11) points above size within an output.
+    Down to a quarter of the weights Wanda and the size of the weights within a layer do not differ by more than
+    replicates do: at 51.2% Wanda has 97.30 (0.34)%, size 97.48 (0.32) within a layer and 97.44 (0.45) within an output.
+    Below that Wanda loses less: 86.05 (3.97), 76.76 (0.16) and 75.10 (4.33)% at 21%, which three replicates do not
+    settle (9.3 (3.9) points above size within a layer), and 55.82 (5.69), 31.40 (1.02) and 33.97 (7.06)% at 10.7%, 24.4
+    (6.7) points above. It is the norms of the inputs that help: within a layer, Wanda's score has 85.69 (4.92) and
+    58.35 (2.38)%.
 """
 
 from functools import partial

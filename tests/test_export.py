@@ -3,6 +3,7 @@
 from pathlib import Path
 from zipfile import ZipFile
 
+import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
@@ -90,6 +91,12 @@ def test_a_net_that_was_pruned_untrained_is_a_file_too_and_is_compared_with_no_d
     capsys.readouterr()
     assert cli.main(["export", *overrides, "--format", "ticket"]) == 2
     assert "level 0 of first_ticket, mlp, replicate 1, is not stored" in capsys.readouterr().err
+    assert cli.main(["compress", *overrides, "--bits", "4", "--out", "out"]) == 0
+    rows = pd.read_csv(tmp_path / "out" / "first_ticket_files.csv")
+    assert set(rows["level"]) == {1}
+    assert (rows["bytes"] > 0).all()
+    assert rows[["smaller", "points"]].isna().all(axis=None)
+    capsys.readouterr()
     assert cli.main(["layout", *overrides]) == 2
     assert "train_from=1 trains none; lth compress measures the files of each net" in capsys.readouterr().err
 

@@ -102,6 +102,14 @@ def test_committed_replicates_join_those_that_are_stored_and_no_ladder_is_of_two
     assert [*found] == [*theirs, *[(config, 1, level, False) for level in (1, 0, 1)]]
     assert [*curves["step"]] == [0] * 4 + [1000] * 4 + [2000] * 4 + [0, 10, 20] * 3
     assert set(curves["digest"]) == set(rows["digest"])
+    shared = examples.tickets("one", {1: (0.70, 0.71)}, config="other")
+    digest = rows.loc[(rows["config"] == config) & (rows["replicate"] == 1) & (rows["level"] == 0), "digest"].item()
+    examples.commit(folder, shared.assign(digest=[digest, "another"]))
+    rows, curves = results.of(registry.load("one"), "one", stored, with_committed=True)
+    assert [*rows["digest"]][:2] == [f"{digest}-abc123", "another"]
+    assert (rows["digest"] == digest).sum() == 1
+    assert [(curves["digest"] == name).sum() for name in (digest, f"{digest}-abc123")] == [3, 3]
+    examples.commit(folder, pd.concat(tables, ignore_index=True))
     given = ["figure", "one", "--runs", str(stored), "--out", "out"]
     assert cli.main([*given, "--with-committed"]) == 0
     assert capsys.readouterr().err == f"one: 3 results under {stored}, 4 committed ones\n"
@@ -225,7 +233,7 @@ def test_the_committed_results_of_the_project_are_complete() -> None:
 
 def test_every_committed_number_of_an_early_stop_is_what_its_curve_says() -> None:
     for file in results.RESULTS.glob("*.parquet"):
-        rows, curves = pd.read_csv(file.with_suffix(".csv")), pd.read_parquet(file)
+        rows, curves = pd.read_csv(file.with_suffix(".csv"), dtype={"digest": "str"}), pd.read_parquet(file)
         best = curves.loc[curves.groupby("digest")["validation_loss"].idxmin()].set_index("digest")
         assert (rows["early_stop_step"].to_numpy() == best.loc[rows["digest"], "step"].to_numpy()).all()
         found = best.loc[rows["digest"], "test_accuracy"].to_numpy()

@@ -193,6 +193,22 @@ def test_what_a_function_changes_in_place_is_refused(role: str, place: int) -> N
     guarded(role, partial(changes, of=torch.ones(2)))(*GIVEN[role])
 
 
+def test_tickets_of_a_line_are_not_changed_in_place_and_inference_tensors_have_no_version() -> None:
+    with torch.inference_mode():
+        untracked = {"a.weight": torch.ones(2, 3)}
+    tracked = torch.ones(2, 3, dtype=torch.bool)
+    line = [replace(END, ticket=replace(END.ticket, weights=untracked)), replace(END, mask={"a.weight": tracked})]
+    result = next(result for name, result in ALLOWED if name == "branch")
+
+    def changes(trained: Any, *, line: Any, of: Tensor) -> Any:
+        of.fill_(False)
+        return result
+
+    with pytest.raises(UserError, match="changes changed a mask or the weights"):
+        guarded("branch", partial(changes, of=tracked))(END, line=line)
+    guarded("branch", partial(changes, of=torch.ones(2)))(END, line=line)
+
+
 def test_pruned_weights_stay_pruned_whatever_the_structure_says() -> None:
     before = {"a.weight": torch.tensor([[True, True, False], [True, False, False]])}
     with pytest.raises(UserError, match=r"structure=.* brings back pruned weights of a\.weight"):

@@ -98,7 +98,7 @@ def test_compare_and_best_of_an_experiment(stored: Path, capsys: pytest.CaptureF
         cli.main(["compare", "mine", "--at", "2", "--runs", str(stored)])
     capsys.readouterr()
     assert cli.main(["compare", "mine", "--at", "0.5", *given]) == 1
-    assert "--at 0.5: magnitude has no level within a factor of 1.3 of it, but 100%, 80.13%" in capsys.readouterr().err
+    assert "--at 0.5: magnitude has no level within a factor of 1.3 of it; it has 1, 0.8013" in capsys.readouterr().err
 
 
 def test_a_training_is_shown_with_its_recipe_mask_and_curve(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -328,11 +328,11 @@ def test_a_plan_lists_what_is_stored_and_trains_nothing(
 
 def test_settings_that_do_nothing_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["root=here", "levels=1", "branch=[shuffle,reinitialize]", "branch.shuffle.levels=[3,9]",
-             "branch.reinitialize.levels=[0,9]", "lr=drop", "lr.at=[5,20,30]", "lr.warmup=21"]  # fmt: skip
+             "branch.reinitialize.levels=[0,9]", "lr=drop", "lr.at=[5,20,30]", "lr.warmup=20"]  # fmt: skip
     expected = [
-        "shuffle trains nothing: its levels=[3, 9] are none of those of the job, 0 to 1",
+        "shuffle trains nothing: its levels=[3, 9] are not among those of the job (0, 1)",
         "lr.at: training ends at step 20, before the rate drops at 20, 30",
-        "lr.warmup=21: training ends at step 20, before the rate has its full value",
+        "lr.warmup=20: training ends at step 20, before the rate has its full value",
     ]
     for more in (["plan=true"], []):
         assert run(*given, *more) == 0
@@ -340,7 +340,7 @@ def test_settings_that_do_nothing_are_said(tmp_path: Path, capsys: pytest.Captur
         assert [text.count(sentence) for sentence in expected] == [1, 1, 1], text
         assert "reinitialize trains nothing" not in text
     usual = ["root=here", "levels=1", "branch=[shuffle]", "branch.shuffle.levels=[]", "lr=drop", "lr.at=[5,19]"]
-    assert run(*usual, "lr.warmup=20", "plan=true") == 0
+    assert run(*usual, "lr.warmup=19", "plan=true") == 0
     said = capsys.readouterr().out
     assert "nothing:" not in said
     assert "ends at" not in said

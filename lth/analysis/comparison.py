@@ -71,8 +71,10 @@ def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) 
 def check_near(base: Side, at: float) -> None:
     """Raise UserError unless the baseline has a level of about that density."""
     if nearest(base.rows, 100 * at, ABOUT).empty:
-        there = ", ".join(f"{100 * density:.4g}%" for density in _densities(base.rows))
-        raise UserError(f"--at {at:g}: {base.name} has no level within a factor of {ABOUT} of it, but {there}", code=1)
+        there = ", ".join(f"{density:.4g}" for density in _densities(base.rows))
+        raise UserError(
+            f"--at {at:g}: {base.name} has no level within a factor of {ABOUT} of it; it has {there}", code=1
+        )
 
 
 def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[object, ...]]:

@@ -34,7 +34,7 @@ def of(
 
 
 def tickets(experiment: ModuleType, name: str, runs: Path) -> "pd.DataFrame":
-    """The first table of `results`; committed evaluations are not read."""
+    """The first table of `of`; committed evaluations are not read."""
     return _filled(_joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)]))
 
 
@@ -93,7 +93,7 @@ def drawn(name: str, runs: Path = Path("runs")) -> "Figure":
 def figure_of(
     experiment: ModuleType, name: str, runs: Path, rows: "pd.DataFrame", evaluations: "pd.DataFrame"
 ) -> "Figure":
-    """The figure of an experiment, from its `results` under `runs`; raises UserError if there are none."""
+    """The figure of an experiment, from what `of` gives; raises UserError if there are none."""
     if rows.empty or name not in set(rows["experiment"]):
         cost = f": {experiment.COST}" if experiment.COST else ""
         raise UserError(f"nothing of {name} is stored under {runs}; lth figure {name} --run trains it{cost}", code=1)
@@ -128,23 +128,33 @@ def _committed(name: str, *, curves: bool = True) -> "tuple[pd.DataFrame, pd.Dat
 
 def _with_committed(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """(tickets, evaluations) of one experiment: the committed ones, but for replicates of which the same configuration
-    has results under `runs`, and these. Levels of two machines are never mixed into one ladder.
+    has results under `runs`, and these. Levels of two machines are never mixed into one ladder. A training that both
+    have done, such as the dense net of several configurations, is two: the digest of the committed one has its commit.
     """
+    from lth.store.table import as_text
+
     rows, evaluations = _read(name, runs)
     kept, curves = _committed(name)
-    if kept.empty or name not in stored(runs):
-        return rows, evaluations
+    if kept.empty or rows.empty or {*kept["digest"]} >= {*rows["digest"]}:  # none is stored but what is committed
+        return (rows, evaluations) if kept.empty else (kept, curves)
     ladder = [key for key in ("config", "replicate") if key in kept]
     kept = kept[~_values(kept, ladder).isin(_values(rows, ladder))]
     trained = ["replicate", "branch", "draw", "level", "digest"]
     curves = curves[_values(curves, trained).isin(_values(kept, trained))]
     log.info("%s: %d results under %s, %d committed ones", name, len(rows), runs, len(kept))
-    return _joined([kept, rows]), _joined([curves, evaluations])
+    again = ~_values(kept, ["digest", "date"]).isin(_values(rows, ["digest", "date"])) & kept["digest"].isin(
+        rows["digest"]
+    )
+    named = {each.digest: f"{each.digest}-{each.commit}" for each in kept[again].itertuples()}
+    kept, curves = (each.assign(digest=each["digest"].replace(named)) for each in (kept, curves))
+    return as_text(_joined([kept, rows])), as_text(_joined([curves, evaluations]))
 
 
 def _values(table: "pd.DataFrame", columns: "Sequence[str]") -> "pd.Series":
-    """The values of some columns of each row, as one text that can be compared with that of another table."""
-    return table[[*columns]].astype(str).agg(" ".join, axis=1)
+    """The values of some columns of each row, as a tuple that can be compared with that of another table."""
+    import pandas as pd
+
+    return pd.Series([*table[[*columns]].itertuples(index=False, name=None)], table.index, dtype=object)
 
 
 def _current(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":

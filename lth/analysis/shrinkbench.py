@@ -23,8 +23,8 @@ def markdown(table: pd.DataFrame) -> str:
     - theoretical speed-up: multiply-accumulates of prunable layers, of all weights over those that remain; "-" where
       the mask moved while it was trained, since counts are those of the whole training, and where weights that are
       frozen at a value multiply beside those that remain;
-    - the test metric at early stop, and its difference from the dense net of the same replicate: of the main line, and
-      of controls that keep its weights, one of the same initial weights; "-" where level 0 is not dense.
+    - the test metric at early stop, and its difference from the dense net of the same replicate, which has the initial
+      weights of the main line and of controls that keep them; "-" where level 0 is not dense.
     """
     found, rows = metric(table), current(table)
     rows = with_ratios(rows).assign(branch=full_branch(rows), line=short_names(rows))
@@ -60,7 +60,7 @@ def _levels(rows: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
 
 
 def _cells(part: pd.DataFrame, column: str, scale: float, digits: int) -> Sequence[str]:
-    ratios = ["-" if part[column].isna().any() else _mean(part[column]) for column in ("compression", "speed_up")]
+    ratios = ["-" if part[name].isna().any() else _mean(part[name]) for name in ("compression", "speed_up")]
     gain = "-" if part["gain"].isna().any() else mean_and_spread(scale * part["gain"], digits)
     return [*ratios, mean_and_spread(scale * part[column], digits), gain, str(len(part))]
 

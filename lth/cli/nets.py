@@ -17,7 +17,7 @@ def _compress(commands: "Commands") -> None:
         "compress", help="write stored nets as small files; measure bytes, accuracy, latency and memory, draw a figure"
     )
     add_overrides(compress, f"{OVERRIDES}; several jobs (replicate=1,2,3) are averaged")
-    compress.add_argument("--levels", type=numbers, help="levels such as 0,15 (default: dense and last)")
+    compress.add_argument("--levels", type=numbers, help="levels such as 0,15 (default: the first and the last)")
     compress.add_argument("--bits", type=numbers, default=[5, 4], help="bits per weight of lth files (default: 5,4)")
     compress.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
     compress.set_defaults(command="compress")

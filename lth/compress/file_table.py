@@ -90,7 +90,7 @@ def _rows(run: Sequence[Net], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
     recipe, name = run[0][0].recipe, run[0][0].name
     check(recipe.task)
     levels = ", ".join(str(trained.ticket.level) for _, trained in run)
-    log.info("%s, replicate %d: writing and measuring files of level %s", name, run[0][1].ticket.replicate, levels)
+    log.info("%s, replicate %d: writing and measuring files, level %s", name, run[0][1].ticket.replicate, levels)
     formats = [files(trained, recipe, bits) for _, trained in run]
     found = {(index, name): each for index, of_net in enumerate(formats) for name, each in of_net.items()}
     columns = measured(found, recipe)

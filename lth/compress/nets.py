@@ -49,7 +49,7 @@ def select(
 
 
 def first_and_last(nets: Iterable[Net]) -> list[Net]:
-    """Nets of the lowest and the highest level of each job and replicate: dense, and most pruned."""
+    """Nets of the lowest and the highest level of each job and replicate, as a rule dense and most pruned."""
     return [net for run in by_run(nets) for net in sorted(run, key=_level)[:: max(len(run) - 1, 1)]]
 
 

@@ -27,7 +27,9 @@ class Guarded(partial[Any]):
     role: str
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
-        before = [(tensor, tensor._version) for tensor in _given(args) if not tensor.is_inference()]
+        before = [
+            (tensor, tensor._version) for tensor in _given([*args, *keywords.values()]) if not tensor.is_inference()
+        ]
         value = super().__call__(*args, **keywords)
         if any(tensor._version != version for tensor, version in before):
             raise UserError(f"{self} changed a mask or the weights of a ticket in place: change a copy (clone()), and "
@@ -44,7 +46,9 @@ class Guarded(partial[Any]):
 
 
 def _given(args: Iterable[Any]) -> Iterator[Tensor]:
-    """The tensors among arguments that are a ticket's, trained or not, or masks."""
+    """The tensors among arguments that are a ticket's, trained or not, or masks. A change by way of `.data` or a NumPy
+    array leaves no trace.
+    """
     for each in args:
         if isinstance(each, Trained):
             yield from _given([each.ticket, each.mask])
@@ -52,6 +56,8 @@ def _given(args: Iterable[Any]) -> Iterator[Tensor]:
             yield from [*each.weights.values(), *each.mask.values()]
         elif isinstance(each, Mapping):
             yield from (v for v in each.values() if isinstance(v, Tensor) and v.dtype == torch.bool)
+        elif isinstance(each, list | tuple):
+            yield from _given(each)
 
 
 def guarded(role: str, function: Any) -> Any:

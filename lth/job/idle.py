@@ -10,14 +10,16 @@ from lth.store.digest import unbound
 
 def idle(job: Job) -> Iterator[str]:
     """A sentence for each setting that does nothing."""
-    levels = {place.level for place in job.places()}
+    levels = sorted({place.level for place in job.places()})
+    there = f"{levels[0]} to {levels[-1]}" if len(levels) > levels[-1] - levels[0] > 1 else ", ".join(map(str, levels))
     for name, branch in job.branches.items():
-        if branch.levels and not levels.intersection(branch.levels):
-            there = f"{min(levels)} to {max(levels)}"
-            yield f"{name} trains nothing: its levels={[*branch.levels]} are none of those of the job, {there}"
-    _, bound = unbound(job.recipe.lr)
+        if branch.levels and not {*levels}.intersection(branch.levels):
+            yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
+    function, bound = unbound(job.recipe.lr)
+    if function.__module__ != "lth.lr":
+        return
     steps, warmup = job.recipe.steps, bound.get("warmup", 0)
     if late := [step for step in bound.get("at", ()) if step >= steps]:
         yield f"lr.at: training ends at step {steps}, before the rate drops at {', '.join(map(str, late))}"
-    if warmup > steps:
+    if warmup >= steps:
         yield f"lr.warmup={warmup}: training ends at step {steps}, before the rate has its full value"

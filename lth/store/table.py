@@ -80,7 +80,7 @@ def _known(entry: Path) -> Known:
 
 
 def _tickets(results: "list[_Result]") -> pd.DataFrame:
-    table = _as_text(pd.DataFrame([
+    table = as_text(pd.DataFrame([
         {**_labels(record, item), **known.cells["early_stop"], **known.cells["facts"],
          **_steps_of_line(item, known.cells["facts"]["steps"]), **known.cells["origin"], "digest": item["digest"]}
         for record, item, known in results
@@ -105,7 +105,7 @@ def _evaluations(results: "list[_Result]") -> pd.DataFrame:
         return pd.DataFrame()
     places, parts = zip(*map(_joined, kinds.values()), strict=True)
     order = np.argsort(np.concatenate(places), kind="stable")
-    return _as_text(pd.concat(parts, ignore_index=True).take(order).reset_index(drop=True))
+    return as_text(pd.concat(parts, ignore_index=True).take(order).reset_index(drop=True))
 
 
 def _joined(curves: "list[tuple[int, dict[str, Any], Curve]]") -> tuple[Any, pd.DataFrame]:
@@ -184,7 +184,7 @@ def _origin(environment: Mapping[str, str]) -> dict[str, str]:
     return {key: environment[key] for key in ("machine", "commit", "date")}
 
 
-def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Make `bits` text if it holds fp16 or bf16 (a column of mixed types can be neither sorted nor written), and the
     settings of a branch that has its defaults the empty text.
     """

@@ -25,7 +25,7 @@ mean. A best or worst level is chosen on the same replicates; the interval does 
   2, counted from no effect (0, or 1 for a ratio). For a claim without a number ("more than 0"), the whole interval
   lies above 0. An accuracy: the whole interval lies within 0.5 points. A percentage of weights that is named as such,
   and a disagreement of nets: within a factor of 1.3, which is one level of pruning. An error, of a net that makes few:
-  within a factor of 1.1.
+  the whole interval within a factor of 1.1.
 - within a factor of f: our number is off by f, at most 2, and the interval shows an effect of that sign. An accuracy:
   within 2 points, with all of its interval.
 - not settled: the interval is too wide to say. More replicates would.
@@ -117,10 +117,10 @@ def _lowest(paper: float, _: float) -> _Test:
     )
 
 
-def _point(paper: float, _: float, *, same: float = NEXT) -> _Test:
+def _point(paper: float, _: float, *, same: float = NEXT, off: float = FACTOR) -> _Test:
     return _Test(
         meets=lambda x: _ratio(x, paper) <= same,
-        near=lambda x: _ratio(x, paper) <= FACTOR and x < 100,
+        near=lambda x: _ratio(x, paper) <= off and x < 100,
         reaches=lambda low, high: low <= same * paper and high >= paper / same,
         shown=lambda _, high: high < 100,
         factor=lambda x: _ratio(x, paper),
@@ -146,5 +146,6 @@ def _value(paper: float, _: float) -> _Test:
 # or a disagreement, the closer the better; error: likewise. value: an accuracy in percent or points, the closer the
 # better.
 KINDS: Mapping[str, Callable[[float, float], _Test]] = {
-    "effect": _effect, "lowest": _lowest, "point": _point, "error": partial(_point, same=TENTH), "value": _value,
+    "effect": _effect, "lowest": _lowest, "point": _point, "value": _value,
+    "error": partial(_point, same=TENTH, off=TENTH),
 }  # fmt: skip

@@ -43,16 +43,19 @@ def explanation(error: Exception) -> str:
         return sentence
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     group = wrong.partition(".")[0]  # of which another option than the usual one may be chosen
-    keys |= {f"{group}.{key.name}" for option in groups().get(group, ()) for key in option.keys}
+    others = {f"{group}.{key.name}" for option in groups().get(group, ()) for key in option.keys}
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
+    closer = difflib.get_close_matches(wrong, keys | others, n=2, cutoff=0.85)
     if "Got NoneType" in message:
         message = "a config group can't be null: name one of its options (for no branch: branch=[])"
     if "To append to your config" in message:
         message = f"there is no key '{wrong}'"
     nearly = difflib.get_close_matches(wrong, keys, n=1, cutoff=0.85)
-    meant = _remedy(message, wrong) or ("" if nearly else _addition(message, wrong))
-    meant = meant or (f". Did you mean {' or '.join(close)}?" if close else "")
-    return f"{message}{meant} (lth run --help lists all keys)"
+    meant = _remedy(message, wrong)
+    addition = "" if nearly or meant else _addition(message, wrong)
+    if named := [] if meant else closer or ([] if addition else close):
+        meant, addition = f". Did you mean {' or '.join(named)}?", addition.replace(";", "", 1)
+    return f"{message}{meant}{addition} (lth run --help lists all keys)"
 
 
 def _left_out(message: str) -> str:

@@ -142,10 +142,9 @@ def _with_committed(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]
     trained = ["replicate", "branch", "draw", "level", "digest"]
     curves = curves[_values(curves, trained).isin(_values(kept, trained))]
     log.info("%s: %d results under %s, %d committed ones", name, len(rows), runs, len(kept))
-    again = ~_values(kept, ["digest", "date"]).isin(_values(rows, ["digest", "date"])) & kept["digest"].isin(
-        rows["digest"]
-    )
-    named = {each.digest: f"{each.digest}-{each.commit}" for each in kept[again].itertuples()}
+    same = _values(kept, ["digest", "date"]).isin(_values(rows, ["digest", "date"]))
+    again = kept[kept["digest"].isin(rows["digest"]) & ~same]
+    named = {each.digest: f"{each.digest}-{each.commit}" for each in again.itertuples()}
     kept, curves = (each.assign(digest=each["digest"].replace(named)) for each in (kept, curves))
     return as_text(_joined([kept, rows])), as_text(_joined([curves, evaluations]))
 

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from lth import UserError
 from lth.analysis import plot, registry, results, summary
 from lth.analysis.committed import note
 from lth.cli.console import for_each, log_to_console
 from lth.file import aside, write_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REPLICATES = "replicate=1,2,3"
 
@@ -33,8 +29,7 @@ def _one(arguments: argparse.Namespace, name: str) -> int:
     experiment = registry.load(name)
     if arguments.run and (code := _train(experiment, name, arguments.runs, arguments.overrides)):
         return code
-    rows, evaluations = results.of(experiment, name, arguments.runs, with_committed=arguments.with_committed)
-    _draw(experiment, name, rows, evaluations, arguments)
+    _draw(experiment, name, arguments)
     return 0
 
 
@@ -54,11 +49,10 @@ def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[st
     return config.main(["-m", *given, *overrides])
 
 
-def _draw(
-    experiment: ModuleType, name: str, rows: "pd.DataFrame", evaluations: "pd.DataFrame", arguments: argparse.Namespace
-) -> None:
-    out: Path = arguments.out
-    files = plot.save(results.figure_of(experiment, name, arguments.runs, rows, evaluations), out, name)
+def _draw(experiment: ModuleType, name: str, arguments: argparse.Namespace) -> None:
+    runs, out = arguments.runs, arguments.out
+    rows, evaluations = results.of(experiment, name, runs, with_committed=arguments.with_committed)
+    files = plot.save(results.figure_of(experiment, name, runs, rows, evaluations), out, name)
     own = rows[rows["experiment"] == name]
     write_text(out / f"{name}.csv", own.dropna(axis=1, how="all").to_csv(index=False))
     text = summary.markdown(own)

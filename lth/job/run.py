@@ -43,10 +43,7 @@ def run(
         check_device(job.device)  # before what is stored is read, and shown
     engine.check_devices(job.recipe, job.devices, job.device, job.width)
     rehearse(job)
-    for name, reason in job.recipe.layers.left.items():
-        log.info("%s is not pruned: %s", name, reason)
-    for sentence in idle(job):
-        log.warning("%s", sentence)
+    _say_left_out(job)
     records = {replicate: job.record(store, replicate) for replicate in job.replicates}
     done: list[Trained] = []
     noted = Noted(callback, store)
@@ -71,6 +68,14 @@ def run(
         execute(job, store, train, job.replicates, width, source, noted.scored)
     store.forget_weights(done, _last(job, done))
     return done
+
+
+def _say_left_out(job: Job) -> None:
+    """Name the layers that are not pruned, and the settings that do nothing."""
+    for name, reason in job.recipe.layers.left.items():
+        log.info("%s is not pruned: %s", name, reason)
+    for sentence in idle(job):
+        log.warning("%s", sentence)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -50,8 +51,9 @@ def float16(model: bytes, inputs: Tensor) -> bytes:
 
 
 def int8(model: bytes, inputs: Tensor) -> bytes:
-    """Static quantization: layer inputs in uint8, with ranges calibrated on `inputs`; weights in int8 with a scale per
-    output channel. QuantizeLinear and DequantizeLinear nodes, which ONNX Runtime fuses into integer kernels.
+    """Static quantization: layer inputs in uint8, with ranges calibrated on `inputs`; weights in 8 bits with a scale
+    per output channel, symmetric about their zero point of 128. QuantizeLinear and DequantizeLinear nodes, which ONNX
+    Runtime fuses into integer kernels.
 
     Where 8 bits between layers do not do (an attention mask of -inf), only the inputs and outputs of layers have them.
     """
@@ -103,7 +105,20 @@ def _static(model: bytes, inputs: Tensor, operations: tuple[str, ...] | None) ->
             ready, quantized, _Inputs(inputs), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=operations,
         )  # fmt: skip
-        return quantized.read_bytes()
+        return _unsigned(quantized.read_bytes())
+
+
+def _unsigned(model: bytes) -> bytes:
+    """The same model with weights and zero points of int8 moved up by 128, to uint8. Without VNNI, an x86 processor
+    adds two products of uint8 and int8 in 16 bits, which overflow; of uint8 and uint8 ONNX Runtime adds them in 32.
+    """
+    proto = onnx.load_from_string(model)
+    dequantized = {name for node in proto.graph.node if node.op_type == "DequantizeLinear" for name in node.input}
+    for tensor in proto.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.INT8 and tensor.name in dequantized:
+            values = numpy_helper.to_array(tensor).astype(np.int16) + 128
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.uint8), tensor.name))
+    return bytes(proto.SerializeToString())
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc]

@@ -105,4 +105,4 @@ def test_the_command_reports_what_it_found(tmp_path: Path, capsys: pytest.Captur
     assert shell.run(f"root={tmp_path}") == 0
     capsys.readouterr()
     assert cli.main(["migrate", *shell.TINY, f"root={tmp_path}"]) == 0
-    assert capsys.readouterr().out == "2 trainings are stored under the names of this version\n"
+    assert capsys.readouterr().out == "stored under the names of this version: 2 trainings\n"

@@ -37,13 +37,13 @@ def test_elsewhere_there_are_the_same_tables_and_the_same_command_trains_nothing
     whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["unpack", str(whole / "file"), "--runs", "there"]) == 0
-    assert "5 trainings added, of 1 jobs" in capsys.readouterr().out
+    assert "5 trainings added, of 1 job;" in capsys.readouterr().out
     for read in (table.tickets, table.evaluations):
         pd.testing.assert_frame_equal(read(Path("there")), read(whole / "runs"))
     assert shell.run("root=there", *LADDER) == 0
     assert capsys.readouterr().out.count(", stored\n") == 5
     assert cli.main(["unpack", str(whole / "file"), "--runs", "there"]) == 0
-    assert "0 trainings added, 5 were there" in capsys.readouterr().out
+    assert "0 trainings added, 5 there already" in capsys.readouterr().out
 
 
 def test_a_longer_ladder_goes_on_behind_the_last_level_and_ends_as_it_would_have_here(

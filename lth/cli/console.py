@@ -30,6 +30,11 @@ class _ToConsole(logging.Handler):
         self.to.print(record.getMessage(), style=style, markup=False)
 
 
+def counted(count: int, noun: str) -> str:
+    """1 training, 2 trainings."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def for_each(command: str, names: Iterable[str], action: Callable[[str], int]) -> int:
     """Run the action on every name; an error of one is printed and the others go on. Returns the highest exit code."""
     codes = [0]

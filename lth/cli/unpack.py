@@ -2,7 +2,7 @@
 
 import argparse
 
-from lth.cli.console import log_to_console
+from lth.cli.console import counted, log_to_console
 from lth.store.pack import unpack
 
 
@@ -10,6 +10,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Add them; returns the exit code."""
     log_to_console(stderr=True)
     records, added, there = unpack(arguments.file, arguments.runs)
-    stay = f", {there} were there" if there else ""
-    print(f"{arguments.runs}: {added} trainings added{stay}, of {records} jobs; the command that trained them goes on")
+    stay = f", {there} there already" if there else ""
+    of = f"{counted(added, 'training')} added{stay}, of {counted(records, 'job')}"
+    print(f"{arguments.runs}: {of}; the command that trained them goes on")
     return 0

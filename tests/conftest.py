@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ _cache = None if os.environ.get("LTH_CACHE") else tempfile.TemporaryDirectory()
 if _cache is not None:
     os.environ["LTH_CACHE"] = _cache.name
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for `make test &`; processes inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

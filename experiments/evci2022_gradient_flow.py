@@ -11,7 +11,9 @@ Expect (the authors' page, 5 runs; accuracy, ensemble, disagreement among them, 
     ones 97.19%, 98.43%, 3.52%, 2.78%; pruned weights trained again 98.60%, 98.63%, 0.27%, 0.77%; the pruned net 98.53%;
     five pruned nets of different initializations 98.30%, 99.07%, 2.14%, 1.97%. No barrier between a ticket and the
     pruned net, one between scratch and it; an initialization by the fan-in that is kept lifts scratch.
-    Other than there, 5,000 training images are held out, and weights by Glorot are Gaussian, not uniform.
+    Other than there, 5,000 training images are held out, weights by Glorot are Gaussian, not uniform, and those by the
+    fan-in have the variance 2 / n, as in the text, where the authors' code has 1 / n. Tickets have the penalty of the
+    pruned net (see below).
 Cost
     A replicate: 31 trainings of 11,719 steps, one to two minutes each on an idle core.
 Result (2026-11-27, in full, one pruned net and five runs from each start, mean and standard deviation; AMD EPYC, one
@@ -21,7 +23,7 @@ Result (2026-11-27, in full, one pruned net and five runs from each start, mean 
     pruned net 98.62%. So tickets learn the pruned net again, more closely than in the paper, with no barrier to it (at
     most 0.06 points). Scratch does not reproduce: of five initializations three never leave 11.35%, among them the one
     that five runs share; the other two end at 97.24 and 97.78%, with barriers of 86 and 50 points to the pruned net.
-    No initialization by fan-in stays at 11.35%: 97.23 (0.56)%, no better than the two that learn, whose ensemble with
+    No initialization by fan-in stays at 11.35%: 97.23 (0.55)%, no better than the two that learn, whose ensemble with
     the three that do not has 98.20%.
     Tried for scratch: half the penalty (lth run experiment=evci2022_gradient_flow name=evci_decay
     regularization.strength=2.5e-4 branch.reinitialize.levels=[1] branch.fan_in.levels=[]) reproduces it. None of the
@@ -36,7 +38,8 @@ Result (2026-11-27, in full, one pruned net and five runs from each start, mean 
     regularization.strength=0 start=regularization.strength=5e-4 branch.connect.draws=3 branch.reinitialize.levels=[]
     branch.connect_reinitialize.levels=[] branch.fan_in.levels=[]) three children have 98.66 (0.04)%, their ensemble
     98.69%, and they disagree in 0.43 (0.03)% of the images, as in the paper. So we believe that its tickets were
-    trained without the penalty; what made scratch learn there we do not know.
+    trained without the penalty, though the authors' README lets settings of tickets take over those of the pruning run,
+    which has it; what made scratch learn there we do not know.
 """
 
 from functools import partial

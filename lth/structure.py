@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lth import UserError
 from lth import neuron as units
 from lth.distribution import Densities, Scores
-from lth.layer import TRANSPOSED
+from lth.layer import outputs_first
 from lth.ticket import Mask, at_least_one, highest
 
 log = logging.getLogger("lth")
@@ -37,21 +37,12 @@ def row(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: 
 def _highest_in_rows(net: nn.Module, name: str, scores: Tensor, mask: Tensor, share: float) -> Tensor:
     if share == 1:
         return mask.clone()
-    left = _outputs_first(net, name, mask)
+    left = outputs_first(net, name, mask)
     rows, size = left.flatten(1), left[0].numel()
     kept = at_least_one(name, size, round(share * size), "weights of a unit")
-    values = _outputs_first(net, name, scores).flatten(1)
+    values = outputs_first(net, name, scores).flatten(1)
     new = torch.stack([highest(name, value, row, kept) for value, row in zip(values, rows, strict=True)])
-    return _outputs_first(net, name, new.view_as(left))
-
-
-def _outputs_first(net: nn.Module, name: str, weight: Tensor) -> Tensor:
-    """A weight with its outputs along the first axis, and back: a transposed convolution has the inputs of each group
-    first.
-    """
-    layer = net.get_submodule(name.rpartition(".")[0])
-    groups = layer.groups if isinstance(layer, TRANSPOSED) else 0
-    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1) if groups else weight
+    return outputs_first(net, name, new.view_as(left))
 
 
 def neuron(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: Tensor) -> dict[str, Tensor]:
@@ -118,15 +109,16 @@ def n_of_m(
     if not 0 < n <= m:
         raise UserError(f"structure.n={n}, structure.m={m}: keep at least one and at most all of each run")
     return {
-        name: _highest_in_runs(name, scores[name], left, n, m) if shares[name] < 1 else left.clone()
+        name: _highest_in_runs(net, name, scores[name], left, n, m) if shares[name] < 1 else left.clone()
         for name, left in mask.items()
     }
 
 
-def _highest_in_runs(name: str, scores: Tensor, mask: Tensor, n: int, m: int) -> Tensor:
-    """Keep the n highest scores of every m consecutive entries along axis 1."""
+def _highest_in_runs(net: nn.Module, name: str, scores: Tensor, mask: Tensor, n: int, m: int) -> Tensor:
+    """Keep the n highest scores of every m consecutive inputs."""
     if scores[mask].isnan().any():
         raise ValueError(f"a score of {name} is not a number")
+    scores, mask = outputs_first(net, name, scores), outputs_first(net, name, mask)
     size = mask.shape[1]
     values = scores.detach().double()
     values = values.clamp(min=torch.finfo(values.dtype).min).masked_fill(~mask, -torch.inf)  # pruned weights come last
@@ -134,4 +126,4 @@ def _highest_in_runs(name: str, scores: Tensor, mask: Tensor, n: int, m: int) ->
     values = torch.cat([values, fill], 1).unflatten(1, (-1, m))
     best = values.flip(2).argsort(dim=2, descending=True, stable=True)[:, :, :n]  # flipped: the later of equal scores
     kept = torch.zeros_like(values, dtype=torch.bool).scatter_(2, m - 1 - best, True)
-    return kept.flatten(1, 2)[:, :size] & mask
+    return outputs_first(net, name, kept.flatten(1, 2)[:, :size] & mask)

@@ -108,6 +108,13 @@ def test_disagreement_and_ensemble_by_hand() -> None:
     assert connectivity.ensemble([ours, theirs], torch.tensor([1, 1, 0])) == pytest.approx(2 / 3)
 
 
+def test_an_ensemble_of_sigmoids_takes_the_mean_of_sigmoids() -> None:
+    """Sigmoids of class 0 are 0.731 and 0.953, of class 1 0.984 and 0.500; softmax gives class 1 0.957 and 0.047."""
+    members = [torch.tensor([[1.0, 4.1]]), torch.tensor([[3.0, 0.0]])]
+    assert connectivity.ensemble(members, torch.tensor([0]), sigmoid=True) == 1
+    assert connectivity.ensemble(members, torch.tensor([1])) == 1
+
+
 # ---- properties, and a reference in numpy
 
 
@@ -330,7 +337,7 @@ def test_fan_in_draws_by_the_inputs_that_each_unit_keeps() -> None:
     ticket = dense(what, glorot_normal)
     mask = torch.zeros(3, 4000, dtype=torch.bool)
     mask[0, :1000], mask[1, :10] = True, True
-    drawn = branch.control._scaled_by_fan_in(mask, torch.Generator().manual_seed(0))
+    drawn = branch.control._scaled_by_fan_in(nn.Identity(), "a", mask, torch.Generator().manual_seed(0))
     assert float(drawn[0].var()) == pytest.approx(2 / 1000, rel=0.1)
     assert float(drawn[1].var()) == pytest.approx(2 / 10, rel=0.1)
     assert torch.isfinite(drawn[2]).all()
@@ -343,7 +350,7 @@ def test_fan_in_draws_by_the_inputs_that_each_unit_keeps() -> None:
 def test_fan_in_keeps_the_scale_of_outputs_at_every_density(share: float) -> None:
     """For inputs of mean square 1, a unit's output before ReLU has the mean square 2, whatever it keeps."""
     mask = torch.rand(400, 1000, generator=torch.Generator().manual_seed(1)) < share
-    weight = branch.control._scaled_by_fan_in(mask, torch.Generator().manual_seed(2)) * mask
+    weight = branch.control._scaled_by_fan_in(nn.Identity(), "a", mask, torch.Generator().manual_seed(2)) * mask
     x = torch.randn(200, 1000, generator=torch.Generator().manual_seed(3))
     assert float((x @ weight.T).square().mean()) == pytest.approx(2, rel=0.05)
 
@@ -352,8 +359,17 @@ def test_fan_in_counts_the_places_of_a_kernel() -> None:
     """3 x 3 kernels over two channels: 18 inputs, of which a filter keeps 9."""
     mask = torch.zeros(2000, 2, 3, 3, dtype=torch.bool)
     mask[:, 0] = True
-    drawn = branch.control._scaled_by_fan_in(mask, torch.Generator().manual_seed(0))
+    drawn = branch.control._scaled_by_fan_in(nn.Identity(), "a", mask, torch.Generator().manual_seed(0))
     assert float(drawn[:, 0].var()) == pytest.approx(2 / 9, rel=0.05)
+
+
+def test_fan_in_counts_the_inputs_of_a_transposed_convolution() -> None:
+    """3,000 input channels in two groups of 1,500, two outputs each: the third output keeps 20 of its 1,500 inputs."""
+    layer, mask = nn.ConvTranspose2d(3000, 4, 1, groups=2), torch.ones(3000, 2, 1, 1, dtype=torch.bool)
+    mask[1500:, 0], mask[1500:1520, 0] = False, True
+    drawn = branch.control._scaled_by_fan_in(layer, "weight", mask, torch.Generator().manual_seed(0))
+    variances = [float(part.var()) for part in (drawn[:1500, 0], drawn[:1500, 1], drawn[1500:, 0], drawn[1500:, 1])]
+    assert variances == pytest.approx([2 / 1500, 2 / 1500, 2 / 20, 2 / 1500], rel=0.15)
 
 
 @pytest.mark.parametrize(
@@ -372,6 +388,14 @@ def test_fan_in_counts_the_places_of_a_kernel() -> None:
         (["branch.connect.draws=0"], "branch.connect.draws=0: must be at least 1"),
         (["branch.connect.transform=null"], "there is no key 'branch.connect.transform'"),
         (["init=pretrained", "branch.connect.transform.of=reinitialize"], "draws the weights anew by `init`"),
+        (
+            ["init=pretrained", "branch.connect.transform.of=random_sparsity"],
+            "branch=random_sparsity draws the weights anew by `init`",
+        ),
+        (
+            ["updater=set", "branch.connect.transform.step=500"],
+            "branch.connect.transform.step=500: updater=set moves the mask, and the ticket has that of step 0; give 0",
+        ),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_trained(given: list[str], sentence: str) -> None:

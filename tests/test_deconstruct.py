@@ -16,6 +16,7 @@ from lth.cli.config.compose import validated
 from lth.engine import train
 from lth.imp import dense
 from lth.init import glorot_normal
+from lth.supermask import scored_model
 from lth.ticket import Ticket, Trained, highest
 from lth.weights import load
 
@@ -181,15 +182,33 @@ def test_a_layer_that_can_not_hold_frozen_values_is_named() -> None:
         branch.frozen_model((4,), 1, model=row, layers=["0.weight"])
 
 
+def tied(shape: object = None, outputs: int = 4) -> nn.Sequential:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    net[1].weight = net[0].weight
+    return net
+
+
+def test_a_weight_that_two_layers_share_is_not_changed_in_one_of_them() -> None:
+    sentence = r"0\.weight and 1\.weight are one weight, and a branch that changes how layers compute"
+    with pytest.raises(UserError, match=sentence):
+        branch.frozen_model((4,), 4, model=tied, layers=["0.weight"])
+    with pytest.raises(UserError, match=sentence):
+        scored_model((4,), 4, model=tied, kept={"0.weight": 5})
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["branch=[freeze]", "updater=rigl"], "branch=freeze holds pruned weights at values, and updater=rigl moves"),
         (["branch=[freeze_growing]", "updater=gradual"], "branch=freeze_growing holds pruned weights at values"),
+        (["branch=[constant]", "rewind=learning_rate"], "branch=constant needs the weights that pruned ones had"),
+        (["branch=[freeze]", "rewind=fine_tune"], "branch=freeze needs .* with rewind=fine_tune these are 0"),
+        (["branch=[edge_popup]", "rewind=learning_rate"], "branch=edge_popup needs the weights that pruned ones had"),
+        (["criterion=movement", "train_from=1"], "criterion=movement compares .* train_from=1 prunes before it"),
         (["branch=[freeze_growing_all]", "store.keep=last"], "store.keep=last: branch=freeze_growing_all compares"),
     ],
 )
-def test_what_frozen_weights_do_not_go_with_is_refused_before_anything_is_trained(
+def test_what_criteria_and_branches_do_not_go_with_is_refused_before_anything_is_trained(
     words: list[str], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):

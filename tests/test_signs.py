@@ -17,7 +17,7 @@ from small import few, half_pruned, recipe, same, trained
 from test_job import JOB, ran
 from torch import Tensor, nn
 
-from lth import UserError, branch, connectivity, engine, rewind
+from lth import UserError, branch, connectivity, engine, rewind, updater
 from lth.cli.config.compose import validated
 from lth.imp import untrained
 from lth.init import glorot_normal
@@ -108,6 +108,13 @@ def test_a_mask_continues_on_what_it_was_pruned_from() -> None:
 def test_a_step_that_is_not_of_the_training_is_named(step: int) -> None:
     with pytest.raises(UserError, match=f"step={step}: ticket, .* is trained from step 0 to 10"):
         made(branch.signed_reinitialize, step=step)
+
+
+def test_weights_of_a_later_step_are_refused_where_the_mask_has_moved() -> None:
+    what = replace(recipe(), updater=partial(updater.set, every=2, end=8))
+    for control in (branch.signed_reinitialize, branch.flip_signs, partial(branch.connect, of="ticket")):
+        with pytest.raises(UserError, match="step=5: the updater has moved the mask by then"):
+            control(TICKET, draw=0, recipe=what, init=glorot_normal, step=5)  # type: ignore[operator]
 
 
 def test_a_sign_flips_if_it_becomes_the_opposite_one() -> None:
@@ -212,6 +219,13 @@ def test_of_an_older_result_it_is_missing(runs: Any) -> None:
         ("flip_signs", ["step=1001"], "step=1001: tickets are trained from step 0 to 1000; give one of them, or null"),
         ("signed_reinitialize", ["step=5", "rewind.step=9"], "step=5: tickets are trained from step 9 to 1000"),
         ("signed_reinitialize", ["step=5", "rewind=fine_tune"], "step=5: tickets are trained from step 500 to 1000"),
+        (
+            "flip_signs",
+            ["step=5", "updater=rigl"],
+            "step=5: updater=rigl moves the mask, and the ticket has that of step 0",
+        ),
+        ("reset", ["step=5", "updater=set"], "step=5: updater=set moves the mask, and the ticket has that of step 0"),
+        ("reset", ["rewind.step=5", "updater=set"], "rewind.step=5: weights that updater=set grows later are 0"),
         ("continued", ["store.keep=last"], "store.keep=last: branch=continued continues from the trained weights"),
         ("continued", ["train_from=1"], "branch=continued continues what the level before has trained, and train_from"),
         ("continued", ["branch.continued.levels=[0,1]"], "no net is trained before the dense one; leave 0 out"),

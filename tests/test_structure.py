@@ -375,6 +375,17 @@ def test_the_runs_of_a_convolution_go_along_its_input_channels_at_each_place_of_
     assert kept["a"][0, :, 0, 1].tolist() == [F, T, F, T]
 
 
+def test_the_runs_of_a_transposed_convolution_go_along_its_input_channels() -> None:
+    """Inputs come first there: of the four of each output two stay."""
+    scores = torch.tensor([[4.0, 1.0], [3.0, 4.0], [2.0, 2.0], [1.0, 3.0]]).view(4, 2, 1, 1)
+    kept = structure.n_of_m(
+        {"weight": scores}, {"weight": torch.ones(4, 2, 1, 1, dtype=torch.bool)}, {"weight": 0.5},
+        nn.ConvTranspose2d(4, 2, 1), torch.empty(0),
+    )["weight"]  # fmt: skip
+    assert kept[:, 0, 0, 0].tolist() == [T, T, F, F]
+    assert kept[:, 1, 0, 0].tolist() == [F, T, F, T]
+
+
 def test_a_layer_of_density_1_has_no_runs() -> None:
     given = {"a": torch.ones(2, 4, dtype=torch.bool)}
     kept = structure.n_of_m({"a": torch.rand(2, 4)}, given, {"a": 1.0}, nn.Identity(), torch.empty(0))

@@ -1,5 +1,6 @@
 """Edge-popup: choices and gradients by hand, frozen weights, the mask in the end, and the branch in a job."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,16 @@ def test_scaled_weights_are_larger_by_the_root_of_one_over_the_share() -> None:
     _, ticket = popped(settings, start, scaled=True)
     for name, mask in start.mask.items():
         torch.testing.assert_close(ticket.weights[name], start.weights[name] * (mask.numel() / mask.sum()) ** 0.5)
+
+
+def test_a_layer_that_keeps_nothing_has_no_scale() -> None:
+    settings = recipe()
+    start = half_pruned(settings)
+    name = next(iter(start.mask))
+    _, ticket = popped(
+        settings, replace(start, mask={**start.mask, name: torch.zeros_like(start.mask[name])}), scaled=True
+    )
+    assert torch.equal(ticket.weights[name], start.weights[name])
 
 
 def test_draws_replicates_and_levels_have_scores_of_their_own() -> None:

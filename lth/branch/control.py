@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.branch.steps import trains
+from lth.layer import outputs_first
 from lth.recipe import Recipe
 from lth.seed import generator, seed
 from lth.ticket import Mask, Ticket, Trained, Weights
@@ -47,7 +48,7 @@ def reset(
     """
     first = line[0]
     start = first.ticket.step if step is None else step
-    return recipe, replace(trained.ticket, weights=weights_at(first, step), step=start)
+    return recipe, replace(trained.ticket, weights=weights_at(first, step, recipe), step=start)
 
 
 def continued(
@@ -62,11 +63,16 @@ def continued(
     return recipe, replace(trained.ticket, weights=line[-2].weights())
 
 
-def weights_at(trained: Trained, step: int | None) -> Weights:
-    """W_step of a training; None: where it starts, pruned weights as the ticket has them."""
+def weights_at(trained: Trained, step: int | None, recipe: Recipe) -> Weights:
+    """W_step of a training; None: where it starts, pruned weights as the ticket has them. Raises UserError where the
+    mask of that step may be another than the ticket's.
+    """
     ticket = trained.ticket
     if step is None or step == ticket.step:
         return ticket.weights
+    if recipe.moves_mask:
+        raise UserError(f"step={step}: the updater has moved the mask by then, and the ticket has that of step "
+                        f"{ticket.step}; give {ticket.step}, or take updater=none")  # fmt: skip
     if not ticket.step < step <= trained.steps:
         raise UserError(
             f"step={step}: {ticket} is trained from step {ticket.step} to {trained.steps}; give one of them"
@@ -108,8 +114,9 @@ def fan_in(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[
     ticket = trained.ticket
     key = ("fan_in", ticket.replicate, ticket.level, draw)
     number, random = seed(*key), generator(*key, "weights")
-    drawn = {name: _scaled_by_fan_in(mask, random) for name, mask in ticket.mask.items()}
-    weights = initial(init, recipe.net(number), number)
+    net = recipe.net(number)
+    drawn = {name: _scaled_by_fan_in(net, name, mask, random) for name, mask in ticket.mask.items()}
+    weights = initial(init, net, number)
     return recipe, replace(ticket, weights={**weights, **{n: w.to(weights[n].dtype) for n, w in drawn.items()}})
 
 
@@ -140,15 +147,16 @@ def connect(
         return recipe, replace(ticket, order=draw)
     if step >= trained.steps:
         raise UserError(f"connect.step={step}: training has {trained.steps} steps, give one before its end")
-    return recipe, replace(ticket, weights=trained.at(step), step=step, order=draw)
+    return recipe, replace(ticket, weights=weights_at(trained, step, recipe), step=step, order=draw)
 
 
-def _scaled_by_fan_in(mask: Tensor, random: torch.Generator) -> Tensor:
-    """Normal weights of the shape of a mask (outputs first), of variance 2 / the number that their output keeps; a unit
-    that keeps none has what one that keeps one would.
+def _scaled_by_fan_in(net: nn.Module, name: str, mask: Tensor, random: torch.Generator) -> Tensor:
+    """Normal weights of the shape of a mask, of variance 2 / the number that their output keeps; a unit that keeps none
+    has what one that keeps one would.
     """
-    kept = mask.flatten(1).sum(1).clamp(min=1).view(-1, *(1 for _ in mask.shape[1:]))
-    return torch.randn(mask.shape, generator=random) * (2 / kept).sqrt()
+    rows = outputs_first(net, name, mask)
+    kept = rows.flatten(1).sum(1).clamp(min=1).view(-1, *(1 for _ in rows.shape[1:]))
+    return torch.randn(mask.shape, generator=random) * outputs_first(net, name, (2 / kept).sqrt().expand_as(rows))
 
 
 def _permuted(mask: Mask, random: torch.Generator) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from lth import UserError
 from lth.branch.control import Init
+from lth.layer import only_its_own
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights
 
@@ -52,6 +53,7 @@ def frozen_model(
             raise UserError(
                 f"branch: {name} of a {kind} can't be frozen at a value; linear layers and 2-d convolutions can"
             )
+        only_its_own(net, name)
         layer.register_buffer("frozen", torch.zeros_like(net.get_parameter(name)))
         layer.__class__ = KINDS[type(layer)]
     return net

@@ -92,7 +92,7 @@ def edge_popup(
     model = partial(scored.scored_model, model=recipe.model, kept=kept)
     new = replace(recipe, model=model, updater=partial(scored.settled, at=recipe.steps))
     scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))
-    factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items()} if scaled else {}
+    factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items() if n} if scaled else {}
     weights = {name: w * factors[name] if name in factors else w for name, w in ticket.weights.items()}
     full = {name: torch.ones_like(m) for name, m in ticket.mask.items()}
     return new, replace(ticket, weights={n: weights.get(n, w.detach().clone()) for n, w in scores.items()}, mask=full)

@@ -36,9 +36,10 @@ def disagreement(first: Tensor, second: Tensor) -> float:
     return float((first.argmax(-1) != second.argmax(-1)).double().mean())
 
 
-def ensemble(members: Sequence[Tensor], targets: Tensor) -> float:
-    """Accuracy, in [0, 1], of the mean of the members' probabilities."""
-    mean = torch.stack([each.double().softmax(-1) for each in members]).mean(0)
+def ensemble(members: Sequence[Tensor], targets: Tensor, *, sigmoid: bool = False) -> float:
+    """Accuracy, in [0, 1], of the mean of the members' probabilities, by softmax over classes or by a sigmoid each."""
+    outputs = torch.stack([each.double() for each in members])
+    mean = (outputs.sigmoid() if sigmoid else outputs.softmax(-1)).mean(0)
     return float(correct(mean, targets).mean())
 
 

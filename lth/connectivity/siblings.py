@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lth.connectivity.line import Examples, Line, Norm, line, outputs, set_weights, text
 from lth.connectivity.pair import angle, disagreement, distance, ensemble
 from lth.data import Data, Split, normalized
-from lth.task import Task
+from lth.task import Task, sigmoid_error
 from lth.ticket import Mask, Weights
 
 
@@ -43,7 +43,7 @@ def compare(
     nets = [_on(weights, device) for weights in nets]
     mask = _on(mask, device)
     given = [_outputs_of(net, weights, splits, norm) for weights in nets]
-    rows = [_among(number, given, splits["test"][1]) for number in range(len(nets))]
+    rows = [_among(number, given, splits["test"][1], task) for number in range(len(nets))]
     for here, there in _ring(len(nets)):
         rows[here] |= _beside(line(net, nets[here], nets[there], splits, **options))
         rows[here] |= _apart(net, nets[here], nets[there], mask)
@@ -62,12 +62,13 @@ def _ring(count: int) -> list[tuple[int, int]]:
     return [*pairs, (count - 1, 0)] if count > 2 else pairs
 
 
-def _among(number: int, given: Sequence[Tensor], targets: Tensor) -> dict[str, float]:
+def _among(number: int, given: Sequence[Tensor], targets: Tensor, task: Task) -> dict[str, float]:
     others = [each for other, each in enumerate(given) if other != number]
     if not others:
         return {}
     shares = [disagreement(given[number], other) for other in others]
-    return {"disagreement": sum(shares) / len(shares), "ensemble": ensemble(given, targets)}
+    together = ensemble(given, targets, sigmoid=task.losses is sigmoid_error)
+    return {"disagreement": sum(shares) / len(shares), "ensemble": together}
 
 
 def _beside(found: Mapping[str, Line]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 
+from lth import UserError
 from lth.weights import first_names
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -28,14 +29,36 @@ def prunable(net: nn.Module) -> dict[str, str]:
 
 def bias_of(name: str) -> str:
     """The name that the bias beside a prunable weight has, if there is one."""
-    layer, _, weight = name.rpartition(".") if PARAMETRIZED not in name else (*name.partition(PARAMETRIZED)[:2], "")
-    bias = "in_proj_bias" if weight in PROJECTIONS else "bias"
-    return f"{layer.removesuffix('.')}.{bias}" if layer else bias
+    bias = "in_proj_bias" if name.rpartition(".")[2] in PROJECTIONS else "bias"
+    return f"{layer}.{bias}" if (layer := _layer_of(name)) else bias
+
+
+def outputs_first(net: nn.Module, name: str, weight: Tensor) -> Tensor:
+    """A weight, or a tensor of its shape, with its outputs along the first axis, and back: a transposed convolution has
+    the inputs of each group first.
+    """
+    layer = net.get_submodule(_layer_of(name))
+    groups = layer.groups if isinstance(layer, TRANSPOSED) else 0
+    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1) if groups else weight
+
+
+def only_its_own(net: nn.Module, name: str) -> None:
+    """Raise UserError if the weight of this name is that of other layers too."""
+    weight = net.get_parameter(name)
+    names = [other for other, each in net.named_parameters(remove_duplicate=False) if each is weight]
+    if len(names) > 1:
+        raise UserError(f"branch: {' and '.join(names)} are one weight, and a branch that changes how layers compute "
+                        "changes the first alone; give each layer its own")  # fmt: skip
 
 
 def has(net: nn.Module, *kinds: type[nn.Module]) -> bool:
     """True if a layer of the net is of one of these types."""
     return any(isinstance(layer, kinds) for layer in net.modules())
+
+
+def _layer_of(name: str) -> str:
+    """The name of the layer that a prunable weight belongs to."""
+    return (name.partition(PARAMETRIZED) if PARAMETRIZED in name else name.rpartition("."))[0].removesuffix(".")
 
 
 def _by_type(net: nn.Module) -> Iterator[tuple[str, str]]:

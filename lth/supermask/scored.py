@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
+from lth.layer import only_its_own
 from lth.seed import uniform
 from lth.ticket import Mask, highest
 
@@ -103,6 +104,7 @@ def _score(net: nn.Module, name: str, choose: Choose) -> nn.Module:
             f"branch: {name} of a {type(layer).__name__} can't be chosen by scores; weights of linear layers and "
             "convolutions can"
         )
+    only_its_own(net, name)
     layer.register_parameter("scores", nn.Parameter(torch.empty_like(layer.get_parameter("weight"))))
     layer.choose = choose  # type: ignore[assignment]
     layer.__class__ = type(f"Scored{type(layer).__name__}", (Scored, type(layer)), {})

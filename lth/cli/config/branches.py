@@ -3,6 +3,10 @@
 from lth import UserError
 from lth.cli.config.keys import Config
 
+# Branches that draw weights by `init`, and those that need W_k of all weights, pruned ones too.
+DRAWN_ANEW = ("reinitialize", "signed_reinitialize", "random_sparsity", "scratch")
+OF_ALL_WEIGHTS = ("constant", "signed_constant", "freeze", "freeze_growing", "freeze_growing_all", "edge_popup")
+
 
 def check_branches(config: Config) -> None:
     """Raise UserError for the first branch that the other keys exclude."""
@@ -17,6 +21,10 @@ def check_branches(config: Config) -> None:
             _check_scratch(config, name, node)
         if target.startswith("freeze"):
             _check_frozen(config, name, target)
+        rewind = config["rewind"]["_target_"].removeprefix("lth.rewind.")
+        if target in OF_ALL_WEIGHTS and rewind in ("learning_rate", "fine_tune"):
+            raise UserError(f"branch={name} needs the weights that pruned ones had, and with rewind={rewind} these are "
+                            "0 from the training before: use rewind=weights")  # fmt: skip
 
 
 def _check_step(config: Config, name: str, target: str, node: Config) -> None:
@@ -30,7 +38,11 @@ def _check_step(config: Config, name: str, target: str, node: Config) -> None:
                         "at 0, or use of=ticket")  # fmt: skip
     if target == "reset" and step > 0 and early > 0:
         raise UserError(f"{said}: train_from={early} trains no dense net to take the weights from; leave step out")
-    start = 0 if 0 in (node.get("levels") or ()) else _start(config)
+    start = 0 if target == "reset" or 0 in (node.get("levels") or ()) else _start(config)
+    updater = config["updater"]["_target_"]
+    if step > start and updater != "lth.updater.none":
+        raise UserError(f"{said}: updater={updater.rpartition('.')[2]} moves the mask, and the ticket has that of step "
+                        f"{start}; give {start}, or leave one out")  # fmt: skip
     if target in ("signed_reinitialize", "flip_signs") and not start <= step <= steps:
         raise UserError(f"{said}: tickets are trained from step {start} to {steps}; give one of them, or null")
     if target in ("signed_reinitialize", "flip_signs") and step == steps and (keep := config["store"]["keep"]) != "all":
@@ -81,9 +93,10 @@ def _check_frozen(config: Config, name: str, target: str) -> None:
 
 def _check_pretrained(config: Config) -> None:
     nodes = [node.get("transform", {}) for node in (config.get("branch") or {}).values()]
-    anew = ("lth.branch.reinitialize", "lth.branch.signed_reinitialize", "lth.branch.scratch")
-    draws = any(node.get("_target_") in anew or "reinitialize" in (node.get("of"), node.get("start")) for node in nodes)
-    if config["init"]["_target_"] == "lth.init.pretrained" and draws:
-        raise UserError(
-            "branch=reinitialize draws the weights anew by `init`, and init=pretrained draws none: leave one out"
-        )
+    if config["init"]["_target_"] != "lth.init.pretrained":
+        return
+    for node in nodes:
+        for value in (str(node.get("_target_")).removeprefix("lth.branch."), node.get("of"), node.get("start")):
+            if value in DRAWN_ANEW:
+                raise UserError(f"branch={value} draws the weights anew by `init`, and init=pretrained draws none: "
+                                "leave one out")  # fmt: skip

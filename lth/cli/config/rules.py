@@ -66,6 +66,10 @@ def _check_rewind(config: Config) -> None:
     if not 0 <= rewind.get("step", 0) < steps:
         raise UserError(f"rewind.step={rewind['step']}: training has {steps} steps, rewind to one of 0 to {steps - 1}")
     name, keep = rewind["_target_"].removeprefix("lth.rewind."), config["store"]["keep"]
+    moving = config["updater"]["_target_"].removeprefix("lth.updater.")
+    if name == "weights" and rewind.get("step", 0) > 0 and moving in ("set", "rigl"):
+        raise UserError(f"rewind.step={rewind['step']}: weights that updater={moving} grows later are 0 at that step; "
+                        "use rewind.step=0")  # fmt: skip
     if name in ("learning_rate", "fine_tune") and keep != "all":
         raise UserError(f"store.keep={keep}: rewind={name} continues from the trained weights, use store.keep=all")
 
@@ -85,6 +89,10 @@ def _check_pruning(config: Config) -> None:
             f"distribution=globally ranks single weights, and structure={structure} removes others: take another "
             "distribution, or structure=weight"
         )
+    criterion, early = config["criterion"]["_target_"].removeprefix("lth.criterion."), config["train_from"]
+    if criterion in ("movement", "magnitude_increase") and early > 0:
+        raise UserError(f"criterion={criterion} compares weights before and after training, and train_from={early} "
+                        "prunes before it, where every score is 0: use another criterion, or train_from=0")  # fmt: skip
     once = [f"{group}={name}" for group, name in (("distribution", "by_layer"), ("structure", "n_of_m"))
             if config[group]["_target_"] == f"lth.{group}.{name}"]  # fmt: skip
     rounds = config["schedule"].get("rounds", 1)

@@ -4,7 +4,6 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -142,11 +141,11 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     them can't treat the net, and what a mistake in the code of a criterion raises. Its other errors, and what it gives,
     count after training, of which it may need something.
     """
-    bare = partial(criterion.func, **criterion.keywords) if isinstance(criterion, partial) else criterion
     copied = replace(ticket, weights=masked(ticket.weights, {}), mask={n: m.clone() for n, m in ticket.mask.items()})
     untrained = Trained(copied, pd.DataFrame(), lambda _: masked(ticket.weights, {}), ticket.step, copied.mask)
+    unchecked = getattr(criterion, "unchecked", criterion)  # of a function of the user's own, without its check
     try:
-        bare(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
+        unchecked(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:

@@ -44,6 +44,7 @@ QUICK = [
     (["table", "--format", "excel"], 2, "excel"),
     (["figure"], 0, "frankle2019_fig3, frankle2019_fig4"),
     (["figure", "nosuch"], 2, "there is no figure 'nosuch'. Choose one of "),
+    (["plot", "all"], 2, "there is no experiment 'all'. Choose one of "),
     (["run", "--help"], 0, "lth run plan=true"),
     (["run", "--cfg", "job"], 0, "steps: 1000"),
     (["run", "stepz=5"], 2, "Did you mean steps"),

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import DATA, adam, full_mask_of, net, recipe, sgd, trained
+from small import DATA, adam, full_mask_of, half_pruned, net, recipe, sgd, trained
 from torch import Tensor, nn
 
 from lth import UserError, criterion, distribution, init, lr, rewind, schedule, structure
-from lth.imp import dense
+from lth.imp import check, dense
 from lth.job import Branch, Job
 from lth.job.guard import Guarded, guarded, guarded_recipe
 from lth.recipe import Recipe
@@ -191,6 +191,16 @@ def test_what_a_function_changes_in_place_is_refused(role: str, place: int) -> N
         with pytest.raises(UserError, match=rf"^{role}=test_guard\..*changes changed a mask or the weights"):
             guarded(role, partial(changes, of=tensor))(*given)
     guarded(role, partial(changes, of=torch.ones(2)))(*GIVEN[role])
+
+
+def test_a_criterion_that_changes_the_mask_is_refused_before_anything_is_trained() -> None:
+    def clears(_: Any, trained: Any, __: Any) -> Any:
+        next(iter(trained.mask.values()))[0] = False
+        return {}
+
+    settings = recipe()
+    with pytest.raises(UserError, match=r"^criterion=test_guard\..*clears changed a mask"):
+        check(settings, guarded("criterion", clears), structure.weight, half_pruned(settings))
 
 
 def test_tickets_of_a_line_are_not_changed_in_place_and_inference_tensors_have_no_version() -> None:

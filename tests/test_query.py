@@ -1,6 +1,7 @@
 """Selecting, comparing and ranking rows of tables made by hand."""
 
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -36,6 +37,23 @@ def test_conditions_are_met_by_text_number_or_absence() -> None:
     assert len(query.where(rows(), [])) == 8
 
 
+def test_a_value_may_hold_commas() -> None:
+    table = rows().assign(**{"model.hidden": ["[100, 50]", "[50]", "[100, 50]", "[20]"] * 2, "experiment": "a,b"})
+    assert len(query.where(table, ["model.hidden=[100,50]"])) == 4
+    assert len(query.where(table, ["model.hidden=[50],[100, 50]"])) == 6
+    assert len(query.where(table, ["experiment=a,b", "level=0,3"])) == 8
+    with pytest.raises(
+        UserError, match=re.escape("model.hidden=[7,7]: no row has it; there are [100, 50], [20], [50]")
+    ):
+        query.where(table, ["model.hidden=[50],[7,7]"])
+
+
+def test_bytes_are_those_of_quantized_nets() -> None:
+    with pytest.raises(UserError, match="bytes: quantized trainings alone have it"):
+        query.number(rows(), "bytes")
+    assert query.number(rows().assign(bytes=100), "bytes") == "bytes"
+
+
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
@@ -62,7 +80,7 @@ def test_words_of_the_command_line_name_columns() -> None:
         "early_stop_test_accuracy", "final_test_accuracy", "early_stop_val_accuracy", "early_stop_val_loss",
         "macs_remaining", "macs", "early_stop_step",
     ]  # fmt: skip
-    for word, said in [("model", "are no numbers"), ("bytes", "no such column")]:
+    for word, said in [("model", "are no numbers"), ("byte", "no such column")]:
         with pytest.raises(UserError, match=said):
             query.number(rows(), word)
     errors = rows().rename(columns=lambda c: c.replace("accuracy", "absolute_error"))

@@ -119,6 +119,8 @@ def test_bash_completes_commands_choices_keys_options_and_stored_experiments(tmp
     assert completed("lth run criterion=mo") == ["movement"]
     assert completed("lth run quantization.aware.b") == ["quantization.aware.bits="]
     assert completed("lth plot my") == ["my_sweep"]
+    (tmp_path / "runs" / "experiments" / "my other").mkdir()  # which is not a word
+    assert completed("lth plot my") == ["my_sweep"]
     assert completed("lth plot my_sweep --ro") == ["--rows"]
 
 

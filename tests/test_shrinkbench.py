@@ -37,6 +37,10 @@ def test_ratios_and_both_accuracies_by_hand() -> None:
     ]
 
 
+def test_a_training_that_two_experiments_share_counts_once() -> None:
+    assert cells(ROWS + [{**each, "experiment": "other"} for each in ROWS]) == cells(ROWS)
+
+
 def test_a_level_without_its_dense_net_has_no_relative_accuracy() -> None:
     assert [line[-2] for line in cells(ROWS[2:])] == ["-"]
 

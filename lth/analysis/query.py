@@ -1,6 +1,7 @@
 """Rows of a table of tickets by key=value, and its columns by the words of the command line."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +25,14 @@ def where(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         if not equals or not values:
             raise UserError(f"{condition}: write key=value, such as level=3 or criterion=magnitude,movement")
         check_column(table, key)
-        kept = pd.Series(np.logical_or.reduce([_equal(table, key, value) for value in values.split(",")]), table.index)
+        kept = pd.Series(np.logical_or.reduce([_equal(table, key, v) for v in _each(table[key], values)]), table.index)
         table = table[kept]
     return table
+
+
+def _each(column: pd.Series, text: str) -> list[str]:
+    """The values between commas, but for those in brackets; one, if the column has the whole text."""
+    return [text] if _matches(column, text).any() else re.split(r",(?![^\[(]*[\])])", text)
 
 
 def _equal(table: pd.DataFrame, key: str, value: str) -> pd.Series:
@@ -40,7 +46,7 @@ def _equal(table: pd.DataFrame, key: str, value: str) -> pd.Series:
 
 def _matches(column: pd.Series, value: str) -> pd.Series:
     """Mask of the values that are this text or this number."""
-    same = column.astype(str) == value
+    same = column.astype(str).str.replace(", ", ",") == value.replace(", ", ",")
     try:
         number = float(value)
     except ValueError:
@@ -84,6 +90,8 @@ def number(table: pd.DataFrame, word: str) -> str:
     }.get(word, word)
     if word == "accuracy" and found.name != "accuracy":
         raise UserError(f"accuracy: these trainings have none; take {found.name}, or loss")
+    if word == "bytes" and word not in table:
+        raise UserError("bytes: quantized trainings alone have it (quantization=); lth compress measures files")
     check_column(table, column)
     return _numeric(table, word, column)
 

@@ -27,11 +27,11 @@ def names() -> list[str]:
     return sorted(file.stem for file in EXPERIMENTS.glob("[a-z]*.py"))
 
 
-def select(name: str | None, what: str, runs: Path) -> list[str]:
-    """One experiment by name, of the registry or stored under `runs`, or all of the registry; raises UserError that
-    lists them. what: "figure" or "experiment".
+def select(name: str | None, what: str, runs: Path, *, several: bool = True) -> list[str]:
+    """One experiment by name, of the registry or stored under `runs`, or all of the registry if several do; raises
+    UserError that lists them. what: "figure" or "experiment".
     """
-    if name == "all":
+    if name == "all" and several:
         return names()
     if name in names() or (name and (is_configured(name) or name in stored(runs))):
         return [name]
@@ -40,7 +40,7 @@ def select(name: str | None, what: str, runs: Path) -> list[str]:
     wrong = f"there is no {what} '{name}'.{meant} " if name else ""
     own = [each for each in stored(runs) if each not in names()]
     yours = f"; yours under {runs}: {', '.join(own)}" if own else ""
-    raise UserError(f"{wrong}Choose one of {', '.join(names())}, or all{yours}", code=2 if name else 0)
+    raise UserError(f"{wrong}Choose one of {', '.join(names())}{', or all' * several}{yours}", code=2 if name else 0)
 
 
 def is_configured(name: str) -> bool:

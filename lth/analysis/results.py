@@ -59,7 +59,7 @@ def files(name: str, folder: Path = Path("figures")) -> "pd.DataFrame":
 
 def tables(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """(tickets, evaluations) of one experiment: stored under `runs`, else committed. Raises UserError."""
-    (name,) = select(name, "experiment", runs)
+    (name,) = select(name, "experiment", runs, several=False)
     rows, evaluations = _read(name, runs)
     if rows.empty:
         trains = f"lth run experiment={name}" if is_configured(name) else f"lth run name={name}"

@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Mapping, Sequence
 
-STORED = "$(ls runs/experiments 2>/dev/null)"
+# But for names with spaces, which a list of words can't hold.
+STORED = "$(ls runs/experiments 2>/dev/null | grep -v ' ')"
 # Commands that take an experiment.
 NAMED = {"figure", "report", "cost", "plot", "compare", "best", "pack", "rename", "delete", "status", "table"}
 BASH = """_lth() {{

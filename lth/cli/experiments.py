@@ -19,7 +19,7 @@ def _plot(commands: "Commands") -> None:
     plot.add_argument(
         "--x",
         default="density",
-        help="density, step, macs, bytes, seconds or any column of lth table (default: density)",
+        help="density, step, macs, seconds, bytes (of quantized nets) or any column of lth table (default: density)",
     )
     plot.add_argument(
         "--y",

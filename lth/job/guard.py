@@ -27,6 +27,12 @@ class Guarded(partial[Any]):
     role: str
 
     def __call__(self, /, *args: Any, **keywords: Any) -> Any:
+        value = self.unchecked(*args, **keywords)
+        CHECKS[self.role](self, value, *args)
+        return value
+
+    def unchecked(self, /, *args: Any, **keywords: Any) -> Any:
+        """What the function gives; raises UserError if it changes what it is given."""
         before = [
             (tensor, tensor._version) for tensor in _given([*args, *keywords.values()]) if not tensor.is_inference()
         ]
@@ -34,7 +40,6 @@ class Guarded(partial[Any]):
         if any(tensor._version != version for tensor, version in before):
             raise UserError(f"{self} changed a mask or the weights of a ticket in place: change a copy (clone()), and "
                             "return it")  # fmt: skip
-        CHECKS[self.role](self, value, *args)
         return value
 
     def __str__(self) -> str:

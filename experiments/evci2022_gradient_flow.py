@@ -38,8 +38,8 @@ Result (2026-11-27, in full, one pruned net and five runs from each start, mean 
     regularization.strength=0 start=regularization.strength=5e-4 branch.connect.draws=3 branch.reinitialize.levels=[]
     branch.connect_reinitialize.levels=[] branch.fan_in.levels=[]) three children have 98.66 (0.04)%, their ensemble
     98.69%, and they disagree in 0.43 (0.03)% of the images, as in the paper. So we believe that its tickets were
-    trained without the penalty, though the authors' README lets settings of tickets take over those of the pruning run,
-    which has it; what made scratch learn there we do not know.
+    trained without the penalty, though by the authors' README tickets may inherit the settings of the pruning run, and
+    that one has it; what made scratch learn there we do not know.
 """
 
 from functools import partial

@@ -143,7 +143,7 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     """
     copied = replace(ticket, weights=masked(ticket.weights, {}), mask={n: m.clone() for n, m in ticket.mask.items()})
     untrained = Trained(copied, pd.DataFrame(), lambda _: masked(ticket.weights, {}), ticket.step, copied.mask)
-    unchecked = getattr(criterion, "unchecked", criterion)  # of a function of the user's own, without its check
+    unchecked = getattr(criterion, "unchecked", criterion)  # its result counts after training
     try:
         unchecked(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
     except (UserError, AttributeError, NameError, TypeError):

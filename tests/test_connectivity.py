@@ -18,7 +18,7 @@ from small import DATA, adam, conv_net, dropout_net, few, half_pruned, many, rec
 from test_job import JOB, ran
 from torch import Tensor, nn
 
-from lth import UserError, augment, branch, connectivity, engine
+from lth import UserError, augment, branch, connectivity, engine, task
 from lth.cli.config.compose import validated
 from lth.cli.config.conf import plain
 from lth.connectivity import Line, barrier, interpolated, line
@@ -111,8 +111,11 @@ def test_disagreement_and_ensemble_by_hand() -> None:
 def test_an_ensemble_of_sigmoids_takes_the_mean_of_sigmoids() -> None:
     """Sigmoids of class 0 are 0.731 and 0.953, of class 1 0.984 and 0.500; softmax gives class 1 0.957 and 0.047."""
     members = [torch.tensor([[1.0, 4.1]]), torch.tensor([[3.0, 0.0]])]
-    assert connectivity.ensemble(members, torch.tensor([0]), sigmoid=True) == 1
-    assert connectivity.ensemble(members, torch.tensor([1])) == 1
+    targets = torch.tensor([0])
+    assert connectivity.ensemble(members, targets, sigmoid=True) == 1
+    assert connectivity.ensemble(members, targets) == 0
+    assert connectivity.siblings._among(0, members, targets, task.one_hot())["ensemble"] == 1
+    assert connectivity.siblings._among(0, members, targets, task.classification())["ensemble"] == 0
 
 
 # ---- properties, and a reference in numpy
@@ -387,10 +390,10 @@ def test_fan_in_counts_the_inputs_of_a_transposed_convolution() -> None:
         (["branch.connect.compare.norm=stale"], "branch.connect.compare.norm=stale: choose one of estimated, averaged"),
         (["branch.connect.draws=0"], "branch.connect.draws=0: must be at least 1"),
         (["branch.connect.transform=null"], "there is no key 'branch.connect.transform'"),
-        (["init=pretrained", "branch.connect.transform.of=reinitialize"], "draws the weights anew by `init`"),
+        (["init=pretrained", "branch.connect.transform.of=reinitialize"], "draws weights anew by `init`"),
         (
             ["init=pretrained", "branch.connect.transform.of=random_sparsity"],
-            "branch=random_sparsity draws the weights anew by `init`",
+            "branch=connect draws weights anew by `init`",
         ),
         (
             ["updater=set", "branch.connect.transform.step=500"],

@@ -196,14 +196,25 @@ def test_a_weight_that_two_layers_share_is_not_changed_in_one_of_them() -> None:
         scored_model((4,), 4, model=tied, kept={"0.weight": 5})
 
 
+def test_a_layer_of_two_names_is_one() -> None:
+    def named_twice(shape: object, outputs: int) -> nn.Sequential:
+        layer = nn.Linear(4, 4)
+        return nn.Sequential(layer, nn.ReLU(), layer)
+
+    branch.frozen_model((4,), 4, model=named_twice, layers=["0.weight"])
+    scored_model((4,), 4, model=named_twice, kept={"0.weight": 5})
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["branch=[freeze]", "updater=rigl"], "branch=freeze holds pruned weights at values, and updater=rigl moves"),
         (["branch=[freeze_growing]", "updater=gradual"], "branch=freeze_growing holds pruned weights at values"),
-        (["branch=[constant]", "rewind=learning_rate"], "branch=constant needs the weights that pruned ones had"),
-        (["branch=[freeze]", "rewind=fine_tune"], "branch=freeze needs .* with rewind=fine_tune these are 0"),
-        (["branch=[edge_popup]", "rewind=learning_rate"], "branch=edge_popup needs the weights that pruned ones had"),
+        (["branch=[constant]", "rewind=learning_rate"], "branch=constant needs W_k of pruned weights too"),
+        (["branch=[freeze]", "rewind=fine_tune"], "branch=freeze needs .* with rewind=fine_tune those pruned before"),
+        (["branch=[freeze_growing]", "rewind=learning_rate", "levels=1"], "branch=freeze_growing needs W_k"),
+        (["branch=[edge_popup]", "rewind=learning_rate"], "branch=edge_popup needs W_k of pruned weights too"),
+        (["criterion=large_final_diff_sign", "train_from=1"], "criterion=large_final_diff_sign compares"),
         (["criterion=movement", "train_from=1"], "criterion=movement compares .* train_from=1 prunes before it"),
         (["branch=[freeze_growing_all]", "store.keep=last"], "store.keep=last: branch=freeze_growing_all compares"),
     ],
@@ -214,6 +225,8 @@ def test_what_criteria_and_branches_do_not_go_with_is_refused_before_anything_is
     with pytest.raises(UserError, match=sentence):
         validated(words)
     validated(["branch=[freeze,shuffle]", "store.keep=last"])
+    validated(["branch=[constant,edge_popup]", "rewind=learning_rate", "levels=1"])
+    validated(["branch=[constant,freeze]", "rewind=learning_rate", "schedule=one_shot"])
 
 
 @pytest.mark.parametrize("control", [branch.supermask, branch.supermask_constant])

@@ -42,6 +42,8 @@ def test_a_value_may_hold_commas() -> None:
     assert len(query.where(table, ["model.hidden=[100,50]"])) == 4
     assert len(query.where(table, ["model.hidden=[50],[100, 50]"])) == 6
     assert len(query.where(table, ["experiment=a,b", "level=0,3"])) == 8
+    assert len(query.where(table.assign(k="[1, [2, 3]]"), ["k=[1,[2,3]]", "replicate=1,2"])) == 8
+    assert query._each(pd.Series(["x"]), "[1,[2,3]],{a: 1, b: 2},y") == ["[1,[2,3]]", "{a: 1, b: 2}", "y"]
     with pytest.raises(
         UserError, match=re.escape("model.hidden=[7,7]: no row has it; there are [100, 50], [20], [50]")
     ):

@@ -39,6 +39,8 @@ def test_ratios_and_both_accuracies_by_hand() -> None:
 
 def test_a_training_that_two_experiments_share_counts_once() -> None:
     assert cells(ROWS + [{**each, "experiment": "other"} for each in ROWS]) == cells(ROWS)
+    without = [{**each, "experiment": "first"} for each in ROWS if each["level"]]  # and no dense net
+    assert cells(without + ROWS) == cells(ROWS)
 
 
 def test_a_level_without_its_dense_net_has_no_relative_accuracy() -> None:

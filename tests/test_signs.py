@@ -224,8 +224,11 @@ def test_of_an_older_result_it_is_missing(runs: Any) -> None:
             ["step=5", "updater=rigl"],
             "step=5: updater=rigl moves the mask, and the ticket has that of step 0",
         ),
-        ("reset", ["step=5", "updater=set"], "step=5: updater=set moves the mask, and the ticket has that of step 0"),
-        ("reset", ["rewind.step=5", "updater=set"], "rewind.step=5: weights that updater=set grows later are 0"),
+        (
+            "flip_signs",
+            ["rewind.step=5", "updater=set", "train_from=1", "criterion=random", "levels=2"],
+            "rewind.step=5: with train_from=1, weights that the updater grows later are 0",
+        ),
         ("continued", ["store.keep=last"], "store.keep=last: branch=continued continues from the trained weights"),
         ("continued", ["train_from=1"], "branch=continued continues what the level before has trained, and train_from"),
         ("continued", ["branch.continued.levels=[0,1]"], "no net is trained before the dense one; leave 0 out"),
@@ -245,9 +248,11 @@ def test_steps_that_the_training_has_are_not_refused() -> None:
         ["branch=[flip_signs]", "branch.flip_signs.transform.step=5", "branch.flip_signs.levels=[0]", "rewind.step=9"]
     )
     validated(["branch=[reset,continued]", "branch.reset.transform.step=10", "rewind=learning_rate"])
+    validated(["branch=[reset]", "branch.reset.transform.step=10", "updater=rigl", "rewind.step=5", "levels=2"])
     own = ["branch=[flip_signs]", "branch.flip_signs.transform.step=5", "rewind.step=9"]  # or where another run rewinds
     validated([*own, "train_from=1", "branch.flip_signs.levels=[1]"])
     validated([*own, "start='data=mnist rewind.step=2'"])
+    validated([*own, "start='data=mnist rewind.step=5'", "updater=gradual"])
 
 
 @pytest.mark.parametrize("name", ["signed_reinitialize", "flip_signs"])

@@ -1,7 +1,6 @@
 """Rows of a table of tickets by key=value, and its columns by the words of the command line."""
 
 import difflib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +31,13 @@ def where(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
 
 def _each(column: pd.Series, text: str) -> list[str]:
     """The values between commas, but for those in brackets; one, if the column has the whole text."""
-    return [text] if _matches(column, text).any() else re.split(r",(?![^\[(]*[\])])", text)
+    if _matches(column, text).any():
+        return [text]
+    found, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        found = [*found, ""] if letter == "," and depth <= 0 else [*found[:-1], found[-1] + letter]
+    return found
 
 
 def _equal(table: pd.DataFrame, key: str, value: str) -> pd.Series:

@@ -28,6 +28,7 @@ def markdown(table: pd.DataFrame) -> str:
     """
     found, rows = metric(table), current(table)
     rows = with_ratios(rows).assign(branch=full_branch(rows), line=short_names(rows))
+    rows = rows.sort_values("gain", kind="stable", key=pd.isna)  # of equal rows one with a dense net
     rows = rows.drop_duplicates(["config", "replicate", "branch", "draw", "level", "digest"])  # shared by experiments
     heads = [*HEAD, f"test {found.title}", "against dense", "n"]
     lines = [[*names, *_cells(part, found.early, found.scale, found.digits)] for names, part in _levels(rows)]

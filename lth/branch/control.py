@@ -48,7 +48,7 @@ def reset(
     """
     first = line[0]
     start = first.ticket.step if step is None else step
-    return recipe, replace(trained.ticket, weights=weights_at(first, step, recipe), step=start)
+    return recipe, replace(trained.ticket, weights=weights_at(first, step), step=start)
 
 
 def continued(
@@ -63,14 +63,14 @@ def continued(
     return recipe, replace(trained.ticket, weights=line[-2].weights())
 
 
-def weights_at(trained: Trained, step: int | None, recipe: Recipe) -> Weights:
-    """W_step of a training; None: where it starts, pruned weights as the ticket has them. Raises UserError where the
-    mask of that step may be another than the ticket's.
+def weights_at(trained: Trained, step: int | None, *, moved: bool = False) -> Weights:
+    """W_step of a training; None: where it starts, pruned weights as the ticket has them. moved: the mask of that step
+    may be another than the ticket's, which is an error.
     """
     ticket = trained.ticket
     if step is None or step == ticket.step:
         return ticket.weights
-    if recipe.moves_mask:
+    if moved:
         raise UserError(f"step={step}: the updater has moved the mask by then, and the ticket has that of step "
                         f"{ticket.step}; give {ticket.step}, or take updater=none")  # fmt: skip
     if not ticket.step < step <= trained.steps:
@@ -147,7 +147,7 @@ def connect(
         return recipe, replace(ticket, order=draw)
     if step >= trained.steps:
         raise UserError(f"connect.step={step}: training has {trained.steps} steps, give one before its end")
-    return recipe, replace(ticket, weights=weights_at(trained, step, recipe), step=step, order=draw)
+    return recipe, replace(ticket, weights=weights_at(trained, step, moved=recipe.moves_mask), step=step, order=draw)
 
 
 def _scaled_by_fan_in(net: nn.Module, name: str, mask: Tensor, random: torch.Generator) -> Tensor:

@@ -24,7 +24,7 @@ def signed_reinitialize(
     """The same mask on theta_0', a fresh draw, whose prunable weights take the signs of W_k ("signed_reinit"), or those
     of W_step of the ticket's training (Gadhikar & Burkholz 2024): the same draw for every step.
     """
-    ticket, signs = trained.ticket, weights_at(trained, step, recipe)
+    ticket, signs = trained.ticket, weights_at(trained, step, moved=recipe.moves_mask)
     number = seed("signed_reinitialize", ticket.replicate, ticket.level, draw)
     fresh = initial(init, recipe.net(number), number)
     signed = {name: fresh[name].abs() * signs[name].sign() for name in ticket.mask}
@@ -38,7 +38,7 @@ def flip_signs(
     flipped (rounded; a larger share flips those of a smaller one too). With half of them and the last step, the signs
     are random and the sizes those of the trained net (Gadhikar & Burkholz 2024).
     """
-    start = replace(trained.ticket, weights=weights_at(trained, step, recipe))
+    start = replace(trained.ticket, weights=weights_at(trained, step, moved=recipe.moves_mask))
     return recipe, _changed(start, draw, "flip_signs", partial(_flipped, share=share))
 
 

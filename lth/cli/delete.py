@@ -22,7 +22,7 @@ def carry_out(plan: upkeep.Plan, *, yes: bool) -> int:
         print("nothing was deleted; --yes deletes")
         return 0
     gone, stay = upkeep.carry_out(plan)
-    print(f"deleted {counted(gone, 'training')}" + (f"; {stay} kept: another process uses them" if stay else ""))
+    print(f"deleted {counted(gone, 'training')}" + (f"; {stay} kept, in use by another process" if stay else ""))
     return 0
 
 

@@ -32,7 +32,7 @@ class Guarded(partial[Any]):
         return value
 
     def unchecked(self, /, *args: Any, **keywords: Any) -> Any:
-        """What the function gives; raises UserError if it changes what it is given."""
+        """Call the function without a check of its result; raises UserError if it changes what it is given in place."""
         before = [
             (tensor, tensor._version) for tensor in _given([*args, *keywords.values()]) if not tensor.is_inference()
         ]

@@ -45,7 +45,8 @@ def outputs_first(net: nn.Module, name: str, weight: Tensor) -> Tensor:
 def only_its_own(net: nn.Module, name: str) -> None:
     """Raise UserError if the weight of this name is that of other layers too."""
     weight = net.get_parameter(name)
-    names = [other for other, each in net.named_parameters(remove_duplicate=False) if each is weight]
+    parts = [(at, n, p) for at, layer in net.named_modules() for n, p in layer.named_parameters(recurse=False)]
+    names = [f"{at}.{n}".removeprefix(".") for at, n, p in parts if p is weight]
     if len(names) > 1:
         raise UserError(f"branch: {' and '.join(names)} are one weight, and a branch that changes how layers compute "
                         "changes the first alone; give each layer its own")  # fmt: skip

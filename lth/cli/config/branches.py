@@ -2,9 +2,11 @@
 
 from lth import UserError
 from lth.cli.config.keys import Config
+from lth.schedule import rungs
 
-# Branches that draw weights by `init`, and those that need W_k of all weights, pruned ones too.
-DRAWN_ANEW = ("reinitialize", "signed_reinitialize", "random_sparsity", "scratch")
+# Branches that draw weights by `init`, and those that need W_k of pruned weights too (shuffle documents what it takes
+# in their place).
+DRAWN_ANEW = {"reinitialize", "signed_reinitialize", "random_sparsity", "scratch"}
 OF_ALL_WEIGHTS = ("constant", "signed_constant", "freeze", "freeze_growing", "freeze_growing_all", "edge_popup")
 
 
@@ -21,10 +23,8 @@ def check_branches(config: Config) -> None:
             _check_scratch(config, name, node)
         if target.startswith("freeze"):
             _check_frozen(config, name, target)
-        rewind = config["rewind"]["_target_"].removeprefix("lth.rewind.")
-        if target in OF_ALL_WEIGHTS and rewind in ("learning_rate", "fine_tune"):
-            raise UserError(f"branch={name} needs the weights that pruned ones had, and with rewind={rewind} these are "
-                            "0 from the training before: use rewind=weights")  # fmt: skip
+        if target in OF_ALL_WEIGHTS:
+            _check_of_all_weights(config, name, target)
 
 
 def _check_step(config: Config, name: str, target: str, node: Config) -> None:
@@ -38,25 +38,24 @@ def _check_step(config: Config, name: str, target: str, node: Config) -> None:
                         "at 0, or use of=ticket")  # fmt: skip
     if target == "reset" and step > 0 and early > 0:
         raise UserError(f"{said}: train_from={early} trains no dense net to take the weights from; leave step out")
-    start = 0 if target == "reset" or 0 in (node.get("levels") or ()) else _start(config)
-    updater = config["updater"]["_target_"]
-    if step > start and updater != "lth.updater.none":
+    start, updater = 0 if 0 in (node.get("levels") or ()) else _start(config), config["updater"]["_target_"]
+    if target != "reset" and start is not None and step > start and updater != "lth.updater.none":
         raise UserError(f"{said}: updater={updater.rpartition('.')[2]} moves the mask, and the ticket has that of step "
                         f"{start}; give {start}, or leave one out")  # fmt: skip
-    if target in ("signed_reinitialize", "flip_signs") and not start <= step <= steps:
-        raise UserError(f"{said}: tickets are trained from step {start} to {steps}; give one of them, or null")
+    if target in ("signed_reinitialize", "flip_signs") and not (start or 0) <= step <= steps:
+        raise UserError(f"{said}: tickets are trained from step {start or 0} to {steps}; give one of them, or null")
     if target in ("signed_reinitialize", "flip_signs") and step == steps and (keep := config["store"]["keep"]) != "all":
         raise UserError(f"store.keep={keep}: {said} looks at the trained weights, use store.keep=all")
 
 
-def _start(config: Config) -> int:
-    """The step from which on all tickets begin, as far as it is known here: some begin at 0 that are pruned untrained,
-    and those of another run where that one rewinds to.
+def _start(config: Config) -> int | None:
+    """The step from which on all tickets begin, if it is known here: some begin at 0 that are pruned untrained, and
+    those of another run where that one rewinds to.
     """
     rewind, steps = config["rewind"], int(config["steps"])
     elsewhere = config["train_from"] > 0 or config["start"] is not None
     if elsewhere or not str(rewind["_target_"]).startswith("lth.rewind."):
-        return 0
+        return None
     return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
 
 
@@ -91,12 +90,21 @@ def _check_frozen(config: Config, name: str, target: str) -> None:
                         "store.keep=all")  # fmt: skip
 
 
+def _check_of_all_weights(config: Config, name: str, target: str) -> None:
+    rewind = config["rewind"]["_target_"].removeprefix("lth.rewind.")
+    once = len(rungs(config["levels"])) == 2 or config["schedule"]["_target_"] == "lth.schedule.one_shot"
+    if rewind in ("learning_rate", "fine_tune") and ("growing" in target or not once):
+        raise UserError(f"branch={name} needs W_k of pruned weights too, and with rewind={rewind} those pruned before "
+                        "the last training are 0: use rewind=weights")  # fmt: skip
+
+
 def _check_pretrained(config: Config) -> None:
-    nodes = [node.get("transform", {}) for node in (config.get("branch") or {}).values()]
     if config["init"]["_target_"] != "lth.init.pretrained":
         return
-    for node in nodes:
-        for value in (str(node.get("_target_")).removeprefix("lth.branch."), node.get("of"), node.get("start")):
-            if value in DRAWN_ANEW:
-                raise UserError(f"branch={value} draws the weights anew by `init`, and init=pretrained draws none: "
-                                "leave one out")  # fmt: skip
+    for name, branch in (config.get("branch") or {}).items():
+        node = branch.get("transform", {})
+        target = str(node.get("_target_")).removeprefix("lth.branch.")
+        if DRAWN_ANEW & {target, node.get("of"), node.get("start")}:
+            raise UserError(
+                f"branch={name} draws weights anew by `init`, and init=pretrained draws none: leave one out"
+            )

@@ -16,6 +16,11 @@ BITS = (*range(2, 9), "fp16", "bf16")
 OBJECTIVES = ("early_stop_val_accuracy", "early_stop_val_loss", "early_stop_step", "density", "remaining")
 
 
+# Criteria that give every weight of an untrained net the score 0.
+COMPARING = ("movement", "magnitude_increase", "magnitude_increase_same_sign", "magnitude_increase_diff_sign",
+             "large_final_diff_sign")  # fmt: skip
+
+
 def check_rules(config: Config) -> None:
     """Raise UserError for the first rule that a configuration breaks; its keys and types are valid already."""
     check_block(config)
@@ -25,8 +30,8 @@ def check_rules(config: Config) -> None:
     _check_n_of_m(config)
     _check_pruning(config)
     _check_updater(config)
-    check_branches(config)
     _check_levels(config)
+    check_branches(config)
     _check_width(config["width"])
     _check_objective(config["objective"])
     if not config["save_every"] > 0:
@@ -66,10 +71,6 @@ def _check_rewind(config: Config) -> None:
     if not 0 <= rewind.get("step", 0) < steps:
         raise UserError(f"rewind.step={rewind['step']}: training has {steps} steps, rewind to one of 0 to {steps - 1}")
     name, keep = rewind["_target_"].removeprefix("lth.rewind."), config["store"]["keep"]
-    moving = config["updater"]["_target_"].removeprefix("lth.updater.")
-    if name == "weights" and rewind.get("step", 0) > 0 and moving in ("set", "rigl"):
-        raise UserError(f"rewind.step={rewind['step']}: weights that updater={moving} grows later are 0 at that step; "
-                        "use rewind.step=0")  # fmt: skip
     if name in ("learning_rate", "fine_tune") and keep != "all":
         raise UserError(f"store.keep={keep}: rewind={name} continues from the trained weights, use store.keep=all")
 
@@ -90,7 +91,7 @@ def _check_pruning(config: Config) -> None:
             "distribution, or structure=weight"
         )
     criterion, early = config["criterion"]["_target_"].removeprefix("lth.criterion."), config["train_from"]
-    if criterion in ("movement", "magnitude_increase") and early > 0:
+    if criterion in COMPARING and early > 0:
         raise UserError(f"criterion={criterion} compares weights before and after training, and train_from={early} "
                         "prunes before it, where every score is 0: use another criterion, or train_from=0")  # fmt: skip
     once = [f"{group}={name}" for group, name in (("distribution", "by_layer"), ("structure", "n_of_m"))
@@ -143,8 +144,14 @@ def _check_levels(config: Config) -> None:
             _call(node, lr, 0)
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
-    if config["train_from"] > last:
-        raise UserError(f"train_from={config['train_from']} is above the last level, {last}")
+    first, rewind = config["train_from"], config["rewind"]
+    if first > last:
+        raise UserError(f"train_from={first} is above the last level, {last}")
+    # From a dense net on, which set and rigl leave dense, every weight has its W_k.
+    moving = config["updater"]["_target_"].removeprefix("lth.updater.") in ("set", "rigl")
+    if moving and 0 < first < last and rewind["_target_"] == "lth.rewind.weights" and rewind.get("step", 0) > 0:
+        raise UserError(f"rewind.step={rewind['step']}: with train_from={first}, weights that the updater grows later "
+                        "are 0 at that step; use rewind.step=0 or train_from=0")  # fmt: skip
 
 
 def _check_width(width: Any) -> None:

@@ -110,7 +110,7 @@ def _static(model: bytes, inputs: Tensor, operations: tuple[str, ...] | None) ->
 
 def _unsigned(model: bytes) -> bytes:
     """The same model with weights and zero points of int8 moved up by 128, to uint8. Without VNNI, an x86 processor
-    adds two products of uint8 and int8 in 16 bits, which overflow; of uint8 and uint8 ONNX Runtime adds them in 32.
+    adds two products of uint8 and int8 in 16 bits, which overflow; those of uint8 and uint8 ONNX Runtime adds in 32.
     """
     proto = onnx.load_from_string(model)
     dequantized = {name for node in proto.graph.node if node.op_type == "DequantizeLinear" for name in node.input}

@@ -390,10 +390,10 @@ def test_fan_in_counts_the_inputs_of_a_transposed_convolution() -> None:
         (["branch.connect.compare.norm=stale"], "branch.connect.compare.norm=stale: choose one of estimated, averaged"),
         (["branch.connect.draws=0"], "branch.connect.draws=0: must be at least 1"),
         (["branch.connect.transform=null"], "there is no key 'branch.connect.transform'"),
-        (["init=pretrained", "branch.connect.transform.of=reinitialize"], "draws weights anew by `init`"),
+        (["init=pretrained", "branch.connect.transform.of=reinitialize"], "draws the weights anew by `init`"),
         (
             ["init=pretrained", "branch.connect.transform.of=random_sparsity"],
-            "branch=connect draws weights anew by `init`",
+            "branch=connect draws the weights anew by `init`",
         ),
         (
             ["updater=set", "branch.connect.transform.step=500"],

@@ -106,5 +106,5 @@ def _check_pretrained(config: Config) -> None:
         target = str(node.get("_target_")).removeprefix("lth.branch.")
         if DRAWN_ANEW & {target, node.get("of"), node.get("start")}:
             raise UserError(
-                f"branch={name} draws weights anew by `init`, and init=pretrained draws none: leave one out"
+                f"branch={name} draws the weights anew by `init`, and init=pretrained draws none: leave one out"
             )

@@ -14,13 +14,12 @@ Cost
     one to two.
 Result (2026-11-27, n = 3, dense 1, mean and standard deviation; AMD EPYC, one thread; results/evci2020_table2.md)
     RigL ends at 98.20 (0.06)% of the test images, an error of 1.80%, 0.32 points above the paper's; at early stop it is
-    at 98.27 (0.10). The mask that stays is 0.86 (0.14) points below it. SET is 0.06 (0.09) points
-    above RigL, an order that three replicates do not settle. Dense: 98.70% at early stop. Without neurons that have no
-    inputs or no outputs left, RigL's nets have 402 to 411 inputs, 121 to 129 and 72 to 76 neurons and 6,342 to 6,382
-    weights, two operations each: 12.7 to 12.8 thousand (by hand); SET's 499, 150 to 154 and 75 to 81. Training, without
-    evaluations, took 251 billion multiply-accumulates of weights that are there, those of dense gradients included, or
-    503 billion operations (the paper: 482); by SET and the mask that stays 238 billion multiply-accumulates, and 9.6
-    trillion when dense.
+    at 98.27 (0.10). The mask that stays is 0.86 (0.14) points below it. SET is 0.06 (0.09) points above RigL, an order
+    that three replicates do not settle. Dense: 98.70% at early stop. Without neurons that have no inputs or no outputs
+    left, RigL's nets have 402 to 411 inputs, 121 to 129 and 72 to 76 neurons and 6,342 to 6,382 weights, two operations
+    each: 12.7 to 12.8 thousand (by hand); SET's 499, 150 to 154 and 75 to 81. Training, without evaluations, took 251
+    billion multiply-accumulates of weights that are there, those of dense gradients included, or 503 billion operations
+    (the paper: 482); by SET and the mask that stays 238 billion multiply-accumulates, and 9.6 trillion when dense.
 """
 
 from functools import partial

@@ -83,7 +83,7 @@ def test_anything_can_be_drawn_over_anything(stored: Path, given: str, capsys: p
 
 def test_what_was_not_measured_is_refused(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plot", "mine", "--x", "bytes", "--runs", str(stored)]) == 2
-    assert "bytes: quantized trainings alone have it" in capsys.readouterr().err
+    assert "bytes: only quantized trainings have it" in capsys.readouterr().err
 
 
 def test_compare_and_best_of_an_experiment(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def test_a_value_may_hold_commas() -> None:
 
 
 def test_bytes_are_those_of_quantized_nets() -> None:
-    with pytest.raises(UserError, match="bytes: quantized trainings alone have it"):
+    with pytest.raises(UserError, match="bytes: only quantized trainings have it"):
         query.number(rows(), "bytes")
     assert query.number(rows().assign(bytes=100), "bytes") == "bytes"
 

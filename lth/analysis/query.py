@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,12 @@ def _each(column: pd.Series, text: str) -> list[str]:
     """The values between commas, but for those in brackets; one, if the column has the whole text."""
     if _matches(column, text).any():
         return [text]
-    found, depth = [""], 0
-    for letter in text:
+    cuts, depth = [-1], 0
+    for at, letter in enumerate(text):
         depth += (letter in "([{") - (letter in ")]}")
-        found = [*found, ""] if letter == "," and depth <= 0 else [*found[:-1], found[-1] + letter]
-    return found
+        if letter == "," and depth <= 0:
+            cuts.append(at)
+    return [text[start + 1 : end] for start, end in pairwise([*cuts, len(text)])]
 
 
 def _equal(table: pd.DataFrame, key: str, value: str) -> pd.Series:
@@ -96,7 +98,7 @@ def number(table: pd.DataFrame, word: str) -> str:
     if word == "accuracy" and found.name != "accuracy":
         raise UserError(f"accuracy: these trainings have none; take {found.name}, or loss")
     if word == "bytes" and word not in table:
-        raise UserError("bytes: quantized trainings alone have it (quantization=); lth compress measures files")
+        raise UserError("bytes: only quantized trainings have it (quantization=); lth compress measures files")
     check_column(table, column)
     return _numeric(table, word, column)
 

@@ -28,8 +28,8 @@ def names() -> list[str]:
 
 
 def select(name: str | None, what: str, runs: Path, *, several: bool = True) -> list[str]:
-    """One experiment by name, of the registry or stored under `runs`, or all of the registry if several do; raises
-    UserError that lists them. what: "figure" or "experiment".
+    """One experiment by name, of the registry or stored under `runs`; raises UserError that lists them. several: "all"
+    is the whole registry. what: "figure" or "experiment".
     """
     if name == "all" and several:
         return names()

@@ -30,7 +30,7 @@ class _ToConsole(logging.Handler):
         self.to.print(record.getMessage(), style=style, markup=False)
 
 
-def counted(count: int, noun: str) -> str:
+def number_of(count: int, noun: str) -> str:
     """1 training, 2 trainings."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from lth.cli.console import counted, log_to_console
+from lth.cli.console import log_to_console, number_of
 from lth.store import upkeep
 
 
@@ -10,8 +10,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Say what would be deleted or, with --yes, delete it; returns the exit code."""
     log_to_console(stderr=True)
     plan = upkeep.deletion(arguments.runs, arguments.name, running=arguments.running)
-    kept = f"; {counted(plan.kept, 'training')} kept for other experiments" if plan.kept else ""
-    found = f"{counted(len(plan.records), 'record')}, {counted(len(plan.trainings), 'training')}"
+    kept = f"; {number_of(plan.kept, 'training')} kept for other experiments" if plan.kept else ""
+    found = f"{number_of(len(plan.records), 'record')}, {number_of(len(plan.trainings), 'training')}"
     print(f"{arguments.name}: {found}, {megabytes(plan)}{kept}")
     return carry_out(plan, yes=arguments.yes)
 
@@ -22,7 +22,7 @@ def carry_out(plan: upkeep.Plan, *, yes: bool) -> int:
         print("nothing was deleted; --yes deletes")
         return 0
     gone, stay = upkeep.carry_out(plan)
-    print(f"deleted {counted(gone, 'training')}" + (f"; {stay} kept, in use by another process" if stay else ""))
+    print(f"deleted {number_of(gone, 'training')}" + (f"; {stay} kept, in use by another process" if stay else ""))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from lth.cli.console import counted, log_to_console
+from lth.cli.console import log_to_console, number_of
 from lth.cli.delete import carry_out, megabytes
 from lth.store import upkeep
 
@@ -13,8 +13,8 @@ def main(arguments: argparse.Namespace) -> int:
     plan = upkeep.garbage(arguments.runs, partial=arguments.partial)
     for folder in plan.trainings:
         print(folder)
-    print(f"{counted(len(plan.trainings), 'training')} without an experiment, {megabytes(plan)}")
+    print(f"{number_of(len(plan.trainings), 'training')} without an experiment, {megabytes(plan)}")
     if plan.partial and not arguments.partial:
-        interrupted = counted(plan.partial, "interrupted training")
+        interrupted = number_of(plan.partial, "interrupted training")
         print(f"{interrupted} kept, to be continued; --partial deletes such trainings too")
     return carry_out(plan, yes=arguments.yes)

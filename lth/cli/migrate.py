@@ -4,7 +4,7 @@ import argparse
 
 from lth import UserError
 from lth.cli import config
-from lth.cli.console import counted, log_to_console
+from lth.cli.console import log_to_console, number_of
 from lth.job import migrate
 from lth.store import Store
 
@@ -15,5 +15,5 @@ def main(arguments: argparse.Namespace) -> int:
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
     if not (found := sum(len(migrate(job, Store(root))) for job, root in jobs)):
         raise UserError("nothing of these jobs is stored, by this version or by 0.1", code=1)
-    print(f"stored under the names of this version: {counted(found, 'training')}")
+    print(f"stored under the names of this version: {number_of(found, 'training')}")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lth.cli.console import counted, log_to_console
+from lth.cli.console import log_to_console, number_of
 from lth.store.names import folder_of
 from lth.store.pack import pack
 
@@ -13,6 +13,6 @@ def main(arguments: argparse.Namespace) -> int:
     log_to_console(stderr=True)
     file = arguments.out or Path(f"{folder_of(arguments.name)}.pack")
     count, size = pack(arguments.runs, arguments.name, file)
-    packed = f"{counted(count, 'training')} without weights, {size / 1e6:,.2f} MB"
+    packed = f"{number_of(count, 'training')} without weights, {size / 1e6:,.2f} MB"
     print(f"{file}: {packed}; lth unpack adds the file to another store")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from shlex import quote
 
-from lth.cli.console import counted, log_to_console
+from lth.cli.console import log_to_console, number_of
 from lth.store.renaming import rename
 
 
@@ -12,5 +12,5 @@ def main(arguments: argparse.Namespace) -> int:
     log_to_console(stderr=True)
     count = rename(arguments.runs, arguments.name, arguments.new, merge=arguments.merge)
     again = quote(f"name={arguments.new}")
-    print(f"{arguments.name} is {arguments.new} now: {counted(count, 'record')}; lth run {again} goes on with it")
+    print(f"{arguments.name} is {arguments.new} now: {number_of(count, 'record')}; lth run {again} goes on with it")
     return 0

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lth import UserError
-from lth.cli.console import log_to_console
+from lth.cli.console import log_to_console, number_of
 from lth.store.names import shown as printable
 from lth.store.status import STATES, JobStatus, status
 from lth.store.watch import Watch
@@ -96,7 +96,7 @@ def text(jobs: Sequence[JobStatus], width: int = WIDTH) -> Iterator[str]:
 def _counts(jobs: Sequence[JobStatus]) -> str:
     counted = Counter(job.state for job in jobs)
     found = [f"{counted[state]} {state}" for state in reversed(STATES) if counted[state]]
-    return f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}, {', '.join(found)}"
+    return f"{number_of(len(jobs), 'job')}, {', '.join(found)}"
 
 
 def _lines(job: JobStatus, width: int) -> Iterator[str]:
@@ -113,8 +113,8 @@ def _parts(job: JobStatus) -> Iterator[str]:
     if job.state == "failed":
         yield (job.error.splitlines() or ["no reason was recorded"])[0]
         return
-    of = f" of {max(job.planned, job.trainings)}" if job.planned else ""
-    yield f"{job.trainings}{of} trainings"
+    most = max(job.planned, job.trainings)
+    yield (f"{job.trainings} of " if job.planned else "") + number_of(most, "training")
     if job.step is not None:
         yield f"step {job.step:,}" + (f" of {job.steps:,}" if job.steps else "")
     if job.left is not None:

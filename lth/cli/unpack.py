@@ -2,7 +2,7 @@
 
 import argparse
 
-from lth.cli.console import counted, log_to_console
+from lth.cli.console import log_to_console, number_of
 from lth.store.pack import unpack
 
 
@@ -11,6 +11,6 @@ def main(arguments: argparse.Namespace) -> int:
     log_to_console(stderr=True)
     records, added, there = unpack(arguments.file, arguments.runs)
     stay = f", {there} there already" if there else ""
-    of = f"{counted(added, 'training')} added{stay}, of {counted(records, 'job')}"
+    of = f"{number_of(added, 'training')} added{stay}, of {number_of(records, 'job')}"
     print(f"{arguments.runs}: {of}; the command that trained them goes on")
     return 0

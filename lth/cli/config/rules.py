@@ -14,8 +14,6 @@ from lth.store.names import check_name, check_path, check_project
 BITS = (*range(2, 9), "fp16", "bf16")
 # Columns that an objective may name, beside the metric of the task on validation data.
 OBJECTIVES = ("early_stop_val_accuracy", "early_stop_val_loss", "early_stop_step", "density", "remaining")
-
-
 # Criteria that give every weight of an untrained net the score 0.
 COMPARING = ("movement", "magnitude_increase", "magnitude_increase_same_sign", "magnitude_increase_diff_sign",
              "large_final_diff_sign")  # fmt: skip

@@ -22,6 +22,7 @@ from submitit.core.utils import FailedJobError, UncompletedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from lth import UserError
+from lth.cli.console import number_of
 
 # States after which a job runs no more. Suspended and preempted ones do; submitit takes some of these for the end.
 FINAL = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "GONE"}
@@ -60,7 +61,8 @@ class Launcher(SlurmLauncher):  # type: ignore[misc]
 def _all_ended(jobs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
     """Wait for the jobs; says where their logs are."""
     name = jobs[0].job_id.partition("_")[0]
-    print(f"lth run: {len(jobs)} jobs of Slurm, {name}; their logs: {jobs[0].paths.folder.parent}/", file=sys.stderr)
+    there = f"{number_of(len(jobs), 'job')} of Slurm, {name}; logs: {jobs[0].paths.folder.parent}/"
+    print(f"lth run: {there}", file=sys.stderr)
     try:
         return [_ended(job, words) for job, words in zip(jobs, overrides, strict=True)]
     except KeyboardInterrupt:

@@ -180,9 +180,11 @@ def test_replicates_are_averaged_in_the_table_that_is_printed() -> None:
     ]  # fmt: skip
 
 
-def test_an_invalid_number_of_bits_is_an_error(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["compress", *OVERRIDES, f"root={store}", "--levels", "0", "--bits", "9"]) == 2
-    assert "there is no format 'lth-9'" in capsys.readouterr().err
+@pytest.mark.parametrize("bits", ["9", "0", "5,-1"])
+def test_an_invalid_number_of_bits_is_an_error(bits: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["compress", *OVERRIDES, "--bits", bits])
+    assert f"--bits: {bits}: weights of lth files have 1 to 8 bits" in capsys.readouterr().err
 
 
 def test_without_the_dense_net_relative_columns_are_nan(store: Path, tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ def numbers(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(f"{text}: give whole numbers separated by commas, such as 0,3,7") from None
 
 
+def bits(text: str) -> list[int]:
+    """Numbers of bits of a weight, 1 to 8, separated by commas."""
+    found = numbers(text)
+    if not all(1 <= number <= 8 for number in found):
+        raise argparse.ArgumentTypeError(f"{text}: weights of lth files have 1 to 8 bits, such as 5,4")
+    return found
+
+
 def count(text: str) -> int:
     """A whole number, at least 1."""
     if not text.isdecimal() or int(text) < 1:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lth.cli.arguments import add_overrides, numbers, path
+from lth.cli.arguments import add_overrides, bits, numbers, path
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -18,7 +18,7 @@ def _compress(commands: "Commands") -> None:
     )
     add_overrides(compress, f"{OVERRIDES}; several jobs (replicate=1,2,3) are averaged")
     compress.add_argument("--levels", type=numbers, help="levels such as 0,15 (default: the first and the last)")
-    compress.add_argument("--bits", type=numbers, default=[5, 4], help="bits per weight of lth files (default: 5,4)")
+    compress.add_argument("--bits", type=bits, default=[5, 4], help="bits per weight of lth files (default: 5,4)")
     compress.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
     compress.set_defaults(command="compress")
 

@@ -1,5 +1,8 @@
 """The last level of a ladder, tried on an untrained net, so that one that leaves a layer nothing is refused at once."""
 
+from bisect import bisect_left
+
+from lth import UserError
 from lth.distribution import balanced, by_kind, by_layer, er, erk, uniform
 from lth.imp import examples
 from lth.job.values import Job
@@ -20,9 +23,21 @@ def check_last(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
     (distribution, _), (structure, _) = unbound(job.distribution), unbound(job.structure)
     if distribution not in OF_SIZES or (job.stops and distribution is not by_layer):
         return
-    last = rungs(job.levels)[-1]
-    density = {name: ladder.density(last, kind) for name, kind in recipe.layers.kinds.items()}
-    scores = {name: start.weights[name].abs() for name in start.mask}
-    shares = job.distribution(scores, start.mask, density)
-    if structure.__module__ == "lth.structure" and not job.stops:
-        job.structure(scores, start.mask, shares, recipe.net(), examples(recipe))
+    scores, levels = {name: start.weights[name].abs() for name in start.mask}, rungs(job.levels)
+
+    def refused(level: int) -> UserError | None:
+        density = {name: ladder.density(level, kind) for name, kind in recipe.layers.kinds.items()}
+        try:
+            shares = job.distribution(scores, start.mask, density)
+            if structure.__module__ == "lth.structure" and not job.stops:
+                job.structure(scores, start.mask, shares, recipe.net(), examples(recipe))
+        except UserError as error:
+            return error
+        return None
+
+    if (error := refused(levels[-1])) is None:
+        return
+    first = bisect_left(levels, True, key=lambda level: refused(level) is not None)
+    if first < 2:  # the net itself, or any pruning of it, is refused, and fewer levels are no remedy
+        raise error
+    raise UserError(f"level {levels[-1]}: {error}; level {levels[first - 1]} is the last at which no layer is empty")

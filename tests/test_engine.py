@@ -344,6 +344,20 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
     assert_equal(resumed(half_pruned(settings), settings, chances, keep=[3, 11]), undisturbed(model, optimizer))
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_weights_that_decay_to_subnormals_become_zero_in_any_process(width: int) -> None:
+    halved = partial(torch.optim.SGD, lr=0.5, weight_decay=1.0)
+    settings = recipe(model=net, optimizer=halved, steps=1)
+    start = dense(settings, glorot_normal)
+    weights = {name: value.clone() for name, value in start.weights.items()}
+    weights["1.bias"][0] = -100.0  # a dead unit: the weights behind it have no gradient
+    weights["3.weight"][:, 0] = 2e-38  # and half of them is below the least normal number, 1.18e-38
+    tickets = [replace(start, weights=weights, replicate=replicate) for replicate in range(1, width + 1)]
+    torch.set_flush_denormal(False)
+    for trained in train_all(tickets, recipe=settings, device="cpu", width=width):
+        assert trained.weights()["3.weight"][:, 0].unique().tolist() == [0.0]
+
+
 def everything(precision: str) -> Recipe:
     """Convolutions, batch norm, dropout, augmentation, momentum, weight decay, warm-up and a drop of the rate."""
     return recipe(

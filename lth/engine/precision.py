@@ -54,5 +54,19 @@ def arithmetic(precision: Precision, device: str) -> Iterator[None]:
         _allow_tf32(before)
 
 
+@contextlib.contextmanager
+def on_processor(threads: int) -> Iterator[None]:
+    """Compute with so many threads on a CPU, whatever the process does otherwise; subnormals, which are slow there and
+    no more than rounding, are 0 from here on: PyTorch can't be asked how it was before.
+    """
+    before = torch.get_num_threads()
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _allow_tf32(values: list[bool]) -> None:
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = values

@@ -1,7 +1,7 @@
 """list[Ticket] -> list[Trained], one after the other or side by side; interrupted trainings are saved and resumed."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from lth.engine.devices import check_devices, together
 from lth.engine.divergence import NonFiniteLoss
 from lth.engine.loop import Loop
 from lth.engine.outcome import outcome
-from lth.engine.precision import arithmetic
+from lth.engine.precision import arithmetic, on_processor
 from lth.engine.saving import Saving
 from lth.engine.side_by_side import Shared, side_by_side
 from lth.engine.state import State, state_of
@@ -74,7 +74,7 @@ def each(
 ) -> list[Trained]:
     """Train the tickets as they are grouped."""
     done, recipe, device = dict[Ticket, Trained](), shared.recipe, shared.device
-    with _generators_undisturbed(), _threads(recipe.threads), arithmetic(recipe.precision, device):
+    with _generators_undisturbed(), on_processor(recipe.threads), arithmetic(recipe.precision, device):
         for group in groups(tickets, recipe, states, device, width):
             run = _train_stack if shared.ranks.count == 1 and is_stack(group, recipe, device) else _train
             for trained in run(group, states, shared):
@@ -92,17 +92,6 @@ def _generators_undisturbed() -> contextlib.AbstractContextManager[None]:
 def _train_stack(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
     at = partial(_weights_at, shared=shared)
     return side_by_side(tickets, states, shared, at)
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute with so many threads on a CPU, whatever the process does otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:

@@ -1,6 +1,5 @@
 """Nets of one branch beside each other: what is measured once all of its draws at a level are trained."""
 
-import contextlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 from lth import UserError
 from lth.early_bird import Drawn
 from lth.engine import Callback
+from lth.engine.precision import on_processor
 from lth.engine.width import on_cuda
 from lth.job.branch import Branch
 from lth.job.levels import drawn_before, mask_key
@@ -72,7 +72,7 @@ def _measure(
 ) -> dict[str, Columns]:
     kept = {name: torch.stack([each.mask[name] for each in nets]).any(0) for name in nets[0].mask}
     parts, first = count(), nets[0].ticket
-    with _as_in_training(recipe.threads):
+    with on_processor(recipe.threads):
         rows = compare(
             recipe.net(),
             [each.weights() for each in nets],
@@ -87,15 +87,3 @@ def _measure(
         name, given = nets[0].ticket.branch, repr(rows)[:40]
         raise UserError(f"branch.{name}.compare gave {given}: it must return a list, for each net the columns")
     return {each.facts["digest"]: row for each, row in zip(nets, rows, strict=True)}
-
-
-@contextlib.contextmanager
-def _as_in_training(threads: int) -> Iterator[None]:
-    """Compute with so many threads on a CPU, and flush subnormals."""
-    before = torch.get_num_threads()
-    torch.set_flush_denormal(True)
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,8 +1,9 @@
 """You et al. 2020: the mask of a ticket settles early in training, and can be drawn there.
 
 Drawing Early-Bird Tickets (arXiv 1909.11957). The paper prunes channels of VGG-16 and PreResNet-101; here weights of
-LeNet-300-100 on MNIST, and channels of ResNet-20 on CIFAR-10 by the paper's recipe. The rule is that of its text: five
-distances of consecutive epochs below 0.1 (its code compares the newest of five masks with the four before).
+LeNet-300-100 on MNIST, and channels of ResNet-20 on CIFAR-10 by the paper's recipe, but each layer loses the same share
+of its channels (from memory, all layers compete in the paper). The rule is that of its text: five distances of
+consecutive epochs below 0.1 (its code compares the newest of five masks with the four before).
 
 Command
     lth figure you2020_early_bird --run data.root=DIR                                  both nets

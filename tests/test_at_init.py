@@ -19,7 +19,7 @@ from lth.engine import Callback
 from lth.imp import batch, dense, prune, stay, untrained
 from lth.job.levels import execute, mask_key
 from lth.recipe import Recipe
-from lth.schedule import Ladder, exponential, one_shot
+from lth.schedule import Ladder, exponential, iterative, one_shot
 from lth.store import Store, table
 from lth.ticket import Ticket, Trained, layers_kept, remaining
 
@@ -267,6 +267,14 @@ def test_rounds_of_an_inverted_criterion_remove_the_most_important_each_time() -
     sizes = torch.cat([start.weights[name].abs()[m] for name, m in least.mask.items()])
     gone = torch.cat([start.weights[name].abs()[~m] for name, m in least.mask.items()])
     assert sizes.max() <= gone.min()
+
+
+def test_a_mask_that_is_pruned_from_a_pruned_one_has_no_opposite() -> None:
+    """By hand: of 1 to 10, pruned to 8, 6 and 5, the opposite scores would leave 5 to 9, and not 1 to 5."""
+    checks, ladder = {"invert": job.Branch(branch.invert)}, {"train_from": 0, "schedule": iterative, "levels": 2}
+    with pytest.raises(UserError, match=r"level 2 is pruned from level 1, .* or branch\.invert\.levels=\[1\]"):
+        job_of(branches=checks, **ladder)
+    job_of(branches={"invert": job.Branch(branch.invert, levels=[1])}, **ladder)
 
 
 def test_the_dense_net_has_no_mask_to_invert() -> None:

@@ -216,6 +216,23 @@ def test_a_layer_of_two_names_is_one() -> None:
         (["branch=[edge_popup]", "rewind=learning_rate"], "branch=edge_popup needs W_k of pruned weights too"),
         (["criterion=large_final_diff_sign", "train_from=1"], "criterion=large_final_diff_sign compares"),
         (["criterion=movement", "train_from=1"], "criterion=movement compares .* train_from=1 prunes before it"),
+        (["branch=[edge_popup]", "updater=set"], "branch=edge_popup chooses its own mask, and updater=set moves"),
+        (["branch=[constant]", "updater=gradual", "rewind.step=10"], "updater=gradual .* use rewind.step=0 or less"),
+        (["branch=[signed_constant]", "updater=gradual", "rewind=learning_rate", "levels=1"], "updater=gradual those"),
+        (["branch=[constant]", "train_from=1", "levels=2", "rewind.step=10"], "train_from=1 those of the first mask"),
+        (["criterion=movement", "updater=rigl", "levels=2"], "movement compares .* updater=rigl grows began at 0"),
+        (["criterion=large_final_same_sign", "updater=set", "levels=2"], "compares .* updater=set grows began at 0"),
+        (["criterion=large_init_large_final", "distribution=globally"], "are ranks within a layer"),
+        (
+            [
+                "criterion=inverted",
+                "criterion.of._target_=lth.criterion.small_init_small_final",
+                "distribution=globally",
+            ],
+            "criterion=small_init_small_final are ranks within a layer",
+        ),
+        (["criterion=neuron_l1"], "criterion=neuron_l1 scores whole neurons, and structure=weight removes others"),
+        (["criterion=batch_norm_scale", "structure=row"], "criterion=batch_norm_scale scores whole neurons"),
         (["branch=[freeze_growing_all]", "store.keep=last"], "store.keep=last: branch=freeze_growing_all compares"),
     ],
 )
@@ -225,6 +242,8 @@ def test_what_criteria_and_branches_do_not_go_with_is_refused_before_anything_is
     with pytest.raises(UserError, match=sentence):
         validated(words)
     validated(["branch=[freeze,shuffle]", "store.keep=last"])
+    validated(["criterion=movement", "updater=rigl", "levels=1"])
+    validated(["branch=[constant]", "updater=gradual", "updater.begin=10", "updater.end=510", "rewind.step=10"])
     validated(["branch=[constant,edge_popup]", "rewind=learning_rate", "levels=1"])
     validated(["branch=[constant,freeze]", "rewind=learning_rate", "schedule=one_shot"])
 

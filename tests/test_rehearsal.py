@@ -23,7 +23,8 @@ from lth.ticket import Ticket, Trained
 OPTIONS = {"learned_supermask": {"steps": 7}, "connect": {"step": 9}}
 EVERY = {name: partial(getattr(branch, name), **OPTIONS.get(name, {})) for name in branch.__all__
          if name not in ("Budget", "Control", "Init", "frozen_model", "stretched", "early_bird")}  # fmt: skip
-AFTER_DENSE = ("edge_popup", "continued", "invert")  # those that level 0 has none of
+# Levels of those that not every level has.
+LEVELS = {"edge_popup": [2], "continued": [2], "invert": [1]}
 
 
 def conv1d(shape: Any, outputs: int) -> nn.Module:
@@ -148,7 +149,7 @@ REWINDS = [rewind.weights, partial(rewind.weights, step=12), partial(rewind.lear
 
 @pytest.mark.parametrize("moved", REWINDS, ids=lambda moved: unbound(moved)[0].__name__)
 def test_a_plan_foresees_the_steps_that_each_branch_trains(moved: Any) -> None:
-    whole = of(moved=moved, **{name: job.Branch(transform, levels=[2] if name in AFTER_DENSE else [0, 2])
+    whole = of(moved=moved, **{name: job.Branch(transform, levels=LEVELS.get(name, [0, 2]))
                                for name, transform in EVERY.items()})  # fmt: skip
     planned = job.planned(whole)
     start = dense(whole.recipe, whole.init)
@@ -228,7 +229,7 @@ def test_a_branch_has_not_the_name_of_the_trainings_of_the_other_run() -> None:
 def test_a_rehearsal_traces_no_net_again_and_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """More than one call of the model is one for the dense net's weights."""
     what = of(counted, bird=job.Branch(partial(branch.early_bird, every=2, threshold=0.0)),
-              shuffle=job.Branch(branch.shuffle), invert=job.Branch(branch.invert))  # fmt: skip
+              shuffle=job.Branch(branch.shuffle), invert=job.Branch(branch.invert, levels=[1]))  # fmt: skip
     assert what.recipe.layers.kinds
     before = len(CALLS)
     rehearse(what)

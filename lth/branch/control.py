@@ -83,7 +83,8 @@ def weights_at(trained: Trained, step: int | None, *, moved: bool = False) -> We
 def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
     """The mask permuted within each layer, on the same weights: per-layer counts stay (Zhou et al. 2019).
 
-    After rewinding the learning rate the weights are W_T, 0 where they were pruned.
+    After rewinding the learning rate the weights are W_T, 0 where they were pruned; with updater=gradual and a later
+    step k, W_k is 0 where they were pruned by then.
     """
     ticket = trained.ticket
     random = generator("shuffle", ticket.replicate, ticket.level, draw)
@@ -100,9 +101,9 @@ def invert(
     inverse: Callable[[Trained, int], Ticket],
 ) -> tuple[Recipe, Ticket]:
     """The mask of the opposite scores on the same weights: what is most important to the criterion goes (Frankle et al.
-    2021, "Missing the mark"). As many weights stay in all; how many of each layer, the distribution says. Nothing is
-    drawn: every draw is the same. line: the trained tickets from the dense net to this one. inverse: as in
-    `lth.job.Branch.tickets`.
+    2021, "Missing the mark"), for levels that are pruned from the dense net. As many weights stay in all; how many of
+    each layer, the distribution says. Nothing is drawn: every draw is the same. line: the trained tickets from the
+    dense net to this one. inverse: as in `lth.job.Branch.tickets`.
     """
     return recipe, replace(trained.ticket, mask=inverse(line[-2], trained.ticket.level).mask)
 

@@ -1,4 +1,4 @@
-"""State of an optimizer for weights that an updater brings back: that of a new one."""
+"""State of an optimizer for weights that an updater brings back: that of a new one, but for the number of its steps."""
 
 import torch
 from torch import Tensor

@@ -56,11 +56,11 @@ def trainings(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
     overhead = energy * kwh(1, 1000, rates.pue.value)
     paid, (low, high) = spent.where(_fits(known, rates.price)), rates.price.value
     steps = _steps(known)
+    samples = _numbers(known, "samples").fillna(steps * known["batch_size"])
     return known.assign(
-        steps=steps, samples=steps * known["batch_size"], macs=_numbers(known, "macs"),
-        macs_remaining=_numbers(known, "macs_remaining"), wall_hours=hours,
-        cpu_hours=_numbers(known, "cpu_seconds") / 3600, energy_kwh=energy, energy_method=method, kwh_pue=overhead,
-        co2e_kg=overhead * rates.region.value, dollars_low=paid * low, dollars_high=paid * high,
+        steps=steps, samples=samples, macs=_numbers(known, "macs"), macs_remaining=_numbers(known, "macs_remaining"),
+        wall_hours=hours, cpu_hours=_numbers(known, "cpu_seconds") / 3600, energy_kwh=energy, energy_method=method,
+        kwh_pue=overhead, co2e_kg=overhead * rates.region.value, dollars_low=paid * low, dollars_high=paid * high,
     )  # fmt: skip
 
 

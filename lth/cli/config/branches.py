@@ -21,7 +21,7 @@ def check_branches(config: Config) -> None:
             _check_continued(config, name, node)
         if target == "scratch":
             _check_scratch(config, name, node)
-        if target.startswith("freeze"):
+        if target.startswith("freeze") or target == "edge_popup":
             _check_frozen(config, name, target)
         if target in OF_ALL_WEIGHTS:
             _check_of_all_weights(config, name, target)
@@ -83,19 +83,28 @@ def _check_scratch(config: Config, name: str, node: Config) -> None:
 def _check_frozen(config: Config, name: str, target: str) -> None:
     keep, updater = config["store"]["keep"], config["updater"]["_target_"]
     if updater != "lth.updater.none":
-        raise UserError(f"branch={name} holds pruned weights at values, and updater={updater.rpartition('.')[2]} "
-                        "moves the mask while they are held: leave one out")  # fmt: skip
+        does = "chooses its own mask" if target == "edge_popup" else "holds pruned weights at values"
+        raise UserError(f"branch={name} {does}, and updater={updater.rpartition('.')[2]} moves the mask meanwhile: "
+                        "leave one out")  # fmt: skip
     if "growing" in target and keep != "all":
         raise UserError(f"store.keep={keep}: branch={name} compares the trained weights of all levels before, use "
                         "store.keep=all")  # fmt: skip
 
 
 def _check_of_all_weights(config: Config, name: str, target: str) -> None:
-    rewind = config["rewind"]["_target_"].removeprefix("lth.rewind.")
-    once = len(rungs(config["levels"])) == 2 or config["schedule"]["_target_"] == "lth.schedule.one_shot"
-    if rewind in ("learning_rate", "fine_tune") and ("growing" in target or not once):
-        raise UserError(f"branch={name} needs W_k of pruned weights too, and with rewind={rewind} those pruned before "
-                        "the last training are 0: use rewind=weights")  # fmt: skip
+    rewind, updater, early = config["rewind"], config["updater"], config["train_from"]
+    kind, moves = rewind["_target_"].removeprefix("lth.rewind."), updater["_target_"].removeprefix("lth.updater.")
+    levels, trained_on = rungs(config["levels"]), kind in ("learning_rate", "fine_tune")
+    once = len(levels) == 2 or config["schedule"]["_target_"] == "lth.schedule.one_shot"
+    needs = f"branch={name} needs W_k of pruned weights too, and with"
+    if trained_on and ("growing" in target or not once):
+        raise UserError(f"{needs} rewind={kind} those pruned before the last training are 0: use rewind=weights")
+    if moves == "gradual" and (trained_on or rewind.get("step", 0) > updater.get("begin", 0)):
+        remedy = "leave one out" if trained_on else f"use rewind.step={updater.get('begin', 0)} or less"
+        raise UserError(f"{needs} updater=gradual those that it has removed by step k are 0: {remedy}")
+    if kind == "weights" and rewind.get("step", 0) > 0 and 0 < early < levels[-1]:
+        raise UserError(f"{needs} train_from={early} those of the first mask are 0 at step {rewind['step']}: use "
+                        "rewind.step=0 or train_from=0")  # fmt: skip
 
 
 def _check_pretrained(config: Config) -> None:

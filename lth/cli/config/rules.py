@@ -9,14 +9,19 @@ from lth.cli.config.bounds import check_block
 from lth.cli.config.branches import check_branches
 from lth.cli.config.keys import Config, nodes
 from lth.cli.config.signature import parameters
+from lth.schedule import rungs
 from lth.store.names import check_name, check_path, check_project
 
 BITS = (*range(2, 9), "fp16", "bf16")
 # Columns that an objective may name, beside the metric of the task on validation data.
 OBJECTIVES = ("early_stop_val_accuracy", "early_stop_val_loss", "early_stop_step", "density", "remaining")
-# Criteria that give every weight of an untrained net the score 0.
+# Criteria that give every weight of an untrained net the score 0, all that ask how a weight has changed since W_k, and
+# those whose scores are ranks within a layer or belong to a whole unit.
 COMPARING = ("movement", "magnitude_increase", "magnitude_increase_same_sign", "magnitude_increase_diff_sign",
              "large_final_diff_sign")  # fmt: skip
+CHANGED = (*COMPARING, "large_final_same_sign")
+RANKS = ("large_init_large_final", "small_init_small_final")
+OF_UNITS = ("neuron_l1", "neuron_l2", "batch_norm_scale")
 
 
 def check_rules(config: Config) -> None:
@@ -83,12 +88,19 @@ def _check_n_of_m(config: Config) -> None:
 
 def _check_pruning(config: Config) -> None:
     structure = config["structure"]["_target_"].removeprefix("lth.structure.")
-    if config["distribution"]["_target_"] == "lth.distribution.globally" and structure in ("neuron", "n_of_m", "row"):
+    globally = config["distribution"]["_target_"] == "lth.distribution.globally"
+    if globally and structure in ("neuron", "n_of_m", "row"):
         raise UserError(
             f"distribution=globally ranks single weights, and structure={structure} removes others: take another "
             "distribution, or structure=weight"
         )
-    criterion, early = config["criterion"]["_target_"].removeprefix("lth.criterion."), config["train_from"]
+    criterion, early = _criterion(config), config["train_from"]
+    if globally and criterion in RANKS:
+        raise UserError(f"distribution=globally compares scores of all layers, and those of criterion={criterion} are "
+                        "ranks within a layer: take another distribution")  # fmt: skip
+    if criterion in OF_UNITS and structure != "neuron":
+        raise UserError(f"criterion={criterion} scores whole neurons, and structure={structure} removes others: use "
+                        "structure=neuron, or criterion=magnitude")  # fmt: skip
     if criterion in COMPARING and early > 0:
         raise UserError(f"criterion={criterion} compares weights before and after training, and train_from={early} "
                         "prunes before it, where every score is 0: use another criterion, or train_from=0")  # fmt: skip
@@ -98,6 +110,12 @@ def _check_pruning(config: Config) -> None:
     if once and rounds > 1 and config["schedule"]["_target_"] == "lth.schedule.one_shot":
         raise UserError(f"schedule.rounds={rounds}: {once[0]} leaves in the first round what it leaves in the last; "
                         "leave rounds at 1")  # fmt: skip
+
+
+def _criterion(config: Config) -> str:
+    """The name of the criterion, or of the one whose opposite it is."""
+    node = config["criterion"]
+    return str(node.get("of", node)["_target_"]).removeprefix("lth.criterion.")
 
 
 def _check_updater(config: Config) -> None:
@@ -136,7 +154,7 @@ def _check_levels(config: Config) -> None:
     if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
         raise UserError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
     try:
-        last = schedule.rungs(levels)[-1]
+        last = rungs(levels)[-1]
         for _, node in nodes(config):
             _call(node, schedule, levels)
             _call(node, lr, 0)
@@ -146,7 +164,11 @@ def _check_levels(config: Config) -> None:
     if first > last:
         raise UserError(f"train_from={first} is above the last level, {last}")
     # From a dense net on, which set and rigl leave dense, every weight has its W_k.
-    moving = config["updater"]["_target_"].removeprefix("lth.updater.") in ("set", "rigl")
+    updater = config["updater"]["_target_"].removeprefix("lth.updater.")
+    moving, criterion = updater in ("set", "rigl"), _criterion(config)
+    if moving and criterion in CHANGED and last > max(1, first):
+        raise UserError(f"criterion={criterion} compares weights with W_k, and those that updater={updater} grows "
+                        "began at 0: use another criterion, or levels=1")  # fmt: skip
     if moving and 0 < first < last and rewind["_target_"] == "lth.rewind.weights" and rewind.get("step", 0) > 0:
         raise UserError(f"rewind.step={rewind['step']}: with train_from={first}, weights that the updater grows later "
                         "are 0 at that step; use rewind.step=0 or train_from=0")  # fmt: skip

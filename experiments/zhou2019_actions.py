@@ -13,7 +13,7 @@ Expect (the paper's figures; orderings, as notes of others tell them)
 Cost
     Full: 25 trainings of 50,380 steps and 54 more of branches a replicate. Reduced: 7 of 5,000 and 54.
 Result (2026-11-27; AMD EPYC, one thread; results/zhou2019_actions.md)
-    n = 3 down to 2.9% of the weights at levels 12 and 16 (replicates 2 and 3: levels=16 and branch.NAME.levels=[12,16]),
+    n = 3 down to 2.9% of the weights at levels 12 and 16 (replicates 2, 3: levels=16 and branch.NAME.levels=[12,16]),
     elsewhere n = 1. Accuracy at early stop, 7.0 and 2.9% of the weights: tickets 98.18 (0.11) and 97.89 (0.04)%. With
     their signs kept, weights drawn anew have 98.09 (0.19) and 97.68 (0.12)%, permuted 98.10 (0.06) and 97.75 (0.10),
     constant 98.17 (0.09) and 97.78 (0.02); without them 97.44 (0.04) and 96.81 (0.18), 97.56 (0.17) and 96.98 (0.15),

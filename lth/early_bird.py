@@ -80,8 +80,8 @@ def matrix(text: str) -> list[list[float]]:
     return [[above.get((min(i, j), max(i, j)), 0.0) for j in range(count)] for i in range(count)]
 
 
-def drawn_at(text: str, *, queue: int = QUEUE, threshold: float = THRESHOLD) -> int | None:
+def drawn_at(text: str, *, queue: int = QUEUE) -> int | None:
     """The epoch at which the ticket is drawn, from 1 on, by the distances of `compare`; None if they never settle."""
     rows = matrix(text)
-    count = settled((rows[a][b] for a, b in pairwise(range(len(rows)))), queue=queue, threshold=threshold)
+    count = settled((rows[a][b] for a, b in pairwise(range(len(rows)))), queue=queue)
     return None if count is None else count + 1

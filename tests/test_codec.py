@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from approximated import approximate
 from hypothesis import given
 from hypothesis import strategies as st
 from small import half_pruned, many, recipe, same
@@ -58,7 +59,7 @@ def test_decoding_inverts_encoding_to_the_last_bit(
 ) -> None:
     weights, mask = random_tensors(seed, shape, density)
     decoded = codec.decode(codec.encode(weights, mask, bits=bits, description={"note": [1, "ü", None]}))
-    assert same(decoded.weights, codec.approximate(weights, mask, bits=bits))
+    assert same(decoded.weights, approximate(weights, mask, bits=bits))
     assert same(decoded.mask, mask)
     assert {name: w.dtype for name, w in decoded.weights.items()} == {name: w.dtype for name, w in weights.items()}
     assert (decoded.bits, decoded.description) == (bits, {"note": [1, "ü", None]})
@@ -103,7 +104,6 @@ def test_weights_and_mask_are_only_read() -> None:
     weights, mask = random_tensors(0, (5, 6), 0.5)
     before = {name: w.clone() for name, w in weights.items()}
     codec.encode(weights, mask, bits=2)
-    codec.approximate(weights, mask, bits=None)["a.bias"].zero_()
     assert same(weights, before)
 
 

@@ -11,7 +11,7 @@ import shell
 import torch
 from rich.console import Console
 
-from lth.cli.display import Display, interruptible
+from lth.cli.display import Display
 from lth.cli.steps import Steps
 from lth.engine import Interrupted
 from lth.ticket import Ticket, Trained
@@ -119,7 +119,7 @@ def test_an_error_can_name_the_last_step() -> None:
 
 def test_ctrl_c_interrupts_at_the_next_step_and_a_second_one_at_once() -> None:
     display = Watched(1, 100).display
-    with interruptible(display):
+    with display.signals.handled():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Interrupted):
             display.stepped(ticket(), 1, 100)
@@ -133,7 +133,7 @@ def test_rounds_of_scoring_are_shown_now_and_then_and_are_interrupted() -> None:
         watched.now = now
         watched.display.scored(ticket(), 3, done, 100)
     assert watched.lines == ["ticket, replicate 1, level 1: scored for level 3 · round 40/100"]
-    with interruptible(watched.display):
+    with watched.display.signals.handled():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Interrupted):
             watched.display.scored(ticket(), 3, 42, 100)

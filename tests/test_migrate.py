@@ -18,7 +18,8 @@ from lth.recipe import Recipe
 from lth.store import Store, table
 from lth.store.digest import describe, digest_of, short
 from lth.store.file import read_json, write_json
-from lth.store.migrate import _old, adopt_mask, old_digest
+from lth.store.migrate import _old, adopt_mask, forget, old_digest
+from lth.store.precision import settle
 from lth.ticket import Ticket, Trained
 
 
@@ -55,6 +56,13 @@ def test_what_two_experiments_share_is_migrated_with_the_first_and_known_to_the_
         assert len(job.migrate(each, Store(tmp_path))) == 3
     assert [len(record["rows"]) for record in shell.records(tmp_path)] == [3, 3]
     assert len(table.tickets(tmp_path)) == 6
+
+
+def test_the_precision_of_an_experiment_is_no_damaged_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ran(JOB, tmp_path)
+    settle(tmp_path, JOB.name, "fp32")
+    forget(tmp_path, JOB.name, set())
+    assert not caplog.messages
 
 
 def test_a_migrated_store_has_the_same_results_and_trains_nothing(tmp_path: Path) -> None:

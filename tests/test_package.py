@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from approximated import approximate
 from hypothesis import given
 from hypothesis import strategies as st
 from small import COLOUR, DATA, adam, conv_net, few, half_pruned, many, momentum, net, recipe, same
@@ -52,7 +53,7 @@ def test_an_unpacked_net_equals_the_net_with_the_approximated_weights_to_the_las
 ) -> None:
     trained = trained_by(plain)
     unpacked, mask = package.unpack(package.pack(trained, plain, bits), plain.model)
-    weights = codec.approximate(masked(trained.weights(), trained.ticket.mask), trained.ticket.mask, bits=bits)
+    weights = approximate(masked(trained.weights(), trained.ticket.mask), trained.ticket.mask, bits=bits)
     assert torch.equal(unpacked(X), built(plain, weights)(X))
     assert same(mask, trained.ticket.mask)
     assert not unpacked.training

@@ -52,10 +52,13 @@ def lines(table: pd.DataFrame, x: str, by: Sequence[str]) -> pd.Series:
 
 def spread_levels(table: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """The rows of at most `count` levels, the first and the last among them."""
-    levels = sorted(table["level"].unique())
+    return table[table["level"].isin(spread(sorted(table["level"].unique()), count))]
+
+
+def spread(levels: Sequence[int], count: int = 5) -> list[int]:
+    """At most `count` of these levels in order, the first and the last among them."""
     some = min(count, len(levels))
-    kept = {levels[round(i * (len(levels) - 1) / max(some - 1, 1))] for i in range(some)}
-    return table[table["level"].isin(kept)]
+    return sorted({levels[round(i * (len(levels) - 1) / max(some - 1, 1))] for i in range(some)})
 
 
 def label(line: str, branch: str) -> str:

@@ -62,10 +62,6 @@ def _levels(rows: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
 
 
 def _cells(part: pd.DataFrame, column: str, scale: float, digits: int) -> Sequence[str]:
-    ratios = ["-" if part[name].isna().any() else _mean(part[name]) for name in ("compression", "speed_up")]
+    ratios = ["-" if part[name].isna().any() else f"{part[name].mean():.2f}" for name in ("compression", "speed_up")]
     gain = "-" if part["gain"].isna().any() else mean_and_spread(scale * part["gain"], digits)
     return [*ratios, mean_and_spread(scale * part[column], digits), gain, str(len(part))]
-
-
-def _mean(values: pd.Series) -> str:
-    return f"{values.mean():.2f}"

@@ -65,6 +65,7 @@ def _run(given: list[str]) -> int:
     from lth.cli.parser import parsed
 
     options = parsed(given)
-    command = importlib.import_module(f"lth.cli.{options.command}")
+    name = "garbage" if options.command == "gc" else options.command  # gc is a module of Python
+    command = importlib.import_module(f"lth.cli.{name}")
     imports_done()
     return int(command.main(options))

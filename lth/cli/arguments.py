@@ -12,6 +12,11 @@ def add_overrides(command: argparse.ArgumentParser, explained: str) -> None:
     command.add_argument("--config-dir", type=path, help="the folder of your own config groups, as for lth run")
 
 
+def add_runs(command: argparse.ArgumentParser) -> None:
+    """Add the folder of stored results."""
+    command.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+
+
 def path(text: str) -> Path:
     """A path that files or folders can have."""
     if reason := path_reason(text):

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 # But for names with spaces, which a list of words can't hold.
 STORED = "$(ls runs/experiments 2>/dev/null | grep -v ' ')"
-# Commands that take an experiment.
-NAMED = {"figure", "report", "cost", "plot", "compare", "best", "pack", "rename", "delete", "status", "table"}
+Words = Mapping[str, tuple[Sequence[str], bool]]
 BASH = """_lth() {{
   local cur="${{COMP_LINE:0:COMP_POINT}}" words front
   cur="${{cur##* }}"
@@ -49,25 +48,25 @@ def script(shell: str) -> str:
     from lth.cli.config import reference
     from lth.cli.parser import options
 
-    given = {command: [*words] for command, words in options().items()} | {"run": [*reference.words(), "--help"]}
+    given = options() | {"run": ([*reference.words(), "--help"], False)}
     if shell == "fish":
         return _fish(given)
     template, name, mark = (BASH, "words", '"') if shell == "bash" else (ZSH, "found", "")
     return template.format(commands=" ".join(given), cases=_cases(given, name, mark))
 
 
-def _cases(given: Mapping[str, Sequence[str]], name: str, mark: str) -> str:
+def _cases(given: Words, name: str, mark: str) -> str:
     opens, closes = (mark, mark) if mark else ("(", ")")
     return "\n".join(
-        f"      {command}) {name}={opens}{' '.join([*words, *([STORED] if command in NAMED else [])])}{closes} ;;"
-        for command, words in given.items()
+        f"      {command}) {name}={opens}{' '.join([*words, *([STORED] if named else [])])}{closes} ;;"
+        for command, (words, named) in given.items()
     )
 
 
-def _fish(given: Mapping[str, Sequence[str]]) -> str:
+def _fish(given: Words) -> str:
     lines = [f'complete -c lth -n __fish_use_subcommand -f -a "{" ".join(given)}"']
-    for command, words in given.items():
-        stored = [STORED.replace("$(", "(")] if command in NAMED else []
+    for command, (words, named) in given.items():
+        stored = [STORED.replace("$(", "(")] if named else []
         lines.append(f'complete -c lth -n "__fish_seen_subcommand_from {command}" -a "{" ".join(words)}"')
         lines += [f'complete -c lth -n "__fish_seen_subcommand_from {command}" -a "{each}"' for each in stored]
     return "\n".join(lines) + "\n"

@@ -17,8 +17,9 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the sums of the named experiments, or of all; with --figure draw each. Returns the exit code."""
     if arguments.table:
         return _published(arguments)
-    names = statement.Names(arguments.region, arguments.pue, arguments.price, arguments.watts, arguments.tables)
-    rates, parts = statement.rates_of(names), results.trainings(arguments.name, arguments.runs)
+    names = {kind: getattr(arguments, kind) for kind in ("region", "pue", "price", "watts")}
+    rates = statement.rates_of(**names, own=arguments.tables)
+    parts = results.trainings(arguments.name, arguments.runs)
     result = statement.statement(parts, rates)
     print(result.csv() if arguments.format == "csv" else result.markdown())
     if arguments.figure:

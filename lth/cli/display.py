@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from types import TracebackType
 
 from rich.console import Console
@@ -158,11 +157,6 @@ class Display(Callback):
                 *([] if found is None else [f"validation {found}"]),
             ]
         )
-
-
-def interruptible(display: Display) -> AbstractContextManager[None]:
-    """Let signals save, and stop or not, the training of a display at the next step; see `signals`."""
-    return display.signals.handled()
 
 
 def _clock(seconds: float) -> str:

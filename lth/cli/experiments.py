@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lth.cli.arguments import count, path, share
+from lth.cli.arguments import add_runs, count, path, share
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -63,7 +63,7 @@ def _best(commands: "Commands") -> None:
 def _show(commands: "Commands") -> None:
     show = commands.add_parser("show", help="show one stored training: recipe, files, mask, learning curve")
     show.add_argument("digest", help="the beginning of a digest, as in the column digest of lth table --format csv")
-    _runs(show, "show")
+    add_runs(show)
 
 
 def _rename(commands: "Commands") -> None:
@@ -84,7 +84,7 @@ def _gc(commands: "Commands") -> None:
     )
     gc.add_argument("--partial", action="store_true", help="delete interrupted trainings too, which begin anew then")
     _dry(gc)
-    _runs(gc, "garbage")
+    add_runs(gc)
 
 
 def _pack(commands: "Commands") -> None:
@@ -95,7 +95,7 @@ def _pack(commands: "Commands") -> None:
 def _unpack(commands: "Commands") -> None:
     unpack = commands.add_parser("unpack", help="add the trainings of a file of lth pack to the stored ones")
     unpack.add_argument("file", type=path, help="the file")
-    _runs(unpack, "unpack")
+    add_runs(unpack)
 
 
 def _status(commands: "Commands") -> None:
@@ -122,13 +122,8 @@ def _command(commands: "Commands", name: str, explained: str, nargs: str | None 
     """A command whose first argument is an experiment, or several."""
     command: argparse.ArgumentParser = commands.add_parser(name, help=explained)
     command.add_argument("name", nargs=nargs, help=STORED)
-    _runs(command, name)
+    add_runs(command)
     return command
-
-
-def _runs(command: argparse.ArgumentParser, name: str) -> None:
-    command.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
-    command.set_defaults(command=name)
 
 
 def _rows(command: argparse.ArgumentParser) -> None:

@@ -34,6 +34,20 @@ def handlers(own: Mapping[int, Any]) -> Iterator[dict[int, Any]]:
 
 
 @contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable in this block."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextmanager
 def outlived() -> Iterator[None]:
     """Keep signals from killing the process while there is nothing to save: outside Slurm SIGTERM ends it as Ctrl-C
     does, the others do nothing. Only where no handler is set.

@@ -20,7 +20,6 @@ def _compress(commands: "Commands") -> None:
     compress.add_argument("--levels", type=numbers, help="levels such as 0,15 (default: the first and the last)")
     compress.add_argument("--bits", type=bits, default=[5, 4], help="bits per weight of lth files (default: 5,4)")
     compress.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
-    compress.set_defaults(command="compress")
 
 
 def _export(commands: "Commands") -> None:
@@ -36,7 +35,6 @@ def _export(commands: "Commands") -> None:
         "int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits)",
     )
     export.add_argument("--out", type=path, help="file to write (default: named after experiment, level and format)")
-    export.set_defaults(command="export")
 
 
 def _layout(commands: "Commands") -> None:
@@ -46,13 +44,11 @@ def _layout(commands: "Commands") -> None:
     add_overrides(layout, f"{OVERRIDES}; several jobs are compared, their replicates averaged")
     layout.add_argument("--levels", type=numbers, help="levels such as 3,15, beside the dense net (default: all)")
     layout.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
-    layout.set_defaults(command="layout")
 
 
 def _migrate(commands: "Commands") -> None:
     migrate = commands.add_parser("migrate", help="rename trainings that version 0.1 stored, so that they are found")
     add_overrides(migrate, OVERRIDES)
-    migrate.set_defaults(command="migrate")
 
 
 NETS = (_compress, _export, _layout, _migrate)

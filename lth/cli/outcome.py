@@ -21,7 +21,7 @@ PATIENCE = 0.5  # seconds that the end of a run waits for a record that another 
 
 
 def name(job: Job) -> str:
-    """The name of a job, before what is said of it."""
+    """Prefix of a message: the job and its replicates."""
     return f"{job.name}, replicate {', '.join(map(str, job.replicates))}: "
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lth
-from lth.cli.arguments import path
+from lth.cli.arguments import add_runs, path
 from lth.cli.experiments import COMMANDS
 from lth.cli.nets import NETS
 
@@ -39,7 +39,9 @@ def parsed(given: list[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("lth", description="Lottery tickets and model compression, reproduced.")
     parser.add_argument("--version", action="version", version=f"lth {lth.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Exact)
+    commands = parser.add_subparsers(
+        title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Exact
+    )
     commands.add_parser("run", help="train, prune, rewind; finds and reuses stored results (lth run --help)")
     for add in (
         _table,
@@ -59,11 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def options() -> dict[str, list[str]]:
-    """Command -> its options, such as --runs."""
+def options() -> dict[str, tuple[list[str], bool]]:
+    """Command -> its options, such as --runs, and whether it takes the name of an experiment."""
     (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
     return {
-        name: [flag for action in command._actions for flag in action.option_strings if flag.startswith("--")]
+        name: (
+            [flag for action in command._actions for flag in action.option_strings if flag.startswith("--")],
+            any(action.dest == "name" for action in command._actions),
+        )
         for name, command in commands.choices.items()
     }
 
@@ -73,13 +78,12 @@ def _completion(commands: "Commands") -> None:
     completion.add_argument(
         "shell", choices=("bash", "zsh", "fish"), help='in ~/.bashrc: eval "$(lth completion bash)"; fish: | source'
     )
-    completion.set_defaults(command="completion")
 
 
 def _table(commands: "Commands") -> None:
     table = commands.add_parser("table", help="print a table of stored results")
     table.add_argument("name", nargs="?", help="an experiment: the value of name= in lth run (default: all)")
-    table.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+    add_runs(table)
     table.add_argument(
         "--format",
         choices=(*FORMATS, "shrinkbench"),
@@ -89,7 +93,6 @@ def _table(commands: "Commands") -> None:
         "(default: markdown)",
     )
     table.add_argument("--out", type=path, help="file to write (default: print)")
-    table.set_defaults(command="table")
 
 
 def _figure(commands: "Commands") -> None:
@@ -98,7 +101,7 @@ def _figure(commands: "Commands") -> None:
         "name", nargs="?", help="an experiment such as frankle2019_fig4, one of your own, or all (default: list them)"
     )
     figure.add_argument("overrides", nargs="*", help="key=value overrides for --run, such as data.root=DIR")
-    figure.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+    add_runs(figure)
     figure.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
     figure.add_argument("--run", action="store_true", help="first train missing results, on all cores")
     figure.add_argument(
@@ -106,16 +109,14 @@ def _figure(commands: "Commands") -> None:
         action="store_true",
         help="also draw the committed results of replicates that are not stored",
     )
-    figure.set_defaults(command="figure")
 
 
 def _scorecard(commands: "Commands") -> None:
     scorecard = commands.add_parser(
         "scorecard", help="compare the papers' claims with results stored under --runs, or else the committed ones"
     )
-    scorecard.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+    add_runs(scorecard)
     scorecard.add_argument("--out", type=path, help="folder for scorecard.md and scorecard.csv (default: print)")
-    scorecard.set_defaults(command="scorecard")
 
 
 def _report(commands: "Commands") -> None:
@@ -123,12 +124,11 @@ def _report(commands: "Commands") -> None:
     report.add_argument(
         "name", nargs="?", help="an experiment such as frankle2019_fig4, one of your own, or all (default: list them)"
     )
-    report.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+    add_runs(report)
     report.add_argument(
         "--figures", type=path, default=Path("figures"), help="folder of the tables of lth compress (default: figures)"
     )
     report.add_argument("--out", type=path, default=Path("reports"), help="folder to write to (default: reports)")
-    report.set_defaults(command="report")
 
 
 def _cost(commands: "Commands") -> None:
@@ -136,7 +136,7 @@ def _cost(commands: "Commands") -> None:
     cost.add_argument(
         "name", nargs="*", help="experiments such as frankle2019_fig4, your own too (default: all stored ones)"
     )
-    cost.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
+    add_runs(cost)
     cost.add_argument(
         "--format", choices=FORMATS[:2], default="markdown", help="format of the table (default: markdown)"
     )
@@ -148,7 +148,6 @@ def _cost(commands: "Commands") -> None:
     for option, usual in defaults.items():
         cost.add_argument(f"--{option}", default=usual, help=f"{named.format(option)} (default: {usual})")
     cost.add_argument("--tables", type=path, help="a YAML file with your own tables, which add to ours or replace them")
-    cost.set_defaults(command="cost")
 
 
 def _speed(commands: "Commands") -> None:
@@ -160,12 +159,11 @@ def _speed(commands: "Commands") -> None:
         help="cpu: one ticket beside other loops; cuda: stacks of tickets beside captured loops (default: cpu)",
     )
     others = {
-        "ladder": "CPU time of a ladder of LeNet, level by level",
-        "densities": "training and inference by several methods against the share of the weights",
-        "store": "time and memory of table, run, plan and figure against stored rows (10 minutes)",
-        "all": "all of these, and the step times",
+        "ladder": "CPU time of a ladder of LeNet, level by level, instead",
+        "densities": "training and inference by several methods against the share of the weights, instead",
+        "store": "time and memory of table, run, plan and figure against stored rows (10 minutes), instead",
+        "all": "the step times and all of these",
     }
     for name, what in others.items():
-        speed.add_argument(f"--{name}", action="store_true", help=f"{what}, instead")
+        speed.add_argument(f"--{name}", action="store_true", help=what)
     speed.add_argument("--out", type=path, help="folder to write speed.md and the files of --densities to")
-    speed.set_defaults(command="speed")

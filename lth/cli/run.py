@@ -11,7 +11,7 @@ import torch
 from lth import job as jobs
 from lth.cli import failure, objective, outcome, plan, results, tracked
 from lth.cli.console import console, log_to_console
-from lth.cli.display import Display, interruptible
+from lth.cli.display import Display
 from lth.cli.ending import FAILED, Ending
 from lth.cli.lenient import Lenient
 from lth.cli.results import Results
@@ -99,7 +99,7 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
             display.trained(result)
 
         store.wait = display.check
-        with interruptible(display), display, _last_step_noted(display):
+        with display.signals.handled(), display, _last_step_noted(display):
             try:
                 jobs.run(job, store, display, trained, setting.steps, display.trained)
             except Busy as error:  # nothing for a tracker to know

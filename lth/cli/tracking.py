@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from lth import UserError
 from lth.cli import failure, variables
@@ -18,19 +18,10 @@ Mode = Literal["offline", "online", "disabled"]
 class Silent:
     """No tracking."""
 
-    def __init__(
-        self,
-        *,
-        group: str,
-        name: str,
-        folder: Path,
-        config: Mapping[str, Any],
-        identity: str = "",
-        tags: Sequence[str] = (),
-    ) -> None:
-        """Accepts the arguments of `Wandb`."""
+    def __init__(self, **given: Any) -> None:
+        """Accepts the arguments of any tracker."""
 
-    def __enter__(self) -> "Silent":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -105,9 +96,6 @@ class Wandb(Silent):
         replicates = config.get("replicate")
         self.outcome = Outcome(len(replicates) if isinstance(replicates, list) else 1)
         self.logged: dict[str, set[int]] = {}
-
-    def __enter__(self) -> "Wandb":
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:

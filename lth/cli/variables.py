@@ -1,12 +1,13 @@
 """The environment variables of wandb, where a configuration is silent. Does not import wandb."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from lth import UserError
+from lth.cli.handlers import variable
 from lth.store.names import check_project
 
 DATA = "WANDB_DATA_DIR"
@@ -14,17 +15,9 @@ DATA = "WANDB_DATA_DIR"
 MODES = {**{mode: mode for mode in ("offline", "online", "disabled", "shared")}, "dryrun": "offline", "run": "online"}
 
 
-@contextmanager
-def data_in(folder: Path) -> Iterator[None]:
+def data_in(folder: Path) -> AbstractContextManager[None]:
     """Let wandb keep what it will upload in this folder, not in the user's home, unless the user names another."""
-    if os.environ.get(DATA):
-        yield
-        return
-    os.environ[DATA] = str(folder / "wandb" / "data")
-    try:
-        yield
-    finally:
-        del os.environ[DATA]
+    return variable(DATA, os.environ.get(DATA) or str(folder / "wandb" / "data"))
 
 
 def mode() -> Any:

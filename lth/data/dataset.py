@@ -13,6 +13,7 @@ from lth import UserError
 from lth.data import check, labels, scaling
 from lth.data.check import Scaling
 from lth.data.stream import Stream
+from lth.seed import seed
 
 CHUNK = 1000
 
@@ -135,3 +136,11 @@ class Data:
         if not 0 < count <= len(self.train):
             raise UserError(f"example({count}): the training set of {self.name} has {len(self.train)} inputs")
         return scaling.normalized(self, self.train.take(np.arange(count)))[0]
+
+
+def held_out(train: Split, validation: int) -> tuple[Split, Split]:
+    """(train, validation): so many examples of the training set are held out, the same whatever the run."""
+    if not 0 < validation < len(train):
+        raise UserError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
+    order = np.random.default_rng(seed("validation split")).permutation(len(train))
+    return train.take(np.sort(order[validation:])), train.take(np.sort(order[:validation]))

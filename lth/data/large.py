@@ -10,9 +10,8 @@ import numpy as np
 
 from lth import UserError
 from lth.data.check import Scaling
-from lth.data.dataset import Data, Split
+from lth.data.dataset import Data, Split, held_out
 from lth.data.stream import Moments, Stream
-from lth.seed import seed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,16 +62,16 @@ def image_folder(
     if not isinstance(size, int) or size < 1:
         raise UserError(f"data.size={size}: data=image_folder gives square images; give a side of at least 1 pixel")
     folder = Path(root)
-    held_out, test = _found(folder, HELD_OUT), _found(folder, TEST)
-    if not (folder / "train").is_dir() or not (held_out or test):
+    chosen, test = _found(folder, HELD_OUT), _found(folder, TEST)
+    if not (folder / "train").is_dir() or not (chosen or test):
         raise UserError(f"data.root={root}: data=image_folder needs the folders {folder / 'train'} and "
                         f"{folder / 'val'} or {folder / 'test'}, with a folder of images for each class")  # fmt: skip
     classes = sorted(each.name for each in (folder / "train").iterdir() if each.is_dir() and each.name[0] != ".")
     known = IMAGENET if moments == "imagenet" else None
-    parts = [folder / "train", *(each for each in (held_out, test) if each)]
+    parts = [folder / "train", *(each for each in (chosen, test) if each)]
     splits = [_split(part, classes, size, known) for part in parts]
     if len(splits) == 2:
-        splits = [*_held_out(splits[0], validation), splits[1]]
+        splits = [*held_out(splits[0], validation), splits[1]]
     return Data("image_folder", splits[0], splits[1], splits[2], scaling, len(classes), channels=3)
 
 
@@ -136,10 +135,3 @@ def _listed(folder: Path, classes: Sequence[str]) -> Iterator[tuple[str, int, st
             images = sorted((e.name, e.stat().st_size) for e in entries if Path(e.name).suffix.lower() in SUFFIXES)
         for name, size in images:
             yield str(place / name), known[place.name], f"{place.name}/{name} {size}"
-
-
-def _held_out(train: Split, validation: int) -> tuple[Split, Split]:
-    if not 0 < validation < len(train):
-        raise UserError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
-    order = np.random.default_rng(seed("validation split")).permutation(len(train))
-    return train.take(np.sort(order[validation:])), train.take(np.sort(order[:validation]))

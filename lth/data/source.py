@@ -10,7 +10,7 @@ import numpy as np
 
 from lth.data.cache import Arrays, cached
 from lth.data.check import Scaling
-from lth.data.dataset import Data, Split
+from lth.data.dataset import Data, Split, held_out
 from lth.data.files import check_arrays, check_idx
 from lth.seed import seed
 
@@ -99,12 +99,8 @@ def _torchvision(name: str, kind: str, root: str, parts: Sequence[str], cache: s
 def _split(name: str, arrays: Arrays, validation: int, scaling: Scaling) -> Data:
     check_arrays(name, arrays, CLASSES[name])
     train = Split(arrays["train_images"], arrays["train_labels"])
-    if not 0 < validation < len(train):
-        raise ValueError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
-    order = np.random.default_rng(seed("validation split")).permutation(len(train))
-    held_out, rest = np.sort(order[:validation]), np.sort(order[validation:])
     test = Split(arrays["test_images"], arrays["test_labels"])
-    return Data(name, train.take(rest), train.take(held_out), test, scaling, CLASSES[name])
+    return Data(name, *held_out(train, validation), test, scaling, CLASSES[name])
 
 
 def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:

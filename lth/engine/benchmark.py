@@ -1,9 +1,9 @@
 """Milliseconds per step of the engine, of a bare PyTorch loop, and of Lightning's automatic loop, in one process.
 
 The same net (LeNet-300-100), batch (60) and data (55,000 images of noise); masks keep 21% of the weights, and the
-sparse kernel has a line for each of several densities. A time is the
-slope between a short and a long training, so that set-up cancels out; trainings are interleaved, and the median is
-reported. CPU time, since wall time depends on other load.
+sparse kernel has a line for each of several densities. A time is the slope between a short and a long training, so that
+set-up cancels out; trainings are interleaved, and the median is reported. CPU time, since wall time depends on other
+load.
 """
 
 import time
@@ -39,9 +39,9 @@ def measure(rounds: int = 5) -> dict[str, float]:
     usual = pruned(recipe, 7)
     loops: dict[str, Callable[[int], object]] = {
         BARE: partial(bare, recipe, usual),
-        "lth, kernel=dense": partial(_engine, replace(recipe, kernel="dense"), usual),
+        "lth, kernel=dense": partial(engine, replace(recipe, kernel="dense"), usual),
         **{
-            f"lth, kernel=sparse, {share} of the weights": partial(_engine, replace(recipe, kernel="sparse"), ticket)
+            f"lth, kernel=sparse, {share} of the weights": partial(engine, replace(recipe, kernel="sparse"), ticket)
             for share, ticket in tickets.items()
         },
         "Lightning automatic, DataLoader, fused Adam": partial(_automatic, recipe, usual, True),
@@ -56,9 +56,9 @@ def first_call() -> float:
     """CPU seconds of a training of one step by the sparse kernel, without imports of PyTorch."""
     recipe = replace(noise(), kernel="dense")
     ticket = pruned(recipe, 7)
-    _engine(recipe, ticket, 1)
+    engine(recipe, ticket, 1)
     start = time.process_time()
-    _engine(replace(recipe, kernel="sparse"), ticket, 1)
+    engine(replace(recipe, kernel="sparse"), ticket, 1)
     return time.process_time() - start
 
 
@@ -86,7 +86,8 @@ def pruned(recipe: Recipe, level: int) -> Ticket:
     return Ticket(ticket.weights, mask)
 
 
-def _engine(recipe: Recipe, ticket: Ticket, steps: int) -> None:
+def engine(recipe: Recipe, ticket: Ticket, steps: int) -> None:
+    """Take steps as lth does."""
     train([ticket], recipe=recipe, until=steps, device="cpu")
 
 

@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 from lth import init, model
 from lth.data import normalized, rows
-from lth.engine.benchmark import BARE, BATCH, RATE, bare, noise, pruned, scaled_once
+from lth.engine.benchmark import BARE, BATCH, RATE, bare, engine, noise, pruned, scaled_once
 from lth.engine.kernel.block import Block, Examples
 from lth.engine.kernel.chain import chain
 from lth.engine.timing import in_turn
-from lth.engine.train import train
 from lth.imp import dense
 from lth.recipe import Recipe
 from lth.ticket import Ticket, density, full_mask, masked
@@ -47,8 +46,8 @@ def _measured(recipe: Recipe, ticket: Ticket, rounds: int) -> pd.DataFrame:
     thin = Ticket(dense(small, init.glorot_normal).weights, full_mask(small.net()))
     trainings: dict[str, Callable[[int], object]] = {
         BARE: partial(bare, recipe, ticket),
-        DENSE: partial(_engine, replace(recipe, kernel="dense"), ticket),
-        SPARSE: partial(_engine, replace(recipe, kernel="sparse"), ticket),
+        DENSE: partial(engine, replace(recipe, kernel="dense"), ticket),
+        SPARSE: partial(engine, replace(recipe, kernel="sparse"), ticket),
         CSR: partial(_csr, recipe, ticket),
         SMALL: partial(bare, small, thin),
     }
@@ -60,10 +59,6 @@ def _measured(recipe: Recipe, ticket: Ticket, rounds: int) -> pd.DataFrame:
          / (LONG - SHORT), "inference_ms": 1000 * answers[name]}
         for name in trainings
     ])  # fmt: skip
-
-
-def _engine(recipe: Recipe, ticket: Ticket, steps: int) -> None:
-    train([ticket], recipe=recipe, until=steps, device="cpu")
 
 
 def _smaller(recipe: Recipe, share: float) -> Callable[..., nn.Module]:

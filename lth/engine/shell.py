@@ -5,13 +5,12 @@ loop under manual optimization, so that Lightning's own work is paid once a bloc
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lth.data import Data, rows
+from lth.data import rows
 from lth.engine import stack_state
 from lth.engine.lightning import pl
 from lth.engine.loop import Loop
@@ -33,17 +32,17 @@ class Shell(pl.LightningModule):
         return self.optimizer
 
     def on_fit_start(self) -> None:
-        self.loop.start(self.optimizer, self._splits())
+        self.loop.start(self.optimizer, self.splits_on())
         if isinstance(self.loop, Stack):
             stack_state.load(self.loop)
         elif self.state is not None:
             load(self.loop, self.state)
 
-    def _splits(self) -> dict[str, Examples]:
+    def splits_on(self) -> dict[str, Examples]:
         data = self.loop.recipe.data
         if data.streams and isinstance(self.loop, Loop):
             return streamed_on(self.loop, self.device, self.workers)
-        return _splits(data, self.device)
+        return splits_on(data, self.device)
 
     def training_step(self, block: Any) -> None:
         self.loop.run(block)
@@ -79,8 +78,3 @@ class Ranges:
 def _ranges(first: int, until: int, every: int) -> Iterator[tuple[int, int]]:
     ends = [*range((first // every + 1) * every, until, every), until]
     return zip([first, first, *ends], [first, *ends], strict=False)
-
-
-@lru_cache(maxsize=1)
-def _splits(data: Data, device: torch.device) -> dict[str, Examples]:
-    return splits_on(data, device)

@@ -1,5 +1,6 @@
 """The splits of a data set on the device that trains on them."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +30,7 @@ def streamed_on(loop: "Loop", device: torch.device, workers: int) -> dict[str, A
     }
 
 
+@lru_cache(maxsize=1)
 def splits_on(data: Data, device: torch.device) -> dict[str, Examples]:
     """Put the splits on the device: the training set in its own type (bytes take a quarter of the memory of floats),
     since it is augmented before it is scaled, and scaling a batch is cheap; the other two scaled, since every

@@ -19,7 +19,7 @@ from lth.data import Data, Split
 from lth.engine.callback import Callback
 from lth.engine.plain_loop import plain_loop
 from lth.engine.precision import arithmetic
-from lth.engine.splits import Examples, splits_on
+from lth.engine.splits import splits_on
 from lth.engine.stack import Stack
 from lth.engine.width import passes
 from lth.imp import dense
@@ -169,17 +169,12 @@ def _ticket(recipe: Recipe, replicate: int) -> Ticket:
     return replace(ticket, mask={n: torch.rand(m.shape, generator=random) < DENSITY for n, m in ticket.mask.items()})
 
 
-@lru_cache(maxsize=1)
-def _examples(data: Data, device: torch.device) -> dict[str, Examples]:
-    return splits_on(data, device)
-
-
 def _stack(recipe: Recipe, width: int, device: torch.device) -> Stack:
     tickets = [_ticket(recipe, replicate) for replicate in range(width)]
     way = passes(recipe, width, cuda=device.type == "cuda")
     stack = Stack(tickets, recipe, way, callback=Callback(), states={}, meter="none")
     stack.net.to(device)
-    stack.start(recipe.optimizer(stack.net.parameters()), _examples(recipe.data, device))
+    stack.start(recipe.optimizer(stack.net.parameters()), splits_on(recipe.data, device))
     return stack
 
 

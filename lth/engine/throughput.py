@@ -77,8 +77,8 @@ def _engine(recipe: Recipe, ticket: Ticket | None = None) -> Iterator[None]:
         yield
 
 
-def _augmentation(recipe: Recipe, rounds: int = 100) -> float:
+def _augmentation(recipe: Recipe) -> float:
     """CPU seconds for a batch."""
     images, steps = torch.from_numpy(recipe.data.train.source[:BATCH]), count()
     calls = {"augmentation": lambda: augment.flip_crop(images, replicate=1, step=next(steps))}
-    return in_turn(calls, rounds, clock=time.process_time)["augmentation"]
+    return in_turn(calls, 100, clock=time.process_time)["augmentation"]

@@ -27,7 +27,7 @@ class Place(NamedTuple):
 @dataclass(frozen=True)
 class Branch:
     """A branch off the main line: transform: Trained -> (Recipe, Ticket), called with `draw`, `recipe` and `init`, and
-    with `line` and `inverse` if it takes them, or, for a quantization, with `bits` and `recipe`.
+    with `line`, `inverse` and `drawn` if it takes them, or, for a quantization, with `bits` and `recipe`.
 
     levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
     that weights are quantized to; None for a control. compare: measures the nets of the draws beside each other, such

@@ -90,7 +90,7 @@ def _find(job: Job, store: Store, look: Callable[[Recipe, Ticket], None] | None 
         if look:
             for ticket in tickets:
                 look(recipe, ticket)
-        found = [t for ticket in tickets if (t := store.find(_refuse, recipe, ticket)) is not None]
+        found = source(tickets, recipe)
         done.extend(found)
         return found
 

@@ -26,7 +26,7 @@ def _words(columns: Mapping[str, Any], names: Iterable[str]) -> str:
 
 
 def _last(column: str) -> tuple[bool, str]:
-    """The replicate behind all others."""
+    """Sort key that puts the replicate last."""
     return column == "replicate", column
 
 

@@ -1,16 +1,12 @@
 """Moves trainings stored by version 0.1, which named functions by the paths of their files, to their new names."""
 
+import importlib
 import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import lth.augment
-import lth.criterion
-import lth.lr
-import lth.model
-import lth.regularization
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
 from lth.store.entry import is_complete, partial_file, pruned_file
@@ -18,18 +14,12 @@ from lth.store.file import Corrupt, read_json, write_json
 from lth.store.legacy import SCOPES
 from lth.store.locks import LEASE, claimed, patient
 from lth.store.names import folder_of
-from lth.store.record import read_record
+from lth.store.record import is_record, listed, read_record
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}
 BUSY = "another process is training what is to be migrated: migrate when it has ended"
-MODULES = {
-    "augment": lth.augment,
-    "criterion": lth.criterion,
-    "lr": lth.lr,
-    "model": lth.model,
-    "regularization": lth.regularization,
-}
+ROOMS = {"augment", "criterion", "lr", "model", "regularization"}
 FLAT = {"criterion"}  # rooms that were one file then, and are packages now
 log = logging.getLogger("lth")
 
@@ -81,7 +71,7 @@ def old_science(criterion: Any, distribution: Any, structure: Any) -> list[Any]:
 
 def forget(root: Path, experiment: str, digests: set[str]) -> None:
     """Take the rows of these trainings out of the records of an experiment; a record without rows is deleted."""
-    for file in (root / "experiments" / folder_of(experiment)).glob("*.json"):
+    for file in filter(is_record, listed(root / "experiments" / folder_of(experiment))):
         try:
             record = read_record(file)
         except Corrupt as error:
@@ -103,7 +93,7 @@ def _old(description: Any) -> Any:
 
 def _old_name(name: str) -> str:
     room, _, function = name.partition(".")
-    if room not in MODULES:
+    if room not in ROOMS:
         return MOVED.get(name, name)
-    module = MODULES[room]
+    module = importlib.import_module(f"lth.{room}")
     return f"{module.__name__ if room in FLAT else getattr(module, function).__module__}.{function}"

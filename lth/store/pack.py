@@ -20,7 +20,7 @@ from lth.file import read_whole, write_out
 from lth.store.file import Corrupt, make_folder, write_json
 from lth.store.locks import claimed, locked, patient
 from lth.store.names import folder_of
-from lth.store.record import LEASE, listed, read_record
+from lth.store.record import LEASE, is_record, listed, read_record
 from lth.store.result import read_result
 from lth.store.upkeep import BUSY, unknown
 
@@ -43,8 +43,7 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     """Write the finished trainings of an experiment, without weights, to a file; returns their number and its size in
     bytes. Raises UserError if nothing is stored, or if a record can't be read.
     """
-    records = [each for each in listed(root / "experiments" / folder_of(experiment)) if each.suffix == ".json"]
-    records = [each for each in records if not each.name.startswith(".")]
+    records = [each for each in listed(root / "experiments" / folder_of(experiment)) if is_record(each)]
     if not records:
         raise unknown(root, experiment)
     try:

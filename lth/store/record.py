@@ -125,6 +125,11 @@ class Record:
         return {"rows": {}, "status": "running", "error": ""}
 
 
+def is_record(file: Path) -> bool:
+    """True if this file of an experiment is a record; what begins with a dot, such as its precision, is none."""
+    return file.suffix == ".json" and not file.name.startswith(".")
+
+
 def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any]]:
     """Content of every record under root, or of one experiment, ordered by file name; corrupt ones are skipped with a
     warning. Changes nothing.
@@ -132,7 +137,7 @@ def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any
     folder = root / "experiments"
     for each in listed(folder) if experiment is None else [folder / folder_of(experiment)]:
         for file in listed(each):
-            if file.suffix != ".json" or file.name.startswith("."):
+            if not is_record(file):
                 continue
             try:
                 yield content(file)

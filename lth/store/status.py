@@ -19,7 +19,7 @@ from typing import Any
 from lth.store.file import Corrupt
 from lth.store.labels import told_apart
 from lth.store.locks import LEASE
-from lth.store.record import listed
+from lth.store.record import is_record, listed
 from lth.store.running import lease_of
 from lth.store.watch import Seen, Watch
 
@@ -74,7 +74,7 @@ def _records(root: Path, watch: Watch) -> tuple[dict[Path, dict[str, Any]], list
     found, problems = dict[Path, dict[str, Any]](), list[str]()
     for folder in listed(root / "experiments"):
         for file in listed(folder):
-            if file.suffix == ".json" and not file.name.startswith("."):
+            if is_record(file):
                 try:
                     found[file] = watch.record(file)
                 except Corrupt as error:

@@ -21,7 +21,7 @@ from lth.store.locks import LEASE as TRAINING
 from lth.store.locks import locked, patient
 from lth.store.names import folder_of
 from lth.store.precision import forget
-from lth.store.record import LEASE, read_record
+from lth.store.record import LEASE, is_record, read_record
 from lth.store.running import lease_of
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
@@ -132,7 +132,7 @@ def every_record(root: Path) -> dict[Path, dict[str, Any]]:
     """File and content of every record; raises UserError if one can't be read."""
     try:
         files = [file for folder in _listed(root / "experiments") for file in _listed(folder)]
-        return {file: read_record(file) for file in files if file.suffix == ".json" and file.name[0] != "."}
+        return {file: read_record(file) for file in files if is_record(file)}
     except (Corrupt, PermissionError) as error:
         raise UserError(f"{error}. What it needs is not known, so nothing is deleted or renamed: run its experiment "
                         "again, or move the file away", code=1) from error  # fmt: skip

@@ -40,7 +40,9 @@ mean. A best or worst level is chosen on the same replicates; the interval does 
 
 @dataclass(frozen=True)
 class _Test:
-    """meets: as the paper's number, or beyond. near: off by at most the factor. shown: the interval has an effect."""
+    """meets: as the paper's number, or beyond. near: off by at most the factor. reaches: the interval contains the
+    number, or lies beyond it. shown: the interval has an effect. factor: by which a number is off.
+    """
 
     meets: Callable[[float], bool]
     near: Callable[[float], bool]

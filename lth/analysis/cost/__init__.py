@@ -1,6 +1,6 @@
 """Cost of training: energy, CO2e and dollars, from hours, watts and tables that anyone can edit."""
 
-from lth.analysis.cost.formula import dollars, kilograms, kwh, pounds
-from lth.analysis.cost.table import Entry, Tables, entry, tables
+from lth.analysis.cost.formula import dollars, kwh, pounds
+from lth.analysis.cost.table import entry, tables
 
-__all__ = ["Entry", "Tables", "dollars", "entry", "kilograms", "kwh", "pounds", "tables"]
+__all__ = ["dollars", "entry", "kwh", "pounds", "tables"]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 PUE = 1.58
 POUNDS_PER_KWH = 0.954
-KG_PER_POUND = 0.45359237  # by definition
 
 
 def kwh(hours: float, watts: float, pue: float = PUE) -> float:
@@ -18,11 +17,6 @@ def kwh(hours: float, watts: float, pue: float = PUE) -> float:
 def pounds(kwh_pue: float) -> float:
     """CO2e = 0.954 p_t, in pounds: the mean of the USA, EPA 2018 (Strubell et al. 2019, Equation 2)."""
     return POUNDS_PER_KWH * kwh_pue
-
-
-def kilograms(pounds_: float) -> float:
-    """Pounds (avoirdupois) to kilograms."""
-    return KG_PER_POUND * pounds_
 
 
 def dollars(hours: float, devices: int, price: Sequence[float]) -> tuple[float, float]:

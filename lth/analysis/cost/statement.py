@@ -26,17 +26,6 @@ SHARED = "shared: trainings that another of these experiments uses too; a total 
 
 
 @dataclass(frozen=True)
-class Names:
-    """Entries of the tables by name, and a file of one's own tables."""
-
-    region: str = "strubell2019"
-    pue: str = "strubell2019"
-    price: str = "cpu_core"
-    watts: str = "cpu_core"
-    own: Path | None = None
-
-
-@dataclass(frozen=True)
 class Statement:
     """sums: a row per experiment and energy method, columns HEADER, NaN where unknown; notes: its assumptions."""
 
@@ -61,26 +50,30 @@ class Statement:
 
 
 def statement(parts: "dict[str, pd.DataFrame]", rates: "Rates | None" = None) -> Statement:
-    """The statement of experiments, name -> tickets; rates: by default the first entries, those of `Names()`."""
+    """The statement of experiments, name -> tickets; rates: by default those of `rates_of`."""
     import pandas as pd
 
     from lth.analysis.cost import total
 
-    rates = rates or rates_of(Names())
+    rates = rates or rates_of()
     rows = pd.concat(parts.values(), ignore_index=True)
     each = total.trainings(rows, rates)
     return Statement(total.totals(rows, rates)[list(HEADER)], (*_gaps(each), *_assumptions(each, rates)))
 
 
-def rates_of(names: Names) -> "Rates":
-    """Look the entries up in the tables; raises UserError."""
+def rates_of(
+    *,
+    region: str = "strubell2019",
+    pue: str = "strubell2019",
+    price: str = "cpu_core",
+    watts: str = "cpu_core",
+    own: Path | None = None,
+) -> "Rates":
+    """Look these entries up in the tables, to which a file of one's own may add; raises UserError."""
     from lth.analysis.cost.total import Rates
 
-    known = tables(names.own)
-    return Rates(
-        entry(known, "region", names.region), entry(known, "pue", names.pue),
-        entry(known, "price", names.price), entry(known, "watts", names.watts),
-    )  # fmt: skip
+    known, names = tables(own), {"region": region, "pue": pue, "price": price, "watts": watts}
+    return Rates(**{kind: entry(known, kind, name) for kind, name in names.items()})
 
 
 def markdown(header: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:

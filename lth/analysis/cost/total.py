@@ -3,7 +3,6 @@
 A training is a row of `lth.store.table.tickets`; old ones have only seconds. A sum with an unknown term is NaN.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +63,10 @@ def trainings(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def missing(table: pd.DataFrame, columns: Sequence[str] = SUMMED) -> dict[str, tuple[int, int]]:
-    """Column -> (trainings for which it is known, trainings), for the columns that are not known for all."""
+def missing(table: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Column -> (trainings for which it is known, trainings), for the sums that are not known for all."""
     each = table.drop_duplicates("digest")
-    return {c: (int(each[c].notna().sum()), len(each)) for c in columns if each[c].isna().any()}
+    return {c: (int(each[c].notna().sum()), len(each)) for c in SUMMED if each[c].isna().any()}
 
 
 def _summed(each: pd.DataFrame) -> pd.DataFrame:

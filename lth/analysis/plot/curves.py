@@ -10,6 +10,7 @@ from lth.analysis.plot.labels import names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import TOLD_APART, finish, new_figure
+from lth.analysis.series import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def curves(
     reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own.
     """
     found = metric_of_curves(evaluations)
-    selected = list(levels) if levels is not None else _spread(sorted(evaluations["level"].unique()))
+    selected = list(levels) if levels is not None else spread(sorted(evaluations["level"].unique()))
     lines = names(table, by) if by else pd.Series("", index=table.index)
     named = pd.DataFrame({"digest": table["digest"], "line": lines}).drop_duplicates()  # lines share dense nets
     shown = evaluations.merge(named, on="digest")
@@ -88,8 +89,3 @@ def _zoom(axes: "Axes", evaluations: pd.DataFrame, found: Metric) -> None:
     if early.nunique() > 1:
         low, high = early.quantile(0.02), early.max()
         axes.set_ylim(low, high + 0.05 * (high - low))
-
-
-def _spread(levels: Sequence[int]) -> list[int]:
-    count = min(5, len(levels))
-    return sorted({levels[round(i * (len(levels) - 1) / max(count - 1, 1))] for i in range(count)})

@@ -1,16 +1,15 @@
 """Contexts in which Hydra runs: its errors, its lines and files, signals, and what is shown meanwhile."""
 
-import os
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 from lth.cli.config import apart
-from lth.cli.handlers import handlers, outlived
+from lth.cli.handlers import handlers, outlived, variable
 
 
 @contextmanager
@@ -31,18 +30,9 @@ def signals_handled(sweeping: bool) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def hydra_raises() -> Iterator[None]:
+def hydra_raises() -> AbstractContextManager[None]:
     """Let Hydra pass exceptions on; otherwise it prints their tracebacks and exits."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before
+    return variable("HYDRA_FULL_ERROR", "1")
 
 
 @contextmanager

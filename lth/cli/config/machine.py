@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 CUDA = "CUDA_VISIBLE_DEVICES"
@@ -15,9 +15,9 @@ GRANTS = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "NCPUS")
 DEVICE = re.compile(r"\d+|(GPU|MIG)-.+")
 
 
-def granted(environment: Mapping[str, str] = os.environ) -> tuple[str, int] | None:
+def granted() -> tuple[str, int] | None:
     """(variable, number) of the cores that a scheduler gave to this job; None if no scheduler says so."""
-    found = [(name, environment[name]) for name in GRANTS if environment.get(name, "").isdecimal()]
+    found = [(name, value) for name in GRANTS if (value := os.environ.get(name, "")).isdecimal()]
     return next(((name, int(number)) for name, number in found if int(number) > 0), None)
 
 
@@ -45,7 +45,7 @@ def gpus(device: str = "auto") -> list[str]:
 
 
 def visible(value: str) -> list[str]:
-    """The devices of a value of CUDA_VISIBLE_DEVICES; like CUDA, none from the first that is no device on."""
+    """The devices of a value of CUDA_VISIBLE_DEVICES; like CUDA, it stops at the first entry that is not a device."""
     found = [each.strip() for each in value.split(",")]
     wrong = next((at for at, each in enumerate(found) if not DEVICE.fullmatch(each)), len(found))
     return found[:wrong]

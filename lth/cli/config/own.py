@@ -2,10 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib.machinery import PathFinder
 from pathlib import Path
+
+from lth.cli.handlers import variable
+
+SAFE = "PYTHONSAFEPATH"
 
 
 def see_own_modules() -> None:
@@ -14,16 +17,9 @@ def see_own_modules() -> None:
         sys.path.append(here)
 
 
-@contextmanager
-def workers_as_here() -> Iterator[None]:
+def workers_as_here() -> AbstractContextManager[None]:
     """Keep Python from putting the working directory first in the processes that a launcher starts meanwhile."""
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = before or "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
+    return variable(SAFE, os.environ.get(SAFE) or "1")
 
 
 def hidden(target: str) -> str:

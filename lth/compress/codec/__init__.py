@@ -22,7 +22,7 @@ each; where the caller has the net, 50 MB plus 6 bytes for each value of the net
 plus 4 us for each byte, or 0.2 us for each value of the caller's net (of a core of 2024).
 """
 
-from lth.compress.codec.file import Contents, approximate, decode, encode
+from lth.compress.codec.file import Contents, decode, encode
 from lth.compress.codec.reader import Refused
 
-__all__ = ["Contents", "Refused", "approximate", "decode", "encode"]
+__all__ = ["Contents", "Refused", "decode", "encode"]

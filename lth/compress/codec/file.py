@@ -12,7 +12,6 @@ from torch import Tensor
 from lth.compress.codec.header import Entry, Header, Size, parse, serialize
 from lth.compress.codec.reader import Reader, Refused
 from lth.compress.codec.tensor import (
-    approximate_values,
     decode_positions,
     decode_values,
     encode_positions,
@@ -48,14 +47,6 @@ def encode(weights: Weights, mask: Mask, *, bits: int | None, description: Mappi
         entries.append(Entry(name, list(weight.shape), coding, kept, [len(part) for part in parts]))
         payload += parts
     return serialize(Header(bits, json.loads(json.dumps(dict(description or {}))), entries), b"".join(payload))
-
-
-def approximate(weights: Weights, mask: Mask, *, bits: int | None) -> dict[str, Tensor]:
-    """The weights that a file gives back when decoded, to the last bit, without writing it."""
-    return {
-        name: _approximated(_as_stored(name, weight, name in mask), mask.get(name), bits)
-        for name, weight in weights.items()
-    }
 
 
 def decode(data: bytes, size: Size = lambda _: 0) -> Contents:
@@ -116,14 +107,6 @@ def _decoded(entry: Entry, bits: int | None, parts: list[bytes]) -> tuple[Tensor
     ):  # in parts: the rest stays small
         flat[places], kept[places] = part, True
     return torch.from_numpy(flat), torch.from_numpy(kept)
-
-
-def _approximated(weight: Tensor, kept: Tensor | None, bits: int | None) -> Tensor:
-    if kept is None:
-        return weight.half().float() if _coding(weight, bits) == "float16" else weight.clone()
-    places, flat = kept.cpu().flatten(), torch.zeros(weight.numel())
-    flat[places] = torch.from_numpy(approximate_values(weight.flatten()[places].numpy(), bits))
-    return flat.view(weight.shape)
 
 
 def _coding(weight: Tensor, bits: int | None) -> str:

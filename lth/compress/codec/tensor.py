@@ -89,12 +89,3 @@ def decode_values(data: bytes, count: int, bits: int | None) -> Iterator[np.ndar
         if index.max() >= size:
             raise Refused("an index is beyond its codebook")
         yield codebook[index]
-
-
-def approximate_values(values: np.ndarray, bits: int | None) -> np.ndarray:
-    """The values as `decode_values` returns them."""
-    if bits is None:
-        return values
-    codebook, index = cluster(values, bits)
-    found: np.ndarray = codebook[index]
-    return found

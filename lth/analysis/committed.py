@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lth import UserError
-from lth.file import read_whole, write_text
+from lth.file import read_whole, write_text, write_whole
+from lth.store.file import make_folder
 from lth.store.locks import locked
 
 if TYPE_CHECKING:
@@ -102,6 +103,16 @@ def read_parquet(file: Path, schema: Schema) -> "pd.DataFrame":
 def is_listed(file: Path) -> bool:
     """True if SHA256SUMS beside a file names it."""
     return file.name in (_sums(file.parent) or {})
+
+
+def write(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
+    """Write these files, by name, into a folder of --out, which is made; returns their paths."""
+    make_folder(folder, "Set --out to another folder")
+    for name, data in files.items():
+        write_whole(folder / name, data.encode() if isinstance(data, str) else data)
+    written = [folder / name for name in files]
+    note(written)
+    return written
 
 
 def note(written: Iterable[Path]) -> None:

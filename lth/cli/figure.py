@@ -8,10 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 from lth import UserError
-from lth.analysis import plot, registry, results, summary
-from lth.analysis.committed import note
+from lth.analysis import committed, plot, registry, results, summary
 from lth.cli.console import for_each, log_to_console
-from lth.file import aside, write_text
 
 REPLICATES = "replicate=1,2,3"
 
@@ -54,13 +52,13 @@ def _draw(experiment: ModuleType, name: str, arguments: argparse.Namespace) -> N
     rows, evaluations = results.of(experiment, name, runs, with_committed=arguments.with_committed)
     files = plot.save(results.figure_of(experiment, name, runs, rows, evaluations), out, name)
     own = rows[rows["experiment"] == name]
-    write_text(out / f"{name}.csv", own.dropna(axis=1, how="all").to_csv(index=False))
     text = summary.markdown(own)
-    write_text(out / f"{name}.md", f"{text}\n")
-    with aside(out / f"{name}.parquet") as temporary:
-        evaluations[evaluations["experiment"] == name].to_parquet(temporary, index=False)
-    note(out / f"{name}.{kind}" for kind in ("csv", "md", "parquet"))
-    files += [out / f"{name}.{kind}" for kind in ("csv", "md", "parquet")]
+    written = {
+        "csv": own.dropna(axis=1, how="all").to_csv(index=False),
+        "md": f"{text}\n",
+        "parquet": evaluations[evaluations["experiment"] == name].to_parquet(index=False),
+    }
+    files += committed.write(out, {f"{name}.{kind}": data for kind, data in written.items()})
     if len(own) < len(rows):
         text = summary.markdown(rows)
     elif sys.stdout.isatty():

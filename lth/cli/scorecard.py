@@ -2,11 +2,8 @@
 
 import argparse
 
-from lth.analysis import scorecard
-from lth.analysis.committed import note
+from lth.analysis import committed, scorecard
 from lth.cli.console import log_to_console
-from lth.file import write_text
-from lth.store.file import make_folder
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -16,8 +13,5 @@ def main(arguments: argparse.Namespace) -> int:
     text = scorecard.markdown(table)
     print(text)
     if arguments.out is not None:
-        make_folder(arguments.out, "Set --out to another folder")
-        write_text(arguments.out / "scorecard.md", f"{text}\n")
-        write_text(arguments.out / "scorecard.csv", table.to_csv(index=False))
-        note(arguments.out / f"scorecard.{kind}" for kind in ("csv", "md"))
+        committed.write(arguments.out, {"scorecard.md": f"{text}\n", "scorecard.csv": table.to_csv(index=False)})
     return 0

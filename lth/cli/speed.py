@@ -40,7 +40,9 @@ def main(arguments: argparse.Namespace) -> int:
         for measure in (each for name in names for each in tables[name]):
             measure()
     if arguments.out:
-        _write(arguments.out, printed.getvalue())
+        from lth.analysis import committed
+
+        committed.write(arguments.out, {"speed.md": printed.getvalue()})
     return 0
 
 
@@ -61,16 +63,6 @@ class _Both(io.TextIOBase):
 
     def flush(self) -> None:
         self.streams[0].flush()
-
-
-def _write(out: Path, text: str) -> None:
-    from lth.analysis.committed import note
-    from lth.file import write_text
-    from lth.store.file import make_folder
-
-    make_folder(out, "Set --out to another folder")
-    write_text(out / "speed.md", text)
-    note([out / "speed.md"])
 
 
 def _steps() -> None:

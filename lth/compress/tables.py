@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lth.analysis.committed import note
-from lth.file import write_text
+from lth.analysis import committed
 from lth.store.environment import commit, environment, machine
-from lth.store.file import make_folder
 
 
 def where() -> dict[str, str]:
@@ -24,9 +22,4 @@ def provenance(how: str, extra: Sequence[str] = ()) -> str:
 
 def write(table: pd.DataFrame, text: str, out: Path, name: str) -> list[Path]:
     """Write <out>/<name>.csv (the table) and <out>/<name>.md (the text); returns both paths."""
-    make_folder(out, "Set --out to another folder")
-    csv, markdown = out / f"{name}.csv", out / f"{name}.md"
-    write_text(csv, table.to_csv(index=False))
-    write_text(markdown, f"{text}\n")
-    note([csv, markdown])
-    return [csv, markdown]
+    return committed.write(out, {f"{name}.csv": table.to_csv(index=False), f"{name}.md": f"{text}\n"})

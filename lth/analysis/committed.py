@@ -10,15 +10,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import numpy as np
+import pandas as pd
 
 from lth import UserError
 from lth.file import read_whole, write_text, write_whole
 from lth.store.file import make_folder
 from lth.store.locks import locked
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUMS = "SHA256SUMS"
 LARGEST = 2**30  # bytes of a file
@@ -66,10 +66,8 @@ def text(file: Path) -> str:
         raise UserError(f"{file} is not UTF-8 text: {error}", code=1) from error
 
 
-def read_csv(file: Path, schema: Schema) -> "pd.DataFrame":
+def read_csv(file: Path, schema: Schema) -> pd.DataFrame:
     """A table; raises UserError if it is cut off, has no rows, or a column is missing or holds something else."""
-    import pandas as pd
-
     data = content(file)
     if not data.endswith(b"\n"):
         raise UserError(f"{file} is cut off: its last line has no end", code=1)
@@ -82,9 +80,8 @@ def read_csv(file: Path, schema: Schema) -> "pd.DataFrame":
     return _checked(file, table, schema)
 
 
-def read_parquet(file: Path, schema: Schema) -> "pd.DataFrame":
+def read_parquet(file: Path, schema: Schema) -> pd.DataFrame:
     """A table; raises UserError if a column is missing or holds something else."""
-    import pandas as pd
     from pyarrow import ArrowException, BufferReader
     from pyarrow.parquet import ParquetFile
 
@@ -140,7 +137,7 @@ def _sums(folder: Path) -> dict[str, str] | None:
     return {each[2]: each[1] for each in found if each}
 
 
-def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
+def _checked(file: Path, table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     from lth.store.columns import COMPARED
 
     if missing := [column for column in schema if column not in table]:
@@ -162,13 +159,13 @@ def _checked(file: Path, table: "pd.DataFrame", schema: Schema) -> "pd.DataFrame
     return table
 
 
-def _failed(table: "pd.DataFrame") -> "pd.Series":
+def _failed(table: pd.DataFrame) -> pd.Series:
     """True for the files that could not be written or run: they have no numbers, and a note that says why."""
     note = table["note"].notna() if "note" in table else False
     return table[["bytes", "accuracy"]].isna().all(axis=1) & note
 
 
-def _metrics(file: Path, table: "pd.DataFrame", value: str) -> Schema:
+def _metrics(file: Path, table: pd.DataFrame, value: str) -> Schema:
     """The columns of the metric, of which an accuracy is a share; raises UserError if there is none."""
     named = [str(name) for name in table if str(name).startswith(value) and name != "test_loss"]
     if not named:
@@ -177,11 +174,8 @@ def _metrics(file: Path, table: "pd.DataFrame", value: str) -> Schema:
     return {name: "share" for name in accuracies if len(named) == 1}
 
 
-def _good(values: "pd.Series", kind: Kind) -> "pd.Series":
+def _good(values: pd.Series, kind: Kind) -> pd.Series:
     """True for the values that are of the kind."""
-    import numpy as np
-    import pandas as pd
-
     if kind == "text":
         return values.notna()
     values = pd.to_numeric(values, errors="coerce")

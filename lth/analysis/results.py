@@ -9,13 +9,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from lth import UserError
 from lth.analysis.committed import CURVES, FILES, TICKETS, is_listed, read_csv, read_parquet
 from lth.analysis.full import marked
 from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, names, select, stored
+from lth.analysis.summary import current
+from lth.store import table
+from lth.store.defaults import filled
+from lth.store.table import as_text
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 log = logging.getLogger("lth")
@@ -24,18 +29,18 @@ RESULTS = EXPERIMENTS / "results"
 
 def of(
     experiment: ModuleType, name: str, runs: Path, *, with_committed: bool = False
-) -> "tuple[pd.DataFrame, pd.DataFrame]":
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(tickets, evaluations) of an experiment and of those it is drawn with; for each the store under `runs`, else the
     committed results, else empty tables. with_committed: of replicates that the store lacks, the committed results too.
     """
     read = _with_committed if with_committed else _read
     rows, evaluations = zip(*(read(each, runs) for each in drawn_with(experiment, name)), strict=True)
-    return _filled(_joined(rows)), _joined(evaluations)
+    return filled(_joined(rows)), _joined(evaluations)
 
 
-def tickets(experiment: ModuleType, name: str, runs: Path) -> "pd.DataFrame":
+def tickets(experiment: ModuleType, name: str, runs: Path) -> pd.DataFrame:
     """The first table of `of`; committed evaluations are not read."""
-    return _filled(_joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)]))
+    return filled(_joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)]))
 
 
 def committed(file: str, folder: Path | None = None) -> Path | None:
@@ -49,15 +54,13 @@ def committed(file: str, folder: Path | None = None) -> Path | None:
     return found
 
 
-def files(name: str, folder: Path = Path("figures")) -> "pd.DataFrame":
+def files(name: str, folder: Path = Path("figures")) -> pd.DataFrame:
     """The table of files that `lth compress` wrote to `folder`, else the committed one, else an empty one."""
-    import pandas as pd
-
     file = committed(f"{name}_files.csv", folder)
     return read_csv(file, FILES) if file else pd.DataFrame()
 
 
-def tables(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def tables(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(tickets, evaluations) of one experiment: stored under `runs`, else committed. Raises UserError."""
     (name,) = select(name, "experiment", runs, several=False)
     rows, evaluations = _read(name, runs)
@@ -67,7 +70,7 @@ def tables(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
     return rows, evaluations
 
 
-def trainings(experiments: Sequence[str], runs: Path) -> "dict[str, pd.DataFrame]":
+def trainings(experiments: Sequence[str], runs: Path) -> dict[str, pd.DataFrame]:
     """Experiment -> its tickets, of the named experiments, else all stored, else all committed. Raises UserError."""
     known = stored(runs)
     found = {name: _read(name, runs, curves=False, stale=True)[0] for name in experiments or known or names()}
@@ -90,9 +93,7 @@ def drawn(name: str, runs: Path = Path("runs")) -> "Figure":
     return figure_of(experiment, name, runs, *of(experiment, name, runs))
 
 
-def figure_of(
-    experiment: ModuleType, name: str, runs: Path, rows: "pd.DataFrame", evaluations: "pd.DataFrame"
-) -> "Figure":
+def figure_of(experiment: ModuleType, name: str, runs: Path, rows: pd.DataFrame, evaluations: pd.DataFrame) -> "Figure":
     """The figure of an experiment, from what `of` gives; raises UserError if there are none."""
     if rows.empty or name not in set(rows["experiment"]):
         cost = f": {experiment.COST}" if experiment.COST else ""
@@ -101,12 +102,10 @@ def figure_of(
     return figure
 
 
-def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(tickets, evaluations) of one experiment: stored, else committed, else empty. Stale results, of code that changed
     since, are left out and mentioned, unless they are asked for.
     """
-    from lth.store import table
-
     rows, evaluations = table.tables(runs, name)
     if rows.empty and not (kept := _committed(name, curves=curves))[0].empty:
         log.info("%s: nothing under %s, using the committed results; lth figure --run trains your own", name, runs)
@@ -115,24 +114,20 @@ def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) ->
     return (rows if stale else _current(name, rows)), evaluations
 
 
-def _committed(name: str, *, curves: bool = True) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def _committed(name: str, *, curves: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The committed (tickets, evaluations) of one experiment; empty unless both files are there."""
-    import pandas as pd
-
     csv, parquet = committed(f"{name}.csv"), committed(f"{name}.parquet")
     if not csv or (curves and not parquet):
         return pd.DataFrame(), pd.DataFrame()
-    rows = _marked(name, _filled(read_csv(csv, TICKETS)))
+    rows = _marked(name, filled(read_csv(csv, TICKETS)))
     return rows, read_parquet(parquet, CURVES) if parquet and curves else pd.DataFrame()
 
 
-def _with_committed(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def _with_committed(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(tickets, evaluations) of one experiment: the committed ones, but for replicates of which the same configuration
     has results under `runs`, and these. Levels of two machines are never mixed into one ladder. A training that both
     have done, such as the dense net of several configurations, is two: the digest of the committed one has its commit.
     """
-    from lth.store.table import as_text
-
     rows, evaluations = _read(name, runs)
     kept, curves = _committed(name)
     if kept.empty or rows.empty or {*kept["digest"]} >= {*rows["digest"]}:  # none is stored but what is committed
@@ -149,34 +144,22 @@ def _with_committed(name: str, runs: Path) -> "tuple[pd.DataFrame, pd.DataFrame]
     return as_text(_joined([kept, rows])), as_text(_joined([curves, evaluations]))
 
 
-def _values(table: "pd.DataFrame", columns: "Sequence[str]") -> "pd.Series":
+def _values(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """The values of some columns of each row, as a tuple that can be compared with that of another table."""
-    import pandas as pd
-
     return pd.Series([*table[[*columns]].itertuples(index=False, name=None)], table.index, dtype=object)
 
 
-def _current(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
-    from lth.analysis.summary import current
-
+def _current(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     if left := len(rows) - len(kept := current(rows)):
         changes = "; ".join(sorted(rows["stale"].dropna().unique()))
         log.info("%s: %d stale results are left out (%s); lth table lists them", name, left, changes)
     return kept
 
 
-def _marked(name: str, rows: "pd.DataFrame") -> "pd.DataFrame":
+def _marked(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of an experiment, of which those that have less than its FULL settings say so in the column `reduced`."""
     return marked(rows, getattr(load(name), "FULL", {})) if name in names() else rows
 
 
-def _filled(rows: "pd.DataFrame") -> "pd.DataFrame":
-    from lth.store.defaults import filled
-
-    return filled(rows)
-
-
-def _joined(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
-    import pandas as pd
-
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth import UserError
-from lth.analysis import results
 from lth.analysis.cost import statement, strubell2019
 
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the sums of the named experiments, or of all; with --figure draw each. Returns the exit code."""
     if arguments.table:
         return _published(arguments)
+    from lth.analysis import results  # a published table needs no pandas
+
     names = {kind: getattr(arguments, kind) for kind in ("region", "pue", "price", "watts")}
     rates = statement.rates_of(**names, own=arguments.tables)
     parts = results.trainings(arguments.name, arguments.runs)

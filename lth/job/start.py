@@ -7,12 +7,12 @@ from lth import UserError, transfer
 from lth.schedule import rungs
 from lth.store.defaults import completed
 from lth.store.digest import describe
+from lth.store.labels import UNTOLD
 
 if TYPE_CHECKING:
     from lth.job.values import Job
 
 BRANCH = "source"  # what tickets of the other run are called where progress is shown
-UNTOLD = ("config", "reduced")  # columns that tell no run apart in words
 
 
 def check(job: "Job", start: "Job") -> None:

@@ -213,6 +213,7 @@ def test_a_layer_of_two_names_is_one() -> None:
         (["branch=[constant]", "rewind=learning_rate"], "branch=constant needs W_k of pruned weights too"),
         (["branch=[freeze]", "rewind=fine_tune"], "branch=freeze needs .* with rewind=fine_tune those pruned before"),
         (["branch=[freeze_growing]", "rewind=learning_rate", "levels=1"], "branch=freeze_growing needs W_k"),
+        (["branch=[constant]", "rewind=learning_rate", "levels=[3,7]", "branch.constant.levels=[3,7]"], "needs W_k"),
         (["branch=[edge_popup]", "rewind=learning_rate"], "branch=edge_popup needs W_k of pruned weights too"),
         (["criterion=large_final_diff_sign", "train_from=1"], "criterion=large_final_diff_sign compares"),
         (["criterion=movement", "train_from=1"], "criterion=movement compares .* train_from=1 prunes before it"),
@@ -245,6 +246,7 @@ def test_what_criteria_and_branches_do_not_go_with_is_refused_before_anything_is
     validated(["criterion=movement", "updater=rigl", "levels=1"])
     validated(["branch=[constant]", "updater=gradual", "updater.begin=10", "updater.end=510", "rewind.step=10"])
     validated(["branch=[constant,edge_popup]", "rewind=learning_rate", "levels=1"])
+    validated(["branch=[constant]", "rewind=learning_rate", "levels=[3,7]", "branch.constant.levels=[3]"])
     validated(["branch=[constant,freeze]", "rewind=learning_rate", "schedule=one_shot"])
 
 

@@ -24,7 +24,7 @@ def check_branches(config: Config) -> None:
         if target.startswith("freeze") or target == "edge_popup":
             _check_frozen(config, name, target)
         if target in OF_ALL_WEIGHTS:
-            _check_of_all_weights(config, name, target)
+            _check_of_all_weights(config, name, target, node)
 
 
 def _check_step(config: Config, name: str, target: str, node: Config) -> None:
@@ -91,11 +91,12 @@ def _check_frozen(config: Config, name: str, target: str) -> None:
                         "store.keep=all")  # fmt: skip
 
 
-def _check_of_all_weights(config: Config, name: str, target: str) -> None:
+def _check_of_all_weights(config: Config, name: str, target: str, node: Config) -> None:
     rewind, updater, early = config["rewind"], config["updater"], config["train_from"]
     kind, moves = rewind["_target_"].removeprefix("lth.rewind."), updater["_target_"].removeprefix("lth.updater.")
     levels, trained_on = rungs(config["levels"]), kind in ("learning_rate", "fine_tune")
-    once = len(levels) == 2 or config["schedule"]["_target_"] == "lth.schedule.one_shot"
+    first = max(node.get("levels") or levels) <= levels[:2][-1]  # pruned from the dense net, as one_shot's levels are
+    once = first or config["schedule"]["_target_"] == "lth.schedule.one_shot"
     needs = f"branch={name} needs W_k of pruned weights too, and with"
     if trained_on and ("growing" in target or not once):
         raise UserError(f"{needs} rewind={kind} those pruned before the last training are 0: use rewind=weights")

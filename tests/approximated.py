@@ -1,4 +1,4 @@
-"""The weights that a small file gives back, by its documentation: a reference for `lth.compress.codec`."""
+"""The weights that a small file gives back, from the codebook alone: a reference for the coding of `lth.compress`."""
 
 import torch
 from torch import Tensor

@@ -218,7 +218,17 @@ def test_a_layer_of_two_names_is_one() -> None:
         (["criterion=large_final_diff_sign", "train_from=1"], "criterion=large_final_diff_sign compares"),
         (["criterion=movement", "train_from=1"], "criterion=movement compares .* train_from=1 prunes before it"),
         (["branch=[edge_popup]", "updater=set"], "branch=edge_popup chooses its own mask, and updater=set moves"),
-        (["branch=[constant]", "updater=gradual", "rewind.step=10"], "updater=gradual .* use rewind.step=0 or less"),
+        (["branch=[constant]", "updater=gradual", "rewind.step=100"], "updater=gradual .* a rewind.step below 100"),
+        (["branch=[invert]", "updater=gradual", "schedule=one_shot"], "updater=gradual prunes the dense net too"),
+        (
+            [
+                "criterion._target_=lth.criterion.inverted",
+                "+criterion.of._target_=lth.criterion.inverted",
+                "+criterion.of.of._target_=lth.criterion.movement",
+                "train_from=1",
+            ],
+            "criterion=movement compares",
+        ),
         (["branch=[signed_constant]", "updater=gradual", "rewind=learning_rate", "levels=1"], "updater=gradual those"),
         (["branch=[constant]", "train_from=1", "levels=2", "rewind.step=10"], "train_from=1 those of the first mask"),
         (["criterion=movement", "updater=rigl", "levels=2"], "movement compares .* updater=rigl grows began at 0"),
@@ -243,8 +253,14 @@ def test_what_criteria_and_branches_do_not_go_with_is_refused_before_anything_is
     with pytest.raises(UserError, match=sentence):
         validated(words)
     validated(["branch=[freeze,shuffle]", "store.keep=last"])
-    validated(["criterion=movement", "updater=rigl", "levels=1"])
-    validated(["branch=[constant]", "updater=gradual", "updater.begin=10", "updater.end=510", "rewind.step=10"])
+    for levels in ("levels=1", "levels=[5]", "levels=3 schedule=one_shot", "levels=[5] train_from=5"):
+        validated(["criterion=large_final_same_sign", "updater=rigl", *levels.split()])
+    validated(["branch=[constant]", "updater=gradual", "rewind.step=99"])  # which removes the first weights at step 100
+    validated(["branch=[constant]", "updater=gradual", "rewind.step=300", "branch.constant.levels=[0]"])
+    late = ["branch=[constant]", "train_from=1", "levels=2", "rewind.step=10"]
+    validated([*late, "schedule=one_shot"])
+    validated([*late, "branch.constant.levels=[1]"])
+    validated(["criterion=neuron_l1", "structure._target_=mine.filters"])
     validated(["branch=[constant,edge_popup]", "rewind=learning_rate", "levels=1"])
     validated(["branch=[constant]", "rewind=learning_rate", "levels=[3,7]", "branch.constant.levels=[3]"])
     validated(["branch=[constant,freeze]", "rewind=learning_rate", "schedule=one_shot"])

@@ -71,8 +71,9 @@ def test_a_ladder_that_leaves_a_layer_nothing_is_refused_before_anything_is_trai
 
 def test_a_ladder_that_is_too_long_is_told_how_long_it_may_be(tmp_path: Path) -> None:
     # 0.8^20 of the 48 weights of the middle layer are 0.55, so one; 0.8^21 are 0.44.
-    with pytest.raises(UserError, match=r"level 40: .* level 20 is the last at which no layer is empty"):
-        job.stored(replace(of(), levels=40), Store(tmp_path))
+    for levels in (40, [5, 40], [40]):
+        with pytest.raises(UserError, match=r"level 40: .* level 20 is the last that is possible"):
+            job.stored(replace(of(), levels=levels), Store(tmp_path))
     assert job.stored(replace(of(), levels=20), Store(tmp_path)) == []
 
 

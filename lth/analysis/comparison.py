@@ -10,9 +10,8 @@ from lth import UserError
 from lth.analysis.claim.rows import nearest
 from lth.analysis.interval import mean_interval
 from lth.analysis.markdown import aligned
-from lth.analysis.plot.labels import in_order, short_names
+from lth.analysis.plot.labels import in_order, label, short_names
 from lth.analysis.query import scale, title, where
-from lth.analysis.series import label
 from lth.analysis.summary import branches, full_branch
 
 ABOUT = 1.3  # factor within which a density is the one that was asked for

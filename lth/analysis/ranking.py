@@ -7,8 +7,7 @@ import pandas as pd
 from lth import UserError
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
-from lth.analysis.plot.labels import short_names
-from lth.analysis.series import label
+from lth.analysis.plot.labels import label, short_names
 from lth.analysis.summary import full_branch, mean_and_spread
 
 COLUMNS = ("configuration", "level", "density", "by", "spread", "test", "test_spread", "n", "digests")

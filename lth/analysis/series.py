@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lth.analysis.plot.labels import branch_label, in_order, percent, short_names
+from lth.analysis.plot.labels import in_order, percent, short_names, spread
 from lth.analysis.query import scale
 from lth.analysis.summary import branches, full_branch
 from lth.store.columns import configures
@@ -53,17 +53,6 @@ def lines(table: pd.DataFrame, x: str, by: Sequence[str]) -> pd.Series:
 def spread_levels(table: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """The rows of at most `count` levels, the first and the last among them."""
     return table[table["level"].isin(spread(sorted(table["level"].unique()), count))]
-
-
-def spread(levels: Sequence[int], count: int = 5) -> list[int]:
-    """At most `count` of these levels in order, the first and the last among them."""
-    some = min(count, len(levels))
-    return sorted({levels[round(i * (len(levels) - 1) / max(some - 1, 1))] for i in range(some)})
-
-
-def label(line: str, branch: str) -> str:
-    """Name of a line in a legend."""
-    return ", ".join(filter(None, [line, "" if branch == "ticket" and line else branch_label(branch)]))
 
 
 def _grouped(rows: pd.DataFrame, x: str) -> "list[tuple[str, str, pd.DataFrame]]":

@@ -8,8 +8,7 @@ import pandas as pd
 from lth.analysis.claim.rows import is_on
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
-from lth.analysis.plot.labels import short_names
-from lth.analysis.series import label
+from lth.analysis.plot.labels import label, short_names
 from lth.analysis.summary import current, full_branch, mean_and_spread
 
 HEAD = ("model", "data", "configuration", "level", "compression ratio of prunable weights", "theoretical speed-up")

@@ -83,8 +83,8 @@ def weights_at(trained: Trained, step: int | None, *, moved: bool = False) -> We
 def shuffle(trained: Trained, *, draw: int, recipe: Recipe, init: Init) -> tuple[Recipe, Ticket]:
     """The mask permuted within each layer, on the same weights: per-layer counts stay (Zhou et al. 2019).
 
-    After rewinding the learning rate the weights are W_T, 0 where they were pruned; with updater=gradual and a later
-    step k, W_k is 0 where they were pruned by then.
+    After rewinding the learning rate the weights are W_T, 0 where they were pruned; with a step k above 0, W_k is 0
+    where updater=gradual, or the first mask of train_from above 0, had pruned them by then.
     """
     ticket = trained.ticket
     random = generator("shuffle", ticket.replicate, ticket.level, draw)

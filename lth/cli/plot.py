@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis import plot, query, results, series
 from lth.analysis.markdown import aligned
+from lth.analysis.plot import labels
 from lth.analysis.summary import MISSING
 from lth.cli.console import log_to_console
 
@@ -64,7 +65,7 @@ def _markdown(panels: Panels, x: str, y: str) -> str:
 def _table(points: pd.DataFrame, x: str, y: str) -> str:
     digits = 2 if query.scale(y) == 100 or points["mean"].abs().max() >= 100 else 4
     head = ["configuration", "level", query.title(x), query.title(y), "n"]
-    body = [[series.label(p.line, p.branch), str(p.level), _number(p.x), _spread(p.mean, p.spread, digits), str(p.n)]
+    body = [[labels.label(p.line, p.branch), str(p.level), _number(p.x), _spread(p.mean, p.spread, digits), str(p.n)]
             for p in points.itertuples()]  # fmt: skip
     return aligned([head, *body], left=[0])
 

@@ -28,6 +28,7 @@ from lth.ticket import Trained
 
 def run(build: Callable[[], Job], setting: Setting) -> Ending:
     """Build a job, run it and print its outcome; returns it, with the exit code 0, 1 (failed) or 130 (interrupted)."""
+    torch.set_flush_denormal(True)  # before PyTorch starts threads of its own, which take it from this one
     torch.set_num_threads(setting.threads)
     log_to_console()
     store = Store(setting.root, keep=setting.keep, patience=setting.patience)

@@ -87,9 +87,13 @@ class Feed:
         if self.parts is None:
             return [move(order)]
         draw = partial(self.parts.draw, self.recipe.batch_size, **self.settings)
-        steps = [{r: draw(replicate=r, step=step) for r in self.orders} for step in range(start, stop)]
-        drawn = [torch.cat([each[replicate] for replicate in self.replicates], -1) for each in steps]
+        drawn = [
+            self._side_by_side({r: draw(replicate=r, step=step) for r in self.orders}) for step in range(start, stop)
+        ]
         return [move(order), move(torch.stack(drawn))]
+
+    def _side_by_side(self, drawn: dict[int, Tensor]) -> Tensor:
+        return torch.cat([drawn[replicate] for replicate in self.replicates], -1)
 
 
 class _Order:

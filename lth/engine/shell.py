@@ -32,13 +32,13 @@ class Shell(pl.LightningModule):
         return self.optimizer
 
     def on_fit_start(self) -> None:
-        self.loop.start(self.optimizer, self.splits_on())
+        self.loop.start(self.optimizer, self._splits())
         if isinstance(self.loop, Stack):
             stack_state.load(self.loop)
         elif self.state is not None:
             load(self.loop, self.state)
 
-    def splits_on(self) -> dict[str, Examples]:
+    def _splits(self) -> dict[str, Examples]:
         data = self.loop.recipe.data
         if data.streams and isinstance(self.loop, Loop):
             return streamed_on(self.loop, self.device, self.workers)

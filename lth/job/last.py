@@ -37,7 +37,9 @@ def check_last(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
 
     if (error := refused(levels[-1])) is None:
         return
-    first = bisect_left(levels, True, key=lambda level: refused(level) is not None)
-    if first < 2:  # the net itself, or any pruning of it, is refused, and fewer levels are no remedy
+    if unbound(job.schedule)[0].__module__ == "lth.schedule":  # which know the levels between, too
+        levels = [*range(levels[-1] + 1)]
+    possible = levels[max(0, bisect_left(levels, True, key=lambda level: refused(level) is not None) - 1)]
+    if not possible:  # the net itself, or any pruning of it, is refused, and fewer levels are no remedy
         raise error
-    raise UserError(f"level {levels[-1]}: {error}; level {levels[first - 1]} is the last at which no layer is empty")
+    raise UserError(f"level {levels[-1]}: {error}; level {possible} is the last that is possible")

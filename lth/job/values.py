@@ -76,25 +76,26 @@ class Job:
                             "none; choose density or size")  # fmt: skip
         if not 0 <= self.train_from <= rungs(self.levels)[-1]:
             raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
+        if self.start is not None:
+            start.check(self, self.start)
         for name, branch in self.branches.items():
             if unbound(branch.transform)[0] is invert:
                 self._check_invert(name, branch)
             check_drawn(name, branch, self)
             if branch.compare and self.recipe.task.metric != "accuracy":
                 raise UserError(f"branch.{name}.compare: task={self.recipe.task.name} gives no classes; set it to null")
-        if self.start is not None:
-            start.check(self, self.start)
 
     def _check_invert(self, name: str, branch: Branch) -> None:
         if branch.at(0):
             raise UserError(f"branch.{name}.levels={branch.levels}: level 0 is not pruned, so there is no mask to "
                             "invert; give levels from 1 on")  # fmt: skip
+        first = max(self.ladder.children[0])  # the last level that is pruned from the dense net
+        fewer = f", branch.{name}.levels=[{first}]" if first >= self.train_from else ""
         for level in filter(branch.at, rungs(self.levels)):
             if parent := self.ladder.parents.get(level, 0):
-                raise UserError(f"branch.{name}: level {level} is pruned from level {parent}, where only what was most "
-                                "important is left, so that opposite scores choose among that; use schedule=one_shot, "
-                                f"criterion=inverted, or "
-                                f"branch.{name}.levels=[{self.ladder.children[0][0]}]")  # fmt: skip
+                raise UserError(f"branch.{name}: level {level} is pruned from level {parent}, whose weights the "
+                                "criterion has chosen: opposite scores choose only among these; use "
+                                f"schedule=one_shot{fewer}, or criterion=inverted in place of the branch")  # fmt: skip
 
     @cached_property
     def ladder(self) -> Ladder:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lth.analysis.plot.labels import label
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.sparsity import percent_axis
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import MARKS, TOLD_APART, cycled, finish, new_figure
 from lth.analysis.query import title
-from lth.analysis.series import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

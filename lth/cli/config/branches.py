@@ -23,6 +23,9 @@ def check_branches(config: Config) -> None:
             _check_scratch(config, name, node)
         if target.startswith("freeze") or target == "edge_popup":
             _check_frozen(config, name, target)
+        if target == "invert" and config["updater"]["_target_"] == "lth.updater.gradual":
+            raise UserError(f"branch={name}: updater=gradual prunes the dense net too, by magnitude, and opposite "
+                            "scores choose only among what it leaves: leave one out")  # fmt: skip
         if target in OF_ALL_WEIGHTS:
             _check_of_all_weights(config, name, target, node)
 
@@ -94,18 +97,21 @@ def _check_frozen(config: Config, name: str, target: str) -> None:
 def _check_of_all_weights(config: Config, name: str, target: str, node: Config) -> None:
     rewind, updater, early = config["rewind"], config["updater"], config["train_from"]
     kind, moves = rewind["_target_"].removeprefix("lth.rewind."), updater["_target_"].removeprefix("lth.updater.")
-    levels, trained_on = rungs(config["levels"]), kind in ("learning_rate", "fine_tune")
-    first = max(node.get("levels") or levels) <= levels[:2][-1]  # pruned from the dense net, as one_shot's levels are
-    once = first or config["schedule"]["_target_"] == "lth.schedule.one_shot"
+    levels, trained_on, step = rungs(config["levels"]), kind in ("learning_rate", "fine_tune"), rewind.get("step", 0)
+    last = max(node.get("levels") or levels)
+    if not last:
+        return
+    once = config["schedule"]["_target_"] == "lth.schedule.one_shot"  # all levels are pruned from the dense net
     needs = f"branch={name} needs W_k of pruned weights too, and with"
-    if trained_on and ("growing" in target or not once):
+    if trained_on and ("growing" in target or not (once or last <= levels[:2][-1])):
         raise UserError(f"{needs} rewind={kind} those pruned before the last training are 0: use rewind=weights")
-    if moves == "gradual" and (trained_on or rewind.get("step", 0) > updater.get("begin", 0)):
-        remedy = "leave one out" if trained_on else f"use rewind.step={updater.get('begin', 0)} or less"
+    begun = updater.get("begin", 0) + updater.get("every", 100)  # nothing is removed at `begin`
+    if moves == "gradual" and (trained_on or step >= begun):
+        remedy = "leave one out" if trained_on else f"use a rewind.step below {begun}"
         raise UserError(f"{needs} updater=gradual those that it has removed by step k are 0: {remedy}")
-    if kind == "weights" and rewind.get("step", 0) > 0 and 0 < early < levels[-1]:
-        raise UserError(f"{needs} train_from={early} those of the first mask are 0 at step {rewind['step']}: use "
-                        "rewind.step=0 or train_from=0")  # fmt: skip
+    if kind == "weights" and step > 0 and not once and 0 < early < last:
+        raise UserError(f"{needs} train_from={early} those of the first mask are 0 at step {step}: use rewind.step=0 "
+                        "or train_from=0")  # fmt: skip
 
 
 def _check_pretrained(config: Config) -> None:

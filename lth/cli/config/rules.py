@@ -98,7 +98,7 @@ def _check_pruning(config: Config) -> None:
     if globally and criterion in RANKS:
         raise UserError(f"distribution=globally compares scores of all layers, and those of criterion={criterion} are "
                         "ranks within a layer: take another distribution")  # fmt: skip
-    if criterion in OF_UNITS and structure != "neuron":
+    if criterion in OF_UNITS and structure in ("weight", "row", "n_of_m"):
         raise UserError(f"criterion={criterion} scores whole neurons, and structure={structure} removes others: use "
                         "structure=neuron, or criterion=magnitude")  # fmt: skip
     if criterion in COMPARING and early > 0:
@@ -115,7 +115,9 @@ def _check_pruning(config: Config) -> None:
 def _criterion(config: Config) -> str:
     """The name of the criterion, or of the one whose opposite it is."""
     node = config["criterion"]
-    return str(node.get("of", node)["_target_"]).removeprefix("lth.criterion.")
+    while node.get("_target_") == "lth.criterion.inverted" and isinstance(node.get("of"), dict):
+        node = node["of"]
+    return str(node.get("_target_")).removeprefix("lth.criterion.")
 
 
 def _check_updater(config: Config) -> None:
@@ -154,21 +156,22 @@ def _check_levels(config: Config) -> None:
     if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
         raise UserError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
     try:
-        last = rungs(levels)[-1]
+        ladder = rungs(levels)
         for _, node in nodes(config):
             _call(node, schedule, levels)
             _call(node, lr, 0)
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
-    first, rewind = config["train_from"], config["rewind"]
+    first, rewind, last = config["train_from"], config["rewind"], ladder[-1]
     if first > last:
         raise UserError(f"train_from={first} is above the last level, {last}")
     # From a dense net on, which set and rigl leave dense, every weight has its W_k.
     updater = config["updater"]["_target_"].removeprefix("lth.updater.")
     moving, criterion = updater in ("set", "rigl"), _criterion(config)
-    if moving and criterion in CHANGED and last > max(1, first):
+    once = config["schedule"]["_target_"] == "lth.schedule.one_shot"
+    if moving and criterion in CHANGED and not once and last > max(ladder[:2][-1], first):
         raise UserError(f"criterion={criterion} compares weights with W_k, and those that updater={updater} grows "
-                        "began at 0: use another criterion, or levels=1")  # fmt: skip
+                        "began at 0: use another criterion, schedule=one_shot or a single level")  # fmt: skip
     if moving and 0 < first < last and rewind["_target_"] == "lth.rewind.weights" and rewind.get("step", 0) > 0:
         raise UserError(f"rewind.step={rewind['step']}: with train_from={first}, weights that the updater grows later "
                         "are 0 at that step; use rewind.step=0 or train_from=0")  # fmt: skip

@@ -17,6 +17,7 @@ import pandas as pd
 
 from lth import UserError
 from lth.file import read_whole, write_text, write_whole
+from lth.store.columns import COMPARED
 from lth.store.file import make_folder
 from lth.store.locks import locked
 
@@ -138,8 +139,6 @@ def _sums(folder: Path) -> dict[str, str] | None:
 
 
 def _checked(file: Path, table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    from lth.store.columns import COMPARED
-
     if missing := [column for column in schema if column not in table]:
         raise UserError(f"{file} has no column {missing[0]}", code=1)
     if schema in (TICKETS, CURVES):

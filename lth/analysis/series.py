@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lth.analysis.plot.labels import in_order, percent, short_names, spread
-from lth.analysis.query import scale
+from lth.analysis.plot.labels import in_order, percent, short_names
+from lth.analysis.query import scale, spread
 from lth.analysis.summary import branches, full_branch
 from lth.store.columns import configures
 

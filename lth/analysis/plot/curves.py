@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis.metric import Metric, metric_of_curves
-from lth.analysis.plot.labels import names, spread
+from lth.analysis.plot.labels import names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import TOLD_APART, finish, new_figure
+from lth.analysis.query import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -74,12 +74,6 @@ def label(line: str, branch: str) -> str:
     return ", ".join(filter(None, [line, "" if branch == "ticket" and line else branch_label(branch)]))
 
 
-def spread(levels: Sequence[int], count: int = 5) -> list[int]:
-    """At most `count` of these levels in order, the first and the last among them."""
-    some = min(count, len(levels))
-    return sorted({levels[round(i * (len(levels) - 1) / max(some - 1, 1))] for i in range(some)})
-
-
 def names(table: pd.DataFrame, by: Sequence[str], value: "Callable[[str, Any], str] | None" = None) -> pd.Series:
     """The name of each row's line, made of the values of the columns `by`. Configurations that differ in other columns
     too are told apart by all of these; they are never averaged. value: (column, value) -> its text.

@@ -2,6 +2,7 @@
 
 from lth import UserError
 from lth.cli.config.keys import Config
+from lth.cli.config.pruning import gradual_begins, last_from_dense
 from lth.schedule import rungs
 
 # Branches that draw weights by `init`, and those that need W_k of pruned weights too (shuffle documents what it takes
@@ -22,10 +23,9 @@ def check_branches(config: Config) -> None:
         if target == "scratch":
             _check_scratch(config, name, node)
         if target.startswith("freeze") or target == "edge_popup":
-            _check_frozen(config, name, target)
-        if target == "invert" and config["updater"]["_target_"] == "lth.updater.gradual":
-            raise UserError(f"branch={name}: updater=gradual prunes the dense net too, by magnitude, and opposite "
-                            "scores choose only among what it leaves: leave one out")  # fmt: skip
+            _check_held(config, name, target)
+        if target == "invert":
+            _check_inverted(config, name)
         if target in OF_ALL_WEIGHTS:
             _check_of_all_weights(config, name, target, node)
 
@@ -83,7 +83,7 @@ def _check_scratch(config: Config, name: str, node: Config) -> None:
                         f"updater={updater.rpartition('.')[2]} moves it: use budget=steps")  # fmt: skip
 
 
-def _check_frozen(config: Config, name: str, target: str) -> None:
+def _check_held(config: Config, name: str, target: str) -> None:
     keep, updater = config["store"]["keep"], config["updater"]["_target_"]
     if updater != "lth.updater.none":
         does = "chooses its own mask" if target == "edge_popup" else "holds pruned weights at values"
@@ -94,22 +94,25 @@ def _check_frozen(config: Config, name: str, target: str) -> None:
                         "store.keep=all")  # fmt: skip
 
 
+def _check_inverted(config: Config, name: str) -> None:
+    if gradual_begins(config) is not None:
+        raise UserError(f"branch={name}: updater=gradual prunes the dense net too, by magnitude, and opposite scores "
+                        "choose only among what it leaves: leave one out")  # fmt: skip
+
+
 def _check_of_all_weights(config: Config, name: str, target: str, node: Config) -> None:
-    rewind, updater, early = config["rewind"], config["updater"], config["train_from"]
-    kind, moves = rewind["_target_"].removeprefix("lth.rewind."), updater["_target_"].removeprefix("lth.updater.")
-    levels, trained_on, step = rungs(config["levels"]), kind in ("learning_rate", "fine_tune"), rewind.get("step", 0)
-    last = max(node.get("levels") or levels)
+    kind, step = config["rewind"]["_target_"].removeprefix("lth.rewind."), config["rewind"].get("step", 0)
+    last, trained_on = max(node.get("levels") or rungs(config["levels"])), kind in ("learning_rate", "fine_tune")
+    later, begins = last > last_from_dense(config), gradual_begins(config)
     if not last:
         return
-    once = config["schedule"]["_target_"] == "lth.schedule.one_shot"  # all levels are pruned from the dense net
     needs = f"branch={name} needs W_k of pruned weights too, and with"
-    if trained_on and ("growing" in target or not (once or last <= levels[:2][-1])):
+    if trained_on and (later or "growing" in target):
         raise UserError(f"{needs} rewind={kind} those pruned before the last training are 0: use rewind=weights")
-    begun = updater.get("begin", 0) + updater.get("every", 100)  # nothing is removed at `begin`
-    if moves == "gradual" and (trained_on or step >= begun):
-        remedy = "leave one out" if trained_on else f"use a rewind.step below {begun}"
+    if begins is not None and (trained_on or step >= begins):
+        remedy = "leave one out" if trained_on else f"use a rewind.step below {begins}"
         raise UserError(f"{needs} updater=gradual those that it has removed by step k are 0: {remedy}")
-    if kind == "weights" and step > 0 and not once and 0 < early < last:
+    if kind == "weights" and step > 0 and later and (early := config["train_from"]):
         raise UserError(f"{needs} train_from={early} those of the first mask are 0 at step {step}: use rewind.step=0 "
                         "or train_from=0")  # fmt: skip
 

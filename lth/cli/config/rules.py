@@ -8,20 +8,13 @@ from lth import UserError, lr, schedule
 from lth.cli.config.bounds import check_block
 from lth.cli.config.branches import check_branches
 from lth.cli.config.keys import Config, nodes
-from lth.cli.config.signature import parameters
+from lth.cli.config.pruning import check_pruning
 from lth.schedule import rungs
 from lth.store.names import check_name, check_path, check_project
 
 BITS = (*range(2, 9), "fp16", "bf16")
 # Columns that an objective may name, beside the metric of the task on validation data.
 OBJECTIVES = ("early_stop_val_accuracy", "early_stop_val_loss", "early_stop_step", "density", "remaining")
-# Criteria that give every weight of an untrained net the score 0, all that ask how a weight has changed since W_k, and
-# those whose scores are ranks within a layer or belong to a whole unit.
-COMPARING = ("movement", "magnitude_increase", "magnitude_increase_same_sign", "magnitude_increase_diff_sign",
-             "large_final_diff_sign")  # fmt: skip
-CHANGED = (*COMPARING, "large_final_same_sign")
-RANKS = ("large_init_large_final", "small_init_small_final")
-OF_UNITS = ("neuron_l1", "neuron_l2", "batch_norm_scale")
 
 
 def check_rules(config: Config) -> None:
@@ -30,10 +23,8 @@ def check_rules(config: Config) -> None:
     _check_names(config)
     _check_quantization(config)
     _check_rewind(config)
-    _check_n_of_m(config)
-    _check_pruning(config)
-    _check_updater(config)
     _check_levels(config)
+    check_pruning(config)
     check_branches(config)
     _check_width(config["width"])
     _check_objective(config["objective"])
@@ -78,74 +69,6 @@ def _check_rewind(config: Config) -> None:
         raise UserError(f"store.keep={keep}: rewind={name} continues from the trained weights, use store.keep=all")
 
 
-def _check_n_of_m(config: Config) -> None:
-    node = config["structure"]
-    if node["_target_"] == "lth.structure.n_of_m":
-        n, m = _arguments(node, "n", "m")
-        if not 0 < n <= m:
-            raise UserError(f"structure.n={n}, structure.m={m}: keep 1 to m of every m weights")
-
-
-def _check_pruning(config: Config) -> None:
-    structure = config["structure"]["_target_"].removeprefix("lth.structure.")
-    globally = config["distribution"]["_target_"] == "lth.distribution.globally"
-    if globally and structure in ("neuron", "n_of_m", "row"):
-        raise UserError(
-            f"distribution=globally ranks single weights, and structure={structure} removes others: take another "
-            "distribution, or structure=weight"
-        )
-    criterion, early = _criterion(config), config["train_from"]
-    if globally and criterion in RANKS:
-        raise UserError(f"distribution=globally compares scores of all layers, and those of criterion={criterion} are "
-                        "ranks within a layer: take another distribution")  # fmt: skip
-    if criterion in OF_UNITS and structure in ("weight", "row", "n_of_m"):
-        raise UserError(f"criterion={criterion} scores whole neurons, and structure={structure} removes others: use "
-                        "structure=neuron, or criterion=magnitude")  # fmt: skip
-    if criterion in COMPARING and early > 0:
-        raise UserError(f"criterion={criterion} compares weights before and after training, and train_from={early} "
-                        "prunes before it, where every score is 0: use another criterion, or train_from=0")  # fmt: skip
-    once = [f"{group}={name}" for group, name in (("distribution", "by_layer"), ("structure", "n_of_m"))
-            if config[group]["_target_"] == f"lth.{group}.{name}"]  # fmt: skip
-    rounds = config["schedule"].get("rounds", 1)
-    if once and rounds > 1 and config["schedule"]["_target_"] == "lth.schedule.one_shot":
-        raise UserError(f"schedule.rounds={rounds}: {once[0]} leaves in the first round what it leaves in the last; "
-                        "leave rounds at 1")  # fmt: skip
-
-
-def _criterion(config: Config) -> str:
-    """The name of the criterion, or of the one whose opposite it is."""
-    node = config["criterion"]
-    while node.get("_target_") == "lth.criterion.inverted" and isinstance(node.get("of"), dict):
-        node = node["of"]
-    return str(node.get("_target_")).removeprefix("lth.criterion.")
-
-
-def _check_updater(config: Config) -> None:
-    node, steps = config["updater"], config["steps"]
-    if node["_target_"] in ("lth.updater.set", "lth.updater.rigl"):
-        _check_moving(node, steps)
-    if node["_target_"] != "lth.updater.gradual":
-        return
-    density, begin, end, every = _arguments(node, "density", "begin", "end", "every")
-    if not 0 < density <= 1:
-        raise UserError(f"updater.density={density}: the share that remains in the end, above 0 and at most 1")
-    if not 0 <= begin < end <= steps or every < 1 or (end - begin) % every:
-        raise UserError(
-            f"updater.begin={begin}, updater.end={end}, updater.every={every}: training has {steps} steps; give 0 <= "
-            "begin < end <= steps, and a multiple of `every` steps between them"
-        )
-
-
-def _check_moving(node: Config, steps: int) -> None:
-    fraction, every, end = _arguments(node, "drop_fraction", "every", "end")
-    if not 0 < fraction <= 1:
-        raise UserError(f"updater.drop_fraction={fraction}: the share that is dropped and grown, above 0 and at most 1")
-    if not 0 < every < end <= steps:
-        raise UserError(
-            f"updater.every={every}, updater.end={end}: training has {steps} steps; give 0 < every < end <= steps"
-        )
-
-
 def _check_levels(config: Config) -> None:
     levels, replicate = config["levels"], config["replicate"]
     seeds = replicate if isinstance(replicate, list) else [replicate]
@@ -162,19 +85,8 @@ def _check_levels(config: Config) -> None:
             _call(node, lr, 0)
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from error
-    first, rewind, last = config["train_from"], config["rewind"], ladder[-1]
-    if first > last:
-        raise UserError(f"train_from={first} is above the last level, {last}")
-    # From a dense net on, which set and rigl leave dense, every weight has its W_k.
-    updater = config["updater"]["_target_"].removeprefix("lth.updater.")
-    moving, criterion = updater in ("set", "rigl"), _criterion(config)
-    once = config["schedule"]["_target_"] == "lth.schedule.one_shot"
-    if moving and criterion in CHANGED and not once and last > max(ladder[:2][-1], first):
-        raise UserError(f"criterion={criterion} compares weights with W_k, and those that updater={updater} grows "
-                        "began at 0: use another criterion, schedule=one_shot or a single level")  # fmt: skip
-    if moving and 0 < first < last and rewind["_target_"] == "lth.rewind.weights" and rewind.get("step", 0) > 0:
-        raise UserError(f"rewind.step={rewind['step']}: with train_from={first}, weights that the updater grows later "
-                        "are 0 at that step; use rewind.step=0 or train_from=0")  # fmt: skip
+    if config["train_from"] > ladder[-1]:
+        raise UserError(f"train_from={config['train_from']} is above the last level, {ladder[-1]}")
 
 
 def _check_width(width: Any) -> None:
@@ -203,12 +115,6 @@ def _check_devices(config: Config) -> None:
                         "several; leave one of the two out")  # fmt: skip
     if devices > batch:
         raise UserError(f"devices={devices}: a batch has {batch} examples; give each device at least one")
-
-
-def _arguments(node: Config, *names: str) -> list[Any]:
-    """Arguments of the function of a node; those that the node leaves out are the defaults."""
-    known = parameters(node["_target_"])
-    return [node.get(name, known[name].default) for name in names]
 
 
 def _call(node: Config, module: Any, argument: Any) -> None:

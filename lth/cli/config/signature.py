@@ -5,6 +5,7 @@ annotations (`Literal`, or an alias such as `Scaling`), its defaults the default
 """
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -38,6 +39,12 @@ def parameters(target: str) -> dict[str, Parameter]:
     if isinstance(found, ast.FunctionDef):
         return _keywords(module, found)
     raise UserError(f"{target} is not a function")
+
+
+def arguments(node: Mapping[str, Any], *names: str) -> list[Any]:
+    """Arguments of the function of a node; those that the node leaves out are the defaults."""
+    known = parameters(node["_target_"])
+    return [node.get(name, known[name].default) for name in names]
 
 
 @cache

@@ -20,7 +20,8 @@ from lth import UserError, criterion, engine, job
 from lth.file import here, started, sweep
 from lth.job import noted
 from lth.store import Store, exclusive, lease, upkeep
-from lth.store.lease import Held, Lease, is_dead_here, look, take
+from lth.store.held import Held, is_dead_here, look
+from lth.store.lease import Lease, take
 from lth.store.locks import claimed, locked, patient
 
 

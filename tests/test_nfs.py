@@ -20,7 +20,8 @@ import shell
 
 import lth
 from lth.cli import main
-from lth.store.lease import Held, look, take
+from lth.store.held import Held, look
+from lth.store.lease import take
 
 pytestmark = pytest.mark.nfs
 SWEEP = ["-m", "hydra/launcher=basic", "replicate=1,2,3", "model.hidden=[100]", "steps=1000", "evaluate_every=100"]

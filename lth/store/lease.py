@@ -21,30 +21,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lth.file import here, is_gone, started
+from lth.file import here, started
 from lth.store.exclusive import LARGEST, create, read, remove
 from lth.store.file import cant_write
+from lth.store.held import is_dead_here, look, parsed
 
 log = logging.getLogger("lth")
 BEAT = 10.0  # seconds between two signs of life
 PATIENCE = 60.0  # seconds without one, after which a lease is taken over
 BLOCK = 512  # bytes of which a lease is a multiple, so that its size seldom changes
-
-
-@dataclass(frozen=True)
-class Held:
-    """A lease as it was read. since: ISO 8601. beat: signs of life so far. facts: what the owner is at, of a training
-    its ticket, experiment, job, step and steps. place, started: what makes the process id unique.
-    """
-
-    host: str
-    pid: int
-    token: str
-    since: str
-    beat: int
-    facts: Mapping[str, Any]
-    place: str
-    started: int
 
 
 @dataclass(frozen=True)
@@ -148,21 +133,6 @@ def clear(path: Path) -> None:
         remove(path, lambda found: found == content)
 
 
-def look(path: Path) -> Held | None:
-    """The lease at this path, whoever holds it; None if there is none that can be read. Changes nothing."""
-    with contextlib.suppress(OSError):
-        for _ in range(3):
-            if (content := read(path)) is None or (held := _parsed(content)):
-                return None if content is None else held
-            time.sleep(0.01)  # it is being written
-    return None
-
-
-def is_dead_here(held: Held) -> bool:
-    """True if the owner was a process of this host, or of this container on it, and has ended."""
-    return held.place == here() and is_gone(held.pid, held.started)
-
-
 def is_undecided(path: Path) -> bool:
     """True if another process holds the lease that may be dead: it is of another host, and silent since it was seen."""
     return path in _watched and not _watched[path].alive
@@ -170,7 +140,7 @@ def is_undecided(path: Path) -> bool:
 
 def _is_alive(path: Path, content: bytes) -> bool:
     """True unless the owner of a lease is dead or has been silent for long."""
-    held, before, now = _parsed(content), _watched.get(path), time.monotonic()
+    held, before, now = parsed(content), _watched.get(path), time.monotonic()
     if held and is_dead_here(held):
         return False
     if before is None or before.content != content:
@@ -181,16 +151,6 @@ def _is_alive(path: Path, content: bytes) -> bool:
         return True
     log.info("%s has not changed for %.0f s: it is taken over", path, now - before.since)
     return False
-
-
-def _parsed(content: bytes) -> Held | None:
-    try:
-        value = json.loads(content)
-        text = {name: str(value[name]) for name in ("host", "token", "since", "place")}
-        numbers = {name: int(value[name]) for name in ("pid", "beat", "started")}
-        return Held(**text, **numbers, facts=dict(value["facts"]))  # type: ignore[arg-type]
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
 
 
 @cache

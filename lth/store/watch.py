@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lth.file import here
-from lth.store.lease import PATIENCE, Held, is_dead_here, look
+from lth.store.held import Held, is_dead_here, look
+from lth.store.lease import PATIENCE
 from lth.store.record import content
 
 SILENT = 180.0  # seconds without a sign of life, by the clock of this machine, after which a job counts as dead

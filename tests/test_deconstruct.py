@@ -260,6 +260,8 @@ def test_what_criteria_and_branches_do_not_go_with_is_refused_before_anything_is
     late = ["branch=[constant]", "train_from=1", "levels=2", "rewind.step=10"]
     validated([*late, "schedule=one_shot"])
     validated([*late, "branch.constant.levels=[1]"])
+    validated([*late[:2], "levels=[5,8]", "rewind.step=10", "branch.constant.levels=[5]"])
+    validated(["updater=set", *late[1:], "schedule=one_shot"])
     validated(["criterion=neuron_l1", "structure._target_=mine.filters"])
     validated(["branch=[constant,edge_popup]", "rewind=learning_rate", "levels=1"])
     validated(["branch=[constant]", "rewind=learning_rate", "levels=[3,7]", "branch.constant.levels=[3]"])

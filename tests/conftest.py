@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
+from lth.analysis.scorecard import scorecard
 from lth.cli import results
 
 os.environ["MPLBACKEND"] = "Agg"
@@ -40,6 +42,12 @@ def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.
     yield
     sys.modules.pop("mine", None)
     _plain_log()
+
+
+@pytest.fixture(scope="session")
+def card_of_the_project() -> pd.DataFrame:
+    """The scorecard of the committed results, computed once, which takes seconds; to be read, not changed."""
+    return scorecard(Path("nowhere"))
 
 
 def _plain_log() -> None:

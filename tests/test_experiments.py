@@ -528,7 +528,7 @@ def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
                  "digest": f"{arm} {branch} {level} {replicate}"}
                 for branch in branches
             ]  # fmt: skip
-    tickets = filled(pd.DataFrame(rows))  # as a stored table is
+    tickets = filled(pd.DataFrame(rows)).copy()  # as a stored table is, in few blocks, which are quick to take from
     accuracy = 0.9 - tickets["replicate"] / 10
     curves = [
         tickets.assign(step=(share * tickets["steps"]).round(), test_accuracy=share * accuracy)

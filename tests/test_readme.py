@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
+import pandas as pd
+
 from lth import cli
-from lth.analysis.scorecard import scorecard
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,10 +30,10 @@ def test_its_sweep_is_one_that_can_be_run() -> None:
     assert cli.main(["run", *words[:2], "replicate=3", "rewind.step=50", "plan=true", "tracking=none", "levels=1"]) == 0
 
 
-def test_no_convolutional_net_was_run_in_full_settings_as_it_says() -> None:
+def test_no_convolutional_net_was_run_in_full_settings_as_it_says(card_of_the_project: pd.DataFrame) -> None:
     said = "Convolutional nets were run in reduced settings only, except a small LeNet-5."
     assert said in " ".join(README.split())
-    table = scorecard(Path("nowhere"))
+    table = card_of_the_project
     named = table["claim"].str.contains("LeNet-5|Conv-|ResNet|VGG")
     convolutional = named | table["figure"].str.fullmatch("frankle2019_fig[5-8]")
     assert convolutional.sum() > 20

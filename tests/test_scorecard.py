@@ -162,33 +162,33 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(
 # ---- of the project
 
 
-def test_the_scorecard_has_a_row_for_every_claim_of_every_experiment() -> None:
+def test_the_scorecard_has_a_row_for_every_claim_of_every_experiment(card_of_the_project: pd.DataFrame) -> None:
     experiments = [(name, registry.load(name)) for name in registry.names()]
     claims = [
         (name, claim) for name, each in experiments for part in ("CLAIMS", "FILES") for claim in getattr(each, part, ())
     ]
-    table = scorecard(Path("nowhere"))
+    table = card_of_the_project
     assert list(zip(table["figure"], table["claim"], strict=True)) == [(name, claim.text) for name, claim in claims]
     assert not table.duplicated(["figure", "claim"]).any()
 
 
-def test_the_gain_of_lenet_at_13_5_percent_is_that_of_the_committed_table() -> None:
+def test_the_gain_of_lenet_at_13_5_percent_is_that_of_the_committed_table(card_of_the_project: pd.DataFrame) -> None:
     rows = pd.read_csv(results.RESULTS / "frankle2019_fig3.csv")
     rows = rows[rows["branch"] == "ticket"].set_index(["level", "replicate"])["early_stop_test_accuracy"]
     gains = 100 * (rows[9] - rows[0]).dropna()  # 0.8^9 = 13.4% and 0.9^9 of the output layer
-    table = scorecard(Path("nowhere")).set_index(["figure", "claim"])
+    table = card_of_the_project.set_index(["figure", "claim"])
     found = table.loc[("frankle2019_fig3", "13.5%: accuracy above dense")]
     assert list(found[["n", "% of weights", "scale"]]) == [len(gains), "13.52", "full"]
     assert found["ours"].startswith(f"{gains.mean():.2f} ")
 
 
-def test_the_sum_in_the_readme_is_that_of_the_committed_results() -> None:
+def test_the_sum_in_the_readme_is_that_of_the_committed_results(card_of_the_project: pd.DataFrame) -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text()
-    assert counted(scorecard(Path("nowhere"))) in " ".join(readme.split())
+    assert counted(card_of_the_project) in " ".join(readme.split())
 
 
-def test_nothing_is_reproduced_without_an_interval_or_in_reduced_settings() -> None:
-    table = scorecard(Path("nowhere"))
+def test_nothing_is_reproduced_without_an_interval_or_in_reduced_settings(card_of_the_project: pd.DataFrame) -> None:
+    table = card_of_the_project
     reproduced = table[table["verdict"] == "reproduced"]
     assert len(reproduced) > 10
     assert (reproduced["n"] >= 2).all()

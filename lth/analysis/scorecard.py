@@ -28,7 +28,7 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
     """
     rows = []
     for name, experiment, tickets in experiments:
-        scales = _scales(tickets)
+        scales = _scales(_in_few_blocks(tickets))
         rows += [_row(name, claim, scales) for claim in getattr(experiment, "CLAIMS", ())]
         if claims := getattr(experiment, "FILES", ()):
             scales = _scales(_as_trained(results.files(name), tickets))
@@ -53,6 +53,14 @@ def _paper(figure: str) -> str:
 def counted(table: pd.DataFrame) -> str:
     """The number of claims with each verdict, as a sentence."""
     return tally.counted(table["verdict"])
+
+
+def _in_few_blocks(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table, of which pandas takes rows three times as fast: one block of memory for each type of column, and
+    text as objects, since the columns of its own type of text are a block each.
+    """
+    text = [name for name, kind in table.dtypes.items() if isinstance(kind, pd.StringDtype)]
+    return table.astype(dict.fromkeys(text, object)).copy()
 
 
 def _as_trained(files: pd.DataFrame, tickets: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,14 @@
 """Rewinding: Trained -> (weights, step), the start of the next ticket."""
 
-from lth import UserError
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+from lth import UserError, lr
+from lth.recipe import Recipe
 from lth.ticket import Trained, Weights
+
+Rate = Literal["schedule", "last"]
 
 
 def weights(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
@@ -22,14 +29,25 @@ def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
     return trained.weights(), step
 
 
-def fine_tune(trained: Trained, *, steps: int = 500) -> tuple[Weights, int]:
+def fine_tune(trained: Trained, *, steps: int = 500, rate: Rate = "schedule") -> tuple[Weights, int]:
     """W_T and T - steps: keep the trained weights and repeat the last `steps` steps of the schedule, usually those with
-    the lowest learning rate (Han et al. 2015). 0: no training after pruning. "Fine-tuning" in Renda et al. 2020 is the
-    same as long as these steps have one rate, at which theirs stays however long it is.
+    the lowest learning rate (Han et al. 2015). 0: no training after pruning. rate: "last": W_T and T, to go on for
+    `steps` more steps, however many, at the last rate (Renda et al. 2020), with the recipe `at_last_rate`.
     """
+    if rate == "last" and steps >= 0:
+        return trained.weights(), trained.ticket.step or trained.steps
     if not 0 <= steps <= trained.steps:
-        raise UserError(f"rewind.steps={steps}: training has {trained.steps} steps, fine-tune for 0 to {trained.steps}")
+        raise UserError(
+            f"rewind.steps={steps}: training has {trained.steps} steps, fine-tune for 0 to {trained.steps}; only "
+            "rewind.rate=last goes on for more"
+        )
     return trained.weights(), trained.steps - steps
+
+
+def at_last_rate(recipe: Recipe, *, steps: int) -> Recipe:
+    """The recipe of fine-tuning with rate="last": `steps` more steps, from T on, all at the rate of step T - 1."""
+    last = recipe.lr(recipe.steps - 1)
+    return replace(recipe, steps=recipe.steps + steps, lr=partial(lr.drop, at=[0], factor=last))
 
 
 def _check(trained: Trained, step: int) -> None:

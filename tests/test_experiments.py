@@ -271,13 +271,13 @@ def test_the_settings_of_lenet_5_are_those_of_evci_2022(arm: str, rewind: str) -
 
 
 # Renda et al. 2020, ResNet-20: 71,108 steps are 182 epochs, the rate drops at 91 and 136; of every layer 0.8 remains a
-# round; three quarters of the training are repeated, and of the last rate all.
+# round; three quarters of the training are repeated, or trained on at the last rate.
 @pytest.mark.parametrize(
     ("arm", "rewind"),
     [
         ("", {"_target_": "lth.rewind.weights", "step": 17_777}),
         ("/resnet_20_learning_rate", {"_target_": "lth.rewind.learning_rate", "step": 17_777}),
-        ("/resnet_20_fine_tune", {"_target_": "lth.rewind.fine_tune", "steps": 71_108 - 53_135}),
+        ("/resnet_20_fine_tune", {"_target_": "lth.rewind.fine_tune", "steps": 71_108 - 17_777, "rate": "last"}),
     ],
 )
 def test_the_settings_of_resnet_20_are_those_of_renda_2020(arm: str, rewind: dict[str, Any]) -> None:
@@ -292,12 +292,13 @@ def test_the_settings_of_resnet_20_are_those_of_renda_2020(arm: str, rewind: dic
 
 
 @pytest.mark.parametrize("arm", [each for each in CONFIGURATIONS if each.startswith("renda2020_rewinding/lenet")])
-def test_lenet_repeats_the_share_of_its_training_that_its_name_says(arm: str) -> None:
+def test_lenet_is_retrained_for_the_share_of_its_training_that_its_name_says(arm: str) -> None:
     *method, share = arm.partition("/lenet_")[2].split("_")
     for keys in (scaled(arm, "full"), scaled(arm, "reduced")):  # which other tests have composed
         repeated = keys["rewind.steps"] if method == ["fine", "tune"] else keys["steps"] - keys["rewind.step"]
         assert repeated == keys["steps"] * int(share) / 100
         assert keys["rewind._target_"] == f"lth.rewind.{'_'.join(method)}"
+        assert keys.get("rewind.rate", "last") == "last"
         assert keys["lr.at"] == [keys["steps"] / 2, keys["steps"] * 3 / 4]
         assert keys["optimizer._target_"] == "torch.optim.SGD"
 
@@ -612,7 +613,7 @@ LINES = {
     "morcos2019_transfer": ["own", "own, shuffled mask", "of MNIST", "of MNIST with SGD", "of Fashion-MNIST"],
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
     "gadhikar2024_signs": ["ticket", "trained on", "reset at the end", "random reinit, signs of the end"],
-    "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10% repeated"],
+    "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10%"],
     "frankle2021_missing_the_mark": ["ticket", "shuffled mask", "random reinit", "inverted scores"],
     "tanaka2020_layer_collapse": ["SNIP", "GraSP", "SynFlow", "magnitude", "random"],
     "lee2019_snip": ["LeNet-300-100", "LeNet-5"],

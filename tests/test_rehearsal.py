@@ -11,12 +11,26 @@ import torch
 from small import adam, net, recipe
 from torch import nn
 
-from lth import UserError, branch, criterion, distribution, init, job, quantization, rewind, schedule, stop, structure
+from lth import (
+    UserError,
+    branch,
+    criterion,
+    distribution,
+    init,
+    job,
+    lr,
+    quantization,
+    rewind,
+    schedule,
+    stop,
+    structure,
+    updater,
+)
 from lth.engine import Callback
 from lth.imp import dense
 from lth.job.rehearsal import _line, rehearse, tickets
 from lth.recipe import Recipe
-from lth.store import Store
+from lth.store import Store, table
 from lth.store.digest import unbound
 from lth.ticket import Ticket, Trained
 
@@ -160,6 +174,49 @@ def test_a_plan_foresees_the_steps_that_each_branch_trains(moved: Any) -> None:
             assert planned[job.Place(1, level, name)] == settings.steps - ticket.step, (name, level)
     assert planned[job.Place(1, 2, "supermask")] == 0
     assert sum(job.trainings(whole).values()) == sum(planned.values())
+
+
+def fine_tuned(moves: Any = updater.none, **given: Any) -> job.Job:
+    """A job whose 20 steps end at a tenth of the rate, at which pruned nets are trained for 30 more."""
+    moved = partial(rewind.fine_tune, steps=30, rate="last")
+    settings = recipe(optimizer=adam, lr=partial(lr.drop, at=[15]), updater=moves)
+    return replace(of(moved=moved), recipe=settings, **given)
+
+
+def test_nets_that_are_fine_tuned_at_the_last_rate_are_trained_and_quantized_after_the_end(tmp_path: Path) -> None:
+    bits = {
+        "rounded": job.Branch(quantization.post_training, bits=[8]),
+        "aware": job.Branch(partial(quantization.aware, steps=5), bits=[4]),
+    }
+    whole = fine_tuned(levels=2, branches=bits)
+    done = job.run(whole, Store(tmp_path), Callback(), lambda _: None)
+    ends = {(t.ticket.branch, t.ticket.level): (t.ticket.step, t.steps) for t in done}
+    assert [ends["ticket", level] for level in (0, 1, 2)] == [(0, 20), (20, 50), (20, 50)]
+    assert [ends["rounded", level] for level in (0, 1, 2)] == [(20, 20), (50, 50), (50, 50)]
+    assert [ends["aware", level] for level in (0, 1, 2)] == [(20, 25), (50, 55), (50, 55)]
+    planned = {(place.branch, place.level): steps for place, steps in job.planned(whole).items()}
+    assert [planned["ticket", level] for level in (0, 1, 2)] == [20, 30, 30]
+    by_level = table.tickets(tmp_path).query("branch == 'ticket'").set_index("level")
+    assert by_level["steps"].tolist() == [20, 20, 20]
+    assert by_level["samples"].tolist() == [20 * 10, 30 * 10, 30 * 10]  # batches of 10
+    assert by_level["rewind.rate"].unique().tolist() == ["last"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"branches": {"shuffle": job.Branch(branch.shuffle)}}, "branch=shuffle: with rewind.rate=last it would be"),
+        ({"moves": partial(updater.set, every=5, end=20)}, "and the updater moves the mask in steps before it"),
+    ],
+)
+def test_what_would_have_nothing_to_do_before_the_end_is_refused(given: Any, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        fine_tuned(**given)
+
+
+def test_tickets_that_begin_after_the_end_of_their_run_are_no_start_for_another() -> None:
+    with pytest.raises(UserError, match="begin where its training has ended"):
+        replace(of(), recipe=recipe(steps=40, optimizer=adam), start=fine_tuned())
 
 
 # ---- steps of the tickets that are tried out

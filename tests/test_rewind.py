@@ -1,6 +1,7 @@
 """Rewinding: Trained -> (weights, step)."""
 
 import itertools
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -259,6 +260,21 @@ def test_fine_tuning_for_no_steps_leaves_the_pruned_net_as_it_is() -> None:
     child = prune(parent, 9, recipe=settings, ladder=ladder, rewind=partial(rewind.fine_tune, steps=0))
     tuned = engine.train([child], recipe=settings)[0]
     assert same(tuned.weights(), masked(parent.weights(), child.mask))
+
+
+def test_fine_tuning_at_the_last_rate_goes_on_after_the_end_however_often_a_net_is_pruned() -> None:
+    settings = recipe(lr=partial(lr.drop, at=[15], factor=0.1))  # 20 steps
+    longer = rewind.at_last_rate(settings, steps=30)
+    assert longer.steps == 50
+    assert [longer.lr(step) for step in (20, 49)] == [0.1, 0.1]
+    parent = engine.train([half_pruned(settings)], recipe=settings)[0]
+    weights, step = rewind.fine_tune(parent, steps=30, rate="last")
+    assert same(weights, parent.weights())
+    assert step == 20
+    child = engine.train([replace(parent.ticket, weights=weights, step=step, level=1)], recipe=longer)[0]
+    assert child.evaluations["step"].iloc[-1] == 50
+    assert rewind.fine_tune(child, steps=30, rate="last")[1] == 20
+    assert same(rewind.fine_tune(child, steps=30, rate="last")[0], child.weights())
 
 
 @pytest.mark.parametrize("steps", [-1, 21])

@@ -344,6 +344,13 @@ def test_settings_that_do_nothing_are_said(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert "nothing:" not in said
     assert "ends at" not in said
+    tuned = ["root=here", "levels=1", "lr=exponential", "lr.end=1e-5", "rewind=fine_tune", "rewind.steps=40"]
+    assert run(*tuned, "rewind.rate=last", "plan=true") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "ticket draw 0 level 1 to train, 40 steps" in said
+    assert "the last rate is 1.8e-05 of optimizer.lr, at which hardly anything is learned" in said  # (1e-5)^(19/20)
+    assert run(*tuned, "plan=true") == 2
+    assert "fine-tune for 0 to 20; only rewind.rate=last goes on for more" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_plan_for_an_empty_root_writes_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

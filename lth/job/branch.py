@@ -75,15 +75,15 @@ class Branch:
         take them: inverse makes the ticket of a level by the opposite criterion, of the one that it is pruned from;
         drawn gives masks of the training before.
         """
-        trained = line[-1]
+        trained, recipe = line[-1], job.recipe_of(line[-1].ticket)
         offered: dict[str, Callable[[], Any]] = {"line": lambda: line, "inverse": lambda: inverse, "drawn": drawn}
         given = {keyword: give() for keyword, give in offered.items() if self.takes(keyword)}
         for bits in self.bits or ():
-            recipe, ticket = self.transform(trained, bits=bits, recipe=job.recipe)
-            yield recipe, replace(ticket, branch=name, bits=bits)
+            new, ticket = self.transform(trained, bits=bits, recipe=recipe)
+            yield new, replace(ticket, branch=name, bits=bits)
         for draw in range(self.draws if self.bits is None else 0):
-            recipe, ticket = self.transform(trained, draw=draw, recipe=job.recipe, init=job.init, **given)
-            yield recipe, replace(ticket, branch=name, draw=draw)
+            new, ticket = self.transform(trained, draw=draw, recipe=recipe, init=job.init, **given)
+            yield new, replace(ticket, branch=name, draw=draw)
 
     def places(self, name: str, replicate: int, level: int) -> list[Place]:
         """The places of its tickets beside one of the main line."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from lth.job.values import Job
 from lth.store.digest import unbound
 
+LEAST = 1e-3  # factor on the rate at the end of training; steps that decay it have 1e-2 or more
+
 
 def idle(job: Job) -> Iterator[str]:
     """A sentence for each setting that does nothing."""
@@ -15,6 +17,8 @@ def idle(job: Job) -> Iterator[str]:
     for name, branch in job.branches.items():
         if branch.levels and not {*levels}.intersection(branch.levels):
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
+    if job.end > job.recipe.steps and (factor := job.recipe.lr(job.recipe.steps - 1)) < LEAST:
+        yield f"rewind.rate=last: the last rate is {factor:.1e} of optimizer.lr, at which hardly anything is learned"
     function, bound = unbound(job.recipe.lr)
     if function.__module__ != "lth.lr":
         return

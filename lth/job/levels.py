@@ -45,7 +45,8 @@ def execute(
         early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
         for each in early:
             lines.to(each)
-        trained = train([ticket for ticket in tickets if not job.is_early(ticket)], job.recipe)
+        later = job.by_recipe(ticket for ticket in tickets if not job.is_early(ticket))
+        trained = [each for recipe, some in later.items() for each in train(some, recipe)]
         for name, recipe, branched in _branched(job, store, [lines.to(each) for each in trained], inverse):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)
             if len(waiting[name][1]) >= width:

@@ -96,7 +96,7 @@ def _line(job: Job, start: Ticket, level: int) -> list[Trained]:
     weights, step = (stay if job.is_early(before.ticket) else job.rewind)(before)
     shares = {layer: job.ladder.density(level, kind) for layer, kind in job.recipe.layers.kinds.items()}
     ticket = replace(start, weights=weights, mask=_pruned(start.mask, shares), step=step, level=level)
-    return [*([first] if parent else []), before, _stand_in(ticket, job.recipe)]
+    return [*([first] if parent else []), before, _stand_in(ticket, job.recipe_of(ticket))]
 
 
 @contextmanager

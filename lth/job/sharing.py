@@ -51,9 +51,9 @@ class _Line:
         return short([*self._main(place.replicate, place.level), *own])
 
     def steps(self, place: Place) -> int:
-        """Steps from where the ticket starts to T."""
-        start = 0 if self._is_untrained(place.level) else (self.job.start or self.job).begin
-        branch, end = self.job.branches.get(place.branch), self.job.recipe.steps
+        """Steps from where the ticket starts to where its training ends."""
+        first, branch = self._is_untrained(place.level), self.job.branches.get(place.branch)
+        start, end = (0, self.job.recipe.steps) if first else ((self.job.start or self.job).begin, self.job.end)
         return end - start if branch is None else _steps_of(branch.transform, start, end)
 
     def _main(self, replicate: int, level: int) -> list[Any]:

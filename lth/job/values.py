@@ -1,6 +1,6 @@
 """The job that a configuration stands for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -78,6 +78,8 @@ class Job:
             raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
         if self.start is not None:
             start.check(self, self.start)
+        if self._tuned is not None:
+            self._check_tuned()
         for name, branch in self.branches.items():
             if unbound(branch.transform)[0] is invert:
                 self._check_invert(name, branch)
@@ -97,6 +99,17 @@ class Job:
                                 "criterion has chosen: opposite scores choose only among these; use "
                                 f"schedule=one_shot{fewer}, or criterion=inverted in place of the branch")  # fmt: skip
 
+    def _check_tuned(self) -> None:
+        if self.start is not None:
+            raise UserError("start: tickets of a run with rewind.rate=last begin where its training has ended: take "
+                            "those of a run with another rewind")  # fmt: skip
+        if self.recipe.moves_mask:
+            raise UserError("rewind.rate=last trains on after the end, and the updater moves the mask in steps before "
+                            "it: use rewind.rate=schedule, or updater=none")  # fmt: skip
+        if others := [name for name, branch in self.branches.items() if branch.bits is None]:
+            raise UserError(f"branch={others[0]}: with rewind.rate=last it would be trained after the end alone, at "
+                            "the last rate: leave it out, or use rewind.rate=schedule")  # fmt: skip
+
     @cached_property
     def ladder(self) -> Ladder:
         """Levels, the level each is pruned from, and their densities."""
@@ -107,8 +120,32 @@ class Job:
         """The step at which a rewound ticket begins; 0 if a rewinding of the user's own does not say."""
         function, given = unbound(self.rewind)
         if function is rewind.fine_tune:
-            return int(self.recipe.steps - given.get("steps", 500))
+            return int(self.recipe.steps - (0 if self._tuned else given.get("steps", 500)))
         return int(given.get("step", 0))
+
+    @property
+    def end(self) -> int:
+        """The step at which the training of a rewound ticket ends."""
+        return (self._tuned or self.recipe).steps
+
+    @cached_property
+    def _tuned(self) -> Recipe | None:
+        """The recipe of tickets that are fine-tuned after the end of training, if they are."""
+        function, given = unbound(self.rewind)
+        if function is not rewind.fine_tune or given.get("rate") != "last":
+            return None
+        return rewind.at_last_rate(self.recipe, steps=given.get("steps", 500))
+
+    def recipe_of(self, ticket: Ticket) -> Recipe:
+        """The recipe that a ticket of the main line is trained with."""
+        return self.recipe if self._tuned is None or ticket.step < self.recipe.steps else self._tuned
+
+    def by_recipe(self, tickets: Iterable[Ticket]) -> dict[Recipe, list[Ticket]]:
+        """Tickets of the main line by their recipes."""
+        groups: dict[Recipe, list[Ticket]] = {}
+        for ticket in tickets:
+            groups.setdefault(self.recipe_of(ticket), []).append(ticket)
+        return groups
 
     @property
     def path(self) -> list[int]:
@@ -168,7 +205,10 @@ class Job:
         """The file that lists the trainings of a replicate."""
         description, columns = self.description, {**self.columns, "replicate": replicate}
         code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
-        planned = {"trainings": sum(p.replicate == replicate for p in self.places()), "steps": self.recipe.steps}
+        planned = {
+            "trainings": sum(p.replicate == replicate for p in self.places()),
+            "steps": max(self.recipe.steps, self.end - self.begin),
+        }
         return Record(
             store.root, self.name, f"{self.identity}-{replicate}", columns, code, planned, lambda: store.wait()
         )

@@ -310,6 +310,15 @@ def test_learning_curves_are_means_within_a_band_from_least_to_greatest() -> Non
     assert (band.y0, band.y1) == pytest.approx((93.1, 98.8))
 
 
+def test_the_validation_loss_has_a_panel_of_its_own_behind_those_of_test_accuracy() -> None:
+    losses = evaluations().assign(validation_loss=lambda rows: rows["step"] / 5000 + rows["replicate"])
+    *others, last = plot.curves(losses, tickets(), losses=True).axes
+    assert [axes.get_ylabel() for axes in others] == ["test accuracy (%)"]
+    assert last.get_ylabel() == "validation loss (nats)"
+    lines = {str(line.get_label()): list(np.asarray(line.get_ydata())) for line in last.get_lines()}
+    assert lines == {label: [2.5, 3.0] for label in ("100.0", "50.0", "20.0 reinit", "20.0")}
+
+
 def test_only_the_chosen_levels_are_drawn() -> None:
     whole = plot.curves(evaluations(), tickets(), levels=[3]).axes[0]
     assert [line.get_label() for line in whole.get_lines()] == ["50.0"]

@@ -27,9 +27,12 @@ def curves(
     levels: Sequence[int] | None = None,
     title: str = "",
     by: Sequence[str] = (),
+    *,
+    losses: bool = False,
 ) -> "Figure":
     """Test accuracy against step for some levels (default: five spread over all), tickets solid, random
-    reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own.
+    reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own. losses:
+    with a panel of the validation loss, at whose minimum early stop is (its Appendix C).
     """
     found = metric_of_curves(evaluations)
     selected = list(levels) if levels is not None else spread(sorted(evaluations["level"].unique()))
@@ -38,9 +41,12 @@ def curves(
     shown = evaluations.merge(named, on="digest")
     shown = shown[shown["level"].isin(selected) & shown["branch"].isin(DRAWN)]
     zoomed = _early(shown)["step"].nunique() >= FEWEST
-    with new_figure(10 if zoomed else 5.5, 4, 1, 2 if zoomed else 1) as (figure, panels):
-        for axes in panels[0]:
-            _curves(axes, shown, found)
+    drawn = [found.test] * (1 + zoomed) + ["validation_loss"] * losses
+    with new_figure(max(5 * len(drawn), 5.5), 4, 1, len(drawn)) as (figure, panels):
+        for axes, column in zip(panels[0], drawn, strict=True):
+            of_test = column == found.test
+            _curves(axes, shown, found.scale * shown[column] if of_test else shown[column])
+            axes.set_ylabel(found.axis() if of_test else "validation loss (nats)")
             stamp(axes, table)
         if zoomed:
             _zoom(panels[0, 1], shown, found)
@@ -50,26 +56,23 @@ def curves(
     return figure
 
 
-def _curves(axes: "Axes", evaluations: pd.DataFrame, found: Metric) -> None:
+def _curves(axes: "Axes", evaluations: pd.DataFrame, values: pd.Series) -> None:
     from matplotlib import colormaps
 
-    shown = evaluations[evaluations["step"] > 0]
+    shown = evaluations.assign(shown=values)[evaluations["step"] > 0]
     drawn = [*dict.fromkeys(shown.sort_values(["level", "line"])[["level", "line"]].itertuples(False, None))]
     apart = shown["line"].nunique() > 1 and len(drawn) <= TOLD_APART
     for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
         at = drawn.index((level, line))
         color = f"C{at}" if apart else colormaps["viridis"](0.9 * at / max(len(drawn) - 1, 1))
-        _curve(axes, part, str(branch), str(line), color, found)
+        _curve(axes, part, str(branch), str(line), color)
     axes.set_xlabel("step")
-    axes.set_ylabel(found.axis())
 
 
-def _curve(
-    axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: "str | tuple[float, ...]", found: Metric
-) -> None:
+def _curve(axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: "str | tuple[float, ...]") -> None:
     name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
     name += f", {line}" if line else ""
-    values = found.scale * part.groupby("step")[found.test].agg(["mean", "min", "max"])
+    values = part.groupby("step")["shown"].agg(["mean", "min", "max"])
     axes.plot(values.index, values["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1)
     if branch == "ticket":
         axes.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)

@@ -1,5 +1,6 @@
 """Setup of every test: one thread, no display, no wandb account, a temporary working directory."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -45,9 +46,10 @@ def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.
 
 
 @pytest.fixture(scope="session")
-def card_of_the_project() -> pd.DataFrame:
+def card_of_the_project(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The scorecard of the committed results, computed once, which takes seconds; to be read, not changed."""
-    return scorecard(Path("nowhere"))
+    with contextlib.chdir(tmp_path_factory.mktemp("card")):
+        return scorecard(Path("nowhere"))
 
 
 def _plain_log() -> None:

@@ -1,5 +1,6 @@
 """`lth export` to files that plain PyTorch reads."""
 
+import json
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -48,6 +49,17 @@ def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored
     with safe_open(file, "pt") as opened:
         facts = opened.metadata()
     assert (facts["step"], facts["steps"], facts["level"], facts["replicate"]) == ("5", "20", "1", "2")
+
+
+def test_a_ticket_that_is_fine_tuned_at_the_last_rate_has_the_recipe_of_that(tmp_path: Path) -> None:
+    words = [f"root={tmp_path}", "levels=1", "rewind=fine_tune", "rewind.steps=30", "rewind.rate=last"]
+    assert run(*TINY, *words) == 0
+    file = tmp_path / "tuned.safetensors"
+    arguments = [*TINY, *words, "--level", "1", "--format", "ticket", "--out", str(file)]
+    assert cli.main(["export", *arguments]) == 0
+    with safe_open(file, "pt") as opened:
+        facts = opened.metadata()
+    assert (facts["step"], facts["steps"], json.loads(facts["recipe"])["steps"]) == ("20", "50", 50)
 
 
 def outputs(net: torch.nn.Module, trained: Trained, inputs: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from small import adam, net, recipe
@@ -196,16 +197,21 @@ def test_nets_that_are_fine_tuned_at_the_last_rate_are_trained_and_quantized_aft
     assert [ends["aware", level] for level in (0, 1, 2)] == [(20, 25), (50, 55), (50, 55)]
     planned = {(place.branch, place.level): steps for place, steps in job.planned(whole).items()}
     assert [planned["ticket", level] for level in (0, 1, 2)] == [20, 30, 30]
+    assert whole.longest == 30
     by_level = table.tickets(tmp_path).query("branch == 'ticket'").set_index("level")
     assert by_level["steps"].tolist() == [20, 20, 20]
     assert by_level["samples"].tolist() == [20 * 10, 30 * 10, 30 * 10]  # batches of 10
     assert by_level["rewind.rate"].unique().tolist() == ["last"]
+    assert by_level.get("branch_steps", pd.Series()).dropna().empty
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"branches": {"shuffle": job.Branch(branch.shuffle)}}, "branch=shuffle: with rewind.rate=last it would be"),
+        (
+            {"branches": {"shuffle": job.Branch(branch.shuffle)}},
+            "branch=shuffle: with rewind.rate=last there are quantizations",
+        ),
         ({"moves": partial(updater.set, every=5, end=20)}, "and the updater moves the mask in steps before it"),
     ],
 )
@@ -215,7 +221,7 @@ def test_what_would_have_nothing_to_do_before_the_end_is_refused(given: Any, sen
 
 
 def test_tickets_that_begin_after_the_end_of_their_run_are_no_start_for_another() -> None:
-    with pytest.raises(UserError, match="begin where its training has ended"):
+    with pytest.raises(UserError, match="no other run goes on from there"):
         replace(of(), recipe=recipe(steps=40, optimizer=adam), start=fine_tuned())
 
 

@@ -350,7 +350,7 @@ def test_settings_that_do_nothing_are_said(tmp_path: Path, capsys: pytest.Captur
     assert "ticket draw 0 level 1 to train, 40 steps" in said
     assert "the last rate is 1.8e-05 of optimizer.lr, at which hardly anything is learned" in said  # (1e-5)^(19/20)
     assert run(*tuned, "plan=true") == 2
-    assert "fine-tune for 0 to 20; only rewind.rate=last goes on for more" in " ".join(capsys.readouterr().err.split())
+    assert "give 0 to 20, or more with rewind.rate=last" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_plan_for_an_empty_root_writes_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

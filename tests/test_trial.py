@@ -45,6 +45,8 @@ def test_numbers_of_steps_shrink_with_the_training() -> None:
     assert [of["updater"][key] for key in ("begin", "end", "every")] == [0, 5, 1]
     moving = trial("updater=rigl")["updater"]
     assert [moving[key] for key in ("every", "end")] == [1, 7]
+    longer = ["rewind=fine_tune", "rewind.steps=90000", "rewind.rate=last"]
+    assert trial(*longer)["rewind"]["steps"] == 10
     assert trial("levels=5", "train_from=4")["train_from"] == 2
     assert trial("lr=cosine")["lr"]["steps"] == 10
     assert trial("lr=cosine", "lr.steps=500")["lr"]["steps"] == 5

@@ -47,7 +47,7 @@ def _content(net: Net, name: str) -> bytes:
     """The bytes of the file. Formats of PyTorch need no ONNX."""
     job, trained = net
     if name in plain.FORMATS:
-        return plain.FORMATS[name][0](trained, job.recipe)
+        return plain.FORMATS[name][0](trained, job.recipe_of(trained.ticket))
     from lth.compress.formats import file
 
     exported = file(trained, job.recipe, name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lth.job.values import Job
 from lth.store.digest import unbound
 
-LEAST = 1e-3  # factor on the rate at the end of training; steps that decay it have 1e-2 or more
+LEAST = 1e-4  # of the rate: a last factor below it is taken to be a decay towards 0, as of lr=cosine
 
 
 def idle(job: Job) -> Iterator[str]:
@@ -17,11 +17,12 @@ def idle(job: Job) -> Iterator[str]:
     for name, branch in job.branches.items():
         if branch.levels and not {*levels}.intersection(branch.levels):
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
-    if job.end > job.recipe.steps and (factor := job.recipe.lr(job.recipe.steps - 1)) < LEAST:
-        yield f"rewind.rate=last: the last rate is {factor:.1e} of optimizer.lr, at which hardly anything is learned"
     function, bound = unbound(job.recipe.lr)
     if function.__module__ != "lth.lr":
         return
+    tuned = [level for level in levels if level and job.ladder.parents.get(level, 0) >= job.train_from]
+    if tuned and job.end > job.recipe.steps and (factor := job.recipe.lr(job.recipe.steps - 1)) < LEAST:
+        yield f"rewind.rate=last: the last rate is {factor:.1e} of optimizer.lr, at which hardly anything is learned"
     steps, warmup = job.recipe.steps, bound.get("warmup", 0)
     if late := [step for step in bound.get("at", ()) if step >= steps]:
         yield f"lr.at: training ends at step {steps}, before the rate drops at {', '.join(map(str, late))}"

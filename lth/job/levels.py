@@ -45,7 +45,10 @@ def execute(
         early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
         for each in early:
             lines.to(each)
-        later = job.by_recipe(ticket for ticket in tickets if not job.is_early(ticket))
+        later: dict[Recipe, list[Ticket]] = {}
+        for ticket in tickets:
+            if not job.is_early(ticket):
+                later.setdefault(job.recipe_of(ticket), []).append(ticket)
         trained = [each for recipe, some in later.items() for each in train(some, recipe)]
         for name, recipe, branched in _branched(job, store, [lines.to(each) for each in trained], inverse):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)

@@ -16,7 +16,7 @@ def row(job: Job, recipe: Recipe, trained: Trained) -> dict[str, Any]:
     """
     columns = {**origin(trained), **_settings(job, trained.ticket.branch), "digest": trained.facts["digest"]}
     if recipe.steps != job.recipe.steps:
-        columns["steps"] = job.recipe.steps  # those of the line beside it (see `lth.store.table`)
+        columns["steps"] = job.recipe.steps  # those of its line (see `lth.store.table`)
     if trained.ticket.bits is None:
         return columns
     left = quantization.left_in_float(job.recipe)

@@ -1,6 +1,6 @@
 """The job that a configuration stands for."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -101,14 +101,14 @@ class Job:
 
     def _check_tuned(self) -> None:
         if self.start is not None:
-            raise UserError("start: tickets of a run with rewind.rate=last begin where its training has ended: take "
-                            "those of a run with another rewind")  # fmt: skip
+            raise UserError("start: the run that tickets are taken from fine-tunes at its last rate, and no other run "
+                            "goes on from there: use rewind.rate=schedule, or another rewind")  # fmt: skip
         if self.recipe.moves_mask:
             raise UserError("rewind.rate=last trains on after the end, and the updater moves the mask in steps before "
                             "it: use rewind.rate=schedule, or updater=none")  # fmt: skip
         if others := [name for name, branch in self.branches.items() if branch.bits is None]:
-            raise UserError(f"branch={others[0]}: with rewind.rate=last it would be trained after the end alone, at "
-                            "the last rate: leave it out, or use rewind.rate=schedule")  # fmt: skip
+            raise UserError(f"branch={others[0]}: with rewind.rate=last there are quantizations alone beside the nets: "
+                            "leave it out, or use rewind.rate=schedule")  # fmt: skip
 
     @cached_property
     def ladder(self) -> Ladder:
@@ -128,9 +128,14 @@ class Job:
         """The step at which the training of a rewound ticket ends."""
         return (self._tuned or self.recipe).steps
 
+    @property
+    def longest(self) -> int:
+        """Steps of a training of the main line, at most."""
+        return max(self.recipe.steps, self.end - self.recipe.steps)
+
     @cached_property
     def _tuned(self) -> Recipe | None:
-        """The recipe of tickets that are fine-tuned after the end of training, if they are."""
+        """The recipe of tickets that are fine-tuned at the last rate; None with any other rewinding."""
         function, given = unbound(self.rewind)
         if function is not rewind.fine_tune or given.get("rate") != "last":
             return None
@@ -139,13 +144,6 @@ class Job:
     def recipe_of(self, ticket: Ticket) -> Recipe:
         """The recipe that a ticket of the main line is trained with."""
         return self.recipe if self._tuned is None or ticket.step < self.recipe.steps else self._tuned
-
-    def by_recipe(self, tickets: Iterable[Ticket]) -> dict[Recipe, list[Ticket]]:
-        """Tickets of the main line by their recipes."""
-        groups: dict[Recipe, list[Ticket]] = {}
-        for ticket in tickets:
-            groups.setdefault(self.recipe_of(ticket), []).append(ticket)
-        return groups
 
     @property
     def path(self) -> list[int]:
@@ -207,7 +205,7 @@ class Job:
         code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
         planned = {
             "trainings": sum(p.replicate == replicate for p in self.places()),
-            "steps": max(self.recipe.steps, self.end - self.begin),
+            "steps": self.longest,
         }
         return Record(
             store.root, self.name, f"{self.identity}-{replicate}", columns, code, planned, lambda: store.wait()

@@ -157,10 +157,10 @@ def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any
 
 
 def _steps_of_line(item: Mapping[str, Any], steps: int) -> dict[str, int]:
-    """Steps of the line beside a branch that has others, so that a table can put them together, and its own."""
+    """Steps of the line of a training that has others, so that a table can put them together, and a branch's own."""
     if "steps" not in item:
         return {}
-    own = {} if "bits" in item or steps == item["steps"] else {OWN_STEPS: steps}
+    own = {} if item["branch"] == "ticket" or "bits" in item or steps == item["steps"] else {OWN_STEPS: steps}
     return {"steps": item["steps"], **own}
 
 

@@ -59,6 +59,8 @@ def _start(config: Config) -> int | None:
     elsewhere = config["train_from"] > 0 or config["start"] is not None
     if elsewhere or not str(rewind["_target_"]).startswith("lth.rewind."):
         return None
+    if rewind.get("rate") == "last":
+        return steps
     return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
 
 

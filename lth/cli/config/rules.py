@@ -60,9 +60,9 @@ def _check_quantization(config: Config) -> None:
 
 def _check_rewind(config: Config) -> None:
     rewind, steps = config["rewind"], config["steps"]
-    if not 0 <= rewind.get("steps", 0) <= steps and rewind.get("rate") != "last":
-        raise UserError(f"rewind.steps={rewind['steps']}: training has {steps} steps, fine-tune for 0 to {steps}; only "
-                        "rewind.rate=last goes on for more")  # fmt: skip
+    if rewind.get("steps", 0) > steps and rewind.get("rate") != "last":
+        raise UserError(f"rewind.steps={rewind['steps']}: training has {steps} steps; give 0 to {steps}, or more with "
+                        "rewind.rate=last")  # fmt: skip
     if not 0 <= rewind.get("step", 0) < steps:
         raise UserError(f"rewind.step={rewind['step']}: training has {steps} steps, rewind to one of 0 to {steps - 1}")
     name, keep = rewind["_target_"].removeprefix("lth.rewind."), config["store"]["keep"]

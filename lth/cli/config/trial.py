@@ -22,6 +22,8 @@ def trial(cfg: DictConfig) -> DictConfig:
     for key in IN_STEPS:
         if (value := _given(cfg, key)) is not None:
             OmegaConf.update(small, key, _shrunk(value, steps / cfg.steps))
+    if (more := small.rewind.get("steps")) is not None:
+        small.rewind.steps = min(more, steps)
     _shrink_updater(small, steps / cfg.steps)
     levels = _few(cfg.levels)
     first = min(cfg.train_from, max(levels, default=0) if isinstance(levels, LISTS) else levels)

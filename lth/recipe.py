@@ -2,8 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -100,6 +100,11 @@ class Recipe:
     def regrows(self) -> bool:
         """True if the updater is known to bring pruned weights back."""
         return getattr(self.updater, "func", self.updater) in (updater.set, updater.rigl)
+
+    def at_last_rate(self, steps: int) -> "Recipe":
+        """The recipe of a ticket that goes on after the end, for `steps` more steps at the rate of step T - 1."""
+        last = float(self.lr(self.steps - 1))
+        return replace(self, steps=self.steps + steps, lr=partial(lr.drop, at=[0], factor=last))
 
     def penalized(self, net: nn.Module, weights: Iterable[str]) -> list[str]:
         """Names of what the regularization takes: these prunable weights, or the scales of batch norm."""

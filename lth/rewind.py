@@ -1,11 +1,8 @@
 """Rewinding: Trained -> (weights, step), the start of the next ticket."""
 
-from dataclasses import replace
-from functools import partial
 from typing import Literal
 
-from lth import UserError, lr
-from lth.recipe import Recipe
+from lth import UserError
 from lth.ticket import Trained, Weights
 
 Rate = Literal["schedule", "last"]
@@ -32,20 +29,14 @@ def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
 def fine_tune(trained: Trained, *, steps: int = 500, rate: Rate = "schedule") -> tuple[Weights, int]:
     """W_T and T - steps: keep the trained weights and repeat the last `steps` steps of the schedule, usually those with
     the lowest learning rate (Han et al. 2015). 0: no training after pruning. rate: "last": W_T and T, to go on for
-    `steps` more steps, however many, at the last rate (Renda et al. 2020), with the recipe `at_last_rate`; of a net
-    that was fine-tuned so already, T is where that began.
+    `steps` more steps, however many, at the last rate (Renda et al. 2020), with the recipe `Recipe.at_last_rate`; of
+    a net that was fine-tuned so already, T is where that began.
     """
     if steps < 0 or (rate == "schedule" and steps > trained.steps):
         raise UserError(f"rewind.steps={steps}: training has {trained.steps} steps; give 0 to {trained.steps}, or more "
                         "with rewind.rate=last")  # fmt: skip
     end = trained.ticket.step or trained.steps
     return trained.weights(), end if rate == "last" else trained.steps - steps
-
-
-def at_last_rate(recipe: Recipe, *, steps: int) -> Recipe:
-    """The recipe of fine-tuning with rate="last": `steps` more steps, from T on, all at the rate of step T - 1."""
-    last = float(recipe.lr(recipe.steps - 1))
-    return replace(recipe, steps=recipe.steps + steps, lr=partial(lr.drop, at=[0], factor=last))
 
 
 def _check(trained: Trained, step: int) -> None:

@@ -264,7 +264,7 @@ def test_fine_tuning_for_no_steps_leaves_the_pruned_net_as_it_is() -> None:
 
 def test_fine_tuning_at_the_last_rate_goes_on_after_the_end_however_often_a_net_is_pruned() -> None:
     settings = recipe(lr=partial(lr.drop, at=[15], factor=0.1))  # 20 steps
-    longer = rewind.at_last_rate(settings, steps=30)
+    longer = settings.at_last_rate(30)
     assert longer.steps == 50
     assert [longer.lr(step) for step in (20, 49)] == [0.1, 0.1]
     parent = engine.train([half_pruned(settings)], recipe=settings)[0]

@@ -139,7 +139,7 @@ class Job:
         function, given = unbound(self.rewind)
         if function is not rewind.fine_tune or given.get("rate") != "last":
             return None
-        return rewind.at_last_rate(self.recipe, steps=given.get("steps", 500))
+        return self.recipe.at_last_rate(given.get("steps", 500))
 
     def recipe_of(self, ticket: Ticket) -> Recipe:
         """The recipe that a ticket of the main line is trained with."""

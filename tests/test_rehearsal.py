@@ -27,6 +27,7 @@ from lth import (
     structure,
     updater,
 )
+from lth.cli.config import jobs
 from lth.engine import Callback
 from lth.imp import dense
 from lth.job.rehearsal import _line, rehearse, tickets
@@ -218,6 +219,12 @@ def test_nets_that_are_fine_tuned_at_the_last_rate_are_trained_and_quantized_aft
 def test_what_would_have_nothing_to_do_before_the_end_is_refused(given: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         fine_tuned(**given)
+
+
+def test_a_step_of_a_control_is_no_reason_to_refuse_it_where_controls_are_refused() -> None:
+    words = ["steps=20", "rewind=fine_tune", "rewind.steps=30", "rewind.rate=last", "branch=[flip_signs]"]
+    with pytest.raises(UserError, match=r"branch=flip_signs: with rewind\.rate=last there are quantizations alone"):
+        jobs([*words, "branch.flip_signs.transform.step=25"])
 
 
 def test_tickets_that_begin_after_the_end_of_their_run_are_no_start_for_another() -> None:

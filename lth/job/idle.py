@@ -21,7 +21,7 @@ def idle(job: Job) -> Iterator[str]:
     if function.__module__ != "lth.lr":
         return
     tuned = [level for level in levels if level and job.ladder.parents.get(level, 0) >= job.train_from]
-    if tuned and job.end > job.recipe.steps and (factor := job.recipe.lr(job.recipe.steps - 1)) < LEAST:
+    if tuned and job.retrained is not job.recipe and (factor := job.recipe.lr(job.recipe.steps - 1)) < LEAST:
         yield f"rewind.rate=last: the last rate is {factor:.1e} of optimizer.lr, at which hardly anything is learned"
     steps, warmup = job.recipe.steps, bound.get("warmup", 0)
     if late := [step for step in bound.get("at", ()) if step >= steps]:

@@ -45,11 +45,7 @@ def execute(
         early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
         for each in early:
             lines.to(each)
-        later: dict[Recipe, list[Ticket]] = {}
-        for ticket in tickets:
-            if not job.is_early(ticket):
-                later.setdefault(job.recipe_of(ticket), []).append(ticket)
-        trained = [each for recipe, some in later.items() for each in train(some, recipe)]
+        trained = _trained(job, train, [ticket for ticket in tickets if not job.is_early(ticket)])
         for name, recipe, branched in _branched(job, store, [lines.to(each) for each in trained], inverse):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)
             if len(waiting[name][1]) >= width:
@@ -68,6 +64,12 @@ def execute(
         pass
     for recipe, branched in waiting.values():
         train(branched, recipe)
+
+
+def _trained(job: Job, train: Callable[[list[Ticket], Recipe], list[Trained]], tickets: list[Ticket]) -> list[Trained]:
+    """Train tickets of the main line, each with its own recipe."""
+    recipes = dict.fromkeys(map(job.recipe_of, tickets))
+    return [each for recipe in recipes for each in train([t for t in tickets if job.recipe_of(t) is recipe], recipe)]
 
 
 def _passed_on(

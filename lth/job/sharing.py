@@ -53,7 +53,9 @@ class _Line:
     def steps(self, place: Place) -> int:
         """Steps from where the ticket starts to where its training ends."""
         first, branch = self._is_untrained(place.level), self.job.branches.get(place.branch)
-        start, end = (0, self.job.recipe.steps) if first else ((self.job.start or self.job).begin, self.job.end)
+        start, end = (
+            (0, self.job.recipe.steps) if first else ((self.job.start or self.job).begin, self.job.retrained.steps)
+        )
         return end - start if branch is None else _steps_of(branch.transform, start, end)
 
     def _main(self, replicate: int, level: int) -> list[Any]:

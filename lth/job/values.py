@@ -7,12 +7,10 @@ from typing import Any, Literal
 
 from torch import nn
 
-from lth import UserError, augment, regularization, rewind
-from lth.branch import invert
+from lth import UserError, augment, regularization
 from lth.imp import Criterion, Distribution, Rewind, Structure
-from lth.job import start
+from lth.job import drawn, inverted, retraining, start
 from lth.job.branch import Branch, Place
-from lth.job.drawn import check as check_drawn
 from lth.job.guard import guarded, guarded_recipe
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
@@ -78,37 +76,12 @@ class Job:
             raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
         if self.start is not None:
             start.check(self, self.start)
-        if self._tuned is not None:
-            self._check_tuned()
+        retraining.check(self)
         for name, branch in self.branches.items():
-            if unbound(branch.transform)[0] is invert:
-                self._check_invert(name, branch)
-            check_drawn(name, branch, self)
+            inverted.check(name, branch, self)
+            drawn.check(name, branch, self)
             if branch.compare and self.recipe.task.metric != "accuracy":
                 raise UserError(f"branch.{name}.compare: task={self.recipe.task.name} gives no classes; set it to null")
-
-    def _check_invert(self, name: str, branch: Branch) -> None:
-        if branch.at(0):
-            raise UserError(f"branch.{name}.levels={branch.levels}: level 0 is not pruned, so there is no mask to "
-                            "invert; give levels from 1 on")  # fmt: skip
-        first = max(self.ladder.children[0])  # the last level that is pruned from the dense net
-        fewer = f", branch.{name}.levels=[{first}]" if first >= self.train_from else ""
-        for level in filter(branch.at, rungs(self.levels)):
-            if parent := self.ladder.parents.get(level, 0):
-                raise UserError(f"branch.{name}: level {level} is pruned from level {parent}, whose weights the "
-                                "criterion has chosen: opposite scores choose only among these; use "
-                                f"schedule=one_shot{fewer}, or criterion=inverted in place of the branch")  # fmt: skip
-
-    def _check_tuned(self) -> None:
-        if self.start is not None:
-            raise UserError("start: the run that tickets are taken from fine-tunes at its last rate, and no other run "
-                            "goes on from there: use rewind.rate=schedule, or another rewind")  # fmt: skip
-        if self.recipe.moves_mask:
-            raise UserError("rewind.rate=last trains on after the end, and the updater moves the mask in steps before "
-                            "it: use rewind.rate=schedule, or updater=none")  # fmt: skip
-        if others := [name for name, branch in self.branches.items() if branch.bits is None]:
-            raise UserError(f"branch={others[0]}: with rewind.rate=last there are quantizations alone beside the nets: "
-                            "leave it out, or use rewind.rate=schedule")  # fmt: skip
 
     @cached_property
     def ladder(self) -> Ladder:
@@ -118,32 +91,21 @@ class Job:
     @property
     def begin(self) -> int:
         """The step at which a rewound ticket begins; 0 if a rewinding of the user's own does not say."""
-        function, given = unbound(self.rewind)
-        if function is rewind.fine_tune:
-            return int(self.recipe.steps - (0 if self._tuned else given.get("steps", 500)))
-        return int(given.get("step", 0))
+        return retraining.begin(self.recipe, self.rewind)
 
-    @property
-    def end(self) -> int:
-        """The step at which the training of a rewound ticket ends."""
-        return (self._tuned or self.recipe).steps
+    @cached_property
+    def retrained(self) -> Recipe:
+        """The recipe of rewound tickets: `recipe` itself, unless they go on after its end."""
+        return retraining.retrained(self.recipe, self.rewind)
+
+    def recipe_of(self, ticket: Ticket) -> Recipe:
+        """The recipe that a ticket of the main line is trained with."""
+        return self.recipe if ticket.step < self.recipe.steps else self.retrained
 
     @property
     def longest(self) -> int:
         """Steps of a training of the main line, at most."""
-        return max(self.recipe.steps, self.end - self.recipe.steps)
-
-    @cached_property
-    def _tuned(self) -> Recipe | None:
-        """The recipe of tickets that are fine-tuned at the last rate; None with any other rewinding."""
-        function, given = unbound(self.rewind)
-        if function is not rewind.fine_tune or given.get("rate") != "last":
-            return None
-        return self.recipe.at_last_rate(given.get("steps", 500))
-
-    def recipe_of(self, ticket: Ticket) -> Recipe:
-        """The recipe that a ticket of the main line is trained with."""
-        return self.recipe if self._tuned is None or ticket.step < self.recipe.steps else self._tuned
+        return max(self.recipe.steps, self.retrained.steps - self.recipe.steps)
 
     @property
     def path(self) -> list[int]:

@@ -41,12 +41,13 @@ def curves(
     shown = evaluations.merge(named, on="digest")
     shown = shown[shown["level"].isin(selected) & shown["branch"].isin(DRAWN)]
     zoomed = _early(shown)["step"].nunique() >= FEWEST
-    drawn = [found.test] * (1 + zoomed) + ["validation_loss"] * losses
+    drawn = [(found.axis(), found.scale * shown[found.test])] * (1 + zoomed)
+    if losses:
+        drawn.append((f"validation loss{' (nats)' if found.name == 'accuracy' else ''}", shown["validation_loss"]))
     with new_figure(max(5 * len(drawn), 5.5), 4, 1, len(drawn)) as (figure, panels):
-        for axes, column in zip(panels[0], drawn, strict=True):
-            of_test = column == found.test
-            _curves(axes, shown, found.scale * shown[column] if of_test else shown[column])
-            axes.set_ylabel(found.axis() if of_test else "validation loss (nats)")
+        for axes, (label, values) in zip(panels[0], drawn, strict=True):
+            _curves(axes, shown, values)
+            axes.set_ylabel(label)
             stamp(axes, table)
         if zoomed:
             _zoom(panels[0, 1], shown, found)

@@ -13,6 +13,8 @@ OF_ALL_WEIGHTS = ("constant", "signed_constant", "freeze", "freeze_growing", "fr
 
 def check_branches(config: Config) -> None:
     """Raise UserError for the first branch that the other keys exclude."""
+    if config["rewind"].get("rate") == "last":
+        return  # the job refuses them all (`lth.job.retraining`)
     _check_pretrained(config)
     for name, node in (config.get("branch") or {}).items():
         target = str(node.get("transform", {}).get("_target_")).removeprefix("lth.branch.")
@@ -59,8 +61,6 @@ def _start(config: Config) -> int | None:
     elsewhere = config["train_from"] > 0 or config["start"] is not None
     if elsewhere or not str(rewind["_target_"]).startswith("lth.rewind."):
         return None
-    if rewind.get("rate") == "last":
-        return steps
     return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
 
 

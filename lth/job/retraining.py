@@ -1,0 +1,42 @@
+"""The step at which a rewound ticket begins, and the recipe with which it is trained again."""
+
+from typing import TYPE_CHECKING
+
+from lth import UserError, rewind
+from lth.imp import Rewind
+from lth.recipe import Recipe
+from lth.store.digest import unbound
+
+if TYPE_CHECKING:
+    from lth.job.values import Job
+
+
+def begin(recipe: Recipe, rewound: Rewind) -> int:
+    """The step at which a rewound ticket begins; 0 if a rewinding of the user's own does not say."""
+    function, given = unbound(rewound)
+    if function is not rewind.fine_tune:
+        return int(given.get("step", 0))
+    return recipe.steps if given.get("rate") == "last" else int(recipe.steps - given.get("steps", 500))
+
+
+def retrained(recipe: Recipe, rewound: Rewind) -> Recipe:
+    """The recipe of rewound tickets: another than `recipe` if they are fine-tuned at the last rate."""
+    function, given = unbound(rewound)
+    if function is not rewind.fine_tune or given.get("rate") != "last":
+        return recipe
+    return recipe.at_last_rate(given.get("steps", 500))
+
+
+def check(job: "Job") -> None:
+    """Raise UserError for what can't be trained beside tickets that are fine-tuned at the last rate, if they are."""
+    if job.retrained is job.recipe:
+        return
+    if job.start is not None:
+        raise UserError("start: the run that tickets are taken from fine-tunes at its last rate, and no other run goes "
+                        "on from there: use rewind.rate=schedule, or another rewind")  # fmt: skip
+    if job.recipe.moves_mask:
+        raise UserError("rewind.rate=last trains on after the end, and the updater moves the mask in steps before it: "
+                        "use rewind.rate=schedule, or updater=none")  # fmt: skip
+    if others := [name for name, branch in job.branches.items() if branch.bits is None]:
+        raise UserError(f"branch={others[0]}: with rewind.rate=last there are quantizations alone beside the nets: "
+                        "leave it out, or use rewind.rate=schedule")  # fmt: skip

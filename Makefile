@@ -18,7 +18,7 @@ LTH := $(BIN)/python -c 'import os, shlex, sys; words = [*sys.argv[1:], *shlex.s
 	os.execv(words[0], words)' $(BIN)/lth
 CHOSEN = $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER))
 
-.PHONY: help setup demo sweep figure test test-slow test-slurm test-ray test-nfs lint figures scorecard reports speed docs clean $(EXPERIMENTS)
+.PHONY: help setup demo sweep figure test test-all test-slow test-slurm test-ray test-nfs lint figures scorecard reports speed docs clean $(EXPERIMENTS)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,8 +48,11 @@ figure: setup ## make figure NAME=quantization LAUNCHER=slurm ARGS=scale=reduced
 $(EXPERIMENTS): setup
 	$(LTH) figure $@ --run $(CHOSEN)
 
-test: lint ## ruff, mypy and the tests
+test: lint ## ruff, mypy and the tests, all but the long and the slow ones
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
+
+test-all: lint ## ruff, mypy, and the long tests too
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile -m 'not slow and not nfs and not ray and not slurm'
 
 test-slow: setup ## the notebooks and the slow tests (minutes); those of HTML pages need chromium (apt-get install it)
 	$(BIN)/python -m pytest -q --nbmake notebooks

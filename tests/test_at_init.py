@@ -106,6 +106,7 @@ def test_no_round_at_all_is_refused() -> None:
         one_shot(1, rounds=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["distribution=by_layer distribution.shares=[0.1,0.1,0.5]", "structure=n_of_m"])
 def test_rounds_that_change_nothing_are_refused(what: str) -> None:
     own = ["schedule=one_shot", *what.split()]

@@ -42,6 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_repaired_or_named(whole: Path, tmp_path: Path, damage: Damage) -> None:
     chance = random.Random(damage.__name__)
@@ -157,6 +158,7 @@ def compared(found: dict[str, object], expected: dict[str, object]) -> None:
         assert {**content, "keep": ""} == {**expected[name], "keep": ""}, name  # type: ignore[dict-item]
 
 
+@pytest.mark.long
 def test_six_processes_on_one_store_agree(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     expected = alone(tmp_path / "alone")
     six_at_once(tmp_path / "shared", random.Random(0), deaths=1)

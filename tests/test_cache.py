@@ -172,6 +172,7 @@ def _reader(source: Path, together: Any, results: Any) -> None:
     results.put(good)
 
 
+@pytest.mark.long
 def test_readers_and_builders_at_once_with_equal_process_ids_never_see_half_a_cache(source: Path) -> None:
     context = multiprocessing.get_context("fork")
     together, results = context.Barrier(4), context.Queue()

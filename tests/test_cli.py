@@ -68,6 +68,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.long
 def test_help_and_errors_are_printed_without_importing_torch() -> None:
     import json
 
@@ -96,6 +97,7 @@ def test_help_of_run_shows_examples_groups_and_settings(capsys: pytest.CaptureFi
 # ---- table
 
 
+@pytest.mark.long
 def test_markdown_shows_mean_and_spread_of_each_level(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["table", "--runs", str(stored)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -177,6 +179,7 @@ def test_a_figure_is_drawn_with_the_tables_it_was_drawn_from(
     assert all(name in said for name in drawn)
 
 
+@pytest.mark.long
 def test_a_figure_from_a_store_with_a_flipped_bit_names_the_file(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +202,7 @@ def test_a_figure_without_results_says_what_training_them_costs(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_figure_without_stored_results_is_drawn_from_the_committed_ones_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,6 +240,7 @@ def test_an_argument_that_means_nothing_is_refused_with_what_does(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_figure_of_stored_results_does_not_mention_the_committed_ones(
     stored: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,6 +249,7 @@ def test_a_figure_of_stored_results_does_not_mention_the_committed_ones(
     assert "come with lth" not in said.out + said.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [["figure", "frankle2019_fig4"], ["report", "frankle2019_fig4"], ["scorecard"]])
 def test_a_folder_that_can_not_be_written_is_named_with_the_remedy(
     command: list[str], capsys: pytest.CaptureFixture[str]

@@ -110,6 +110,7 @@ def test_a_sparse_ticket_has_outputs_that_depend_on_the_image_and_are_equal_in_f
     torch.testing.assert_close(small.float()(images), with_mask(net, mask).float()(images), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 @few
 @given(st.integers(0, 1000), st.floats(0.1, 1), st.sampled_from([conv_net, dropout_net, everything_net]))
 def test_the_compact_net_of_any_mask_computes_the_same(seed: int, density: float, make: Net) -> None:
@@ -231,6 +232,7 @@ def test_the_masked_net_and_the_one_without_the_pruned_units_compute_the_same(na
     assert all(p.all() for p in small.parameters() if p.ndim > 1)  # dense
 
 
+@pytest.mark.long
 @few
 @given(st.integers(0, 1000), st.floats(0.3, 1), st.sampled_from([conv_net, dropout_net, everything_net]))
 def test_any_share_of_the_units_can_be_removed(seed: int, share: float, make: Net) -> None:

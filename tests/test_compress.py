@@ -53,10 +53,12 @@ def of(table: pd.DataFrame, **where: object) -> pd.DataFrame:
     return table
 
 
+@pytest.mark.long
 def test_every_net_is_measured_in_every_format(table: pd.DataFrame) -> None:
     assert table.groupby("level")["format"].apply(list).to_dict() == FORMATS
 
 
+@pytest.mark.long
 def test_sizes_and_gains_are_relative_to_the_dense_float32_file(table: pd.DataFrame) -> None:
     dense = of(table, level=0, format="float32").iloc[0]
     assert (dense["smaller"], dense["faster"], dense["points"]) == (1, 1, 0)
@@ -65,6 +67,7 @@ def test_sizes_and_gains_are_relative_to_the_dense_float32_file(table: pd.DataFr
     assert (table["accuracy"] - table["points"] / 100).tolist() == pytest.approx([dense["accuracy"]] * len(table))
 
 
+@pytest.mark.long
 def test_a_float32_file_holds_four_bytes_a_parameter_and_a_lossless_one_less_for_a_ticket(table: pd.DataFrame) -> None:
     parameters = 784 * 30 + 30 + 30 * 10 + 10
     assert of(table, level=0, format="float32")["bytes"].between(4 * parameters, 4 * parameters + 2500).all()
@@ -75,6 +78,7 @@ def test_a_float32_file_holds_four_bytes_a_parameter_and_a_lossless_one_less_for
         assert sizes == sorted(sizes, reverse=True)
 
 
+@pytest.mark.long
 def test_the_accuracy_of_a_lossless_file_is_the_stored_one(table: pd.DataFrame, store: Path) -> None:
     from lth.store.table import tickets
 
@@ -85,6 +89,7 @@ def test_the_accuracy_of_a_lossless_file_is_the_stored_one(table: pd.DataFrame, 
         assert ours.to_dict() == pytest.approx(theirs.to_dict(), abs=0.0021)  # two of 1,000 images may be a tie
 
 
+@pytest.mark.long
 def test_an_exported_file_is_the_measured_one(table: pd.DataFrame, store: Path, tmp_path: Path) -> None:
     file = tmp_path / "net.lth"
     arguments = [*OVERRIDES, f"root={store}", "--level", "14", "--format", "lth-5", "--out", str(file)]
@@ -97,12 +102,14 @@ def test_an_exported_file_is_the_measured_one(table: pd.DataFrame, store: Path, 
     assert net(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
 
 
+@pytest.mark.long
 def test_an_exported_file_is_named_after_its_net_and_format(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", *OVERRIDES, f"root={store}", "--format", "int8"]) == 0
     assert Path("first_ticket-1-level-0-int8.onnx").is_file()
     assert "100.00% of the weights" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -128,6 +135,7 @@ def test_an_impossible_export_is_an_error(
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_net_that_is_not_stored_is_named_and_left_out(
     table: pd.DataFrame, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -180,6 +188,7 @@ def test_replicates_are_averaged_in_the_table_that_is_printed() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bits", ["9", "0", "5,-1"])
 def test_an_invalid_number_of_bits_is_an_error(bits: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -187,6 +196,7 @@ def test_an_invalid_number_of_bits_is_an_error(bits: str, capsys: pytest.Capture
     assert f"--bits: {bits}: weights of lth files have 1 to 8 bits" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_without_the_dense_net_relative_columns_are_nan(store: Path, tmp_path: Path) -> None:
     arguments = [*OVERRIDES, f"root={store}", "--levels", "14", "--bits", "8", "--out", str(tmp_path)]
     assert cli.main(["compress", *arguments]) == 0
@@ -200,6 +210,7 @@ def test_the_front_joins_the_files_that_no_other_beats_at_both_size_and_accuracy
     assert plot.front(points).index.tolist() == [0, 1, 4]
 
 
+@pytest.mark.long
 def test_only_the_commands_that_write_onnx_need_it_and_say_what_to_install() -> None:
     code = """
 import sys

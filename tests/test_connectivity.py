@@ -406,6 +406,7 @@ def test_wrong_settings_are_refused_before_anything_is_trained(given: list[str],
         validated(["branch=[connect]", *given])
 
 
+@pytest.mark.long
 def test_a_branch_whose_value_another_one_takes_is_not_left_out_silently() -> None:
     with pytest.raises(
         UserError, match=r"branch\.\w+\.compare takes the value of branch\.connect\.compare, which is left"
@@ -454,6 +455,7 @@ def forbidden(*unused: Any) -> None:
     raise AssertionError("it was measured again")
 
 
+@pytest.mark.long
 def test_what_was_compared_is_read_again_and_a_damaged_file_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,6 +498,7 @@ def test_a_comparison_of_the_users_own_that_gives_no_columns_is_named(tmp_path: 
         ran(replace(JOB, levels=0, branches={"connect": replace(CONNECT, levels=[0], compare=wrong)}), tmp_path)
 
 
+@pytest.mark.long
 def test_a_comparison_can_be_stopped(tmp_path: Path) -> None:
     from lth import job
 

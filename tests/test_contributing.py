@@ -52,6 +52,7 @@ def run(text: str) -> None:
         assert cli.main([*arguments, *TINY]) == 0
 
 
+@pytest.mark.long
 def test_the_criterion_scores_as_its_test_says_and_prunes(tmp_path: Path) -> None:
     write_files(section("Add a criterion"))
     sys.path.insert(0, str(tmp_path))
@@ -86,6 +87,7 @@ def test_the_updater_prunes_during_training() -> None:
     assert set(rows["updater"]) == {"halfway"}
 
 
+@pytest.mark.long
 def test_the_experiment_runs_and_is_drawn_and_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(section("Add an experiment"))
     run(section("Add an experiment"))
@@ -118,7 +120,8 @@ def test_ci_runs_targets_that_exist_on_the_oldest_and_the_newest_python() -> Non
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
     assert jobs["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
     targets = {name: [step["run"].split()[1] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
-    assert targets == {"test": ["setup", "lint", "test"], "docs": ["docs"], "slow": ["test-slow"]}
+    assert targets == {"test": ["setup", "lint", "test-all"], "docs": ["docs"], "slow": ["test-slow"]}
     makefile = (ROOT / "Makefile").read_text()
     assert [target for job in targets.values() for target in job if f"\n{target}: " not in makefile] == []
     assert "\ntest: lint" in makefile
+    assert "\ntest-all: lint" in makefile

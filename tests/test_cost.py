@@ -400,6 +400,7 @@ def test_results_without_multiply_accumulates_are_drawn_against_seconds() -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_command_draws_a_figure_of_each_experiment(store: Path, tmp_path: Path) -> None:
     assert cli.main(["cost", "--runs", str(store), "small", "--figure", "--out", str(tmp_path / "out")]) == 0
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["cost_small.pdf", "cost_small.png"]

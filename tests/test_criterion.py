@@ -175,6 +175,7 @@ def test_a_neuron_without_a_batch_norm_has_no_scale_and_the_error_names_its_laye
         criterion.batch_norm_scale(*hidden([[1.0, 1.0], [1.0, 1.0]], [[1.0, 1.0]]), IMAGES)
 
 
+@pytest.mark.long
 def test_coupled_filters_share_the_sum_over_all_layers_of_their_stage() -> None:
     shape = (3, 8, 8)
     net = resnet_20(shape, 10)
@@ -197,6 +198,7 @@ def test_coupled_filters_share_the_sum_over_all_layers_of_their_stage() -> None:
             torch.testing.assert_close(found, expected[:, None].expand_as(found))
 
 
+@pytest.mark.long
 @few
 @given(st.integers(0, 1000), st.integers(1, 2))
 def test_the_norms_of_neurons_are_those_of_torch_pruning(seed: int, p: int) -> None:

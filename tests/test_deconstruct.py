@@ -205,6 +205,7 @@ def test_a_layer_of_two_names_is_one() -> None:
     scored_model((4,), 4, model=named_twice, kept={"0.weight": 5})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -20,6 +20,7 @@ def smallest(net, trained, batch, *, power=1.0, floor=0):
 """
 
 
+@pytest.mark.long
 def test_a_sweep_over_a_default_has_no_hole_and_every_point_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     rates = "optimizer.lr=0.001,0.002"  # torch.optim.Adam takes 0.001 if it is given none
     assert shell.run("-m", "root=here", "levels=0", rates, "hydra/launcher=basic") == 0

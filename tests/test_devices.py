@@ -90,6 +90,7 @@ def test_the_parts_of_a_batch_are_all_of_it_and_about_as_large() -> None:
             assert math.isclose(sum(Ranks(rank, count).share(size) for rank in range(count)), 1)
 
 
+@pytest.mark.long
 def test_two_processes_give_the_numbers_of_one() -> None:
     for one, other in zip(train([*TICKETS], recipe=SETTINGS, device="cpu"), by_two()[0], strict=True):
         close(one, other)
@@ -135,6 +136,7 @@ def test_an_error_of_the_other_process_is_that_of_the_training() -> None:
     assert others() == []
 
 
+@pytest.mark.long
 def test_the_command_stores_what_one_process_would(tmp_path: Path) -> None:
     words = ["steps=4", "batch_size=9", "evaluate_every=2", "levels=0", "tracking=none", "device=cpu"]
     assert shell.run(*words, f"root={tmp_path / 'two'}", "devices=2") == 0

@@ -175,6 +175,7 @@ def test_the_remaining_time_is_never_negative() -> None:
     assert steps.left == 0
 
 
+@pytest.mark.long
 def test_every_line_of_a_job_of_a_sweep_says_which_override_it_belongs_to(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["-m", "root=here", "name=swept", "rewind.step=0,5", "criterion=magnitude,random", "replicate=1"]
     assert shell.run(*given) == 0

@@ -114,6 +114,7 @@ def test_every_page_is_reached_from_the_index() -> None:
     assert {f"{name}.md" for name in listed} | {"index.md"} == {page.relative_to(DOCS).as_posix() for page in PAGES}
 
 
+@pytest.mark.long
 @every
 def test_its_commands_are_some_that_there_are(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = page.relative_to(DOCS).as_posix()
@@ -132,6 +133,7 @@ def test_the_loop_is_that_of_the_project() -> None:
     assert "".join(loop.split()) in "".join((ROOT / "lth" / "imp.py").read_text(encoding="utf-8").split())
 
 
+@pytest.mark.long
 def test_the_loop_from_python_finds_tickets_down_to_level_7(capsys: pytest.CaptureFixture[str]) -> None:
     code = block("howto/python.md", "start = dense(")
     assert "steps=500)" in code
@@ -142,6 +144,7 @@ def test_the_loop_from_python_finds_tickets_down_to_level_7(capsys: pytest.Captu
     assert "'remaining': 56094," in lines[7]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("page", "words"),
     [
@@ -156,6 +159,7 @@ def test_own_functions_train(page: str, words: list[str], folder: Path) -> None:
     assert (folder / "runs" / "experiments" / "first_ticket").is_dir()
 
 
+@pytest.mark.long
 def test_results_are_read_in_pandas(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (words,) = commands("howto/pandas.md")
     assert cli.main([*words, *TINY, "levels=1"]) == 0
@@ -168,6 +172,7 @@ def test_results_are_read_in_pandas(folder: Path, capsys: pytest.CaptureFixture[
     assert named - {"energy_kwh"} <= {*found["tickets"]}  # a column where a meter runs
 
 
+@pytest.mark.long
 def test_a_ticket_is_exported_to_a_file_that_gives_back_the_net(folder: Path) -> None:
     words = ["model=mlp", "model.hidden=[8]", "levels=1", "steps=5"]
     assert config.main([*words, "tracking=none"]) == 0

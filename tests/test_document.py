@@ -142,6 +142,7 @@ def test_a_defaults_list_that_leads_out_of_the_configuration_is_refused(
     assert "in its defaults list is no config group" in error
 
 
+@pytest.mark.long
 def test_a_defaults_list_within_the_configuration_is_followed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -157,6 +157,7 @@ def test_weights_of_epochs_are_kept_in_passing_by_the_training_that_is_pruned_al
     assert "trained again" not in caplog.text
 
 
+@pytest.mark.long
 def test_weights_that_were_not_kept_are_made_by_one_training_for_all_epochs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,6 +179,7 @@ def test_an_epoch_sees_all_examples_once() -> None:
     assert Branch(branch.shuffle).epochs(recipe()) == []
 
 
+@pytest.mark.long
 def test_interrupted_and_resumed_is_never_interrupted(tmp_path: Path) -> None:
     job = replace(JOB, branches={"bird": bird(queue=2, threshold=0.2), "fresh": bird(start="reinitialize")})
     whole = ran(job, tmp_path / "whole")
@@ -227,6 +229,7 @@ def test_a_level_of_a_level_is_drawn_in_its_own_training(tmp_path: Path) -> None
     assert len(matrix(text)) == 7
 
 
+@pytest.mark.long
 def test_neurons_are_counted_where_neurons_go(tmp_path: Path) -> None:
     """One convolution of 3 filters, of which 2 stay: distances are thirds, and an output layer is not counted."""
     job = replace(

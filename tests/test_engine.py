@@ -328,6 +328,7 @@ def assert_equal(a: Trained, b: Trained) -> None:
     assert all(same(a.at(k), b.at(k)) for k in a.facts["kept"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", [sgd, momentum, adam], ids=["sgd", "momentum", "adam"])
 @models
 @few
@@ -375,6 +376,7 @@ def undisturbed_everything(precision: str) -> Trained:
     return train(half_pruned(everything(precision)), everything(precision), keep=[3, 11])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @few
 @given(first=st.integers(1, 32), second=st.none() | st.integers(1, 10))

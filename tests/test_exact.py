@@ -84,6 +84,7 @@ RANDOM = {"dropout", "functional dropout", "random relu", "drop path", "noise"} 
 UNSTABLE = {"spectral norm"}  # moves its own estimate at each call in training
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=25)
 @given(st.data(), st.sampled_from(["vectors", "maps"]), st.integers(1, 2), st.integers(0, 1000))
 def test_units_of_any_net_are_removed_exactly_or_stay_and_are_named(
@@ -224,6 +225,7 @@ def test_a_criterion_can_refuse_a_net_before_it_is_trained_and_may_need_what_tra
     check(plain, needs_accuracy, structure.neuron, dense(plain, glorot_normal))
 
 
+@pytest.mark.long
 def test_the_command_refuses_a_structure_that_cannot_treat_the_net_before_anything_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +296,7 @@ def smaller_or_refused(name: str) -> None:
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in net.parameters())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FEW)
 def test_units_of_a_net_of_torchvision_are_removed_exactly_or_stay(name: str) -> None:
     smaller_or_refused(name)

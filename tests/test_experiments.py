@@ -340,6 +340,7 @@ def test_the_curves_of_han_differ_in_regularization_schedule_and_fine_tuning(net
     assert (keys["lr.factor"], keys["data._target_"]) == (0.1, "lth.data.mnist")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arm", "percents"),
     [
@@ -365,6 +366,7 @@ def test_connections_runs_and_neurons_are_pruned_to_equal_shares_of_the_weights(
     assert found == percents
 
 
+@pytest.mark.long
 def test_the_sparse_nets_of_rigl_and_set_keep_what_the_authors_keep() -> None:
     kept = {}
     for name in ("evci2020_table2", "mocanu2018_fashion"):
@@ -381,6 +383,7 @@ def test_the_sparse_nets_of_rigl_and_set_keep_what_the_authors_keep() -> None:
     }
 
 
+@pytest.mark.long
 def test_each_method_of_frankle_2021_has_the_same_levels_and_checks() -> None:
     """Powers of 0.8 in all layers; only magnitude after training trains the dense net."""
     found = {arm.rpartition("/")[2]: scaled(arm, "full") for arm in registry.arms("frankle2021_missing_the_mark")}
@@ -401,6 +404,7 @@ def test_layers_collapse_down_to_a_thousandth_of_the_weights() -> None:
         assert ladder.density(level, "linear") == pytest.approx(10 ** (-level / 2))
 
 
+@pytest.mark.long
 def test_snip_keeps_what_the_table_of_lee_2019_prints() -> None:
     arms = [scaled(arm, "full") for arm in registry.arms("lee2019_snip")]
     kept = {(k["model._target_"], k["schedule.density"] if k["levels"] else 1.0) for k in arms}
@@ -413,6 +417,7 @@ def test_snip_keeps_what_the_table_of_lee_2019_prints() -> None:
         assert (keys["steps"], keys["batch_size"], keys["levels"] == keys["train_from"]) == (250_000, 100, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("arm", "epoch"), [("", -(-55_000 // 60)), ("/resnet_20", -(-45_000 // 256))])
 def test_tickets_of_you_2020_can_be_drawn_before_half_of_the_epochs_at_both_scales(arm: str, epoch: int) -> None:
     for scale in ("full", "reduced"):
@@ -630,6 +635,7 @@ LINES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_is_drawn_with_a_line_for_each_of_its_configurations(name: str) -> None:
     drawn = registry.load(name).draw(*results(name))

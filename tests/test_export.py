@@ -36,6 +36,7 @@ def exported(stored: Path, form: str) -> tuple[Path, Trained, torch.nn.Module]:
     return Path(next(Path().glob("first_ticket-2-level-1-*"))), trained, job.recipe.net(7)
 
 
+@pytest.mark.long
 def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored: Path) -> None:
     file, trained, net = exported(stored, "ticket")
     assert file.name == "first_ticket-2-level-1-ticket.safetensors"
@@ -69,6 +70,7 @@ def outputs(net: torch.nn.Module, trained: Trained, inputs: torch.Tensor) -> tor
     return result
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("form", "ending"), [("safetensors", ".safetensors"), ("state_dict", ".pt")])
 def test_a_state_dict_gives_the_trained_net_without_lth(form: str, ending: str, stored: Path) -> None:
     file, trained, net = exported(stored, form)
@@ -92,6 +94,7 @@ def test_a_program_runs_without_the_source_of_the_net_on_batches_of_any_size(sto
     assert str(Path(lth.__file__).parent).encode() not in content  # no paths of this machine
 
 
+@pytest.mark.long
 def test_a_net_that_was_pruned_untrained_is_a_file_too_and_is_compared_with_no_dense_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -153,6 +153,7 @@ def test_an_exception_of_any_kind_is_one_line(tmp_path: Path, monkeypatch: pytes
         assert failure.report(caught.value, debug=False) == ("", f"{line}; --debug shows the traceback")
 
 
+@pytest.mark.long
 def test_the_line_names_replicate_level_and_step_and_the_record_says_failed(capsys: pytest.CaptureFixture[str]) -> None:
     for function in ("fails", "leaves"):
         assert run("criterion", function) == 1
@@ -179,6 +180,7 @@ ROLES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("role", ROLES)
 def test_the_function_is_named_with_its_role(capsys: pytest.CaptureFixture[str], role: str) -> None:
     assert run(role, "fails") == 1
@@ -188,6 +190,7 @@ def test_the_function_is_named_with_its_role(capsys: pytest.CaptureFixture[str],
     assert ROLES[role] in line
 
 
+@pytest.mark.long
 def test_the_functions_of_branches_stops_and_data_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     helper = f"mine.helper (mine.py:{line_of('absent')}) raised KeyError: 'absent'"
     branch = ["branch=[shuffle]", "branch.shuffle.transform._target_=mine.fails"]
@@ -200,6 +203,7 @@ def test_the_functions_of_branches_stops_and_data_are_named(capsys: pytest.Captu
     assert f"failed: {helper} (called as mine.fails)" in failed(capsys)
 
 
+@pytest.mark.long
 def test_level_and_step_are_those_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
     (Path("mine.py")).write_text(
         MINE.replace("if step == at", "if step == at and __import__('pathlib').Path('go').exists()"), encoding="utf-8"
@@ -222,6 +226,7 @@ def test_a_net_is_named_by_its_forward_or_its_layer(capsys: pytest.CaptureFixtur
     assert "the net (model=mine.narrow) in its layer 1 raised RuntimeError: mat1 and mat2" in failed(capsys)
 
 
+@pytest.mark.long
 def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run("lr", "nothing") == 1
     assert "_target_=mine.nothing: mine has no 'nothing'" in failed(capsys)
@@ -237,6 +242,7 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
     assert "augment=mine.late raised TypeError: late() got an unexpected keyword argument 'replicate'" in failed(capsys)
 
 
+@pytest.mark.long
 def test_a_sentence_of_the_users_is_the_whole_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("criterion", "refuses") == 1
     assert failed(capsys).endswith(
@@ -244,6 +250,7 @@ def test_a_sentence_of_the_users_is_the_whole_line(capsys: pytest.CaptureFixture
     )
 
 
+@pytest.mark.long
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     for debug in ("--debug", "debug=true"):
         assert run("criterion", "fails", debug) == 1
@@ -254,6 +261,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
         assert "--debug" not in text
 
 
+@pytest.mark.long
 def test_other_commands_say_the_same_and_show_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["export", "root=here", "data._target_=mine.fails"]
     assert cli.main(given) == 1
@@ -283,6 +291,7 @@ def test_other_commands_say_the_same_and_show_the_traceback(capsys: pytest.Captu
 # ---- sweeps
 
 
+@pytest.mark.long
 def test_a_job_that_fails_in_a_sweep_is_named_and_the_others_go_on(capfd: pytest.CaptureFixture[str]) -> None:
     assert run("lr", "late", "-m", "+lr.at=13,99", "levels=0", "hydra/launcher=basic") == 1
     captured = capfd.readouterr()
@@ -297,6 +306,7 @@ def test_a_job_that_fails_in_a_sweep_is_named_and_the_others_go_on(capfd: pytest
     assert sorted(record["status"] for record in shell.records(Path("here"))) == ["failed", "finished"]
 
 
+@pytest.mark.long
 def test_a_training_that_diverges_in_a_sweep_is_named_too(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["root=here", "optimizer=sgd", "optimizer.lr=1e30,1e31", "levels=0", "hydra/launcher=basic"]
     assert shell.run("-m", *given) == 1
@@ -321,6 +331,7 @@ def test_a_parallel_sweep_says_the_same(tmp_path: Path) -> None:
 # ---- tracking
 
 
+@pytest.mark.long
 def test_an_error_of_a_tracker_is_one_warning_and_the_training_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tracking", "Tracker") == 0
     (line,) = [line for line in said(capsys).splitlines() if "KeyError" in line]

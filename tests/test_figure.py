@@ -46,6 +46,7 @@ def test_the_arms_of_an_experiment_are_its_configuration_and_those_of_its_folder
     assert registry.arms(name) == [name + arm for arm in arms]
 
 
+@pytest.mark.long
 def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_committed_results_are_read_where_nothing_is_stored(folder: Path) ->
     assert list(curves["step"]) == [0] * 4 + [1000] * 4 + [2000] * 4
 
 
+@pytest.mark.long
 def test_what_is_stored_goes_before_the_committed_results(stored: Path, folder: Path) -> None:
     examples.experiment(folder, "one")
     examples.commit(folder, examples.tickets("one", ACCURACIES))
@@ -85,6 +87,7 @@ def test_what_is_stored_goes_before_the_committed_results(stored: Path, folder: 
     assert list(curves["step"]) == [0, 10, 20] * 3
 
 
+@pytest.mark.long
 def test_committed_replicates_join_those_that_are_stored_and_no_ladder_is_of_two_machines(
     stored: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +184,7 @@ def test_an_experiment_without_results_of_its_own_is_not_drawn_from_those_of_ano
 # ---- all
 
 
+@pytest.mark.long
 def test_all_draws_available_figures_and_names_missing_ones(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,6 +210,7 @@ def test_all_draws_available_figures_and_names_missing_ones(
     assert [line for line in lines(said.out) if line.startswith("#")] == ["### b_committed", "### d_committed"]
 
 
+@pytest.mark.long
 def test_all_succeeds_when_everything_is_drawn(folder: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         examples.experiment(folder, name)
@@ -231,6 +236,7 @@ def test_the_committed_results_of_the_project_are_complete() -> None:
         assert set(rows["digest"]) == set(curves["digest"])
 
 
+@pytest.mark.long
 def test_every_committed_number_of_an_early_stop_is_what_its_curve_says() -> None:
     for file in results.RESULTS.glob("*.parquet"):
         rows, curves = pd.read_csv(file.with_suffix(".csv"), dtype={"digest": "str"}), pd.read_parquet(file)

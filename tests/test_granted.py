@@ -48,6 +48,7 @@ def test_without_a_grant_or_with_all_gpus_hidden_the_cpu_it_is(
     check_granted("auto")
 
 
+@pytest.mark.long
 def test_nothing_is_trained_before_it_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

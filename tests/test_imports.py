@@ -36,22 +36,26 @@ def imported(*arguments: str) -> str:
     return process.communicate(timeout=120)[0].splitlines()[-1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["figure", "report", "cost --figure"])
 def test_a_command_that_draws_does_without_pytorch(command: str) -> None:
     assert imported(*command.split(), "precision_conv_2", "--runs", "nowhere") == "0 ['matplotlib']"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["scorecard", "cost"])
 def test_a_command_that_reads_tables_does_without_matplotlib_too(command: str) -> None:
     assert imported(command, "--runs", "nowhere") == "0 []"
 
 
+@pytest.mark.long
 def test_the_table_of_a_store_is_read_without_pytorch_and_matplotlib() -> None:
     assert shell.run("root=here", "levels=0") == 0
     assert "torch" in sys.modules
     assert imported("table", "--runs", "here") == "0 []"
 
 
+@pytest.mark.long
 def test_the_status_of_a_store_is_read_without_libraries_that_compute() -> None:
     assert shell.run("root=here", "levels=0") == 0
     code = CODE.format(arguments=["status", "--runs", "here"], packages={*TRAINING, "matplotlib", "pandas", "numpy"})
@@ -59,6 +63,7 @@ def test_the_status_of_a_store_is_read_without_libraries_that_compute() -> None:
     assert said == ["first_ticket: 1 job, 1 done", "0 []"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["figure", "report"])
 def test_an_unknown_name_is_reported_without_pytorch_and_matplotlib(command: str) -> None:
     assert imported(command, "nosuch") == "2 []"
@@ -73,6 +78,7 @@ def test_help_imports_no_library_that_computes_or_draws(command: str) -> None:
     assert shell.started(code=text).communicate(timeout=120)[0].splitlines()[-1] == f"0 {allowed}"
 
 
+@pytest.mark.long
 def test_what_is_stored_is_read_without_lightning() -> None:
     assert shell.run("root=here", "levels=0") == 0
     for plan in ("plan=true", "plan=false"):

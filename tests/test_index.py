@@ -50,6 +50,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return read
 
 
+@pytest.mark.long
 def test_tables_of_an_index_are_those_of_the_files_and_no_file_is_read(
     plain: Path, indexed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_curves_of_different_columns_share_an_index(tmp_path: Path) -> None:
     assert all(values.tolist() == [0, 1, 2] for _, k in found.values() for values in k.curve.values())
 
 
+@pytest.mark.long
 def test_made_up_trainings_are_found_and_grow_by_the_row(tmp_path: Path) -> None:
     growth.fill(tmp_path, [1, 2])
     rows = table.tickets(tmp_path)

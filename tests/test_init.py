@@ -156,6 +156,7 @@ def test_weights_that_torchvision_does_not_have_are_refused(name: str) -> None:
         pretrained(squeezenet(7), 1, weights=name)
 
 
+@pytest.mark.long
 def test_the_digest_names_the_weights_and_re_initialization_is_refused() -> None:
     assert describe(partial(pretrained, weights=NAME)) == {"function": "init.pretrained", "weights": NAME}
     with pytest.raises(

@@ -100,6 +100,7 @@ def test_the_dense_level_is_trained_though_the_list_of_levels_leaves_it_out(tmp_
     assert [t.ticket.level for t in ran(replace(JOB, levels=[2]), tmp_path)] == [0, 2]
 
 
+@pytest.mark.long
 def test_one_shot_prunes_every_level_from_the_dense_net_to_the_density_that_iterative_pruning_has(
     tmp_path: Path,
 ) -> None:
@@ -113,6 +114,7 @@ def test_one_shot_prunes_every_level_from_the_dense_net_to_the_density_that_iter
     assert [remaining(t.ticket.mask) for t in trained] == [remaining(t.ticket.mask) for t in iterative]
 
 
+@pytest.mark.long
 def test_controls_branch_off_at_all_levels_but_the_dense_one(tmp_path: Path) -> None:
     trained = ran(replace(JOB, branches={"reinitialize": REINITIALIZE, "shuffle": SHUFFLE}), tmp_path)
     assert levels(trained) == [
@@ -126,6 +128,7 @@ def test_controls_branch_off_at_all_levels_but_the_dense_one(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.long
 def test_controls_branch_off_at_the_chosen_levels_in_several_different_draws(tmp_path: Path) -> None:
     chosen = {"reinitialize": replace(REINITIALIZE, levels=[0, 2], draws=3)}
     trained = ran(replace(JOB, branches=chosen), tmp_path)
@@ -142,6 +145,7 @@ def test_the_listed_trainings_are_those_that_run(tmp_path: Path) -> None:
         assert what.places() == [job.place(t.ticket) for t in ran(what, tmp_path / str(number))]
 
 
+@pytest.mark.long
 def test_a_control_does_not_change_the_tickets_beside_it(tmp_path: Path) -> None:
     beside = ran(replace(JOB, branches={"reinitialize": REINITIALIZE}), tmp_path / "a")
     alone = ran(JOB, tmp_path / "b")
@@ -281,6 +285,7 @@ def test_a_result_says_what_it_was_made_from(tmp_path: Path) -> None:
 BOTH = replace(JOB, replicates=[1, 2], branches={"shuffle": replace(SHUFFLE, draws=2)})
 
 
+@pytest.mark.long
 def test_all_replicates_branches_and_draws_of_a_level_are_trained_in_one_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +302,7 @@ def test_all_replicates_branches_and_draws_of_a_level_are_trained_in_one_call(
     assert lists == [["ticket 1 0", "ticket 2 0"], ["ticket 1 0", "ticket 2 0"], shuffled]
 
 
+@pytest.mark.long
 def test_side_by_side_a_job_gives_what_it_gives_one_after_the_other(tmp_path: Path) -> None:
     both = replace(JOB, replicates=[1, 2], branches={"reinitialize": Branch(branch.reinitialize, draws=2)})
     alone, stacked = (ran(replace(both, width=width), tmp_path / f"{width}") for width in (1, 3))
@@ -308,6 +314,7 @@ def test_side_by_side_a_job_gives_what_it_gives_one_after_the_other(tmp_path: Pa
     assert all(trained.facts["stored"] for trained in again)
 
 
+@pytest.mark.long
 def test_branches_wait_for_a_full_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls: list[list[tuple[str, int]]] = []
     train = engine.train
@@ -326,6 +333,7 @@ def test_branches_wait_for_a_full_stack(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert calls == [[(t, 0)], [(t, 1)], [(t, 2)], [(t, 3)], [(r, 1), (r, 2), (r, 3)], [(t, 4)], [(r, 4)]]
 
 
+@pytest.mark.long
 def test_replicates_of_one_process_are_those_of_a_sweep(tmp_path: Path) -> None:
     together = ran(BOTH, tmp_path / "together")
     for replicate in (1, 2):
@@ -340,6 +348,7 @@ def infinite_for_2(net: nn.Module, number: int) -> Weights:
     return weights | ({"1.bias": torch.full((8,), torch.inf)} if number == seed("init", 2) else {})
 
 
+@pytest.mark.long
 def test_when_one_ticket_diverges_it_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     failures: list[str] = []
 
@@ -361,6 +370,7 @@ def test_when_one_ticket_diverges_it_is_named_and_the_others_go_on(tmp_path: Pat
 MINE = "def smallest(net, trained, batch):\n    return {name: -w.abs() for name, w in trained.weights().items()}\n"
 
 
+@pytest.mark.long
 def test_an_edit_of_the_users_own_function_is_trained_again_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

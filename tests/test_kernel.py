@@ -98,6 +98,7 @@ def masks_of(net: nn.Module, seed: int, density: float) -> list[Tensor]:
     return masks
 
 
+@pytest.mark.long
 @optimizers
 @few
 @given(

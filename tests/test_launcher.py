@@ -108,6 +108,7 @@ def test_a_plan_is_made_in_this_process_whatever_the_launcher(chosen: list[str])
     assert launcher.prepared([*words, *chosen]) == [*words, "hydra/launcher=basic"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [["-m", "replicate=5"], ["-m", "replicate=1,2", "plan=true"]])
 def test_a_single_job_and_a_plan_need_no_other_process(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", *shell.TINY, *words, "levels=0"]) == 0
@@ -180,6 +181,7 @@ def seen(device: str) -> tuple[int, str, bool]:
     return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"], is_worker()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("devices", "workers", "expected"),
     [("4,7,9", 3, [1, 1, 1]), ("GPU-a,GPU-b", 3, [1, 2]), ("5", 2, [2])],
@@ -198,6 +200,7 @@ def test_workers_of_joblib_take_all_gpus_in_turn(
     assert all(worker for *_, worker in found)
 
 
+@pytest.mark.long
 def test_a_process_that_is_no_worker_and_a_job_on_the_cpu_keep_what_they_see(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     assert seen("auto") == (os.getpid(), "0,1", False)
@@ -242,6 +245,7 @@ def test_threads_that_do_not_fit_the_cores_of_a_job_are_named(
 # ---- where a job begins
 
 
+@pytest.mark.long
 def test_the_files_of_a_sweep_lie_beside_its_results() -> None:
     assert shell.run("-m", "root=here", "criterion=magnitude,random", "levels=0") == 0
     assert sorted(path.name for path in Path().iterdir()) == ["here"]
@@ -272,6 +276,7 @@ def test_the_folder_of_a_sweep_is_absolute(root: str, expected: str) -> None:
 # ---- a cluster of Ray
 
 
+@pytest.mark.long
 def test_the_preset_asks_for_the_threads_and_for_a_gpu_if_one_is_wanted() -> None:
     settings = {"threads=3 devices=2": (6, 0), "device=gpu": (1, 1), "device=gpu devices=4": (4, 4), "steps=5": (1, 0)}
     for words, asked in settings.items():
@@ -280,6 +285,7 @@ def test_the_preset_asks_for_the_threads_and_for_a_gpu_if_one_is_wanted() -> Non
         assert (ray.init.address, ray.init.object_store_memory) == ("auto", None)
 
 
+@pytest.mark.long
 def test_a_launcher_that_is_not_installed_is_a_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

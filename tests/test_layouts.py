@@ -114,6 +114,7 @@ def test_a_sparse_layer_is_the_linear_layer_with_or_without_bias() -> None:
         torch.testing.assert_close(Sparse(layer)(x), layer(x))
 
 
+@pytest.mark.long
 def test_a_layout_that_is_not_available_is_named_with_its_reason_and_the_others_are_there(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -176,6 +177,7 @@ def overrides(root: Path, *extra: str) -> list[str]:
     return [*shell.TINY, f"root={root}", "schedule.linear=0.25", *extra]
 
 
+@pytest.mark.long
 def test_the_command_measures_every_layout_of_every_stored_net(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +196,7 @@ def test_the_command_measures_every_layout_of_every_stored_net(
     assert (tmp_path / "first_ticket_layouts.md").read_text() in printed.out
 
 
+@pytest.mark.long
 def test_accuracies_are_those_that_training_measured_and_the_same_in_every_layout(stored: Path, tmp_path: Path) -> None:
     assert cli.main(["layout", *overrides(stored), "--out", str(tmp_path)]) == 0
     table = pd.read_csv(tmp_path / "first_ticket_layouts.csv")
@@ -247,6 +250,7 @@ def test_an_error_names_the_missing_net_or_the_unknown_key(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_missing_level_is_named_and_the_others_are_measured(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -188,6 +188,7 @@ def test_an_interrupted_training_resumes_bit_for_bit(at: int) -> None:
     assert resumed.evaluations.equals(whole.evaluations)
 
 
+@pytest.mark.long
 def test_trained_side_by_side_as_alone() -> None:
     new, first = learned(recipe(), rescaled=True)
     tickets = [first, learned(recipe(), 1)[1], learned(recipe(), 0, 2)[1]]

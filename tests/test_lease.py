@@ -371,6 +371,7 @@ def counting(path: Path, times: int) -> None:
             (path.parent / "count").write_text(str(count + 1))
 
 
+@pytest.mark.long
 def test_six_processes_that_count_lose_nothing_when_others_are_killed(path: Path) -> None:
     (path.parent / "count").write_text("0")
     victims = [child(lambda: owned(path))]
@@ -384,6 +385,7 @@ def test_six_processes_that_count_lose_nothing_when_others_are_killed(path: Path
 # ---- stores
 
 
+@pytest.mark.long
 def test_of_six_processes_on_the_same_work_one_trains_each(tmp_path: Path) -> None:
     """Three jobs, each run by two processes; their dense nets are the same."""
     jobs = [JOB, replace(JOB, name="other"), replace(JOB, name="random", criterion=criterion.random)]
@@ -403,6 +405,7 @@ def test_of_six_processes_on_the_same_work_one_trains_each(tmp_path: Path) -> No
     assert not [*tmp_path.glob("shared/**/*lease")]
 
 
+@pytest.mark.long
 def test_two_owners_write_equal_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run is stopped in the middle of a training; another takes over and ends; the first goes on and ends too."""
     monkeypatch.setattr(lease, "BEAT", 0.1)

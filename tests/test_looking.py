@@ -63,11 +63,13 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 def test_the_hook_sees_a_run(stored: Path, tmp_path: Path) -> None:
     with pytest.raises(AssertionError), untouched(tmp_path):
         shell.run(f"root={tmp_path}", "levels=0")
 
 
+@pytest.mark.long
 def test_plan_table_and_cost_change_nothing_in_a_store(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with untouched(stored):
         assert shell.run(f"root={stored}", "plan=true") == 0
@@ -77,6 +79,7 @@ def test_plan_table_and_cost_change_nothing_in_a_store(stored: Path, capsys: pyt
         assert cli.main(["cost", "--runs", str(stored)]) == 0
 
 
+@pytest.mark.long
 def test_plan_changes_nothing_in_a_damaged_store(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,12 +93,14 @@ def test_plan_changes_nothing_in_a_damaged_store(
     assert "0 stored, 2 to train" in said
 
 
+@pytest.mark.long
 def test_a_plan_needs_no_folder_and_makes_none(tmp_path: Path) -> None:
     with untouched(tmp_path):
         assert shell.run("root=runs", "plan=true") == 0
         assert shell.run("-m", "root=runs", "plan=true", "replicate=1,2") == 0
 
 
+@pytest.mark.long
 def test_a_file_of_a_newer_version_is_told_and_left_as_it_is(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +130,7 @@ def test_a_record_of_a_newer_version_is_told_and_left_as_it_is(
     assert "nothing is stored" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_result_in_the_place_of_another_is_in_no_table(stored: Path, tmp_path: Path) -> None:
     root = shutil.copytree(stored, tmp_path / "root")
     first, second = sorted((root / "trained").iterdir())
@@ -209,6 +215,7 @@ def unreadable(file: Path) -> Iterator[None]:
         file.chmod(mode)
 
 
+@pytest.mark.long
 def test_a_read_only_store_is_planned_listed_drawn_and_reported(mounted: Path, tmp_path: Path) -> None:
     with unreadable(mounted / "runs"):
         assert "can't be read: Permission denied" in as_nobody(looks(mounted)[1], tmp_path / "said")
@@ -221,6 +228,7 @@ def test_a_read_only_store_is_planned_listed_drawn_and_reported(mounted: Path, t
     assert {"quantization.png", "quantization.html"} <= {file.name for file in (mounted / "out").iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["result.json", "evaluations.parquet", "mask.safetensors", "step-20.safetensors", ""])
 def test_an_entry_that_may_not_be_read_is_reported_and_the_others_are_read(
     mounted: Path, tmp_path: Path, name: str
@@ -240,6 +248,7 @@ def test_an_entry_that_may_not_be_read_is_reported_and_the_others_are_read(
         assert (told in said) == (name not in ("mask.safetensors", "step-20.safetensors"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "look", "code"),
     [("experiments/*/*.json", 1, 0), ("experiments/*", 1, 1), ("trained", 4, 0), (".", 4, 0), (".", 0, 0)],
@@ -255,6 +264,7 @@ def test_what_may_not_be_read_beside_entries_is_no_traceback(
     assert said.endswith(f"exit {code}"), said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_no_terminal_is_too_poor(stored: Path, encoding: str) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
@@ -323,11 +333,13 @@ def poor(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], byte
     return in_ascii({name: words for name, words in EVERY.items() if name not in SLOW}, folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in SLOW])
 def test_no_command_needs_more_than_ascii(poor: tuple[dict[str, Any], bytes], name: str) -> None:
     assert poor[0][name] == FAILING.get(name, 0)
 
 
+@pytest.mark.long
 def test_a_name_beyond_ascii_is_found_and_tables_are_in_utf_8_there_too(poor: tuple[dict[str, Any], bytes]) -> None:
     said = poor[1].decode()
     assert "Traceback" not in said
@@ -348,6 +360,7 @@ def heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("heard")
 def test_a_wait_for_a_record_ends_with_one_ctrl_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.run("root=runs", "levels=0") == 0

@@ -129,6 +129,7 @@ def test_processor_and_gpu_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # ---- codecarbon
 
 
+@pytest.mark.long
 def test_codecarbon_gives_a_total_that_rises() -> None:
     pytest.importorskip("codecarbon")
     code = """
@@ -152,6 +153,7 @@ def test_a_requested_meter_that_is_missing_is_an_error(monkeypatch: pytest.Monke
         meter("codecarbon")
 
 
+@pytest.mark.long
 def test_a_job_without_its_meter_trains_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -232,6 +234,7 @@ def test_the_ledger_has_energy_where_it_is_measured_and_only_there() -> None:
     assert {"energy_kwh", "energy_method"}.isdisjoint(trained(meter="none").facts)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("counted")
 def test_a_meter_changes_no_number_and_no_digest(tmp_path: Path) -> None:
     measured, plain = trained(), trained(meter="none")

@@ -107,6 +107,7 @@ def _make_old(what: Job, root: Path) -> None:
         write_json(file.rename(file.with_name(f"old-{file.name}")), record)
 
 
+@pytest.mark.long
 def test_the_command_reports_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["migrate", *shell.TINY, f"root={tmp_path}"]) == 1
     assert "nothing of these jobs is stored" in capsys.readouterr().err

@@ -54,6 +54,7 @@ def test_a_name_that_can_name_no_folder_is_refused() -> None:
         assert part in str(refused.value)
 
 
+@pytest.mark.long
 def test_a_name_is_refused_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("run", "export", "compress", "layout", "migrate"):
         assert cli.main([command, "name=a/b", "root=here"]) == 2
@@ -66,6 +67,7 @@ def test_a_name_is_refused_before_anything_is_written(tmp_path: Path, capsys: py
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_name_from_a_file_or_from_python_is_refused_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     group = tmp_path / "mine" / "experiment"
     group.mkdir(parents=True)
@@ -141,6 +143,7 @@ def test_several_values_without_a_sweep_are_refused(capsys: pytest.CaptureFixtur
 # ---- paths
 
 
+@pytest.mark.long
 def test_a_job_is_found_again_under_an_odd_name_in_odd_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_job_is_found_again_under_an_odd_name_in_odd_folders(
     assert (place / f"{ODD}-1-level-0-lth-4.lth").is_file()
 
 
+@pytest.mark.long
 def test_a_sweep_stores_under_one_odd_folder(tmp_path: Path) -> None:
     root = "r,(x) 'é'\\"
     assert shell.run("-m", f"root={root}", "replicate=1,2", "levels=0", "hydra/launcher=basic") == 0
@@ -178,6 +182,7 @@ PATHS = {
 }
 
 
+@pytest.mark.long
 def test_a_path_that_can_be_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path, part in PATHS.items():
         with pytest.raises(UserError, match=part):

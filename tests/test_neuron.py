@@ -121,6 +121,7 @@ def test_a_unit_with_one_remaining_weight_is_left() -> None:
     assert neuron.left(group, mask).tolist() == [True, False, True]
 
 
+@pytest.mark.long
 @few
 @given(st.sampled_from(sorted(SMALL)), st.integers(0, 1000))
 def test_what_torch_pruning_removes_is_what_is_selected_of_the_state_dict(name: str, seed: int) -> None:
@@ -145,6 +146,7 @@ def test_the_mask_without_a_neuron_has_no_row_and_no_column_of_it() -> None:
     assert mask["3.weight"].tolist() == [[True, False, True], [True, False, True]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2"])
 def test_concatenated_layers_and_depthwise_convolutions_lose_units_too(name: str) -> None:
     shape = (3, 64, 64)

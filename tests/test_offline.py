@@ -79,12 +79,14 @@ def reached(folder: Path, *arguments: str, **environment: str) -> list[str]:
         return [*notes.read_text(encoding="utf-8").splitlines(), *map(str, asked)]
 
 
+@pytest.mark.long
 def test_a_default_run_reaches_for_nothing(tmp_path: Path) -> None:
     words = [word for word in TINY if not word.startswith("tracking")]
     assert reached(tmp_path, "-m", "lth", "run", *words, "levels=0") == []
     assert len([*tmp_path.glob("runs/wandb/offline-run-*/*.wandb")]) == 1  # it was tracked
 
 
+@pytest.mark.long
 def test_a_tracker_without_connection_reaches_for_nothing(tmp_path: Path) -> None:
     assert reached(tmp_path, "-c", TRACK) == []
 
@@ -101,6 +103,7 @@ def test_the_test_sees_lookups_and_connections(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 def test_without_tracking_wandb_is_not_imported(tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -35,6 +35,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
+@pytest.mark.long
 def test_it_is_read_and_nothing_is_trained_or_changed(
     older: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -77,6 +78,7 @@ def test_files_in_each_others_places_are_told_apart_by_their_content(
         assert {**found[file], **more} == {**expected[file], **more}, file
 
 
+@pytest.mark.long
 def test_a_mask_made_from_another_training_is_made_again(
     older: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

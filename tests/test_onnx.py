@@ -45,6 +45,7 @@ def initializers(file: bytes) -> dict[str, np.ndarray]:
     return {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load_from_string(file).graph.initializer}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [small.conv_net, small.everything_net, small.net], ids=["conv", "everything", "mlp"])
 @pytest.mark.parametrize("count", [1, 7])
 def test_onnx_runtime_computes_what_pytorch_computes_for_any_number_of_images(make: object, count: int) -> None:
@@ -52,6 +53,7 @@ def test_onnx_runtime_computes_what_pytorch_computes_for_any_number_of_images(ma
     torch.testing.assert_close(logits(float32(module, SHAPE), x), module(x).detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["conv_2", "lenet_5", "resnet_20"])
 def test_the_nets_of_the_papers_can_be_exported(name: str) -> None:
     shape = (1, 28, 28) if name == "lenet_5" else (3, 32, 32)
@@ -59,6 +61,7 @@ def test_the_nets_of_the_papers_can_be_exported(name: str) -> None:
     torch.testing.assert_close(logits(float32(module, shape), x), module(x).detach(), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_a_net_in_training_mode_is_exported_in_evaluation_mode_and_stays_in_training_mode() -> None:
     module = net(small.everything_net)
     before = float32(module, SHAPE)
@@ -66,12 +69,14 @@ def test_a_net_in_training_mode_is_exported_in_evaluation_mode_and_stays_in_trai
     assert module.training
 
 
+@pytest.mark.long
 def test_a_model_contains_no_local_path() -> None:
     file = float32(net(small.net), SHAPE)
     assert str(Path(small.__file__).parent.parent).encode() not in file
     assert b".py" not in file
 
 
+@pytest.mark.long
 def test_float16_takes_half_the_bytes_for_the_same_values_rounded() -> None:
     module = net(model.lenet_300_100, (1, 28, 28))
     plain = float32(module, (1, 28, 28))
@@ -91,6 +96,7 @@ def test_int8_has_the_weights_that_the_quantizer_has_too() -> None:
     np.testing.assert_array_equal(aligned, on.quantize(weight).numpy().astype(int) + 128)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [small.conv_net, small.net], ids=["conv", "mlp"])
 def test_a_pruned_weight_is_exactly_zero_in_int8(make: object) -> None:
     module = net(make)
@@ -136,11 +142,13 @@ def test_int4_packs_the_weights_of_linear_layers() -> None:
     assert (logits(file, x) - logits(plain, x)).abs().max() < 0.3 * logits(plain, x).abs().max()
 
 
+@pytest.mark.long
 def test_a_net_without_linear_layers_has_no_int4() -> None:
     module = nn.Sequential(nn.Conv2d(1, 3, 4), nn.Flatten())
     assert export.int4(float32(module, SHAPE), images(4)) is None
 
 
+@pytest.mark.long
 def test_accuracy_is_the_share_of_correct_predictions() -> None:
     module = nn.Sequential(nn.Flatten())  # its own logits
     file = float32(module, (3, 1, 1))
@@ -148,6 +156,7 @@ def test_accuracy_is_the_share_of_correct_predictions() -> None:
     assert accuracy(export.logits(export.session(file)), x, torch.tensor([0, 1, 2, 0])) == 0.75
 
 
+@pytest.mark.long
 def test_a_session_and_a_module_are_timed_by_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lth.compress.latency.BUDGET", 0.01)
     module, x = net(small.net), images(2)
@@ -157,12 +166,14 @@ def test_a_session_and_a_module_are_timed_by_the_same_function(monkeypatch: pyte
     assert all(0 < value < 1000 for value in found.values())
 
 
+@pytest.mark.long
 def test_a_model_needs_at_least_the_memory_of_its_weights() -> None:
     shape, weights = (3, 32, 32), 4_300_992
     file = float32(model.conv_2(shape, 10), shape)
     assert export.peak_memory(file, shape, 1) > 4 * weights / 1e6
 
 
+@pytest.mark.long
 def test_the_script_that_measures_memory_takes_a_file_a_batch_and_a_shape(tmp_path: Path) -> None:
     file = tmp_path / "net.onnx"
     file.write_bytes(float32(net(small.net), SHAPE))
@@ -188,6 +199,7 @@ def on_a_grid(module: nn.Module) -> None:
             p[torch.arange(len(p))[:, None] % 4 == torch.arange(p.shape[1]) % 4] = -1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", onnx_nets.LINEAR)
 def test_int4_is_exact_for_weights_that_four_bits_hold_however_a_linear_layer_is_written(
     make: Callable[[], nn.Module],
@@ -201,6 +213,7 @@ def test_int4_is_exact_for_weights_that_four_bits_hold_however_a_linear_layer_is
         torch.testing.assert_close(logits(file, x[:count]), module(x[:count]).detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", onnx_nets.BATCHES)
 def test_the_size_of_a_batch_does_not_become_a_constant(make: Callable[[], nn.Module]) -> None:
     module, x = made(make)
@@ -209,6 +222,7 @@ def test_the_size_of_a_batch_does_not_become_a_constant(make: Callable[[], nn.Mo
         torch.testing.assert_close(logits(file, x[:count]), module(x[:count]).detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", onnx_nets.OTHERS)
 def test_a_net_of_other_operations_answers_almost_as_before_in_every_format(make: Callable[[], nn.Module]) -> None:
     module, x = made(make)
@@ -218,6 +232,7 @@ def test_a_net_of_other_operations_answers_almost_as_before_in_every_format(make
         assert (logits(files[name] or b"", x) - expected).abs().max() < share * expected.abs().max(), name
 
 
+@pytest.mark.long
 def test_the_layers_that_stay_float32_are_named() -> None:
     module, x = made(onnx_nets.FromTheLeft)
     assert export.in_float(export.int4(export.float32(module, x), x) or b"") == ["matrix (MatMul)"]
@@ -225,6 +240,7 @@ def test_the_layers_that_stay_float32_are_named() -> None:
     assert export.in_float(file or b"") == ["0.weight (Conv)"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("make", "message"), onnx_nets.REFUSED.items())
 def test_a_net_that_has_no_file_is_refused_with_the_reason(make: Callable[[], nn.Module], message: str) -> None:
     module, x = made(make)
@@ -232,12 +248,14 @@ def test_a_net_that_has_no_file_is_refused_with_the_reason(make: Callable[[], nn
         export.float32(module, x)
 
 
+@pytest.mark.long
 def test_values_that_float16_does_not_hold_are_refused() -> None:
     module, x = made(onnx_nets.Loud)
     with pytest.raises(UserError, match=r"outputs of the file differ from the net's by .*, where float16 allows"):
         export.float16(export.float32(module, x), x)
 
 
+@pytest.mark.long
 def test_a_file_that_onnx_runtime_crashes_on_takes_nothing_else_with_it() -> None:
     module, x = made(onnx_nets.Tied)
     plain = export.float32(module, x)
@@ -246,6 +264,7 @@ def test_a_file_that_onnx_runtime_crashes_on_takes_nothing_else_with_it() -> Non
     torch.testing.assert_close(logits(plain, x), module(x).detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_a_file_of_other_weights_is_an_error() -> None:
     one, x = made(onnx_nets.WithoutBias)
     other = onnx_nets.WithoutBias().eval()
@@ -259,6 +278,7 @@ def test_a_file_of_other_weights_is_an_error() -> None:
         verify.like_meaning(export.int4(wrong, x) or b"", plain, x, "int4")
 
 
+@pytest.mark.long
 def test_a_file_for_one_batch_size_or_of_no_model_is_an_error() -> None:
     module, x = made(onnx_nets.WithoutBias)
     proto = onnx.load_from_string(export.float32(module, x))
@@ -286,6 +306,7 @@ def test_int4_rounds_as_the_quantizer_of_onnx_runtime_does(shape: tuple[int, int
 
 
 # Seconds each; the slow ones take minutes.
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [

@@ -312,6 +312,7 @@ def binary():
 """
 
 
+@pytest.mark.long
 def test_labels_that_are_no_classes_end_a_run_before_it_trains(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ def lth(capsys: pytest.CaptureFixture[str], *given: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_no_command_that_reads_tables_imports_torch(stored: Path) -> None:
     commands = [
         "plot mine",
@@ -54,6 +55,7 @@ print(json.dumps(answers))
     assert json.loads(said.splitlines()[-1]) == [[arguments[0], 0, False] for arguments in given]
 
 
+@pytest.mark.long
 def test_a_plot_is_a_table_and_a_figure(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["plot", "mine", "--runs", str(stored), "--by", "criterion"]
     points = pd.read_csv(io.StringIO(lth(capsys, *given, "--format", "csv")))
@@ -125,6 +127,7 @@ def test_a_digest_of_no_training_or_of_several_is_refused(
     assert "digest" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_figure_report_and_cost_take_an_experiment_of_the_users_own(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,7 @@ def test_commands_start_beside_any_module(arguments: list[str]) -> None:
     assert taken() == []
 
 
+@pytest.mark.long
 def test_the_working_directory_is_the_last_place_that_is_looked_at(tmp_path: Path) -> None:
     Path("mine.py").write_text(OWN, encoding="utf-8")
     assert run("criterion._target_=mine.smallest") == 0
@@ -66,6 +67,7 @@ def test_the_working_directory_is_the_last_place_that_is_looked_at(tmp_path: Pat
     assert sys.path.count(str(tmp_path)) == 1
 
 
+@pytest.mark.long
 def test_an_own_module_with_the_name_of_an_installed_one_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     Path("calendar.py").write_text(OWN, encoding="utf-8")
     assert run("criterion._target_=calendar.smallest") == 1

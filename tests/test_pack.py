@@ -33,6 +33,7 @@ def digests(root: Path) -> set[str]:
     return {entry.name for entry in (root / "trained").iterdir()}
 
 
+@pytest.mark.long
 def test_elsewhere_there_are_the_same_tables_and_the_same_command_trains_nothing(
     whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

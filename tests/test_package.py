@@ -165,6 +165,7 @@ def torchvision_round_trip(name: str) -> None:
     assert same(mask, trained.mask)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["mnasnet0_5", "squeezenet1_1"])
 def test_a_net_of_torchvision_is_built_from_its_name(name: str) -> None:
     torchvision_round_trip(name)
@@ -215,6 +216,7 @@ def sparse() -> tuple[dict[str, Tensor], bytes]:
     return weights, codec.encode(weights, mask, bits=None, description=GOOD)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given_as", ["a net", "a function"])
 def test_a_net_of_which_hardly_a_weight_remains_is_unpacked_into_the_net_that_is_given(
     sparse: tuple[dict[str, Tensor], bytes], given_as: str

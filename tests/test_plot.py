@@ -273,6 +273,7 @@ def said(figure: Any) -> str:
     return " ".join(figure.get_supxlabel().split())
 
 
+@pytest.mark.long
 def test_the_figure_says_what_is_reduced_and_of_which_net() -> None:
     reduced = tickets().assign(reduced="steps 5000 instead of 50000, levels [3, 7] instead of 18")
     part = "REDUCED (net): steps 5000 instead of 50000, levels [3, 7] instead of 18"
@@ -282,6 +283,7 @@ def test_the_figure_says_what_is_reduced_and_of_which_net() -> None:
     assert said(plot.sparsity(both)).endswith(f"{part}; REDUCED (other): steps 1 instead of 2")
 
 
+@pytest.mark.long
 def test_a_figure_of_full_results_mentions_no_reduction() -> None:
     for table in (tickets(), tickets().assign(reduced=None), tickets().assign(reduced=np.nan)):
         assert "REDUCED" not in said(plot.sparsity(table))
@@ -331,6 +333,7 @@ def test_a_dense_net_alone_can_be_drawn() -> None:
     assert len(plot.curves(curves[curves["level"] == 0], rows[rows["level"] == 0]).axes[0].get_lines()) == 1
 
 
+@pytest.mark.long
 def test_a_figure_is_written_as_png_and_pdf_and_nothing_is_left_beside(tmp_path: Path) -> None:
     written = plot.save(plot.sparsity(tickets()), tmp_path / "figures", "name")
     assert written == [tmp_path / "figures" / "name.png", tmp_path / "figures" / "name.pdf"]
@@ -437,6 +440,7 @@ def many(count: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [5, 30])
 def test_the_legend_of_many_lines_is_beside_the_panels_and_nothing_is_cut(count: int) -> None:
     figure = plot.sparsity(many(count), "a long title " * 20)
@@ -451,6 +455,7 @@ def test_the_legend_of_many_lines_is_beside_the_panels_and_nothing_is_cut(count:
     assert 0 <= title.x0 < title.x1 <= width
 
 
+@pytest.mark.long
 def test_lines_have_markers_of_their_own_and_stand_in_the_order_of_their_numbers() -> None:
     containers = plot.sparsity(many(12).query("branch == 'ticket'")).axes[0].containers
     assert [c.get_label() for c in containers] == [f"rewind.step={10 * n}" for n in range(12)]

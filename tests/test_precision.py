@@ -102,6 +102,7 @@ def test_on_the_same_weights_bfloat16_gives_other_losses_than_float32_but_near(m
     assert half["train_loss"][1] == pytest.approx(plainly(ticket, rough)[1][0], rel=0.02)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", [conv_net, conv_4])
 def test_a_training_in_bfloat16_stays_near_that_in_float32_and_a_plain_loop_under_autocast(
     model: Callable[..., nn.Module],

@@ -233,6 +233,7 @@ PLACES = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_path: Path) -> None:
     done = job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
     assert [place(t.ticket) for t in done] == PLACES == JOB.places()
@@ -250,6 +251,7 @@ def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_pa
     assert (rows["density"][rows["level"] == 1] == 97 / 194).all()
 
 
+@pytest.mark.long
 def test_quantized_rows_stand_beside_their_line_in_one_table(tmp_path: Path) -> None:
     job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
     rows = table.tickets(tmp_path)
@@ -258,12 +260,14 @@ def test_quantized_rows_stand_beside_their_line_in_one_table(tmp_path: Path) -> 
     assert branches >= {"ticket", "post_training, 8 bits", "post_training, fp16", "aware, 4 bits"}
 
 
+@pytest.mark.long
 def test_pruning_goes_on_from_the_line_that_is_not_quantized(tmp_path: Path) -> None:
     alone = job.run(replace(JOB, branches={}), Store(tmp_path / "a"), Callback(), lambda _: None)
     among = [t for t in job.run(JOB, Store(tmp_path / "b"), Callback(), lambda _: None) if t.ticket.branch == "ticket"]
     assert [t.facts["digest"] for t in among] == [t.facts["digest"] for t in alone]
 
 
+@pytest.mark.long
 def test_a_second_run_trains_nothing(tmp_path: Path) -> None:
     job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
     before = {f: f.stat().st_mtime_ns for f in shell.files(tmp_path / "trained")}
@@ -283,6 +287,7 @@ def half_named(shape: Sequence[int], classes: int) -> nn.Module:
     return Forward(forward, **parts, head=nn.Linear(16, classes), unused=nn.Linear(2, 2))
 
 
+@pytest.mark.long
 def test_what_stays_in_float_is_named_in_the_log_first_and_in_the_table(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -320,6 +325,7 @@ CHOSEN = ["quantization=[post_training,aware]", "quantization.post_training.bits
           "quantization.aware.bits=[2]", "quantization.aware.transform.steps=5", "levels=0"]  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.run(*CHOSEN, "root=here", "plan=true") == 0
     said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -358,6 +364,7 @@ def test_invalid_overrides_are_reported_before_anything_is_trained(
     assert not (tmp_path / "here").exists()
 
 
+@pytest.mark.long
 def test_weights_alone_are_quantized_by_null() -> None:
     assert shell.run("quantization=aware", "quantization.aware.transform.activation_bits=null", "plan=true") == 0
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from lth import cli
 
@@ -23,6 +24,7 @@ def test_its_make_targets_exist() -> None:
     assert named <= targets
 
 
+@pytest.mark.long
 def test_its_sweep_is_one_that_can_be_run() -> None:
     (command,) = re.findall(r"`lth (run -m [^`]*)`", README)
     words = ["-m", "name=mine", "replicate=1,2,3", "rewind.step=0,50"]

@@ -52,6 +52,7 @@ def test_moving_a_file_of_lth_changes_no_name_and_what_is_not_public_has_none(mo
         describe(conv._conv)
 
 
+@pytest.mark.long
 @many
 @given(
     st.fixed_dictionaries(

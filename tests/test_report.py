@@ -152,6 +152,7 @@ def test_numbers_are_aligned_right_and_short_text_is_kept_on_one_line() -> None:
 # ---- a page of the committed results
 
 
+@pytest.mark.long
 def test_a_page_has_every_section_but_that_of_missing_files(text: str) -> None:
     assert sections(text) == ["question", "figures", "scorecard", "results", "cost", "commands", "versions"]
     links = [attributes["href"] for attributes in Page(text).all("a")]
@@ -214,6 +215,7 @@ def test_the_cost_is_that_of_lth_cost(fig4: Content, capsys: pytest.CaptureFixtu
     assert ">shared" not in page(fig4)  # always 0 for one experiment alone
 
 
+@pytest.mark.long
 def test_the_same_results_draw_the_same_figure(fig4: Content) -> None:
     again = gather("frankle2019_fig4", NOWHERE, NOWHERE)
     assert again.pictures == fig4.pictures
@@ -253,6 +255,7 @@ def test_a_training_that_two_rows_share_costs_once(folder: Path) -> None:
     assert '<td class="number">4</td><td class="number">900.0 ± 0.0</td><td class="number">1.00</td>' in text
 
 
+@pytest.mark.long
 def test_files_of_compressed_nets_are_a_section_and_the_given_folder_goes_first(folder: Path, tmp_path: Path) -> None:
     examples.experiment(folder, "one")
     examples.commit(folder, examples.tickets("one", ACCURACIES))
@@ -282,6 +285,7 @@ def test_files_of_compressed_nets_are_a_section_and_the_given_folder_goes_first(
 # ---- the command
 
 
+@pytest.mark.long
 def test_a_page_of_a_store_names_the_versions_that_trained(folder: Path, tmp_path: Path) -> None:
     assert shell.run("-m", "root=here", "name=one", "branch=[reinitialize]") == 0
     examples.experiment(folder, "one")

@@ -152,6 +152,7 @@ def walk(how: object, settings: Recipe) -> list[Trained]:
     )
 
 
+@pytest.mark.long
 def test_resetting_every_round_goes_back_to_w_0_and_continued_training_keeps_w_t() -> None:
     settings = recipe(model=conv_net, optimizer=momentum)
     resets, continued = (walk(how, settings) for how in (rewind.weights, rewind.learning_rate))
@@ -167,6 +168,7 @@ def test_resetting_every_round_goes_back_to_w_0_and_continued_training_keeps_w_t
     assert not same(resets[1].weights(), continued[1].weights())
 
 
+@pytest.mark.long
 def test_continued_training_trains_on_for_as_long_as_there_are_levels() -> None:
     settings = recipe(model=conv_net, optimizer=momentum)
     counts = {

@@ -266,6 +266,7 @@ def check_of_torchvision(name: str) -> None:
     assert all(".cpb_mlp." in layer for layer in in_float)  # of swin_v2: multiplied with positions, not with data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SMALL)
 def test_every_layer_of_a_small_net_of_torchvision_is_rounded(name: str) -> None:
     check_of_torchvision(name)

@@ -50,6 +50,7 @@ def test_a_run_records_its_trainings_and_reports_the_outcome(
         assert (tmp_path / "here" / "figures" / "mine" / name).stat().st_size > 1000
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_a_sweep_without_tracking_draws_only_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = shell.counted(monkeypatch)
@@ -57,6 +58,7 @@ def test_a_sweep_without_tracking_draws_only_at_its_end(monkeypatch: pytest.Monk
     assert calls == {"tables": 1, "save": 2}
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_a_sweep_draws_each_of_its_experiments_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls = shell.counted(monkeypatch)
@@ -66,6 +68,7 @@ def test_a_sweep_draws_each_of_its_experiments_once(monkeypatch: pytest.MonkeyPa
     assert {folder.name for folder in (tmp_path / "here" / "figures").iterdir()} == {"demo", "frankle2019_fig4"}
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_a_figure_is_drawn_again_if_it_would_show_something_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -82,6 +85,7 @@ def test_a_figure_is_drawn_again_if_it_would_show_something_else(
     assert calls["save"] == 5
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_curves_of_many_variants_are_not_all_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "MOST", 1)
@@ -90,6 +94,7 @@ def test_curves_of_many_variants_are_not_all_drawn(tmp_path: Path, monkeypatch: 
     assert drawn == {"sparsity.png", "sparsity.pdf", "curves-optimizer.lr=0.1.png", "curves-optimizer.lr=0.1.pdf"}
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_a_run_writes_only_below_its_root(tmp_path: Path) -> None:
     assert run("root=here") == 0
@@ -130,6 +135,7 @@ WRONG = {
 }
 
 
+@pytest.mark.long
 def test_an_invalid_override_is_named_before_anything_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +149,7 @@ def test_an_invalid_override_is_named_before_anything_is_written(
         assert list(tmp_path.iterdir()) == [], argument
 
 
+@pytest.mark.long
 def test_a_wrong_value_anywhere_in_a_sweep_is_named_before_its_first_job(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +163,7 @@ def test_dropped_weights_and_going_on_from_them_exclude_each_other(capsys: pytes
     assert "store.keep=none" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_missing_data_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").write_text("not a folder")
     assert run("root=here", "data=mnist", "data.root=empty") == 1
@@ -181,22 +189,26 @@ def planned(*arguments: str) -> Counter[str]:
     return Counter(" ".join([row[0], row[4], row[-2]]) for row in rows if row[1] == "draw")
 
 
+@pytest.mark.long
 def test_full_is_the_size_of_the_paper() -> None:
     tickets = {f"ticket {level} 20,000": 1 for level in range(21)}
     assert planned() == tickets | {f"reinitialize {level} 20,000": 1 for level in range(1, 21)}
 
 
+@pytest.mark.long
 def test_reduced_is_the_second_size_of_an_experiment() -> None:
     tickets = {f"ticket {level} 4,000": 1 for level in (0, 5, 11, 14)}
     assert planned("scale=reduced") == tickets | {"reinitialize 11 4,000": 1}
 
 
+@pytest.mark.long
 def test_an_override_wins_over_a_reduced_value() -> None:
     given = ["steps=10", "levels=1", "branch.reinitialize.levels=[1]", "branch.reinitialize.draws=2"]
     for order in (["scale=reduced", *given], [*given, "scale=reduced"]):
         assert planned(*order) == {"ticket 0 10": 1, "ticket 1 10": 1, "reinitialize 1 10": 2}
 
 
+@pytest.mark.long
 def test_no_branch_is_an_empty_list_and_another_takes_the_place_of_that_of_the_experiment() -> None:
     tickets = {"ticket 0 4,000": 1, "ticket 2 4,000": 1}
     assert planned("scale=reduced", "levels=[2]", "branch=[]") == tickets
@@ -205,6 +217,7 @@ def test_no_branch_is_an_empty_list_and_another_takes_the_place_of_that_of_the_e
     assert run(*shorter) == 2  # the tiny job names its own steps and levels, so nothing is left to reduce
 
 
+@pytest.mark.long
 def test_reductions_are_recorded_and_overrides_are_not(tmp_path: Path) -> None:
     assert run("root=here", "experiment=frankle2019_fig1", "scale=reduced", "levels=0") == 0
     (record,) = shell.records(tmp_path / "here")
@@ -213,6 +226,7 @@ def test_reductions_are_recorded_and_overrides_are_not(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_reduced_size_in_a_sweep_over_experiments_is_refused_if_one_has_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +238,7 @@ def test_a_reduced_size_in_a_sweep_over_experiments_is_refused_if_one_has_none(
 # ---- failures during a run
 
 
+@pytest.mark.long
 def test_a_loss_that_is_not_finite_fails_with_step_level_and_cause(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,6 +252,7 @@ def test_a_loss_that_is_not_finite_fails_with_step_level_and_cause(
     assert record["rows"] == {}
 
 
+@pytest.mark.long
 def test_levels_that_were_finished_stay_when_a_later_one_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -292,6 +308,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_completes(
     assert shell.results(tmp_path / "here") == shell.results(tmp_path / "undisturbed")
 
 
+@pytest.mark.long
 def test_a_disk_with_no_room_at_all_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with shell.file_size_limit(10):
         assert run("root=here") == 1
@@ -304,6 +321,7 @@ def test_a_disk_with_no_room_at_all_is_a_clear_error(tmp_path: Path, capsys: pyt
 # ---- plan and sweep
 
 
+@pytest.mark.long
 def test_a_plan_lists_what_is_stored_and_trains_nothing(
     undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -326,6 +344,7 @@ def test_a_plan_lists_what_is_stored_and_trains_nothing(
     assert all("pruned-" in name for name in after.keys() - before.keys())  # a mask costs no training
 
 
+@pytest.mark.long
 def test_settings_that_do_nothing_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["root=here", "levels=1", "branch=[shuffle,reinitialize]", "branch.shuffle.levels=[3,9]",
              "branch.reinitialize.levels=[0,9]", "lr=drop", "lr.at=[5,20,30]", "lr.warmup=20"]  # fmt: skip
@@ -359,6 +378,7 @@ def test_a_plan_for_an_empty_root_writes_no_result(tmp_path: Path, capsys: pytes
     assert [f for f in tmp_path.rglob("*") if f.is_file()] == []
 
 
+@pytest.mark.long
 def test_a_sweep_trains_every_replicate_and_reports_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("-m", "root=here", "replicate=1,2", "hydra/launcher=basic") == 0
     assert [record["columns"]["replicate"] for record in shell.records(tmp_path / "here")] == [1, 2]
@@ -369,6 +389,7 @@ def test_a_sweep_trains_every_replicate_and_reports_once(tmp_path: Path, capsys:
     assert " ± " in last[0]
 
 
+@pytest.mark.long
 def test_flags_may_stand_before_between_and_behind_the_overrides(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["run", *shell.TINY, "levels=0", "replicate=1,2", "root=here", "plan=true"]
     for place in (1, 4, len(given)):
@@ -376,6 +397,7 @@ def test_flags_may_stand_before_between_and_behind_the_overrides(capsys: pytest.
         assert capsys.readouterr().out.count("0 stored, 1 to train") == 2
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on_when_one_job_fails_and_says_so_at_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -439,6 +461,7 @@ def test_ctrl_c_in_a_parallel_sweep_lets_the_jobs_save(tmp_path: Path) -> None:
     assert len(list((tmp_path / "here").glob("trained/*/partial.safetensors"))) == 2
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU")
 def test_a_device_that_there_is_not_is_told_before_stored_results(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("levels=0") == 0

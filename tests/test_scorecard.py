@@ -82,6 +82,7 @@ def test_a_claim_is_measured_on_its_own_rows(folder: Path) -> None:
     assert [row[3] for row in card()] == ["1.00 points", "5.00 points", ""]
 
 
+@pytest.mark.long
 def test_what_is_stored_goes_before_the_committed_results(folder: Path) -> None:
     examples.experiment(folder, "one", ['"dense", 0.0, "%", partial(gain, percent=100)'])
     examples.commit(folder, examples.tickets("one", {7: (0.1, 0.2), 8: (0.1, 0.2)}))

@@ -36,6 +36,7 @@ def test_a_table_without_settings_has_no_such_column(tmp_path: Path) -> None:
     assert "branch_settings" not in ran(tmp_path, edge_popup=partial(branch.edge_popup, scaled=False))
 
 
+@pytest.mark.long
 def test_draws_of_one_branch_with_different_settings_are_told_apart(tmp_path: Path) -> None:
     """The defaults are empty, spelled out or not; a branch that is run again with others keeps both rows."""
     ran(tmp_path, edge_popup=branch.edge_popup)

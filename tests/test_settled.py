@@ -40,6 +40,7 @@ def begun(*words: str, writes: bool = True) -> str:
     return values(cfg, given, writes=writes).recipe.precision
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("first", "then", "chosen"), [(FAST, SLOW, "bf16"), (SLOW, FAST, "fp32")])
 def test_jobs_on_two_kinds_of_machines_have_the_precision_of_the_first(
     first: str, then: str, chosen: str, machine: Machine, caplog: pytest.LogCaptureFixture
@@ -54,6 +55,7 @@ def test_jobs_on_two_kinds_of_machines_have_the_precision_of_the_first(
     assert begun("name=another") == other
 
 
+@pytest.mark.long
 def test_an_explicit_precision_wins_and_records_nothing(machine: Machine) -> None:
     machine.is_(FAST)
     assert begun("precision=fp32") == "fp32"
@@ -61,6 +63,7 @@ def test_an_explicit_precision_wins_and_records_nothing(machine: Machine) -> Non
     assert [begun(), begun("precision=fp32"), begun()] == ["bf16", "fp32", "bf16"]
 
 
+@pytest.mark.long
 def test_what_only_looks_or_has_no_convolution_records_nothing(machine: Machine) -> None:
     machine.is_(FAST)
     assert begun(writes=False) == "bf16"
@@ -68,6 +71,7 @@ def test_what_only_looks_or_has_no_convolution_records_nothing(machine: Machine)
     assert not list(Path().rglob(".precision*"))
 
 
+@pytest.mark.long
 def test_a_login_node_finds_what_a_compute_node_stored(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.is_(FAST)
     assert cli.main(["run", *CONV, "device=cpu"]) == 0
@@ -79,6 +83,7 @@ def test_a_login_node_finds_what_a_compute_node_stored(machine: Machine, capsys:
     assert "0 stored, 1 to train" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_what_was_recorded_goes_with_the_experiment() -> None:
     root = Path("runs")
     assert shell.run("levels=0") == 0

@@ -56,6 +56,7 @@ def saved_step(file: Path = Path("saved")) -> int:
     return int(safetensors.numpy.load_file(file)["step"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", [["SIGTERM"], ["SIGUSR1", "SIGTERM", "SIGTERM"]])
 def test_sigterm_saves_and_stops_however_often_it_is_sent_at_once(
     names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -70,6 +71,7 @@ def test_sigterm_saves_and_stops_however_often_it_is_sent_at_once(
         undisturbed()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", [["SIGTERM", "SIGTERM"], ["SIGUSR1"], ["SIGUSR2", "SIGTERM"]])
 def test_in_slurm_all_these_signals_save_and_the_training_goes_on(
     names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -84,12 +86,14 @@ def test_in_slurm_all_these_signals_save_and_the_training_goes_on(
         undisturbed()
 
 
+@pytest.mark.long
 def test_without_a_handler_before_a_notice_saves_and_the_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert disturbed("SIGUSR2") == 0
     assert (saved_step(), status()) == (14, [("finished", "")])
 
 
+@pytest.mark.long
 def test_in_slurm_sigterm_at_the_end_of_the_grace_time_saves_and_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setattr(signals, "AT_ONCE", 0.0)
@@ -114,6 +118,7 @@ def handled(request: pytest.FixtureRequest) -> Any:
     signal.signal(signal.SIGUSR2, before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("handled", "code", "ends"),
     [
@@ -136,6 +141,7 @@ def test_a_signal_is_handed_on_once_everything_is_saved(
         undisturbed()
 
 
+@pytest.mark.long
 def test_tickets_that_are_trained_side_by_side_are_all_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     given = ("levels=0", "replicate=[1,2]", "width=2")
@@ -144,6 +150,7 @@ def test_tickets_that_are_trained_side_by_side_are_all_saved(monkeypatch: pytest
     undisturbed(*given)
 
 
+@pytest.mark.long
 def test_handlers_are_put_back_and_lightnings_is_never_in_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     import lth.engine.loop as loop
 
@@ -162,6 +169,7 @@ def test_handlers_are_put_back_and_lightnings_is_never_in_effect(monkeypatch: py
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+@pytest.mark.long
 def test_a_job_in_another_thread_runs_without_handlers() -> None:
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(run("levels=0", "root=here")))
@@ -213,6 +221,7 @@ with outlived():
     assert ("KeyboardInterrupt" in said, process.returncode == 0) == (not slurm, slurm)
 
 
+@pytest.mark.long
 def test_a_process_that_is_told_to_end_saves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with shell.started("run", *LONG, "save_every=0.2") as process:

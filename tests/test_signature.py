@@ -230,11 +230,13 @@ def test_lists_and_whole_numbers_have_bounds_whatever_their_key() -> None:
     )
 
 
+@pytest.mark.long
 def test_values_that_do_not_go_together_are_errors_before_anything_is_trained() -> None:
     for overrides, message in PAIRS.items():
         assert error(composed(*overrides)).startswith(message), overrides
 
 
+@pytest.mark.long
 def test_every_distribution_goes_with_weights_and_all_but_globally_with_neurons() -> None:
     for distribution in ("by_kind", "uniform", "er", "erk", "balanced"):
         config = composed(f"distribution={distribution}", "structure=neuron")
@@ -325,6 +327,7 @@ def test_null_and_interpolations_of_no_key_are_refused_by_name(given: list[str],
     assert re.search(message, str(raised.value), re.DOTALL)
 
 
+@pytest.mark.long
 def test_what_is_left_out_may_be_what_another_override_gave() -> None:
     validated(["branch=[connect,shuffle]", "branch.connect.draws=2", "~branch.connect.draws=2", "~branch.shuffle"])
     validated(["+model.foo=1", "~model.foo"])

@@ -151,6 +151,7 @@ def rows(root: Path, job: Job) -> pd.DataFrame:
     return table.tickets(root, job.name).set_index(["branch", "level"]).sort_index()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("job", "own", "other"), [(IMP, "reset", "continued"), (LRR, "continued", "reset")])
 def test_a_branch_that_starts_as_its_line_does_is_the_same_training(runs: Any, job: Job, own: str, other: str) -> None:
     found = rows(runs[0], job)["digest"]
@@ -255,6 +256,7 @@ def test_steps_that_the_training_has_are_not_refused() -> None:
     validated([*own, "start='data=mnist rewind.step=5'", "updater=gradual"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["signed_reinitialize", "flip_signs"])
 def test_trained_weights_that_are_looked_at_are_to_be_kept(name: str) -> None:
     own = [f"branch=[{name}]", f"branch.{name}.transform.step=100", "steps=100"]

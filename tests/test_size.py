@@ -11,6 +11,7 @@ from lth.job import size
 ROOM = 2**21 if sys.platform != "darwin" else 2**31  # what ru_maxrss may grow by: 2 GB
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -53,6 +53,7 @@ def test_the_classes_stay_and_are_mixed_where_a_set_is_sorted_by_them() -> None:
     assert limited(DATA, 1).outputs == 3
 
 
+@pytest.mark.long
 def test_a_limited_set_has_a_name_of_its_own_and_a_whole_one_is_described_as_ever() -> None:
     assert (limited(DATA, 7).name, resized(DATA, 8).name) == ("tiny[:7]", "tiny@8x8")
     assert resized(limited(DATA, 7), [8, 6]).name == "tiny[:7]@8x6"
@@ -113,6 +114,7 @@ def test_the_command_line_refuses_them_too(given: list[str], sentence: str) -> N
     assert str(refused.value).startswith(sentence)
 
 
+@pytest.mark.long
 def test_ones_own_data_set_is_limited_too_unless_it_takes_the_key_itself() -> None:
     Path("mine.py").write_text(MINE, encoding="utf-8")
     model = ["model=mlp", "model.hidden=[4]"]

@@ -97,6 +97,7 @@ def test_a_training_is_the_same_as_with_dense_layers_but_for_rounding(name: str)
     assert all(not b.weights()[key][~mask].any() for key, mask in ticket.mask.items())
 
 
+@pytest.mark.long
 def test_a_transformer_is_trained_on_kept_weights() -> None:
     data = text(length=8)
     model = partial(transformer, d_model=16, heads=2, layers=1, feed_forward=32)
@@ -115,6 +116,7 @@ def test_in_bf16_sparse_layers_compute_in_float32() -> None:
     assert same(a.weights(), b.weights())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["dropout", "rmsprop", "amsgrad", "numbers"])
 @few
 @given(at=st.integers(1, 20))

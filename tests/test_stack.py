@@ -132,6 +132,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("optimizer", "packed"), PAIRS, indirect=["packed"])
 def test_a_stack_is_its_tickets_one_after_the_other_in_float64(
     optimizer: Callable[..., torch.optim.Optimizer], packed: bool
@@ -156,6 +157,7 @@ def test_a_stack_is_its_tickets_one_after_the_other_in_float32(
         assert one.facts["final_train_accuracy"] == pytest.approx(other.facts["final_train_accuracy"], abs=0.021)
 
 
+@pytest.mark.long
 def test_a_residual_net_with_augmentation_in_a_stack() -> None:
     settings = recipe(model=resnet_20, data=COLOUR, optimizer=momentum, augment=flip_crop, steps=2, batch_size=6)
     alone, stacked = both(tickets_of(settings, 2), settings)
@@ -170,6 +172,7 @@ def interrupted(tickets: list[Ticket], recipe: Recipe, at: int, **options: Any) 
     return states
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", [momentum, adam, OPTIMIZERS["nadam"]], ids=["momentum", "adam", "nadam"])
 def test_an_interrupted_stack_goes_on_as_if_it_had_not_been(
     optimizer: Callable[..., torch.optim.Optimizer], packed: bool
@@ -186,6 +189,7 @@ def test_an_interrupted_stack_goes_on_as_if_it_had_not_been(
         assert one.evaluations.equals(other.evaluations)
 
 
+@pytest.mark.long
 def test_a_training_can_move_from_a_stack_to_its_own_loop_and_back(packed: bool) -> None:
     settings = recipe(model=partial(double, inside=norm_net), optimizer=adam)
     tickets = tickets_of(settings, 3)
@@ -199,6 +203,7 @@ def test_a_training_can_move_from_a_stack_to_its_own_loop_and_back(packed: bool)
     assert_equal(expected, again, 1e-12, [20])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "amsgrad", "adamw"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_code_that_is_captured_does_the_same_where_it_is_only_called(
@@ -215,6 +220,7 @@ def test_the_code_that_is_captured_does_the_same_where_it_is_only_called(
     assert_equal(expected, train(tickets, recipe=settings, device="cpu", width=3, states=states), 1e-5, [20])
 
 
+@pytest.mark.long
 def test_tickets_at_several_steps_are_several_stacks() -> None:
     settings = recipe(optimizer=adam)
     early, late = tickets_of(settings, 2), tickets_of(settings, 2, step=9)
@@ -237,6 +243,7 @@ class Report(Callback):
         self.errors.append((ticket, str(error)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bad", [0, 2])
 def test_a_diverging_neighbour_is_named_and_dropped_and_the_others_go_on_unchanged(bad: int) -> None:
     settings = recipe(model=partial(double, inside=norm_net), optimizer=momentum)
@@ -276,6 +283,7 @@ def test_a_diverging_ticket_ends_the_training_unless_the_callback_lets_the_other
         train(tickets, recipe=settings, device="cpu", width=2)
 
 
+@pytest.mark.long
 def test_an_updater_moves_the_mask_of_every_ticket() -> None:
     updater = partial(gradual, density=0.1, begin=0, end=12, every=4)
     settings = recipe(model=partial(double, inside=norm_net), optimizer=momentum, updater=updater)
@@ -289,6 +297,7 @@ def test_an_updater_moves_the_mask_of_every_ticket() -> None:
     assert all(same(one.weights(), other.weights()) for one, other in zip(stacked, again, strict=True))
 
 
+@pytest.mark.long
 def test_time_is_shared_among_the_tickets() -> None:
     settings = recipe(**LONG)
     alone, stacked = both(tickets_of(settings), settings)
@@ -297,6 +306,7 @@ def test_time_is_shared_among_the_tickets() -> None:
     assert 0.1 * one < all_of_it < 20 * one
 
 
+@pytest.mark.long
 def test_each_training_is_reported_as_soon_as_its_stack_is_finished() -> None:
     settings, finished = recipe(), list[Trained]()
     tickets = tickets_of(settings, 5)
@@ -401,6 +411,7 @@ def lighter(images: Tensor, *, replicate: int, step: int) -> Tensor:
     return images // torch.randint(1, 4, (len(images), 1, 1, 1), generator=random, dtype=torch.uint8)
 
 
+@pytest.mark.long
 def test_an_augmentation_of_the_users_own_is_called_by_replicate_and_step() -> None:
     settings = recipe(model=partial(double, inside=net), augment=lighter)
     alone, stacked = both(tickets_of(settings), settings)
@@ -425,6 +436,7 @@ def test_a_feed_gives_the_batches_of_each_ticket(function: Callable[..., Tensor]
             feed.advance()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", [adam, momentum], ids=["adam", "momentum"])
 def test_the_memory_layout_of_convolutions_changes_nothing(
     optimizer: Callable[..., torch.optim.Optimizer], packed: bool, monkeypatch: pytest.MonkeyPatch

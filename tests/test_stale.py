@@ -26,6 +26,7 @@ def run(sign: int, *given: str) -> None:
     assert shell.run("name=own", "criterion._target_=mine.scores", *given) == 0
 
 
+@pytest.mark.long
 def test_a_changed_function_makes_new_numbers_and_the_old_ones_are_stale(capsys: pytest.CaptureFixture[str]) -> None:
     run(1, "replicate=[1,2]")
     assert "stale" not in table.tickets(Path("runs"))

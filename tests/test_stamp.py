@@ -43,11 +43,13 @@ REDUCED = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", REDUCED)
 def test_every_panel_of_reduced_trainings_is_stamped_and_no_other(name: str) -> None:
     assert [stamps(axes) for axes in results.drawn(name, Path("nowhere")).axes] == REDUCED[name]
 
 
+@pytest.mark.long
 def test_files_and_costs_are_stamped_too() -> None:
     rows = results.tickets(registry.load("quantization"), "quantization", Path("nowhere"))
     found = [stamps(axes)[:1] for axes in plot.pareto(results.files("quantization")).axes]
@@ -110,6 +112,7 @@ def test_of_a_metric_that_is_no_accuracy_nobody_knows_what_is_better() -> None:
     assert winning(pd.DataFrame(rows), "early_stop_test_error") is None
 
 
+@pytest.mark.long
 def test_a_legend_calls_winning_only_what_wins() -> None:
     def legend(rows: pd.DataFrame) -> list[str]:
         (texts,) = [a.get_legend().get_texts() for a in plot.sparsity(rows).axes if a.get_legend()]

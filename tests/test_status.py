@@ -103,6 +103,7 @@ def abandoned(**columns: Any) -> Path:
     return own.file
 
 
+@pytest.mark.long
 def test_a_job_that_runs_waits_dies_or_is_stopped_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     with running("criterion=magnitude") as first:
         until(lambda: any(job.left is not None for job in status(ROOT)[0]))
@@ -128,6 +129,7 @@ def test_a_job_that_runs_waits_dies_or_is_stopped_says_so(capsys: pytest.Capture
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_end_of_each_job_of_a_sweep_is_told_with_what_tells_it_apart(capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.run("root=here", "levels=0", "hydra/launcher=basic", "-m", "optimizer.lr=0.001,1e20") == 1
     threading.Thread(target=interrupt_once_one_runs).start()

@@ -66,12 +66,14 @@ def test_the_first_of_several_rules_stops_the_job_and_is_named(
     assert "(stop=accuracy_drop)" not in said
 
 
+@pytest.mark.long
 def test_a_rule_that_fires_at_once_leaves_the_dense_net(tmp_path: Path) -> None:
     assert shell.run(f"root={tmp_path}", "stop=size", "stop.size.below=10000000") == 0
     (record,) = shell.records(tmp_path)
     assert [row["level"] for row in record["rows"].values()] == [0]
 
 
+@pytest.mark.long
 def test_keeping_the_last_weights_keeps_those_of_the_level_where_pruning_stopped(tmp_path: Path) -> None:
     given = ["stop=density", "stop.density.below=0.7", "levels=5", "store.keep=last"]
     assert shell.run(f"root={tmp_path}", *given) == 0

@@ -438,6 +438,7 @@ print(json.dumps([begun, [(t.facts["digest"], t.evaluations.to_json()) for t in 
 """
 
 
+@pytest.mark.long
 def test_two_processes_at_once_train_everything_once_and_agree(tmp_path: Path) -> None:
     other = shell.started(str(tmp_path), code=OTHER)
     try:

@@ -162,6 +162,7 @@ def test_a_training_that_starts_at_step_k_reads_batch_k_first_and_no_more_than_i
     assert example < 10  # such as the one that is followed through the net
 
 
+@pytest.mark.long
 def test_stacks_are_not_made_of_streams(caplog: pytest.LogCaptureFixture) -> None:
     settings = recipe(data=lazy(DATA))
     tickets = [half_pruned(settings, replicate=replicate) for replicate in (1, 2)]
@@ -233,6 +234,7 @@ def imagenet(folder: Path, tmp_path: Path, *words: str) -> int:
     return cli.main(["run", "experiment=frankle2019_stabilizing", "debug=true", "device=cpu", *given, *words])
 
 
+@pytest.mark.long
 def test_the_experiment_on_imagenet_runs_on_a_folder_of_images(folder: Path, tmp_path: Path) -> None:
     assert imagenet(folder, tmp_path, "model.name=shufflenet_v2_x0_5", "workers=1", "levels=[35]") == 0
     rows, _ = tables(tmp_path / "runs", "frankle2019_stabilizing-debug")

@@ -312,6 +312,7 @@ def filters(mask: Tensors, name: str) -> list[bool]:
     return mask[name].flatten(1).any(1).tolist()
 
 
+@pytest.mark.long
 def test_the_filters_of_a_residual_stage_vanish_together() -> None:
     net = resnet_20(LARGE, 10)
     random = torch.Generator().manual_seed(0)
@@ -328,6 +329,7 @@ def test_the_filters_of_a_residual_stage_vanish_together() -> None:
     assert len({tuple(f) for f in inner}) == 3  # each block chooses its own
 
 
+@pytest.mark.long
 def test_with_shortcuts_of_density_1_the_later_stages_keep_their_width_and_blocks_lose_inner_filters() -> None:
     net = resnet_20(LARGE, 10)
     density = {name: 1.0 if kind == "shortcut" else 0.5 for name, kind in kinds_of(net, LARGE).items()}

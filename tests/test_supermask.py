@@ -185,6 +185,7 @@ def test_a_level_that_keeps_all_and_layers_without_scores_are_refused() -> None:
         scored_model((3, 8, 8), 3, model=transposed, kept={"0.weight": 5})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", [conv])
 def test_the_branch_of_a_job_has_the_density_of_its_level_and_is_found_again(tmp_path: Path, model: Any) -> None:
     what = job.Job("popup", recipe(model=model, data=COLOUR, optimizer=momentum), init.signed_constant,

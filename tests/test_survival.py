@@ -44,6 +44,7 @@ def survives(given: list[str], delays: list[float], tmp_path: Path) -> int:
     return kills
 
 
+@pytest.mark.long
 def test_a_run_killed_twice_ends_with_the_same_results(tmp_path: Path) -> None:
     given = [*shell.TINY, "steps=300", "evaluate_every=100", "levels=1", "branch=[shuffle]", "rewind.step=100"]
     assert survives(given, [0.0, 0.3], tmp_path) >= 1

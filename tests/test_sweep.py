@@ -26,6 +26,7 @@ from lth.store.running import end, lease_of
 PLAN = ["plan=true", "tracking=none", "levels=1"]
 
 
+@pytest.mark.long
 def test_a_key_of_a_swept_group_can_be_overridden(capfd: pytest.CaptureFixture[str]) -> None:
     assert (
         config.main(["-m", "model=mlp,lenet_300_100", "schedule=iterative,one_shot", "schedule.linear=0.5", *PLAN]) == 0
@@ -33,6 +34,7 @@ def test_a_key_of_a_swept_group_can_be_overridden(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().out.count("0 stored, 2 to train") == 4
 
 
+@pytest.mark.long
 def test_a_key_that_only_the_swept_option_has_can_be_overridden(capfd: pytest.CaptureFixture[str]) -> None:
     arms = "experiment=frankle2019_fig5,frankle2019_fig5/conv_4"
     assert config.main(["-m", arms, "model.dropout=0.25", "data=mnist_5k", *PLAN]) == 0
@@ -101,6 +103,7 @@ def status(root: str, replicate: int) -> str:
         return ""
 
 
+@pytest.mark.long
 def test_a_job_whose_training_another_process_does_is_put_off_behind_the_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -190,6 +193,7 @@ def test_jobs_that_share_a_dense_net_do_not_start_side_by_side() -> None:
     assert len({order.shared({**base, key: 2}) for key in ("model", "steps", "replicate", "lr", "root")}) == 5
 
 
+@pytest.mark.long
 def test_what_a_sweep_shares_is_counted_before_and_trained_once(capsys: pytest.CaptureFixture[str]) -> None:
     """2 dense nets; 2 x 2 x 2 tickets of 20 or 15 steps, each with a re-initialized net beside it."""
     given = ["-m", "root=here", "replicate=1,2", "rewind.step=0,5", "criterion=magnitude,large_init"]

@@ -49,6 +49,7 @@ def trials(root: str) -> list[dict[str, str]]:
         return [*csv.DictReader(lines)]
 
 
+@pytest.mark.long
 def test_a_search_of_pruning_rate_and_rewind_step_finds_the_best_of_its_trials(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_search_of_pruning_rate_and_rewind_step_finds_the_best_of_its_trials(
     assert trials("one") != found[:1]
 
 
+@pytest.mark.long
 def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_never_was() -> None:
     Path("mine.py").write_text(STOPS, encoding="utf-8")
     own = [*SPACE, "levels=0", "lr._target_=mine.constant", "~lr.warmup"]
@@ -92,6 +94,7 @@ def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_ne
     assert not Path("elsewhere/trained").exists()
 
 
+@pytest.mark.long
 def test_a_trial_that_fails_ends_no_search(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["optimizer=sgd", "optimizer.lr=choice(1e30,0.01)", "levels=0", "hydra.sweeper.n_jobs=2"]
     assert search("here", *given) == 0
@@ -105,6 +108,7 @@ def test_a_trial_that_fails_ends_no_search(capsys: pytest.CaptureFixture[str]) -
     assert "search of 2 trials: none has finished" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_two_objectives_give_every_trial_that_no_other_one_beats_in_both(capsys: pytest.CaptureFixture[str]) -> None:
     names = "objective=[early_stop_val_accuracy,density]"
     assert search("here", names, "schedule.linear=choice(0.1,0.9)", trials=4) == 0
@@ -117,6 +121,7 @@ def test_two_objectives_give_every_trial_that_no_other_one_beats_in_both(capsys:
     assert f"density {min(density):.6g} with schedule.linear=0.9" in said  # nothing is sparser
 
 
+@pytest.mark.long
 def test_the_objective_is_the_mean_over_the_replicates_of_a_job() -> None:
     assert search("here", "replicate=[1,2]", "schedule.linear=choice(0.5)", trials=1) == 0
     rows = table.tickets(Path("here"))
@@ -153,6 +158,7 @@ def test_an_objective_is_a_column_of_validation_data(
     assert sentence in refused(capsys, f"objective={objective}")
 
 
+@pytest.mark.long
 def test_the_metric_of_an_objective_is_that_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["run", "data=diabetes", "task=regression", "model=mlp", "tracking=none", "steps=5", "levels=0"]
     assert cli.main([*given, "objective=early_stop_val_accuracy"]) == 1
@@ -192,6 +198,7 @@ def test_what_cant_be_searched_is_refused_before_anything_is_trained(
     assert not Path("runs/trained").exists()
 
 
+@pytest.mark.long
 def test_a_search_without_optuna_says_what_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

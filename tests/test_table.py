@@ -200,6 +200,7 @@ def test_mean_and_sample_deviation(values: list[float], digits: int, text: str) 
     assert summary.mean_and_spread(pd.Series(values), digits) == text
 
 
+@pytest.mark.long
 def test_the_same_science_run_twice_gives_the_same_table(tmp_path: Path) -> None:
     for name in ("a", "b"):
         run(JOB, tmp_path / name)

@@ -67,6 +67,7 @@ def rows(root: Path) -> pd.DataFrame:
     return table.tickets(root)
 
 
+@pytest.mark.long
 def test_a_run_is_a_job_grouped_by_experiment_with_its_whole_configuration(records: list[dict[str, Any]]) -> None:
     run = of_kind(records, "run")[0]
     assert (run["run_group"], run["display_name"], run["project"]) == ("tracked", "tracked-2", "lth")
@@ -77,17 +78,20 @@ def test_a_run_is_a_job_grouped_by_experiment_with_its_whole_configuration(recor
     assert set(config["branch"]) == {"reinitialize"}
 
 
+@pytest.mark.long
 def test_a_finished_run_has_exit_code_0(records: list[dict[str, Any]]) -> None:
     (end,) = of_kind(records, "exit")
     assert end.get("exit_code", 0) == 0
 
 
+@pytest.mark.long
 def test_results_are_drawn_over_sparsity_and_curves_over_steps(records: list[dict[str, Any]]) -> None:
     axes = {metric.get("glob_name"): metric.get("step_metric") for metric in of_kind(records, "metric")}
     assert axes["result/*"] == "sparsity"
     assert axes["curve/*"] == "step"
 
 
+@pytest.mark.long
 def test_each_trained_ticket_is_a_point_at_its_sparsity(records: list[dict[str, Any]], rows: pd.DataFrame) -> None:
     points = [item for item in history(records) if any(key.startswith("result/") for key in item)]
     assert len(points) == 3
@@ -105,6 +109,7 @@ def test_each_trained_ticket_is_a_point_at_its_sparsity(records: list[dict[str, 
     assert [point["sparsity"] for point in points] == pytest.approx([0, 19.8678, 19.8678], abs=1e-4)
 
 
+@pytest.mark.long
 def test_learning_curves_have_a_point_per_evaluation_and_ticket_and_no_other(
     records: list[dict[str, Any]], root: Path
 ) -> None:
@@ -122,6 +127,7 @@ def test_learning_curves_have_a_point_per_evaluation_and_ticket_and_no_other(
             assert [point[f"{prefix}/{name}"] for point in points] == pytest.approx(list(own[name]), rel=1e-12)
 
 
+@pytest.mark.long
 def test_the_figures_are_logged_as_images(records: list[dict[str, Any]], root: Path) -> None:
     images = [item for item in history(records) if any(key.startswith("figure/") for key in item)]
     assert len(images) == 1
@@ -132,6 +138,7 @@ def test_the_figures_are_logged_as_images(records: list[dict[str, Any]], root: P
         assert file.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_nothing_else_is_logged(records: list[dict[str, Any]]) -> None:
     kinds = {"curve": 9, "result": 3, "figure": 1, "table": 1}
     items = [item for item in history(records) if "results.path" not in item]
@@ -159,6 +166,7 @@ def test_a_line_of_tickets_is_named_after_its_branch_bits_and_draw(facts: dict[s
     assert line(Ticket({}, {}, **facts)) == expected
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_a_run_reads_its_tables_once_and_draws_each_figure_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = shell.counted(monkeypatch)
@@ -166,6 +174,7 @@ def test_a_run_reads_its_tables_once_and_draws_each_figure_once(monkeypatch: pyt
     assert calls == {"tables": 1, "save": 2}
 
 
+@pytest.mark.long
 def test_a_job_that_is_started_again_is_the_same_run_with_all_that_is_stored(root: Path) -> None:
     runs = written(root)
     first, second = (of_kind(records, "run")[0] for records in runs)
@@ -176,6 +185,7 @@ def test_a_job_that_is_started_again_is_the_same_run_with_all_that_is_stored(roo
     assert len(results[0]) == 3
 
 
+@pytest.mark.long
 def test_a_run_is_tagged_with_the_overrides_of_a_single_job_that_decide_its_result(records: list[Any]) -> None:
     run = of_kind(records, "run")[0]
     assert set(run["tags"]) == {"data=mnist_5k", "model=mlp", "model.hidden=[8]", "steps=20", "evaluate_every=10",
@@ -187,6 +197,7 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     return {key: value for update in of_kind(records, "summary") for key, value in update["update"].items()}
 
 
+@pytest.mark.long
 def test_the_summary_is_that_of_the_sparsest_ticket_beside_the_dense_net(
     records: list[Any], rows: pd.DataFrame
 ) -> None:
@@ -199,6 +210,7 @@ def test_the_summary_is_that_of_the_sparsest_ticket_beside_the_dense_net(
     assert not [key for key in found if key.startswith(("curve/", "result/"))]
 
 
+@pytest.mark.long
 def test_the_results_are_saved_as_a_table(records: list[dict[str, Any]], rows: pd.DataFrame, root: Path) -> None:
     (item,) = [item for item in history(records) if "results.path" in item]
     (file, *_) = root.glob(f"wandb/offline-run-*/files/{item['results.path']}")
@@ -211,6 +223,7 @@ def test_the_results_are_saved_as_a_table(records: list[dict[str, Any]], rows: p
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_what_will_be_uploaded_is_kept_beside_the_run_and_not_at_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +239,7 @@ def identity(*overrides: str, root: str = "runs") -> str:
     return run_id(job, Path(root))
 
 
+@pytest.mark.long
 def test_a_job_that_is_asked_for_more_is_the_same_run_and_any_other_job_or_store_another() -> None:
     assert identity("levels=2", "width=1", "branch=[shuffle]") == identity("levels=1") == identity(root="./runs")
     others = [identity(word) for word in ("replicate=2", "replicate=[1,2]", "name=other", "init=kaiming_normal")]
@@ -239,6 +253,7 @@ def test_jobs_of_a_sweep_over_branches_are_runs_of_their_own() -> None:
     assert run_id(job, Path("runs"), ["replicate=1"]) == run_id(job, Path("runs"))
 
 
+@pytest.mark.long
 def test_the_runs_of_a_sweep_are_named_and_tagged_by_what_is_swept(tmp_path: Path) -> None:
     given = ["rewind.step=0,10", "init=kaiming_normal", "replicate=1", f"root={tmp_path}", "name=swept"]
     assert shell.run("-m", "tracking=wandb", "levels=0", *given) == 0
@@ -248,6 +263,7 @@ def test_the_runs_of_a_sweep_are_named_and_tagged_by_what_is_swept(tmp_path: Pat
     assert len({run["run_id"] for run in runs}) == 2
 
 
+@pytest.mark.long
 def test_a_resumed_training_has_its_whole_curve(tmp_path: Path) -> None:
     evaluations = pd.DataFrame({name: [0.1, 0.2, 0.3] for name in CLASSIFICATION.columns} | {"step": [0, 10, 20]})
     mask = {"a.weight": torch.tensor([True, False])}
@@ -263,6 +279,7 @@ def test_a_resumed_training_has_its_whole_curve(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_several_replicates_have_a_curve_of_their_mean_under_the_name_of_one(tmp_path: Path) -> None:
     words = ["tracking=wandb", "replicate=[1,2]", f"root={tmp_path}"]
     assert shell.run(*words) == 0
@@ -278,12 +295,14 @@ def test_several_replicates_have_a_curve_of_their_mean_under_the_name_of_one(tmp
     assert summary(records)[key] == pytest.approx(mean)
 
 
+@pytest.mark.long
 def test_names_and_tags_have_the_length_that_a_tracker_takes(tmp_path: Path) -> None:
     assert tags(["a=1", "b=2", "a=1", "c=" + "x" * 70]) == ["a=1", "b=2", "c=" + "x" * 59 + "..."]
     track(name="n", tags=tags(["model.hidden=[" + ",".join(["300"] * 40) + "]"]))
     assert [len(tag) for tag in described(tmp_path / "here")["tags"]] == [64]
 
 
+@pytest.mark.long
 def test_the_environment_may_name_the_run_and_add_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
     monkeypatch.setenv("WANDB_TAGS", "paper,a=1")
@@ -304,6 +323,7 @@ def test_a_job_is_told_apart_by_what_is_swept(overrides: list[str], swept: list[
     assert told_apart(overrides, swept) == expected
 
 
+@pytest.mark.long
 def test_replicates_of_one_job_have_curves_of_their_own(tmp_path: Path) -> None:
     row = dict.fromkeys(CLASSIFICATION.columns, 0.5) | {"step": 10}
     with Wandb(group="g", name="n", folder=tmp_path, config={"replicate": [1, 2]}) as tracker:
@@ -314,11 +334,13 @@ def test_replicates_of_one_job_have_curves_of_their_own(tmp_path: Path) -> None:
     assert logged == [f"curve/replicate_{replicate}/ticket/level_00/test_accuracy" for replicate in (1, 2)]
 
 
+@pytest.mark.long
 def test_without_tracking_there_are_no_files_of_wandb(tmp_path: Path) -> None:
     assert shell.run("root=here", "levels=0") == 0
     assert not (tmp_path / "here" / "wandb").exists()
 
 
+@pytest.mark.long
 def test_a_sweep_is_one_run_per_job(tmp_path: Path) -> None:
     assert shell.run("-m", "tracking=wandb", "levels=0", "replicate=1,2", f"root={tmp_path}") == 0
     runs = [of_kind(records, "run")[0] for records in written(tmp_path)]
@@ -342,6 +364,7 @@ def track(**given: Any) -> None:
         pass
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("mode", "runs"), [("disabled", 0), ("dryrun", 1), ("offline", 1), ("", 1)])
 def test_the_environment_decides_the_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, runs: int
@@ -353,6 +376,7 @@ def test_the_environment_decides_the_mode(
     assert (tmp_path / "here" / "wandb").exists() == bool(runs)
 
 
+@pytest.mark.long
 def test_the_environment_names_project_folder_and_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PROJECT": "é p", "DIR": "there/d (1)", "RUN_GROUP": "arm", "NAME": "one"}.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
@@ -362,6 +386,7 @@ def test_the_environment_names_project_folder_and_group(tmp_path: Path, monkeypa
     assert not (tmp_path / "here").exists()
 
 
+@pytest.mark.long
 def test_the_configuration_wins_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setenv("WANDB_PROJECT", "theirs")
@@ -389,6 +414,7 @@ def test_what_wandb_refuses_is_a_sentence(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.long
 def test_no_account_is_an_error_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -434,6 +460,7 @@ print("tracked" if not tracker.failed else "not tracked")
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="wandb's process is found in /proc")
 def test_a_training_goes_on_when_the_process_of_wandb_is_killed() -> None:
     with shell.started(code=KILLED) as process:

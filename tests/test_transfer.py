@@ -81,6 +81,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Trained], list[
 # ---- what goes along
 
 
+@pytest.mark.long
 def test_mask_weights_and_step_of_every_level_are_those_of_the_source_bit_for_bit(both: Any) -> None:
     theirs, ours = line(both[0]), line(both[1])
     assert ours.keys() == theirs.keys() == {0, 1, 2}
@@ -177,12 +178,14 @@ def test_what_the_source_has_trained_is_not_trained_again(tmp_path: Path) -> Non
     assert record.read_bytes() == before
 
 
+@pytest.mark.long
 def test_replicate_r_takes_the_tickets_of_replicate_r(tmp_path: Path) -> None:
     theirs, ours = (ran(replace(each, replicates=[2, 3], levels=1), tmp_path) for each in (SOURCE, OTHER))
     pairs = [(a.ticket, b.ticket) for a in theirs for b in ours if a.ticket.replicate == b.ticket.replicate]
     assert [same(a.mask, b.mask) for a, b in pairs if a.level == b.level == 1] == [True, True]
 
 
+@pytest.mark.long
 def test_the_results_do_not_depend_on_where_the_run_was_interrupted(tmp_path: Path, both: Any) -> None:
     """At step 12 of the source's dense net; the run's own has ended by then."""
     with pytest.raises(Interrupted):
@@ -357,6 +360,7 @@ def mine(trained: Trained) -> tuple[Any, int]:
     return trained.ticket.weights, 9
 
 
+@pytest.mark.long
 def test_no_net_of_the_run_is_called_the_one_before_pruning(tmp_path: Path) -> None:
     compared = Branch(branch.shuffle, compare=alone)
     for start in (None, SOURCE):
@@ -374,6 +378,7 @@ def alone(net: Any, nets: Any, mask: Any, data: Any, task: Any, *, before: Any, 
 # ---- the command line
 
 
+@pytest.mark.long
 def test_one_command_trains_the_source_and_the_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,6 +400,7 @@ def test_one_command_trains_the_source_and_the_run(
     assert "2 jobs, 2 done" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_source_has_the_overrides_of_the_run_with_its_own_in_their_place() -> None:
     given = ["model=mlp", "model.hidden=[7]", "levels=[1,3]", "steps=9", "replicate=[2,4]", "optimizer.lr=0.5"]
     ((found, _),) = jobs([*given, 'start="optimizer.lr=0.25 levels=3 name=first"'])
@@ -406,6 +412,7 @@ def test_the_source_has_the_overrides_of_the_run_with_its_own_in_their_place() -
     assert "levels" not in found.columns  # each level is pruned from the one before it
 
 
+@pytest.mark.long
 def test_an_arm_of_an_experiment_starts_from_another_also_in_a_trial() -> None:
     more = ["data=mnist_5k", "data.limit=50"]
     ((found, _),) = jobs(["experiment=morcos2019_transfer/sgd_from_adam", *more])
@@ -440,12 +447,14 @@ def test_overrides_that_no_run_can_have_are_refused_and_named(
     assert not Path("runs/trained").exists()
 
 
+@pytest.mark.long
 def test_tickets_that_do_not_fit_are_refused_by_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert shell.run("start=model.hidden=[9]") == 1
     assert "1.bias is 9 there and 8 here: a ticket fits" in capsys.readouterr().out
     assert not Path("runs/trained").exists()
 
 
+@pytest.mark.long
 def test_a_sweep_over_starts_and_an_own_configuration_of_the_source(capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("conf_mine/optimizer")
     folder.mkdir(parents=True)

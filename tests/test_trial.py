@@ -34,11 +34,13 @@ def test_what_is_smaller_still_stays() -> None:
     assert (of["data"]["limit"], of["rewind"]["step"]) == (7, 3)
 
 
+@pytest.mark.long
 def test_without_it_nothing_changes() -> None:
     assert plain(validated([])[0]) == {**plain(validated(["traceback=true"])[0]), "traceback": False}
     assert describe(job().recipe) == describe(job("traceback=true").recipe)
 
 
+@pytest.mark.long
 def test_numbers_of_steps_shrink_with_the_training() -> None:
     of = trial("lr=drop", "lr.at=[100,500,999]", "lr.warmup=200", "rewind.step=1", "updater=gradual")
     assert (of["lr"]["at"], of["lr"]["warmup"], of["rewind"]["step"]) == ([1, 5, 9], 2, 1)
@@ -52,6 +54,7 @@ def test_numbers_of_steps_shrink_with_the_training() -> None:
     assert trial("lr=cosine", "lr.steps=500")["lr"]["steps"] == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["frankle2019_fig1", "frankle2019_fig7", "han2015_fig5", "quantization", "structure"])
 def test_experiments_of_papers_can_be_tried(name: str) -> None:
     of = trial(f"experiment={name}")
@@ -63,6 +66,7 @@ def test_experiments_of_papers_can_be_tried(name: str) -> None:
         assert entry["transform"].get("steps", 0) <= 10
 
 
+@pytest.mark.long
 def test_a_trial_of_children_compares_two_of_the_dense_net_too() -> None:
     of = trial("experiment=frankle2020_connectivity")
     assert of["branch"]["connect"]["levels"] == [0, 1, 2]
@@ -76,6 +80,7 @@ def test_a_step_whose_weights_a_branch_takes_shrinks_with_the_training() -> None
     assert steps == {"signs_early": 1, "signs_end": 10, "reset": None, "continued": None}
 
 
+@pytest.mark.long
 def test_a_trial_trains_every_branch_and_is_found_again(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["debug=true", "steps=1000", "branch=[shuffle]", "quantization=[aware]", "quantization.aware.bits=[8]"]
     assert run(*given, "steps=1000") == 0

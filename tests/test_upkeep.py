@@ -53,6 +53,7 @@ def test_a_deletion_leaves_what_another_experiment_needs(two: Path) -> None:
     assert entries(two) == set()
 
 
+@pytest.mark.long
 def test_what_was_deleted_is_trained_again_with_the_same_digests(two: Path) -> None:
     before = entries(two)
     upkeep.carry_out(upkeep.deletion(two, JOB.name))

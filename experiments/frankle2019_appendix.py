@@ -6,8 +6,7 @@ Command
 Expect (the paper)
     Resetting in every round gives better tickets than continued training with one reset at the end (B). With SGD at
     rate 0.4, tickets match the dense net down to less than 1% of the weights; 40% a round or more is worse than 20%
-    (G). Appendix C is in the figure of frankle2019_fig3; the other learning rates, momentum, initializations and layer
-    sizes of Appendix G have no experiment here.
+    (G). Appendix C is in the figure of frankle2019_fig3, the rest of Appendix G in that of frankle2019_hyperparameters.
 Cost
     Full: 19 trainings of 50,000 steps a replicate, shared with frankle2019_fig3, and 75 more. Reduced: 31 of 5,000,
     10 to 20 seconds each on one core of an AMD EPYC.

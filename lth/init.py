@@ -4,6 +4,7 @@ Biases of prunable layers start at 0; normalization and all other tensors are co
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,14 @@ def glorot_uniform(net: nn.Module, seed: int) -> dict[str, Tensor]:
 def kaiming_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
     """Gaussian He for ReLU (He et al. 2015, Eq. 10): N(0, 2 / fan_in); biases 0."""
     return _draw(net, seed, lambda w, generator: nn.init.kaiming_normal_(w, nonlinearity="relu", generator=generator))
+
+
+def gaussian(net: nn.Module, seed: int, *, std: float) -> dict[str, Tensor]:
+    """N(0, std ** 2) for every weight, whatever its layer, not truncated; biases 0.
+
+    Varied by Frankle & Carbin 2019, Appendix G.
+    """
+    return _draw(net, seed, partial(nn.init.normal_, std=std))
 
 
 def signed_constant(net: nn.Module, seed: int) -> dict[str, Tensor]:

@@ -146,6 +146,28 @@ def control(name: str, draws: int = 1) -> dict[str, Any]:
             f"branch.{name}.transform._target_": f"lth.branch.{name}"}  # fmt: skip
 
 
+def appendix_g() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Changes of the configurations of the hyperparameters of LeNet."""
+    sgd, momentum = ({"optimizer._target_": "torch.optim.SGD", "optimizer.momentum": value} for value in (0.0, 0.9))
+    gaussian = {"init._target_": "lth.init.gaussian"}
+    mlp = {"model._target_": "lth.model.mlp", "model.dropout": 0.0}
+    changes = {
+        "": {},
+        **{f"/adam_{name}": {"optimizer.lr": lr} for name, lr in
+           [("0003", 3e-4), ("0006", 6e-4), ("0024", 2.4e-3), ("0048", 4.8e-3)]},
+        **{f"/sgd_{name}": {**sgd, "optimizer.lr": lr} for name, lr in
+           [("005", 0.05), ("01", 0.1), ("02", 0.2), ("04", 0.4), ("08", 0.8)]},
+        **{f"/momentum_{name}": {**momentum, "optimizer.lr": lr} for name, lr in
+           [("001", 0.01), ("003", 0.03), ("01", 0.1)]},
+        **{f"/gaussian_{name}": {**gaussian, "init.std": std} for name, std in
+           [("003", 0.03), ("01", 0.1), ("03", 0.3)]},
+        "/kaiming": {"init._target_": "lth.init.kaiming_normal"},
+        **{f"/hidden_{one}": {**mlp, "model.hidden": [one, two]} for one, two in
+           [(25, 9), (50, 17), (100, 34), (200, 67), (500, 167), (900, 300)]},
+    }  # fmt: skip
+    return {f"frankle2019_hyperparameters{arm}": ("lenet", change) for arm, change in changes.items()}
+
+
 # Complete changes of each configuration with respect to its net's.
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_appendix": ("lenet", {}),
@@ -186,6 +208,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig8": ("resnet_20", control("reinitialize")),
     "frankle2019_fig8/low_rate": ("resnet_20", control("reinitialize") | {"optimizer.lr": 0.01}),
     "frankle2019_fig8/warmup": ("resnet_20", control("reinitialize") | {"optimizer.lr": 0.03, "lr.warmup": 20_000}),
+    **appendix_g(),
 }
 
 
@@ -616,6 +639,7 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
     "morcos2019_transfer": ["own", "own, shuffled mask", "of MNIST", "of MNIST with SGD", "of Fashion-MNIST"],
+    "frankle2019_hyperparameters": ["rate 0.0003", "rate 0.8", "rate 0.01", "Gaussian He", "deviation 0.03", "[25, 9]"],
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
     "gadhikar2024_signs": ["ticket", "trained on", "reset at the end", "random reinit, signs of the end"],
     "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10%"],

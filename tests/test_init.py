@@ -15,18 +15,19 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.cli.config.compose import validated
-from lth.init import glorot_normal, glorot_uniform, kaiming_normal, pretrained
+from lth.init import gaussian, glorot_normal, glorot_uniform, kaiming_normal, pretrained
 from lth.model import lenet_300_100, torchvision
 from lth.store.digest import describe
 
 Init = Callable[[nn.Module, int], dict[str, Tensor]]
-gaussian = pytest.mark.parametrize("init", [glorot_normal, kaiming_normal])
-each = pytest.mark.parametrize("init", [glorot_normal, glorot_uniform, kaiming_normal])
+tenth = partial(gaussian, std=0.1)
+untruncated = pytest.mark.parametrize("init", [glorot_normal, kaiming_normal, tenth])
+each = pytest.mark.parametrize("init", [glorot_normal, glorot_uniform, kaiming_normal, tenth])
 
 
 @pytest.mark.parametrize(
     ("init", "variance"),
-    [(glorot_normal, 2 / (784 + 300)), (glorot_uniform, 2 / (784 + 300)), (kaiming_normal, 2 / 784)],
+    [(glorot_normal, 2 / (784 + 300)), (glorot_uniform, 2 / (784 + 300)), (kaiming_normal, 2 / 784), (tenth, 0.01)],
 )
 def test_the_weights_of_the_first_layer_of_lenet_have_the_deviation_of_the_paper(init: Init, variance: float) -> None:
     first = init(lenet_300_100((1, 28, 28), 10), 1)["1.weight"]
@@ -42,7 +43,7 @@ def test_a_uniform_weight_lies_within_the_bound_of_the_paper() -> None:
     assert (first.abs() < bound / 2).float().mean().item() == pytest.approx(0.5, abs=0.005)
 
 
-@gaussian
+@untruncated
 def test_the_gaussian_is_not_truncated_so_that_4_55_percent_lie_beyond_two_deviations(init: Init) -> None:
     first = init(lenet_300_100((1, 28, 28), 10), 1)["1.weight"]
     assert ((first.abs() > 2 * first.std()).float().mean().item()) == pytest.approx(0.0455, abs=0.003)
@@ -52,6 +53,18 @@ def test_convolutions_count_the_kernel_in_their_fans() -> None:
     wide = nn.Sequential(nn.Conv2d(32, 64, 3))
     assert glorot_normal(wide, 1)["0.weight"].std().item() == pytest.approx(math.sqrt(2 / (9 * 32 + 9 * 64)), rel=0.03)
     assert kaiming_normal(wide, 1)["0.weight"].std().item() == pytest.approx(math.sqrt(2 / (9 * 32)), rel=0.03)
+
+
+def test_a_gaussian_has_its_deviation_in_every_layer() -> None:
+    weights = gaussian(lenet_300_100((1, 28, 28), 10), 1, std=0.2)
+    # 1,000 draws in the last layer: the standard error of a deviation is 2.2%
+    assert [weights[f"{at}.weight"].std().item() for at in (1, 3, 5)] == pytest.approx(3 * [0.2], rel=0.09)
+
+
+@pytest.mark.parametrize("std", ["0", "-0.1", "1e9", ".inf", ".nan"])
+def test_a_deviation_that_no_weights_have_is_refused_before_anything_is_trained(std: str) -> None:
+    with pytest.raises(UserError, match=r"init.std=\S+: must be "):
+        validated(["init=gaussian", f"init.std={std}"])
 
 
 @each

@@ -60,7 +60,7 @@ NAMES = {
     "tf32": "TensorFloat-32",
     "bf16": "bfloat16",
 }
-TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": ""}
+TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": "", "varied": ""}
 
 
 def branch_label(branch: str) -> str:

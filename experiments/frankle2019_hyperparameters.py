@@ -1,0 +1,71 @@
+"""Frankle & Carbin 2019, Appendix G: other learning rates, optimizers, initializations and layer sizes, LeNet-300-100.
+
+Command
+    lth figure frankle2019_hyperparameters --run data.root=DIR                    the paper's settings
+    lth figure frankle2019_hyperparameters --run scale=reduced data.root=DIR      feasible on two cores
+    lth run -m experiment=frankle2019_hyperparameters optimizer.lr=8e-4,1.6e-3 data.root=DIR      more rates, drawn too
+Expect (the paper)
+    SGD without momentum at rates of 0.4 to 0.8 is as good as Adam at 0.0012, which the paper's main part has. Its other
+    results are in plots, and the values of its plots are not at hand: those here are ours, around the main part's.
+Cost
+    Full, a replicate: 22 configurations of 19 trainings of 50,000 steps; those of Adam at 0.0012 are shared with
+    frankle2019_fig3, of SGD at 0.4 with frankle2019_appendix. Reduced: 154 trainings of 5,000 steps.
+Result
+    Not run yet.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from lth.analysis import full, plot
+from lth.analysis.claim import Claim, between
+
+COST = "a replicate: 22 times 19 trainings of 50,000 steps; scale=reduced: 22 times 7 of 5,000"
+_LENET = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
+FULL = {**_LENET, "mlp": _LENET["lenet_300_100"]}
+RATE = 0.0012
+MAIN = {"optimizer": "Adam", "optimizer.lr": RATE, "init": "glorot_normal"}
+CLAIMS = [
+    Claim(f"{percent}%: SGD at rate {rate} beside Adam", 0.0, "points",
+          partial(between, percent=percent, ours={"optimizer": "SGD", "optimizer.lr": rate, "optimizer.momentum": 0.0},
+                  theirs=MAIN), {"model": "lenet_300_100"}, kind="value")
+    for percent in (100.0, 21.1, 3.6) for rate in (0.4, 0.8)
+]  # fmt: skip
+INITS = {"glorot_normal": "Gaussian Glorot", "kaiming_normal": "Gaussian He"}
+
+
+def panels(tickets: pd.DataFrame) -> dict[str, pd.Series]:
+    """Names of the lines of the rows, by what is varied; missing in the rows that vary something else."""
+    table = tickets.reindex(
+        columns=[*tickets.columns, *({"optimizer.momentum", "model.hidden", "init.std"} - {*tickets})]
+    )
+    rate = table["optimizer.lr"].map("rate {:g}".format)
+    deviation = table["init.std"].map("deviation {:g}".format, na_action="ignore")
+    init = table["init"].map(lambda name: INITS.get(name, name)).where(deviation.isna(), deviation)
+    hidden = table["model.hidden"].fillna("[300, 100]")
+    adam, sgd, plain = (
+        table["optimizer"] == "Adam",
+        table["optimizer"] == "SGD",
+        table["optimizer.momentum"].fillna(0) == 0,
+    )
+    main, glorot, lenet = table["optimizer.lr"] == RATE, table["init"] == "glorot_normal", hidden == "[300, 100]"
+    return {
+        "Adam": rate.where(adam & glorot & lenet),
+        "SGD": rate.where(sgd & plain & glorot & lenet),
+        "SGD with momentum": rate.where(sgd & ~plain & glorot & lenet),
+        "hidden layers": hidden.where(adam & main & glorot),
+        "initialization": init.where(adam & main & lenet),
+    }
+
+
+def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
+    """Accuracy at early stop and early-stop step against percent of weights remaining; a row of panels for each thing
+    that is varied.
+    """
+    named = [
+        tickets.assign(varied=varied, how=line)[line.notna()]
+        for varied, line in panels(tickets).items() if line.notna().any()
+    ]  # fmt: skip
+    title = "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Appendix G)"
+    return plot.sparsity(pd.concat(named, ignore_index=True), title, by=["how"], rows="varied")

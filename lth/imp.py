@@ -1,10 +1,8 @@
 """Iterative magnitude pruning: the loop, and one pruning (Frankle & Carbin 2019, Section 1)."""
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 import torch
@@ -17,6 +15,7 @@ from lth import rewind as rewinding
 from lth import structure as structures
 from lth.criterion import Batch
 from lth.data import normalized, rows
+from lth.keywords import supplied
 from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
@@ -111,7 +110,7 @@ def prune(
         for done, density in enumerate(_rounds(recipe, ladder, trained.ticket.level, level)):
             if ladder.rounds > 1:
                 scored(trained.ticket, level, done, ladder.rounds)
-            scores = criterion(net, left, first, **_supplied(criterion, recipe))
+            scores = criterion(net, left, first, **supplied(criterion, task=recipe.task))
             shares = distribution(scores, left.mask, density)
             left = _without(trained, structure(scores, left.mask, shares, net, some))
         return left.mask
@@ -131,11 +130,6 @@ def _without(trained: Trained, mask: Mask) -> Trained:
     return replace(trained, at=lambda step: masked(trained.at(step), mask), mask=mask)
 
 
-def _supplied(criterion: Criterion, recipe: Recipe) -> dict[str, Any]:
-    """The keyword `task`, to a criterion that has it."""
-    return {"task": recipe.task} if "task" in inspect.signature(criterion).parameters else {}
-
-
 def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ticket) -> None:
     """Ask the criterion to score an untrained net, and the structure to leave all of it; raises UserError if one of
     them can't treat the net, and what a mistake in the code of a criterion raises. Its other errors, and what it gives,
@@ -145,7 +139,7 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     untrained = Trained(copied, pd.DataFrame(), lambda _: masked(ticket.weights, {}), ticket.step, copied.mask)
     unchecked = getattr(criterion, "unchecked", criterion)  # its result counts after training
     try:
-        unchecked(recipe.net(), untrained, batch(recipe, ticket), **_supplied(criterion, recipe))
+        unchecked(recipe.net(), untrained, batch(recipe, ticket), **supplied(criterion, task=recipe.task))
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:

@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data, normalized
 from lth.fit import check_net, check_shape, check_task, outputs_of
+from lth.keywords import takes
 from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, prunable, reached
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
@@ -84,10 +85,7 @@ class Recipe:
 
     def supplies(self, keyword: str) -> bool:
         """True if the updater has this keyword, which the engine gives it."""
-        try:
-            return keyword in inspect.signature(self.updater).parameters
-        except (ValueError, TypeError):  # a function that does not say what it takes
-            return False
+        return takes(self.updater, keyword)
 
     @cached_property
     def _penalizes_scales(self) -> bool:

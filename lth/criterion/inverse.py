@@ -1,11 +1,11 @@
 """The opposite of a criterion, as a sanity check (Frankle et al. 2021, "Pruning neural networks at initialization")."""
 
-import inspect
 from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from lth.criterion.batch import Batch
+from lth.keywords import supplied
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained
 
@@ -19,5 +19,4 @@ def inverted(
     task: Task = CLASSIFICATION,
 ) -> dict[str, Tensor]:
     """The negative scores of another criterion: what is most important to it goes. of: such as lth.criterion.snip."""
-    supplied = {"task": task} if "task" in inspect.signature(of).parameters else {}
-    return {name: -scores for name, scores in of(net, trained, batch, **supplied).items()}
+    return {name: -scores for name, scores in of(net, trained, batch, **supplied(of, task=task)).items()}

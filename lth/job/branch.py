@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lth import early_bird
 from lth.job.guard import guarded
+from lth.keywords import takes
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained
 
@@ -49,7 +50,7 @@ class Branch:
 
     def takes(self, keyword: str) -> bool:
         """True if the transform has this keyword, which the job gives it."""
-        return keyword in inspect.signature(self.transform).parameters
+        return takes(self.transform, keyword)
 
     def argument(self, name: str) -> Any:
         """An argument of the transform: as it is bound, or its default; None if it has neither."""

@@ -1,6 +1,5 @@
 """Nets of one branch beside each other: what is measured once all of its draws at a level are trained."""
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -16,6 +15,7 @@ from lth.engine.width import on_cuda
 from lth.job.branch import Branch
 from lth.job.levels import drawn_before, mask_key
 from lth.job.values import Job
+from lth.keywords import takes
 from lth.recipe import Recipe
 from lth.store import Store
 from lth.store.digest import describe, short
@@ -49,7 +49,7 @@ def compared(
 
 def _drawn(job: Job, store: Store, branch: Branch, nets: Sequence[Trained], before: Trained | None) -> dict[str, Drawn]:
     """The keyword `drawn`, to a comparison that has it."""
-    if before is None or "drawn" not in inspect.signature(branch.compare or dict).parameters:
+    if before is None or not takes(branch.compare, "drawn"):
         return {}
     return {"drawn": drawn_before(job, store, branch, before, nets[0].ticket.level)}
 

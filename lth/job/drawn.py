@@ -1,12 +1,12 @@
 """Masks that are drawn while the training before a level goes on, for branches that take them (`lth.branch`)."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lth import UserError
 from lth.early_bird import Drawn
+from lth.keywords import takes
 from lth.schedule import rungs
 from lth.store.digest import unbound
 from lth.structure import neuron
@@ -39,7 +39,7 @@ def drawn(job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket],
 def check(name: str, branch: "Branch", job: "Job") -> None:
     """Raise UserError if a branch takes masks that no training of the job can give, or measures some and takes none."""
     if not branch.takes("drawn"):
-        if branch.compare and "drawn" in inspect.signature(branch.compare).parameters:
+        if takes(branch.compare, "drawn"):
             raise UserError(f"branch.{name}.compare measures masks that are drawn in training, and this branch draws "
                             "none: set it to null")  # fmt: skip
         return

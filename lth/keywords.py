@@ -1,4 +1,4 @@
-"""Keywords of functions: some values are given only to functions that have a keyword for them, as `task` to criteria."""
+"""Keywords of functions: some values are given only to functions that have a keyword for them (`task` to criteria)."""
 
 import inspect
 from collections.abc import Callable

@@ -6,8 +6,10 @@ first name stands for all, so that one parameter has one mask, one count and one
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from lth import UserError
@@ -32,6 +34,17 @@ def load(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
     full = OrderedDict({**named, **{name: value for name, value in weights.items() if name not in first}})
     full._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]  # versions, which some nets insist on
     net.load_state_dict(full)
+
+
+def called(net: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> Any:
+    """Outputs of the net with these weights, by their first names, in the place of its own, which it keeps. Told to tie
+    weights itself, `functional_call` does not put back those of a module that is registered under two names.
+    """
+    first = first_names(net)
+    parts = ((f"{path}." if path else "", part) for path, part in net.named_modules())  # each module once
+    places = [place + own for place, part in parts for own in (*part._parameters, *part._buffers)]
+    own = {place: weights[first[place]] for place in places if first.get(place) in weights}
+    return functional_call(net, own, (inputs,), tie_weights=False)
 
 
 def first_names(net: nn.Module) -> dict[str, str]:

@@ -152,6 +152,8 @@ def test_user_entries_extend_or_replace_the_built_in_ones() -> None:
         ({"watts": {"desk": {**MINE, "value": True}}}, "watts.desk.value=True"),
         ({"pue": {"desk": {**MINE, "unit": "kWh/kWh", "value": 0.9}}}, "pue.desk.value=0.9: must be a number, 1 or"),
         ({"price": {"desk": {**MINE, "unit": "$/h"}}}, "price.desk.value=100: must be two numbers"),
+        ({"watts": {"desk": {**MINE, "device": "abacus"}}}, "watts.desk.device=abacus: must be one of cpu, gpu, tpu"),
+        ({"region": {"here": {**MINE, "device": "cpu"}}}, "region.here: must have exactly source, unit, value, year"),
         ({"watts": [1]}, "watts: must have entries by name"),
         ("just words", "must have tables"),
         ("a: [", "can't be read as YAML"),
@@ -219,6 +221,32 @@ def test_what_is_estimated_counts_every_device_of_a_training() -> None:
     assert other["energy_kwh"] == one["energy_kwh"]
 
 
+def test_a_training_on_a_cpu_is_charged_for_a_core_a_thread() -> None:
+    threads = ledgers(threads=[8.0, None, 8, 8, None])
+    eight, one = (trainings(threads, rates()).iloc[row] for row in (0, 1))
+    assert (eight["energy_kwh"], eight["dollars_high"]) == (pytest.approx(8 * 0.00426), pytest.approx(8 * 0.0475))
+    assert (one["energy_kwh"], one["dollars_high"]) == (pytest.approx(0.00426), pytest.approx(0.0475))
+    on_gpu = trainings(ledgers(threads=8.0, device="cuda:0"), rates(watts="t4", price="t4")).iloc[0]
+    assert on_gpu["energy_kwh"] == pytest.approx(0.07)
+
+
+def test_watts_and_price_of_one_kind_of_device_are_not_those_of_another() -> None:
+    both = ledgers(device=["cpu", "cuda:0", "cpu", "cpu", "cuda:0"])
+    cores, cards = (trainings(both, rates(watts=name)).iloc[:2] for name in ("cpu_core_aws", "a100"))
+    assert cores["energy_kwh"].tolist() == pytest.approx([0.0035, np.nan], nan_ok=True)
+    assert cards["energy_kwh"].tolist() == pytest.approx([np.nan, 0.4], nan_ok=True)
+    chips = trainings(both, rates(price="tpu_v3"))
+    assert chips["dollars_high"].isna().all()
+
+
+def test_an_own_entry_is_of_what_a_training_ran_on_unless_it_names_a_device() -> None:
+    merged = tables(own({"watts": {"desk": MINE, "card": {**MINE, "device": "gpu"}}}))
+    both, usual = ledgers(device=["cpu", "cuda:0", "cpu", "cpu", "cuda:0"]), rates()
+    found = [trainings(both, replace(usual, watts=entry(merged, "watts", name))).iloc[:2] for name in ("desk", "card")]
+    assert found[0]["energy_kwh"].tolist() == pytest.approx([0.1, 0.1])
+    assert found[1]["energy_kwh"].tolist() == pytest.approx([np.nan, 0.1], nan_ok=True)
+
+
 def test_a_training_counts_once_in_every_sum() -> None:
     sums = totals(ledgers(), rates())
     counts = {name: (line(sums, name)["trainings"], line(sums, name)["shared"]) for name in ("one", "two", "total")}
@@ -235,7 +263,8 @@ def test_unmeasured_energy_is_estimated_as_wall_hours_times_watts_and_says_so() 
     assert total["kwh_pue"] == pytest.approx(3 * 4.26 / 1000 * 1.58)
     assert total["co2e_kg"] == pytest.approx(3 * 4.26 / 1000 * 1.58 * 0.954 * 0.45359237)
     assert (total["dollars_low"], total["dollars_high"]) == (pytest.approx(0.03), pytest.approx(0.1425))
-    other = line(totals(ledgers(), rates(watts="v100", pue="none", region="france", price="v100")), "total")
+    gpu = rates(watts="v100", pue="none", region="france", price="v100")
+    other = line(totals(ledgers(device="cuda:0"), gpu), "total")
     assert other["energy_kwh"] == other["kwh_pue"] == pytest.approx(0.9)
     assert (other["co2e_kg"], other["dollars_high"]) == (pytest.approx(0.9 * 0.056039), pytest.approx(3 * 2.48))
 
@@ -322,9 +351,10 @@ def test_an_experiment_of_which_nothing_is_trained_yet_is_left_out(
 
 
 def test_the_table_names_its_assumptions(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["cost", "--runs", str(store), "--region", "sweden", "--price", "t4"]) == 0
+    assert cli.main(["cost", "--runs", str(store), "--region", "sweden", "--watts", "cpu_core_aws"]) == 0
     said = capsys.readouterr().out
-    for part in ("sweden = 0.0407 kg/kWh", "strubell2019 = 1.58", "t4 = 0.11 to 0.35 $/h", "cpu_core = 4.26 W"):
+    price, watts = "cpu_core = 0.01 to 0.0475 $/h", "cpu_core_aws = 3.5 W"
+    for part in ("sweden = 0.0407 kg/kWh", "strubell2019 = 1.58", price, watts):
         assert part in said
     assert "a dash" not in said
 
@@ -371,6 +401,12 @@ def test_finding_a_ticket_costs_the_trainings_of_all_levels_up_to_it() -> None:
 def test_finding_a_ticket_in_one_shot_costs_the_dense_training_and_its_own() -> None:
     costs = plot.costs(levels(schedule="one_shot"), "macs_remaining")
     assert costs["found"].tolist() == [100, 150, 125, 101, 152, 127]
+
+
+def test_a_ticket_pruned_at_initialization_costs_its_own_training_alone() -> None:
+    untrained = levels(schedule="one_shot")
+    costs = plot.costs(untrained[untrained["level"] > 0], "macs_remaining")
+    assert costs["found"].tolist() == costs["alone"].tolist() == [50, 25, 51, 26]
 
 
 def lines(table_: pd.DataFrame) -> list[tuple[str, str, list[float], list[float]]]:

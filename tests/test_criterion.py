@@ -15,6 +15,7 @@ from lth import UserError, criterion
 from lth.imp import batch
 from lth.model import mlp, resnet_20
 from lth.ticket import Trained, masked
+from lth.weights import weights_of
 
 START = {"weight": torch.tensor([[1.0, -2.0, 3.0]]), "bias": torch.tensor([8.0])}
 END = {"weight": torch.tensor([[-4.0, 2.0, 0.5]]), "bias": torch.tensor([9.0])}
@@ -326,6 +327,43 @@ class Shared(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.one(self.one(x)) if self.called else nn.functional.linear(x, self.one.weight)
+
+
+class Twice(nn.Module):
+    """Layers that share a weight (one, two), and one that is registered under two names (one, again)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
+        self.two.weight, self.again = self.one.weight, self.one
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.again(self.two(self.one(x))))
+
+
+def test_wanda_adds_up_all_uses_of_a_weight_that_layers_share() -> None:
+    net, x = Twice(), torch.randn(4, 3)
+    end = {name: value.clone() for name, value in net.state_dict().items()}
+    done = trained(end, end, {"one.weight": torch.ones(3, 3, dtype=torch.bool)})
+    inputs = [x, net.one(x), net.two(net.one(x))]
+    scores = criterion.wanda(net, done, (x, torch.zeros(4)))["one.weight"]
+    expected = end["one.weight"].abs() * torch.cat(inputs).square().sum(0).sqrt()
+    torch.testing.assert_close(scores, expected.detach())
+
+
+@pytest.mark.parametrize("score", [criterion.snip, criterion.grasp, criterion.synflow, criterion.wanda])
+def test_a_net_with_one_layer_under_two_names_is_as_it_was_after_it_is_scored(
+    score: Callable[..., dict[str, Tensor]],
+) -> None:
+    net, batch = Twice(), (torch.randn(4, 3), torch.tensor([0, 1, 1, 0]))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    weights = weights_of(net)
+    assert [*weights] == ["one.weight", "one.bias", "two.bias", "head.weight", "head.bias"]
+    mask = {name: torch.ones_like(weights[name], dtype=torch.bool) for name in ("one.weight", "head.weight")}
+    score(net, trained(weights, weights, mask), batch)
+    assert isinstance(net.get_parameter("again.weight"), nn.Parameter)
+    assert net.one.weight is net.two.weight
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
 def test_wanda_adds_up_the_calls_of_a_layer_and_refuses_inputs_that_it_does_not_see() -> None:

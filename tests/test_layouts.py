@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from lth import cli, job, structure
 from lth.cli import config
-from lth.compress.latency import accuracy
+from lth.compress.latency import accuracy, batch
 from lth.compress.layout_table import markdown
 from lth.compress.layouts import Sparse, layouts
+from lth.data import Data, Split
 from lth.engine import Callback
 from lth.model import torchvision
 from lth.store import Store
@@ -145,7 +146,48 @@ def test_a_sparse_layer_takes_tokens_and_a_layer_whose_weight_is_read_elsewhere_
         torch.testing.assert_close(each.net(IMAGES), net(IMAGES))
 
 
-# ---- accuracy
+class Tied(nn.Module):
+    """Two layers of one weight, and the first of them under a second name."""
+
+    def __init__(self, shape: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.flat, self.a, self.b, self.head = nn.Flatten(), nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 3)
+        self.b.weight, self.c = self.a.weight, self.a
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.c(self.b(self.a(self.flat(x)))))
+
+
+def test_every_layer_of_a_weight_that_layers_share_is_sparse() -> None:
+    tied = recipe(model=Tied)
+    full = tied.net()
+    mask = full_mask(full)
+    mask["a.weight"] = torch.arange(256).view(16, 16) % 8 == 0  # 32 weights
+    weights = masked(weights_of(full), mask)
+    csr = layouts(trained(weights, weights, mask), tied)["csr"]
+    assert [name for name, part in csr.net.named_modules() if isinstance(part, Sparse)] == ["a", "b", "c"]
+    assert (csr.parameters, csr.macs) == (32 + 48 + 16 + 16 + 3, 3 * 32 + 48)
+
+
+def row(shape: Sequence[int], classes: int) -> nn.Module:
+    return nn.Linear(shape[-1], classes)
+
+
+def test_a_net_that_is_one_linear_layer_can_be_sparse() -> None:
+    part = Split(torch.rand(20, 16).numpy(), torch.arange(20).numpy() % 3)
+    alone = recipe(model=row, data=Data("rows", train=part, validation=part, test=part, scaling="unit"))
+    mask = {"weight": torch.arange(48).view(3, 16) % 4 == 0}
+    weights = masked(weights_of(alone.net()), mask)
+    csr = layouts(trained(weights, weights, mask), alone)["csr"]
+    assert (type(csr.net), csr.parameters, csr.macs) == (Sparse, 12 + 3, 12)
+
+
+# ---- accuracy and time
+
+
+def test_a_batch_larger_than_the_set_begins_again() -> None:
+    assert batch(torch.tensor([[1], [2], [3]]), 7).flatten().tolist() == [1, 2, 3, 1, 2, 3, 1]
+    assert batch(torch.tensor([[1], [2], [3]]), 2).flatten().tolist() == [1, 2]
 
 
 def test_accuracy_is_the_share_over_all_images_and_batches() -> None:

@@ -29,6 +29,7 @@ from lth.quantization import (
     quantized_model,
     size,
 )
+from lth.quantization.layer import SAMPLES
 from lth.quantization.left import INPUTS
 from lth.ticket import full_mask
 
@@ -421,6 +422,20 @@ def test_calibration_sees_every_extreme_and_changes_nothing_else() -> None:
     assert (after["0.input_low"], after["0.input_high"]) == (torch.cat(batches).min(), 77.0)
     assert after["4.input_low"] == 0  # behind a ReLU
     assert all(torch.equal(after[name], value) for name, value in before.items() if "input" not in name)
+
+
+def test_calibration_of_many_inputs_sees_every_feature() -> None:
+    """Every second of 100 x 32 x 64 values is of an even feature; those of odd ones are ten times as large. One of a
+    thousand of these, half a thousandth of all, is above 30.9.
+    """
+    made = quantized(nn.Sequential(nn.Linear(64, 1)), Scheme(calibration="percentile"))
+    x = torch.randn(100, 32, 64, generator=torch.Generator().manual_seed(0))
+    x[..., 1::2] *= 10
+    calibrate(made, [x])
+    (layer,) = (layer for _, layer in layers(made))
+    assert x.numel() > SAMPLES
+    assert layer.input_high is not None
+    assert layer.input_high.item() == pytest.approx(30.9, rel=0.1)
 
 
 def test_calibration_of_many_inputs_keeps_the_extremes() -> None:

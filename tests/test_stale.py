@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import shell
@@ -10,7 +11,7 @@ from lth import cli
 from lth.store import table
 from lth.store.index import Index
 from lth.store.source import source, source_now
-from lth.store.stale import changed, stale
+from lth.store.stale import beside, branches_changed, changed, mark_branches, stale
 
 MINE = """SIGN = {sign}
 
@@ -81,3 +82,73 @@ def test_a_job_that_has_trained_nothing_yet_makes_nothing_stale() -> None:
     )  # fmt: skip
     assert stale([before, failed]) == {}
     assert stale([before, {**failed, "rows": {"r": {}}}]) == {("e", "1"): "mine.f changed in mine.py"}
+
+
+def one(level: int, code: str, **cells: object) -> dict[str, object]:
+    return {"branch": "noisy", "draw": 0, "level": level, "digest": f"{level} {code}", "branch_code": code, **cells}
+
+
+def test_rows_of_a_branch_whose_code_changed_are_stale_until_it_is_as_it_was() -> None:
+    old = {"noisy/0/1": one(1, "mine.noisy:a"), "noisy/0/2": one(2, "mine.noisy:a"), "ticket/0/1": {"branch": "ticket"}}
+    assert branches_changed(old, {"noisy": "mine.noisy:b"}) == ["mine.noisy changed"]
+    assert branches_changed(old, {"noisy": "mine.noisy:a"}) == branches_changed(old, {}) == []
+    new = beside(old, "noisy/0/1", one(1, "mine.noisy:b"))
+    changed_since = {"stale": "mine.noisy changed"}
+    assert new == {
+        "noisy/0/1": one(1, "mine.noisy:b"),
+        "noisy/0/1/mine.noisy:a": one(1, "mine.noisy:a", **changed_since),
+        "noisy/0/2": one(2, "mine.noisy:a", **changed_since),
+        "ticket/0/1": {"branch": "ticket"},
+    }
+    again = beside(new, "noisy/0/1", one(1, "mine.noisy:a"))
+    assert again == {
+        "noisy/0/1": one(1, "mine.noisy:a"),
+        "noisy/0/1/mine.noisy:b": one(1, "mine.noisy:b", **changed_since),
+        "noisy/0/2": one(2, "mine.noisy:a"),
+        "ticket/0/1": {"branch": "ticket"},
+    }
+
+
+def test_another_function_under_the_name_of_a_branch_makes_its_rows_stale() -> None:
+    rows = beside({"noisy/0/1": one(1, "lth.branch.shuffle")}, "noisy/0/1", one(1, "lth.branch.reinitialize"))
+    assert rows["noisy/0/1/lth.branch.shuffle"]["stale"] == "noisy was lth.branch.shuffle"
+
+
+def test_rows_of_a_branch_are_stale_beside_those_of_another_replicate_that_are_newer() -> None:
+    def record(updated: str, *rows: dict[str, object], science: str = "s") -> dict[str, Any]:
+        return {"experiment": "e", "updated": updated, "code": {"science": science}, "rows": dict(enumerate(rows))}
+
+    first, second = record("1", one(1, "mine.noisy:a"), {"branch": "ticket"}), record("2", one(1, "mine.noisy:b"))
+    other, older = record("3", one(1, "mine.noisy:c"), science="t"), record("0", {"branch": "noisy", "level": 1})
+    mark_branches([first, second, other, older])
+    assert [row.get("stale") for row in first["rows"].values()] == ["mine.noisy changed", None]
+    assert [row.get("stale") for each in (second, other, older) for row in each["rows"].values()] == [None] * 3
+
+
+BRANCH = """from dataclasses import replace
+
+
+def noisy(trained, *, recipe, draw, init):
+    start = replace(trained.ticket, weights={{n: {factor} * w for n, w in trained.ticket.weights.items()}})
+    return recipe, start
+"""
+
+
+@pytest.mark.long
+def test_an_edited_branch_is_in_no_figure_with_what_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    def trained(factor: float, *given: str) -> None:
+        Path("mine.py").write_text(BRANCH.format(factor=factor), encoding="utf-8")
+        sys.modules.pop("mine", None)
+        branch = ["branch=[shuffle]", "branch.shuffle.transform._target_=mine.noisy"]
+        assert shell.run("name=own", *branch, *given) == 0
+
+    trained(0.5, "replicate=[1,2]", "levels=2")
+    capsys.readouterr()
+    trained(2.0, "replicate=1", "levels=1")
+    assert "mine.noisy changed since" in capsys.readouterr().out
+    rows = table.tickets(Path("runs")).query("branch == 'shuffle'")
+    new = rows[rows["stale"].isna()]
+    assert new[["replicate", "level"]].to_numpy().tolist() == [[1, 1]]
+    assert len(rows) == 5
+    assert set(rows["stale"].dropna()) == {"mine.noisy changed"}
+    assert table.tickets(Path("runs")).query("branch == 'ticket'")["stale"].isna().all()

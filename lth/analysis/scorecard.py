@@ -1,5 +1,6 @@
 """Scorecard: the papers' claims beside our results. Only the papers' numbers are typed by hand."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -8,9 +9,11 @@ import pandas as pd
 
 from lth.analysis import registry, results
 from lth.analysis.claim import Claim, Measured, tally
+from lth.analysis.claim.rows import Mixed
 from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import aligned
 
+log = logging.getLogger("lth")
 COLUMNS = ("figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
 NUMBERS = {"n", "% of weights"}
 
@@ -80,7 +83,7 @@ def _scales(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[str | int, ...]:
-    ours, scale = _best(claim, scales)
+    ours, scale = _best(name, claim, scales)
     return (
         name,
         claim.text,
@@ -94,11 +97,19 @@ def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[s
     )
 
 
-def _best(claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[Measured | None, str]:
-    """Our number and its scale: full, or reduced if nothing was run in full."""
+def _best(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[Measured | None, str]:
+    """Our number and its scale: full, or reduced if nothing was run in full. None, and a warning, where it would be of
+    several configurations.
+    """
     for scale, table in scales.items():
         rows = table if table.empty else claim.rows(table)
-        ours = None if rows.empty else claim.measure(rows)
+        try:
+            ours = None if rows.empty else claim.measure(rows)
+        except Mixed as error:
+            log.warning(
+                "%s: '%s' is not compared: %s; give others a name of their own (name=...)", name, claim.text, error
+            )
+            continue
         if ours is not None:
             return ours, scale
     return None, ""

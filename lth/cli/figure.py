@@ -12,6 +12,13 @@ from lth.analysis import committed, plot, registry, results, summary
 from lth.cli.console import for_each, log_to_console
 
 REPLICATES = "replicate=1,2,3"
+# Overrides that --run can't take -> what is used for it: what they train would be in no figure of the experiment.
+ELSEWHERE = {
+    "root": "--runs names the folder of results",
+    "name": "lth run trains under another name, and lth plot draws it",
+    "experiment": "name the experiment before --run; lth run -m experiment=... trains some of its configurations",
+    "debug": "lth run experiment=... debug=true is a trial",
+}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -37,6 +44,9 @@ def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[st
     if not registry.arms(name):
         raise UserError(f"{name} is an experiment of your own, without a configuration of that name: leave out --run, "
                         "and train with the lth run that began it")  # fmt: skip
+    for override in overrides:
+        if remedy := ELSEWHERE.get(override.lstrip("+").partition("=")[0]):
+            raise UserError(f"{override}: the figure would be drawn without what this trains; {remedy}")
     replicates = [] if any(o.startswith("replicate=") for o in overrides) else [REPLICATES]
     configurations = [arm for each in registry.drawn_with(experiment, name) for arm in registry.arms(each)]
     given = [

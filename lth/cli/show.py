@@ -39,7 +39,7 @@ def _head(found: Inspection, changes: Mapping[tuple[str, str], str]) -> Iterator
     result, environment = found.result, found.result["environment"]
     yield f"training {found.digest}"
     for record, row in found.places:
-        change = changes.get((record["experiment"], record.get("job", "")))
+        change = changes.get((record["experiment"], record.get("job", ""))) or row.get("stale")
         yield f"in       {_place(record, row)}" + (f" (stale: {change})" if change else "")
     if not found.places:
         yield "in       no experiment: stored from Python, or its experiment was deleted"

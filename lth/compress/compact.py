@@ -133,16 +133,22 @@ def _inputs(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> In
     for name in mask:
         layer = probe.get_submodule(_layer(name))
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            layer.register_forward_pre_hook(partial(_note, found, name))
+            layer.register_forward_pre_hook(partial(_note, found, name), with_kwargs=True)
     shuffled = example.flatten()[torch.randperm(example.numel(), generator=torch.Generator().manual_seed(0))]
     with torch.no_grad():
         probe.eval()(torch.cat([example, shuffled.view_as(example)]))
     return found
 
 
-def _note(found: dict[str, tuple[Tensor, Tensor]], name: str, layer: nn.Module, x: tuple[Tensor, ...]) -> None:
+def _note(
+    found: dict[str, tuple[Tensor, Tensor]],
+    name: str,
+    layer: nn.Module,
+    x: tuple[Tensor, ...],
+    named: dict[str, Tensor],
+) -> None:
     """Note the inputs of a layer; of a layer that is called more than once those are constant that never change."""
-    value, constant = _constant(x[0], -1 if isinstance(layer, nn.Linear) else 1)
+    value, constant = _constant(x[0] if x else named["input"], -1 if isinstance(layer, nn.Linear) else 1)
     before, always = found.get(name, (value, constant))
     found[name] = value, constant & always & (value == before)
 
@@ -182,10 +188,10 @@ def _fold(weights: dict[str, Tensor], group: Group, units: Tensor, inputs: Input
 
 
 def _without_unread_inputs(net: nn.Module, mask: Mask) -> nn.Module:
-    """Make plain linear layers read only the features that they have a weight for, at least one."""
+    """Make plain linear layers read only the features that they have a weight for, at least one; not a whole net."""
     for name, kept in mask.items():
         layer, read = net.get_submodule(_layer(name)), kept.any(0)
-        if type(layer) is nn.Linear and not read.all():
+        if layer is not net and type(layer) is nn.Linear and not read.all():
             index = read.nonzero().flatten() if read.any() else torch.tensor([0])
             layer.in_features, layer.weight = len(index), nn.Parameter(layer.weight.detach()[:, index].clone())
             net.set_submodule(_layer(name), nn.Sequential(Select(index), layer))

@@ -24,6 +24,11 @@ def latencies(passes: Mapping[Key, Call]) -> dict[Key, float]:
         return {key: 1000 * each for key, each in in_turn(passes, rounds, at_least=AT_LEAST).items()}
 
 
+def batch(inputs: Tensor, size: int) -> Tensor:
+    """The first inputs, from the first one again where there are fewer."""
+    return inputs[torch.arange(size) % len(inputs)]
+
+
 def check(task: Task) -> None:
     """Raise UserError if the metric of the task is no accuracy, by which nets are compared."""
     if task.metric != "accuracy":

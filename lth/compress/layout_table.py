@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lth.analysis.summary import spreads
-from lth.compress.latency import BATCHES, accuracy, check, latencies
+from lth.compress.latency import BATCHES, accuracy, batch, check, latencies
 from lth.compress.layouts import NOTES, layouts
 from lth.compress.nets import Net, by_dense, labels, model_name
 from lth.compress.tables import where
@@ -58,7 +58,7 @@ def _family(family: Sequence[Net]) -> pd.DataFrame:
         for name, each in layouts(trained, job.recipe).items()
     }
     speeds = {
-        f"ms_{size}": latencies({key: partial(each.net, images[:size]) for key, each in found.items()})
+        f"ms_{size}": latencies({key: partial(each.net, batch(images, size)) for key, each in found.items()})
         for size in BATCHES
     }
     rows = [

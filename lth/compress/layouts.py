@@ -94,15 +94,25 @@ def _dense(net: nn.Module, example: Tensor) -> Layout:
 def _csr(net: nn.Module, mask: Mask, example: Tensor) -> Layout:
     """The net with CSR in place of plain linear layers that have pruned weights."""
     sparse, skipped = neuron.copied(net), full_mask(net)
+    parts = [*net.named_modules(remove_duplicate=False)]
     for name, kept in mask.items():
-        layer = net.get_submodule(name.rpartition(".")[0])
-        if type(layer) is nn.Linear and not kept.all():
-            sparse.set_submodule(name.rpartition(".")[0], Sparse(layer))
+        weight = net.get_parameter(name)
+        users = [(path, part) for path, part in parts if any(own is weight for own in part._parameters.values())]
+        if not kept.all() and all(type(part) is nn.Linear for _, part in users):
+            for path, part in users:
+                sparse = _with(sparse, path, Sparse(part))
             skipped[name] = kept
     _check_sparse(net, sparse, example)
     parameters = sum(p.numel() for p in net.parameters()) - total(skipped) + remaining(skipped)
     kept_weights = {name: int(kept.sum()) for name, kept in skipped.items()}
     return Layout(sparse, parameters, macs(net, example[:1], kept_weights))
+
+
+def _with(net: nn.Module, path: str, part: nn.Module) -> nn.Module:
+    """The net with a part in the place of another: in it, or of the whole net."""
+    if path:
+        net.set_submodule(path, part)
+    return net if path else part
 
 
 def _check_sparse(net: nn.Module, sparse: nn.Module, example: Tensor) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from lth import UserError
 from lth.compress import onnx
 from lth.compress.formats import Failure, File, attempt
-from lth.compress.latency import BATCHES, accuracy, latencies
+from lth.compress.latency import BATCHES, accuracy, batch, latencies
 from lth.data import normalized
 from lth.recipe import Recipe
 from lth.task import Task
@@ -33,7 +33,7 @@ def measured(files: Mapping[Key, File | Failure], recipe: Recipe) -> dict[Key, d
         if "bytes" in rows[key] and isinstance(each, File) and isinstance(each.model, bytes)
     }
     for size in BATCHES if sessions else ():
-        speeds = latencies({key: onnx.forward(running, inputs[:size]) for key, running in sessions.items()})
+        speeds = latencies({key: onnx.forward(running, batch(inputs, size)) for key, running in sessions.items()})
         for key, milliseconds in speeds.items():
             rows[key][f"ms_{size}"] = milliseconds
     return rows
@@ -47,6 +47,6 @@ def _alone(file: File | Failure, inputs: Tensor, targets: Tensor, task: Task) ->
     if not isinstance(file.model, bytes):
         return {**row, "accuracy": accuracy(file.model, inputs, targets, task)}
     running = onnx.session(file.model)
-    onnx.forward(running, inputs[: max(BATCHES)])()
+    onnx.forward(running, batch(inputs, max(BATCHES)))()
     memory = onnx.peak_memory(file.model, inputs.shape[1:], max(BATCHES))
     return {**row, "accuracy": accuracy(onnx.logits(running), inputs, targets, task), "memory_mb": memory}

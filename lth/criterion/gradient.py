@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from lth import UserError
 from lth.criterion.batch import Batch
 from lth.seed import seed
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained, masked
+from lth.weights import called
 
 
 def snip(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
@@ -56,7 +56,7 @@ def synflow(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]
     leaves = [weights[name].requires_grad_() for name in trained.mask]
     quiet = copy.deepcopy(net).double().eval()
     ones = torch.ones(1, *batch[0].shape[1:], dtype=torch.float64)
-    gradients = torch.autograd.grad(functional_call(quiet, weights, (ones,)).sum(), leaves)
+    gradients = torch.autograd.grad(called(quiet, weights, ones).sum(), leaves)
     return {name: (w * g).detach() for name, w, g in zip(trained.mask, leaves, gradients, strict=True)}
 
 
@@ -76,7 +76,7 @@ def _loss(
     inputs, targets = batch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed("criterion", trained.ticket.replicate, trained.ticket.level))
-        outputs: Tensor = functional_call(net, weights, (inputs,))
+        outputs: Tensor = called(net, weights, inputs)
     return task.loss(outputs if temperature == 1 else outputs / temperature, targets)
 
 

@@ -9,6 +9,7 @@ from lth import early_bird
 from lth.job.guard import guarded
 from lth.keywords import takes
 from lth.recipe import Recipe
+from lth.store.digest import describe, short, sources
 from lth.ticket import Ticket, Trained
 
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ class Branch:
     def takes(self, keyword: str) -> bool:
         """True if the transform has this keyword, which the job gives it."""
         return takes(self.transform, keyword)
+
+    @property
+    def code(self) -> str:
+        """The function of its transform, such as "branch.shuffle"; behind a colon a digest of the user's own code."""
+        described = [describe(self.transform), describe(self.compare)]
+        own = dict(sources(described))
+        return ":".join([described[0]["function"], *([short(own)] if own else [])])
 
     def argument(self, name: str) -> Any:
         """An argument of the transform: as it is bound, or its default; None if it has neither."""

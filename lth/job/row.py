@@ -6,6 +6,7 @@ from lth import quantization
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.store.digest import describe
+from lth.store.stale import BRANCH_CODE
 from lth.store.table import origin
 from lth.ticket import Trained
 
@@ -25,9 +26,10 @@ def row(job: Job, recipe: Recipe, trained: Trained) -> dict[str, Any]:
 
 
 def _settings(job: Job, name: str) -> dict[str, str]:
-    """The arguments of a branch that are not defaults, such as "scaled=True"; nothing if there is none."""
+    """The code of a branch, and its arguments that aren't defaults, such as "scaled=True"; nothing of the main line."""
     if name not in job.branches:
         return {}
     described = describe(job.branches[name].transform)
     given = [f"{key}={value}" for key, value in described.items() if key not in ("function", "source", "version")]
-    return {"branch_settings": ", ".join(given)} if given else {}
+    code = {BRANCH_CODE: job.branches[name].code}
+    return {"branch_settings": ", ".join(given), **code} if given else code

@@ -165,6 +165,7 @@ class Job:
         """The file that lists the trainings of a replicate."""
         description, columns = self.description, {**self.columns, "replicate": replicate}
         code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
+        code["branches"] = {name: branch.code for name, branch in self.branches.items()}
         planned = {"trainings": sum(p.replicate == replicate for p in self.places()), "steps": self.longest}
         return Record(
             store.root, self.name, f"{self.identity}-{replicate}", columns, code, planned, lambda: store.wait()

@@ -9,7 +9,9 @@ from torch.func import functional_call
 
 from lth import UserError
 from lth.layer.kind import CONVOLUTIONS
+from lth.weights import called
 
+_Call = tuple[nn.Module, Tensor]
 FORWARDS = [layer.forward for layer in (nn.Linear, *CONVOLUTIONS)]
 
 
@@ -20,18 +22,17 @@ def input_norms(
     shape) and the places of an image, in evaluation mode. weights: of the whole net, which is not modified. Raises
     UserError for a layer whose inputs are not seen.
     """
-    layers = {name: _plain(net, name) for name in names}
-    calls = _calls(net, weights, layers, inputs)
-    return {name: _norms(layer, calls[name]) for name, layer in layers.items()}
+    layers = {name: _users(net, name) for name in names}
+    return {name: _norms(calls) for name, calls in _calls(net, weights, layers, inputs).items()}
 
 
-def _plain(net: nn.Module, name: str) -> nn.Module:
-    """The linear or convolution layer that this is the weight of."""
-    path, _, attribute = name.rpartition(".")
-    layer = net.get_submodule(path)
-    if attribute != "weight" or type(layer).forward not in FORWARDS:
+def _users(net: nn.Module, name: str) -> list[nn.Module]:
+    """The linear or convolution layers that this is the weight of: several if they share it."""
+    weight = net.get_parameter(name)
+    places = [(part, own) for part in net.modules() for own, value in part._parameters.items() if value is weight]
+    if any(own != "weight" or type(part).forward not in FORWARDS for part, own in places):
         raise _unseen(name)
-    return layer
+    return [part for part, _ in places]
 
 
 def _unseen(name: str) -> UserError:
@@ -40,19 +41,20 @@ def _unseen(name: str) -> UserError:
 
 
 def _calls(
-    net: nn.Module, weights: Mapping[str, Tensor], layers: Mapping[str, nn.Module], inputs: Tensor
-) -> dict[str, list[Tensor]]:
-    """Inputs of the layers, one for each call, in evaluation mode. Raises UserError if a layer is not called."""
-    seen: dict[str, list[Tensor]] = {name: [] for name in layers}
+    net: nn.Module, weights: Mapping[str, Tensor], layers: Mapping[str, list[nn.Module]], inputs: Tensor
+) -> dict[str, list[_Call]]:
+    """Layer and inputs of each call, in evaluation mode, for each weight. Raises UserError for one without a call."""
+    seen: dict[str, list[_Call]] = {name: [] for name in layers}
 
     def watch(name: str) -> Any:
-        return lambda _, args, options: seen[name].append(args[0] if args else options["input"])
+        return lambda layer, args, options: seen[name].append((layer, args[0] if args else options["input"]))
 
-    hooks = [layer.register_forward_pre_hook(watch(name), with_kwargs=True) for name, layer in layers.items()]
+    every = [(name, layer) for name, users in layers.items() for layer in users]
+    hooks = [layer.register_forward_pre_hook(watch(name), with_kwargs=True) for name, layer in every]
     mode = net.training
     try:
         with torch.no_grad():
-            functional_call(net.eval(), {name: weight.clone() for name, weight in weights.items()}, (inputs,))
+            called(net.eval(), {name: weight.clone() for name, weight in weights.items()}, inputs)
     finally:
         net.train(mode)
         for hook in hooks:
@@ -62,12 +64,12 @@ def _calls(
     return seen
 
 
-def _norms(layer: nn.Module, calls: list[Tensor]) -> Tensor:
-    """L2 norm of what each weight of a layer is multiplied with. A layer is linear in its weights: the sum of their
-    squares is the gradient, by the weight, of the sum of the outputs for squared inputs.
+def _norms(calls: list[_Call]) -> Tensor:
+    """L2 norm of what each weight of these layers is multiplied with. They are linear in it: the sum of the squares is
+    the gradient, by the weight, of the sum of the outputs for squared inputs.
     """
-    weight = torch.zeros_like(layer.get_parameter("weight"), requires_grad=True)
+    weight = torch.zeros_like(calls[0][0].get_parameter("weight"), requires_grad=True)
     with torch.enable_grad():
-        total = sum(functional_call(layer, {"weight": weight}, (x.square(),)).sum() for x in calls)
+        total = sum(functional_call(layer, {"weight": weight}, (x.square(),)).sum() for layer, x in calls)
         (squares,) = torch.autograd.grad(total, weight)
     return squares.sqrt()

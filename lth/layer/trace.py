@@ -4,7 +4,7 @@ Neither the order in which layers are defined nor what a module is called decide
 one on tokens costs once per token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,14 @@ from torch.utils.flop_counter import flop_registry
 from lth.layer.kind import prunable
 from lth.weights import memory
 
-# Operations that take weights and that PyTorch's counter of operations does not know.
-LOOKED_UP = {
-    torch.ops.aten.embedding,
-    torch.ops.aten.embedding_bag,
-    torch.ops.aten.mkldnn_rnn_layer,
-    torch.ops.aten._cudnn_rnn,
-    torch.ops.aten._trilinear,  # nn.Bilinear
+# Operations that take weights and that PyTorch's counter does not know -> multiply-accumulates. Each weight is used
+# once an example and step; inputs of recurrent layers are steps x examples x features.
+UNCOUNTED: dict[Any, Callable[..., int]] = {
+    torch.ops.aten.embedding: lambda *_, **__: 0,
+    torch.ops.aten.embedding_bag: lambda *_, **__: 0,
+    torch.ops.aten.mkldnn_rnn_layer: lambda x, *weights, **__: _recurrent(x, weights[:2]),
+    torch.ops.aten._cudnn_rnn: lambda x, weights, *_, **__: _recurrent(x, weights),
+    torch.ops.aten._trilinear: lambda x, weight, *_, **__: weight.numel() * x[..., 0].numel(),  # nn.Bilinear
 }
 
 
@@ -118,7 +119,8 @@ class _Recorder(TorchDispatchMode):
         origin = _Origin()
         for x in inputs:
             origin |= self._origin(x)
-        if func.overloadpacket in LOOKED_UP:
+        if uncounted := UNCOUNTED.get(func.overloadpacket):
+            self.fixed += uncounted(*args, **kwargs)
             origins = [self._origin(x) for x in inputs if x.ndim > 1]
             self.others |= {name for each in origins if not each.data for name in each.names}
             origin.feeds = frozenset()
@@ -160,3 +162,7 @@ class _Recorder(TorchDispatchMode):
         held = x.untyped_storage().nbytes() // x.element_size()  # x may be a part: attention's keys, for one
         whole = same if memory(x) in self.parameters else [n for n in same if self.sizes[n] == held]
         return whole[0] if len(whole) == 1 else ""
+
+
+def _recurrent(x: Tensor, weights: Iterable[Tensor]) -> int:
+    return x[..., 0].numel() * sum(weight.numel() for weight in weights if weight.ndim > 1)

@@ -122,9 +122,11 @@ def _close(a: list[Tensor], b: list[Tensor], tolerance: float) -> bool:
     """True if all are finite and equal, to a share of the largest."""
     if [x.shape for x in a] != [x.shape for x in b]:
         return False
+    if not all(bool(x.isfinite().all()) for x in [*a, *b]):
+        return False
     scale = max((float(x.abs().max()) for x in a if x.numel()), default=0.0)
     gap = max((float((x - y).abs().max()) for x, y in zip(a, b, strict=True) if x.numel()), default=0.0)
-    return scale < float("inf") and gap <= tolerance * scale
+    return gap <= tolerance * scale
 
 
 class _Still(TorchDispatchMode):

@@ -74,7 +74,7 @@ class Quantized:
         """Inputs of the layer, rounded; in calibration they are observed, and stay as they are."""
         if self.observed is not None:
             flat = x.detach().flatten()
-            sample = flat[:: -(-flat.numel() // SAMPLES)]
+            sample = flat if flat.numel() <= SAMPLES else flat[_places(flat.numel()).to(flat.device)]
             self.observed.append(torch.cat([sample, flat.min()[None], flat.max()[None]]))
             return x
         try:
@@ -128,3 +128,10 @@ def _parts(layer: nn.Module) -> list[str]:
     if not isinstance(layer, (nn.Linear, nn.MultiheadAttention, *CONVOLUTIONS)):
         return []
     return [name for name in prunable(layer) if "." not in name or name.startswith("parametrizations.")]
+
+
+def _places(values: int) -> Tensor:
+    """Positions of SAMPLES of so many values, the same each time. At equal distances they might be those of the same
+    features in every row.
+    """
+    return torch.randint(values, (SAMPLES,), generator=torch.Generator().manual_seed(0))

@@ -23,7 +23,7 @@ from lth.store.legacy import current
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
 from lth.store.running import begin, end, is_held, keep
-from lth.store.stale import changed
+from lth.store.stale import beside, branches_changed, changed
 
 log = logging.getLogger("lth")
 LEASE = ".lease"  # the end of the name of the lease of a record
@@ -55,7 +55,8 @@ class Record:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add the row of a trained ticket: branch, draw, level, digest and further columns of the table. It takes the
-        place of one without the settings of its branch that an older version wrote of the same training.
+        place of one without the settings of its branch that an older version wrote of the same training. Rows of the
+        same branch that are of other code are stale.
         """
         branch = "-".join(str(row[key]) for key in ("branch", "bits") if key in row)
         place = f"{branch}/{row['draw']}/{row['level']}"
@@ -63,7 +64,7 @@ class Record:
 
         def add(old: Mapping[str, Any]) -> dict[str, Any]:
             older = {place} if own != place and old["rows"].get(place, {}).get("digest") == row["digest"] else set()
-            rows = {key: each for key, each in old["rows"].items() if key not in older} | {own: dict(row)}
+            rows = beside({key: each for key, each in old["rows"].items() if key not in older}, own, row)
             return {"rows": rows, **({} if old["status"] != WAITING else RUNNING)}
 
         self._write(add)
@@ -81,9 +82,11 @@ class Record:
 
     def changes(self) -> list[str]:
         """Differences of the user's code from that of the latest record of the same science, such as "mine.smallest
-        changed in mine.py"; none if this record exists.
+        changed in mine.py"; if this record exists, those of branches from its rows.
         """
-        if self.file.exists() or not self.code.get("sources"):
+        if self.file.exists():
+            return branches_changed(self._old()["rows"], self.code.get("branches", {}))
+        if not self.code.get("sources"):
             return []
         same = [
             each

@@ -1,8 +1,11 @@
-"""Results of code that has changed since: older records of the same science. Imports no PyTorch."""
+"""Results of code that has changed since: older records of the same science, and older rows of the same branch, whose
+code is that of rows, since a job is the same whichever branches it has. Imports no PyTorch.
+"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+BRANCH_CODE = "branch_code"
 Sources = Mapping[str, Mapping[str, str]]
 
 
@@ -35,3 +38,40 @@ def _science(record: Mapping[str, Any]) -> tuple[str, str]:
 
 def _changes(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:
     return "; ".join(changed(record["code"]["sources"], last["code"]["sources"]))
+
+
+def beside(rows: Mapping[str, Mapping[str, Any]], place: str, new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of a record with a new one, which makes those of its branch stale that are of other code."""
+    code, before = new.get(BRANCH_CODE), rows.get(place, {}).get(BRANCH_CODE)
+    moved = {f"{place}/{before}": rows[place]} if code and before and before != code else {}
+    others = {key: each for key, each in {**rows, **moved}.items() if key not in (place, f"{place}/{code}")}
+    return {**{key: _marked(each, new["branch"], code) for key, each in others.items()}, place: dict(new)}
+
+
+def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
+    """Mark rows of branches whose code is not that of the latest record of their experiment, science and branch."""
+    latest: dict[tuple[str, str, str], str] = {}
+    for record in sorted(records, key=lambda record: str(record.get("updated"))):
+        for row in record["rows"].values():
+            if BRANCH_CODE in row and "stale" not in row:
+                latest[*_science(record), row["branch"]] = row[BRANCH_CODE]
+    for record in records:
+        for key, row in record["rows"].items():
+            record["rows"][key] = _marked(row, row["branch"], latest.get((*_science(record), row["branch"])))
+
+
+def branches_changed(rows: Mapping[str, Mapping[str, Any]], codes: Mapping[str, str]) -> list[str]:
+    """The changes of branches, by their code now, that make rows stale which are not yet: "mine.noisy changed"."""
+    found = [_marked(row, row["branch"], codes.get(row["branch"])) for row in rows.values() if "stale" not in row]
+    return sorted({row["stale"] for row in found if "stale" in row})
+
+
+def _marked(row: Mapping[str, Any], branch: str, code: str | None) -> dict[str, Any]:
+    """The row; if it is of this branch, stale if its code is another."""
+    own = row.get(BRANCH_CODE)
+    if row["branch"] != branch or not own or not code:
+        return dict(row)
+    current = {key: value for key, value in row.items() if key != "stale"}
+    (function, _, _), (now, _, _) = own.partition(":"), code.partition(":")
+    said = f"{function} changed" if function == now else f"{branch} was {function}"
+    return current if own == code else {**current, "stale": said}

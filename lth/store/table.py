@@ -17,7 +17,7 @@ from lth.store.index import Curve, Index, Known
 from lth.store.names import folder_of
 from lth.store.record import OWN_STEPS, records
 from lth.store.result import read_result
-from lth.store.stale import stale
+from lth.store.stale import BRANCH_CODE, mark_branches, stale
 
 if TYPE_CHECKING:
     from lth.ticket import Trained
@@ -122,10 +122,11 @@ _Result = tuple[Any, Any, Known]
 
 
 def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
-    """Rows whose result is there and is what they name; the others are reported. Changes nothing. A record whose code
-    changed since has a column `stale` that says how.
+    """Rows whose result is there and is what they name; the others are reported. Changes nothing. A record, or a row of
+    a branch, whose code changed since has a column `stale` that says how.
     """
     known, found = Index(root), [*records(root, experiment)]
+    mark_branches(found)
     changes, named = stale(found), {column for record in found for column in record["columns"] if "." in column}
     for record in found:
         if own := record["code"].get("sources"):
@@ -152,7 +153,8 @@ def _entry(root: Path, record: Mapping[str, Any], item: Mapping[str, Any]) -> Pa
 
 
 def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
-    labels = {key: value for key, value in item.items() if key != "digest" and (key, value) != ("bits", None)}
+    left_out = {"digest", BRANCH_CODE}
+    labels = {key: value for key, value in item.items() if key not in left_out and (key, value) != ("bits", None)}
     return {"experiment": record["experiment"], **record["columns"], **labels}
 
 

@@ -90,36 +90,29 @@ def best_gain(rows: pd.DataFrame, *, column: str = EARLY) -> Measured | None:
 def lowest(
     rows: pd.DataFrame, *, branch: str = "ticket", column: str = EARLY, slack: float = 0.0, over: str = "accuracy"
 ) -> Measured | None:
-    """The lowest percentage of weights at which the mean is as good as the dense net's, over all replicates that have
-    both: accuracy no more than `slack` percentage points below, or (over="step") an early stop no later.
+    """The lowest percentage of weights at which the mean is as good as the dense net's, of levels that all replicates
+    have: accuracy no more than `slack` percentage points below, or (over="step") an early stop no later.
     """
     wanted = "early_stop_step" if over == "step" else column
     levels, theirs = of_branch(rows, branch), by_replicate(dense(rows), wanted)
     levels = levels[(levels["level"] > 0) & levels["replicate"].isin(theirs.index)]
     if levels.empty:
         return None
-    parts = [part for _, part in levels.groupby("level")]
+    replicates = levels["replicate"].nunique()
+    parts = [part for _, part in levels.groupby("level") if part["replicate"].nunique() == replicates]
+    if not parts:
+        return None
     percents = np.array([100 * part["density"].mean() for part in parts])
-    # A row for each replicate, a column for each level: how much worse than dense; NaN where there is no such ticket.
-    worse = pd.DataFrame({i: by_replicate(part, wanted) - theirs for i, part in enumerate(parts)}).dropna(how="all")
+    # A row for each replicate, a column for each level: how much worse than dense.
+    worse = pd.DataFrame({i: by_replicate(part, wanted) - theirs for i, part in enumerate(parts)}).dropna()
     worse, allowed = (worse, 0.0) if over == "step" else (-100 * worse, slack)
 
     def down_to(counts: Sequence[int]) -> float:
         """The lowest percentage on average over replicates of which each counts so often."""
-        return float(percents[_average(worse, counts).round(9) <= allowed].min(initial=100))
+        return float(percents[np.average(worse, axis=0, weights=counts).round(9) <= allowed].min(initial=100))
 
     percent, interval = down_to([1] * len(worse)), bootstrap(len(worse), down_to)
-    n = int(worse.loc[:, percents == percent].notna().to_numpy().sum()) if percent in percents else len(worse)
-    return Measured(percent, None, n, percent, bound=percent <= percents.min(), interval=interval)
-
-
-def _average(table: pd.DataFrame, counts: Sequence[int]) -> np.ndarray[Any, Any]:
-    """The mean of each column over rows of which each counts so often; NaN counts nowhere, infinite if nothing does."""
-    weights, values = np.array(counts), table.to_numpy(dtype=float)
-    n = weights @ ~np.isnan(values)
-    sums, none = weights @ np.nan_to_num(values), np.full(len(n), np.inf)
-    means: np.ndarray[Any, Any] = np.divide(sums, n, where=n > 0, out=none)
-    return means
+    return Measured(percent, None, len(worse), percent, bound=percent <= percents.min(), interval=interval)
 
 
 def value(rows: pd.DataFrame, *, percent: float, column: str, branch: str = "ticket") -> Measured | None:

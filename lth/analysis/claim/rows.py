@@ -12,9 +12,13 @@ import pandas as pd
 
 from lth import UserError
 from lth.analysis.interval import Interval, mean_interval, ratio_interval
-from lth.analysis.summary import several_settings
+from lth.analysis.summary import several_settings, variants
 
 NEAR = 1.3
+
+
+class Mixed(UserError):
+    """What a claim would average is of several configurations."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,15 @@ def dense(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Mean over the draws of each replicate. Raises UserError if there is no such column, as of another task."""
+    """Mean over the draws of each replicate. Raises UserError if there is no such column, as of another task, and Mixed
+    if the rows are of several configurations.
+    """
     if column not in rows:
         raise UserError(f"a claim is about {column}, and its experiment has no such column: name one of its own")
+    if "config" in rows and rows["config"].nunique() > 1:
+        raise Mixed(
+            f"results of several configurations, {' and '.join(sorted(set(variants(rows))))}, are no replicates"
+        )
     return rows.groupby("replicate")[column].mean()
 
 

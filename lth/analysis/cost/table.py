@@ -10,18 +10,22 @@ from lth.analysis import document
 
 FOLDER = Path(__file__).parent / "tables"
 MOST = 10**9  # of any unit
+DEVICES = ("cpu", "gpu", "tpu")
 UNITS = {"region": "kg/kWh", "pue": "kWh/kWh", "price": "$/h", "watts": "W"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A number and its source. value: a number; for a price (preemptible, on demand)."""
+    """A number and its source. value: a number; for a price (preemptible, on demand). device: cpu, gpu or tpu, which it
+    is a number of one of (of a cpu, one core); None: of what a training ran on, whatever that is.
+    """
 
     name: str
     value: Any
     unit: str
     year: int
     source: str
+    device: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name} = {self.shown} {self.unit} ({self.source}; {self.year})"
@@ -37,7 +41,8 @@ Tables = Mapping[str, Mapping[str, Entry]]
 
 def tables(own: Path | None = None) -> Tables:
     """Table -> name -> entry. own: a YAML file of the same tables ({price: {mine: {value: ..., unit: ..., year: ...,
-    source: ...}}}), whose entries are added to ours or replace them. Raises UserError.
+    source: ...}}}; device: cpu, gpu or tpu if it is of one), whose entries are added to ours or replace them. Raises
+    UserError.
     """
     ours = {table: _entries(table, document.read(FOLDER / f"{table}.yaml")) for table in UNITS}
     if own is None:
@@ -72,9 +77,12 @@ def _entries(table: str, content: Any) -> dict[str, Entry]:
 
 
 def _entry(table: str, name: str, fields: Any) -> Entry:
-    wanted = {"value", "unit", "year", "source"}
-    if not isinstance(fields, dict) or set(fields) != wanted:
-        raise UserError(f"{table}.{name}: must have exactly {', '.join(sorted(wanted))}")
+    wanted, more = {"value", "unit", "year", "source"}, {"device"} if table in ("price", "watts") else set()
+    if not isinstance(fields, dict) or set(fields) - more != wanted:
+        may = ", and may have device" if more else ""
+        raise UserError(f"{table}.{name}: must have exactly {', '.join(sorted(wanted))}{may}")
+    if fields.get("device") not in (None, *DEVICES):
+        raise UserError(f"{table}.{name}.device={str(fields['device'])[:60]}: must be one of {', '.join(DEVICES)}")
     if fields["unit"] != UNITS[table]:
         raise UserError(f"{table}.{name}.unit={str(fields['unit'])[:60]}: must be {UNITS[table]}")
     value = tuple(fields["value"]) if isinstance(fields["value"], list) else fields["value"]
@@ -85,7 +93,7 @@ def _entry(table: str, name: str, fields: Any) -> Entry:
         raise UserError(f"{table}.{name}.value={given}: must be {what}, {_least(table)} or more, and at most {MOST:,}")
     if type(fields["year"]) is not int or not 1 <= fields["year"] <= 9999:
         raise UserError(f"{table}.{name}.year={str(fields['year'])[:60]}: must be a year, such as 2019")
-    return Entry(name, value, fields["unit"], fields["year"], str(fields["source"]))
+    return Entry(name, value, fields["unit"], fields["year"], str(fields["source"]), fields.get("device"))
 
 
 def _good(table: str, number: Any) -> bool:

@@ -13,7 +13,6 @@ from lth.analysis.cost.table import Entry
 from lth.store.record import OWN_STEPS
 
 ESTIMATED, UNKNOWN = "estimated (constant W)", "-"
-CORE = "cpu_core"
 SUMMED = ("steps", "samples", "macs", "macs_remaining", "wall_hours", "cpu_hours", "energy_kwh", "kwh_pue", "co2e_kg",
           "dollars_low", "dollars_high")  # fmt: skip
 TOTAL = "total"
@@ -21,7 +20,7 @@ TOTAL = "total"
 
 @dataclass(frozen=True)
 class Rates:
-    """Rates by which energy, CO2e and dollars are computed. Price and watts of CORE don't apply to a GPU."""
+    """Rates by which energy, CO2e and dollars are computed. Price and watts apply to trainings on their device."""
 
     region: Entry
     pue: Entry
@@ -46,14 +45,14 @@ def totals(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
 
 def trainings(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
     """The rows of a table with their costs, NaN where unknown."""
-    known = table.reindex(columns=[*dict.fromkeys([*table.columns, "cpu_seconds", "samples", "macs", "macs_remaining",
-                                                   "energy_kwh", "energy_method", "device", "devices"])])  # fmt: skip
+    wanted = [*table.columns, "cpu_seconds", "samples", "macs", "macs_remaining", "energy_kwh", "energy_method"]
+    wanted += ["device", "devices", "threads"]
+    known = table.reindex(columns=[*dict.fromkeys(wanted)])
     hours, measured = known["seconds"] / 3600, _numbers(known, "energy_kwh")
-    spent = hours * _numbers(known, "devices").fillna(1)
-    energy = measured.fillna(spent.where(_fits(known, rates.watts)) * rates.watts.value / 1000)
+    energy = measured.fillna(hours * _devices(known, rates.watts) * rates.watts.value / 1000)
     method = known["energy_method"].astype(object).where(measured.notna(), ESTIMATED).where(energy.notna(), UNKNOWN)
     overhead = energy * kwh(1, 1000, rates.pue.value)
-    paid, (low, high) = spent.where(_fits(known, rates.price)), rates.price.value
+    paid, (low, high) = hours * _devices(known, rates.price), rates.price.value
     steps = _steps(known)
     samples = _numbers(known, "samples").fillna(steps * known["batch_size"])
     return known.assign(
@@ -75,9 +74,18 @@ def _summed(each: pd.DataFrame) -> pd.DataFrame:
     return counts.join(groups[list(SUMMED)].agg(lambda values: values.sum(skipna=False))).reset_index()
 
 
-def _fits(table: pd.DataFrame, entry: Entry) -> pd.Series:
-    """Mask of the rows whose device the entry applies to; old results don't name theirs, a core is assumed."""
-    return pd.Series(entry.name != CORE, index=table.index) | table["device"].isna() | (table["device"] == "cpu")
+def _devices(table: pd.DataFrame, entry: Entry) -> pd.Series:
+    """Number of the devices that the entry is of, NaN where a training ran on another kind of device. One on a CPU uses
+    a core for each thread; old results don't name their device, a core is assumed.
+    """
+    devices, kinds = (
+        _numbers(table, "devices").fillna(1),
+        table["device"].fillna("cpu").where(lambda d: d == "cpu", "gpu"),
+    )
+    if entry.device is None:
+        return devices
+    cores = _numbers(table, "threads").fillna(1).where(kinds == "cpu", 1)
+    return (devices * cores).where(kinds == entry.device)
 
 
 def _steps(table: pd.DataFrame) -> pd.Series:

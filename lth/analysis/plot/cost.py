@@ -46,13 +46,14 @@ def cost(table: pd.DataFrame, title: str = "", by: Sequence[str] = ()) -> "Figur
 def costs(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Cost of each ticket of one configuration: replicate, level, density, accuracy (percent; or another metric), alone
     (its `column`), found (sum over all trainings that the ticket needs, its own included: after one-shot pruning the
-    dense net's, after iterative pruning those of all earlier levels).
+    dense net's if there is one, after iterative pruning those of all earlier levels).
     """
     rows, found = table.sort_values(["replicate", "level"]), metric(table)
     alone = rows[column].astype("float64")
     groups = alone.groupby(rows["replicate"])
     one_shot = "schedule" in rows and (rows["schedule"] == "one_shot").all()
-    after_dense = (groups.transform("first") + alone).where(rows["level"] > 0, alone)
+    dense = alone.where(rows["level"] == 0, 0.0).groupby(rows["replicate"]).transform("sum")  # 0 if pruned untrained
+    after_dense = (dense + alone).where(rows["level"] > 0, alone)
     return pd.DataFrame({
         "replicate": rows["replicate"], "level": rows["level"], "density": rows["density"],
         "accuracy": found.scale * rows[found.early], "alone": alone,

@@ -295,6 +295,11 @@ def test_slack_is_how_many_points_worse_still_count(slack: float, percent: float
     assert numbers(lowest(DOWN, slack=slack))[0] == pytest.approx(percent)
 
 
+def test_the_lowest_percentage_is_that_of_a_level_that_every_replicate_has() -> None:
+    deeper = pd.DataFrame([*DOWN.to_dict("records"), one(6, 26, 1, 900, 0.95)])
+    assert numbers(lowest(deeper)) == numbers(lowest(DOWN))
+
+
 def test_the_lowest_percentage_can_be_one_below_a_level_that_failed() -> None:
     better_again = pd.DataFrame([*DOWN.to_dict("records"), one(5, 33, 1, 1, 0.95), one(5, 33, 2, 1, 0.85)])
     assert numbers(lowest(better_again))[0] == pytest.approx(33.0)

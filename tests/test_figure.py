@@ -67,6 +67,15 @@ def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
     assert "steps" not in warm  # the tiny job names its own
 
 
+@pytest.mark.parametrize("override", ["root=elsewhere", "name=mine", "+debug=true", "experiment=frankle2019_fig3"])
+def test_overrides_that_would_train_what_no_figure_shows_are_refused(
+    override: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["figure", "frankle2019_fig4", "--run", override]) == 2
+    assert f"{override}: the figure would be drawn without what this trains; " in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
 # ---- from where
 
 
@@ -119,6 +128,19 @@ def test_committed_replicates_join_those_that_are_stored_and_no_ladder_is_of_two
     assert len(pd.read_csv(tmp_path / "out" / "one.csv")) == 7
     assert cli.main(given) == 0
     assert len(pd.read_csv(tmp_path / "out" / "one.csv")) == 3
+
+
+def test_committed_replicates_join_those_of_the_same_settings_whatever_their_digest(stored: Path, folder: Path) -> None:
+    examples.experiment(folder, "one")
+    rows, _ = results.of(registry.load("one"), "one", stored)
+    (config,) = rows["config"].unique()
+    others = [
+        rows.assign(config="older", replicate=2, digest=rows["digest"] + "2"),
+        rows.assign(config="other", replicate=3, digest=rows["digest"] + "3", **{"optimizer.lr": 0.5}),
+    ]
+    examples.commit(folder, pd.concat(others, ignore_index=True))
+    found, _ = results.of(registry.load("one"), "one", stored, with_committed=True)
+    assert found.groupby("replicate")["config"].unique().map(list).to_dict() == {1: [config], 2: [config], 3: ["other"]}
 
 
 def test_where_nothing_is_stored_or_committed_the_other_is_drawn(stored: Path, folder: Path) -> None:

@@ -57,6 +57,13 @@ def test_without_a_declaration_a_table_is_what_it_was() -> None:
     assert marked(table.iloc[:0], FULL).empty
 
 
+def test_a_file_of_a_net_that_had_less_than_the_paper_says_so() -> None:
+    lenet = {"model": "lenet_300_100", "data": "mnist", "steps": 50_000, "batch_size": 60, "branch": "ticket"}
+    assert results.reduction("quantization", lenet) is None
+    assert results.reduction("quantization", {**lenet, "steps": 40}) == "steps 40 instead of 50000"
+    assert results.reduction("mine", {**lenet, "steps": 40}) is None
+
+
 def test_longer_trainings_of_a_papers_net_keep_its_other_settings() -> None:
     assert frankle2019("conv_2", longer=3, levels=None) == {
         "conv_2": {"data": "cifar10", "steps": 60_000, "batch_size": 60, "levels": None}

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from nets import ODD, RECURRENT, Odd
 from small import DATA, Stop, adam, half_pruned, kinds_of, net, recipe, same
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lth import UserError, engine, schedule
@@ -71,6 +71,36 @@ def test_an_image_costs_half_of_what_pytorch_counts(case: Odd) -> None:
     with FlopCounterMode(display=False) as counter:
         model(IMAGE)
     assert macs(model, IMAGE) == case.macs == counter.get_total_flops() // 2
+
+
+class Sequences(nn.Module):
+    """Rows of an image, 10 steps of 16 numbers, through a recurrent layer; the last one decides."""
+
+    def __init__(self, kind: type[nn.RNNBase]) -> None:
+        super().__init__()
+        self.cell, self.head = kind(16, 32, batch_first=True), nn.Linear(32, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.cell(x)[0][:, -1])
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
+def test_a_recurrent_layer_costs_its_weights_at_every_step(kind: type[nn.RNNBase], gates: int) -> None:
+    steps = gates * 32 * (16 + 32) * 10
+    assert macs(Sequences(kind), torch.rand(1, 10, 16)) == steps + 32 * 3
+
+
+class Product(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = nn.Bilinear(8, 8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.product(x, x)
+
+
+def test_a_bilinear_layer_costs_its_weights_for_every_pair() -> None:
+    assert macs(Product(), torch.rand(1, 5, 8)) == 5 * 4 * 8 * 8
 
 
 @pytest.mark.parametrize("name", RECURRENT)

@@ -1,6 +1,7 @@
 """Parameters that belong to a neuron or filter, and their removal from nets."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch_pruning
 from hypothesis import given
 from hypothesis import strategies as st
 from small import conv_net, copied, everything_net, example_of, few, same
-from torch import Tensor
+from torch import Tensor, nn
 
 from lth import neuron
 from lth.layer import prunable
@@ -156,3 +157,21 @@ def test_concatenated_layers_and_depthwise_convolutions_lose_units_too(name: str
     small = neuron.smaller(net, net.state_dict(), groups, gone)
     assert same(small.state_dict(), neuron.selected(net.state_dict(), groups, gone))
     assert small.eval()(torch.zeros(1, *shape)).shape == (1, 10)
+
+
+class Pair(nn.Module):
+    """Two outputs, of which the second is a multiple of the inputs."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, self.factor * x
+
+
+def test_an_output_that_is_no_number_equals_nothing() -> None:
+    nan, one, x = Pair(math.nan), Pair(1.0), torch.ones(2, 3)
+    assert neuron.difference(one, copy.deepcopy(one), x) == ""
+    differs = "in evaluation its outputs differ"
+    assert [neuron.difference(*nets, x) for nets in ((nan, one), (one, nan), (nan, nan))] == [differs] * 3

@@ -67,6 +67,24 @@ def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folde
     ]
 
 
+def test_results_of_several_configurations_are_no_replicates_of_one(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With other rates too, two replicates would be four, and 1.5 points would be 11.5."""
+    examples.experiment(folder, "one", [GAIN, DEEPER])
+    usual = examples.tickets("one", ACCURACIES, config="a").assign(**{"optimizer.lr": 0.1})
+    swept = examples.tickets("one", {3: (0.5, 0.7), 4: (0.4, 0.63)}, config="b").assign(**{"optimizer.lr": 0.5})
+    examples.commit(folder, pd.concat([usual, swept], ignore_index=True))
+    assert [row[-1] for row in card()] == ["not run", "not run"]
+    said, _ = [text for text in caplog.messages if "is not compared" in text]
+    assert said == (
+        "one: '41%: above dense' is not compared: results of several configurations, optimizer.lr=0.1 and "
+        "optimizer.lr=0.5, are no replicates; give others a name of their own (name=...)"
+    )
+    examples.commit(folder, usual)
+    assert [row[3] for row in card()] == [HALF_AND_ONE[0], ""]
+
+
 def test_a_claim_is_measured_on_its_own_rows(folder: Path) -> None:
     examples.experiment(folder, "one", [f'{GAIN}, {{"model": "{net}"}}' for net in ("small", "large", "none")])
     examples.commit(

@@ -4,10 +4,10 @@ A committed table is the one that `lth figure` wrote: experiments/results/<name>
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from lth import UserError
 from lth.analysis.committed import CURVES, FILES, TICKETS, is_listed, read_csv, read_parquet
 from lth.analysis.full import marked
 from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, names, select, stored
-from lth.analysis.summary import current
+from lth.analysis.summary import current, variants
 from lth.store import table
 from lth.store.defaults import filled
 from lth.store.table import as_text
@@ -111,7 +111,10 @@ def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) ->
         log.info("%s: nothing under %s, using the committed results; lth figure --run trains your own", name, runs)
         return kept
     rows = _marked(name, rows)
-    return (rows if stale else _current(name, rows)), evaluations
+    if stale or rows.empty:
+        return rows, evaluations
+    rows = _current(name, rows)
+    return rows, evaluations[evaluations["digest"].isin(rows["digest"])]
 
 
 def _committed(name: str, *, curves: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -132,6 +135,7 @@ def _with_committed(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     kept, curves = _committed(name)
     if kept.empty or rows.empty or {*kept["digest"]} >= {*rows["digest"]}:  # none is stored but what is committed
         return (rows, evaluations) if kept.empty else (kept, curves)
+    kept = _by_our_digests(kept, rows)
     ladder = [key for key in ("config", "replicate") if key in kept]
     kept = kept[~_values(kept, ladder).isin(_values(rows, ladder))]
     trained = ["replicate", "branch", "draw", "level", "digest"]
@@ -142,6 +146,19 @@ def _with_committed(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     named = {each.digest: f"{each.digest}-{each.commit}" for each in again.itertuples()}
     kept, curves = (each.assign(digest=each["digest"].replace(named)) for each in (kept, curves))
     return as_text(_joined([kept, rows])), as_text(_joined([curves, evaluations]))
+
+
+def _by_our_digests(kept: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The committed rows, by the digests of their configurations in the stored ones, which another version of lth may
+    have made. Configurations are the same if no column tells them apart; where several digests are, none is changed.
+    """
+    if "config" not in kept or "config" not in rows:
+        return kept
+    both = pd.concat([kept, rows], ignore_index=True).drop(columns="config")
+    labels, n = variants(both).to_numpy(), len(kept)
+    theirs, ours = kept.groupby(labels[:n])["config"].unique(), rows.groupby(labels[n:])["config"].unique()
+    same = {t[0]: ours[label][0] for label, t in theirs.items() if len(t) == 1 and len(ours.get(label, ())) == 1}
+    return kept.assign(config=kept["config"].replace(same))
 
 
 def _values(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
@@ -159,6 +176,12 @@ def _current(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 def _marked(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of an experiment, of which those that have less than its FULL settings say so in the column `reduced`."""
     return marked(rows, getattr(load(name), "FULL", {})) if name in names() else rows
+
+
+def reduction(name: str, row: Mapping[str, Any]) -> str | None:
+    """The settings of a row of an experiment that are less than its FULL ones, such as "steps 400 instead of 30000"."""
+    table = _marked(name, pd.DataFrame([row]))
+    return table["reduced"].iloc[0] if "reduced" in table else None
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lth.analysis.markdown import aligned
+from lth.analysis.results import reduction
 from lth.analysis.summary import mean_and_spread
 from lth.compress.formats import BITS, files
 from lth.compress.latency import check
@@ -92,17 +93,18 @@ def _rows(run: Sequence[Net], bits: Sequence[int]) -> Iterator[dict[str, Any]]:
     levels = ", ".join(str(trained.ticket.level) for _, trained in run)
     log.info("%s, replicate %d: writing and measuring files, level %s", name, run[0][1].ticket.replicate, levels)
     formats = [files(trained, recipe, bits) for _, trained in run]
-    found = {(index, name): each for index, of_net in enumerate(formats) for name, each in of_net.items()}
+    found = {(index, kind): each for index, of_net in enumerate(formats) for kind, each in of_net.items()}
     columns = measured(found, recipe)
-    for index, name in found:
+    for index, kind in found:
         job, trained = run[index]
+        less = reduction(name, {**job.columns, "steps": recipe.steps, "branch": trained.ticket.branch})
         yield {
             **labels(job, trained),
             "config": job.columns["config"],
-            "format": name,
+            "format": kind,
             **dict.fromkeys(COLUMNS, math.nan),
-            **columns[index, name],
-            **({"reduced": job.reduced} if job.reduced else {}),
+            **columns[index, kind],
+            **({"reduced": less} if less else {}),
             **where(),
         }
 

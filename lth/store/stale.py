@@ -44,8 +44,8 @@ def beside(rows: Mapping[str, Mapping[str, Any]], place: str, new: Mapping[str, 
     """The rows of a record with a new one, which makes those of its branch stale that are of other code."""
     code, before = new.get(BRANCH_CODE), rows.get(place, {}).get(BRANCH_CODE)
     moved = {f"{place}/{before}": rows[place]} if code and before and before != code else {}
-    others = {key: each for key, each in {**rows, **moved}.items() if key not in (place, f"{place}/{code}")}
-    return {**{key: _marked(each, new["branch"], code) for key, each in others.items()}, place: dict(new)}
+    others = {key: each for key, each in {**rows, **moved}.items() if key != f"{place}/{code}"}
+    return {key: _marked(each, new["branch"], code) for key, each in others.items()} | {place: dict(new)}
 
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:

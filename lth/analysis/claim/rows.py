@@ -18,7 +18,7 @@ NEAR = 1.3
 
 
 class Mixed(UserError):
-    """What a claim would average is of several configurations."""
+    """Rows of several configurations, which a claim would average."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 import shell
 
 from lth import cli
+from lth.analysis import results
 from lth.store import table
 from lth.store.index import Index
 from lth.store.source import source, source_now
@@ -152,3 +153,6 @@ def test_an_edited_branch_is_in_no_figure_with_what_it_was(capsys: pytest.Captur
     assert len(rows) == 5
     assert set(rows["stale"].dropna()) == {"mine.noisy changed"}
     assert table.tickets(Path("runs")).query("branch == 'ticket'")["stale"].isna().all()
+    shown, curves = results.tables("own", Path("runs"))
+    assert set(curves["digest"]) == set(shown["digest"])
+    assert len(shown) == 6 + 1

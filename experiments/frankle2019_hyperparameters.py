@@ -18,6 +18,7 @@ from functools import partial
 
 import pandas as pd
 
+from lth import UserError
 from lth.analysis import full, plot
 from lth.analysis.claim import Claim, between
 from lth.analysis.plot.labels import in_order
@@ -62,9 +63,12 @@ def panels(tickets: pd.DataFrame) -> dict[str, pd.Series]:
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining; a row of panels for each thing
-    that is varied.
+    that is varied. Rows that vary several are in none.
     """
     lines = {varied: line for varied, line in panels(tickets).items() if line.notna().any()}
+    if not lines:
+        raise UserError("what is stored varies several things at once: vary one of optimizer.lr, optimizer, init and "
+                        "model.hidden")  # fmt: skip
     named = [
         tickets.assign(varied=varied, how=pd.Categorical(line, in_order(line.dropna())))[line.notna()].sort_values(
             "how"

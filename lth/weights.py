@@ -44,6 +44,8 @@ def called(net: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> Any
     parts = ((f"{path}." if path else "", part) for path, part in net.named_modules())  # each module once
     places = [place + own for place, part in parts for own in (*part._parameters, *part._buffers)]
     own = {place: weights[first[place]] for place in places if first.get(place) in weights}
+    if missing := {first.get(name, name) for name in weights} - {first[place] for place in own}:
+        raise UserError(f"{min(missing)} is not where {type(net).__name__} keeps it: leave its state dict as it is")
     return functional_call(net, own, (inputs,), tie_weights=False)
 
 

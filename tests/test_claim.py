@@ -295,9 +295,11 @@ def test_slack_is_how_many_points_worse_still_count(slack: float, percent: float
     assert numbers(lowest(DOWN, slack=slack))[0] == pytest.approx(percent)
 
 
-def test_the_lowest_percentage_is_that_of_a_level_that_every_replicate_has() -> None:
+def test_the_lowest_percentage_is_that_of_a_level_that_most_replicates_have_and_of_those_that_have_all() -> None:
     deeper = pd.DataFrame([*DOWN.to_dict("records"), one(6, 26, 1, 900, 0.95)])
     assert numbers(lowest(deeper)) == numbers(lowest(DOWN))
+    begun = [one(0, 100, 3, 1000, 0.9), one(1, 80, 3, 1000, 0.1)]
+    assert numbers(lowest(pd.DataFrame([*DOWN.to_dict("records"), *begun]))) == numbers(lowest(DOWN))
 
 
 def test_the_lowest_percentage_can_be_one_below_a_level_that_failed() -> None:

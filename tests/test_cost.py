@@ -140,6 +140,7 @@ def test_user_entries_extend_or_replace_the_built_in_ones() -> None:
     merged = tables(own({"watts": {"desk": MINE, "t4": {**MINE, "value": 60}}}))
     assert (merged["watts"]["desk"].value, merged["watts"]["t4"].value, merged["watts"]["v100"].value) == (100, 60, 300)
     assert merged["price"] == tables()["price"]
+    assert (merged["watts"]["desk"].device, merged["watts"]["t4"].device) == (None, "gpu")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from lth import UserError, criterion
 from lth.imp import batch
 from lth.model import mlp, resnet_20
 from lth.ticket import Trained, masked
-from lth.weights import weights_of
+from lth.weights import called, weights_of
 
 START = {"weight": torch.tensor([[1.0, -2.0, 3.0]]), "bias": torch.tensor([8.0])}
 END = {"weight": torch.tensor([[-4.0, 2.0, 0.5]]), "bias": torch.tensor([9.0])}
@@ -364,6 +364,11 @@ def test_a_net_with_one_layer_under_two_names_is_as_it_was_after_it_is_scored(
     assert isinstance(net.get_parameter("again.weight"), nn.Parameter)
     assert net.one.weight is net.two.weight
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_weights_that_a_net_keeps_elsewhere_are_refused() -> None:
+    with pytest.raises(UserError, match=r"three\.weight is not where Twice keeps it"):
+        called(Twice(), {"three.weight": torch.ones(3, 3)}, torch.ones(1, 3))
 
 
 def test_wanda_adds_up_the_calls_of_a_layer_and_refuses_inputs_that_it_does_not_see() -> None:

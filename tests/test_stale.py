@@ -12,7 +12,7 @@ from lth.analysis import results
 from lth.store import table
 from lth.store.index import Index
 from lth.store.source import source, source_now
-from lth.store.stale import beside, branches_changed, changed, mark_branches, stale
+from lth.store.stale import beside, branches_changed, changed, current, mark_branches, merged, stale
 
 MINE = """SIGN = {sign}
 
@@ -116,14 +116,29 @@ def test_another_function_under_the_name_of_a_branch_makes_its_rows_stale() -> N
 
 
 def test_rows_of_a_branch_are_stale_beside_those_of_another_replicate_that_are_newer() -> None:
-    def record(updated: str, *rows: dict[str, object], science: str = "s") -> dict[str, Any]:
-        return {"experiment": "e", "updated": updated, "code": {"science": science}, "rows": dict(enumerate(rows))}
+    def record(*rows: dict[str, object], science: str = "s") -> dict[str, Any]:
+        return {"experiment": "e", "code": {"science": science}, "rows": dict(enumerate(rows))}
 
-    first, second = record("1", one(1, "mine.noisy:a"), {"branch": "ticket"}), record("2", one(1, "mine.noisy:b"))
-    other, older = record("3", one(1, "mine.noisy:c"), science="t"), record("0", {"branch": "noisy", "level": 1})
+    first = record(one(1, "mine.noisy:a", added="1"), {"branch": "ticket"})
+    second = record(one(1, "mine.noisy:b", added="2"), one(2, "mine.noisy:b", added="1", stale="mine.noisy changed"))
+    other, older = record(one(1, "mine.noisy:c", added="3"), science="t"), record({"branch": "noisy", "level": 1})
     mark_branches([first, second, other, older])
     assert [row.get("stale") for row in first["rows"].values()] == ["mine.noisy changed", None]
-    assert [row.get("stale") for each in (second, other, older) for row in each["rows"].values()] == [None] * 3
+    assert [row.get("stale") for each in (second, other, older) for row in each["rows"].values()] == [None] * 4
+
+
+def test_the_same_training_of_other_code_stands_once() -> None:
+    renamed = {**one(1, "mine.noisy:a"), "branch_code": "mine.noisy:b"}
+    assert beside({"noisy/0/1": one(1, "mine.noisy:a")}, "noisy/0/1", renamed) == {"noisy/0/1": renamed}
+
+
+def test_of_two_records_that_meet_the_newer_row_of_a_branch_keeps_its_place() -> None:
+    old, new = one(1, "mine.noisy:a", added="1"), one(1, "mine.noisy:b", added="2")
+    expected = {"noisy/0/1": new, "noisy/0/1/mine.noisy:a": old}
+    assert merged({"noisy/0/1": old}, {"noisy/0/1": new}) == merged({"noisy/0/1": new}, {"noisy/0/1": old}) == expected
+    ticket = {"ticket/0/1": {"branch": "ticket", "digest": "d"}}
+    assert merged({"ticket/0/1": {"branch": "ticket", "digest": "c"}}, ticket) == ticket
+    assert current(beside({"noisy/0/1": old}, "noisy/0/1", new)) == 1
 
 
 BRANCH = """from dataclasses import replace

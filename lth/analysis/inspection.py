@@ -15,6 +15,7 @@ from lth.store.masks import Arrays, Kept, read_arrays
 from lth.store.record import records
 from lth.store.result import read_result
 from lth.store.source import source_now
+from lth.store.stale import mark_branches
 
 SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
 Row = tuple[str, str, str, str]  # part of the recipe, function or value, arguments, file
@@ -34,7 +35,8 @@ def inspect(runs: Path, start: str) -> Inspection:
     """The stored training whose digest begins so. Raises UserError if it is none, or several, or can't be read."""
     digest = _complete(runs / "trained", start)
     entry = runs / "trained" / digest
-    places = [(r, row) for r in records(runs) for row in r["rows"].values() if row.get("digest") == digest]
+    mark_branches(found := [*records(runs)])
+    places = [(r, row) for r in found for row in r["rows"].values() if row.get("digest") == digest]
     try:
         return Inspection(
             digest, read_result(entry), read_arrays(entry / "mask.safetensors", Name(digest, "mask")), places

@@ -18,6 +18,7 @@ from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, 
 from lth.analysis.summary import current, variants
 from lth.store import table
 from lth.store.defaults import filled
+from lth.store.record import records
 from lth.store.table import as_text
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _with_committed(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     kept, curves = _committed(name)
     if kept.empty or rows.empty or {*kept["digest"]} >= {*rows["digest"]}:  # none is stored but what is committed
         return (rows, evaluations) if kept.empty else (kept, curves)
-    kept = _by_our_digests(kept, rows)
+    kept = _by_our_digests(name, kept, rows, runs)
     ladder = [key for key in ("config", "replicate") if key in kept]
     kept = kept[~_values(kept, ladder).isin(_values(rows, ladder))]
     trained = ["replicate", "branch", "draw", "level", "digest"]
@@ -148,16 +149,20 @@ def _with_committed(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return as_text(_joined([kept, rows])), as_text(_joined([curves, evaluations]))
 
 
-def _by_our_digests(kept: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def _by_our_digests(name: str, kept: pd.DataFrame, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
     """The committed rows, by the digests of their configurations in the stored ones, which another version of lth may
-    have made. Configurations are the same if no column tells them apart; where several digests are, none is changed.
+    have made. Configurations are the same if no column tells them apart; where several digests are, none is changed,
+    nor with functions of the user's own, whose code is in no column.
     """
-    if "config" not in kept or "config" not in rows:
+    own_code = any(record["code"].get("sources") for record in records(runs, name))
+    if "config" not in kept or "config" not in rows or own_code:
         return kept
-    both = pd.concat([kept, rows], ignore_index=True).drop(columns="config")
+    both = filled(pd.concat([kept, rows], ignore_index=True).drop(columns="config"))
     labels, n = variants(both).to_numpy(), len(kept)
     theirs, ours = kept.groupby(labels[:n])["config"].unique(), rows.groupby(labels[n:])["config"].unique()
     same = {t[0]: ours[label][0] for label, t in theirs.items() if len(t) == 1 and len(ours.get(label, ())) == 1}
+    for old, new in ((old, new) for old, new in same.items() if old != new):
+        log.info("%s: committed %s are replicates of the configuration %s, as their settings say", name, old, new)
     return kept.assign(config=kept["config"].replace(same))
 
 

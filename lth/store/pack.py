@@ -22,6 +22,7 @@ from lth.store.locks import claimed, locked, patient
 from lth.store.names import folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
 from lth.store.result import read_result
+from lth.store.stale import merged
 from lth.store.upkeep import BUSY, unknown
 
 FORMAT = "lth pack 1"
@@ -128,7 +129,7 @@ def _add(record: dict[str, Any], target: Path) -> None:
     with locked(target.with_suffix(LEASE), patient(BUSY)):
         alone: dict[str, Any] = {"status": _at_rest(record["status"])}
         there = read_record(target) if target.exists() else alone
-        write_json(target, {**record, **there, "rows": {**record["rows"], **there.get("rows", {})}})
+        write_json(target, {**record, **there, "rows": merged(record["rows"], there.get("rows", {}))})
 
 
 def _at_rest(status: str) -> str:

@@ -10,6 +10,7 @@ from lth.store.locks import locked, patient
 from lth.store.names import check_name, folder_of
 from lth.store.precision import follow
 from lth.store.record import LEASE, read_record
+from lth.store.stale import merged
 from lth.store.upkeep import BUSY, check_ended, drop_record, every_record, unknown
 
 
@@ -40,7 +41,8 @@ def _move(file: Path, record: Mapping[str, Any], target: Path, name: str) -> Non
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.with_suffix(LEASE), patient(BUSY)):
         rows = read_record(target)["rows"] if target.exists() else {}
-        new = {**record, "format": FORMAT, "experiment": name, "job": target.stem, "rows": {**rows, **record["rows"]}}
+        own = {"format": FORMAT, "experiment": name, "job": target.stem, "rows": merged(rows, record["rows"])}
+        new = {**record, **own}
         write_json(target, new)
     drop_record(file)
 

@@ -5,8 +5,10 @@ code is that of rows, since a job is the same whichever branches it has. Imports
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-BRANCH_CODE = "branch_code"
+# Cells of a row of a branch that are in no table: its code, and when the row was added.
+BRANCH_CODE, ADDED = "branch_code", "added"
 Sources = Mapping[str, Mapping[str, str]]
+Rows = Mapping[str, Mapping[str, Any]]
 
 
 def stale(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
@@ -40,30 +42,55 @@ def _changes(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:
     return "; ".join(changed(record["code"]["sources"], last["code"]["sources"]))
 
 
-def beside(rows: Mapping[str, Mapping[str, Any]], place: str, new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rows of a record with a new one, which makes those of its branch stale that are of other code."""
-    code, before = new.get(BRANCH_CODE), rows.get(place, {}).get(BRANCH_CODE)
-    moved = {f"{place}/{before}": rows[place]} if code and before and before != code else {}
+def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of a record with a new one, which makes those of its branch stale that are of other code. A training
+    that stood in its place stands behind it.
+    """
+    code, there = new.get(BRANCH_CODE), rows.get(place, {})
+    before = there.get(BRANCH_CODE) if there.get("digest") != new.get("digest") else None
+    moved = {f"{place}/{before}": there} if code and before and before != code else {}
     others = {key: each for key, each in {**rows, **moved}.items() if key != f"{place}/{code}"}
     return {key: _marked(each, new["branch"], code) for key, each in others.items()} | {place: dict(new)}
 
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
-    """Mark rows of branches whose code is not that of the latest record of their experiment, science and branch."""
+    """Mark rows of branches whose code is not that of the row that was added last of their experiment, science and
+    branch.
+    """
     latest: dict[tuple[str, str, str], str] = {}
-    for record in sorted(records, key=lambda record: str(record.get("updated"))):
-        for row in record["rows"].values():
-            if BRANCH_CODE in row and "stale" not in row:
-                latest[*_science(record), row["branch"]] = row[BRANCH_CODE]
+    own = [(row, record) for record in records for row in record["rows"].values() if BRANCH_CODE in row]
+    for row, record in sorted(own, key=lambda each: _added(each[0])):
+        latest[*_science(record), row["branch"]] = row[BRANCH_CODE]
     for record in records:
         for key, row in record["rows"].items():
             record["rows"][key] = _marked(row, row["branch"], latest.get((*_science(record), row["branch"])))
 
 
-def branches_changed(rows: Mapping[str, Mapping[str, Any]], codes: Mapping[str, str]) -> list[str]:
+def branches_changed(rows: Rows, codes: Mapping[str, str]) -> list[str]:
     """The changes of branches, by their code now, that make rows stale which are not yet: "mine.noisy changed"."""
     found = [_marked(row, row["branch"], codes.get(row["branch"])) for row in rows.values() if "stale" not in row]
     return sorted({row["stale"] for row in found if "stale" in row})
+
+
+def merged(rows: Rows, more: Rows) -> dict[str, Mapping[str, Any]]:
+    """The rows of two records of one job; where both have one, the second, and of branches the one that was added last
+    with the other behind it.
+    """
+    both = {**rows, **more}
+    for place in rows.keys() & more.keys():
+        older, newer = sorted((rows[place], more[place]), key=_added)
+        if BRANCH_CODE in older and older[BRANCH_CODE] != newer.get(BRANCH_CODE):
+            both |= {place: newer, f"{place}/{older[BRANCH_CODE]}": older}
+    return both
+
+
+def current(rows: Rows) -> int:
+    """The number of rows that are not stale."""
+    return sum("stale" not in row for row in rows.values())
+
+
+def _added(row: Mapping[str, Any]) -> str:
+    return str(row.get(ADDED, ""))
 
 
 def _marked(row: Mapping[str, Any], branch: str, code: str | None) -> dict[str, Any]:

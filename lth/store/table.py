@@ -17,7 +17,7 @@ from lth.store.index import Curve, Index, Known
 from lth.store.names import folder_of
 from lth.store.record import OWN_STEPS, records
 from lth.store.result import read_result
-from lth.store.stale import BRANCH_CODE, mark_branches, stale
+from lth.store.stale import ADDED, BRANCH_CODE, mark_branches, stale
 
 if TYPE_CHECKING:
     from lth.ticket import Trained
@@ -153,7 +153,7 @@ def _entry(root: Path, record: Mapping[str, Any], item: Mapping[str, Any]) -> Pa
 
 
 def _labels(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = {"digest", BRANCH_CODE}
+    left_out = {"digest", BRANCH_CODE, ADDED}
     labels = {key: value for key, value in item.items() if key not in left_out and (key, value) != ("bits", None)}
     return {"experiment": record["experiment"], **record["columns"], **labels}
 

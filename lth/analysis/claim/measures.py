@@ -90,7 +90,7 @@ def best_gain(rows: pd.DataFrame, *, column: str = EARLY) -> Measured | None:
 def lowest(
     rows: pd.DataFrame, *, branch: str = "ticket", column: str = EARLY, slack: float = 0.0, over: str = "accuracy"
 ) -> Measured | None:
-    """The lowest percentage of weights at which the mean is as good as the dense net's, of levels that all replicates
+    """The lowest percentage of weights at which the mean is as good as the dense net's, of levels that most replicates
     have: accuracy no more than `slack` percentage points below, or (over="step") an early stop no later.
     """
     wanted = "early_stop_step" if over == "step" else column
@@ -98,13 +98,13 @@ def lowest(
     levels = levels[(levels["level"] > 0) & levels["replicate"].isin(theirs.index)]
     if levels.empty:
         return None
-    replicates = levels["replicate"].nunique()
-    parts = [part for _, part in levels.groupby("level") if part["replicate"].nunique() == replicates]
-    if not parts:
-        return None
+    most = levels["replicate"].nunique() / 2
+    parts = [part for _, part in levels.groupby("level") if part["replicate"].nunique() > most]
     percents = np.array([100 * part["density"].mean() for part in parts])
-    # A row for each replicate, a column for each level: how much worse than dense.
+    # A row for each replicate that has them all, a column for each level: how much worse than dense.
     worse = pd.DataFrame({i: by_replicate(part, wanted) - theirs for i, part in enumerate(parts)}).dropna()
+    if worse.empty:
+        return None
     worse, allowed = (worse, 0.0) if over == "step" else (-100 * worse, slack)
 
     def down_to(counts: Sequence[int]) -> float:

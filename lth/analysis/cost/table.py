@@ -51,7 +51,7 @@ def tables(own: Path | None = None) -> Tables:
     if wrong := given.keys() - UNITS.keys():
         raise UserError(f"{own}: there is no table {', '.join(sorted(wrong)[:5])}; choose one of {', '.join(UNITS)}")
     try:
-        return {table: {**ours[table], **_entries(table, given.get(table) or {})} for table in UNITS}
+        return {table: {**ours[table], **_entries(table, given.get(table) or {}, ours[table])} for table in UNITS}
     except UserError as error:
         raise UserError(f"{own}: {error}") from error
 
@@ -70,13 +70,13 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _entries(table: str, content: Any) -> dict[str, Entry]:
+def _entries(table: str, content: Any, ours: Mapping[str, Entry] = {}) -> dict[str, Entry]:
     if not isinstance(content, dict):
         raise UserError(f"{table}: must have entries by name")
-    return {str(name): _entry(table, str(name), fields) for name, fields in content.items()}
+    return {str(name): _entry(table, str(name), fields, ours.get(str(name))) for name, fields in content.items()}
 
 
-def _entry(table: str, name: str, fields: Any) -> Entry:
+def _entry(table: str, name: str, fields: Any, ours: Entry | None) -> Entry:
     wanted, more = {"value", "unit", "year", "source"}, {"device"} if table in ("price", "watts") else set()
     if not isinstance(fields, dict) or set(fields) - more != wanted:
         may = ", and may have device" if more else ""
@@ -93,7 +93,8 @@ def _entry(table: str, name: str, fields: Any) -> Entry:
         raise UserError(f"{table}.{name}.value={given}: must be {what}, {_least(table)} or more, and at most {MOST:,}")
     if type(fields["year"]) is not int or not 1 <= fields["year"] <= 9999:
         raise UserError(f"{table}.{name}.year={str(fields['year'])[:60]}: must be a year, such as 2019")
-    return Entry(name, value, fields["unit"], fields["year"], str(fields["source"]), fields.get("device"))
+    device = fields.get("device", ours.device if ours else None)  # of one that it replaces
+    return Entry(name, value, fields["unit"], fields["year"], str(fields["source"]), device)
 
 
 def _good(table: str, number: Any) -> bool:

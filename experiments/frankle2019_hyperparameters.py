@@ -43,6 +43,7 @@ def panels(tickets: pd.DataFrame) -> dict[str, pd.Series]:
         columns=[*tickets.columns, *({"optimizer.momentum", "model.hidden", "init.std"} - {*tickets})]
     )
     rate = table["optimizer.lr"].map("rate {:g}".format)
+    rate = rate.where(table["scaling"] != "unit", rate + ", inputs of 0 to 1")
     deviation = table["init.std"].map("deviation {:g}".format, na_action="ignore")
     init = table["init"].map(lambda name: INITS.get(name, name)).where(deviation.isna(), deviation)
     hidden = table["model.hidden"].fillna("[300, 100]")

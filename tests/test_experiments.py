@@ -165,6 +165,7 @@ def appendix_g() -> dict[str, tuple[str, dict[str, Any]]]:
         **{f"/hidden_{one}": {**mlp, "model.hidden": [one, two]} for one, two in
            [(25, 9), (50, 17), (100, 34), (200, 67), (500, 167), (900, 300)]},
     }  # fmt: skip
+    changes["/sgd_08"]["data.scaling"] = "unit"
     return {f"frankle2019_hyperparameters{arm}": ("lenet", change) for arm, change in changes.items()}
 
 
@@ -639,7 +640,14 @@ LINES = {
         "VGG-19, rate 0.1, warm-up 10000, layer-wise",
     ],
     "morcos2019_transfer": ["own", "own, shuffled mask", "of MNIST", "of MNIST with SGD", "of Fashion-MNIST"],
-    "frankle2019_hyperparameters": ["rate 0.0003", "rate 0.8", "rate 0.01", "Gaussian He", "deviation 0.03", "[25, 9]"],
+    "frankle2019_hyperparameters": [
+        "rate 0.0003",
+        "rate 0.8, inputs of 0 to 1",
+        "rate 0.01",
+        "Gaussian He",
+        "deviation 0.03",
+        "[25, 9]",
+    ],
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
     "gadhikar2024_signs": ["ticket", "trained on", "reset at the end", "random reinit, signs of the end"],
     "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10%"],

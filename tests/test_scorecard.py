@@ -1,5 +1,6 @@
 """The scorecard: claims of experiments of the tests beside results written by hand, and where results are read from."""
 
+import argparse
 from pathlib import Path
 
 import examples
@@ -13,6 +14,7 @@ from lth.analysis import registry, results
 from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import blocks
 from lth.analysis.scorecard import COLUMNS, counted, scorecard
+from lth.cli import scorecard as scorecard_command
 
 __all__ = ["folder"]
 ACCURACIES = {1: (0.90, 0.92), 2: (0.80, 0.81)}  # 2 points and 1 point more at 41% of the weights
@@ -162,6 +164,19 @@ def test_what_is_written_is_what_is_printed(folder: Path, tmp_path: Path, capsys
     assert (tmp_path / "a" / "folder" / "scorecard.md").read_text() == capsys.readouterr().out
     written = pd.read_csv(tmp_path / "a" / "folder" / "scorecard.csv", dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(written, scorecard(Path("runs")).astype(str), check_dtype=False)
+
+
+def test_files_are_written_although_nobody_reads_what_is_printed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    examples.experiment(folder, "one", [GAIN])
+    monkeypatch.setattr("builtins.print", closed)
+    with pytest.raises(BrokenPipeError):
+        scorecard_command.main(argparse.Namespace(runs=Path("nowhere"), out=tmp_path / "out"))
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["scorecard.csv", "scorecard.md"]
 
 
 def test_without_out_nothing_is_written(folder: Path, tmp_path: Path) -> None:

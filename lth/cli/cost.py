@@ -22,9 +22,9 @@ def main(arguments: argparse.Namespace) -> int:
     rates = statement.rates_of(**names, own=arguments.tables)
     parts = results.trainings(arguments.name, arguments.runs)
     result = statement.statement(parts, rates)
-    print(result.csv() if arguments.format == "csv" else result.markdown())
-    if arguments.figure:
+    if arguments.figure:  # files first, since what reads the text may end, as head does
         _draw(parts, arguments.out)
+    print(result.csv() if arguments.format == "csv" else result.markdown())
     return 0
 
 

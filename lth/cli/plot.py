@@ -36,10 +36,10 @@ def main(arguments: argparse.Namespace) -> int:
         )
         for name, part in _parts(rows, arguments.rows)
     ]
-    print(_csv(panels) if arguments.format == "csv" else _markdown(panels, x, y))
     figure = plot.lines(panels, x, y, arguments.name, arguments.where)
     files = plot.save(figure, arguments.out, f"{arguments.name}_{arguments.y}_over_{arguments.x}")
-    print(*files, sep="\n", file=sys.stderr)
+    print(*files, sep="\n", file=sys.stderr)  # files first, since what reads the text may end, as head does
+    print(_csv(panels) if arguments.format == "csv" else _markdown(panels, x, y))
     return 0
 
 

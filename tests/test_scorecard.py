@@ -83,6 +83,9 @@ def test_results_of_several_configurations_are_no_replicates_of_one(
         "one: '41%: above dense' is not compared: results of several configurations, optimizer.lr=0.1 and "
         "optimizer.lr=0.5, are no replicates; give others a name of their own (name=...)"
     )
+    reduced = examples.tickets("one", {1: (0.5, 0.6)}, config="c", reduced="steps 20 instead of 2000")
+    examples.commit(folder, pd.concat([usual, swept, reduced], ignore_index=True))
+    assert [row[-1] for row in card()] == ["not run", "not run"]  # nor are reduced results taken in their place
     examples.commit(folder, usual)
     assert [row[3] for row in card()] == [HALF_AND_ONE[0], ""]
 

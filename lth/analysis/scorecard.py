@@ -109,7 +109,7 @@ def _best(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[
             log.warning(
                 "%s: '%s' is not compared: %s; give others a name of their own (name=...)", name, claim.text, error
             )
-            continue
+            return None, ""
         if ours is not None:
             return ours, scale
     return None, ""

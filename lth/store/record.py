@@ -23,7 +23,7 @@ from lth.store.legacy import current
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
 from lth.store.running import begin, end, is_held, keep
-from lth.store.stale import ADDED, BRANCH_CODE, beside, branches_changed, changed
+from lth.store.stale import ADDED, beside, branches_changed, changed, is_own
 
 log = logging.getLogger("lth")
 LEASE = ".lease"  # the end of the name of the lease of a record
@@ -64,7 +64,7 @@ class Record:
 
         def add(old: Mapping[str, Any]) -> dict[str, Any]:
             older = {place} if own != place and old["rows"].get(place, {}).get("digest") == row["digest"] else set()
-            stamp = {ADDED: datetime.now(UTC).isoformat(timespec="microseconds")} if BRANCH_CODE in row else {}
+            stamp = {ADDED: datetime.now(UTC).isoformat(timespec="microseconds")} if is_own(row) else {}
             rows = beside({key: each for key, each in old["rows"].items() if key not in older}, own, {**row, **stamp})
             return {"rows": rows, **({} if old["status"] != WAITING else RUNNING)}
 

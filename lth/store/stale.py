@@ -59,7 +59,7 @@ def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
     """
     latest: dict[tuple[str, str, str], str] = {}
     own = [(row, record) for record in records for row in record["rows"].values() if BRANCH_CODE in row]
-    for row, record in sorted(own, key=lambda each: _added(each[0])):
+    for row, record in sorted(own, key=lambda each: (_added(each[0]), str(each[1].get("updated")))):
         latest[*_science(record), row["branch"]] = row[BRANCH_CODE]
     for record in records:
         for key, row in record["rows"].items():
@@ -87,6 +87,11 @@ def merged(rows: Rows, more: Rows) -> dict[str, Mapping[str, Any]]:
 def current(rows: Rows) -> int:
     """The number of rows that are not stale."""
     return sum("stale" not in row for row in rows.values())
+
+
+def is_own(row: Mapping[str, Any]) -> bool:
+    """True of a row of a branch of the user's own, whose code may change: when such a row was added is noted."""
+    return ":" in row.get(BRANCH_CODE, "")
 
 
 def _added(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ Cost
 Result (2026-11-28, n = 1, REDUCED to 5,000 of the 50,000 steps and six levels; AMD EPYC, one thread;
     results/frankle2019_hyperparameters.md)
     SGD at 0.4 is 0.2, 0.3 and 0.5 points below Adam at 100, 21.1 and 3.6% of the weights, at 0.8 0.1, 0.0 and 0.1
-    points. At 0.8 the loss was no number after 15 steps with standardized inputs, so that this arm has inputs of 0
+    points. At 0.8 the loss was NaN after 15 steps with standardized inputs, so that this arm has inputs of 0
     to 1. A pruned net is better than the dense one at every rate of Adam and SGD, with momentum at 0.1 by 1.7
     points. Gaussian He and deviations of 0.03 and 0.1 are within 0.6 points of Gaussian Glorot at every level; 0.3
     is 2 to 6 points below. Nets of (100, 34) hidden units or more are no worse at 21.1% of the weights than when
@@ -53,11 +53,8 @@ def panels(tickets: pd.DataFrame) -> dict[str, pd.Series]:
     deviation = table["init.std"].map("deviation {:g}".format, na_action="ignore")
     init = table["init"].map(lambda name: INITS.get(name, name)).where(deviation.isna(), deviation)
     hidden = table["model.hidden"].fillna("[300, 100]")
-    adam, sgd, plain = (
-        table["optimizer"] == "Adam",
-        table["optimizer"] == "SGD",
-        table["optimizer.momentum"].fillna(0) == 0,
-    )
+    adam, sgd = table["optimizer"] == "Adam", table["optimizer"] == "SGD"
+    plain = table["optimizer.momentum"].fillna(0) == 0
     main, glorot, lenet = table["optimizer.lr"] == RATE, table["init"] == "glorot_normal", hidden == "[300, 100]"
     return {
         "Adam": rate.where(adam & glorot & lenet),
@@ -76,11 +73,10 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     if not lines:
         raise UserError("what is stored varies several things at once: vary one of optimizer.lr, optimizer, init and "
                         "model.hidden")  # fmt: skip
+    ordered = {varied: pd.Categorical(line, in_order(line.dropna())) for varied, line in lines.items()}
     named = [
-        tickets.assign(varied=varied, how=pd.Categorical(line, in_order(line.dropna())))[line.notna()].sort_values(
-            "how"
-        )
-        for varied, line in lines.items()
+        tickets.assign(varied=varied, how=how).dropna(subset="how").sort_values("how")
+        for varied, how in ordered.items()
     ]
     title = "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Appendix G)"
     return plot.sparsity(pd.concat(named, ignore_index=True), title, by=["how"], rows="varied")

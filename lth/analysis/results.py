@@ -14,12 +14,12 @@ import pandas as pd
 from lth import UserError
 from lth.analysis.committed import CURVES, FILES, TICKETS, is_listed, read_csv, read_parquet
 from lth.analysis.full import marked
+from lth.analysis.joined import joined
 from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, names, select, stored
-from lth.analysis.summary import current, variants
+from lth.analysis.summary import current
 from lth.store import table
 from lth.store.defaults import filled
 from lth.store.record import records
-from lth.store.table import as_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,47 +128,9 @@ def _committed(name: str, *, curves: bool = True) -> tuple[pd.DataFrame, pd.Data
 
 
 def _with_committed(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(tickets, evaluations) of one experiment: the committed ones, but for replicates of which the same configuration
-    has results under `runs`, and these. Levels of two machines are never mixed into one ladder. A training that both
-    have done, such as the dense net of several configurations, is two: the digest of the committed one has its commit.
-    """
-    rows, evaluations = _read(name, runs)
-    kept, curves = _committed(name)
-    if kept.empty or rows.empty or {*kept["digest"]} >= {*rows["digest"]}:  # none is stored but what is committed
-        return (rows, evaluations) if kept.empty else (kept, curves)
-    kept = _by_our_digests(name, kept, rows, runs)
-    ladder = [key for key in ("config", "replicate") if key in kept]
-    kept = kept[~_values(kept, ladder).isin(_values(rows, ladder))]
-    trained = ["replicate", "branch", "draw", "level", "digest"]
-    curves = curves[_values(curves, trained).isin(_values(kept, trained))]
-    log.info("%s: %d results under %s, %d committed ones", name, len(rows), runs, len(kept))
-    same = _values(kept, ["digest", "date"]).isin(_values(rows, ["digest", "date"]))
-    again = kept[kept["digest"].isin(rows["digest"]) & ~same]
-    named = {each.digest: f"{each.digest}-{each.commit}" for each in again.itertuples()}
-    kept, curves = (each.assign(digest=each["digest"].replace(named)) for each in (kept, curves))
-    return as_text(_joined([kept, rows])), as_text(_joined([curves, evaluations]))
-
-
-def _by_our_digests(name: str, kept: pd.DataFrame, rows: pd.DataFrame, runs: Path) -> pd.DataFrame:
-    """The committed rows, by the digests of their configurations in the stored ones, which another version of lth may
-    have made. Configurations are the same if no column tells them apart; where several digests are, none is changed,
-    nor with functions of the user's own, whose code is in no column.
-    """
+    """(tickets, evaluations) of one experiment: stored and committed ones joined."""
     own_code = any(record["code"].get("sources") for record in records(runs, name))
-    if "config" not in kept or "config" not in rows or own_code:
-        return kept
-    both = filled(pd.concat([kept, rows], ignore_index=True).drop(columns="config"))
-    labels, n = variants(both).to_numpy(), len(kept)
-    theirs, ours = kept.groupby(labels[:n])["config"].unique(), rows.groupby(labels[n:])["config"].unique()
-    same = {t[0]: ours[label][0] for label, t in theirs.items() if len(t) == 1 and len(ours.get(label, ())) == 1}
-    for old, new in ((old, new) for old, new in same.items() if old != new):
-        log.info("%s: committed %s are replicates of the configuration %s, as their settings say", name, old, new)
-    return kept.assign(config=kept["config"].replace(same))
-
-
-def _values(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """The values of some columns of each row, as a tuple that can be compared with that of another table."""
-    return pd.Series([*table[[*columns]].itertuples(index=False, name=None)], table.index, dtype=object)
+    return joined(name, runs, _read(name, runs), _committed(name), own_code=own_code)
 
 
 def _current(name: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from lth.analysis import committed, plot, registry, results, summary
 from lth.cli.console import for_each, log_to_console
 
 REPLICATES = "replicate=1,2,3"
-# Overrides that --run can't take -> what is used for it: what they train would be in no figure of the experiment.
+# Overrides that --run refuses, since no figure of the experiment would show what they train -> what to use instead.
 ELSEWHERE = {
     "root": "--runs names the folder of results",
     "name": "lth run trains under another name, and lth plot draws it",

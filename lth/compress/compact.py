@@ -15,6 +15,7 @@ from lth.ticket import Mask, Weights, masked
 from lth.weights import load
 
 # Layer's weight -> (value of each input channel, whether that is constant).
+Found = dict[str, tuple[Tensor, Tensor]]
 Inputs = Mapping[str, tuple[Tensor, Tensor]]
 Smaller = Callable[[Sequence[Group]], tuple[nn.Module, Sequence[Tensor], Mask]]
 ROUNDING = 1e-6
@@ -128,7 +129,7 @@ def _inputs(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> In
 
     Probed once, since folding does not change the output of a unit that remains.
     """
-    probe, found = neuron.copied(net), dict[str, tuple[Tensor, Tensor]]()
+    probe, found = neuron.copied(net), Found()
     load(probe, weights)
     for name in mask:
         layer = probe.get_submodule(_layer(name))
@@ -140,13 +141,7 @@ def _inputs(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> In
     return found
 
 
-def _note(
-    found: dict[str, tuple[Tensor, Tensor]],
-    name: str,
-    layer: nn.Module,
-    x: tuple[Tensor, ...],
-    named: dict[str, Tensor],
-) -> None:
+def _note(found: Found, name: str, layer: nn.Module, x: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> None:
     """Note the inputs of a layer; of a layer that is called more than once those are constant that never change."""
     value, constant = _constant(x[0] if x else named["input"], -1 if isinstance(layer, nn.Linear) else 1)
     before, always = found.get(name, (value, constant))

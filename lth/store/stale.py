@@ -1,5 +1,5 @@
-"""Results of code that has changed since: older records of the same science, and older rows of the same branch, whose
-code is that of rows, since a job is the same whichever branches it has. Imports no PyTorch.
+"""Results of code that has changed since: older records of the same science, and older rows of the same branch. Rows of
+branches name their own code, since a job is the same whichever branches it has. Imports no PyTorch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,27 +54,26 @@ def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, dict[str
 
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
-    """Mark rows of branches whose code is not that of the row that was added last of their experiment, science and
-    branch.
+    """Mark rows of branches as stale, in place, unless their code is that of the row that was added last of the same
+    experiment, science and branch.
     """
     latest: dict[tuple[str, str, str], str] = {}
-    own = [(row, record) for record in records for row in record["rows"].values() if BRANCH_CODE in row]
-    for row, record in sorted(own, key=lambda each: (_added(each[0]), str(each[1].get("updated")))):
+    own = [(record, key, row) for record in records for key, row in record["rows"].items() if BRANCH_CODE in row]
+    for record, _, row in sorted(own, key=lambda each: (_added(each[2]), str(each[0].get("updated")))):
         latest[*_science(record), row["branch"]] = row[BRANCH_CODE]
-    for record in records:
-        for key, row in record["rows"].items():
-            record["rows"][key] = _marked(row, row["branch"], latest.get((*_science(record), row["branch"])))
+    for record, key, row in own:
+        record["rows"][key] = _marked(row, row["branch"], latest[*_science(record), row["branch"]])
 
 
 def branches_changed(rows: Rows, codes: Mapping[str, str]) -> list[str]:
-    """The changes of branches, by their code now, that make rows stale which are not yet: "mine.noisy changed"."""
+    """Changes of branches, to their code now, by which rows become stale that are not yet: "mine.noisy changed"."""
     found = [_marked(row, row["branch"], codes.get(row["branch"])) for row in rows.values() if "stale" not in row]
     return sorted({row["stale"] for row in found if "stale" in row})
 
 
 def merged(rows: Rows, more: Rows) -> dict[str, Mapping[str, Any]]:
-    """The rows of two records of one job; where both have one, the second, and of branches the one that was added last
-    with the other behind it.
+    """The rows of two records of one job. Where both have one, that of the second stands; of a branch with two codes
+    that which was added last, with the other behind it.
     """
     both = {**rows, **more}
     for place in rows.keys() & more.keys():
@@ -90,7 +89,7 @@ def current(rows: Rows) -> int:
 
 
 def is_own(row: Mapping[str, Any]) -> bool:
-    """True of a row of a branch of the user's own, whose code may change: when such a row was added is noted."""
+    """True for a row of a user's own branch, whose code may change, so that the row notes when it was added."""
     return ":" in row.get(BRANCH_CODE, "")
 
 
@@ -103,7 +102,7 @@ def _marked(row: Mapping[str, Any], branch: str, code: str | None) -> dict[str, 
     own = row.get(BRANCH_CODE)
     if row["branch"] != branch or not own or not code:
         return dict(row)
-    current = {key: value for key, value in row.items() if key != "stale"}
+    fresh = {key: value for key, value in row.items() if key != "stale"}
     (function, _, _), (now, _, _) = own.partition(":"), code.partition(":")
     said = f"{function} changed" if function == now else f"{branch} was {function}"
-    return current if own == code else {**current, "stale": said}
+    return fresh if own == code else {**fresh, "stale": said}

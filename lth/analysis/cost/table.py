@@ -16,8 +16,8 @@ UNITS = {"region": "kg/kWh", "pue": "kWh/kWh", "price": "$/h", "watts": "W"}
 
 @dataclass(frozen=True)
 class Entry:
-    """A number and its source. value: a number; for a price (preemptible, on demand). device: cpu, gpu or tpu, which it
-    is a number of one of (of a cpu, one core); None: of what a training ran on, whatever that is.
+    """A number and its source. value: a number; for a price (preemptible, on demand). device: what it is the number of
+    one of, cpu (one core), gpu or tpu; None: whatever a training ran on.
     """
 
     name: str
@@ -44,7 +44,7 @@ def tables(own: Path | None = None) -> Tables:
     source: ...}}}; device: cpu, gpu or tpu if it is of one), whose entries are added to ours or replace them. Raises
     UserError.
     """
-    ours = {table: _entries(table, document.read(FOLDER / f"{table}.yaml")) for table in UNITS}
+    ours = {table: _entries(table, document.read(FOLDER / f"{table}.yaml"), {}) for table in UNITS}
     if own is None:
         return ours
     given = _read(own)
@@ -70,7 +70,7 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _entries(table: str, content: Any, ours: Mapping[str, Entry] = {}) -> dict[str, Entry]:
+def _entries(table: str, content: Any, ours: Mapping[str, Entry]) -> dict[str, Entry]:
     if not isinstance(content, dict):
         raise UserError(f"{table}: must have entries by name")
     return {str(name): _entry(table, str(name), fields, ours.get(str(name))) for name, fields in content.items()}

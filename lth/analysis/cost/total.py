@@ -78,14 +78,12 @@ def _devices(table: pd.DataFrame, entry: Entry) -> pd.Series:
     """Number of the devices that the entry is of, NaN where a training ran on another kind of device. One on a CPU uses
     a core for each thread; old results don't name their device, a core is assumed.
     """
-    devices, kinds = (
-        _numbers(table, "devices").fillna(1),
-        table["device"].fillna("cpu").where(lambda d: d == "cpu", "gpu"),
-    )
+    devices = _numbers(table, "devices").fillna(1)
     if entry.device is None:
         return devices
-    cores = _numbers(table, "threads").fillna(1).where(kinds == "cpu", 1)
-    return (devices * cores).where(kinds == entry.device)
+    on_cpu = table["device"].fillna("cpu") == "cpu"
+    cores = _numbers(table, "threads").fillna(1).where(on_cpu, 1)
+    return (devices * cores).where(on_cpu.map({True: "cpu", False: "gpu"}) == entry.device)
 
 
 def _steps(table: pd.DataFrame) -> pd.Series:

@@ -334,3 +334,19 @@ def test_the_lease_of_a_job_goes_when_it_ends_and_when_it_is_deleted() -> None:
     elsewhere(lease_of(abandoned()), age=0)
     assert cli.main(["delete", "mine", "--running", "--yes", "--runs", "here"]) == 0
     assert not own.file.parent.exists()
+
+
+def test_a_job_in_another_folder_is_another_one_whatever_its_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        own = record()
+        own.status("running")
+        assert lease_of(own.file).exists()
+    own.status("finished")
+    assert (tmp_path / "one" / lease_of(own.file)).exists()
+    monkeypatch.chdir(tmp_path / "one")
+    record().status("finished")
+    assert not lease_of(own.file).exists()

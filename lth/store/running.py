@@ -11,7 +11,7 @@ from pathlib import Path
 from lth.store.file import make_folder
 from lth.store.lease import Lease, take
 
-_own: dict[Path, Lease | None] = {}  # None while another process holds it
+_own: dict[Path, Lease | None] = {}  # by absolute path, since a process may change its folder; None: another holds it
 
 
 def lease_of(record: Path) -> Path:
@@ -21,7 +21,7 @@ def lease_of(record: Path) -> Path:
 
 def begin(record: Path) -> None:
     """Hold the lease of a job from now on, unless another process does. Raises OSError."""
-    path = lease_of(record)
+    path = lease_of(record).absolute()
     make_folder(path.parent)
     if (own := _own.get(path)) is None or not own.is_own():
         _own[path] = take(path)
@@ -29,19 +29,19 @@ def begin(record: Path) -> None:
 
 def keep(record: Path) -> None:
     """Take over the lease of a job that was begun if the other process is dead by now. Raises OSError."""
-    if lease_of(record) in _own:
+    if lease_of(record).absolute() in _own:
         begin(record)
 
 
 def is_held(record: Path) -> bool:
     """True if this process holds the lease of a job."""
-    own = _own.get(lease_of(record))
+    own = _own.get(lease_of(record).absolute())
     return own is not None and own.is_own()
 
 
 def end(record: Path) -> None:
     """Release the lease of a job, if this process holds it."""
-    if own := _own.pop(lease_of(record), None):
+    if own := _own.pop(lease_of(record).absolute(), None):
         own.release()
 
 

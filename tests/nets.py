@@ -107,6 +107,14 @@ def training_alone() -> nn.Module:
     )  # fmt: skip
 
 
+def empty() -> nn.Module:
+    """A layer without inputs: a bias alone."""
+    return Net(
+        lambda n, x: n.head(n.body(x.flatten(1)) + n.none(x.flatten(1)[:, :0])),
+        body=nn.Linear(16, 5), none=nn.Linear(0, 5), head=nn.Linear(5, 3),
+    )  # fmt: skip
+
+
 def shared_block() -> nn.Module:
     """A layer registered under two names and called under both."""
     block = nn.Linear(6, 6)
@@ -198,6 +206,7 @@ ODD = {
         detached, {"body.weight": "linear", "head.weight": "output"}, 3 * 80 + 15,
         {"frozen.weight": UNUSED, "cut.weight": UNUSED},
     ),
+    "empty": Odd(empty, {"body.weight": "linear", "head.weight": "output"}, 95),
     "training_alone": Odd(
         training_alone, {"body.weight": "linear", "head.weight": "output"}, 95, {"help.weight": "in training alone"},
     ),

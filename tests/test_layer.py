@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torchvision
-from nets import ODD, RECURRENT, Odd
+from nets import ODD, RECURRENT, Net, Odd
 from small import DATA, Stop, adam, half_pruned, kinds_of, net, recipe, same
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -101,6 +101,15 @@ class Product(nn.Module):
 
 def test_a_bilinear_layer_costs_its_weights_for_every_pair() -> None:
     assert macs(Product(), torch.rand(1, 5, 8)) == 5 * 4 * 8 * 8
+
+
+def test_a_product_with_a_vector_costs_its_matrix() -> None:
+    pooled = Net(
+        lambda n, x: n.head((n.body(x) @ n.query).softmax(0) @ n.body(x))[None],
+        body=nn.Linear(6, 5), query=nn.Parameter(torch.ones(5)), head=nn.Linear(5, 3),
+    )  # fmt: skip
+    assert macs(pooled, torch.rand(7, 6)) == 2 * 7 * 30 + 7 * 5 + 5 * 7 + 15
+    assert layers(pooled, torch.rand(7, 6)).kinds == {"body.weight": "linear", "head.weight": "output"}
 
 
 @pytest.mark.parametrize("name", RECURRENT)

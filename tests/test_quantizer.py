@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
+from nets import empty
 from small import conv_net, many, net
 from torch import Tensor, nn
 
@@ -531,3 +532,24 @@ def test_a_weight_of_0_stays_exactly_0(model: Callable[..., nn.Module], bits: in
         with torch.no_grad():
             layer.weight[:, ::2] = 0
         assert (layer.rounded(layer.weight)[:, ::2] == 0).all(), name
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_net_of_any_float_keeps_it_and_is_rounded_to_the_same_integers(dtype: torch.dtype, per_channel: bool) -> None:
+    weight = torch.tensor([[0.75, -0.5, 0.0, 0.34], [2.0, 1.0, -0.25, 0.1]])  # all on the grid of float16 or nearly so
+    on = Scheme(8, None, per_channel).weight_grid(weight, torch.ones(2, 2) if per_channel else torch.ones(2))
+    assert torch.equal(on.quantize(weight.to(dtype)), on.quantize(weight.to(dtype).to(torch.float32)))
+    model = quantized(nn.Sequential(nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 3)).to(dtype), Scheme(8, 8, per_channel))
+    calibrate(model, [some(0, 9, 4).to(dtype)])
+    output = model(some(1, 2, 4).to(dtype))
+    assert output.dtype == dtype
+    output.sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == dtype for p in model.parameters())
+
+
+def test_a_layer_without_weights_is_left_as_it_is() -> None:
+    model = quantized(empty(), Scheme())
+    calibrate(model, [some(0, 9, 16)])
+    assert [name for name, _ in layers(model)] == ["body.weight", "head.weight"]
+    assert model(some(1, 2, 16)).shape == (2, 3)

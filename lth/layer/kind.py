@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lth import UserError
 from lth.weights import first_names
@@ -19,11 +20,11 @@ def prunable(net: nn.Module) -> dict[str, str]:
     """Parameter name -> kind ("conv", "shortcut" or "linear"), by the types of the layers, in the order of the net.
 
     Prunable are the weights of convolution and linear layers and the projections of attention; never biases,
-    normalization or embeddings. Of a parametrized weight it is the original of the same shape. A shortcut is a
+    normalization or embeddings, and no weight without entries. Of a parametrized weight it is the original of the same shape. A shortcut is a
     convolution in a part called "shortcut" or, as in torchvision, "downsample".
     """
     first = first_names(net)
-    found = {first[name]: kind for name, kind in _by_type(net) if name in first}
+    found = {first[name]: kind for name, kind in _by_type(net) if name in first and not _is_empty(net, name)}
     return {name: found[name] for name in dict.fromkeys(first.values()) if name in found}
 
 
@@ -55,6 +56,11 @@ def only_its_own(net: nn.Module, name: str) -> None:
 def has(net: nn.Module, *kinds: type[nn.Module]) -> bool:
     """True if a layer of the net is of one of these types."""
     return any(isinstance(layer, kinds) for layer in net.modules())
+
+
+def _is_empty(net: nn.Module, name: str) -> bool:
+    weight = net.get_parameter(name)
+    return not is_lazy(weight) and weight.numel() == 0
 
 
 def _layer_of(name: str) -> str:

@@ -26,6 +26,12 @@ UNCOUNTED: dict[Any, Callable[..., int]] = {
     torch.ops.aten._cudnn_rnn: lambda x, weights, *_, **__: _recurrent(x, weights),
     torch.ops.aten._trilinear: lambda x, weight, *_, **__: weight.numel() * x[..., 0].numel(),  # nn.Bilinear
 }
+# Products with a vector, which PyTorch's counter does not know either -> the operand with an entry for each product.
+VECTORS: dict[Any, Callable[..., Tensor]] = {
+    torch.ops.aten.mv: lambda matrix, vector: matrix,
+    torch.ops.aten.addmv: lambda added, matrix, vector, **_: matrix,
+    torch.ops.aten.dot: lambda vector, other: vector,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +130,8 @@ class _Recorder(TorchDispatchMode):
             origins = [self._origin(x) for x in inputs if x.ndim > 1]
             self.others |= {name for each in origins if not each.data for name in each.names}
             origin.feeds = frozenset()
-        if count := flop_registry.get(func.overloadpacket):
-            operands = [x for x in inputs if x.ndim > 1]
-            origin.feeds = self._multiply(operands, origin, count(*args, **kwargs, out_val=out) // 2)
+        if (count := _of_product(func.overloadpacket, args, kwargs, out, data=origin.data)) is not None:
+            origin.feeds = self._multiply([x for x in inputs if x.ndim > 1 and x.numel()], origin, count)
         for x in tree_leaves(out):
             if isinstance(x, Tensor):
                 self.alive.append(x)
@@ -162,6 +167,16 @@ class _Recorder(TorchDispatchMode):
         held = x.untyped_storage().nbytes() // x.element_size()  # x may be a part: attention's keys, for one
         whole = same if memory(x) in self.parameters else [n for n in same if self.sizes[n] == held]
         return whole[0] if len(whole) == 1 else ""
+
+
+def _of_product(operation: Any, args: Any, kwargs: Any, out: Any, *, data: bool) -> int | None:
+    """Multiply-accumulates of a product; None for any other operation, such as the norm that spectral normalization
+    estimates from the weight alone. data: the example takes part.
+    """
+    if operation in VECTORS and data:
+        return int(VECTORS[operation](*args, **kwargs).numel())
+    flops = flop_registry.get(operation)
+    return None if flops is None else int(flops(*args, **kwargs, out_val=out)) // 2
 
 
 def _recurrent(x: Tensor, weights: Iterable[Tensor]) -> int:

@@ -23,7 +23,7 @@ class Grid:
     def quantize(self, r: Tensor) -> Tensor:
         """q, int32: r / S rounded half to even, plus Z, clamped."""
         scale, zero_point = self._shaped(r)
-        return ((r / scale).round() + zero_point).clamp(self.low, self.high).to(torch.int32)
+        return ((_wide(r) / scale).round() + zero_point).clamp(self.low, self.high).to(torch.int32)
 
     def dequantize(self, q: Tensor) -> Tensor:
         """S(q - Z), float32."""
@@ -66,13 +66,13 @@ def _scale(scale: Tensor) -> Tensor:
 
 
 def fake_quantize(r: Tensor, on: Grid) -> Tensor:
-    """Quantize and dequantize r, with the straight-through gradient: 1 inside the range, 0 for clipped values (Bengio
-    et al. 2013; Jacob et al. 2018, Section 3).
+    """Quantize and dequantize r, of its own type, with the straight-through gradient: 1 inside the range, 0 for clipped
+    values (Bengio et al. 2013; Jacob et al. 2018, Section 3).
     """
     scale, zero_point = on._shaped(r)
     with torch.no_grad():
-        q = (r / scale).round() + zero_point
-        rounded = scale * (q.clamp(on.low, on.high) - zero_point)
+        q = (_wide(r) / scale).round() + zero_point
+        rounded = (scale * (q.clamp(on.low, on.high) - zero_point)).to(r.dtype)
         inside = (q >= on.low) & (q <= on.high)
     return _straight_through(r, rounded, inside)
 
@@ -81,6 +81,11 @@ def cast(r: Tensor, to: torch.dtype) -> Tensor:
     """Round values to a shorter float type; the result has the type of r, and so has the straight-through gradient."""
     rounded = r.detach().to(to).to(r.dtype)
     return _straight_through(r, rounded, torch.ones_like(r, dtype=torch.bool))
+
+
+def _wide(r: Tensor) -> Tensor:
+    """Values in at least float32, in which integers and their quotients are exact enough to round."""
+    return r.to(torch.promote_types(r.dtype, torch.float32))
 
 
 def _straight_through(r: Tensor, rounded: Tensor, inside: Tensor) -> Tensor:

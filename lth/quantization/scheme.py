@@ -62,7 +62,7 @@ class Scheme:
         return grid(low, high, bits=bits, symmetric=self.symmetric, axis=self._axis)
 
     def weight(self, weight: Tensor, share: Tensor | None) -> Tensor:
-        """Rounded weight, float32; share: None for float types."""
+        """Rounded weight, of its own type; share: None for float types."""
         if share is None:
             return cast(weight, FLOATS[str(self.weight_bits)])
         return fake_quantize(weight, self.weight_grid(weight, share))
@@ -73,7 +73,7 @@ class Scheme:
         return CALIBRATIONS[self.calibration](values, axis=None, bits=self.activation_bits, symmetric=False)
 
     def input(self, x: Tensor, low: Tensor | None, high: Tensor | None) -> Tensor:
-        """Rounded input, float32; low, high: None for float types."""
+        """Rounded input, of its own type; low, high: None for float types."""
         if self.activation_bits is None:
             return x
         if low is None or high is None:

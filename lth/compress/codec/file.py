@@ -35,7 +35,8 @@ class Contents:
 
 def encode(weights: Weights, mask: Mask, *, bits: int | None, description: Mapping[str, Any] | None = None) -> bytes:
     """m * W as a file. bits: 1 to 8 for the index of each kept weight into the codebook of its tensor, other floats in
-    float16 unless they overflow or underflow; None: float32 throughout, lossless. description: a mapping of JSON.
+    float16 unless one of them is too large for it, or so small that it would be 0; None: float32 throughout, lossless.
+    description: a mapping of JSON.
 
     Raises ValueError for tensors or descriptions that the format can't represent.
     """

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 from nets import empty
+from onnx import TensorProto, helper, numpy_helper
 from small import conv_net, many, net
 from torch import Tensor, nn
 

@@ -20,8 +20,8 @@ def prunable(net: nn.Module) -> dict[str, str]:
     """Parameter name -> kind ("conv", "shortcut" or "linear"), by the types of the layers, in the order of the net.
 
     Prunable are the weights of convolution and linear layers and the projections of attention; never biases,
-    normalization or embeddings, and no weight without entries. Of a parametrized weight it is the original of the same shape. A shortcut is a
-    convolution in a part called "shortcut" or, as in torchvision, "downsample".
+    normalization or embeddings, and no weight without entries. Of a parametrized weight it is the original of the same
+    shape. A shortcut is a convolution in a part called "shortcut" or, as in torchvision, "downsample".
     """
     first = first_names(net)
     found = {first[name]: kind for name, kind in _by_type(net) if name in first and not _is_empty(net, name)}

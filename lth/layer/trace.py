@@ -26,12 +26,8 @@ UNCOUNTED: dict[Any, Callable[..., int]] = {
     torch.ops.aten._cudnn_rnn: lambda x, weights, *_, **__: _recurrent(x, weights),
     torch.ops.aten._trilinear: lambda x, weight, *_, **__: weight.numel() * x[..., 0].numel(),  # nn.Bilinear
 }
-# Products with a vector, which PyTorch's counter does not know either -> the operand with an entry for each product.
-VECTORS: dict[Any, Callable[..., Tensor]] = {
-    torch.ops.aten.mv: lambda matrix, vector: matrix,
-    torch.ops.aten.addmv: lambda added, matrix, vector, **_: matrix,
-    torch.ops.aten.dot: lambda vector, other: vector,
-}
+# Products with a vector, which that counter does not know either -> which argument has an entry for each of them.
+VECTORS: dict[Any, int] = {torch.ops.aten.mv: 0, torch.ops.aten.addmv: 1, torch.ops.aten.dot: 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +170,7 @@ def _of_product(operation: Any, args: Any, kwargs: Any, out: Any, *, data: bool)
     estimates from the weight alone. data: the example takes part.
     """
     if operation in VECTORS and data:
-        return int(VECTORS[operation](*args, **kwargs).numel())
+        return int(args[VECTORS[operation]].numel())
     flops = flop_registry.get(operation)
     return None if flops is None else int(flops(*args, **kwargs, out_val=out)) // 2
 

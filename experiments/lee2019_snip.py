@@ -32,7 +32,7 @@ from typing import Any
 import pandas as pd
 
 from lth.analysis import plot
-from lth.analysis.claim import FINAL, Claim, between, value
+from lth.analysis.claim import FINAL, Claim, between, margin
 from lth.analysis.summary import merged
 
 COST = "a replicate: three trainings of LeNet-300-100 and of LeNet-5, 250,000 steps; scale=reduced: a tenth"
@@ -56,8 +56,8 @@ def _rows(net: str, percent: int) -> dict[str, Any]:
 
 
 CLAIMS = [
-    Claim(f"{plot.NAMES[net]}, {percent}% of the weights: accuracy (from memory)", 100 - error, "%",
-          partial(value, percent=percent, column=FINAL), _rows(net, percent), kind="value")
+    Claim(f"{plot.NAMES[net]}, {percent}% of the weights: error (from memory)", error, "%",
+          partial(margin, limit=100, percent=percent, column=FINAL), _rows(net, percent), kind="error")
     for (net, percent), error in PRINTED.items()
 ] + [
     Claim("LeNet-300-100, 5% of the weights: accuracy above dense (from memory)", 0.1, "points",

@@ -38,6 +38,7 @@ from lth.analysis.claim import FINAL, Claim, between, gain
 COST = "a replicate: LeNet-300-100 20,000 steps and 5 fine-tunings of 10,000; ResNet-20 400 steps and 133"
 FULL = {"lenet_300_100": {"data": "mnist", "steps": 20_000, "batch_size": 60}, **full.frankle2019("resnet_20")}
 LENET = {"model": "lenet_300_100"}
+SLACK = 0.1  # points, ten of 10,000 test images: within them accuracies of this net count as equal
 HOW = {"weight": "connections", "neuron": "whole neurons", "n_of_m": "2:4"}
 
 
@@ -55,8 +56,8 @@ CLAIMS = [
     _above(50, "weight", "neuron"),
     _above(10, "weight", "neuron"),
     _above(50, "n_of_m", "neuron"),
-    Claim("LeNet-300-100, 50%: 2:4 above dense", 0.0, "points", partial(gain, percent=50, column=FINAL),
-          {**LENET, "structure": "n_of_m"}),
+    Claim(f"LeNet-300-100, 50%: 2:4 loses less than {SLACK} points, by", 0.0, "points",
+          partial(gain, percent=50, column=FINAL, slack=SLACK), {**LENET, "structure": "n_of_m"}),
 ]  # fmt: skip
 
 

@@ -31,7 +31,7 @@ import pandas as pd
 from lth import early_bird
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, Measured, gain
-from lth.analysis.claim.rows import measured, near
+from lth.analysis.claim.rows import by_replicate, measured, near
 
 COST = "a replicate: LeNet-300-100 10 trainings of 18,340 steps at most; ResNet-20 reduced 3 of 2,464"
 # The nets are not the paper's, so that no verdict here is more than "agrees".
@@ -40,6 +40,7 @@ FULL = {
     "resnet_20": {"model": "vgg_16", "data": "cifar10", "steps": 28_160, "batch_size": 256},
 }
 BIRD = "early_bird"
+SLACK = 0.1  # points, ten of 10,000 test images: within them accuracies of these nets count as equal
 LEVELS = {"lenet_300_100": (69.6, 50.0, 29.9), "resnet_20": (48.9, 25.1, 9.2)}
 WHAT = {"lenet_300_100": "of the weights", "resnet_20": "of the weights, channels removed"}
 
@@ -51,8 +52,8 @@ def _before_half(rows: pd.DataFrame, percent: float) -> Measured | None:
     part = near(rows, percent, BIRD)
     if part.empty or "mask_distances" not in part:
         return None
-    texts = part.dropna(subset="mask_distances").groupby("replicate")["mask_distances"].first()
-    return measured(texts.map(_left), part)
+    drawn = part.dropna(subset="mask_distances")
+    return measured(by_replicate(drawn.assign(left=drawn["mask_distances"].map(_left)), "left"), part)
 
 
 def _left(text: str) -> float:
@@ -67,10 +68,12 @@ CLAIMS = [
     for claim in (
         Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: drawn before half of the epochs", 0.0, "epochs",
               partial(_before_half, percent=percent), {"model": net}),
-        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket above dense", 0.0, "points",
-              partial(gain, percent=percent, column=FINAL, of=BIRD), {"model": net}),
-        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket above ticket by the mask of the end",
-              0.0, "points", partial(gain, percent=percent, column=FINAL, of=BIRD, than="ticket"), {"model": net}),
+        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket loses less than {SLACK} points on "
+              "dense, by", 0.0, "points",
+              partial(gain, percent=percent, column=FINAL, of=BIRD, slack=SLACK), {"model": net}),
+        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket loses less than {SLACK} points on the "
+              "ticket by the mask of the end, by", 0.0, "points",
+              partial(gain, percent=percent, column=FINAL, of=BIRD, than="ticket", slack=SLACK), {"model": net}),
     )
 ]  # fmt: skip
 

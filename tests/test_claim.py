@@ -133,6 +133,13 @@ def test_the_gain_of_a_control_can_be_measured_too() -> None:
     assert gain(CONTROLS, percent=13.4, of="reinitialize") is None
 
 
+def test_slack_is_added_to_a_gain_and_to_its_interval() -> None:
+    found = gain(CONTROLS, percent=51.2, of="reinitialize", slack=0.5)  # without it -3 points, of -5 and -1
+    assert found is not None
+    assert numbers(found) == pytest.approx((-2.5, 2.828427, 2, 51.2))
+    assert found.interval == pytest.approx((-2.5 - 2 * 12.7062, -2.5 + 2 * 12.7062), abs=1e-3)
+
+
 def test_without_a_control_nothing_is_measured() -> None:
     assert gain(CONTROLS, percent=13.4, than="reinitialize") is None
     assert gain(CONTROLS, percent=51.2, than="shuffle") is None

@@ -262,6 +262,18 @@ def test_the_figure_has_a_panel_for_each_density_and_none_for_rows_without_dista
     assert not [axes for axes in distances(pd.DataFrame(rows)[:1], "title").axes if axes.images]
 
 
+def test_distances_of_other_configurations_and_numbers_of_epochs_have_panels_of_their_own() -> None:
+    rows = {"model": "lenet_300_100", "data": "mnist", "steps": [20, 20, 10], "level": 1, "density": 0.5,
+            "branch": "bird", "draw": 0, "replicate": [1, 2, 1], "machine": "here", "commit": "c",
+            "mask_distances": [" ".join([each] * count) for each, count in (("0.1", 21), ("0.3", 21), ("0.9", 3))],
+            "config": ["a", "a", "b"]}  # fmt: skip
+    shown = [axes for axes in distances(pd.DataFrame(rows), "title").axes if axes.get_visible() and axes.images]
+    assert [axes.get_title() for axes in shown] == [
+        "LeNet-300-100, steps=10, 50.0% kept", "LeNet-300-100, steps=20, 50.0% kept"
+    ]  # fmt: skip
+    assert [round(float(axes.images[0].get_array()[0, 1]), 6) for axes in shown] == [0.9, 0.2]
+
+
 # ---- what is refused
 
 

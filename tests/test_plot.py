@@ -153,6 +153,55 @@ def test_different_configurations_are_different_lines() -> None:
     assert lines(["model"], *configs) == ["Conv-2, config=a", "Conv-2, config=b", "Conv-2, config=a"]
 
 
+def told_apart(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, and beside it one of another rate, 30 points worse."""
+    worse = [name for name in ("early_stop_test_accuracy", "final_test_accuracy") if name in table]
+    other = table.assign(digest=table["digest"] + "b", **{name: table[name] - 0.3 for name in worse})
+    rates = {"optimizer.lr": [0.1] * len(table) + [0.2] * len(table)}
+    return pd.concat([table, other], ignore_index=True).assign(**rates)
+
+
+def test_learning_curves_of_different_configurations_are_never_averaged() -> None:
+    curves = evaluations()
+    other = curves.assign(digest=curves["digest"] + "b", test_accuracy=curves["test_accuracy"] - 0.3)
+    whole = plot.curves(pd.concat([curves, other], ignore_index=True), told_apart(tickets()), levels=[3]).axes[0]
+    ends = {line.get_label(): float(np.asarray(line.get_ydata())[-1]) for line in whole.get_lines()}
+    assert ends == pytest.approx({"50.0, optimizer.lr=0.1": 98.4, "50.0, optimizer.lr=0.2": 68.4})
+
+
+def test_bits_of_different_configurations_are_never_averaged() -> None:
+    above, _ = plot.bits(told_apart(BITS[BITS["level"] == 0])).axes
+    lines = {c.get_label(): c.lines[0].get_xydata().tolist() for c in above.containers}
+    assert lines["dense, optimizer.lr=0.1, aware"] == [[2, pytest.approx(90)]]
+    assert lines["dense, optimizer.lr=0.2, aware"] == [[2, pytest.approx(60)]]
+
+
+def barriers(at: float, k: int) -> dict[str, Any]:
+    """A row of two children of W_k."""
+    return rounded(branch="connect", barrier=at, **{"rewind.step": k, "line_errors": f"0 {at} 0", "config": f"{k}"})
+
+
+def test_barriers_are_a_line_along_k_and_different_configurations_are_never_averaged() -> None:
+    table = pd.DataFrame([barriers(0.5, 0), barriers(0.1, 100)])
+    left = plot.connectivity(table, "title", {"connect": "children"}).axes[0]
+    (line,) = (c for c in left.containers)
+    assert (line.get_label(), line.lines[0].get_xydata().tolist()) == ("children, dense", [[0, 50], [100, 10]])
+    other = table.assign(config=["c", "d"], barrier=[0.7, 0.3])
+    both = pd.concat([table, other], ignore_index=True).assign(**{"optimizer.lr": [0.1, 0.1, 0.2, 0.2]})
+    left = plot.connectivity(both, "title", {"connect": "children"}).axes[0]
+    assert {c.get_label(): c.lines[0].get_xydata().tolist() for c in left.containers} == {
+        "children, dense, optimizer.lr=0.1": [[0, 50], [100, 10]],
+        "children, dense, optimizer.lr=0.2": [[0, pytest.approx(70)], [100, 30]],
+    }
+
+
+def test_starts_of_different_configurations_are_rows_of_their_own() -> None:
+    table = told_apart(BITS[BITS["level"] == 0].reset_index(drop=True)[:1])
+    for shown, names in ((table[:1], ["a"]), (table, ["a, optimizer.lr=0.1", "a, optimizer.lr=0.2"])):
+        figure = plot.starts(shown, "title", pd.Series("a", index=shown.index))
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == names
+
+
 def test_replicates_levels_and_controls_are_one_line() -> None:
     rows = tickets().assign(model="conv_2", seconds=range(12))
     assert set(plot.names(rows, ["model"])) == {"Conv-2"}
@@ -248,6 +297,21 @@ def test_each_ticket_has_the_accuracy_of_its_own_curve_and_number_of_steps() -> 
     curves = pd.concat([learning(0, 500, 1000), learning(0, 200, 400).assign(digest="b")])
     found = plot.accuracy_at(table, curves, 0.5)
     assert list(found.items()) == [(7, 0.2), (3, 0.5), (5, 0.2)]
+
+
+def test_a_ticket_that_starts_later_has_no_accuracy_there() -> None:
+    table = pd.DataFrame({"digest": ["a"], "steps": [1000]})
+    late = learning(500, 1000)
+    assert np.isnan(plot.accuracy_at(table, late, 0.3)[0])
+    assert list(plot.accuracy_at(table, late, 0.5)) == [0.5]
+
+
+def test_no_ticket_is_called_winning_where_panels_share_one_legend() -> None:
+    """Tickets that win in the middle of training need not win at its end."""
+    rows = tickets()
+    curves = pd.concat([learning(0, 5000).assign(digest=digest) for digest in rows["digest"]])
+    figure = plot.during(rows, curves, [0.5, 1.0])
+    assert "winning" not in " ".join(text.get_text() for text in figure.axes[0].get_legend().get_texts())
 
 
 def test_during_has_a_panel_for_each_time_with_the_accuracies_then() -> None:

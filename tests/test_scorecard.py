@@ -77,17 +77,37 @@ def test_results_of_several_configurations_are_no_replicates_of_one(
     usual = examples.tickets("one", ACCURACIES, config="a").assign(**{"optimizer.lr": 0.1})
     swept = examples.tickets("one", {3: (0.5, 0.7), 4: (0.4, 0.63)}, config="b").assign(**{"optimizer.lr": 0.5})
     examples.commit(folder, pd.concat([usual, swept], ignore_index=True))
-    assert [row[-1] for row in card()] == ["not run", "not run"]
-    said, _ = [text for text in caplog.messages if "is not compared" in text]
+    assert [row[-1] for row in card()] == ["not compared", "not run"]  # nothing has 3.6% of the weights
+    (said,) = [text for text in caplog.messages if "is not compared" in text]
     assert said == (
         "one: '41%: above dense' is not compared: results of several configurations, optimizer.lr=0.1 and "
         "optimizer.lr=0.5, are no replicates; give others a name of their own (name=...)"
     )
     reduced = examples.tickets("one", {1: (0.5, 0.6)}, config="c", reduced="steps 20 instead of 2000")
     examples.commit(folder, pd.concat([usual, swept, reduced], ignore_index=True))
-    assert [row[-1] for row in card()] == ["not run", "not run"]  # nor are reduced results taken in their place
+    assert card()[0][-1] == "not compared"  # nor are reduced results taken in their place
     examples.commit(folder, usual)
     assert [row[3] for row in card()] == [HALF_AND_ONE[0], ""]
+
+
+def test_a_claim_that_can_not_be_compared_ends_neither_the_others_nor_what_is_not_there_yet(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An experiment may have trained no branch yet that a claim is about, or only settings of it that are others."""
+    of = '"points", partial(gain, percent=41, of="pop", column="final_ones")'
+    examples.experiment(folder, "one", [f'"ones", 0.0, {of}', GAIN])
+    plain = examples.tickets("one", ACCURACIES)
+    examples.commit(folder, plain)
+    assert [row[-1] for row in card()] == ["not run", "not settled"]
+    other = [
+        plain[plain["level"] == 4].assign(branch="pop", branch_settings=each, final_ones=0.1) for each in ("a=1", "a=2")
+    ]
+    examples.commit(folder, pd.concat([plain, *other], ignore_index=True))
+    assert [row[-1] for row in card()] == ["not compared", "not settled"]
+    assert "pop has several settings, a=1; a=2" in caplog.text
+    examples.commit(folder, pd.concat([plain, other[0].drop(columns="final_ones")], ignore_index=True))
+    assert [row[-1] for row in card()] == ["not compared", "not settled"]
+    assert "a claim is about final_ones" in caplog.text
 
 
 def test_a_claim_is_measured_on_its_own_rows(folder: Path) -> None:

@@ -44,6 +44,8 @@ SETTLED = [
     ("point", 20.0, 21.0, (8.7, 100.0), "not settled"),
     ("point", 20.0, 9.0, (8.0, 15.0), "not reproduced"),
     ("point", 20.0, 80.0, (27.0, 100.0), "not reproduced"),
+    ("point", 0.43, 0.5, (-0.24, 1.24), "not settled"),  # of a disagreement, which may be none
+    ("point", 0.27, 0.118, (0.023, 0.213), "not reproduced"),  # near the margin of 1.3, but off by 2.3
     ("error", 1.5, 1.6, (1.55, 1.65), "reproduced"),
     ("error", 1.5, 1.6, (1.4, 1.8), "within a factor of 1.1"),
     ("error", 1.5, 1.9, (1.6, 2.9), "within a factor of 1.3"),
@@ -54,7 +56,8 @@ SETTLED = [
     ("value", 90.5, 90.5, (89.9, 91.1), "within 2 points"),
     ("value", 90.5, 92.0, (91.5, 92.5), "within 2 points"),
     ("value", 90.5, 90.5, (88.0, 93.0), "not settled"),
-    ("value", 90.5, 93.0, (92.4, 93.6), "not settled"),
+    ("value", 90.5, 91.9, (90.8, 93.0), "not settled"),
+    ("value", 90.5, 93.0, (92.4, 93.6), "not reproduced"),
     ("value", 90.5, 93.0, (92.6, 93.4), "not reproduced"),
     ("value", 0.0, -0.02, (-0.09, 0.05), "reproduced"),
 ]  # fmt: skip
@@ -140,11 +143,11 @@ def test_the_sum_counts_each_claim_once() -> None:
         "reproduced", "reproduced", "within a factor of 1.4", "within 2 points", "within 2 points (n = 1)",
         "agrees (n = 1)", "not settled", "not reproduced", "differs (n = 3)", "not run that far", "not run",
         "reduced: agrees", "reduced: agrees (n = 1)", "reduced: within a factor of 2", "reduced: not settled",
-        "reduced: differs", "reduced: differs (n = 1)", "reduced: not run that far",
+        "reduced: differs", "reduced: differs (n = 1)", "reduced: not run that far", "not compared",
     ]  # fmt: skip
     assert counted(verdicts) == (
-        "18 claims: 10 in the paper's settings (2 reproduced, 3 within a factor of 2 or 2 points, 1 agree, 1 not "
+        "19 claims: 10 in the paper's settings (2 reproduced, 3 within a factor of 2 or 2 points, 1 agree, 1 not "
         "settled, 1 not reproduced, 1 differ, 1 not run that far); 7 in reduced settings (2 agree, 1 within a factor "
-        "of 2 or 2 points, 1 not settled, 2 differ, 1 not run that far); 1 not run."
+        "of 2 or 2 points, 1 not settled, 2 differ, 1 not run that far); 1 not run; 1 not compared."
     )
     assert counted(["not run"]) == "1 claim: 0 in the paper's settings; 0 in reduced settings; 1 not run."

@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pandas as pd
 
+from lth import UserError
 from lth.analysis import registry, results
 from lth.analysis.claim import Claim, Measured, tally
-from lth.analysis.claim.rows import Mixed
-from lth.analysis.claim.verdict import RULE
+from lth.analysis.claim.verdict import NOT_COMPARED, RULE
 from lth.analysis.markdown import aligned
 
 log = logging.getLogger("lth")
@@ -83,7 +83,12 @@ def _scales(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[str | int, ...]:
-    ours, scale = _best(name, claim, scales)
+    try:
+        ours, scale = _best(claim, scales)
+        verdict = claim.verdict(ours, reduced=scale == "reduced")
+    except UserError as error:
+        log.warning("%s: '%s' is not compared: %s", name, claim.text, error)
+        ours, scale, verdict = None, "", NOT_COMPARED
     return (
         name,
         claim.text,
@@ -93,24 +98,17 @@ def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[s
         0 if ours is None else ours.n,
         "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",
         scale,
-        claim.verdict(ours, reduced=scale == "reduced"),
+        verdict,
     )
 
 
-def _best(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[Measured | None, str]:
-    """Our number and its scale: full, or reduced if nothing was run in full. None, and a warning, where it would be of
-    several configurations.
+def _best(claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[Measured | None, str]:
+    """Our number and its scale: full, or reduced if nothing was run in full. Raises UserError if rows can't be
+    compared, such as those of several configurations.
     """
     for scale, table in scales.items():
         rows = table if table.empty else claim.rows(table)
-        try:
-            ours = None if rows.empty else claim.measure(rows)
-        except Mixed as error:
-            log.warning(
-                "%s: '%s' is not compared: %s; give others a name of their own (name=...)", name, claim.text, error
-            )
-            return None, ""
-        if ours is not None:
+        if not rows.empty and (ours := claim.measure(rows)) is not None:
             return ours, scale
     return None, ""
 

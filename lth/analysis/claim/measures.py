@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lth.analysis.claim.rows import Measured, by_replicate, dense, is_on, measured, near, of_branch, select
+from lth.analysis.claim.rows import (
+    Measured,
+    by_replicate,
+    check_column,
+    dense,
+    in_both,
+    is_on,
+    measured,
+    near,
+    of_branch,
+    select,
+)
 from lth.analysis.interval import bootstrap
 
 EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
@@ -37,12 +48,18 @@ def faster(rows: pd.DataFrame, *, percent: float, than: str = "dense") -> Measur
 
 
 def gain(
-    rows: pd.DataFrame, *, percent: float, column: str = EARLY, than: str = "dense", of: str = "ticket"
+    rows: pd.DataFrame,
+    *,
+    percent: float,
+    column: str = EARLY,
+    than: str = "dense",
+    of: str = "ticket",
+    slack: float = 0.0,
 ) -> Measured | None:
     """Accuracy of the ticket, or of another branch, above that of the dense net, or of a control at the same level, in
-    percentage points.
+    percentage points, and `slack` more: above 0 if no more than that is lost.
     """
-    return _paired(rows, percent, lambda ours, other: 100 * (ours - other), column, than, of)
+    return _paired(rows, percent, lambda ours, other: 100 * (ours - other) + slack, column, than, of)
 
 
 def added(rows: pd.DataFrame, *, option: str, percent: float = 100, column: str = EARLY) -> Measured | None:
@@ -53,9 +70,8 @@ def added(rows: pd.DataFrame, *, option: str, percent: float = 100, column: str 
         return None
     given = is_on(rows[option])
     with_option = near(rows[given], percent, "ticket")
-    ours, theirs = by_replicate(with_option, column), by_replicate(dense(rows[~given]), column)
-    both = ours.index.intersection(theirs.index)
-    return None if both.empty else measured(100 * (ours[both] - theirs[both]), with_option)
+    pair = in_both(with_option, dense(rows[~given]), column)
+    return pair and measured(100 * (pair[0] - pair[1]), with_option)
 
 
 def between(
@@ -71,10 +87,9 @@ def between(
     another, in points. ours, theirs: their rows, as in `select`; of branch "ticket" unless they name another.
     """
     sides = ((ours, percent), (theirs, their_percent or percent))
-    parts = [near(select(rows, which), at, which.get("branch", "ticket")) for which, at in sides]
-    one, other = (by_replicate(part, column) for part in parts)
-    both = one.index.intersection(other.index)
-    return None if both.empty else measured(100 * (one[both] - other[both]), parts[0])
+    one, other = (near(select(rows, which), at, which.get("branch", "ticket")) for which, at in sides)
+    pair = in_both(one, other, column)
+    return pair and measured(100 * (pair[0] - pair[1]), one)
 
 
 def best_gain(rows: pd.DataFrame, *, column: str = EARLY) -> Measured | None:
@@ -82,6 +97,7 @@ def best_gain(rows: pd.DataFrame, *, column: str = EARLY) -> Measured | None:
     tickets = rows[(rows["branch"] == "ticket") & (rows["level"] > 0)]
     if tickets.empty:
         return None
+    check_column(tickets, column)
     means = tickets.groupby("level")[column].mean()
     best = tickets[tickets["level"] == means.idxmax()]
     return gain(rows, percent=float(100 * best["density"].mean()), column=column)
@@ -126,6 +142,7 @@ def highest(rows: pd.DataFrame, *, branch: str, column: str) -> Measured | None:
     part = of_branch(rows, branch)
     if (part := part[part["level"] > 0]).empty:
         return None
+    check_column(part, column)
     part = part[part["level"] == part.groupby("level")[column].mean().idxmax()]
     return measured(100 * by_replicate(part, column), part)
 
@@ -146,6 +163,7 @@ def worst(rows: pd.DataFrame, *, column: str, down_to: float) -> Measured | None
     part = rows[(rows["branch"] == "ticket") & (100 * rows["density"] >= down_to) & (rows["level"] > 0)]
     if part.empty:
         return None
+    check_column(part, column)
     level = part.groupby("level")[column].mean().idxmin()
     part = part[part["level"] == level]
     return measured(100 * by_replicate(part, column), part)
@@ -164,9 +182,8 @@ def _paired(
     """`compare` within each replicate, so that what replicates share cancels out."""
     tickets = near(rows, percent, of)
     others = dense(rows) if than == "dense" else near(rows, percent, than)
-    ours, theirs = by_replicate(tickets, column), by_replicate(others, column)
-    both = ours.index.intersection(theirs.index)
-    return None if both.empty else measured(compare(ours[both], theirs[both]), tickets, ratio=ratio)
+    pair = in_both(tickets, others, column)
+    return pair and measured(compare(*pair), tickets, ratio=ratio)
 
 
 def _positive(steps: pd.Series) -> pd.Series:

@@ -17,10 +17,6 @@ from lth.analysis.summary import several_settings, variants
 NEAR = 1.3
 
 
-class Mixed(UserError):
-    """Rows of several configurations, which a claim would average."""
-
-
 @dataclass(frozen=True)
 class Measured:
     """Our number: mean, sample deviation and n over replicates; `percent` of the weights it was measured at. `bound`:
@@ -67,13 +63,13 @@ def is_on(values: pd.Series) -> pd.Series:
 
 
 def of_branch(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
-    """The rows of a branch, by its defaults if there are several settings of it. Raises ValueError if they have several
+    """The rows of a branch, by its defaults if there are several settings of it. Raises UserError if they have several
     numbers of bits, which must not be averaged, or several settings and none of them the defaults.
     """
     part = _of_one_setting(rows[rows["branch"] == branch], branch)
     if "bits" in part and part["bits"].nunique() > 1:
         found = ", ".join(map(str, part["bits"].unique()))
-        raise ValueError(f"{branch} has several bits, {found}; name one in `where`")
+        raise UserError(f"{branch} has several bits, {found}; name one in `where`")
     return part
 
 
@@ -82,7 +78,7 @@ def _of_one_setting(part: pd.DataFrame, branch: str) -> pd.DataFrame:
     usual = part[~several | (part["branch_settings"].fillna("") == "")] if several.any() else part
     if several.any() and not usual.index.isin(part.index[several]).any():
         found = "; ".join(sorted(part["branch_settings"].unique()))
-        raise ValueError(f"{branch} has several settings, {found}; name one (branch_settings) in `where`")
+        raise UserError(f"{branch} has several settings, {found}; name one (branch_settings) in `where`")
     return usual
 
 
@@ -107,16 +103,31 @@ def dense(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Mean over the draws of each replicate. Raises UserError if there is no such column, as of another task, and Mixed
-    if the rows are of several configurations.
+    """Mean over the draws of each replicate. Raises UserError if the rows have no such column, as of another task, or
+    are of several configurations.
     """
-    if column not in rows:
-        raise UserError(f"a claim is about {column}, and its experiment has no such column: name one of its own")
+    check_column(rows, column)
     if "config" in rows and rows["config"].nunique() > 1:
-        raise Mixed(
-            f"results of several configurations, {' and '.join(sorted(set(variants(rows))))}, are no replicates"
+        found = " and ".join(sorted(set(variants(rows))))
+        raise UserError(
+            f"results of several configurations, {found}, are no replicates; give others a name of their own (name=...)"
         )
     return rows.groupby("replicate")[column].mean()
+
+
+def in_both(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series] | None:
+    """`by_replicate` of two tables, for the replicates that both have; None if there are none."""
+    if ours.empty or theirs.empty:
+        return None
+    one, other = by_replicate(ours, column), by_replicate(theirs, column)
+    both = one.index.intersection(other.index)
+    return None if both.empty else (one[both], other[both])
+
+
+def check_column(rows: pd.DataFrame, column: str) -> None:
+    """Raise UserError if the rows have no such column."""
+    if column not in rows:
+        raise UserError(f"a claim is about {column}, and its experiment has no such column: name one of its own")
 
 
 def measured(values: pd.Series, rows: pd.DataFrame, *, ratio: bool = False) -> Measured | None:

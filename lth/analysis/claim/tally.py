@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from lth.analysis.claim.verdict import REDUCED
+from lth.analysis.claim.verdict import NOT_COMPARED, NOT_RUN, REDUCED
 
 # What a verdict begins with -> its place in the sum, in full and in reduced settings.
 FULL = ("reproduced", "within", "agrees", "not settled", "not reproduced", "differs", "not run that far")
@@ -12,12 +12,13 @@ LESS = ("agrees", "within", "not settled", "differs", "not run that far")
 def counted(given: Iterable[str]) -> str:
     """The number of claims with each verdict, as a sentence; those that there are none of are left out."""
     verdicts = list(given)
-    full = [v for v in verdicts if not v.startswith(REDUCED) and v != "not run"]
+    full = [v for v in verdicts if not v.startswith(REDUCED) and v not in (NOT_COMPARED, NOT_RUN)]
     less = [v.removeprefix(REDUCED) for v in verdicts if v.startswith(REDUCED)]
     parts = [
         f"{len(full)} in the paper's settings{_sum(full, FULL)}",
         f"{len(less)} in reduced settings{_sum(less, LESS)}",
-        f"{sum(v == 'not run' for v in verdicts)} not run",
+        f"{verdicts.count(NOT_RUN)} {NOT_RUN}",
+        *([f"{unclear} {NOT_COMPARED}"] if (unclear := verdicts.count(NOT_COMPARED)) else []),
     ]
     return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {'; '.join(parts)}."
 

@@ -14,6 +14,7 @@ from lth.analysis.claim.rows import Measured
 # printed percentage.
 FACTOR, CLOSE, WIDE, NEXT, TENTH, SAME = 2.0, 0.5, 2.0, 1.3, 1.1, 1.02
 REDUCED = "reduced: "
+NOT_COMPARED, NOT_RUN = "not compared", "not run"
 
 RULE = """\
 A verdict needs an interval. "±" is the sample deviation over n replicates; the 95% interval is that of their mean
@@ -30,23 +31,27 @@ mean. A best or worst level is chosen on the same replicates; the interval does 
   within 2 points, with all of its interval.
 - not settled: the interval is too wide to say. More replicates would.
 - not reproduced: the interval excludes the paper's number, and ours is off by more than a factor of 2 (or 2 points).
+  A larger effect than the paper's, or a lower percentage, counts as its number.
 - agrees, within a factor of f, differs (n = 1): the same comparison of a number that has no interval. It is never
   "reproduced".
 - not run that far: as good as dense at the sparsest level that was trained, which is not as sparse as the paper's.
 - reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
   says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.
+- not compared: results of several configurations under one name, which are no replicates; the log says which.
 - not run: no result."""
 
 
 @dataclass(frozen=True)
 class _Test:
     """meets: as the paper's number, or beyond. near: off by at most the factor. reaches: the interval contains the
-    number, or lies beyond it. shown: the interval has an effect. factor: by which a number is off.
+    number or one that counts as the same, or lies beyond it. contains: the number itself. shown: the interval has an
+    effect. factor: by which a number is off.
     """
 
     meets: Callable[[float], bool]
     near: Callable[[float], bool]
     reaches: Callable[[float, float], bool]
+    contains: Callable[[float, float], bool]
     shown: Callable[[float, float], bool]
     factor: Callable[[float], float]
 
@@ -54,7 +59,7 @@ class _Test:
 def verdict(kind: str, paper: float, ours: Measured | None, *, reduced: bool = False) -> str:
     """The verdict on a claim of one of KINDS. paper: its number; 0 of an effect: "more than none"."""
     if ours is None:
-        return "not run"
+        return NOT_RUN
     test = KINDS[kind](paper, ours.neutral)
     found = _alone(test, ours) if ours.interval is None else _settled(test, ours.mean, ours.interval)
     if ours.bound and not found.startswith(("reproduced", "agrees")):
@@ -72,7 +77,7 @@ def _settled(test: _Test, mean: float, interval: tuple[float, float]) -> str:
         return "reproduced"
     if (factor := test.factor(mean)) <= FACTOR and test.shown(low, high):
         return _within(factor)
-    return "not settled" if test.reaches(low, high) or test.near(mean) else "not reproduced"
+    return "not settled" if test.contains(low, high) or factor <= FACTOR else "not reproduced"
 
 
 def _alone(test: _Test, ours: Measured) -> str:
@@ -97,13 +102,14 @@ def _effect(paper: float, none: float) -> _Test:
     if paper == 0:
         return _Test(
             meets=lambda x: x > none, near=lambda x: x > none, reaches=lambda _, high: high > none,
-            shown=lambda _, __: False, factor=lambda _: math.inf,
+            contains=lambda _, high: high > none, shown=lambda _, __: False, factor=lambda _: math.inf,
         )  # fmt: skip
     size = paper - none
     return _Test(
         meets=lambda x: x >= paper,
         near=lambda x: x - none >= size / FACTOR,
         reaches=lambda _, high: high >= paper,
+        contains=lambda _, high: high >= paper,
         shown=lambda low, _: low > none,
         factor=lambda x: _ratio(x - none, size),
     )
@@ -114,8 +120,9 @@ def _lowest(paper: float, _: float) -> _Test:
         meets=lambda x: x <= SAME * paper,
         near=lambda x: x <= FACTOR * paper and x < 100,
         reaches=lambda low, _: low <= SAME * paper,
+        contains=lambda low, _: low <= SAME * paper,
         shown=lambda _, high: high < 100,
-        factor=lambda x: _ratio(x, paper),
+        factor=lambda x: _ratio(x, paper) if x < 100 else math.inf,
     )
 
 
@@ -124,8 +131,9 @@ def _point(paper: float, _: float, *, same: float = NEXT, off: float = FACTOR) -
         meets=lambda x: _ratio(x, paper) <= same,
         near=lambda x: _ratio(x, paper) <= off and x < 100,
         reaches=lambda low, high: low <= same * paper and high >= paper / same,
-        shown=lambda _, high: high < 100,
-        factor=lambda x: _ratio(x, paper),
+        contains=lambda low, high: low <= paper <= high,
+        shown=lambda low, high: low > 0 and high < 100,
+        factor=lambda x: _ratio(x, paper) if x < 100 else math.inf,
     )
 
 
@@ -139,6 +147,7 @@ def _value(paper: float, _: float) -> _Test:
         meets=lambda x: off(x) <= CLOSE,
         near=lambda x: off(x) <= CLOSE,
         reaches=lambda low, high: low <= paper + WIDE and high >= paper - WIDE,
+        contains=lambda low, high: low <= paper <= high,
         shown=lambda low, high: off(low) <= WIDE and off(high) <= WIDE,
         factor=lambda x: 0 if off(x) <= WIDE else math.inf,
     )

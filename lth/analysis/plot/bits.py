@@ -8,6 +8,7 @@ from lth.analysis.metric import metric
 from lth.analysis.plot.labels import NAMES, percent
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import bars, finish, new_figure
+from lth.analysis.summary import variants
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,15 +19,16 @@ LINES = {"post_training": ("post-training", "--"), "aware": ("aware", "-")}
 
 def bits(table: pd.DataFrame, title: str = "") -> "Figure":
     """Above, test accuracy at the end against bits a weight, post-training beside quantization-aware; below, bytes. A
-    column of panels for each model, a color for each level; dotted: the same net in float32. Bars from minimum to
-    maximum over replicates.
+    column of panels for each model, a color for each level of each configuration; dotted: the same net in float32. Bars
+    from minimum to maximum over replicates.
     """
     models = list(table.groupby("model", sort=True))
     with new_figure(max(10, 5.5 * len(models)), 7, 2, len(models), sharex="col") as (figure, panels):
         for (accuracy, size), (model, part) in zip(panels.T, models, strict=True):
             accuracy.set_title(NAMES.get(str(model), str(model)), fontsize=9)
-            for color, (_, rows) in enumerate(part[_quantized(part)].groupby("level")):
-                name = percent(rows["density"].mean())
+            groups = part[_quantized(part)].groupby(["level", variants(part)])
+            for color, ((_, other), rows) in enumerate(groups):
+                name = ", ".join(filter(None, [percent(rows["density"].mean()), other]))
                 _accuracy(accuracy, rows, name, f"C{color}")
                 _size(size, rows, name, f"C{color}")
             size.set_yscale("log")

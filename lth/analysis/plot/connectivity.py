@@ -10,6 +10,7 @@ from lth.analysis.plot.labels import NAMES, percent
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import MARKS, bars, cycled, finish, new_figure
+from lth.analysis.summary import variants
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,8 @@ K = "rewind.step"
 def connectivity(table: pd.DataFrame, title: str, named: Mapping[str, str]) -> "Figure":
     """Left, the instability (error barrier on the test set, in points) against the step k where children part; right,
     the test error on the line between two of the smallest k. A row of panels for each model; a line for each branch in
-    `named` (branch -> its name) and density. Bars and bands from minimum to maximum over replicates and pairs.
+    `named` (branch -> its name), density and configuration but for k. Bars and bands from minimum to maximum over
+    replicates and pairs.
     """
     table = table.assign(**{K: table[K].fillna(0) if K in table else 0})
     models = list(table.groupby("model", sort=True))
@@ -38,10 +40,14 @@ def connectivity(table: pd.DataFrame, title: str, named: Mapping[str, str]) -> "
 
 
 def _lines(part: pd.DataFrame, named: Mapping[str, str]) -> dict[str, pd.DataFrame]:
-    """Name -> rows of the pairs of a branch at a level; of a table that has none, no lines."""
+    """Name -> rows of the pairs of a branch at a level, in a configuration; of a table that has none, no lines."""
     pairs = part.dropna(subset="barrier") if "barrier" in part else part.iloc[:0]
-    groups = pairs[pairs["branch"].isin(named)].groupby(["branch", "level"], sort=False)
-    return {f"{named[branch]}, {percent(rows['density'].mean())}": rows for (branch, _), rows in groups}
+    others = variants(part.drop(columns=[K, "config"], errors="ignore")).reindex(pairs.index)
+    groups = pairs[pairs["branch"].isin(named)].groupby(["branch", "level", others], sort=False)
+    return {
+        ", ".join(filter(None, [named[branch], percent(rows["density"].mean()), other])): rows
+        for (branch, _, other), rows in groups
+    }
 
 
 def _instability(axes: "Axes", rows: pd.DataFrame, name: str, at: int) -> None:

@@ -24,9 +24,9 @@ LINES = {"alone": ("-", "o", "the ticket alone"), "found": ("--", "s", "with fin
 
 def cost(table: pd.DataFrame, title: str = "", by: Sequence[str] = ()) -> "Figure":
     """Test accuracy at early stop against the cost of training each ticket alone, and against that of all trainings up
-    to it: mean over replicates, bars from minimum to maximum, percent of weights at some points, dotted the dense net.
-    Panels: multiply-accumulates of all and of remaining weights, or seconds where these are unknown; a row for each
-    model. by: columns that tell the lines apart.
+    to it: mean over replicates, bars from minimum to maximum, percent of weights at some points, dotted the dense net
+    where it was trained. Panels: multiply-accumulates of all and of remaining weights, or seconds where these are
+    unknown; a row for each model. by: columns that tell the lines apart.
     """
     columns = [c for c in ("macs", "macs_remaining") if c in table and table[c].notna().all()] or ["seconds"]
     tickets = table[table["branch"] == "ticket"]
@@ -81,7 +81,8 @@ def _line(axes: "Axes", points: pd.DataFrame, name: str, color: str) -> None:
             spread["mean"], middle, xerr=bars(spread), yerr=bars(accuracy), linestyle=style, marker=marker,
             color=color, markersize=4, capsize=2, linewidth=1.3, elinewidth=0.7, label=f"{name}{label}",
         )  # fmt: skip
-    axes.axhline(middle.iloc[0], color=color, linestyle=":", linewidth=0.8)  # of the dense net
+    if 0 in middle.index:
+        axes.axhline(middle[0], color=color, linestyle=":", linewidth=0.8)
     for level, density in list(levels["density"].mean().items())[::3]:
         axes.annotate(
             f"{100 * density:.3g}%", (spread["mean"][level], middle[level]), (0, 7), textcoords="offset points",

@@ -36,8 +36,9 @@ def curves(
     """
     found = metric_of_curves(evaluations)
     selected = list(levels) if levels is not None else spread(sorted(evaluations["level"].unique()))
-    lines = names(table, by) if by else pd.Series("", index=table.index)
-    named = pd.DataFrame({"digest": table["digest"], "line": lines}).drop_duplicates()  # lines share dense nets
+    named = pd.DataFrame(
+        {"digest": table["digest"], "line": names(table, by)}
+    ).drop_duplicates()  # lines share dense nets
     shown = evaluations.merge(named, on="digest")
     shown = shown[shown["level"].isin(selected) & shown["branch"].isin(DRAWN)]
     zoomed = _early(shown)["step"].nunique() >= FEWEST

@@ -9,6 +9,7 @@ from lth import early_bird
 from lth.analysis.plot.labels import NAMES, percent
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import finish, new_figure
+from lth.analysis.summary import variants
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,20 +19,24 @@ COLUMN = "mask_distances"
 
 
 def distances(table: pd.DataFrame, title: str) -> "Figure":
-    """A row of panels for each model, a panel for each density: the distance of the masks of two epochs as a colour,
-    the mean over replicates; lines at the mean epoch at which the ticket is drawn. Rows without the column
-    `mask_distances` are left out.
+    """A row of panels for each model and configuration, a panel for each density: the distance of the masks of two
+    epochs as a colour, the mean over replicates; lines at the mean epoch at which the ticket is drawn. Rows without the
+    column `mask_distances` are left out.
     """
     shown = table.dropna(subset=COLUMN) if COLUMN in table else table.iloc[:0]
-    shown = shown.drop_duplicates(["model", "level", "replicate"])
-    models = list(shown.groupby("model", sort=True))
-    columns = max((part["level"].nunique() for _, part in models), default=1)
-    with new_figure(4 * columns, 3.6 * max(len(models), 1), max(len(models), 1), columns) as (figure, panels):
+    lines = [
+        (", ".join(filter(None, [NAMES.get(str(model), str(model)), variant])), part)
+        for model, rows in shown.groupby("model", sort=True)
+        for variant, part in rows.groupby(variants(rows), sort=True)
+    ]
+    columns = max((part["level"].nunique() for _, part in lines), default=1)
+    with new_figure(4 * columns, 3.6 * max(len(lines), 1), max(len(lines), 1), columns) as (figure, panels):
         for axes in panels.flat:
             axes.set_visible(False)
-        for (model, part), row in zip(models, panels, strict=False):
+        for (name, part), row in zip(lines, panels, strict=False):
             for (_, level), axes in zip(part.groupby("level"), row, strict=False):
-                _panel(axes, level, f"{NAMES.get(str(model), str(model))}, {percent(level['density'].mean())} kept")
+                once = level.drop_duplicates("replicate")
+                _panel(axes, once, f"{name}, {percent(level['density'].mean())} kept")
         finish(figure, title, table)
     return figure
 

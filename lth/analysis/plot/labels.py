@@ -83,7 +83,11 @@ def names(table: pd.DataFrame, by: Sequence[str], value: "Callable[[str, Any], s
         return variants(table)
     pairs = table[present].itertuples(False, None)
     parts = [", ".join(filter(None, map(value or _value, present, row))) for row in pairs]
-    line = pd.Series(parts, index=table.index, dtype="str")
+    return told_apart(table, pd.Series(parts, index=table.index, dtype="str"))
+
+
+def told_apart(table: pd.DataFrame, line: pd.Series) -> pd.Series:
+    """The name of each row's line; where one has several configurations, all that they differ in stands behind it."""
     for _, part in table.groupby(line):
         if (rest := variants(part)).nunique() > 1:
             line = line.where(~line.index.isin(part.index), line + ", " + rest.reindex(line.index, fill_value=""))

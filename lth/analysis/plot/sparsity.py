@@ -1,5 +1,6 @@
 """Accuracy (or the metric of another task) and early-stop step against percent of weights remaining."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def during(
         for axes, share in zip(panels, shares, strict=True):
             # In a column of results: any other column would tell configurations apart.
             shown = table.assign(**{found.final: accuracy_at(table, evaluations, share)})
-            _lines(axes, shown, found.final, by, branches(table))
+            _lines(axes, shown, found.final, by, branches(table), judged=False)
             axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
             stamp(axes, table)
         panels[0].set_ylabel(found.axis())
@@ -80,27 +81,32 @@ def during(
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
     """Test accuracy (or the metric of another task) of each row at the last evaluation within this share of its steps,
-    rounded to whole steps; those of a branch that trains longer are its own.
+    rounded to whole steps; those of a branch that trains longer are its own. NaN of one that starts later.
     """
     column, curves = metric_of_curves(evaluations).test, dict(iter(evaluations.groupby("digest")))
 
     def at(digest: str, steps: int) -> float:
         curve = curves[digest]
         end = max(steps, curve["step"].max())
-        return float(curve.loc[curve["step"] <= round(share * end), column].iloc[-1])
+        before = curve.loc[curve["step"] <= round(share * end), column]
+        return math.nan if before.empty else float(before.iloc[-1])
 
     return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
 
 
-def _lines(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str], every: Sequence[str]) -> None:
-    """Draw a line for each branch of each name. every: branches of all panels, of the same color in each."""
+def _lines(
+    axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str], every: Sequence[str], *, judged: bool = True
+) -> None:
+    """Draw a line for each branch of each name. every: branches of all panels, of the same color in each. judged: say
+    in the legend down to where tickets win; not where several panels, in which they differ, share one.
+    """
     line = names(table, by) if by else short_names(table)
     several = line.nunique() > 1
     places = [*dict.fromkeys([*every, *branches(table)])]  # settings name a branch only where it has several
     for index, name in enumerate(dict.fromkeys(line) if by else in_order(line)):
         rows = table[line == name]
         for branch in branches(rows):
-            label = _label(rows, branch, column)
+            label = _label(rows, branch, column) if judged else branch_label(branch)
             if several:
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
             style = _by_name(index, branch, places) if several else _by_branch(branch, places)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis.metric import accuracies
+from lth.analysis.plot.labels import told_apart
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import finish, new_figure
 
@@ -30,7 +31,7 @@ def starts(table: pd.DataFrame, title: str, start: pd.Series, shown_in: Panels =
     and its mean as a line.
     """
     accuracies(table, "the figure of starts")
-    table = table.assign(start=start)
+    table = table.assign(start=told_apart(table, start))
     shown = table.dropna(subset="start")
     names = list(dict.fromkeys(shown["start"]))
     with new_figure(13, 1.8 + 0.42 * len(names), 1, len(shown_in), sharey=True) as (figure, (panels,)):

@@ -10,7 +10,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from lth import UserError
 from lth.data import Data
 from lth.task import Task
-from lth.weights import first_names
+from lth.weights import first_names, in_one_memory
 
 
 def check_net(net: Any) -> None:
@@ -29,6 +29,11 @@ def check_net(net: Any) -> None:
         if first.get(own, own) != own:
             raise UserError(f"{own} and {first[own]} of {name} are two parameters in the same memory: assign one "
                             "parameter to both, and it is pruned and trained as one")  # fmt: skip
+    if first and (shared := in_one_memory(net)):
+        raise UserError(
+            f"{shared[0]} and {shared[1]} of {name} are two parameters in the memory of one tensor: give each a tensor "
+            "of its own (clone), or keep one and compute the other in forward, as with self.weight.t()"
+        )
     types = {p.dtype for p in net.parameters()} - {torch.float32, torch.float64}
     if types:
         raise UserError(f"{name} has weights of type {types.pop()}: train float32 weights (precision=bf16 computes in "

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pandas as pd
 import torch
@@ -111,6 +113,7 @@ def prune(
             if ladder.rounds > 1:
                 scored(trained.ticket, level, done, ladder.rounds)
             scores = criterion(net, left, first, **supplied(criterion, task=recipe.task))
+            _check_told_apart(scores, left.mask, criterion)
             shares = distribution(scores, left.mask, density)
             left = _without(trained, structure(scores, left.mask, shares, net, some))
         return left.mask
@@ -132,8 +135,8 @@ def _without(trained: Trained, mask: Mask) -> Trained:
 
 def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ticket) -> None:
     """Ask the criterion to score an untrained net, and the structure to leave all of it; raises UserError if one of
-    them can't treat the net, and what a mistake in the code of a criterion raises. Its other errors, and what it gives,
-    count after training, of which it may need something.
+    them can't treat the net, and what a mistake in the code of a criterion raises. Other errors of a user's criterion,
+    and what it gives, count after training, of which it may need something.
     """
     copied = replace(ticket, weights=masked(ticket.weights, {}), mask={n: m.clone() for n, m in ticket.mask.items()})
     untrained = Trained(copied, pd.DataFrame(), lambda _: masked(ticket.weights, {}), ticket.step, copied.mask)
@@ -143,6 +146,9 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:
+        if own := _own(unchecked):
+            raise UserError(f"criterion={own} can't score {type(recipe.net()).__name__} ({error}): take another, such "
+                            "as criterion=magnitude") from error  # fmt: skip
         log.debug("the criterion can't score an untrained net: %s", error)
     scores = {name: ticket.weights[name].abs() for name in ticket.mask}
     structure(scores, copied.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
@@ -152,6 +158,27 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
             last = ", ".join(name for name, kind in found.items() if kind == "output") or "no layer"
             raise UserError(f"model.output={recipe.output}: structure=neuron keeps the units of {last}, which gives "
                             "the outputs; leave model.output out")  # fmt: skip
+
+
+def _own(criterion: Criterion) -> str:
+    """The name of a criterion of lth, or of the one whose opposite it is; "" for a user's."""
+    given: dict[str, Any] = {}
+    while isinstance(criterion, partial):
+        given, criterion = {**criterion.keywords, **given}, criterion.func
+    if criterion is criteria.inverted:
+        return _own(given["of"])
+    return str(criterion.__name__) if criterion.__module__.startswith("lth.criterion") else ""
+
+
+def _check_told_apart(scores: Mapping[str, Tensor], mask: Mask, criterion: Criterion) -> None:
+    """Refuse to prune a dense net by scores that are all the same in each layer: places would decide, and no score."""
+    same = (bool((scores[name] == scores[name].flatten()[0]).all()) for name, m in mask.items() if m.numel() > 1)
+    if all(bool(m.all()) for m in mask.values()) and all(same):
+        own = _own(getattr(criterion, "unchecked", criterion))
+        raise UserError(
+            f"{f'criterion={own}' if own else 'the criterion'} gives all weights of a layer the same score, so that "
+            "it can't choose among them: take another criterion or init, or criterion=random"
+        )
 
 
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:

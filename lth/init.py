@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.layer import bias_of, prunable
+from lth.layer import bias_of, outputs_first, prunable
 from lth.model import named
 from lth.weights import weights_of
 
@@ -85,7 +85,8 @@ def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, T
     random = torch.Generator().manual_seed(seed)
     weights = {name: value.detach().clone() for name, value in weights_of(net).items()}
     for name in prunable(net):
-        fill(weights[name], generator=random)
+        outputs = outputs_first(net, name, weights[name])  # by which a transposed convolution has its fan-in too
+        weights[name] = outputs_first(net, name, fill(outputs, generator=random))
         _norm(weights, name)
         if (bias := bias_of(name)) in weights:
             weights[bias].zero_()

@@ -55,6 +55,15 @@ def first_names(net: nn.Module) -> dict[str, str]:
     return {name: names.setdefault(_place(name, tensor), name) for name, tensor in _state(net).items()}
 
 
+def in_one_memory(net: nn.Module) -> tuple[str, str] | None:
+    """Names of two different parameters in the memory of one tensor, such as a weight and its transpose."""
+    names: dict[int, str] = {}
+    for name, p in net.named_parameters():
+        if (at := memory(p)) and p.numel() and names.setdefault(at, name) != name:
+            return names[at], name
+    return None
+
+
 def memory(x: Tensor) -> int:
     """Identify the memory of a tensor; 0 if it has none of its own."""
     try:

@@ -366,6 +366,68 @@ def test_a_net_with_one_layer_under_two_names_is_as_it_was_after_it_is_scored(
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+class Attentive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.one(x).view(-1, 1, 2, 2)
+        return self.head(nn.functional.scaled_dot_product_attention(tokens, tokens, tokens).flatten(1))
+
+
+class Explicit(Attentive):
+    """The same by its definition: softmax of the products over the root of their length."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.one(x).view(-1, 1, 2, 2)
+        products = (tokens @ tokens.mT / 2**0.5).softmax(-1)
+        return self.head((products @ tokens).flatten(1))
+
+
+class Skipping(Attentive):
+    """A layer that takes part in some passes, and not in this one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x if x.ndim else self.one(x))
+
+
+def scored(net: nn.Module, score: Callable[..., dict[str, Tensor]]) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    weights = {name: torch.randn(w.shape) for name, w in weights_of(net).items()}
+    mask = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items() if w.ndim == 2}
+    return score(net, trained(weights, weights, mask), (torch.rand(5, 4), torch.tensor([0, 1, 1, 0, 1])))
+
+
+@pytest.mark.parametrize("score", [criterion.snip, criterion.grasp])
+def test_fused_attention_is_scored_as_its_definition_is(score: Callable[..., dict[str, Tensor]]) -> None:
+    fused, explicit = scored(Attentive(), score), scored(Explicit(), score)
+    assert all(torch.allclose(fused[name], explicit[name], rtol=1e-4, atol=1e-7) for name in fused)
+
+
+@pytest.mark.parametrize("score", [criterion.snip, criterion.gradient, criterion.grasp, criterion.synflow])
+def test_a_layer_that_this_pass_does_not_use_has_scores_of_0(score: Callable[..., dict[str, Tensor]]) -> None:
+    scores = scored(Skipping(), score)
+    assert not scores["one.weight"].any()
+    assert scores["head.weight"].any()
+
+
+def test_synflow_scores_nets_that_compute_in_float32_alone_or_hold_computed_weights() -> None:
+    class Single(Attentive):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(torch.zeros(len(x), 4) + self.one(x)) if x.dtype == torch.float32 else self.head(x.float())
+
+    class Double(Attentive):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.one(x))
+
+    single, double = scored(Single(), criterion.synflow), scored(Double(), criterion.synflow)
+    assert single["one.weight"].dtype == torch.float32
+    assert all(torch.allclose(single[name], double[name].float(), rtol=1e-5) for name in double)
+    normed = nn.Sequential(torch.nn.utils.weight_norm(nn.Linear(4, 3)), nn.Linear(3, 2))
+    assert all(s.isfinite().all() and (s > 0).any() for s in scored(normed, criterion.synflow).values())
+
+
 def test_weights_that_a_net_keeps_elsewhere_are_refused() -> None:
     with pytest.raises(UserError, match=r"three\.weight is not where Twice keeps it"):
         called(Twice(), {"three.weight": torch.ones(3, 3)}, torch.ones(1, 3))

@@ -11,18 +11,31 @@ import pandas as pd
 import pytest
 import torch
 from small import COLOUR, Stop, conv_net, recipe, same
-from torch import Tensor
+from torch import Tensor, nn
 
-from lth import UserError, branch, criterion, distribution, early_bird, regularization, rewind, schedule, structure
+from lth import (
+    UserError,
+    branch,
+    criterion,
+    distribution,
+    early_bird,
+    engine,
+    regularization,
+    rewind,
+    schedule,
+    structure,
+)
 from lth import updater as updaters
 from lth.analysis.plot import distances
 from lth.cli.config.compose import validated
 from lth.early_bird import bits, distance, drawn_at, epochs, matrix, settled
 from lth.engine import Callback, Interrupted
+from lth.imp import dense
 from lth.init import glorot_normal
 from lth.job import Branch, Job, run
+from lth.job.drawn import drawn
 from lth.store import Store, table
-from lth.ticket import Trained
+from lth.ticket import Ticket, Trained
 
 JOB = Job(
     name="small", recipe=recipe(steps=20), init=glorot_normal, criterion=criterion.magnitude,
@@ -248,6 +261,25 @@ def test_neurons_are_counted_where_neurons_go(tmp_path: Path) -> None:
     assert all(3 * value == pytest.approx(round(3 * value), abs=1e-3) for value in values)
     scale = done["ticket", 0, 0].at(made.step)["1.weight"].abs()
     assert not made.mask["0.weight"][scale.argmin()].any()
+
+
+def test_only_layers_that_lose_units_are_counted() -> None:
+    """Units in front of a LayerNorm all stay, as those of the output do."""
+
+    def model(shape: object, classes: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(16, 20), nn.LayerNorm(20), nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, classes)
+        )
+
+    def kept(parent: Trained, level: int) -> Ticket:
+        raise AssertionError("no mask is asked for")
+
+    job = replace(JOB, recipe=recipe(model=model, steps=20), structure=structure.neuron)
+    (start,) = engine.train([dense(job.recipe, glorot_normal)], recipe=job.recipe, device="cpu")
+    found = drawn(job, bird(), kept, start, 1)
+    assert (found.layers, found.units) == (["3.weight"], True)
+    weights = replace(job, structure=structure.weight)
+    assert drawn(weights, bird(), kept, start, 1).layers == [*start.mask]
 
 
 def test_the_figure_has_a_panel_for_each_density_and_none_for_rows_without_distances() -> None:

@@ -3,17 +3,19 @@
 import itertools
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import pandas as pd
+import pytest
 import torch
-from small import DATA, conv_net, embedding_net, net, recipe, same
-from torch import Tensor
+from small import COLOUR, DATA, conv_net, embedding_net, net, recipe, same
+from torch import Tensor, nn
 
-from lth import criterion, distribution, engine, rewind, structure
+from lth import UserError, criterion, distribution, engine, rewind, structure
 from lth.compress.compact import shrunk
 from lth.data import normalized, rows
-from lth.imp import batch, dense, imp, prune
-from lth.init import glorot_normal
+from lth.imp import batch, check, dense, imp, prune, stay, untrained
+from lth.init import glorot_normal, signed_constant
 from lth.schedule import iterative, one_shot
 from lth.ticket import Ticket, Trained, remaining, total
 
@@ -75,6 +77,41 @@ def test_the_dense_ticket_keeps_everything_at_step_0_and_is_a_function_of_the_re
     assert remaining(first.mask) == total(first.mask) == 16 * 8 + 8 * 6 + 6 * 3
     assert same(first.weights, again.weights)
     assert not torch.equal(first.weights["1.weight"], other.weights["1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("score", "init", "model"),
+    [
+        (criterion.large_init, signed_constant, net),
+        (criterion.magnitude, signed_constant, net),
+        (partial(criterion.inverted, of=criterion.magnitude), signed_constant, net),
+        (criterion.batch_norm_scale, glorot_normal, conv_net),
+    ],
+)
+def test_scores_that_are_all_the_same_choose_nothing(score: Any, init: Any, model: Any) -> None:
+    job = recipe(model=model, data=DATA if model is net else COLOUR)
+    start = untrained(dense(job, init))
+    with pytest.raises(UserError, match=r"gives all weights of a layer the same score, so that it can't choose"):
+        prune(start, 1, recipe=job, ladder=one_shot(1, linear=0.5, conv=0.5), criterion=score, rewind=stay)
+
+
+def test_what_a_criterion_of_ours_can_not_score_is_said_before_anything_is_trained() -> None:
+    def fails(layer: nn.Module, given: Any) -> None:
+        raise RuntimeError("no such sum")
+
+    def model(shape: Any, classes: int) -> nn.Module:
+        made = net(shape, classes)
+        made.register_forward_pre_hook(fails)
+        return made
+
+    def mine(*given: Any) -> dict[str, Tensor]:
+        return criterion.snip(*given)
+
+    job, start = recipe(model=model), dense(RECIPE, glorot_normal)
+    for score in (criterion.snip, partial(criterion.inverted, of=partial(criterion.grasp, temperature=2.0))):
+        with pytest.raises(UserError, match=r"criterion=(snip|grasp) can't score Sequential \(no such sum\)"):
+            check(job, score, structure.weight, start)
+    check(job, mine, structure.weight, start)  # one of the user's own may need a trained net
 
 
 def test_theta_0_is_a_function_of_the_replicate_also_where_init_draws_nothing() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.cli.config.compose import validated
-from lth.init import gaussian, glorot_normal, glorot_uniform, kaiming_normal, pretrained
+from lth.init import gaussian, glorot_normal, glorot_uniform, kaiming_normal, pretrained, signed_constant
 from lth.model import lenet_300_100, torchvision
 from lth.store.digest import describe
 
@@ -53,6 +53,16 @@ def test_convolutions_count_the_kernel_in_their_fans() -> None:
     wide = nn.Sequential(nn.Conv2d(32, 64, 3))
     assert glorot_normal(wide, 1)["0.weight"].std().item() == pytest.approx(math.sqrt(2 / (9 * 32 + 9 * 64)), rel=0.03)
     assert kaiming_normal(wide, 1)["0.weight"].std().item() == pytest.approx(math.sqrt(2 / (9 * 32)), rel=0.03)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_transposed_convolution_counts_the_inputs_and_outputs_that_it_has(groups: int) -> None:
+    wide = nn.Sequential(nn.ConvTranspose2d(8, 256, 3, groups=groups))  # of each output 8 / groups inputs
+    inputs, outputs = 9 * 8 // groups, 9 * 256
+    weights = [init(wide, 1)["0.weight"] for init in (glorot_normal, kaiming_normal, signed_constant)]
+    assert [tuple(w.shape) for w in weights] == [(8, 256 // groups, 3, 3)] * 3
+    expected = [math.sqrt(2 / (inputs + outputs)), math.sqrt(2 / inputs), math.sqrt(2 / inputs)]
+    assert [w.std().item() for w in weights] == pytest.approx(expected, rel=0.03)
 
 
 def test_a_gaussian_has_its_deviation_in_every_layer() -> None:

@@ -302,6 +302,31 @@ def test_two_parameters_in_one_memory_are_refused() -> None:
         dense(recipe(model=model), glorot_normal)
 
 
+def transposed(one: nn.Linear, two: nn.Linear) -> None:
+    two.weight.data = one.weight.data.t()
+
+
+def shifted(one: nn.Linear, two: nn.Linear) -> None:
+    memory = torch.zeros(257)
+    one.weight.data, two.weight.data = memory[:256].view(16, 16), memory[1:].view(16, 16)
+
+
+def behind(one: nn.Linear, two: nn.Linear) -> None:
+    memory = torch.zeros(512)
+    one.weight.data, two.weight.data = memory[:256].view(16, 16), memory[256:].view(16, 16)
+
+
+@pytest.mark.parametrize("share", [transposed, shifted, behind])
+def test_two_parameters_in_the_memory_of_one_tensor_are_refused(share) -> None:  # type: ignore[no-untyped-def]
+    def model(shape: object, classes: int) -> nn.Module:
+        one, two = nn.Linear(16, 16), nn.Linear(16, 16)
+        share(one, two)
+        return nn.Sequential(nn.Flatten(), one, two, nn.Linear(16, classes))
+
+    with pytest.raises(UserError, match=r"1\.weight and 2\.weight of Sequential are two parameters in the memory"):
+        dense(recipe(model=model), glorot_normal)
+
+
 @pytest.mark.parametrize("form", [weights_of, lambda net: net.state_dict()], ids=["first names", "state dict"])
 @pytest.mark.parametrize("branch", [reinitialize, random_sparsity, reset])
 def test_an_init_may_name_a_tied_weight_once_or_twice(branch, form) -> None:  # type: ignore[no-untyped-def]

@@ -122,9 +122,15 @@ class Nothing(Callback):
         raise AssertionError
 
 
+def at_the_end(trained: Trained, *, draw: int, recipe: Recipe, init: Any) -> tuple[Recipe, Ticket]:
+    late = replace(trained, ticket=replace(trained.ticket, step=recipe.steps))
+    return branch.edge_popup(late, draw=draw, recipe=recipe, init=init)
+
+
 REFUSED = [
     (None, job.Branch(branch.edge_popup, levels=[0]), "edge_popup at a level that keeps all weights"),
     (None, job.Branch(branch.edge_popup, levels=[0, 2]), "edge_popup at a level that keeps all weights"),
+    (None, job.Branch(at_the_end, levels=[2]), r"begins at step 20 of 20, so that no score would be learned"),
     (conv1d, job.Branch(branch.freeze), r"1\.weight of a Conv1d can't be frozen"),
     (conv1d, job.Branch(branch.freeze_growing, levels=[2]), r"1\.weight of a Conv1d can't be frozen"),
     (conv1d, job.Branch(branch.freeze_growing_all), r"1\.weight of a Conv1d can't be frozen"),

@@ -69,6 +69,11 @@ def test_half_of_the_signs_of_two_weights_is_one() -> None:
 HALF = untrained(half_pruned(recipe()))
 
 
+def test_a_share_is_from_0_to_1() -> None:
+    with pytest.raises(UserError, match=r"share=-0\.1: of the remaining weights"):
+        made(branch.flip_signs, share=-0.1)
+
+
 @few
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 5))
 def test_a_larger_share_flips_more_of_each_layer_and_those_of_a_smaller_one_too(

@@ -42,6 +42,8 @@ def early_bird(
     fresh draw of `init`. If masks do not settle, that of the last epoch is taken, and the log says so. line: the
     trained tickets from the dense net to this one.
     """
+    if queue < 1:
+        raise UserError(f"queue={queue}: give the number of distances that are compared, at least 1")
     if not drawn.steps:
         raise UserError(f"branch=early_bird: no epoch ends in the training that {trained.ticket} is pruned from")
     ticket, number = trained.ticket, settled(_distances(drawn), queue=queue, threshold=threshold)

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from lth import UserError
 from lth.branch.control import Init, weights_at
 from lth.recipe import Recipe
 from lth.seed import generator, seed
@@ -38,6 +39,8 @@ def flip_signs(
     flipped (rounded; a larger share flips those of a smaller one too). With half of them and the last step, the signs
     are random and the sizes those of the trained net (Gadhikar & Burkholz 2024).
     """
+    if not 0 <= share <= 1:
+        raise UserError(f"share={share}: of the remaining weights, from 0 to 1")
     start = replace(trained.ticket, weights=weights_at(trained, step, moved=recipe.moves_mask))
     return recipe, _changed(start, draw, "flip_signs", partial(_flipped, share=share))
 

@@ -89,6 +89,9 @@ def edge_popup(
     kept = {name: int(m.sum()) for name, m in ticket.mask.items() if not m.all()}
     if not kept:
         raise UserError("branch=edge_popup at a level that keeps all weights has none to choose: leave level 0 out")
+    if ticket.step >= recipe.steps:
+        raise UserError(f"branch=edge_popup: {ticket} begins at step {ticket.step} of {recipe.steps}, so that no score "
+                        "would be learned: rewind to an earlier step")  # fmt: skip
     model = partial(scored.scored_model, model=recipe.model, kept=kept)
     new = replace(recipe, model=model, updater=partial(scored.settled, at=recipe.steps))
     scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))

@@ -1,17 +1,21 @@
 """Criteria of gradients: of the loss on a batch, or of the net's own outputs."""
 
-import copy
+import logging
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lth import UserError
 from lth.criterion.batch import Batch
+from lth.neuron import copied
 from lth.seed import seed
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained, masked
 from lth.weights import called
+
+log = logging.getLogger("lth")
 
 
 def snip(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
@@ -37,31 +41,50 @@ def grasp(
     if not temperature > 0:
         raise UserError(f"criterion.temperature={temperature}: outputs are divided by it, give a number above 0")
     weights, leaves = _leaves(trained)
-    loss = _loss(net, trained, weights, batch, task, temperature)
-    given = torch.autograd.grad(loss, leaves, create_graph=True)
+    with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+        loss = _loss(net, trained, weights, batch, task, temperature)
+    given = _by(loss, leaves, create_graph=True)
     first = [g * trained.mask[name] for name, g in zip(trained.mask, given, strict=True)]  # the flow of what is left
     flow = torch.stack([(g * g.detach()).sum() for g in first]).sum()
-    second = torch.autograd.grad(flow, leaves)
+    second = _by(flow, leaves)
     return {name: (w * h).detach() for name, w, h in zip(trained.mask, leaves, second, strict=True)}
 
 
 def synflow(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
     """|W| dR/d|W| at W_T, R the sum of the outputs for one input of ones through the net of absolute values, in
-    evaluation and float64: data decide nothing (Tanaka et al. 2020, Section 5, whose code takes the absolute value of
-    running statistics too). Meant to be scored again in 100 rounds: schedule=one_shot schedule.rounds=100.
+    evaluation and float64, or float32 if the net takes nothing else: data decide nothing (Tanaka et al. 2020, Section
+    5, whose code takes the absolute value of running statistics too). Meant to be scored again in 100 rounds:
+    schedule=one_shot schedule.rounds=100.
     """
     if not batch[0].is_floating_point():
         raise UserError("criterion=synflow needs inputs that are numbers, not tokens: take another, such as magnitude")
-    weights = {name: _absolute(w) for name, w in masked(trained.weights(), trained.mask).items()}
+    try:
+        return _flow(net, trained, batch[0].shape[1:], torch.float64)
+    except RuntimeError as error:
+        log.debug("criterion=synflow scores in float32, since in float64: %s", error)
+    scores = _flow(net, trained, batch[0].shape[1:], torch.float32)
+    if not all(s.isfinite().all() for s in scores.values()):
+        raise UserError(f"criterion=synflow: scores of {type(net).__name__} are too large for float32, and it does not "
+                        "compute in float64; take another, such as criterion=snip")  # fmt: skip
+    return scores
+
+
+def _flow(net: nn.Module, trained: Trained, shape: Sequence[int], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The scores of `synflow`, computed in this type."""
+    weights = {name: _absolute(w, dtype) for name, w in masked(trained.weights(), trained.mask).items()}
     leaves = [weights[name].requires_grad_() for name in trained.mask]
-    quiet = copy.deepcopy(net).double().eval()
-    ones = torch.ones(1, *batch[0].shape[1:], dtype=torch.float64)
-    gradients = torch.autograd.grad(called(quiet, weights, ones).sum(), leaves)
+    outputs = called(copied(net).to(dtype).eval(), weights, torch.ones(1, *shape, dtype=dtype))
+    gradients = _by(outputs.sum(), leaves)
     return {name: (w * g).detach() for name, w, g in zip(trained.mask, leaves, gradients, strict=True)}
 
 
-def _absolute(weight: Tensor) -> Tensor:
-    return weight.detach().double().abs() if weight.is_floating_point() else weight
+def _absolute(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    return weight.detach().to(dtype).abs() if weight.is_floating_point() else weight
+
+
+def _by(value: Tensor, leaves: Sequence[Tensor], *, create_graph: bool = False) -> Sequence[Tensor]:
+    """Gradients by these weights; 0 of one that this pass did not use, as of a layer that is dropped at random."""
+    return torch.autograd.grad(value, leaves, create_graph=create_graph, allow_unused=True, materialize_grads=True)
 
 
 def _leaves(trained: Trained) -> tuple[dict[str, Tensor], list[Tensor]]:
@@ -85,5 +108,5 @@ def _gradients(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """m * W_T, and the gradients of the loss by its prunable weights."""
     weights, leaves = _leaves(trained)
-    gradients: Sequence[Tensor] = torch.autograd.grad(_loss(net, trained, weights, batch, task), leaves)
+    gradients = _by(_loss(net, trained, weights, batch, task), leaves)
     return {name: w.detach() for name, w in weights.items()}, dict(zip(trained.mask, gradients, strict=True))

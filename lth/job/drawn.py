@@ -1,12 +1,14 @@
 """Masks that are drawn while the training before a level goes on, for branches that take them (`lth.branch`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lth import UserError
 from lth.early_bird import Drawn
+from lth.imp import examples
 from lth.keywords import takes
+from lth.neuron import groups
 from lth.schedule import rungs
 from lth.store.digest import unbound
 from lth.structure import neuron
@@ -23,7 +25,7 @@ def drawn(job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket],
     """
     units, kinds = unbound(job.structure)[0] is neuron, job.recipe.layers.kinds
     shares = {name: job.ladder.density(level, kind) for name, kind in kinds.items()}
-    layers = [name for name, kind in kinds.items() if shares[name] < 1 and not (units and kind == "output")]
+    layers = _losing(job, shares) if units else [name for name in kinds if shares[name] < 1]
     steps = [step for step in branch.epochs(job.recipe) if step > parent.ticket.step]
 
     def at(step: int) -> Weights:
@@ -34,6 +36,14 @@ def drawn(job: "Job", branch: "Branch", prune: Callable[[Trained, int], Ticket],
         return prune(replace(parent, steps=step, at=at), level).mask  # the training as far as this step
 
     return Drawn(steps, mask, layers, units)
+
+
+def _losing(job: "Job", shares: Mapping[str, float]) -> list[str]:
+    """The layers that lose units by `structure.neuron`: of a group that can lose some, and of which none keeps all."""
+    found = groups(job.recipe.net(), examples(job.recipe))
+    into = [[part.name for part in group.of(shares, 0)] for group in found]
+    losing = {name for names in into if max(shares[each] for each in names) < 1 for name in names}
+    return [name for name in shares if name in losing]
 
 
 def check(name: str, branch: "Branch", job: "Job") -> None:

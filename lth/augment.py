@@ -22,6 +22,8 @@ def flip_crop(images: Tensor, *, replicate: int, step: int, pad: int = 4) -> Ten
     """Random horizontal flip with probability 1/2 and random crop after padding by `pad` black pixels (He et al. 2016,
     Section 4.2), drawn for each image. B x C x H x W of any type, not scaled yet, in and out; black is 0.
     """
+    if pad < 0:
+        raise UserError(f"augment.pad={pad}: a number of pixels, at least 0")
     return _moved(images, *_moves(len(images), replicate, step, pad), pad)
 
 

@@ -50,6 +50,11 @@ def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 outputs = net.train(mode == "training")(inputs)
         except Exception as error:
+            if mode == "training" and len(inputs) == 1 and "more than 1 value per channel" in str(error):
+                raise UserError(
+                    f"batch_size: batch norm of {name} needs two examples in each batch, and in each part of it that "
+                    "a device has on its own"
+                ) from error
             error.add_note(
                 f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input{_sizes(inputs)}"
             )

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 def constant(step: int, *, warmup: int = 0) -> float:
     """Constant 1, after a linear warm-up from 0 over `warmup` steps (Frankle & Carbin 2019, Section 5)."""
+    if warmup < 0:
+        raise ValueError(f"lr.warmup={warmup}: a number of steps, at least 0")
     return min(1.0, step / warmup) if warmup else 1.0
 
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
@@ -64,14 +65,31 @@ class Recipe:
         if self.kernel not in get_args(Kernel):
             raise UserError(f"kernel={self.kernel}: choose one of {', '.join(get_args(Kernel))}")
         for name in ("steps", "batch_size", "evaluate_every", "threads", "batch_norm_parts"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}={getattr(self, name)}: must be at least 1")
+            if not isinstance(value := getattr(self, name), Integral):
+                raise UserError(f"{name}={value}: must be a whole number")
+            if value < 1:
+                raise UserError(f"{name}={value}: must be at least 1")
         if not isinstance(self.data, Data):
             kind = type(self.data).__name__
             raise UserError(f"data: a value of type {kind} was given; the function must return a lth.data.Data")
         if not isinstance(self.task, Task):
             raise UserError(f"task gives a {type(self.task).__name__}: return a lth.task.Task")
         self.task.check(self.data)
+        self._check_rates()
+
+    def _check_rates(self) -> None:
+        """Refuse a rate that changes where the optimizer would not follow it."""
+        does = (
+            (torch.optim.Rprop, "takes the rate of its first step for all"),
+            (torch.optim.ASGD, "follows a step late"),
+        )
+        for kind, what in does:
+            if getattr(self.optimizer, "func", self.optimizer) is kind and self._rate_changes():
+                raise UserError(f"optimizer={kind.__name__.lower()} {what}, so that it can't follow a schedule: use "
+                                "lr=constant without a warm-up")  # fmt: skip
+
+    def _rate_changes(self) -> bool:
+        return len({float(self.lr(step)) for step in range(self.steps)}) > 1
 
     @property
     def moves_mask(self) -> bool:
@@ -150,7 +168,9 @@ class Recipe:
 
     def _trained(self, net: nn.Module) -> set[str]:
         """Prunable weights that learn in training; raises UserError if its outputs fit neither targets nor task."""
-        inputs, targets = normalized(self.data, self.data.train.take(np.arange(min(2, len(self.data.train)))))
+        count = min(2, self.batch_size // self.batch_norm_parts)  # as many as batch norm sees, if that is one
+        rows = np.arange(count) % len(self.data.train)
+        inputs, targets = normalized(self.data, self.data.train.take(rows))
         outputs = outputs_of(net, inputs)
         check_shape(net, outputs, self.data, len(inputs))
         check_task(self.task, outputs, targets)

@@ -1,6 +1,6 @@
 """Rewinding: Trained -> (weights, step), the start of the next ticket."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from lth import UserError
 from lth.ticket import Trained, Weights
@@ -32,6 +32,8 @@ def fine_tune(trained: Trained, *, steps: int = 500, rate: Rate = "schedule") ->
     `steps` more steps, however many, at the last rate (Renda et al. 2020), with the recipe `Recipe.at_last_rate`; of
     a net that was fine-tuned so already, T is where that began.
     """
+    if rate not in get_args(Rate):
+        raise UserError(f"rewind.rate={rate}: choose one of {', '.join(get_args(Rate))}")
     if steps < 0 or (rate == "schedule" and steps > trained.steps):
         raise UserError(f"rewind.steps={steps}: training has {trained.steps} steps; give 0 to {trained.steps}, or more "
                         "with rewind.rate=last")  # fmt: skip

@@ -16,7 +16,7 @@ optimizer's step.
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -129,6 +129,8 @@ def _is_due(step: int, drop_fraction: float, every: int, end: int) -> bool:
 
 def _share(step: int, drop_fraction: float, decay: Decay, end: int) -> float:
     """Share of the weights that are dropped at a step (Evci et al. 2020, Equation 1)."""
+    if decay not in get_args(Decay):
+        raise UserError(f"updater.decay={decay}: choose one of {', '.join(get_args(Decay))}")
     return drop_fraction * (1.0 if decay == "constant" else (1 + math.cos(math.pi * step / end)) / 2)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, conv_net, half_pruned, many, momentum, net, recipe, sgd, split
+from torch import nn
 
 from lth import UserError, augment, lr
-from lth.data import Data, Split
-from lth.model import conv, lenet_300_100, mlp
+from lth.data import Data, Split, diabetes
+from lth.model import conv, lenet_300_100, mlp, transformer
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, short
+from lth.task import regression
 from lth.ticket import Ticket, masked
 
 
@@ -253,6 +256,39 @@ def test_a_function_of_a_script_or_notebook_has_no_import_path() -> None:
 def test_a_recipe_without_steps_images_or_evaluations_is_an_error(key: str) -> None:
     with pytest.raises(ValueError, match=f"{key}=0: must be at least 1"):
         recipe(**{key: 0})
+
+
+def test_steps_are_whole_numbers() -> None:
+    with pytest.raises(UserError, match=r"steps=4\.0: must be a whole number"):
+        recipe(steps=4.0)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Rprop, torch.optim.ASGD])
+def test_a_schedule_that_an_optimizer_would_not_follow_is_refused(kind: Any) -> None:
+    """Rprop reads its rate once, and ASGD the rate of the step before."""
+    optimizer = partial(kind, lr=0.01)
+    for schedule in (partial(lr.cosine, steps=4), partial(lr.constant, warmup=2), partial(lr.drop, at=[3])):
+        with pytest.raises(UserError, match=rf"optimizer={kind.__name__.lower()} .* can't follow a schedule: use"):
+            recipe(optimizer=optimizer, lr=schedule, steps=4)
+    recipe(optimizer=optimizer, lr=partial(lr.drop, at=[4]), steps=4)
+    assert recipe(optimizer=optimizer, steps=4).at_last_rate(2).steps == 6
+
+
+def test_batch_norm_of_a_single_example_is_refused_before_anything_is_trained() -> None:
+    def model(shape: object, classes: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.BatchNorm1d(4), nn.Linear(4, classes))
+
+    with pytest.raises(UserError, match=r"batch_size: batch norm of Sequential needs two examples in each batch"):
+        _ = recipe(model=model, batch_size=1).layers
+    assert len(recipe(model=model, batch_size=2).layers.kinds) == 2
+    one = replace(DATA, train=DATA.train.take(np.array([0])))
+    assert len(recipe(model=model, data=one, batch_size=2).layers.kinds) == 2  # a batch has it twice
+
+
+def test_a_transformer_refuses_numbers() -> None:
+    job = recipe(model=transformer, data=diabetes(), task=regression())
+    with pytest.raises(UserError, match="model=transformer needs tokens, and inputs are numbers"):
+        _ = job.layers
 
 
 def test_a_recipe_makes_a_fresh_net_of_the_shape_of_its_data() -> None:

@@ -9,7 +9,8 @@ import shell
 import torch
 from small import recipe
 
-from lth import stop
+from lth import UserError, stop
+from lth.cli.config.compose import validated
 from lth.engine import train
 from lth.imp import dense, imp, prune
 from lth.init import glorot_normal
@@ -71,6 +72,20 @@ def test_a_rule_that_fires_at_once_leaves_the_dense_net(tmp_path: Path) -> None:
     assert shell.run(f"root={tmp_path}", "stop=size", "stop.size.below=10000000") == 0
     (record,) = shell.records(tmp_path)
     assert [row["level"] for row in record["rows"].values()] == [0]
+
+
+def test_a_share_of_5_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(UserError, match=r"stop\.density\.below=5: a share of the weights, above 0 and at most 1"):
+        validated(["stop=density", "stop.density.below=5"])
+    with pytest.raises(UserError, match=r"stop\.density\.below=5: a share"):
+        stop.density(*[Trained(Ticket({}, {}), pd.DataFrame(), {}.__getitem__, 0, {})] * 2, below=5)
+
+
+@pytest.mark.long
+def test_a_rule_that_can_stop_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for given, count in ((["schedule=one_shot"], 1), ([], 0)):
+        assert shell.run(f"root={tmp_path}", "stop=density", "levels=2", "plan=true", *given) == 0
+        assert " ".join(capsys.readouterr().out.split()).count("stop=['density'] stops nothing") == count
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """Data that stream: the numbers of the same images in memory, whoever reads them and wherever training is resumed."""
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -352,6 +353,60 @@ def test_an_example_that_is_not_like_the_others_is_a_sentence(name: str) -> None
     ticket = half_pruned(recipe())
     with pytest.raises(UserError, match=message):
         done(ticket, settings)
+
+
+class _Own(Listed):
+    """A data set that draws from a generator of its own."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.random = np.random.default_rng(0)
+
+    def __getitem__(self, row: int) -> tuple[Any, int]:
+        return self.random.integers(0, 255, (1, 4, 4)).astype(np.uint8), int(self.labels[row])
+
+
+def test_a_data_set_with_a_generator_of_its_own_is_refused() -> None:
+    with pytest.raises(UserError, match="example 0 of the streamed _Own differs each time that it is read: draw from"):
+        streamed(_Own(DATA.train), identity="own")
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "sentence"),
+    [
+        ([0.5], [0.25], r"those of bytes are wanted, 0 to 255: multiply them by 255"),
+        ([128.0, 128.0], [64.0, 64.0], "give a mean and a deviation for each of 1 channels"),
+        ([math.nan], [64.0], "give a mean and a deviation for each of 1 channels"),
+        ([128.0], [0.0], "inputs are divided by the deviations, give numbers above 0"),
+    ],
+)
+def test_moments_that_do_not_fit_are_refused(mean: list[float], deviation: list[float], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        streamed(Listed(DATA.train), identity="moments", moments=(mean, deviation))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F"])
+def test_an_image_of_more_than_8_bits_is_refused(mode: str, tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        (tmp_path / part / "a").mkdir(parents=True)
+        pixels = np.full((9, 9), 1000, np.uint16 if mode == "I;16" else np.float32)
+        Image.fromarray(pixels).save(tmp_path / part / "a" / "0.tiff")
+    with pytest.raises(UserError, match=rf"0\.tiff has pixels of more than 8 bits \(mode {mode}\): convert them"):
+        image_folder(root=str(tmp_path), size=8)
+
+
+def test_a_class_without_images_is_refused_and_other_files_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for part in ("train", "val", "test"):
+        for name in ("a", "b"):
+            (tmp_path / part / name / "within").mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / part / "a" / "0.jpg")
+    with pytest.raises(UserError, match=r"train/b has no images .*: a class is a folder of images"):
+        image_folder(root=str(tmp_path), size=8)
+    Image.new("RGB", (9, 9)).save(tmp_path / "train" / "b" / "0.jpg")
+    assert image_folder(root=str(tmp_path), size=8).classes == 2
+    assert "train/b: 1 of 2 entries are left out" in caplog.text
 
 
 def test_floats_that_are_not_numbers_are_found_when_they_are_read() -> None:

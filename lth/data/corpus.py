@@ -2,7 +2,7 @@
 
 import unicodedata
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -30,6 +30,8 @@ def text(
     in the file, or a byte, one of 256. The text is split by position, without overlap: train, then `validation` and
     `test`, shares of its length. What is left of a sequence at the end of a split is dropped.
     """
+    if level not in get_args(Level):
+        raise UserError(f"data.level={level}: choose one of {', '.join(get_args(Level))}")
     content = _names() if file is None else _read(file, level)
     tokens, classes = _tokens(content, level)
     for name, share in (("validation", validation), ("test", test)):

@@ -1,10 +1,11 @@
 """Data sets that stream: any torch `Dataset`, and folders of images."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from lth.data.stream import Moments, Stream
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+log = logging.getLogger("lth")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 # Names of the folder of a split, the first that is there.
 HELD_OUT, TEST = ("validation", "val", "valid"), ("test",)
@@ -31,7 +33,7 @@ def streamed(dataset: Any, *, identity: str, targets: Any = None, moments: Momen
 
     dataset: row -> (input, target), see `Stream`; what it draws at random is drawn anew for every step, by (replicate,
     step, position). identity: text that names its content and its version: results are found by it, by the targets and
-    by a few examples. targets: N; None: `dataset.targets`, else every example is read once.
+    by a few examples. targets: N; None: `dataset.targets`, else every example is read once. moments: see `Stream`.
     """
     given = getattr(dataset, "targets", None) if targets is None else targets
     if given is None:
@@ -67,6 +69,8 @@ def image_folder(
         raise UserError(f"data.root={root}: data=image_folder needs the folders {folder / 'train'} and "
                         f"{folder / 'val'} or {folder / 'test'}, with a folder of images for each class")  # fmt: skip
     classes = sorted(each.name for each in (folder / "train").iterdir() if each.is_dir() and each.name[0] != ".")
+    if moments not in get_args(Source):
+        raise UserError(f"data.moments={moments}: choose one of {', '.join(get_args(Source))}")
     known = IMAGENET if moments == "imagenet" else None
     parts = [folder / "train", *(each for each in (chosen, test) if each)]
     splits = [_split(part, classes, size, known) for part in parts]
@@ -94,7 +98,12 @@ class Images:
         assert not ImageFile.LOAD_TRUNCATED_IMAGES
         try:
             with Image.open(self.files[row]) as image:
+                if image.mode[0] in "IF":  # converted, its pixels would be cut off at 255
+                    raise UserError(f"{self.files[row]} has pixels of more than 8 bits (mode {image.mode}): convert "
+                                    "them to 8 bits, or give arrays (lth.data.streamed)", code=1)  # fmt: skip
                 return image.convert("RGB")
+        except UserError:
+            raise
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise UserError(
                 f"{self.files[row]} can't be read as an image ({error}): replace it, or delete it", code=1
@@ -119,6 +128,10 @@ def _split(folder: Path, classes: Sequence[str], size: int, moments: Moments | N
     listed = [*_listed(folder, classes)]
     if not listed:
         raise UserError(f"{folder} has no images ({', '.join(sorted(SUFFIXES))}) in folders of classes")
+    found = {number for _, number, _ in listed}
+    if folder.name == "train" and (empty := [name for number, name in enumerate(classes) if number not in found]):
+        raise UserError(f"{folder / empty[0]} has no images ({', '.join(sorted(SUFFIXES))}): a class is a folder of "
+                        "images, none of them in folders within it; add some, or remove it")  # fmt: skip
     files, targets, facts = zip(*listed, strict=True)
     content = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     source = Images(files, np.array(targets, dtype=np.int64), size)
@@ -132,6 +145,9 @@ def _listed(folder: Path, classes: Sequence[str]) -> Iterator[tuple[str, int, st
         if place.name not in known:
             raise UserError(f"{place} is a class that the training set does not have: remove it, or add its images")
         with os.scandir(place) as entries:
-            images = sorted((e.name, e.stat().st_size) for e in entries if Path(e.name).suffix.lower() in SUFFIXES)
+            files = [e for e in entries if e.name[0] != "."]
+        images = sorted((e.name, e.stat().st_size) for e in files if Path(e.name).suffix.lower() in SUFFIXES)
+        if left := len(files) - len(images):
+            log.warning("%s: %d of %d entries are left out, which are no images", place, left, len(files))
         for name, size in images:
             yield str(place / name), known[place.name], f"{place.name}/{name} {size}"

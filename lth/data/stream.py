@@ -23,7 +23,8 @@ class Stream:
     dataset: row -> (input, target): an array or tensor, or a PIL image, which becomes bytes, channels first; all of one
     shape and type. What it draws from the generators of Python, NumPy and PyTorch is a function of the row alone where
     it is indexed, and of the key that is given to `read`. identity: text that names the content. moments: mean and
-    standard deviation of each channel, used by scaling=standardize; None: computed, which reads the training set once.
+    standard deviation of each channel, in the units of the inputs (of bytes 0 to 255), used by scaling=standardize;
+    None: computed, which reads the training set once. Raises UserError.
     """
 
     base = None  # of no memory map
@@ -34,6 +35,22 @@ class Stream:
             raise UserError(f"the streamed data set {identity[:60]} is empty: give at least one example")
         first = _array(self._drawn(0, ("example", 0))[0])
         self.dtype, self.one = first.dtype, first.shape
+        if not np.array_equal(first, _array(self._drawn(0, ("example", 0))[0]), equal_nan=first.dtype.kind == "f"):
+            raise UserError(
+                f"example 0 of {self._name()} differs each time that it is read: draw from the generators of torch, "
+                "random or np.random, which are seeded for every step, not from one of its own"
+            )
+        if moments is not None:
+            self._check_moments(moments)
+
+    def _check_moments(self, moments: Moments) -> None:
+        mean, deviation = (np.asarray(each, dtype=np.float64) for each in moments)
+        if not mean.shape == deviation.shape == self.one[:1] or not np.isfinite([mean, deviation]).all():
+            raise UserError(f"moments={moments}: give a mean and a deviation for each of {self.one[0]} channels")
+        if not (deviation > 0).all():
+            raise UserError(f"moments={moments}: inputs are divided by the deviations, give numbers above 0")
+        if self.dtype == np.uint8 and mean.max() <= 1 and deviation.max() <= 1:
+            raise UserError(f"moments={moments}: those of bytes are wanted, 0 to 255: multiply them by 255")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -113,9 +130,11 @@ def _array(value: Any) -> np.ndarray:
         return value
     if hasattr(value, "getbands"):  # a PIL image
         if value.mode not in ("L", "RGB"):
-            raise UserError(
-                f"a streamed data set gives an image of mode {value.mode}: convert it, image.convert('RGB')"
+            deep = value.mode[0] in "IF"  # converted, pixels would be cut off at 255
+            remedy = (
+                "give its pixels as an array, np.asarray(image)[None]" if deep else "convert it, image.convert('RGB')"
             )
+            raise UserError(f"a streamed data set gives an image of mode {value.mode}: {remedy}")
         pixels = np.asarray(value)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if pixels.ndim == 3 else pixels[None]
     raise UserError(f"a streamed data set gives an input of type {type(value).__name__}: give a tensor, a NumPy array "

@@ -17,6 +17,8 @@ def idle(job: Job) -> Iterator[str]:
     for name, branch in job.branches.items():
         if branch.levels and not {*levels}.intersection(branch.levels):
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
+    if job.stops and not any(job.ladder.children.get(level) for level in levels if level):
+        yield f"stop={[*job.stops]} stops nothing: no level is pruned from one that was pruned before"
     function, bound = unbound(job.recipe.lr)
     if function.__module__ != "lth.lr":
         return

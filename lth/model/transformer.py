@@ -57,6 +57,11 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """int64, B x T -> logits, B x T x V."""
+        if tokens.is_floating_point():
+            raise UserError(
+                f"model=transformer needs tokens, and inputs are numbers ({tokens.dtype}): choose data=text, or "
+                "another model"
+            )
         return self.output(self.norm(self.blocks(self.token(tokens) + self.position)))  # type: ignore[no-any-return]
 
 

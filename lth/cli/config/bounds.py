@@ -19,6 +19,7 @@ AT_LEAST = {
     "workers": 0,
     "train_from": 0,
     "lth.lr.warmup": 0,
+    "lth.lr.factor": 0,
     "lth.lr.steps": 1,
     "lth.lr.start": 0,
     "lth.lr.end": 0,

@@ -24,6 +24,7 @@ def check_rules(config: Config) -> None:
     _check_quantization(config)
     _check_rewind(config)
     _check_levels(config)
+    _check_stop(config)
     check_pruning(config)
     check_branches(config)
     _check_width(config["width"])
@@ -68,6 +69,12 @@ def _check_rewind(config: Config) -> None:
     name, keep = rewind["_target_"].removeprefix("lth.rewind."), config["store"]["keep"]
     if name in ("learning_rate", "fine_tune") and keep != "all":
         raise UserError(f"store.keep={keep}: rewind={name} continues from the trained weights, use store.keep=all")
+
+
+def _check_stop(config: Config) -> None:
+    for name, node in (config.get("stop") or {}).items():
+        if node["_target_"] == "lth.stop.density" and not 0 < (below := node.get("below", 1)) <= 1:
+            raise UserError(f"stop.{name}.below={below}: a share of the weights, above 0 and at most 1, such as 0.05")
 
 
 def _check_levels(config: Config) -> None:

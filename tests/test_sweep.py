@@ -11,7 +11,7 @@ import shell
 from lth import cli
 from lth.cli import config
 from lth.cli.config import order
-from lth.cli.config.flags import parted
+from lth.cli.config.flags import Arguments, parted
 from lth.cli.config.overrides import swept_with_groups
 from lth.cli.config.task import Task
 from lth.cli.ending import Ending, read, write
@@ -66,6 +66,11 @@ def test_the_value_of_a_flag_may_stand_behind_an_equals_sign(tmp_path: Path) -> 
     given = parted([f"--config-dir={tmp_path}", "steps=3", "-m", "--cfg", "job", "levels=1"])
     assert given.flags == ("--config-dir", str(tmp_path), "-m", "--cfg", "job")
     assert (given.overrides, given.folder) == (("steps=3", "levels=1"), tmp_path)
+
+
+def test_no_arguments_are_no_flags_and_no_overrides() -> None:
+    assert parted([]) == Arguments((), ())
+    assert parted(["--info"]).flags == ("--info", "all")
 
 
 @pytest.mark.parametrize(

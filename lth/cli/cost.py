@@ -16,10 +16,12 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the sums of the named experiments, or of all; with --figure draw each. Returns the exit code."""
     if arguments.table:
         return _published(arguments)
-    from lth.analysis import results  # a published table needs no pandas
+    from lth.analysis import registry, results  # a published table needs no pandas
 
     names = {kind: getattr(arguments, kind) for kind in ("region", "pue", "price", "watts")}
     rates = statement.rates_of(**names, own=arguments.tables)
+    if not arguments.name and not registry.stored(arguments.runs):
+        print(f"nothing under {arguments.runs}, using the committed results", file=sys.stderr)
     parts = results.trainings(arguments.name, arguments.runs)
     result = statement.statement(parts, rates)
     if arguments.figure:  # files first, since what reads the text may end, as head does

@@ -10,7 +10,7 @@ from lth.cli.arguments import add_runs, count, path, share
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
 
-STORED = "an experiment: the value of name= in lth run, or one that comes with lth"
+STORED = "a stored experiment: the value of name= in lth run"
 WHERE = "only rows with this value, such as level=3 or criterion=magnitude,movement; again for further keys"
 
 

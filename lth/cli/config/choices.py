@@ -54,7 +54,8 @@ def choice(message: str, folders: Sequence[str] = ()) -> str:
     close = same or [plain[each] for each in difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.7)]
     close = close or [each for each in known if each.startswith(name)]
     meant = f"Did you mean {' or '.join(close)}? " if close else ""
-    return f"there is no {group}={name}. {meant}Choose {', '.join(known)}"
+    own = f"; a function of your own is {group}._target_={name}" if "." in name else ""
+    return f"there is no {group}={name}. {meant}Choose {', '.join(known)}{own}"
 
 
 def _plain(name: str) -> str:

@@ -16,6 +16,18 @@ from lth.cli.config.conf import CONF, plain
 from lth.cli.config.keys import leaves
 from lth.cli.config.reference import groups, options_with
 
+RATE = "the learning rate is optimizer.lr, as in optimizer.lr=0.1"
+# Keys that other programs have -> what says the same here.
+MEANT = {
+    "epochs": "training is counted in steps (steps=1000)",
+    "seed": "the seed is replicate (replicate=1)",
+    "batch": "it is batch_size here",
+    "learning_rate": RATE,
+    "optimizer.learning_rate": RATE,
+    "density": "weights that remain follow from levels, or from schedule=exponential schedule.density=0.1 levels=1",
+    "sparsity": "weights that remain follow from levels, or from schedule=exponential schedule.density=0.1 levels=1",
+}
+
 
 @contextmanager
 def errors_explained() -> Iterator[None]:
@@ -44,6 +56,10 @@ def explanation(error: Exception) -> str:
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     group = wrong.partition(".")[0]  # of which another option than the usual one may be chosen
     others = {f"{group}.{key.name}" for option in groups().get(group, ()) for key in option.keys}
+    if message.startswith("Config group override must be"):
+        return f"a group takes the name of one of its options, such as lr=cosine; {RATE} (lth run --help lists them)"
+    if meant := MEANT.get(wrong):
+        return f"there is no key '{wrong}': {meant} (lth run --help lists all keys)"
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
     closer = difflib.get_close_matches(wrong, keys | others, n=2, cutoff=0.85)
     if "Got NoneType" in message:

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from lth import UserError
@@ -57,7 +58,7 @@ def parted(arguments: Sequence[str]) -> Arguments:
 def _split(arguments: Sequence[str]) -> list[str]:
     """Split --flag=value into two arguments, and give --info its value."""
     parts = [part for a in arguments for part in (a.split("=", 1) if a.startswith("-") else [a])]
-    pairs = zip(parts, [*parts[1:], ""], strict=True)
+    pairs = zip_longest(parts, parts[1:], fillvalue="")
     return [part for a, b in pairs for part in ([a, "all"] if a in ("--info", "-i") and b not in INFO else [a])]
 
 

@@ -41,8 +41,8 @@ LINES = {"ticket": "fine-tuned", **{branch: plot.LABELS[branch] for branch in ("
 LEVELS = {"lenet_300_100": (47.2, 22.9, 11.4), "conv_2": (25.0, 6.3)}
 SLACK = 0.1  # points, ten of 10,000 test images: within them accuracies of these nets count as equal
 CLAIMS = [
-    Claim(f"{plot.NAMES[net]}, {percent:g}%, neurons removed: {plot.LABELS[branch]}, loses less than {SLACK} points on "
-          "fine-tuned, by", 0.0, "points",
+    Claim(f"{plot.NAMES[net]}, {percent:g}%, neurons removed: {plot.LABELS[branch]}: less than {SLACK} points "
+          "below fine-tuned, by", 0.0, "points",
           partial(gain, percent=percent, column=FINAL, of=branch, than="ticket", slack=SLACK), {"model": net})
     for net, levels in LEVELS.items() for percent in levels for branch in ("scratch_e", "scratch_b")
 ]  # fmt: skip

@@ -68,11 +68,11 @@ CLAIMS = [
     for claim in (
         Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: drawn before half of the epochs", 0.0, "epochs",
               partial(_before_half, percent=percent), {"model": net}),
-        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket loses less than {SLACK} points on "
-              "dense, by", 0.0, "points",
+        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket less than {SLACK} points "
+              "below dense, by", 0.0, "points",
               partial(gain, percent=percent, column=FINAL, of=BIRD, slack=SLACK), {"model": net}),
-        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket loses less than {SLACK} points on the "
-              "ticket by the mask of the end, by", 0.0, "points",
+        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket less than {SLACK} points "
+              "below the ticket by the mask of the end, by", 0.0, "points",
               partial(gain, percent=percent, column=FINAL, of=BIRD, than="ticket", slack=SLACK), {"model": net}),
     )
 ]  # fmt: skip

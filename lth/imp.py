@@ -113,8 +113,8 @@ def prune(
             if ladder.rounds > 1:
                 scored(trained.ticket, level, done, ladder.rounds)
             scores = criterion(net, left, first, **supplied(criterion, task=recipe.task))
-            _check_told_apart(scores, left.mask, criterion)
             shares = distribution(scores, left.mask, density)
+            _check_told_apart(scores, left.mask, shares, criterion, structure)
             left = _without(trained, structure(scores, left.mask, shares, net, some))
         return left.mask
 
@@ -170,10 +170,15 @@ def _own(criterion: Criterion) -> str:
     return str(criterion.__name__) if criterion.__module__.startswith("lth.criterion") else ""
 
 
-def _check_told_apart(scores: Mapping[str, Tensor], mask: Mask, criterion: Criterion) -> None:
-    """Refuse to prune a dense net by scores that are all the same in each layer: places would decide, and no score."""
-    same = (bool((scores[name] == scores[name].flatten()[0]).all()) for name, m in mask.items() if m.numel() > 1)
-    if all(bool(m.all()) for m in mask.values()) and all(same):
+def _check_told_apart(
+    scores: Mapping[str, Tensor], mask: Mask, shares: Mapping[str, float], criterion: Criterion, structure: Structure
+) -> None:
+    """Refuse to prune a dense net by scores that are all the same in each layer that loses a part of its weights: their
+    places would decide. A structure of the user's own may choose by something else.
+    """
+    parts = [scores[name].flatten() for name, m in mask.items() if 0 < round(shares[name] * m.numel()) < m.numel()]
+    known = getattr(structure, "func", structure).__module__ == structures.__name__
+    if known and parts and all(bool(m.all()) for m in mask.values()) and all(bool((s == s[0]).all()) for s in parts):
         own = _own(getattr(criterion, "unchecked", criterion))
         raise UserError(
             f"{f'criterion={own}' if own else 'the criterion'} gives all weights of a layer the same score, so that "

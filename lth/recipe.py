@@ -168,7 +168,7 @@ class Recipe:
 
     def _trained(self, net: nn.Module) -> set[str]:
         """Prunable weights that learn in training; raises UserError if its outputs fit neither targets nor task."""
-        count = min(2, self.batch_size // self.batch_norm_parts)  # as many as batch norm sees, if that is one
+        count = min(2, max(1, self.batch_size // self.batch_norm_parts))  # as many as batch norm sees, if that is one
         rows = np.arange(count) % len(self.data.train)
         inputs, targets = normalized(self.data, self.data.train.take(rows))
         outputs = outputs_of(net, inputs)

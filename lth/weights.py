@@ -56,7 +56,9 @@ def first_names(net: nn.Module) -> dict[str, str]:
 
 
 def in_one_memory(net: nn.Module) -> tuple[str, str] | None:
-    """Names of two different parameters in the memory of one tensor, such as a weight and its transpose."""
+    """Names of two different parameters in the memory of one tensor, such as a weight and its transpose, by which a net
+    is followed (`lth.layer.trace`).
+    """
     names: dict[int, str] = {}
     for name, p in net.named_parameters():
         if (at := memory(p)) and p.numel() and names.setdefault(at, name) != name:

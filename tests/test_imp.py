@@ -95,6 +95,18 @@ def test_scores_that_are_all_the_same_choose_nothing(score: Any, init: Any, mode
         prune(start, 1, recipe=job, ladder=one_shot(1, linear=0.5, conv=0.5), criterion=score, rewind=stay)
 
 
+def test_a_structure_of_ones_own_may_choose_without_scores() -> None:
+    def halves(scores: Any, mask: Any, shares: Any, net: nn.Module, example: Tensor) -> dict[str, Tensor]:
+        return {name: torch.arange(m.numel()).view(m.shape) % 2 == 0 for name, m in mask.items()}
+
+    start = untrained(dense(RECIPE, signed_constant))
+    ladder = one_shot(1, linear=0.5)
+    ticket = prune(
+        start, 1, recipe=RECIPE, ladder=ladder, criterion=criterion.large_init, structure=halves, rewind=stay
+    )
+    assert remaining(ticket.mask) == total(ticket.mask) / 2
+
+
 def test_what_a_criterion_of_ours_can_not_score_is_said_before_anything_is_trained() -> None:
     def fails(layer: nn.Module, given: Any) -> None:
         raise RuntimeError("no such sum")

@@ -117,7 +117,7 @@ def test_a_repeated_command_trains_nothing_and_reports_the_same(
 WRONG = {
     "epochs=3": ["there is no key 'epochs': training is counted in steps (steps=1000)"],
     "optimizer.learning_rate=1": ["there is no key 'optimizer.learning_rate': the learning rate is optimizer.lr"],
-    "lr=0.1": ["a group takes the name of one of its options, such as lr=cosine; the learning rate is optimizer.lr"],
+    "lr=0.1": ["a group takes the name of one of its options, as in lr=cosine, and no number (the learning rate is"],
     "criterion=mine.foo": ["there is no criterion=mine.foo", "of your own is criterion._target_=mine.foo"],
     "stepz=5": ["there is no key 'stepz'", "Did you mean steps"],
     "optimizer.learning=1": ["optimizer.learning"],

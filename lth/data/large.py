@@ -148,6 +148,6 @@ def _listed(folder: Path, classes: Sequence[str]) -> Iterator[tuple[str, int, st
             files = [e for e in entries if e.name[0] != "."]
         images = sorted((e.name, e.stat().st_size) for e in files if Path(e.name).suffix.lower() in SUFFIXES)
         if left := len(files) - len(images):
-            log.warning("%s: %d of %d entries are left out, which are no images", place, left, len(files))
+            log.warning("%s: %d of %d entries are not images and are left out", place, left, len(files))
         for name, size in images:
             yield str(place / name), known[place.name], f"{place.name}/{name} {size}"

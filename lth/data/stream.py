@@ -41,15 +41,17 @@ class Stream:
                 "random or np.random, which are seeded for every step, not from one of its own"
             )
         if moments is not None:
-            self._check_moments(moments)
+            self._check_moments(moments, first)
 
-    def _check_moments(self, moments: Moments) -> None:
-        mean, deviation = (np.asarray(each, dtype=np.float64) for each in moments)
-        if not mean.shape == deviation.shape == self.one[:1] or not np.isfinite([mean, deviation]).all():
-            raise UserError(f"moments={moments}: give a mean and a deviation for each of {self.one[0]} channels")
+    def _check_moments(self, moments: Moments, first: np.ndarray) -> None:
+        parts = [np.asarray(each, dtype=np.float64) for each in moments]
+        if [part.shape for part in parts] != [self.one[:1]] * 2 or not np.isfinite(parts).all():
+            channels = " x ".join(map(str, self.one[:1]))
+            raise UserError(f"moments={moments}: give a mean and a deviation for each of {channels} channels")
+        mean, deviation = parts
         if not (deviation > 0).all():
             raise UserError(f"moments={moments}: inputs are divided by the deviations, give numbers above 0")
-        if self.dtype == np.uint8 and mean.max() <= 1 and deviation.max() <= 1:
+        if self.dtype == np.uint8 and first.max() > 1 and mean.max() <= 1 and deviation.max() <= 1:
             raise UserError(f"moments={moments}: those of bytes are wanted, 0 to 255: multiply them by 255")
 
     @property

@@ -4,6 +4,7 @@ experiment that is run with fewer levels or steps has some.
 
 from collections.abc import Iterator
 
+from lth import stop
 from lth.job.values import Job
 from lth.store.digest import unbound
 
@@ -17,8 +18,9 @@ def idle(job: Job) -> Iterator[str]:
     for name, branch in job.branches.items():
         if branch.levels and not {*levels}.intersection(branch.levels):
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
-    if job.stops and not any(job.ladder.children.get(level) for level in levels if level):
-        yield f"stop={[*job.stops]} stops nothing: no level is pruned from one that was pruned before"
+    comparing = all(unbound(rule)[0] in (stop.density, stop.accuracy_drop) for rule in job.stops.values())
+    if job.stops and comparing and not any(job.ladder.children.get(level) for level in levels if level):
+        yield f"stop={','.join(job.stops)} stops nothing: no level is pruned from one that was pruned before"
     function, bound = unbound(job.recipe.lr)
     if function.__module__ != "lth.lr":
         return

@@ -37,15 +37,15 @@ mean. A best or worst level is chosen on the same replicates; the interval does 
 - not run that far: as good as dense at the sparsest level that was trained, which is not as sparse as the paper's.
 - reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
   says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.
-- not compared: results of several configurations under one name, which are no replicates; the log says which.
+- not compared: rows that can't be, such as those of several configurations under one name; the log says why.
 - not run: no result."""
 
 
 @dataclass(frozen=True)
 class _Test:
     """meets: as the paper's number, or beyond. near: off by at most the factor. reaches: the interval contains the
-    number or one that counts as the same, or lies beyond it. contains: the number itself. shown: the interval has an
-    effect. factor: by which a number is off.
+    number or one that counts as the same, or lies beyond it. contains: the number itself, or one beyond it where that
+    counts. shown: the interval has an effect. factor: by which a number is off.
     """
 
     meets: Callable[[float], bool]

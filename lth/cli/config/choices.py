@@ -37,8 +37,8 @@ def choice(message: str, folders: Sequence[str] = ()) -> str:
     """
     if (found := ON_TOP.search(message)) and found["missing"] in LAUNCHERS:
         return f"hydra/launcher={found['name']}: pip install {LAUNCHERS[found['missing']]} installs what it needs"
-    if found := MESSAGE.search(message):
-        group, name, known = found["group"], found["name"], found["known"].split()
+    if one := MESSAGE.search(message):
+        group, name, known = one["group"], one["name"], one["known"].split()
     elif (found := OF_A_LIST.search(message)) and (CONF / found["group"]).is_dir():
         group, name = found["group"], found["name"]
         searched = [CONF, *map(Path, folders)]
@@ -54,7 +54,7 @@ def choice(message: str, folders: Sequence[str] = ()) -> str:
     close = same or [plain[each] for each in difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.7)]
     close = close or [each for each in known if each.startswith(name)]
     meant = f"Did you mean {' or '.join(close)}? " if close else ""
-    own = f"; a function of your own is {group}._target_={name}" if "." in name else ""
+    own = f"; a function of your own is {group}._target_={name}" if "." in name and one else ""
     return f"there is no {group}={name}. {meant}Choose {', '.join(known)}{own}"
 
 

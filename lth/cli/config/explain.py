@@ -16,6 +16,7 @@ from lth.cli.config.conf import CONF, plain
 from lth.cli.config.keys import leaves
 from lth.cli.config.reference import groups, options_with
 
+SHARE = "it follows from levels, or schedule=exponential schedule.density=0.1 schedule.rounds=1 levels=1"
 RATE = "the learning rate is optimizer.lr, as in optimizer.lr=0.1"
 # Keys that other programs have -> what says the same here.
 MEANT = {
@@ -24,8 +25,8 @@ MEANT = {
     "batch": "it is batch_size here",
     "learning_rate": RATE,
     "optimizer.learning_rate": RATE,
-    "density": "weights that remain follow from levels, or from schedule=exponential schedule.density=0.1 levels=1",
-    "sparsity": "weights that remain follow from levels, or from schedule=exponential schedule.density=0.1 levels=1",
+    "density": SHARE,
+    "sparsity": SHARE,
 }
 
 
@@ -57,7 +58,7 @@ def explanation(error: Exception) -> str:
     group = wrong.partition(".")[0]  # of which another option than the usual one may be chosen
     others = {f"{group}.{key.name}" for option in groups().get(group, ()) for key in option.keys}
     if message.startswith("Config group override must be"):
-        return f"a group takes the name of one of its options, such as lr=cosine; {RATE} (lth run --help lists them)"
+        return f"a group takes the name of one of its options, as in lr=cosine, and no number ({RATE})"
     if meant := MEANT.get(wrong):
         return f"there is no key '{wrong}': {meant} (lth run --help lists all keys)"
     close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)

@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import pandas as pd
 import torch
@@ -16,6 +14,7 @@ from lth import distribution as distributions
 from lth import rewind as rewinding
 from lth import structure as structures
 from lth.criterion import Batch
+from lth.criterion.refused import check_told_apart, name_of_own
 from lth.data import normalized, rows
 from lth.keywords import supplied
 from lth.neuron import EXAMPLES
@@ -114,7 +113,7 @@ def prune(
                 scored(trained.ticket, level, done, ladder.rounds)
             scores = criterion(net, left, first, **supplied(criterion, task=recipe.task))
             shares = distribution(scores, left.mask, density)
-            _check_told_apart(scores, left.mask, shares, criterion, structure)
+            check_told_apart(scores, left.mask, shares, criterion, structure)
             left = _without(trained, structure(scores, left.mask, shares, net, some))
         return left.mask
 
@@ -146,8 +145,8 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:
-        if own := _own(unchecked):
-            raise UserError(f"criterion={own} can't score {type(recipe.net()).__name__} ({error}): take another, such "
+        if ours := name_of_own(unchecked):
+            raise UserError(f"criterion={ours} can't score {type(recipe.net()).__name__} ({error}): take another, such "
                             "as criterion=magnitude") from error  # fmt: skip
         log.debug("the criterion can't score an untrained net: %s", error)
     scores = {name: ticket.weights[name].abs() for name in ticket.mask}
@@ -158,32 +157,6 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
             last = ", ".join(name for name, kind in found.items() if kind == "output") or "no layer"
             raise UserError(f"model.output={recipe.output}: structure=neuron keeps the units of {last}, which gives "
                             "the outputs; leave model.output out")  # fmt: skip
-
-
-def _own(criterion: Criterion) -> str:
-    """The name of a criterion of lth, or of the one whose opposite it is; "" for a user's."""
-    given: dict[str, Any] = {}
-    while isinstance(criterion, partial):
-        given, criterion = {**criterion.keywords, **given}, criterion.func
-    if criterion is criteria.inverted:
-        return _own(given["of"])
-    return str(criterion.__name__) if criterion.__module__.startswith("lth.criterion") else ""
-
-
-def _check_told_apart(
-    scores: Mapping[str, Tensor], mask: Mask, shares: Mapping[str, float], criterion: Criterion, structure: Structure
-) -> None:
-    """Refuse to prune a dense net by scores that are all the same in each layer that loses a part of its weights: their
-    places would decide. A structure of the user's own may choose by something else.
-    """
-    parts = [scores[name].flatten() for name, m in mask.items() if 0 < round(shares[name] * m.numel()) < m.numel()]
-    known = getattr(structure, "func", structure).__module__ == structures.__name__
-    if known and parts and all(bool(m.all()) for m in mask.values()) and all(bool((s == s[0]).all()) for s in parts):
-        own = _own(getattr(criterion, "unchecked", criterion))
-        raise UserError(
-            f"{f'criterion={own}' if own else 'the criterion'} gives all weights of a layer the same score, so that "
-            "it can't choose among them: take another criterion or init, or criterion=random"
-        )
 
 
 def batch(recipe: Recipe, ticket: Ticket) -> Batch:

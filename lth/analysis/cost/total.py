@@ -81,7 +81,7 @@ def _devices(table: pd.DataFrame, entry: Entry) -> pd.Series:
     devices = _numbers(table, "devices").fillna(1)
     if entry.device is None:
         return devices
-    on_cpu = table["device"].fillna("cpu") == "cpu"
+    on_cpu = table["device"].isna() | (table["device"] == "cpu")
     cores = _numbers(table, "threads").fillna(1).where(on_cpu, 1)
     return (devices * cores).where(on_cpu.map({True: "cpu", False: "gpu"}) == entry.device)
 

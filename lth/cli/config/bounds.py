@@ -14,6 +14,7 @@ AT_LEAST = {
     "steps": 1,
     "batch_size": 1,
     "evaluate_every": 1,
+    "optimizer.lr": 0,
     "threads": 1,
     "devices": 1,
     "workers": 0,

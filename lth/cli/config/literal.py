@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from lth import UserError
+from lth.analysis.registry import names
 from lth.cli.config.overrides import is_group
 from lth.store.names import shown
 
@@ -46,7 +47,10 @@ def _literal(override: str, sweeping: bool) -> str:
             return override  # Hydra's own message names the place
         values = value.split(",") if sweeping and not is_text else [value]
         if not equals or _parsed(literally := f"{key}={','.join(map(quoted, values))}") is None:
-            raise UserError(f"{shown(override)}: write key=value, with a key such as steps or optimizer.lr")
+            such = (
+                f"such as experiment={override}" if override in names() else "with a key such as steps or optimizer.lr"
+            )
+            raise UserError(f"{shown(override)}: write key=value, {such}")
         return literally
     if is_text and _misread(parsed, value):
         return f"{key}={quoted(value)}"

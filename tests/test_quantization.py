@@ -335,7 +335,7 @@ def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFi
             f"{name} level 0 to quantize"
             for name in ("post_training bits 8", "post_training bits bf16", "aware bits 2")
         ),
-        "0 stored, 4 to train; nothing was trained (plan=true)",
+        "0 stored, 1 to train, 3 to quantize; nothing was trained (plan=true)",
     ]
     assert shell.run(*CHOSEN, "root=here") == 0
     said = capsys.readouterr().out.splitlines()

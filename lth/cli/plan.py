@@ -17,15 +17,18 @@ def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
     there = set() if run is None else {jobs.place(t.ticket)._replace(branch=BRANCH) for t in jobs.stored(run, store)}
     stored = there.intersection(before) | {jobs.place(t.ticket) for t in jobs.stored(job, store)}
     places = jobs.planned(job)
+    missing = dict.fromkeys(("to train", "to evaluate", "to quantize"), 0)
     for place, steps in places.items():
         quantized = place.bits is not None
         variant = f"bits {place.bits}" if quantized else f"draw {place.draw}"
-        task = "to quantize" if quantized else f"to train, {steps:,} steps" if steps else "to evaluate"
+        what = "to quantize" if quantized else "to train" if steps else "to evaluate"
+        task = f"{what}, {steps:,} steps" if what == "to train" else what
+        missing[what] += place not in stored
         which = f"replicate {place.replicate}  " if len(job.replicates) > 1 else ""
         where = f"{place.branch:>12}  {variant}  {which}level {place.level:>2}"
         console.print(f"{where}  {'stored' if place in stored else task}")
     for sentence in jobs.idle(job):
         console.print(sentence, markup=False)
-    missing = len(places) - len(stored)
-    console.print(f"{len(stored)} stored, {missing} to train; nothing was trained (plan=true)")
+    counts = [f"{count} {what}" for what, count in missing.items() if count or what == "to train"]
+    console.print(f"{len(stored)} stored, {', '.join(counts)}; nothing was trained (plan=true)")
     return {f"{store.root}/{name}": steps for name, steps in jobs.trainings(job).items()}

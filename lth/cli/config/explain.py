@@ -57,7 +57,7 @@ def explanation(error: Exception) -> str:
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
     group = wrong.partition(".")[0]  # of which another option than the usual one may be chosen
     others = {f"{group}.{key.name}" for option in groups().get(group, ()) for key in option.keys}
-    if message.startswith("Config group override must be"):
+    if message.startswith("Config group override must be") and "Got NoneType" not in message:
         return f"a group takes the name of one of its options, as in lr=cosine, and no number ({RATE})"
     if meant := MEANT.get(wrong):
         return f"there is no key '{wrong}': {meant} (lth run --help lists all keys)"

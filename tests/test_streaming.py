@@ -406,7 +406,7 @@ def test_a_class_without_images_is_refused_and_other_files_are_said(
         image_folder(root=str(tmp_path), size=8)
     Image.new("RGB", (9, 9)).save(tmp_path / "train" / "b" / "0.jpg")
     assert image_folder(root=str(tmp_path), size=8).classes == 2
-    assert "train/b: 1 of 2 entries are not images" in caplog.text
+    assert "train: 2 entries of its classes are not images" in caplog.text
 
 
 def test_floats_that_are_not_numbers_are_found_when_they_are_read() -> None:

@@ -140,14 +140,15 @@ def _split(folder: Path, classes: Sequence[str], size: int, moments: Moments | N
 
 def _listed(folder: Path, classes: Sequence[str]) -> Iterator[tuple[str, int, str]]:
     """(file, class, its name and size) of every image, sorted, whatever the file system's order."""
-    known = {name: number for number, name in enumerate(classes)}
+    known, left = {name: number for number, name in enumerate(classes)}, 0
     for place in sorted(each for each in folder.iterdir() if each.is_dir() and each.name[0] != "."):
         if place.name not in known:
             raise UserError(f"{place} is a class that the training set does not have: remove it, or add its images")
         with os.scandir(place) as entries:
             files = [e for e in entries if e.name[0] != "."]
         images = sorted((e.name, e.stat().st_size) for e in files if Path(e.name).suffix.lower() in SUFFIXES)
-        if left := len(files) - len(images):
-            log.warning("%s: %d of %d entries are not images and are left out", place, left, len(files))
+        left += len(files) - len(images)
         for name, size in images:
             yield str(place / name), known[place.name], f"{place.name}/{name} {size}"
+    if left:
+        log.warning("%s: %d entries of its classes are not images and are left out", folder, left)

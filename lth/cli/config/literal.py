@@ -47,10 +47,8 @@ def _literal(override: str, sweeping: bool) -> str:
             return override  # Hydra's own message names the place
         values = value.split(",") if sweeping and not is_text else [value]
         if not equals or _parsed(literally := f"{key}={','.join(map(quoted, values))}") is None:
-            such = (
-                f"such as experiment={override}" if override in names() else "with a key such as steps or optimizer.lr"
-            )
-            raise UserError(f"{shown(override)}: write key=value, {such}")
+            known = f"experiment={override}" if override in names() else "steps=1000"
+            raise UserError(f"{shown(override)}: write key=value, such as {known}")
         return literally
     if is_text and _misread(parsed, value):
         return f"{key}={quoted(value)}"

@@ -175,6 +175,7 @@ def test_six_processes_thirty_times(tmp_path: Path) -> None:
         compared(outcome(tmp_path / str(number)), expected)
 
 
+@pytest.mark.long
 def test_a_finished_training_is_found_while_its_weights_come_and_go(tmp_path: Path) -> None:
     """As when other processes train up to W_T again and forget it."""
     (trained,) = ran(replace(JOB, branches={}, levels=0), tmp_path)[1]

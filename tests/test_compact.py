@@ -83,7 +83,8 @@ def test_every_architecture_is_tested() -> None:
 
 @pytest.mark.parametrize(
     ("name", "density"),
-    [(n, d) for n in NETS for d in (0.5, 0.05, 0.01) if n != "vgg_19"]
+    [(n, 0.05) for n in NETS if n != "vgg_19"]
+    + [pytest.param(n, d, marks=pytest.mark.long) for n in NETS for d in (0.5, 0.01) if n != "vgg_19"]
     + [pytest.param("vgg_19", 0.05, marks=pytest.mark.slow)],
 )
 def test_the_compact_net_of_a_random_ticket_computes_the_same(name: str, density: float) -> None:

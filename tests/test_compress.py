@@ -169,7 +169,14 @@ def test_nets_are_selected_in_the_order_asked_for_with_the_dense_one_first_where
         levels([3], with_dense=True)
 
 
-@pytest.mark.parametrize(("levels", "expected"), [([0, 14], [0, 14]), ([14, 14, 0], [0, 14]), ([14], [14])])
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ([14, 14, 0], [0, 14]),
+        pytest.param([0, 14], [0, 14], marks=pytest.mark.long),
+        pytest.param([14], [14], marks=pytest.mark.long),
+    ],
+)
 def test_of_each_run_the_first_and_the_last_level_can_be_taken(
     store: Path, levels: list[int], expected: list[int]
 ) -> None:

@@ -395,7 +395,7 @@ def test_a_rewound_conv_net_with_every_feature_resumes_bit_for_bit(precision: st
         assert_equal(resumed(ticket, settings, [chance]), whole)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.long)])
 def test_a_resnet_resumes_bit_for_bit(precision: str) -> None:
     settings = recipe(model=resnet_20, data=COLOUR, optimizer=momentum, steps=4, precision=precision, evaluate_every=2)
     ticket = half_pruned(settings)

@@ -20,6 +20,7 @@ from lth.analysis import registry
 from lth.analysis.claim import Measured, added, between, tally
 from lth.analysis.claim.rows import select
 from lth.analysis.full import marked
+from lth.analysis.scorecard import in_few_blocks
 from lth.cli import config
 from lth.cli.config.keys import leaves
 from lth.cli.config.validate import validate
@@ -558,7 +559,7 @@ def results(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
                  "digest": f"{arm} {branch} {level} {replicate}"}
                 for branch in branches
             ]  # fmt: skip
-    tickets = filled(pd.DataFrame(rows)).copy()  # as a stored table is, in few blocks, which are quick to take from
+    tickets = in_few_blocks(filled(pd.DataFrame(rows)))  # as a stored table is
     accuracy = 0.9 - tickets["replicate"] / 10
     curves = [
         tickets.assign(step=(share * tickets["steps"]).round(), test_accuracy=share * accuracy, validation_loss=1.0)
@@ -674,7 +675,13 @@ def test_an_experiment_is_drawn_with_a_line_for_each_of_its_configurations(name:
         assert f"Figure {number}" in drawn.get_suptitle()
 
 
-@pytest.mark.parametrize("name", NAMES)
+ALIKE = {"fig1", "fig5", "fig6", "fig8"}  # drawn by the same call as the figure before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.long] * (n.removeprefix("frankle2019_") in ALIKE)) for n in NAMES],
+)
 def test_an_experiment_is_drawn_from_its_dense_net_alone(name: str) -> None:
     tickets, evaluations = results(name)
     drawn = registry.load(name).draw(tickets[tickets["level"] == 0], evaluations[evaluations["level"] == 0])

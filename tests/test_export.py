@@ -52,6 +52,7 @@ def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored
     assert (facts["step"], facts["steps"], facts["level"], facts["replicate"]) == ("5", "20", "1", "2")
 
 
+@pytest.mark.long
 def test_a_ticket_that_is_fine_tuned_at_the_last_rate_has_the_recipe_of_that(tmp_path: Path) -> None:
     words = [f"root={tmp_path}", "levels=1", "rewind=fine_tune", "rewind.steps=30", "rewind.rate=last"]
     assert run(*TINY, *words) == 0

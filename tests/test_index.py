@@ -77,7 +77,7 @@ def test_a_store_without_results_gets_no_index(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [attack.flip, attack.cut, attack.grow, attack.garbage, attack.nested, attack.delete,
                                     attack.fifo, attack.folder])  # fmt: skip
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_a_damaged_index_changes_no_table_and_is_rebuilt(
     plain: Path, indexed: Path, damage: attack.Damage, seed: int
 ) -> None:

@@ -252,7 +252,7 @@ def test_raw_numbers_are_scaled_as_in_the_dense_kernel() -> None:
 
 
 @optimizers
-@pytest.mark.parametrize("at", [1, 9, 20])
+@pytest.mark.parametrize("at", [9, *(pytest.param(at, marks=pytest.mark.long) for at in (1, 20))])
 def test_a_sparse_training_resumes_bit_for_bit(optimizer: Callable[..., torch.optim.Optimizer], at: int) -> None:
     settings = usual(optimizer=optimizer, kernel="sparse")
     ticket, states = sparse_ticket(settings), dict[Ticket, Any]()

@@ -277,7 +277,10 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "words"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(
+    ("make", "words"),  # to compile imports half of PyTorch
+    [pytest.param(*case, id=name, marks=[pytest.mark.long] * (name == "compiled")) for name, case in REFUSED.items()],
+)
 def test_a_net_that_is_not_treated_exactly_is_refused_before_training(make, words: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UserError, match=words):
         dense(recipe(model=lambda *_: make()), glorot_normal)

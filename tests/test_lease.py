@@ -117,7 +117,15 @@ def test_a_lease_tells_whose_it_is_and_what_they_are_at(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("found", [b"", b"{", b"[" * 5000, b"\0" * 512, b"[1]", content(), content(pid="x")])
+@pytest.mark.parametrize(
+    "found",
+    [
+        b"",
+        content(),
+        *(pytest.param(found, marks=pytest.mark.long) for found in [b"{", b"[" * 5000, b"\0" * 512, b"[1]"]),
+        pytest.param(content(pid="x"), marks=pytest.mark.long),
+    ],
+)
 def test_one_that_stays_as_it_is_can_be_taken_after_the_patience_whatever_is_in_it(path: Path, found: bytes) -> None:
     path.write_bytes(found)
     assert 0.6 <= waited(path) < 30

@@ -65,6 +65,7 @@ def test_the_precision_of_an_experiment_is_no_damaged_record(tmp_path: Path, cap
     assert not caplog.messages
 
 
+@pytest.mark.long
 def test_a_migrated_store_has_the_same_results_and_trains_nothing(tmp_path: Path) -> None:
     branches = {"reinitialize": REINITIALIZE, "aware": Branch(partial(quantization.aware, steps=4), bits=[4])}
     what = replace(JOB, branches=branches)

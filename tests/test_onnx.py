@@ -111,6 +111,7 @@ def test_a_pruned_weight_is_exactly_zero_in_int8(make: object) -> None:
     assert (aligned != 128).any()
 
 
+@pytest.mark.long
 def test_products_of_the_largest_weights_and_inputs_do_not_overflow_in_int8() -> None:
     """255 × 127 + 255 × 127 is more than 16 bits hold."""
     layer = nn.Linear(16, 2, bias=False)
@@ -132,6 +133,7 @@ def test_int8_runs_as_quantize_and_dequantize_and_answers_almost_as_before() -> 
     assert (logits(file, x) - logits(plain, x)).abs().max() < 0.1 * logits(plain, x).abs().max()
 
 
+@pytest.mark.long
 def test_int4_packs_the_weights_of_linear_layers() -> None:
     module, x = net(model.lenet_300_100, (1, 28, 28)), images(20, (1, 28, 28))
     plain = float32(module, (1, 28, 28))

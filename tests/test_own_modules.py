@@ -48,7 +48,10 @@ def test_no_module_of_the_working_directory_is_taken_for_an_installed_one(flags:
     assert taken() == []
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["run", "step=1"], ["table"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["table"], *(pytest.param(["run", each], marks=pytest.mark.long) for each in ("--help", "step=1"))],
+)
 def test_commands_start_beside_any_module(arguments: list[str]) -> None:
     traps()
     with started(*arguments) as process:

@@ -65,7 +65,9 @@ def plainly(ticket: Ticket, settings: Recipe) -> tuple[list[dict[str, Tensor]], 
 
 
 @models
-@pytest.mark.parametrize("augment", [None, augmented], ids=["plain", "flip_crop"])
+@pytest.mark.parametrize(
+    "augment", [pytest.param(None, id="plain", marks=pytest.mark.long), pytest.param(augmented, id="flip_crop")]
+)
 def test_in_float32_every_step_gives_what_a_plain_loop_gives_within_float_tolerance(
     model: Callable[..., nn.Module], augment: Callable[..., Tensor] | None
 ) -> None:

@@ -99,7 +99,7 @@ def test_8_bits_of_weights_alone_change_almost_nothing_and_2_bits_do() -> None:
 
 @both
 @pytest.mark.parametrize("plain", [PLAIN, CONV], ids=["linear", "convolution"])
-@pytest.mark.parametrize("bits", [2, 4, "bf16"])
+@pytest.mark.parametrize("bits", [2, pytest.param(4, marks=pytest.mark.long), "bf16"])
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "affine"])
 def test_a_pruned_weight_stays_exactly_0_and_the_mask_as_it_is(
     quantize: Quantize, plain: Recipe, bits: int | str, symmetric: bool

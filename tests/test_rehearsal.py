@@ -191,6 +191,7 @@ def fine_tuned(moves: Any = updater.none, **given: Any) -> job.Job:
     return replace(of(moved=moved), recipe=settings, **given)
 
 
+@pytest.mark.long
 def test_nets_that_are_fine_tuned_at_the_last_rate_are_trained_and_quantized_after_the_end(tmp_path: Path) -> None:
     bits = {
         "rounded": job.Branch(quantization.post_training, bits=[8]),

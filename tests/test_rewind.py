@@ -100,7 +100,7 @@ def test_batch_norm_is_rewound_together_with_the_weights() -> None:
         assert int(train(child).weights()["1.num_batches_tracked"]) == 20
 
 
-@pytest.mark.parametrize("k", [0, 2])
+@pytest.mark.parametrize("k", [pytest.param(0, marks=pytest.mark.long), 2])
 def test_everything_in_the_state_of_a_resnet_is_rewound_shortcuts_and_their_norms_included(k: int) -> None:
     settings = recipe(
         model=resnet_20, data=COLOUR, steps=4, optimizer=momentum, augment=flip_crop, precision="bf16", evaluate_every=2

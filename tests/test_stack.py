@@ -144,8 +144,17 @@ def test_a_stack_is_its_tickets_one_after_the_other_in_float64(
     assert_equal(alone, stacked, 1e-12, [7, 11, 50])
 
 
-@pytest.mark.parametrize("penalty", [regularization.none, partial(regularization.l1, strength=1e-3), regularization.l2])
-@pytest.mark.parametrize("model", [net, norm_net], ids=["mlp", "norm_net"])
+@pytest.mark.parametrize(
+    ("model", "penalty"),
+    [
+        (net, partial(regularization.l1, strength=1e-3)),
+        (norm_net, regularization.l2),
+        pytest.param(net, regularization.none, marks=pytest.mark.long),
+        pytest.param(net, regularization.l2, marks=pytest.mark.long),
+        pytest.param(norm_net, regularization.none, marks=pytest.mark.long),
+        pytest.param(norm_net, partial(regularization.l1, strength=1e-3), marks=pytest.mark.long),
+    ],
+)
 def test_a_stack_is_its_tickets_one_after_the_other_in_float32(
     model: Callable[..., nn.Module], penalty: Callable[..., Any]
 ) -> None:

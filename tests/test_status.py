@@ -312,6 +312,7 @@ def test_steps_are_noted_once_a_second_with_the_speed_since_the_first_one_seen()
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_watching_goes_on_until_ctrl_c_and_prints_what_changes() -> None:
     record().status("finished")
     process = shell.started("status", "--watch", "--runs", "here")

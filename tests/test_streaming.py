@@ -112,7 +112,13 @@ def test_a_folder_gives_the_bits_of_its_images_as_arrays(folder: Path) -> None:
     assert alike(done(ticket, replace(resident, data=data)), done(ticket, resident))
 
 
-@pytest.mark.parametrize("change", [augment.none, augment.resized_crop], ids=["none", "resized_crop"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(augment.none, id="none"),
+        pytest.param(augment.resized_crop, id="resized_crop", marks=pytest.mark.long),
+    ],
+)
 def test_workers_change_nothing_and_resuming_goes_on_with_the_same_images(folder: Path, change: Any) -> None:
     settings = recipe(data=image_folder(root=str(folder), size=8), model=conv_net, augment=change, evaluate_every=10)
     ticket, states = half_pruned(settings, step=1), dict[Ticket, Any]()

@@ -59,7 +59,7 @@ SMALL, LARGE = (1, 28, 28), (3, 32, 32)
         (conv_4, LARGE, layerwise, {}, {11: 11.06, 12: 9.18, 15: 5.37}),
         (conv_6, LARGE, layerwise, {"conv": 0.15}, {7: 26.61, 10: 15.29}),
         (resnet_20, LARGE, globally, DEEP, {4: 41.66, 6: 27.09, 7: 21.91, 10: 11.79}),
-        (vgg_19, LARGE, globally, DEEP, {12: 6.90, 15: 3.54, 19: 1.47}),
+        pytest.param(vgg_19, LARGE, globally, DEEP, {12: 6.90, 15: 3.54, 19: 1.47}, marks=pytest.mark.long),
     ],
 )
 def test_every_net_climbs_the_ladder_of_frankle_and_carbin_2019(

@@ -174,19 +174,38 @@ def test_the_metric_of_an_objective_is_that_of_the_task(capsys: pytest.CaptureFi
             "schedule.linear=interval(0.1,0.6): an interval is searched, which needs -m hydra/",
         ),
         (["-m", "hydra/sweeper=optuna", *SPACE], "say what to optimize, such as objective=early_stop_val_accuracy"),
-        (["-m", *SEARCH, "levels=1"], "nothing is searched; give a key an interval or values"),
+        pytest.param(
+            ["-m", *SEARCH, "levels=1"], "nothing is searched; give a key an interval or values", marks=pytest.mark.long
+        ),
         (["-m", *SEARCH, "schedule.linear=interval(0.1,1.5)"], "schedule.linear=1.5: a pruning rate"),
-        (["-m", *SEARCH, "schedule.linear=interval(-0.1,0.5)"], "schedule.linear=-0.1: a pruning rate"),
-        (
+        pytest.param(
+            ["-m", *SEARCH, "schedule.linear=interval(-0.1,0.5)"],
+            "schedule.linear=-0.1: a pruning rate",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
             ["-m", *SEARCH, "optimizer.lr=tag(log,interval(0,1))"],
             "the lower end, then the higher one, both above 0",
+            marks=pytest.mark.long,
         ),
-        (["-m", *SEARCH, "optimizer.lr=interval(2,1)"], "give the lower end, then the higher one"),
+        pytest.param(
+            ["-m", *SEARCH, "optimizer.lr=interval(2,1)"],
+            "give the lower end, then the higher one",
+            marks=pytest.mark.long,
+        ),
         (["-m", *SEARCH, "steps=interval(10,20)"], "steps=10.0: "),
         (["-m", *SEARCH, "model=mlp,nosuch"], "there is no model=nosuch"),
-        (["-m", *SEARCH, "schedule.linea=interval(0.1,0.5)"], "Did you mean schedule.linear"),
-        (["-m", *SEARCH, *SPACE, "hydra.sweeper.direction=up"], "give minimize or maximize for each column"),
-        (["-m", *SEARCH, *SPACE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: "),
+        pytest.param(
+            ["-m", *SEARCH, "schedule.linea=interval(0.1,0.5)"], "Did you mean schedule.linear", marks=pytest.mark.long
+        ),
+        pytest.param(
+            ["-m", *SEARCH, *SPACE, "hydra.sweeper.direction=up"],
+            "give minimize or maximize for each column",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            ["-m", *SEARCH, *SPACE, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0: ", marks=pytest.mark.long
+        ),
         (["optimizer.lr=interval(0.1,0.2)"], "several values are a sweep, which needs -m"),
     ],
 )

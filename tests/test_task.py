@@ -262,6 +262,7 @@ LINES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.drawn
 def test_a_regression_goes_through_the_command_to_its_tables_and_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

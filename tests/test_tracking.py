@@ -147,6 +147,7 @@ def test_nothing_else_is_logged(records: list[dict[str, Any]]) -> None:
     assert {kind: found.count(kind) for kind in found} == kinds
 
 
+@pytest.mark.long
 def test_a_job_that_fails_marks_its_run_as_failed(tmp_path: Path) -> None:
     assert shell.run("tracking=wandb", "optimizer=sgd", "optimizer.lr=1e30", f"root={tmp_path}") == 1
     (records,) = written(tmp_path)

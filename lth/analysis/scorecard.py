@@ -31,7 +31,7 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
     """
     rows = []
     for name, experiment, tickets in experiments:
-        scales = _scales(_in_few_blocks(tickets))
+        scales = _scales(in_few_blocks(tickets))
         rows += [_row(name, claim, scales) for claim in getattr(experiment, "CLAIMS", ())]
         if claims := getattr(experiment, "FILES", ()):
             scales = _scales(_as_trained(results.files(name), tickets))
@@ -58,7 +58,7 @@ def counted(table: pd.DataFrame) -> str:
     return tally.counted(table["verdict"])
 
 
-def _in_few_blocks(table: pd.DataFrame) -> pd.DataFrame:
+def in_few_blocks(table: pd.DataFrame) -> pd.DataFrame:
     """A copy with one memory block per dtype and text as object columns (each string column is a block of its own);
     pandas selects rows from it three times as fast.
     """

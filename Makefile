@@ -1,5 +1,6 @@
 # Targets create the virtual environment when they need it. Its modules are compiled when they are first imported, which
-# most of them never are (--no-compile), and kept, or each of a thousand processes would compile PyTorch once more.
+# most of them never are (--no-compile), and kept, or each of a thousand processes would compile PyTorch once more; it
+# takes half a minute, in which the tests check the types (--jobs 2).
 # Waiting OpenMP threads must not take a neighbor's core.
 PYTHON ?= python3
 VENV := .venv
@@ -24,12 +25,15 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 	@echo 'NAME        the figure of an experiment, as above: $(EXPERIMENTS)' | fold -s -w 108 | sed '2,$$s/^/            /'
 
-setup: $(VENV)/.ready ## create the virtual environment .venv
+setup: $(VENV)/.compiled ## create the virtual environment .venv
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lth needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.compiled: $(VENV)/.ready
 	$(BIN)/python -c 'import hydra, matplotlib.pyplot, numba, pytorch_lightning, torch'
 	@touch $@
 
@@ -48,10 +52,12 @@ figure: setup ## make figure NAME=quantization LAUNCHER=slurm ARGS=scale=reduced
 $(EXPERIMENTS): setup
 	$(LTH) figure $@ --run $(CHOSEN)
 
-test: lint ## ruff, mypy and the tests, all but the long and the slow ones
+test: ## ruff, mypy and the tests, all but the long and the slow ones
+	$(MAKE) --jobs 2 lint setup
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
-test-all: lint ## ruff, mypy, and the long tests too
+test-all: ## ruff, mypy, and the long tests too
+	$(MAKE) --jobs 2 lint setup
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile -m 'not slow and not nfs and not ray and not slurm'
 
 test-slow: setup ## the notebooks and the slow tests (minutes); those of HTML pages need chromium (apt-get install it)
@@ -80,7 +86,7 @@ $(VENV)/.ray: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[ray]'
 	@touch $@
 
-lint: setup ## ruff check, ruff format --check and mypy
+lint: $(VENV)/.ready ## ruff check, ruff format --check and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -24,6 +24,7 @@ for _name in [name for name in os.environ if name.startswith("WANDB_")]:
 _cache = None if os.environ.get("LTH_CACHE") else tempfile.TemporaryDirectory()
 if _cache is not None:
     os.environ["LTH_CACHE"] = _cache.name
+DRAW = results._draw
 torch.set_num_threads(1)
 gc.disable()  # until all is imported and collected, which stays
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for `make test &`; processes inherit it
@@ -37,13 +38,21 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _undrawn() -> Iterator[None]:
+    """A run in this process, of a test or a fixture, draws no figures of its own, which would take most of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "_draw", lambda _: iter([]))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run a test in an empty folder and restore the process state that the command changes. A run in this process draws
-    no figures of its own, which would take most of its time, unless the test is marked `drawn`.
+    """Run a test in an empty folder and restore the process state that the command changes. A run of a test that is
+    marked `drawn` draws its figures, as for users.
     """
-    if not request.node.get_closest_marker("drawn"):
-        monkeypatch.setattr(results, "_draw", lambda _: iter([]))
+    if request.node.get_closest_marker("drawn"):
+        monkeypatch.setattr(results, "_draw", DRAW)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", [*sys.path])

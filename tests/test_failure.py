@@ -343,6 +343,7 @@ def test_an_error_of_a_tracker_is_one_warning_and_the_training_goes_on(capsys: p
     assert (record["status"], len(record["rows"])) == ("finished", 2)
 
 
+@pytest.mark.long
 def test_a_tracker_that_does_not_start_is_an_error_before_training(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tracking", "fails") == 1
     assert f"failed: mine.helper (mine.py:{line_of('absent')}) raised KeyError" in failed(capsys)

@@ -116,6 +116,7 @@ def test_a_file_of_a_newer_version_is_told_and_left_as_it_is(
     assert first.read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_record_of_a_newer_version_is_told_and_left_as_it_is(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

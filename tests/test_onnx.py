@@ -123,6 +123,7 @@ def test_products_of_the_largest_weights_and_inputs_do_not_overflow_in_int8() ->
     torch.testing.assert_close(outputs[:2], torch.tensor([[16.0, -16.0], [0.0, 0.0]]), atol=0.2, rtol=0)
 
 
+@pytest.mark.long
 def test_int8_runs_as_quantize_and_dequantize_and_answers_almost_as_before() -> None:
     module, x = net(model.lenet_300_100, (1, 28, 28)), images(200, (1, 28, 28))
     plain = float32(module, (1, 28, 28))

@@ -55,6 +55,7 @@ def test_the_loop_goes_no_further_where_the_rule_says_stop() -> None:
     assert [t.ticket.level for t in done] == [0, 1, 2, 3]  # densities 1, 1/2, 1/4, 1/8
 
 
+@pytest.mark.long
 def test_the_first_of_several_rules_stops_the_job_and_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

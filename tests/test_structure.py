@@ -55,7 +55,7 @@ SMALL, LARGE = (1, 28, 28), (3, 32, 32)
     ("model", "shape", "prune_by", "rates", "printed"),
     [
         (lenet_300_100, SMALL, layerwise, {}, {3: 51.28, 7: 21.07, 9: 13.52, 15: 3.58, 16: 2.87, 18: 1.85}),
-        (conv_2, LARGE, layerwise, {}, {11: 8.81, 14: 4.57}),
+        pytest.param(conv_2, LARGE, layerwise, {}, {11: 8.81, 14: 4.57}, marks=pytest.mark.long),
         (conv_4, LARGE, layerwise, {}, {11: 11.06, 12: 9.18, 15: 5.37}),
         (conv_6, LARGE, layerwise, {"conv": 0.15}, {7: 26.61, 10: 15.29}),
         (resnet_20, LARGE, globally, DEEP, {4: 41.66, 6: 27.09, 7: 21.91, 10: 11.79}),

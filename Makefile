@@ -1,6 +1,6 @@
 # Targets create the virtual environment when they need it. Its modules are compiled when they are first imported, which
 # most of them never are (--no-compile), and kept, or each of a thousand processes would compile PyTorch once more. The
-# tests are compiled too (collect; its errors come again when they run), and the types are checked meanwhile.
+# tests are compiled once too (.collected; its errors come again when they run), and the types are checked meanwhile.
 # Waiting OpenMP threads must not take a neighbor's core.
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +19,7 @@ LTH := $(BIN)/python -c 'import os, shlex, sys; words = [*sys.argv[1:], *shlex.s
 	os.execv(words[0], words)' $(BIN)/lth
 CHOSEN = $(if $(LAUNCHER),hydra/launcher=$(LAUNCHER))
 
-.PHONY: help setup demo sweep figure test test-all collect test-slow test-slurm test-ray test-nfs lint figures scorecard reports speed docs clean $(EXPERIMENTS)
+.PHONY: help setup demo sweep figure test test-all test-slow test-slurm test-ray test-nfs lint figures scorecard reports speed docs clean $(EXPERIMENTS)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,15 +53,16 @@ $(EXPERIMENTS): setup
 	$(LTH) figure $@ --run $(CHOSEN)
 
 test: ## ruff, mypy and the tests, all but the long and the slow ones
-	$(MAKE) --jobs 2 lint collect
+	$(MAKE) --jobs 2 lint $(VENV)/.collected
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 test-all: ## ruff, mypy, and the long tests too
-	$(MAKE) --jobs 2 lint collect
+	$(MAKE) --jobs 2 lint $(VENV)/.collected
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile -m 'not slow and not nfs and not ray and not slurm'
 
-collect: setup
+$(VENV)/.collected: $(VENV)/.compiled
 	@$(BIN)/python -m pytest -q --collect-only >/dev/null || true
+	@touch $@
 
 test-slow: setup ## the notebooks and the slow tests (minutes); those of HTML pages need chromium (apt-get install it)
 	$(BIN)/python -m pytest -q --nbmake notebooks

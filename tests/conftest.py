@@ -32,7 +32,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for 
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage seldom, and not in PyTorch and thousands of tests: this took a tenth of the time."""
+    """Look for garbage rarely, and not in PyTorch and thousands of tests: this took a tenth of the time."""
     gc.freeze()
     gc.set_threshold(50_000, 20)
     gc.enable()

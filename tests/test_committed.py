@@ -162,6 +162,17 @@ FILE = {"experiment": "one", "model": "mlp", "data": "NA", "replicate": 1, "leve
         "format": "float32", "bytes": 10, "accuracy": 0.5, "note": None}  # fmt: skip
 
 
+def test_a_table_of_files_that_is_not_the_committed_one_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pd.DataFrame([FILE]).to_csv(tmp_path / "one_files.csv", index=False)
+    with caplog.at_level("INFO", logger="lth"):
+        results.files("quantization", tmp_path)  # is the committed one
+        assert not caplog.messages
+        results.files("one", tmp_path)
+    assert caplog.messages == [f"one: sizes of files by {tmp_path / 'one_files.csv'}, which lth compress wrote"]
+
+
 def test_a_file_that_could_not_be_written_has_a_note_alone(tmp_path: Path) -> None:
     failed = {**FILE, "format": "int8", "bytes": None, "accuracy": None, "note": "there is no kernel"}
     pd.DataFrame([FILE, failed]).to_csv(tmp_path / "one_files.csv", index=False)

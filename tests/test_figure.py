@@ -1,5 +1,6 @@
 """`lth figure`: configurations of an experiment, sources of its results, and `lth figure all`."""
 
+import io
 from pathlib import Path
 
 import examples
@@ -85,6 +86,17 @@ def test_the_committed_results_are_read_where_nothing_is_stored(folder: Path) ->
     rows, curves = results.of(registry.load("one"), "one", Path("nowhere"))
     assert list(rows["early_stop_test_accuracy"]) == [0.90, 0.92, 0.80, 0.81]
     assert list(curves["step"]) == [0] * 4 + [1000] * 4 + [2000] * 4
+
+
+def test_the_table_of_an_experiment_is_the_committed_one_where_nothing_is_stored(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples.experiment(folder, "one")
+    examples.commit(folder, examples.tickets("one", ACCURACIES))
+    assert cli.main(["table", "one", "--runs", "nowhere", "--format", "csv"]) == 0
+    said = capsys.readouterr()
+    assert "nothing under nowhere, using the committed results" in said.err
+    assert list(pd.read_csv(io.StringIO(said.out))["early_stop_test_accuracy"]) == [0.90, 0.92, 0.80, 0.81]
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ from lth.cli import config
 from lth.cli.config import order
 from lth.cli.config.flags import Arguments, parted
 from lth.cli.config.overrides import swept_with_groups
-from lth.cli.config.task import Task
+from lth.cli.config.task import Task, failures
 from lth.cli.ending import Ending, read, write
 from lth.cli.parser import parsed
 from lth.store import Record, Store, table
@@ -233,6 +233,18 @@ def test_a_second_turn_takes_up_what_was_put_off_and_nothing_that_another_worker
     assert task._turn({}, 3) == Ending(waiting=True)
     assert task._turn({}, 4) == task._turn({}, 5) == Ending(trained=2)  # ended in its first turn
     assert given == [0.0, 60.0, 60.0]
+
+
+def test_jobs_that_failed_alike_are_named_together_with_what_failed_once() -> None:
+    task = Task(lambda _: Ending(), words={n: [f"replicate={n}"] for n in (1, 2, 3, 4)})
+    task.endings |= {1: Ending(1, "no data"), 2: Ending(1, "no memory"), 3: Ending(), 4: Ending(1, "no data")}
+    assert failures(task).splitlines() == [
+        "lth run: not all jobs of the sweep finished: 3 of 4 failed; the others are stored",
+        "2 jobs: no data",
+        "  replicate=1",
+        "  replicate=4",
+        "job replicate=2: no memory",
+    ]
 
 
 @pytest.mark.slow

@@ -58,6 +58,8 @@ def committed(file: str, folder: Path | None = None) -> Path | None:
 def files(name: str, folder: Path = Path("figures")) -> pd.DataFrame:
     """The table of files that `lth compress` wrote to `folder`, else the committed one, else an empty one."""
     file = committed(f"{name}_files.csv", folder)
+    if file and file.parent == folder:
+        log.info("%s: sizes of files by %s, which lth compress wrote", name, file)
     return read_csv(file, FILES) if file else pd.DataFrame()
 
 

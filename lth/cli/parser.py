@@ -81,7 +81,7 @@ def _completion(commands: "Commands") -> None:
 
 
 def _table(commands: "Commands") -> None:
-    table = commands.add_parser("table", help="print a table of stored results")
+    table = commands.add_parser("table", help="print a table of stored results, or else of the committed ones")
     table.add_argument("name", nargs="?", help="an experiment: the value of name= in lth run (default: all)")
     add_runs(table)
     table.add_argument(

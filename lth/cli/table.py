@@ -1,10 +1,11 @@
-"""`lth table`: stored results as markdown, for readers or as ShrinkBench asks, CSV or parquet."""
+"""`lth table`: stored or committed results as markdown, for readers or as ShrinkBench asks, CSV or parquet."""
 
 import argparse
 import sys
 
 from lth import UserError
-from lth.analysis import shrinkbench, summary
+from lth.analysis import registry, results, shrinkbench, summary
+from lth.cli.console import log_to_console
 from lth.file import write_out
 from lth.store import records, table
 
@@ -13,7 +14,10 @@ TEXTS = {"markdown": summary.markdown, "shrinkbench": shrinkbench.markdown}
 
 def main(arguments: argparse.Namespace) -> int:
     """Print or write the table; returns the exit code."""
+    log_to_console(stderr=True)
     rows = table.tickets(arguments.runs, arguments.name)
+    if rows.empty and arguments.name in registry.names():
+        rows = results.trainings([arguments.name], arguments.runs)[arguments.name]
     if rows.empty:
         raise _nothing(arguments)
     if arguments.format in TEXTS:

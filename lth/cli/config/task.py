@@ -86,9 +86,15 @@ def _raise_if_interrupted(found: Ending, *, sweeping: bool) -> None:
 
 
 def failures(task: Task) -> str:
-    """A line for each job that failed, with its overrides and why, below a line that counts them; else empty."""
-    failed = {job: each for job, each in task.endings.items() if each.code and job in task.words}
-    lines = [f"job {shlex.join(task.words[job])}: {each.error}" for job, each in sorted(failed.items())]
+    """The jobs that failed, by their overrides, and why, those with the same error together, below a line that counts
+    them; else empty.
+    """
+    failed = {job: each.error for job, each in sorted(task.endings.items()) if each.code and job in task.words}
+    lines = list[str]()
+    for error in dict.fromkeys(failed.values()):
+        same = [shlex.join(task.words[job]) for job in failed if failed[job] == error]
+        several = [f"{len(same)} jobs: {error}", *(f"  {words}" for words in same)]
+        lines += several if len(same) > 1 else [f"job {same[0]}: {error}"]
     counted = f"{len(failed)} of {len(task.words)} failed; the others are stored"
     return "\n".join([f"lth run: not all jobs of the sweep finished: {counted}", *lines, ""]) if lines else ""
 

@@ -1,7 +1,10 @@
-"""Keywords of functions: some values are given only to functions that have a keyword for them (`task` to criteria)."""
+"""Keywords of functions: those that are bound, and those that a function has: some values are given only to functions
+that have a keyword for them (`task` to criteria).
+"""
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
@@ -16,3 +19,15 @@ def takes(function: Callable[..., Any] | None, keyword: str) -> bool:
 def supplied(function: Callable[..., Any], **values: Any) -> dict[str, Any]:
     """The values whose keywords the function has, by keyword."""
     return {keyword: value for keyword, value in values.items() if takes(function, keyword)}
+
+
+def unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """A function without its partials, and the arguments that they bind, the outermost first."""
+    bound: dict[str, Any] = {}
+    while isinstance(function, partial):
+        if function.args:
+            raise TypeError(
+                f"{function!r} binds arguments by position: name them, so that a reader knows what they are"
+            )
+        bound, function = {**function.keywords, **bound}, function.func
+    return function, bound

@@ -61,7 +61,7 @@ def test_bytes_are_those_of_quantized_nets() -> None:
     [
         ("criterion", "write key=value"),
         ("criterion=", "write key=value"),
-        ("criterium=magnitude", "did you mean criterion"),
+        ("criterium=magnitude", "Did you mean criterion"),
         ("criterion=foo", "there are magnitude, random"),
         ("level=1", "level=1: no row has it; there are 0, 3"),
         ("level=0,1", "level=1: no row has it"),

@@ -31,9 +31,9 @@ from lth.cli.config import jobs
 from lth.engine import Callback
 from lth.imp import dense
 from lth.job.rehearsal import _line, rehearse, tickets
+from lth.keywords import unbound
 from lth.recipe import Recipe
 from lth.store import Store, table
-from lth.store.digest import unbound
 from lth.ticket import Ticket, Trained
 
 OPTIONS = {"learned_supermask": {"steps": 7}, "connect": {"step": 9}}

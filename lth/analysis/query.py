@@ -1,6 +1,5 @@
 """Rows of a table of tickets by key=value, and its columns by the words of the command line."""
 
-import difflib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,6 +11,7 @@ from lth import UserError
 from lth.analysis.metric import metric
 from lth.analysis.summary import MISSING
 from lth.store.columns import FLIPS
+from lth.store.names import did_you_mean, similar
 
 SHOWN = 12  # values that an error lists
 
@@ -83,9 +83,8 @@ def _rank(value: Any) -> tuple[bool, Any]:
 def check_column(table: pd.DataFrame, key: str) -> None:
     """Raise UserError that names similar columns if the table has no such one."""
     if key not in table:
-        close = difflib.get_close_matches(key, [*map(str, table)], n=3, cutoff=0.5)
-        meant = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(map(str, table))}"
-        raise UserError(f"{key}: there is no such column; {meant}")
+        meant = did_you_mean(similar(key, map(str, table), most=3, cutoff=0.5))
+        raise UserError(f"{key}: there is no such column{meant or '; there are ' + ', '.join(map(str, table))}")
 
 
 def number(table: pd.DataFrame, word: str) -> str:

@@ -5,13 +5,13 @@ conf/experiment/<name>.yaml, and conf/experiment/<name>/<arm>.yaml for each furt
 under which results are stored is an experiment too: the user's own, drawn as accuracy over sparsity.
 """
 
-import difflib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lth import UserError
+from lth.store.names import did_you_mean, similar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +35,8 @@ def select(name: str | None, what: str, runs: Path, *, several: bool = True) -> 
         return names()
     if name in names() or (name and (is_configured(name) or name in stored(runs))):
         return [name]
-    close = difflib.get_close_matches(name or "", [*names(), *stored(runs)], n=2, cutoff=0.7)
-    meant = f" Did you mean {' or '.join(close)}?" if close else ""
-    wrong = f"there is no {what} '{name}'.{meant} " if name else ""
+    meant = did_you_mean(similar(name or "", [*names(), *stored(runs)])) or "."
+    wrong = f"there is no {what} '{name}'{meant} " if name else ""
     own = [each for each in stored(runs) if each not in names()]
     yours = f"; yours under {runs}: {', '.join(own)}" if own else ""
     raise UserError(f"{wrong}Choose one of {', '.join(names())}{', or all' * several}{yours}", code=2 if name else 0)

@@ -1,14 +1,13 @@
 """Criteria that can't choose, or can't score a net: whose they are, and what is refused."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
 
 from torch import Tensor
 
 from lth import UserError
 from lth import structure as structures
 from lth.criterion.inverse import inverted
+from lth.keywords import unbound
 from lth.ticket import Mask
 
 Criterion = Callable[..., dict[str, Tensor]]
@@ -17,12 +16,10 @@ Structure = Callable[..., Mask]
 
 def name_of_own(criterion: Criterion) -> str:
     """The name of a criterion of lth, or of the one whose opposite it is; "" for a user's."""
-    given: dict[str, Any] = {}
-    while isinstance(criterion, partial):
-        given, criterion = {**criterion.keywords, **given}, criterion.func
-    if criterion is inverted:
+    function, given = unbound(criterion)
+    if function is inverted:
         return name_of_own(given["of"])
-    return str(criterion.__name__) if criterion.__module__.startswith("lth.criterion") else ""
+    return str(function.__name__) if function.__module__.startswith("lth.criterion") else ""
 
 
 def check_told_apart(

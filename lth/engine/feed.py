@@ -11,8 +11,8 @@ from lth.augment import PARTS
 from lth.data import rows
 from lth.engine.rates import pinned
 from lth.engine.splits import Examples
+from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.store.digest import unbound
 
 
 class Feed:

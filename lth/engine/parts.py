@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lth import augment
 from lth.augment import PARTS
-from lth.store.digest import unbound
+from lth.keywords import unbound
 
 if TYPE_CHECKING:
     from lth.engine.loop import Loop

@@ -17,8 +17,8 @@ from lth.data import Split, rows, scaler
 from lth.data.scaling import HELD
 from lth.data.stream import Stream
 from lth.engine.ranks import Ranks
+from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.store.digest import unbound
 
 # Steps whose rows are drawn at a time.
 AT_ONCE = 100

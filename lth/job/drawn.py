@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from lth import UserError
 from lth.early_bird import Drawn
 from lth.imp import examples
-from lth.keywords import takes
+from lth.keywords import takes, unbound
 from lth.neuron import groups
 from lth.schedule import rungs
-from lth.store.digest import unbound
 from lth.structure import neuron
 from lth.ticket import Mask, Ticket, Trained, Weights
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from lth import UserError
 from lth.job.checks import CHECKS, check_optimizer, check_settings
 from lth.job.layers import kind
+from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.store.digest import unbound
 from lth.ticket import Ticket, Trained
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lth import stop
 from lth.job.values import Job
-from lth.store.digest import unbound
+from lth.keywords import unbound
 
 LEAST = 1e-4  # of the rate: a last factor below it is taken to be a decay towards 0, as of lr=cosine
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from lth import UserError
 from lth.branch import invert
+from lth.keywords import unbound
 from lth.schedule import rungs
-from lth.store.digest import unbound
 
 if TYPE_CHECKING:
     from lth.job.branch import Branch

@@ -6,9 +6,9 @@ from lth import UserError
 from lth.distribution import balanced, by_kind, by_layer, er, erk, uniform
 from lth.imp import examples
 from lth.job.values import Job
+from lth.keywords import unbound
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
-from lth.store.digest import unbound
 from lth.ticket import Ticket
 
 # Distributions that give shares by the sizes of layers, whatever their scores.

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from lth import UserError, rewind
 from lth.imp import Rewind
+from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.store.digest import unbound
 
 if TYPE_CHECKING:
     from lth.job.values import Job

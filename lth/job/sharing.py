@@ -9,7 +9,8 @@ from lth.job.branch import Place
 from lth.job.levels import densities
 from lth.job.source import origin, origin_places
 from lth.job.values import Job
-from lth.store.digest import describe, short, unbound
+from lth.keywords import unbound
+from lth.store.digest import describe, short
 
 
 def trainings(job: Job) -> dict[str, int]:

@@ -7,8 +7,8 @@ import torch
 
 from lth import UserError
 from lth.data.memory import memory
+from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.store.digest import unbound
 
 FLOAT = 4  # bytes
 

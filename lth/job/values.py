@@ -12,11 +12,12 @@ from lth.imp import Criterion, Distribution, Rewind, Structure
 from lth.job import drawn, inverted, retraining, start
 from lth.job.branch import Branch, Place
 from lth.job.guard import guarded, guarded_recipe
+from lth.keywords import unbound
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
 from lth.stop import accuracy_drop
 from lth.store import Record, Store
-from lth.store.digest import describe, short, sourceless, sources, unbound
+from lth.store.digest import describe, short, sourceless, sources
 from lth.task import CLASSIFICATION
 from lth.ticket import Ticket, Trained, Weights
 

@@ -11,10 +11,10 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
-from functools import partial
 from typing import Any
 
 from lth.data import Data
+from lth.keywords import unbound
 from lth.recipe import Recipe
 from lth.store.source import source
 from lth.task import Task
@@ -89,18 +89,6 @@ def sourceless(description: Any) -> Any:
         own = "source" in description and "function" in description
         return {key: sourceless(item) for key, item in description.items() if not (own and key == "source")}
     return [sourceless(item) for item in description] if isinstance(description, list) else description
-
-
-def unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """A function without its partials, and the arguments that they bind, the outermost first."""
-    bound: dict[str, Any] = {}
-    while isinstance(function, partial):
-        if function.args:
-            raise TypeError(
-                f"{function!r} binds arguments by position: name them, so that a reader knows what they are"
-            )
-        bound, function = {**function.keywords, **bound}, function.func
-    return function, bound
 
 
 def _function(value: Callable[..., Any]) -> dict[str, Any]:

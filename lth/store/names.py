@@ -1,7 +1,11 @@
-"""Names of experiments and projects, and paths of folders, checked where they enter. Imports no PyTorch."""
+"""Names of experiments and projects, and paths of folders, checked where they enter; names that may have been meant.
+Imports no PyTorch.
+"""
 
+import difflib
 import os
 import re
+from collections.abc import Iterable, Sequence
 
 from lth import UserError
 
@@ -43,6 +47,16 @@ def path_reason(path: str) -> str:
     if not path.isprintable():
         return f"a path must consist of characters that can be printed, and {shown(path)} doesn't"
     return "~ would be a folder of that name; write the path of your home folder" if path.startswith("~") else ""
+
+
+def similar(name: str, known: Iterable[str], *, most: int = 2, cutoff: float = 0.7) -> list[str]:
+    """Known names that may have been meant, the most similar first. cutoff: least similarity, from 0 to 1 (equal)."""
+    return difflib.get_close_matches(name, [*known], n=most, cutoff=cutoff)
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """Such as ". Did you mean a or b?", to end a sentence with; empty without names."""
+    return f". Did you mean {' or '.join(names)}?" if names else ""
 
 
 def folder_of(name: str) -> str:

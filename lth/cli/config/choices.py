@@ -1,11 +1,11 @@
 """Choices of a config group that there are not: why, what installs them, or which one was meant."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from lth.analysis.registry import CONF
+from lth.store.names import did_you_mean, similar
 
 # Optimizers of PyTorch that no training here can use.
 REFUSED = {
@@ -51,11 +51,10 @@ def choice(message: str, folders: Sequence[str] = ()) -> str:
         return f"{group}={name}: pip install {LAUNCHERS[name]} installs it; else choose {', '.join(known)}"
     plain = {_plain(each): each for each in known}
     same = [plain[_plain(name)]] if _plain(name) in plain else []
-    close = same or [plain[each] for each in difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.7)]
+    close = same or [plain[each] for each in similar(_plain(name), plain)]
     close = close or [each for each in known if each.startswith(name)]
-    meant = f"Did you mean {' or '.join(close)}? " if close else ""
     own = f"; a function of your own is {group}._target_={name}" if "." in name and one else ""
-    return f"there is no {group}={name}. {meant}Choose {', '.join(known)}{own}"
+    return f"there is no {group}={name}{did_you_mean(close) or '.'} Choose {', '.join(known)}{own}"
 
 
 def _plain(name: str) -> str:

@@ -1,6 +1,5 @@
 """Errors of Hydra as sentences that name the key, and what may have been meant."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from lth.cli.config.choices import choice
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.keys import leaves
 from lth.cli.config.reference import groups, options_with
+from lth.store.names import did_you_mean, similar
 
 SHARE = "it follows from levels, or schedule=exponential schedule.density=0.1 schedule.rounds=1 levels=1"
 RATE = "the learning rate is optimizer.lr, as in optimizer.lr=0.1"
@@ -61,17 +61,17 @@ def explanation(error: Exception) -> str:
         return f"a group takes the name of one of its options, as in lr=cosine, and no number ({RATE})"
     if meant := MEANT.get(wrong):
         return f"there is no key '{wrong}': {meant} (lth run --help lists all keys)"
-    close = difflib.get_close_matches(wrong, keys, n=2, cutoff=0.7)
-    closer = difflib.get_close_matches(wrong, keys | others, n=2, cutoff=0.85)
+    close = similar(wrong, keys)
+    closer = similar(wrong, keys | others, cutoff=0.85)
     if "Got NoneType" in message:
         message = "a config group can't be null: name one of its options (for no branch: branch=[])"
     if "To append to your config" in message:
         message = f"there is no key '{wrong}'"
-    nearly = difflib.get_close_matches(wrong, keys, n=1, cutoff=0.85)
+    nearly = similar(wrong, keys, cutoff=0.85)
     meant = _remedy(message, wrong)
     addition = "" if nearly or meant else _addition(message, wrong)
     if named := [] if meant else closer or ([] if addition else close):
-        meant, addition = f". Did you mean {' or '.join(named)}?", addition.replace(";", "", 1)
+        meant, addition = did_you_mean(named), addition.replace(";", "", 1)
     return f"{message}{meant}{addition} (lth run --help lists all keys)"
 
 

@@ -1,6 +1,5 @@
 """The arguments of `lth run`, taken apart: flags, which Hydra reads, and overrides, in any order."""
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from lth import UserError
 from lth.analysis.registry import CONF
-from lth.store.names import check_path
+from lth.store.names import check_path, did_you_mean, similar
 
 SWEEP = ("--multirun", "-m")
 FOLDER = ("--config-dir", "-cd")
@@ -83,9 +82,8 @@ def _meant(flag: str) -> str:
     keys = {*re.findall(r"^(\w+):", (CONF / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)}
     if key in (keys | {folder.name for folder in CONF.iterdir() if folder.is_dir()}) - {"defaults", "hydra"}:
         return f"; settings are overrides: {key}=VALUE"
-    close = difflib.get_close_matches(flag, [*PLAIN, *VALUED, "--debug"], n=1, cutoff=0.7)
-    meant = f". Did you mean {close[0]}?" if close else ""
-    return f"{meant} (lth run --hydra-help lists all flags)"
+    meant = similar(flag, [*PLAIN, *VALUED, "--debug"], most=1)
+    return f"{did_you_mean(meant)} (lth run --hydra-help lists all flags)"
 
 
 def check_folder(text: str) -> Path:

@@ -1,6 +1,5 @@
 """Rules about several configuration keys, or about a value that its type can't describe."""
 
-import difflib
 import re
 from typing import Any
 
@@ -10,7 +9,7 @@ from lth.cli.config.branches import check_branches
 from lth.cli.config.keys import Config, nodes
 from lth.cli.config.pruning import check_pruning
 from lth.schedule import rungs
-from lth.store.names import check_name, check_path, check_project
+from lth.store.names import check_name, check_path, check_project, did_you_mean, similar
 
 BITS = (*range(2, 9), "fp16", "bf16")
 # Columns that an objective may name, beside the metric of the task on validation data.
@@ -108,10 +107,9 @@ def _check_objective(names: Any) -> None:
             raise UserError(f"objective={name}: selecting on test data invalidates the test result; choose by "
                             f"validation data, such as {OBJECTIVES[0]}")  # fmt: skip
         if name not in OBJECTIVES and not re.fullmatch(r"early_stop_val_\w+", str(name)):
-            close = difflib.get_close_matches(str(name), OBJECTIVES, n=1)
-            meant = f"Did you mean {close[0]}? " if close else ""
-            raise UserError(f"objective={name}: {meant}Give a column of the table, or a list of them: "
-                            f"{', '.join(OBJECTIVES)}")  # fmt: skip
+            meant = did_you_mean(similar(str(name), OBJECTIVES)) or "."
+            raise UserError(f"objective={name}: there is no such objective{meant} Give a column of the table, or a "
+                            f"list of them: {', '.join(OBJECTIVES)}")  # fmt: skip
     if names == [] or (isinstance(names, list) and len({*names}) < len(names)):
         raise UserError(f"objective={names}: give different columns, such as [{OBJECTIVES[0]},density]")
 

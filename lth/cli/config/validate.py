@@ -1,6 +1,5 @@
 """Validation of a configuration, on plain mappings and without importing torch, so that errors are reported quickly."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from lth.cli.config.bounds import check_bound, check_sizes
 from lth.cli.config.keys import Config, leaves, nodes
 from lth.cli.config.rules import check_rules
 from lth.cli.config.signature import REQUIRED, Parameter, choices, parameters
+from lth.store.names import did_you_mean, similar
 
 # Keywords of a config group's functions that lth itself supplies when it calls them.
 SUPPLIED = {
@@ -138,6 +138,5 @@ def _unknown(key: str, known: Iterable[str]) -> UserError:
     """An error that names the key, and similar ones beside it."""
     parent, _, name = key.rpartition(".")
     beside = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == parent}
-    close = [beside[other] for other in difflib.get_close_matches(name, list(beside), n=2, cutoff=0.7)]
-    meant = f". Did you mean {' or '.join(close)}?" if close else ""
-    return UserError(f"there is no key '{key}'{meant} (lth run --help lists all keys)")
+    close = [beside[other] for other in similar(name, beside)]
+    return UserError(f"there is no key '{key}'{did_you_mean(close)} (lth run --help lists all keys)")

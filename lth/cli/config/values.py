@@ -1,6 +1,5 @@
 """Configuration -> the values of a job."""
 
-import difflib
 import logging
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from lth.cli.config.conf import branches, plain, reductions
 from lth.cli.config.own import hidden
 from lth.cli.config.start import beside
 from lth.cli.config.trial import REDUCED
+from lth.store.names import did_you_mean, similar
 
 if TYPE_CHECKING:
     from lth.job import Branch, Job
@@ -64,8 +64,8 @@ def _misspelled(target: str) -> str:
     module, _, name = target.rpartition(".")
     if (loaded := sys.modules.get(module)) is None or hasattr(loaded, name):
         return ""
-    near = difflib.get_close_matches(name, [each for each in vars(loaded) if not each.startswith("_")], 1)
-    return f"{module} has no '{name}'" + (f". Did you mean {near[0]}?" if near else "")
+    near = similar(name, (each for each in vars(loaded) if not each.startswith("_")))
+    return f"{module} has no '{name}'{did_you_mean(near)}"
 
 
 def started(

@@ -10,7 +10,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from lth import regularization
 from lth.engine.kernel import compiled, packed
-from lth.store.digest import unbound
+from lth.keywords import unbound
 
 
 class Examples(NamedTuple):

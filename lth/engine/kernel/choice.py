@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 from lth import UserError, regularization
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.update import is_plain, keeps_zeros
+from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.store.digest import unbound
 from lth.task import correct, cross_entropy
 from lth.ticket import Mask
 

@@ -11,8 +11,8 @@ from lth.engine.kernel.chain import is_plain_module
 from lth.engine.kernel.choice import PENALTIES, why_dense
 from lth.engine.kernel.update import has_hooks
 from lth.engine.rates import elementwise, grouping
+from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.store.digest import unbound
 from lth.ticket import Mask
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from lth import augment
 from lth.engine.kernel.block import Block, Examples
+from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.store.digest import unbound
 
 if TYPE_CHECKING:
     from lth.engine.loop import Loop

@@ -1,6 +1,6 @@
 # Targets create the virtual environment when they need it. Its modules are compiled when they are first imported, which
 # most of them never are (--no-compile), and kept, or each of a thousand processes would compile PyTorch once more. The
-# tests are compiled once too (.collected; its errors come again when they run), and the types are checked meanwhile.
+# tests are compiled once too (.collected; errors of the collection come again in the run), and the types are checked meanwhile.
 # Waiting OpenMP threads must not take a neighbor's core.
 PYTHON ?= python3
 VENV := .venv
@@ -52,11 +52,11 @@ figure: setup ## make figure NAME=quantization LAUNCHER=slurm ARGS=scale=reduced
 $(EXPERIMENTS): setup
 	$(LTH) figure $@ --run $(CHOSEN)
 
-test: ## ruff, mypy and the tests, all but the long and the slow ones
+test: $(VENV)/.ready ## ruff, mypy and the tests, all but the long and the slow ones
 	$(MAKE) --jobs 2 lint $(VENV)/.collected
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
-test-all: ## ruff, mypy, and the long tests too
+test-all: $(VENV)/.ready ## ruff, mypy, and the long tests too
 	$(MAKE) --jobs 2 lint $(VENV)/.collected
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile -m 'not slow and not nfs and not ray and not slurm'
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import shell
 import torch
 
 from lth.analysis.scorecard import scorecard
@@ -24,15 +25,14 @@ for _name in [name for name in os.environ if name.startswith("WANDB_")]:
 _cache = None if os.environ.get("LTH_CACHE") else tempfile.TemporaryDirectory()
 if _cache is not None:
     os.environ["LTH_CACHE"] = _cache.name
-DRAW = results._draw
 torch.set_num_threads(1)
-gc.disable()  # until all is imported and collected, which stays
+gc.disable()  # until pytest has imported and collected the tests, none of which is ever garbage
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it for `make test &`; processes inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage rarely, and not in PyTorch and thousands of tests: this took a tenth of the time."""
+    """Collect garbage rarely, and never among PyTorch's modules and the tests: that took a tenth of the time."""
     gc.freeze()
     gc.set_threshold(50_000, 20)
     gc.enable()
@@ -40,7 +40,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _undrawn() -> Iterator[None]:
-    """A run in this process, of a test or a fixture, draws no figures of its own, which would take most of its time."""
+    """Runs in this process, of tests and fixtures, draw no figures, which takes most of the time of a short run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "_draw", lambda _: iter([]))
         yield
@@ -51,14 +51,13 @@ def _as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.
     """Run a test in an empty folder and restore the process state that the command changes. A run of a test that is
     marked `drawn` draws its figures, as for users.
     """
-    if request.node.get_closest_marker("drawn"):
-        monkeypatch.setattr(results, "_draw", DRAW)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", [*sys.path])
     torch.set_flush_denormal(False)  # training sets it for its process, hypothesis wants it unset
     _plain_log()
-    yield
+    with shell.drawing() if request.node.get_closest_marker("drawn") else contextlib.nullcontext():
+        yield
     sys.modules.pop("mine", None)
     _plain_log()
 

@@ -18,12 +18,22 @@ import safetensors.numpy
 import lth
 from lth import cli
 from lth.analysis import plot
+from lth.cli import results as drawn
 from lth.store import table
 
 # A job of two trainings of 20 steps.
 TINY = ["data=mnist_5k", "model=mlp", "model.hidden=[8]", "steps=20", "evaluate_every=10", "levels=1", "tracking=none"]
 # Columns of the table that differ between two runs of the same science.
 INCIDENTAL = ["seconds", "cpu_seconds", "date", "commit"]
+DRAW = drawn._draw  # which conftest.py replaces
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Let runs in this process draw their figures, as they do for users."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn, "_draw", DRAW)
+        yield
 
 
 def run(*arguments: str) -> int:

@@ -278,7 +278,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),  # to compile imports half of PyTorch
+    ("make", "words"),
+    # torch.compile imports half of PyTorch
     [pytest.param(*case, id=name, marks=[pytest.mark.long] * (name == "compiled")) for name, case in REFUSED.items()],
 )
 def test_a_net_that_is_not_treated_exactly_is_refused_before_training(make, words: str) -> None:  # type: ignore[no-untyped-def]

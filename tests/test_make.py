@@ -35,7 +35,9 @@ def given(bin_: Path, *words: str, **environment: str) -> list[str]:
 def every(bin_: Path, *words: str, **environment: str) -> list[list[str]]:
     """The arguments of each call of `lth` by make."""
     command = ["make", "-s", "-o", "setup", "-C", str(ROOT), f"BIN={bin_}", *words]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environment})
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "MAKEFLAGS": "", **environment}
+    )
     return [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("[")]
 
 

@@ -247,10 +247,13 @@ def test_what_a_start_can_not_be_is_refused(name: str, given: list[str], sentenc
         validated([f"branch=[{name}]", own, *others])
 
 
-@pytest.mark.long
 def test_steps_that_the_training_has_are_not_refused() -> None:
     for name in ("signed_reinitialize", "flip_signs"):
         validated([f"branch=[{name}]", f"branch.{name}.transform.step=1000", "rewind.step=10"])
+
+
+@pytest.mark.long
+def test_steps_up_to_where_tickets_are_rewound_are_not_refused() -> None:
     validated(
         ["branch=[flip_signs]", "branch.flip_signs.transform.step=5", "branch.flip_signs.levels=[0]", "rewind.step=9"]
     )

@@ -68,7 +68,6 @@ def test_the_first_of_several_rules_stops_the_job_and_is_named(
     assert "(stop=accuracy_drop)" not in said
 
 
-@pytest.mark.long
 def test_a_rule_that_fires_at_once_leaves_the_dense_net(tmp_path: Path) -> None:
     assert shell.run(f"root={tmp_path}", "stop=size", "stop.size.below=10000000") == 0
     (record,) = shell.records(tmp_path)

@@ -48,8 +48,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tracked job, run twice, the second time from the store; no wandb settings in the environment."""
     folder = tmp_path_factory.mktemp("tracked")
     assert not [name for name in os.environ if name.startswith("WANDB_") and name != "WANDB_ERROR_REPORTING"]
-    for _ in range(2):
-        assert shell.run(*GIVEN, f"root={folder}") == 0
+    with shell.drawing():
+        for _ in range(2):
+            assert shell.run(*GIVEN, f"root={folder}") == 0
     return folder
 
 

@@ -64,5 +64,8 @@ CLAIMS = [
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining, with and without dropout."""
     main_line = tickets[tickets["branch"] == "ticket"]
-    title = "Conv-2, -4, -6 with dropout (Frankle & Carbin 2019, Figure 6)"
-    return plot.sparsity(main_line, title, by=["model", "model.dropout"])
+    with_dropout = main_line.loc[main_line["experiment"] == "frankle2019_fig6", "model"].unique()
+    shown = main_line[main_line["model"].isin(with_dropout)]
+    nets = ", ".join(sorted(plot.NAMES[model] for model in with_dropout))
+    title = f"{nets} with and without dropout (Frankle & Carbin 2019, Figure 6)"
+    return plot.sparsity(shown, title, by=["model", "model.dropout"])

@@ -78,5 +78,5 @@ CLAIMS = [
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Instability against k, and the test error on the line between two children."""
-    title = "Children of one W_k that differ in SGD noise (Frankle et al. 2020, Figures 2 to 5)"
+    title = "Children of one $W_k$ that differ in SGD noise (Frankle et al. 2020, Figures 2 to 5)"
     return plot.connectivity(tickets, title, NAMED)

@@ -89,4 +89,4 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     parts = [pd.concat([dense, select(pruned, where)]).assign(how=name) for name, where in METHODS.items()]
     shown = merged(pd.concat(parts, ignore_index=True), ["how"])
     title = "Sanity checks of masks, LeNet-300-100 on MNIST (Frankle et al. 2021)"
-    return plot.sparsity(shown, title, by=["model"], rows="how")
+    return plot.sparsity(shown, title, by=["model"], rows="how", above=0.9)

@@ -100,4 +100,6 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """
     title = "Masks and starts, and signs with other sizes (Gadhikar & Burkholz 2024)"
     shown = tickets.assign(masks=tickets.apply(_masks, axis=1))
-    return plot.sparsity(shown, title, rows="masks", columns=(FINAL, "sign_flips"))
+    missing = shown["sign_flips"].isna().sum() if "sign_flips" in shown else len(shown)
+    notes = [f"{missing} of {len(shown)} trainings are of a version that did not count sign flips"] if missing else []
+    return plot.sparsity(shown, title, rows="masks", columns=(FINAL, "sign_flips"), notes=notes)

@@ -71,4 +71,4 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy, and the share of the layers that keep weights, against percent of weights remaining."""
     title = "Six hidden layers of 100 on MNIST, pruned at initialization (Tanaka et al. 2020)"
     shown = _with_layers(tickets).assign(how=tickets["criterion"].replace(NAMED))
-    return plot.sparsity(shown, title, by=["how"], columns=("", KEPT))
+    return plot.sparsity(shown, title, by=["how"], columns=(FINAL, KEPT))

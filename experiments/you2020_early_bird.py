@@ -53,12 +53,13 @@ def _before_half(rows: pd.DataFrame, percent: float) -> Measured | None:
     if part.empty or "mask_distances" not in part:
         return None
     drawn = part.dropna(subset="mask_distances")
-    return measured(by_replicate(drawn.assign(left=drawn["mask_distances"].map(_left)), "left"), part)
+    return measured(by_replicate(drawn.assign(left=drawn.apply(_left, axis=1)), "left"), part)
 
 
-def _left(text: str) -> float:
+def _left(row: "pd.Series[str]") -> float:
+    text = row["mask_distances"]
     epochs = len(early_bird.matrix(text)) + 1  # the last has no mask: there is nothing to train after it
-    return epochs / 2 - (early_bird.drawn_at(text) or epochs)
+    return epochs / 2 - (early_bird.drawn_at(text, row.get("branch_settings")) or epochs)
 
 
 CLAIMS = [

@@ -2,6 +2,7 @@
 2020, arXiv 1909.11957, Section 3 and Algorithm 1). Imports no torch.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,8 +81,12 @@ def matrix(text: str) -> list[list[float]]:
     return [[above.get((min(i, j), max(i, j)), 0.0) for j in range(count)] for i in range(count)]
 
 
-def drawn_at(text: str, *, queue: int = QUEUE) -> int | None:
-    """The epoch at which the ticket is drawn, from 1 on, by the distances of `compare`; None if they never settle."""
+def drawn_at(text: str, settings: Any = "") -> int | None:
+    """The epoch at which the ticket is drawn, from 1 on, by the distances of `compare`; None if they never settle.
+    settings: of the branch, as the column branch_settings has them, such as "queue=2, threshold=0.05"; else its own.
+    """
+    own = dict(re.findall(r"\b(queue|threshold)=([^,]+)", str(settings)))
+    queue, threshold = int(own.get("queue", QUEUE)), float(own.get("threshold", THRESHOLD))
     rows = matrix(text)
-    count = settled((rows[a][b] for a, b in pairwise(range(len(rows)))), queue=queue)
+    count = settled((rows[a][b] for a, b in pairwise(range(len(rows)))), queue=queue, threshold=threshold)
     return None if count is None else count + 1

@@ -111,8 +111,10 @@ def test_distances_of_a_column_are_a_symmetric_matrix_that_says_when_the_ticket_
     """Four epochs; consecutive distances 0.3, 0.05 and 0.04."""
     text = "0.3 0.31 0.32 0.05 0.06 0.04"
     assert matrix(text) == [[0, 0.3, 0.31, 0.32], [0.3, 0, 0.05, 0.06], [0.31, 0.05, 0, 0.04], [0.32, 0.06, 0.04, 0]]
-    assert drawn_at(text, queue=2) == 4
-    assert drawn_at(text, queue=1) == 3
+    assert drawn_at(text, "start=weights, queue=2") == 4
+    assert drawn_at(text, "queue=1") == 3
+    assert drawn_at(text, "queue=2, threshold=0.05") is None
+    assert drawn_at(text, "queue=1, threshold=0.05") == 4
     assert drawn_at(text) is None
 
 
@@ -289,7 +291,9 @@ def test_the_figure_has_a_panel_for_each_density_and_none_for_rows_without_dista
             "mask_distances": [None, text, text]}  # fmt: skip
     figure = distances(pd.DataFrame(rows), "title")
     shown = [axes for axes in figure.axes if axes.get_visible() and axes.images]
-    assert [axes.get_title() for axes in shown] == ["LeNet-300-100, 50.0% kept", "LeNet-300-100, 25.0% kept"]
+    assert [axes.get_title() for axes in shown] == [
+        f"LeNet-300-100, {kept}% kept\ndrawn at epoch 6" for kept in ("50.0", "25.0")
+    ]
     assert {line.get_xdata()[0] for axes in shown for line in axes.lines[:1]} == {6.0}
     assert not [axes for axes in distances(pd.DataFrame(rows)[:1], "title").axes if axes.images]
 
@@ -301,7 +305,7 @@ def test_distances_of_other_configurations_and_numbers_of_epochs_have_panels_of_
             "config": ["a", "a", "b"]}  # fmt: skip
     shown = [axes for axes in distances(pd.DataFrame(rows), "title").axes if axes.get_visible() and axes.images]
     assert [axes.get_title() for axes in shown] == [
-        "LeNet-300-100, steps=10, 50.0% kept", "LeNet-300-100, steps=20, 50.0% kept"
+        "LeNet-300-100, steps=10, 50.0% kept\nnever drawn", "LeNet-300-100, steps=20, 50.0% kept\nnever drawn"
     ]  # fmt: skip
     assert [round(float(axes.images[0].get_array()[0, 1]), 6) for axes in shown] == [0.9, 0.2]
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from lth.analysis import plot
+from lth.analysis.plot.counts import counts
 from lth.analysis.plot.style import balanced
 from lth.analysis.summary import merged
 
@@ -105,7 +106,48 @@ def test_branches_that_differ_in_the_number_of_runs_are_named() -> None:
     fewer = tickets().query("branch == 'ticket' or replicate < 3")
     assert "steps; n=3 (ticket), n=2 (random reinit);" in said(plot.sparsity(fewer))
     one_level_less = tickets().query("level != 7 or replicate < 3 or branch != 'ticket'")
-    assert "steps; n=2-3 (ticket), n=3 (random reinit);" in said(plot.sparsity(one_level_less))
+    assert "steps; n=3, below 50% n=2 (ticket), n=3 (random reinit);" in said(plot.sparsity(one_level_less))
+
+
+def test_models_levels_and_a_dense_net_of_other_numbers_of_runs_are_named() -> None:
+    rows = tickets().query("branch == 'ticket'")
+    other = rows.assign(model="conv_2", digest=rows["digest"] + " conv")
+    assert counts(pd.concat([rows, other.query("replicate == 1")])) == "n=3 (net), n=1 (Conv-2)"
+    assert counts(rows.query("level != 3 or replicate == 1")) == "n=3, at 50% n=1"
+    assert counts(rows.query("level == 3 or replicate == 1 or (level == 0 and replicate == 2)")) == "n=3, below 50% n=1"
+    deeper = rows.query("replicate == 1 and level == 7").assign(level=9, density=0.1)
+    assert counts(pd.concat([rows.query("level != 7 or replicate < 3"), deeper])) == "n=1-3"
+    sparse = rows.query("level == 7").assign(config="a", how="pruned")
+    alone = rows.query("level == 0 and replicate == 1").assign(config="b", how="dense")
+    assert counts(pd.concat([sparse, alone])) == "n=3 (ticket), n=1 (dense)"
+    assert counts(alone) == "n=1"
+
+
+def test_the_note_says_where_a_gpu_was_and_how_long_branches_trained() -> None:
+    rows = tickets().assign(device=["cuda:0", *["cpu"] * 11], branch_steps=[*[None] * 10, 7000, 7000])
+    under = said(plot.sparsity(rows.replace({"net": "lenet_300_100", "digits": "mnist"})))
+    assert "LeNet-300-100 on MNIST, 5,000 steps (some branches 7,000)" in under
+    assert "a machine / a machine with a GPU; commit abc123" in under
+
+
+def test_a_branch_that_is_not_trained_has_no_point_of_the_dense_net() -> None:
+    rows = tickets().replace({"branch": {"reinitialize": "edge_popup"}})
+    assert [point[0] for point in bars(plot.sparsity(rows).axes[0])["edge-popup"]] == [pytest.approx(20)]
+
+
+def test_the_sparsest_net_has_a_tick_and_none_is_too_near_to_it() -> None:
+    near = tickets().query("level == 7").assign(level=8, density=0.19)
+    rows = pd.concat([tickets(), near], ignore_index=True)
+    (axes, _) = plot.sparsity(rows).axes
+    assert list(axes.get_xticks()) == [100, 50, 19]
+
+
+def test_high_accuracies_are_shown_once_more_in_a_panel_of_their_own() -> None:
+    accuracy, high, step = plot.sparsity(tickets(), above=0.95).axes
+    assert bars(accuracy) == bars(high)
+    assert accuracy.get_ylim()[0] < 90 < 95 == high.get_ylim()[0]
+    assert 98.8 < high.get_ylim()[1] < 99.2
+    assert step.get_ylim()[0] == 0
 
 
 # ---- lines
@@ -138,7 +180,7 @@ def test_a_line_is_named_in_the_papers_words() -> None:
     ) == ["Conv-2", "Conv-2, dropout 0.5", "LeNet-300-100"]
     precisions = [{"precision": name} for name in ("fp32", "bf16")]
     assert lines(["precision"], *precisions) == ["float32", "bfloat16"]
-    assert lines(["model"], {"model": "mine"}) == ["model mine"]
+    assert lines(["model"], {"model": "mine"}) == ["mine"]
 
 
 def test_different_configurations_are_different_lines() -> None:
@@ -323,7 +365,10 @@ def test_during_has_a_panel_for_each_time_with_the_accuracies_then() -> None:
         ]
     )
     start, half, end = plot.during(table, curves, [0.4, 0.5, 1.0], "a title").axes
-    assert [axes.get_title() for axes in (start, half, end)] == [f"at {n}% of the steps" for n in (40, 50, 100)]
+    assert [axes.get_title() for axes in (start, half, end)] == [
+        "before the first step",
+        *(f"at {n}% of the steps" for n in (50, 100)),
+    ]
     assert bars(start)["ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
     assert bars(half)["random reinit"] == [pytest.approx((x, 50, 50, 50)) for x in (100, 20)]
     assert bars(end)["ticket"][1] == pytest.approx((50, 98.4, 98.1, 98.8))

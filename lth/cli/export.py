@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 from lth import UserError
+from lth.analysis.plot.labels import model_name
 from lth.cli import config
 from lth.compress import plain
-from lth.compress.nets import Net, model_name, select
+from lth.compress.nets import Net, select
 from lth.file import write_out
 from lth.ticket import density
 

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from lth.analysis.markdown import aligned
+from lth.analysis.plot.labels import model_name
 from lth.analysis.results import reduction
 from lth.analysis.summary import mean_and_spread
 from lth.compress.formats import BITS, files
 from lth.compress.latency import check
 from lth.compress.measurement import COLUMNS, measured
-from lth.compress.nets import Net, by_run, labels, model_name, variants
+from lth.compress.nets import Net, by_run, labels, variants
 from lth.compress.tables import where
 from lth.job import Job
 
@@ -71,7 +72,7 @@ def markdown(table: pd.DataFrame) -> str:
 def _line(part: pd.DataFrame) -> list[str]:
     """Cells of one line: labels, means and spreads of what succeeded, n, note."""
     first, good = part.iloc[0], part.dropna(subset=["bytes"])
-    names = [model_name(str(first["model"])), str(first.get("variant", ""))]
+    names = [model_name(first["model"]), str(first.get("variant", ""))]
     cells = [_cell(good, *shown) for shown in SHOWN.values()]
     notes = "; ".join(dict.fromkeys(note for note in part.get("note", []) if note))
     return [*names, f"{100 * part['density'].mean():.2f}", str(first["format"]), *cells, str(len(good)), notes]

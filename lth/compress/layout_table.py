@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from lth.analysis.plot.labels import model_name
 from lth.analysis.summary import spreads
 from lth.compress.latency import BATCHES, accuracy, batch, check, latencies
 from lth.compress.layouts import NOTES, layouts
-from lth.compress.nets import Net, by_dense, labels, model_name
+from lth.compress.nets import Net, by_dense, labels
 from lth.compress.tables import where
 from lth.data import normalized
 from lth.job import Job
@@ -42,7 +43,7 @@ def markdown(table: pd.DataFrame) -> str:
     """Mean and sample standard deviation over replicates of each layout, a table for each model; a line
     describes each layout.
     """
-    parts = [f"### {model_name(str(model))}\n\n{_markdown(part)}" for model, part in table.groupby("model", sort=True)]
+    parts = [f"### {model_name(model)}\n\n{_markdown(part)}" for model, part in table.groupby("model", sort=True)]
     present = set(table["layout"])
     notes = [f"* {layout}: {note}" for layout, note in NOTES.items() if layout in present]
     return "\n\n".join([*parts, "\n".join(notes)])

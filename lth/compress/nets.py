@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from lth import UserError
-from lth.analysis import plot, summary
+from lth.analysis import summary
+from lth.analysis.plot.labels import model_name
 from lth.job import Job, stored
 from lth.store import Store
 from lth.ticket import Trained, density
@@ -94,11 +95,6 @@ def labels(job: Job, trained: Trained) -> dict[str, Any]:
     }
 
 
-def model_name(model: str) -> str:
-    """Name of a model (a value of the column `model`) as papers write it."""
-    return plot.NAMES.get(model, model)
-
-
 def _level(net: Net) -> int:
     return net[1].ticket.level
 
@@ -114,7 +110,7 @@ def _stored(job: Job, root: Path) -> dict[int, dict[int, Trained]]:
 def _missing(
     job: Job, replicate: int, root: Path, wanted: Sequence[int], found: Mapping[int, Trained]
 ) -> Iterator[str]:
-    net = f"{job.name}, {model_name(str(job.columns['model']))}, replicate {replicate}"
+    net = f"{job.name}, {model_name(job.columns['model'])}, replicate {replicate}"
     if not found:
         yield f"nothing of {net}, is stored under {root}"
         return

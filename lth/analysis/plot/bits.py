@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis.metric import metric
-from lth.analysis.plot.labels import NAMES, percent
+from lth.analysis.plot.labels import model_name, percent
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import bars, finish, new_figure
 from lth.analysis.summary import variants
@@ -25,7 +25,7 @@ def bits(table: pd.DataFrame, title: str = "") -> "Figure":
     models = list(table.groupby("model", sort=True))
     with new_figure(max(10, 5.5 * len(models)), 7, 2, len(models), sharex="col") as (figure, panels):
         for (accuracy, size), (model, part) in zip(panels.T, models, strict=True):
-            accuracy.set_title(NAMES.get(str(model), str(model)), fontsize=9)
+            accuracy.set_title(model_name(model), fontsize=9)
             groups = part[_quantized(part)].groupby(["level", variants(part)])
             for color, ((_, other), rows) in enumerate(groups):
                 name = ", ".join(filter(None, [percent(rows["density"].mean()), other]))

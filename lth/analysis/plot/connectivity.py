@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lth.analysis.plot.labels import NAMES, percent
+from lth.analysis.plot.labels import model_name, percent
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import MARKS, bars, cycled, finish, new_figure
@@ -34,7 +34,7 @@ def connectivity(table: pd.DataFrame, title: str, named: Mapping[str, str]) -> "
             for at, (name, rows) in enumerate(lines.items()):
                 _instability(left, rows, name, at)
                 _errors(right, rows[rows[K] == rows[K].min()], at)
-            _dress(left, right, NAMES.get(str(model), str(model)), part)
+            _dress(left, right, model_name(model), part)
         finish(figure, title, table)
     return figure
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lth.analysis.metric import metric
-from lth.analysis.plot.labels import NAMES, names
+from lth.analysis.plot.labels import model_name, names
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import bars, finish, new_figure
 
@@ -37,7 +37,7 @@ def cost(table: pd.DataFrame, title: str = "", by: Sequence[str] = ()) -> "Figur
             for axes, column in zip(row, columns, strict=True):
                 _panel(axes, part, column, by)
             row[0].set_ylabel(metric(part).axis(" at early stop"))
-            row[0].set_title(NAMES.get(str(model), str(model)), fontsize=9)
+            row[0].set_title(model_name(model), fontsize=9)
             row[0].legend(fontsize=8)
         finish(figure, title, tickets)
     return figure
@@ -85,6 +85,6 @@ def _line(axes: "Axes", points: pd.DataFrame, name: str, color: str) -> None:
         axes.axhline(middle[0], color=color, linestyle=":", linewidth=0.8)
     for level, density in list(levels["density"].mean().items())[::3]:
         axes.annotate(
-            f"{100 * density:.3g}%", (spread["mean"][level], middle[level]), (0, 7), textcoords="offset points",
-            fontsize=7, ha="center", color=color,
+            f"{100 * density:.3g}%", (spread["mean"][level], middle[level]), (5, 7), textcoords="offset points",
+            fontsize=7, color=color, bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
         )  # fmt: skip

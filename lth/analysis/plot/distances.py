@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lth import early_bird
-from lth.analysis.plot.labels import NAMES, percent
+from lth.analysis.plot.labels import model_name, percent
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import finish, new_figure
 from lth.analysis.summary import variants
@@ -20,41 +20,52 @@ COLUMN = "mask_distances"
 
 def distances(table: pd.DataFrame, title: str) -> "Figure":
     """A row of panels for each model and configuration, a panel for each density: the distance of the masks of two
-    epochs as a colour, the mean over replicates; lines at the mean epoch at which the ticket is drawn. Rows without the
-    column `mask_distances` are left out.
+    epochs as a color, the mean over replicates; lines at the mean epoch at which the ticket is drawn, if it is. Rows
+    without the column `mask_distances` are left out.
     """
     shown = table.dropna(subset=COLUMN) if COLUMN in table else table.iloc[:0]
     lines = [
-        (", ".join(filter(None, [NAMES.get(str(model), str(model)), variant])), part)
+        (", ".join(filter(None, [model_name(model), variant])), part)
         for model, rows in shown.groupby("model", sort=True)
         for variant, part in rows.groupby(variants(rows), sort=True)
     ]
+    panels_of = [[one.drop_duplicates("replicate") for _, one in part.groupby("level")] for _, part in lines]
+    farthest = max((_mean(one).max() for row in panels_of for one in row), default=0.0)
     columns = max((part["level"].nunique() for _, part in lines), default=1)
     with new_figure(4 * columns, 3.6 * max(len(lines), 1), max(len(lines), 1), columns) as (figure, panels):
         for axes in panels.flat:
             axes.set_visible(False)
-        for (name, part), row in zip(lines, panels, strict=False):
-            for (_, level), axes in zip(part.groupby("level"), row, strict=False):
-                once = level.drop_duplicates("replicate")
-                _panel(axes, once, f"{name}, {percent(level['density'].mean())} kept")
+        for (name, _), parts, row in zip(lines, panels_of, panels, strict=False):
+            for once, axes in zip(parts, row, strict=False):
+                _panel(axes, once, f"{name}, {percent(once['density'].mean())} kept", farthest)
         finish(figure, title, table)
     return figure
 
 
-def _panel(axes: "Axes", rows: pd.DataFrame, title: str) -> None:
+def _mean(rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(np.mean([early_bird.matrix(text) for text in rows[COLUMN]], axis=0))
+
+
+def _panel(axes: "Axes", rows: pd.DataFrame, title: str, farthest: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    mean = np.mean([early_bird.matrix(text) for text in rows[COLUMN]], axis=0)
+    mean = _mean(rows)
     axes.set_visible(True)
     count = len(mean)
     axes.grid(False)
-    image = axes.imshow(mean, cmap="viridis_r", vmin=0, extent=(0.5, count + 0.5, count + 0.5, 0.5))
-    axes.get_figure().colorbar(image, ax=axes, shrink=0.85)  # type: ignore[union-attr]
-    found = [epoch for text in rows[COLUMN] if (epoch := early_bird.drawn_at(text)) is not None]
+    extent = (0.5, count + 0.5, count + 0.5, 0.5)
+    # In front of the stamp, which would change the colors.
+    image = axes.imshow(mean, cmap="viridis_r", vmin=0, vmax=farthest, extent=extent, zorder=0.7)
+    bar = axes.get_figure().colorbar(image, ax=axes, shrink=0.85)  # type: ignore[union-attr]
+    bar.set_label("distance of two masks", fontsize=8)
+    settings = rows["branch_settings"] if "branch_settings" in rows else [""] * len(rows)
+    drawn = [early_bird.drawn_at(*pair) for pair in zip(rows[COLUMN], settings, strict=True)]
+    found = [epoch for epoch in drawn if epoch is not None]
     if found:
         axes.axvline(float(np.mean(found)), color="red", linewidth=1, linestyle="--")
         axes.axhline(float(np.mean(found)), color="red", linewidth=1, linestyle="--")
-    axes.set_title(title, fontsize=9)
+    when = f"drawn at epoch {np.mean(found):.3g}" if found else "never drawn"
+    axes.set_title(f"{title}\n{when}{f' ({len(found)} of {len(drawn)})' * (0 < len(found) < len(drawn))}", fontsize=9)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
         axis.set_label_text("epoch")

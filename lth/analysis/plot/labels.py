@@ -43,7 +43,17 @@ LABELS = {
     "connect_shuffle": "children, shuffled mask",
     "connect_reinitialize": "children, random reinit",
 }
+UNTRAINED = {
+    "edge_popup",
+    "learned_supermask",
+    "learned_supermask_rescaled",
+    "learned_supermask_constant",
+    "learned_supermask_constant_rescaled",
+}  # branches whose weights stay as they were drawn
 NAMES = {
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "mlp": "MLP",
     "conv_2": "Conv-2",
     "conv_4": "Conv-4",
     "conv_6": "Conv-6",
@@ -52,6 +62,17 @@ NAMES = {
     "lenet_5": "LeNet-5",
     "resnet_20": "ResNet-20",
     "vgg_19": "VGG-19",
+    "large_final": "large final",
+    "large_final_same_sign": "large final, same sign",
+    "large_final_diff_sign": "large final, other sign",
+    "large_init": "large initial",
+    "large_init_large_final": "large initial and final",
+    "magnitude_increase": "increase",
+    "magnitude_increase_same_sign": "increase, same sign",
+    "magnitude_increase_diff_sign": "increase, other sign",
+    "small_final": "small final",
+    "small_init": "small initial",
+    "small_init_small_final": "small initial and final",
     "iterative": "iterative",
     "one_shot": "one-shot",
     "globally": "global",
@@ -60,7 +81,13 @@ NAMES = {
     "tf32": "TensorFloat-32",
     "bf16": "bfloat16",
 }
-TITLES = {"model.dropout": "dropout", "optimizer.lr": "rate", "lr.warmup": "warm-up", "how": "", "varied": ""}
+TITLES = {
+    "model.dropout": "dropout",
+    "optimizer.lr": "rate",
+    "lr.warmup": "warm-up",
+    "target": "on",
+    **dict.fromkeys(("model", "criterion", "how", "masks", "varied"), ""),
+}
 
 
 def branch_label(branch: str) -> str:
@@ -99,6 +126,17 @@ def _value(column: str, value: Any) -> str:
         return ""
     text = value if isinstance(value, str) else f"{value:g}"
     return NAMES.get(text) or f"{TITLES.get(column, column)} {text}".strip()
+
+
+def model_name(model: object) -> str:
+    """Name of a model (a value of the column `model`) as papers write it."""
+    return NAMES.get(str(model), str(model))
+
+
+def panel_title(column: str, value: Any) -> str:
+    """The title of the panels of one value of a column, such as "Conv-2", "rate 0.1" or "rewind.step=10"."""
+    text = str(value)
+    return NAMES.get(text) or (f"{TITLES[column]} {text}".strip() if column in TITLES else f"{column}={text}")
 
 
 def short_names(table: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:

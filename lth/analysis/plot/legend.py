@@ -20,12 +20,12 @@ def legend(axes: "Axes", title: str = "", *, beside: "Axes | None" = None) -> No
         return
     wrapped = [textwrap.fill(name, WRAP) for name in names]
     if len(names) <= FEW and max(map(len, names)) <= SHORT:
-        axes.legend(handles, wrapped, title=title or None, fontsize=8, title_fontsize=8)
+        axes.legend(handles, wrapped, title=title or None, fontsize=8, title_fontsize=8, handlelength=3)
         return
     place = beside or axes
     place.legend(
         handles, wrapped, title=title or None, fontsize=8, title_fontsize=8, loc="upper left",
-        bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0,
+        bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, handlelength=3,
     )  # fmt: skip
     _make_room(place, sum(name.count("\n") + 1 for name in wrapped))
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis.metric import accuracies
-from lth.analysis.plot.labels import NAMES, names
+from lth.analysis.plot.labels import names, panel_title
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import bars, finish, new_figure
+from lth.analysis.plot.style import MARKS, bars, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: s
             _lines(axes, part, by)
             axes.axhline(0, color="gray", linewidth=0.8)
             axes.set_ylim(-4.5, 0.5)
-            axes.set_title(NAMES.get(str(name), str(name)), fontsize=9)
+            axes.set_title(panel_title(panels, name) if len(parts) > 1 else "", fontsize=9)
             axes.set_xlabel("percent of weights pruned away")
             stamp(axes, part)
         row[0].set_ylabel("test accuracy minus dense (points)")
@@ -53,5 +53,5 @@ def _lines(axes: "Axes", table: pd.DataFrame, by: Sequence[str]) -> None:
         points = lost(table[lines == line]).groupby("level")[["pruned", "lost"]].agg(["mean", "min", "max"])
         axes.errorbar(
             points["pruned", "mean"], points["lost", "mean"], yerr=bars(points["lost"]), label=line,
-            color=f"C{index}", marker="osv^D"[index % 5], markersize=4, capsize=2, linewidth=1.3
+            color=f"C{index}", marker=MARKS[index % len(MARKS)], markersize=4, capsize=2, linewidth=1.3
         )  # fmt: skip

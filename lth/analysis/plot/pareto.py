@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis.plot.labels import NAMES, percent, reductions
+from lth.analysis.plot.labels import model_name, percent, reductions
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import new_figure, note, origin
 
@@ -23,18 +23,18 @@ def pareto(table: pd.DataFrame, title: str = "") -> "Figure":
     table = table if "variant" in table else table.assign(variant="")
     models = list(table.groupby("model", sort=True))
     formats = list(dict.fromkeys(table["format"]))
-    with new_figure(6 * len(models), 4.6, 1, len(models)) as (figure, ((*panels,),)):
+    with new_figure(6 * len(models), 5.2, 1, len(models)) as (figure, ((*panels,),)):
         for axes, (model, part) in zip(panels, models, strict=True):
             _points(axes, part, formats)
-            axes.set_title(NAMES.get(str(model), str(model)), fontsize=9)
+            axes.set_title(model_name(model), fontsize=9)
             axes.set_xlabel("bytes of the file")
             _legend_of_levels(axes, part)
             stamp(axes, part)
-        _legend_of_formats(panels[-1], formats)
+        _legend_of_formats(figure, formats)
         panels[0].set_ylabel("test accuracy through the file (%)")
         figure.suptitle(title)
         n = table.groupby("model")["replicate"].nunique()
-        counts = ", ".join(f"n={count} {NAMES.get(str(model), str(model))}" for model, count in n.items())
+        counts = ", ".join(f"n={count} {model_name(model)}" for model, count in n.items())
         note(figure, [counts, origin(table), *reductions(table)])
     return figure
 
@@ -77,14 +77,15 @@ def _legend_of_levels(axes: "Axes", table: pd.DataFrame) -> None:
     names = [", ".join(filter(None, [percent(value), key[0]])) for key, value in densities.items()]
     colors = [Line2D([], [], color=f"C{i}", marker="s", linestyle="", label=name) for i, name in enumerate(names)]
     line = Line2D([], [], color="gray", linewidth=1, label="Pareto front")
-    axes.add_artist(axes.legend(handles=[*colors, line], fontsize=8, title="% of weights"))
+    axes.legend(handles=[*colors, line], fontsize=8, title="% of weights", ncols=3, loc="upper center",
+                bbox_to_anchor=(0.5, -0.14))  # fmt: skip
 
 
-def _legend_of_formats(axes: "Axes", formats: list[str]) -> None:
+def _legend_of_formats(figure: "Figure", formats: list[str]) -> None:
     from matplotlib.lines import Line2D
 
     shapes = [Line2D([], [], color="gray", marker=_marker(formats, name), linestyle="", label=name) for name in formats]
-    axes.legend(handles=shapes, fontsize=8, title="format", loc="upper left", bbox_to_anchor=(1.01, 1))
+    figure.legend(handles=shapes, fontsize=8, title="format", loc="outside right upper")
 
 
 def _marker(formats: list[str], name: str) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lth.analysis import query
 from lth.analysis.metric import metric, metric_of_curves
-from lth.analysis.plot.labels import TITLES, branch_label, in_order, names, short_names
+from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import COLORS, MARKERS, MARKS, TOLD_APART, bars, cycled, finish, new_figure
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TICKS = 7
 STEP = "early_stop_step"
-AGAIN = (0, (6, 1))  # dashes of the tickets whose colors others have
+AGAIN = (0, (3, 2))  # dashes of the tickets whose colors others have
 DASHES = ("-.", "--", ":")  # of branches where colours tell lines apart; the first branch is the ticket
 
 
@@ -31,18 +31,21 @@ def sparsity(
     by: Sequence[str] = (),
     rows: str = "",
     columns: Sequence[str] = ("", STEP),
+    above: float = 0,
+    notes: Sequence[str] = (),
 ) -> "Figure":
     """(a) test accuracy at early stop and (b) early-stop step against percent of weights remaining, by branch.
 
     The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
     apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
-    columns: one for each panel; "" is the accuracy at early stop.
+    columns: one for each panel; "" is the accuracy at early stop. above: a share from which the first column is shown
+    once more, in a panel of its own. notes: what else the note under the figure says.
     """
-    named = {value: value if TITLES.get(rows) == "" else f"{rows}={value}" for value in table[rows]} if rows else {}
-    parts = [(named[value], part) for value, part in table.groupby(rows, sort=True)] if rows else [("", table)]
+    columns = [*columns[:1], *columns[: bool(above)], *columns[1:]]
+    parts = list(table.groupby(rows, sort=True)) if rows else [("", table)]
     with new_figure(5 * max(len(columns), 2), 4 * len(parts), len(parts), len(columns)) as (figure, panels):
-        for (name, part), row in zip(parts, panels, strict=True):
-            row[0].set_title(name, fontsize=9)
+        for (value, part), row in zip(parts, panels, strict=True):
+            row[0].set_title(panel_title(rows, value) if rows else "", fontsize=9)
             for axes, column in zip(row, (column or metric(part).early for column in columns), strict=True):
                 shown = part if column in part else part.assign(**{column: float("nan")})
                 _lines(axes, shown, column, by, branches(table))
@@ -50,8 +53,11 @@ def sparsity(
                 stamp(axes, part)
             for axes in row[1:]:
                 axes.set_ylim(bottom=0)
+            if above:
+                most = 100 * part[columns[0] or metric(part).early].max()
+                row[1].set_ylim(100 * above, most + 0.05 * (most - 100 * above))
             legend(row[0], beside=row[-1])
-        finish(figure, title, table)
+        finish(figure, title, table, notes)
     return figure
 
 
@@ -63,15 +69,16 @@ def during(
     by: Sequence[str] = (),
 ) -> "Figure":
     """Test accuracy at some shares of the steps against percent of weights remaining (the paper's Figures 7 and 8, for
-    nets whose validation loss has no minimum before the end).
+    nets whose validation loss has no minimum before the end). A panel is titled by the share at which its nets were
+    evaluated last.
     """
     found = metric_of_curves(evaluations)
     with new_figure(4 * len(shares), 4, 1, len(shares), sharey=True) as (figure, ((*panels,),)):
         for axes, share in zip(panels, shares, strict=True):
             # In a column of results: any other column would tell configurations apart.
-            shown = table.assign(**{found.final: accuracy_at(table, evaluations, share)})
-            _lines(axes, shown, found.final, by, branches(table), judged=False)
-            axes.set_title(f"at {share:.0%} of the steps", fontsize=9)
+            at = _evaluated(table, evaluations, share)
+            _lines(axes, table.assign(**{found.final: at["value"]}), found.final, by, branches(table), judged=False)
+            axes.set_title(_moment(at["share"]) if len(shares) > 1 else "", fontsize=9)
             stamp(axes, table)
         panels[0].set_ylabel(found.axis())
         legend(panels[0], beside=panels[-1])
@@ -83,15 +90,29 @@ def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) ->
     """Test accuracy (or the metric of another task) of each row at the last evaluation within this share of its steps,
     rounded to whole steps; those of a branch that trains longer are its own. NaN of one that starts later.
     """
+    return _evaluated(table, evaluations, share)["value"]
+
+
+def _evaluated(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.DataFrame:
+    """The value of `accuracy_at`, and the share of the steps after which it was measured."""
     column, curves = metric_of_curves(evaluations).test, dict(iter(evaluations.groupby("digest")))
 
-    def at(digest: str, steps: int) -> float:
+    def at(digest: str, steps: int) -> tuple[float, float]:
         curve = curves[digest]
         end = max(steps, curve["step"].max())
-        before = curve.loc[curve["step"] <= round(share * end), column]
-        return math.nan if before.empty else float(before.iloc[-1])
+        before = curve[curve["step"] <= round(share * end)]
+        return (math.nan, math.nan) if before.empty else (before["step"].iloc[-1] / end, float(before[column].iloc[-1]))
 
-    return pd.Series([at(d, n) for d, n in zip(table["digest"], table["steps"], strict=True)], index=table.index)
+    found = [at(digest, steps) for digest, steps in zip(table["digest"], table["steps"], strict=True)]
+    return pd.DataFrame(found, index=table.index, columns=["share", "value"])
+
+
+def _moment(shares: pd.Series) -> str:
+    """The title of a panel, such as "at 30% of the steps"."""
+    low, high = (f"{share:.0%}" for share in (shares.min(), shares.max()))
+    if low == high:
+        return "before the first step" if shares.max() == 0 else f"at {low} of the steps"
+    return f"at {low.removesuffix('%')} to {high} of the steps"
 
 
 def _lines(
@@ -139,8 +160,10 @@ def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
 
 
 def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
-    """The rows of a branch; those of the dense net in front, if the branch has no level 0 of its own."""
+    """The rows of a branch; those of the dense net in front, if the branch has no level 0 of its own and is trained."""
     own = full_branch(rows) == branch
+    if branch.split(", ", 1)[0] in UNTRAINED:
+        return rows[own]
     begins = own & (rows["level"] == 0)
     return rows[own if begins.any() else own | ((rows["branch"] == "ticket") & (rows["level"] == 0))]
 
@@ -158,10 +181,12 @@ def percent_axis(axes: "Axes", percents: Sequence[float]) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_xscale("log")
-    ticks, apart = [percents[0]], (percents[0] / percents[-1]) ** (1 / TICKS)
+    ticks, apart = [percents[0]], 1.01 * (percents[-1] / percents[0]) ** (1 / TICKS)
     for percent in percents[1:]:
-        if percent < 1.01 * ticks[-1] / apart:
+        if percent < apart * ticks[-1]:
             ticks.append(percent)
+    if ticks[-1] > percents[-1]:  # the last is always there, and none too near to it
+        ticks = [tick for tick in ticks if percents[-1] < apart * tick] + [percents[-1]]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

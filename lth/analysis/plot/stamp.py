@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lth.analysis.plot.labels import NAMES
+from lth.analysis.plot.labels import model_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def steps(table: pd.DataFrame) -> list[str]:
         pairs = [f"{int(now):,} of {int(full):,}" for now, full in _STEPS.findall(text)]
         found.setdefault(model, {}).update(dict.fromkeys(pairs))
     alone = table["model"].nunique() == 1
-    return [_line("" if alone else NAMES.get(model, model), list(pairs)) for model, pairs in found.items()]
+    return [_line("" if alone else model_name(model), list(pairs)) for model, pairs in found.items()]
 
 
 def _line(name: str, pairs: list[str]) -> str:

@@ -13,10 +13,11 @@ import pandas as pd
 
 import lth
 from lth.analysis.committed import note as note_sums
-from lth.analysis.plot.labels import branch_label, reductions
-from lth.analysis.summary import branches, full_branch, variants
+from lth.analysis.plot.counts import counts
+from lth.analysis.plot.labels import NAMES, model_name, reductions
 from lth.file import aside, read_whole
 from lth.store.file import make_folder
+from lth.store.record import OWN_STEPS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +73,7 @@ def bars(values: pd.DataFrame) -> list[pd.Series]:
 def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = ()) -> None:
     """Set the title and the note under the figure: settings, n, machines, commits, reductions, notes."""
     figure.suptitle(balanced(title, round(HEAD * figure.get_figwidth() / 10)))
-    note(figure, [f"{', '.join(_settings(table))}; {_counts(table)}", origin(table), *reductions(table), *notes])
+    note(figure, [f"{', '.join(_settings(table))}; {counts(table)}", origin(table), *reductions(table), *notes])
 
 
 def balanced(text: str, width: int) -> str:
@@ -89,27 +90,21 @@ def note(figure: "Figure", parts: list[str]) -> None:
 
 def origin(table: pd.DataFrame) -> str:
     """Machines and commits that the rows come from."""
-    return f"{' / '.join(sorted(table['machine'].unique()))}; commit {', '.join(sorted(table['commit'].unique()))}"
-
-
-def _counts(table: pd.DataFrame) -> str:
-    """Least and most replicates and draws of a level: "n=2-5", or "n=5 (ticket; freeze), n=3 (random)" of branches that
-    differ.
-    """
-    rows = table[(table["level"] > 0) | (table["level"].max() == 0)]
-    rows = rows.assign(branch=full_branch(rows), variant=variants(table)).drop(columns="bits", errors="ignore")
-    n = rows.groupby(["branch", "variant", "level"]).size().groupby("branch").agg(["min", "max"])
-    named: dict[str, list[str]] = {}
-    for branch in branches(rows):
-        low, high = n.loc[branch]
-        named.setdefault(f"n={low}" if low == high else f"n={low}-{high}", []).append(branch_label(branch))
-    return ", ".join(f"{span} ({'; '.join(names)})" if len(named) > 1 else span for span, names in named.items())
+    devices = table["device"] if "device" in table else [""] * len(table)
+    pairs = zip(table["machine"], devices, strict=True)
+    machines = {f"{machine} with a GPU" if str(device).startswith("cuda") else machine for machine, device in pairs}
+    return f"{' / '.join(sorted(machines))}; commit {', '.join(sorted(table['commit'].unique()))}"
 
 
 def _settings(table: pd.DataFrame) -> list[str]:
-    """Each combination in the table, such as "lenet_300_100 on mnist, 50,000 steps"."""
-    found = table[["model", "data", "steps"]].drop_duplicates().itertuples(False, None)
-    return [f"{model} on {data}, {steps:,} steps" for model, data, steps in found]
+    """Each combination in the table, such as "LeNet-300-100 on MNIST, 50,000 steps", and other steps of branches."""
+    found = []
+    for (model, data, steps), rows in table.groupby(["model", "data", "steps"], sort=False):
+        own = sorted(rows[OWN_STEPS].dropna().unique()) if OWN_STEPS in rows else []
+        others = f" (some branches {', '.join(f'{int(n):,}' for n in own)})" if own else ""
+        where = f"{model_name(model)} on {NAMES.get(data, data)}"
+        found.append(f"{where}, {steps:,} steps{others}")
+    return found
 
 
 def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]:

@@ -10,6 +10,7 @@ import shell
 
 from lth import UserError, cli
 from lth.cli import failure
+from lth.engine import words
 from lth.job.guard import guarded
 
 MINE = """
@@ -388,3 +389,8 @@ def test_long_words_are_cut_and_lines_are_joined() -> None:
     assert failure.named(ValueError("a\n  b")) == "ValueError: a b"
     assert failure.named(RuntimeError()) == "RuntimeError"
     assert len(failure.words(ValueError("x" * 9000))) == 504
+
+
+def test_words_of_foreign_code_are_one_line_and_never_none() -> None:
+    assert words.first_line(ValueError("\x1b[31m\n  a bad shape.\nmore")) == "a bad shape"
+    assert words.named(KeyError()) == "KeyError: KeyError"

@@ -10,6 +10,7 @@ import pandas as pd
 
 import lth
 from lth import UserError
+from lth.store.columns import SCIENCE
 from lth.store.file import Corrupt, Name
 from lth.store.masks import Arrays, Kept, read_arrays
 from lth.store.record import records
@@ -17,7 +18,6 @@ from lth.store.result import read_result
 from lth.store.source import source_now
 from lth.store.stale import mark_branches
 
-SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
 Row = tuple[str, str, str, str]  # part of the recipe, function or value, arguments, file
 
 

@@ -30,7 +30,7 @@ def where(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def spread(levels: Sequence[int], count: int = 5) -> list[int]:
+def evenly(levels: Sequence[int], count: int = 5) -> list[int]:
     """At most `count` of these levels in order, the first and the last among them."""
     some = min(count, len(levels))
     return sorted({levels[round(i * (len(levels) - 1) / max(some - 1, 1))] for i in range(some)})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lth.analysis.plot.labels import in_order, percent, short_names
-from lth.analysis.query import scale, spread
+from lth.analysis.query import evenly, scale
 from lth.analysis.summary import branches, full_branch
 from lth.store.columns import configures
 
@@ -50,9 +50,9 @@ def lines(table: pd.DataFrame, x: str, by: Sequence[str]) -> pd.Series:
     return _with_level(table, line) if table["level"].nunique() > 1 else line
 
 
-def spread_levels(table: pd.DataFrame, count: int = 5) -> pd.DataFrame:
-    """The rows of at most `count` levels, the first and the last among them."""
-    return table[table["level"].isin(spread(sorted(table["level"].unique()), count))]
+def few_levels(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of at most five levels, the first and the last among them."""
+    return table[table["level"].isin(evenly(sorted(table["level"].unique())))]
 
 
 def _grouped(rows: pd.DataFrame, x: str) -> "list[tuple[str, str, pd.DataFrame]]":

@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
     y = query.curve(evaluations, arguments.y) if over_steps else query.number(rows, arguments.y)
     x = arguments.x if over_steps else query.number(rows, arguments.x)
     if over_steps and not any(condition.startswith("level=") for condition in arguments.where):
-        rows = series.spread_levels(rows)
+        rows = series.few_levels(rows)
     panels: Panels = [
         (
             name,

@@ -10,6 +10,7 @@ from lth.analysis import inspection
 from lth.analysis.inspection import Inspection
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import Metric, shown
+from lth.analysis.query import evenly
 from lth.cli.config.own import see_own_modules
 from lth.cli.console import log_to_console
 from lth.store.columns import early_stop, metric
@@ -78,8 +79,7 @@ def _curve(evaluations: pd.DataFrame) -> str:
     name = metric(evaluations)
     scale, digits = Metric(name).scale, Metric(name).digits
     best = int(evaluations["validation_loss"].to_numpy().argmin())
-    count = len(evaluations)
-    at = sorted({best, *(round(i * (count - 1) / (ROWS - 1)) for i in range(ROWS))}) if count > ROWS else range(count)
+    at = sorted({best, *evenly(range(len(evaluations)), ROWS)})
     losses, metrics = ["train_loss", "validation_loss", "test_loss"], [f"validation_{name}", f"test_{name}"]
     head = ["step", *(column.replace("_", " ") for column in losses), *(m.replace("_", " ") for m in metrics), ""]
     return aligned([head, *(_line(evaluations.iloc[i], losses, metrics, scale, digits, i == best) for i in at)])

@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lth import UserError
 from lth.cli.console import log_to_console, number_of
 from lth.store.names import shown as printable
 from lth.store.status import STATES, JobStatus, status
+from lth.store.upkeep import unknown
 from lth.store.watch import Watch
 
 WIDTH = 100  # characters, of which a narrower terminal shows fewer
@@ -60,8 +60,7 @@ def _look(arguments: argparse.Namespace, watch: Watch) -> tuple[list[JobStatus],
     known = dict.fromkeys(job.experiment for job in jobs)
     for name in arguments.name:
         if name not in known:
-            stored = ", ".join(known) or "nothing"
-            raise UserError(f"there is no experiment '{name}' under {arguments.runs}; stored: {stored}")
+            raise unknown(arguments.runs, name, known)
     return [job for job in jobs if not arguments.name or job.experiment in arguments.name], problems
 
 

@@ -7,7 +7,7 @@ from lth import UserError
 from lth.analysis import registry, results, shrinkbench, summary
 from lth.cli.console import log_to_console
 from lth.file import write_out
-from lth.store import records, table
+from lth.store import table
 
 TEXTS = {"markdown": summary.markdown, "shrinkbench": shrinkbench.markdown}
 
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _nothing(arguments: argparse.Namespace) -> UserError:
     """An error that names the experiments that are stored."""
-    stored = sorted({record["experiment"] for record in records(arguments.runs)})
+    stored = registry.stored(arguments.runs)
     if arguments.name and stored:
         what = f"nothing of {arguments.name} is stored under {arguments.runs}; stored: {', '.join(stored)}"
         return UserError(what, code=1)

@@ -15,6 +15,7 @@ from lth import UserError, quantization
 from lth.compress import onnx, package, plain
 from lth.compress.compact import compact
 from lth.compress.layouts import masked_net
+from lth.engine.words import named
 from lth.imp import examples, first_images
 from lth.recipe import Recipe
 from lth.ticket import Trained, remaining, total
@@ -78,7 +79,7 @@ def attempt(make: Callable[[], T]) -> T | Failure:
     except UserError as error:
         return Failure(str(error))
     except Exception as error:
-        return Failure(f"{type(error).__name__}: {onnx.first_line(error)}")
+        return Failure(named(error))
 
 
 def _writer(writers: Mapping[str, Writer], name: str) -> Writer:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.compress.layouts import masked_net
+from lth.engine.words import first_line
 from lth.imp import examples
 from lth.recipe import Recipe
 from lth.store.digest import describe
@@ -62,7 +63,7 @@ def program(trained: Trained, recipe: Recipe) -> bytes:
                 node.meta.pop("stack_trace", None)
             torch.export.save(traced, file)
     except Exception as error:  # the exporter and the net raise anything
-        raise UserError(f"program: PyTorch can't trace the net: {str(error).splitlines()[0]}", code=1) from error
+        raise UserError(f"program: PyTorch can't trace the net: {first_line(error)}", code=1) from error
     _check(net, traced.module(), inputs)
     return file.getvalue()
 

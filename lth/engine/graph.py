@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import torch
 
+from lth.engine.words import named
+
 log = logging.getLogger("lth")
 # Calls before the capture, in which libraries choose their kernels and optimizers make their state.
 EAGER = 3
@@ -59,7 +61,7 @@ class Captured:
         ) as error:  # whatever an operation that can't be captured raises; the eager call raises it again
             torch.cuda.synchronize(self.device)
             self.capturable = False
-            say_once(f"{self.name} can't be captured as a CUDA graph, and runs without one ({_first_line(error)})")
+            say_once(f"{self.name} can't be captured as a CUDA graph, and runs without one ({named(error)})")
 
 
 @lru_cache(maxsize=256)
@@ -71,7 +73,3 @@ def say_once(message: str) -> None:
 @lru_cache(maxsize=1)
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

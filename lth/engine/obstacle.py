@@ -13,6 +13,7 @@ from lth.engine.objective import Objective
 from lth.engine.passes import IN_TURN, TOGETHER, Passes
 from lth.engine.rates import elementwise, grouping
 from lth.engine.stacked import Stacked
+from lth.engine.words import named
 from lth.layer import prunable
 from lth.recipe import Recipe
 from lth.weights import weights_of
@@ -87,8 +88,7 @@ def unmappable(recipe: Recipe) -> str:
     try:
         together = _gradients(recipe, TOGETHER)
     except Exception as error:  # whatever a net raises on tensors of torch.func
-        first = str(error).strip().partition("\n")[0]
-        return f"torch.func can't map the net over several weights ({type(error).__name__}: {first})"
+        return f"torch.func can't map the net over several weights ({named(error)})"
     return (
         ""
         if _close(_gradients(recipe, IN_TURN), together)

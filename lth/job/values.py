@@ -17,13 +17,12 @@ from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
 from lth.stop import accuracy_drop
 from lth.store import Record, Store
+from lth.store.columns import SCIENCE
 from lth.store.digest import describe, short, sourceless, sources
 from lth.task import CLASSIFICATION
 from lth.ticket import Ticket, Trained, Weights
 
 Device = Literal["auto", "cpu", "gpu", "cuda", "mps"]  # accelerators of Lightning that the engine knows
-# Functions of a job, beside those of its recipe, that decide what is pruned and where it starts again.
-SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
 # What a job has from the one that it starts from, which has pruned its tickets.
 PRUNES = ("criterion", "distribution", "structure", "schedule", "rewind", "stops", "train_from")
 

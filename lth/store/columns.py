@@ -10,6 +10,8 @@ from lth.store.record import OWN_STEPS
 # Columns that identify a ticket within a configuration; `bits` is there if something was quantized, `branch_settings`
 # if a branch has arguments other than its defaults.
 KEYS = ("experiment", "branch", "branch_settings", "bits", "draw", "replicate", "level")
+# Functions, beside those of a recipe, that decide what is pruned and where it starts again; each is a column.
+SCIENCE = ("init", "criterion", "distribution", "structure", "schedule", "rewind")
 # Usage of a training; older results have seconds alone, and most machines don't measure energy.
 USAGE = ("seconds", "cpu_seconds", "device", "samples", "evaluated", "macs", "macs_remaining", "energy_kwh",
          "energy_method", "devices")  # fmt: skip

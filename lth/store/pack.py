@@ -23,7 +23,7 @@ from lth.store.names import folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
 from lth.store.result import read_result
 from lth.store.stale import merged
-from lth.store.upkeep import BUSY, unknown
+from lth.store.upkeep import BUSY, every_record, unknown
 
 FORMAT = "lth pack 1"
 PARTS = re.compile(r"result\.json|evaluations\.parquet|mask\.safetensors|pruned-\w+\.safetensors|compared-\w+\.json")
@@ -46,7 +46,7 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     """
     records = [each for each in listed(root / "experiments" / folder_of(experiment)) if is_record(each)]
     if not records:
-        raise unknown(root, experiment)
+        raise unknown(root, experiment, (str(record["experiment"]) for record in every_record(root).values()))
     try:
         rows = [row for each in records for row in read_record(each)["rows"].values()]
     except Corrupt as error:

@@ -11,7 +11,7 @@ from lth.store.names import check_name, folder_of
 from lth.store.precision import follow
 from lth.store.record import LEASE, read_record
 from lth.store.stale import merged
-from lth.store.upkeep import BUSY, check_ended, drop_record, every_record, unknown
+from lth.store.upkeep import BUSY, check_ended, drop_record, own_and_all
 
 
 def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
@@ -19,10 +19,7 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     name already. A renaming that was stopped is completed by one with `merge`. Raises UserError.
     """
     check_name(new)
-    every = every_record(root)
-    own = {file: record for file, record in every.items() if file.parent.name == folder_of(old)}
-    if not own:
-        raise unknown(root, old)
+    own, every = own_and_all(root, old)
     target = root / "experiments" / folder_of(new)
     if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
         raise UserError(f"{old} has this name already, as far as this disk can tell")

@@ -54,10 +54,7 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
     """The records of an experiment, and the trainings that no other one needs. Raises UserError if nothing is stored,
     if a record can't be read, or, unless `running`, if a job of it has not ended.
     """
-    every = every_record(root)
-    own = {file: record for file, record in every.items() if file.parent.name == folder_of(experiment)}
-    if not own:
-        raise unknown(root, experiment)
+    own, every = own_and_all(root, experiment)
     if not running:
         check_ended(experiment, own.values())
     others = _named(record for file, record in every.items() if file not in own)
@@ -166,11 +163,19 @@ def _check_own(root: Path) -> None:
         raise UserError(f"{records} is a link to nothing: what its records need is not known", code=1)
 
 
-def unknown(root: Path, experiment: str) -> UserError:
-    """The error for an experiment of which nothing is stored; it names those that are."""
+def own_and_all(root: Path, experiment: str) -> tuple[dict[Path, dict[str, Any]], dict[Path, dict[str, Any]]]:
+    """The records of an experiment, and all; raises UserError if it has none."""
     every = every_record(root)
-    stored = ", ".join(sorted({str(record["experiment"]) for record in every.values()})) or "nothing"
-    return UserError(f"there is no experiment '{experiment}' under {root}; stored: {stored}")
+    own = {file: record for file, record in every.items() if file.parent.name == folder_of(experiment)}
+    if not own:
+        raise unknown(root, experiment, (str(record["experiment"]) for record in every.values()))
+    return own, every
+
+
+def unknown(root: Path, experiment: str, stored: Iterable[str]) -> UserError:
+    """The error for an experiment of which nothing is stored; it names those that are."""
+    names = ", ".join(sorted({*stored})) or "nothing"
+    return UserError(f"there is no experiment '{experiment}' under {root}; stored: {names}")
 
 
 @contextlib.contextmanager

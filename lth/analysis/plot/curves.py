@@ -10,7 +10,7 @@ from lth.analysis.plot.labels import names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import TOLD_APART, finish, new_figure
-from lth.analysis.query import spread
+from lth.analysis.query import evenly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def curves(
     with a panel of the validation loss, at whose minimum early stop is (its Appendix C).
     """
     found = metric_of_curves(evaluations)
-    selected = list(levels) if levels is not None else spread(sorted(evaluations["level"].unique()))
+    selected = list(levels) if levels is not None else evenly(sorted(evaluations["level"].unique()))
     named = pd.DataFrame(
         {"digest": table["digest"], "line": names(table, by)}
     ).drop_duplicates()  # lines share dense nets

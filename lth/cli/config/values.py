@@ -94,7 +94,7 @@ def values(
     cfg = fitted(cfg, overrides)
     from lth.engine.meter import meter
     from lth.job import Job
-    from lth.job.values import SCIENCE
+    from lth.store.columns import SCIENCE
 
     recipe = _recipe(cfg, writes=writes)
     meter(cfg.meter)  # raises before anything is trained

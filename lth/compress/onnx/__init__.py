@@ -3,12 +3,10 @@
 from lth.compress.onnx.convert import VERIFIED, float16, float32, int4, int8
 from lth.compress.onnx.memory import peak_memory
 from lth.compress.onnx.products import in_float
-from lth.compress.onnx.program import first_line
 from lth.compress.onnx.runtime import forward, logits, session
 
 __all__ = [
     "VERIFIED",
-    "first_line",
     "float16",
     "float32",
     "forward",

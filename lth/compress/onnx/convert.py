@@ -20,7 +20,8 @@ from lth import UserError
 from lth.compress.onnx import blocks, verify
 from lth.compress.onnx.memory import peak_memory
 from lth.compress.onnx.products import LAYERS, plain_products
-from lth.compress.onnx.program import INPUT, first_line, program, quiet
+from lth.compress.onnx.program import INPUT, program, quiet
+from lth.engine.words import named
 
 CALIBRATION_BATCH = 100
 # Inputs that a file is verified on.
@@ -78,8 +79,7 @@ def _verified(convert: Callable[[], bytes], model: bytes, inputs: Tensor, name: 
         with quiet():
             smaller = convert()
     except Exception as error:  # the converters raise anything
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(f"ONNX Runtime can't convert the net to {name}: {reason}") from error
+        raise UserError(f"ONNX Runtime can't convert the net to {name}: {named(error)}") from error
     if name == "float16":
         _survives(smaller, inputs)
     verify.like_meaning(smaller, model, inputs[:VERIFIED], name)

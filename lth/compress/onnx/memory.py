@@ -34,7 +34,8 @@ def peak_memory(model: bytes, shape: Sequence[int], batch: int) -> float:
     if done.returncode < 0:
         raise RuntimeError(f"ONNX Runtime crashes on the file (signal {-done.returncode})")
     if done.returncode:
-        raise RuntimeError(f"ONNX Runtime can't run the file: {done.stderr.strip().splitlines()[-1][:200]}")
+        (*_, last) = ["no message", *done.stderr.strip().splitlines()]
+        raise RuntimeError(f"ONNX Runtime can't run the file: {last[:200]}")
     return float(done.stdout)
 
 

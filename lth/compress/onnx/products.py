@@ -6,8 +6,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-Arrays = dict[str, np.ndarray]
-
 FLOAT = onnx.TensorProto.FLOAT
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Operations whose first input is data and whose second is a weight, as all layers; and recurrent ones, which have two.

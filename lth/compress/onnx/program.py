@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError, quantization
+from lth.engine.words import named
 
 INPUT, OUTPUT = "images", "logits"
 LARGEST_BATCH = 2**16
@@ -91,13 +92,7 @@ def _reason(error: BaseException) -> str:
         name = re.search(r"op='([^']+)'", str(missing))
         return f"ONNX has no operation for {name[1] if name else missing}, which the net uses: compute it from others"
     root = _chain(error)[-1]
-    return f"PyTorch can't export the net to ONNX{_line(error)}: {type(root).__name__}: {first_line(root)}"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of a message, without escape sequences of terminals; at most 200 characters."""
-    lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+    return f"PyTorch can't export the net to ONNX{_line(error)}: {named(root)}"
 
 
 def _any(error: BaseException, names: set[str]) -> BaseException | None:

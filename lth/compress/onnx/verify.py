@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.compress.onnx import meaning
-from lth.compress.onnx.program import first_line
 from lth.compress.onnx.runtime import logits, session
+from lth.engine.words import first_line, named
 
 # Largest difference of float32 outputs, relative to the largest output: the order of sums differs.
 ROUNDING = 1e-4
@@ -60,8 +60,7 @@ def _net_outputs(net: nn.Module, x: Tensor) -> Tensor:
         try:
             found, again = net(x), net(x)
         except Exception as error:
-            reason = f"{type(error).__name__}: {first_line(error)}"
-            raise UserError(f"the net can't compute on a batch of {len(x)}: {reason}") from error
+            raise UserError(f"the net can't compute on a batch of {len(x)}: {named(error)}") from error
     if not isinstance(found, Tensor):
         raise UserError(f"the net gives a {type(found).__name__}: return one tensor")
     if not found.isfinite().all():

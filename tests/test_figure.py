@@ -68,7 +68,9 @@ def test_every_arm_is_trained_by_one_sweep_and_drawn_into_one_figure(
     assert "steps" not in warm  # the tiny job names its own
 
 
-@pytest.mark.parametrize("override", ["root=elsewhere", "name=mine", "+debug=true", "experiment=frankle2019_fig3"])
+@pytest.mark.parametrize(
+    "override", ["root=elsewhere", "name=mine", "~name", "+debug=true", "experiment=frankle2019_fig3"]
+)
 def test_overrides_that_would_train_what_no_figure_shows_are_refused(
     override: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

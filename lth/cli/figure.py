@@ -10,6 +10,7 @@ from types import ModuleType
 from lth import UserError
 from lth.analysis import committed, plot, registry, results, summary
 from lth.cli.console import for_each, log_to_console
+from lth.cli.override import key_of
 
 REPLICATES = "replicate=1,2,3"
 # Overrides that --run refuses, since no figure of the experiment would show what they train -> what to use instead.
@@ -45,9 +46,9 @@ def _train(experiment: ModuleType, name: str, runs: Path, overrides: Sequence[st
         raise UserError(f"{name} is an experiment of your own, without a configuration of that name: leave out --run, "
                         "and train with the lth run that began it")  # fmt: skip
     for override in overrides:
-        if remedy := ELSEWHERE.get(override.lstrip("+").partition("=")[0]):
+        if remedy := ELSEWHERE.get(key_of(override)):
             raise UserError(f"{override}: the figure would be drawn without what this trains; {remedy}")
-    replicates = [] if any(o.startswith("replicate=") for o in overrides) else [REPLICATES]
+    replicates = [] if any(key_of(override) == "replicate" for override in overrides) else [REPLICATES]
     configurations = [arm for each in registry.drawn_with(experiment, name) for arm in registry.arms(each)]
     given = [
         f"experiment={','.join(configurations)}",

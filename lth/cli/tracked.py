@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lth.cli.override import key_of
 from lth.job import Job
 from lth.store.digest import short
 from lth.store.table import row
@@ -44,7 +45,7 @@ def run_id(job: Job, root: Path, swept: Sequence[str] = ()) -> str:
 
 def told_apart(overrides: Sequence[str], swept: Sequence[str]) -> list[str]:
     """The overrides of a job whose keys are swept; of a single job those that decide its result."""
-    keys = {override: override.lstrip("+~").partition("=")[0] for override in overrides}
+    keys = {override: key_of(override) for override in overrides}
     if swept:
         return [override for override in overrides if keys[override] in swept]
     return [override for override in overrides if not keys[override].startswith(PLACES)]

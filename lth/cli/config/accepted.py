@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lth.cli.config.conf import CONF
 from lth.cli.config.keys import leaves
+from lth.cli.override import key_of
 
 
 def fitted(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -29,7 +30,7 @@ def fitted(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 def left_out(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(node, key) of what an option of lth's brought to a function that does not take it."""
-    given = {override.partition("=")[0].lstrip("+~") for override in overrides}
+    given = {*map(key_of, overrides)}
     config: Any = OmegaConf.to_container(cfg)
     for prefix, node in _own_nodes(config):
         taken, group = parameters(str(node["_target_"])), prefix.partition(".")[0]

@@ -9,6 +9,7 @@ from lth import UserError
 from lth.analysis import document
 from lth.cli.config.conf import CONF
 from lth.cli.config.literal import leads_out
+from lth.cli.override import key_of
 from lth.store.names import shown
 
 KEYWORDS = ("override", "optional")
@@ -23,7 +24,7 @@ def check_files(overrides: Sequence[str], folder: Path | None) -> None:
     if folder is None:
         return
     wanted = [each.name for each in CONF.iterdir() if each.is_dir()]
-    wanted += [override.lstrip("+~").partition("=")[0].partition("@")[0] for override in overrides if "=" in override]
+    wanted += [key_of(override) for override in overrides if "=" in override]
     seen = set[str]()
     while wanted:
         if (name := wanted.pop().partition("/")[0]) not in seen:

@@ -16,6 +16,7 @@ from lth import UserError
 from lth.cli.config.compose import composed
 from lth.cli.config.machine import at_once, granted, worker
 from lth.cli.config.overrides import expand
+from lth.cli.override import key_of
 
 log = logging.getLogger("lth")
 # Plugins of Hydra that are packages of their own -> what installs them.
@@ -55,8 +56,7 @@ def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
 def check_single(overrides: Sequence[str]) -> None:
     """Raise UserError for a launcher that a single job would not be run by: it runs here, in this process."""
     for word in overrides:
-        key, _, name = word.lstrip("+~").partition("=")
-        if key == "hydra/launcher" and name not in HERE:
+        if key_of(word) == "hydra/launcher" and word.partition("=")[2] not in HERE:
             raise UserError(f"{word}: a job without -m runs on this machine; add -m, which hands it to the launcher")
 
 

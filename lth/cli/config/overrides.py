@@ -11,12 +11,13 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from lth import UserError
 from lth.cli.config.bounds import LONGEST
 from lth.cli.config.conf import CONF
+from lth.cli.override import key_of
 
 
 def is_group(override: str) -> bool:
     """Test whether an override chooses an option of a config group, such as model=mlp."""
-    key = override.split("=", 1)[0].lstrip("+~").split("@")[0]
-    return key.startswith("hydra/") or (re.fullmatch(r"\w[\w/]*", key) is not None and (CONF / key).is_dir())
+    group = key_of(override)
+    return group.startswith("hydra/") or (re.fullmatch(r"\w[\w/]*", group) is not None and (CONF / group).is_dir())
 
 
 def swept_with_groups(overrides: Sequence[str]) -> list[str]:
@@ -68,8 +69,7 @@ def searches(overrides: Sequence[str]) -> bool:
 
 def swept_keys(overrides: Sequence[str]) -> list[str]:
     """The keys that have several values."""
-    given = [override for override in overrides if "=" in override and is_swept(override)]
-    return [override.lstrip("+~").partition("=")[0] for override in given]
+    return [key_of(override) for override in overrides if "=" in override and is_swept(override)]
 
 
 def is_swept(override: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from lth import UserError
 from lth.cli.config.literal import literal
+from lth.cli.override import key_of
 
 SHARED = ("root", "replicate", "start", "plan", "debug", "hydra")  # both runs have these in common
 
@@ -12,8 +13,8 @@ SHARED = ("root", "replicate", "start", "plan", "debug", "hydra")  # both runs h
 def beside(start: object, overrides: Sequence[str]) -> list[str]:
     """The overrides of the run that `start` stands for, beside those of the run that takes its tickets."""
     own = words(start)
-    given = {_key(word) for word in own}
-    return [*(word for word in overrides if _key(word) not in {*given, "start"}), *own, "start=null"]
+    given = {key_of(word) for word in own}
+    return [*(word for word in overrides if key_of(word) not in {*given, "start"}), *own, "start=null"]
 
 
 def words(start: object) -> list[str]:
@@ -26,10 +27,6 @@ def words(start: object) -> list[str]:
         raise UserError(f"start={start}: give the overrides in which the run differs that tickets are taken from, such "
                         "as start=data=mnist or start='optimizer=sgd optimizer.lr=0.1'")  # fmt: skip
     for word in parts:
-        if (key := _key(word).partition(".")[0].partition("/")[0]) in SHARED:
-            raise UserError(f"start={start}: both runs have {key} in common; leave {word} out")
+        if (group := key_of(word).partition(".")[0].partition("/")[0]) in SHARED:
+            raise UserError(f"start={start}: both runs have {group} in common; leave {word} out")
     return literal(parts, sweeping=False)
-
-
-def _key(word: str) -> str:
-    return word.lstrip("+~").partition("=")[0].partition("@")[0]

@@ -1,0 +1,6 @@
+"""Overrides as they are typed, such as +branch@b.mine=shuffle. Imports no Hydra."""
+
+
+def key_of(override: str) -> str:
+    """The key or group of an override, without its sign, package and value."""
+    return override.lstrip("+~").partition("=")[0].partition("@")[0]

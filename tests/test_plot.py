@@ -125,8 +125,9 @@ def test_models_levels_and_a_dense_net_of_other_numbers_of_runs_are_named() -> N
 
 def test_the_note_says_where_a_gpu_was_and_how_long_branches_trained() -> None:
     rows = tickets().assign(device=["cuda:0", *["cpu"] * 11], branch_steps=[*[None] * 10, 7000, 7000])
+    rows["rewind.steps"] = 1250
     under = said(plot.sparsity(rows.replace({"net": "lenet_300_100", "digits": "mnist"})))
-    assert "LeNet-300-100 on MNIST, 5,000 steps (some branches 7,000)" in under
+    assert "LeNet-300-100 on MNIST, 5,000 steps (pruned nets 1,250; some branches 7,000)" in under
     assert "a machine / a machine with a GPU; commit abc123" in under
 
 

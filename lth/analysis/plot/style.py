@@ -43,6 +43,7 @@ MARKERS = {
 }
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
 TOLD_APART = 10  # colors that differ at a glance, C0 to C9
+OTHER_STEPS = {"rewind.steps": "pruned nets", OWN_STEPS: "some branches"}
 HEAD = 85  # characters in a line of the title of a figure of 10 inches
 FOOT = 170  # characters in a line of the note under a figure of 10 inches
 
@@ -97,14 +98,21 @@ def origin(table: pd.DataFrame) -> str:
 
 
 def _settings(table: pd.DataFrame) -> list[str]:
-    """Each combination in the table, such as "LeNet-300-100 on MNIST, 50,000 steps", and other steps of branches."""
+    """Each combination in the table, such as "LeNet-300-100 on MNIST, 50,000 steps", and what is trained for others:
+    pruned nets that go on (rewind.steps) and branches.
+    """
     found = []
     for (model, data, steps), rows in table.groupby(["model", "data", "steps"], sort=False):
-        own = sorted(rows[OWN_STEPS].dropna().unique()) if OWN_STEPS in rows else []
-        others = f" (some branches {', '.join(f'{int(n):,}' for n in own)})" if own else ""
+        others = [f"{what} {', '.join(own)}" for column, what in OTHER_STEPS.items() if (own := _numbers(rows, column))]
         where = f"{model_name(model)} on {NAMES.get(data, data)}"
-        found.append(f"{where}, {steps:,} steps{others}")
+        behind = f" ({'; '.join(others)})" if others else ""
+        found.append(f"{where}, {steps:,} steps{behind}")
     return found
+
+
+def _numbers(rows: pd.DataFrame, column: str) -> list[str]:
+    numbers = rows[column].dropna().unique() if column in rows else []
+    return [f"{int(number):,}" for number in sorted(numbers)]
 
 
 def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]:

@@ -138,10 +138,9 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     and what it gives, count after training, of which it may need something.
     """
     copied = replace(ticket, weights=masked(ticket.weights, {}), mask={n: m.clone() for n, m in ticket.mask.items()})
-    untrained = Trained(copied, pd.DataFrame(), lambda _: masked(ticket.weights, {}), ticket.step, copied.mask)
     unchecked = getattr(criterion, "unchecked", criterion)  # its result counts after training
     try:
-        unchecked(recipe.net(), untrained, batch(recipe, ticket), **supplied(criterion, task=recipe.task))
+        unchecked(recipe.net(), untrained(copied), batch(recipe, ticket), **supplied(criterion, task=recipe.task))
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:

@@ -33,6 +33,13 @@ def frankle2019(*models: str, longer: int = 1, **other: Any) -> dict[str, dict[s
     return {model: {**net, "steps": longer * net["steps"], **other} for model, net in nets.items()}
 
 
+def is_reduced(table: "pd.DataFrame") -> "pd.Series[bool]":
+    """Mask of the rows whose column `reduced` says what is less; all False without the column."""
+    import pandas as pd
+
+    return table["reduced"].notna() if "reduced" in table else pd.Series(False, index=table.index)
+
+
 def marked(table: "pd.DataFrame", full: Settings) -> "pd.DataFrame":
     """The table with a column `reduced` that says what is less than in the full settings, missing where nothing is."""
     if table.empty or not full:

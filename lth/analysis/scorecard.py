@@ -11,6 +11,7 @@ from lth import UserError
 from lth.analysis import registry, results
 from lth.analysis.claim import Claim, Measured, tally
 from lth.analysis.claim.verdict import NOT_COMPARED, RULE
+from lth.analysis.full import is_reduced
 from lth.analysis.markdown import aligned
 
 log = logging.getLogger("lth")
@@ -78,7 +79,7 @@ def _as_trained(files: pd.DataFrame, tickets: pd.DataFrame) -> pd.DataFrame:
 
 def _scales(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows at full scale, and those that are reduced."""
-    reduced = table["reduced"].notna() if "reduced" in table else pd.Series(False, index=table.index)
+    reduced = is_reduced(table)
     return {"full": table[~reduced], "reduced": table[reduced]} if reduced.any() else {"full": table}
 
 

@@ -17,6 +17,11 @@ def add_runs(command: argparse.ArgumentParser) -> None:
     command.add_argument("--runs", type=path, default=Path("runs"), help="folder of stored results (default: runs)")
 
 
+def add_out(command: argparse.ArgumentParser, folder: str) -> None:
+    """Add the folder of files to write, and the usual one."""
+    command.add_argument("--out", type=path, default=Path(folder), help=f"folder to write to (default: {folder})")
+
+
 def path(text: str) -> Path:
     """A path that files or folders can have."""
     if reason := path_reason(text):

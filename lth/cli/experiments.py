@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lth.cli.arguments import add_runs, count, path, share
+from lth.cli.arguments import add_out, add_runs, count, path, share
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -34,7 +33,7 @@ def _plot(commands: "Commands") -> None:
     )
     plot.add_argument("--rows", help="a column; each of its values has a panel of its own")
     _rows(plot)
-    plot.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
+    add_out(plot, "figures")
 
 
 def _compare(commands: "Commands") -> None:

@@ -1,10 +1,9 @@
 """Arguments of the commands that take stored nets, named by the overrides that trained them. Imports nothing heavy."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lth.cli.arguments import add_overrides, bits, numbers, path
+from lth.cli.arguments import add_out, add_overrides, bits, numbers, path
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -19,7 +18,7 @@ def _compress(commands: "Commands") -> None:
     add_overrides(compress, f"{OVERRIDES}; several jobs (replicate=1,2,3) are averaged")
     compress.add_argument("--levels", type=numbers, help="levels such as 0,15 (default: the first and the last)")
     compress.add_argument("--bits", type=bits, default=[5, 4], help="bits per weight of lth files (default: 5,4)")
-    compress.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
+    add_out(compress, "figures")
 
 
 def _export(commands: "Commands") -> None:
@@ -43,7 +42,7 @@ def _layout(commands: "Commands") -> None:
     )
     add_overrides(layout, f"{OVERRIDES}; several jobs are compared, their replicates averaged")
     layout.add_argument("--levels", type=numbers, help="levels such as 3,15, beside the dense net (default: all)")
-    layout.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
+    add_out(layout, "figures")
 
 
 def _migrate(commands: "Commands") -> None:

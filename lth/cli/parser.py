@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lth
-from lth.cli.arguments import add_runs, path
+from lth.cli.arguments import add_out, add_runs, path
 from lth.cli.experiments import COMMANDS
 from lth.cli.nets import NETS
 
@@ -102,7 +102,7 @@ def _figure(commands: "Commands") -> None:
     )
     figure.add_argument("overrides", nargs="*", help="key=value overrides for --run, such as data.root=DIR")
     add_runs(figure)
-    figure.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
+    add_out(figure, "figures")
     figure.add_argument("--run", action="store_true", help="first train missing results, on all cores")
     figure.add_argument(
         "--with-committed",
@@ -128,7 +128,7 @@ def _report(commands: "Commands") -> None:
     report.add_argument(
         "--figures", type=path, default=Path("figures"), help="folder of the tables of lth compress (default: figures)"
     )
-    report.add_argument("--out", type=path, default=Path("reports"), help="folder to write to (default: reports)")
+    add_out(report, "reports")
 
 
 def _cost(commands: "Commands") -> None:
@@ -142,7 +142,7 @@ def _cost(commands: "Commands") -> None:
     )
     cost.add_argument("--table", choices=["strubell2019"], help="recompute a published table from watts and hours")
     cost.add_argument("--figure", action="store_true", help="also draw accuracy against the cost of training")
-    cost.add_argument("--out", type=path, default=Path("figures"), help="folder to write to (default: figures)")
+    add_out(cost, "figures")
     named = "an entry of the table lth/analysis/cost/tables/{}.yaml"
     defaults = {"region": "strubell2019", "pue": "strubell2019", "price": "cpu_core", "watts": "cpu_core"}
     for option, usual in defaults.items():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lth.analysis.full import is_reduced
 from lth.analysis.plot.labels import model_name
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def stamp(axes: "Axes", table: pd.DataFrame) -> None:
 
 def wording(table: pd.DataFrame) -> str:
     """REDUCED, PARTLY REDUCED, or nothing where all rows have full settings."""
-    reduced = table["reduced"].notna() if "reduced" in table else pd.Series(False, index=table.index)
+    reduced = is_reduced(table)
     return "" if not reduced.any() else "REDUCED" if reduced.all() else "PARTLY REDUCED"
 
 

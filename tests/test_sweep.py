@@ -3,17 +3,22 @@
 import re
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import shell
+from omegaconf import OmegaConf
 
 from lth import cli
 from lth.cli import config
 from lth.cli.config import order
 from lth.cli.config.flags import Arguments, parted
 from lth.cli.config.overrides import swept_with_groups
+from lth.cli.config.sweep import Sweeper
 from lth.cli.config.task import Task, failures
+from lth.cli.config.trial import trial
 from lth.cli.ending import Ending, read, write
 from lth.cli.parser import parsed
 from lth.store import Record, Store, table
@@ -233,6 +238,25 @@ def test_a_second_turn_takes_up_what_was_put_off_and_nothing_that_another_worker
     assert task._turn({}, 3) == Ending(waiting=True)
     assert task._turn({}, 4) == task._turn({}, 5) == Ending(trained=2)  # ended in its first turn
     assert given == [0.0, 60.0, 60.0]
+
+
+@pytest.mark.long
+def test_what_orders_the_jobs_is_what_hydra_composes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups are composed once, and values set on copies."""
+    fast, seen = Sweeper._composed, list[dict[str, Any]]()
+
+    def compared(sweeper: Sweeper, words: Sequence[str]) -> dict[str, Any]:
+        whole = trial(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, [*words]))
+        plain = cast("dict[str, Any]", OmegaConf.to_container(whole, resolve=True))
+        seen.append(fast(sweeper, words))
+        assert seen[-1] == {key: plain[key] for key in (*order.TRAINING, "rewind")}
+        return seen[-1]
+
+    monkeypatch.setattr(Sweeper, "_composed", compared)
+    swept = ["model=mlp,lenet_300_100", "replicate=1,[2,3]", "debug=true,false"]
+    given = ["hydra/launcher=basic", "lr=drop", "+lr.at=[1]", "optimizer.lr=0.1", "name=choice('a b')", *swept, *PLAN]
+    assert config.main(["-m", *given]) == 0
+    assert len({order.shared(each) for each in seen}) == len(seen) == 8
 
 
 def test_jobs_that_failed_alike_are_named_together_with_what_failed_once() -> None:

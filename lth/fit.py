@@ -40,15 +40,27 @@ def check_net(net: Any) -> None:
                         "bfloat16), or float64 in a net that converts its inputs")  # fmt: skip
 
 
+def materialize(net: nn.Module, inputs: Tensor) -> None:
+    """Let lazy layers take their sizes, and draw their weights, from some inputs: in evaluation, in which batch norm
+    counts nothing, and those that evaluation does not use in training.
+    """
+    for training in (False, True):
+        if any(is_lazy(p) for p in net.parameters()):
+            with torch.no_grad():
+                net.train(training)(inputs)
+    net.train()
+
+
 def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
     """Outputs of the net in training, with their gradient; raises UserError if they, or those in evaluation, are no
-    tensor.
+    tensor, and if the net changes its inputs or keeps what it learns where no file has it.
     """
     name, outputs = type(net).__name__, torch.empty(0)
     for mode in ("evaluation", "training"):
+        given = inputs.clone()
         try:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
-                outputs = net.train(mode == "training")(inputs)
+                outputs = net.train(mode == "training")(given)
         except Exception as error:
             if mode == "training" and len(inputs) == 1 and "more than 1 value per channel" in str(error):
                 raise UserError(
@@ -64,7 +76,28 @@ def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
                 f"{name} gives a {type(outputs).__name__} in {mode}: return the logits alone, a tensor B x C (nets of "
                 "torchvision with auxiliary classifiers: aux_logits=False)"
             )
+        if not torch.equal(given, inputs):
+            raise UserError(f"{name} changes its inputs in {mode}, which are those of later evaluations too: compute "
+                            "in place on a copy alone, as x = x * 0.5 does in place of x.mul_(0.5)")  # fmt: skip
+    _check_buffers(net, inputs)
     return outputs
+
+
+def _check_buffers(net: nn.Module, inputs: Tensor) -> None:
+    """Refuse a net that gathers something in buffers that are in no state dict. What it keeps of the shape of its
+    inputs, such as positions, it computes again.
+    """
+    stored = net.state_dict(keep_vars=True).keys()
+    hidden = {name: buffer for name, buffer in net.named_buffers(remove_duplicate=False) if name not in stored}
+    before = {name: buffer.clone() for name, buffer in hidden.items()}
+    if not before:
+        return
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        net.train()(inputs[:1].expand_as(inputs).clone())
+    now = dict(net.named_buffers(remove_duplicate=False))
+    if changed := [name for name, buffer in before.items() if not torch.equal(now[name], buffer)]:
+        raise UserError(f"{changed[0]} of {type(net).__name__} changes in training and is in no state dict: register "
+                        "the buffer with persistent=True, so that it is stored with the weights")  # fmt: skip
 
 
 def _sizes(inputs: Tensor) -> str:

@@ -3,11 +3,12 @@
 Biases of prunable layers start at 0; normalization and all other tensors are copied from the net.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from lth import UserError
 from lth.layer import bias_of, outputs_first, prunable
@@ -15,6 +16,7 @@ from lth.model import named
 from lth.weights import weights_of
 
 # Direction -> norm of a weight-normalized layer, in PyTorch's two ways of writing one.
+ITERATIONS = 15
 NORMS = {"original1": "original0", "weight_v": "weight_g"}
 
 
@@ -90,6 +92,8 @@ def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, T
         _norm(weights, name)
         if (bias := bias_of(name)) in weights:
             weights[bias].zero_()
+    for spectral in _spectral(net):
+        _settle(weights, *spectral)
     return weights
 
 
@@ -98,5 +102,29 @@ def _norm(weights: dict[str, Tensor], direction: str) -> None:
     for ours, beside in NORMS.items():
         size = direction.removesuffix(ours) + beside
         if direction.endswith(ours) and size in weights:
-            axes = [axis for axis, length in enumerate(weights[size].shape) if length == 1]
-            weights[size] = torch.linalg.vector_norm(weights[direction], dim=axes, keepdim=True)
+            shape = weights[size].shape  # () of one norm for all
+            axes = [axis for axis, length in enumerate(shape) if length == 1] or None
+            weights[size] = torch.linalg.vector_norm(weights[direction], dim=axes, keepdim=True).reshape(shape)
+
+
+def _spectral(net: nn.Module) -> Iterator[tuple[str, str, str, int]]:
+    """Names of every weight with a spectral norm and of its two singular vectors, and the dimension of its outputs; in
+    PyTorch's two ways of writing one.
+    """
+    for path, part in net.named_modules():
+        if path.endswith(".0") and {"_u", "_v"} <= part._buffers.keys():
+            yield f"{path[:-2]}.original", f"{path}._u", f"{path}._v", int(getattr(part, "dim", 0))
+        for hook in part._forward_pre_hooks.values():
+            if isinstance(hook, SpectralNorm):
+                name = f"{path}.{hook.name}".lstrip(".")
+                yield f"{name}_orig", f"{name}_u", f"{name}_v", hook.dim
+
+
+def _settle(weights: dict[str, Tensor], weight: str, u: str, v: str, dim: int) -> None:
+    """Give a spectral norm (Miyato et al. 2018) the singular vectors of what was drawn, by as many power iterations as
+    PyTorch takes when it makes one.
+    """
+    matrix = weights[weight].movedim(dim, 0).flatten(1)
+    for _ in range(ITERATIONS):
+        weights[v] = nn.functional.normalize(matrix.mT @ weights[u], dim=0)
+        weights[u] = nn.functional.normalize(matrix @ weights[v], dim=0)

@@ -10,11 +10,10 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data, normalized
-from lth.fit import check_net, check_shape, check_task, outputs_of
+from lth.fit import check_net, check_shape, check_task, materialize, outputs_of
 from lth.keywords import takes
 from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, prunable, reached
 from lth.task import CLASSIFICATION, Task
@@ -136,9 +135,7 @@ class Recipe:
             torch.manual_seed(seed)
             net = self.model(self.data.shape, self.data.outputs)
             check_net(net)
-            if any(is_lazy(p) for p in net.parameters()):
-                with torch.no_grad():
-                    net(self.data.example())  # lazy layers take their sizes, and draw their weights, from this
+            materialize(net, self.data.example())
         return net
 
     @cached_property

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.error import URLError
 
 import pytest
 import torch
 from small import DATA, conv_net, copied, dropout_net, same
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from lth import UserError
 from lth.cli.config.compose import validated
 from lth.init import gaussian, glorot_normal, glorot_uniform, kaiming_normal, pretrained, signed_constant
 from lth.model import lenet_300_100, torchvision
 from lth.store.digest import describe
+from lth.weights import load
 
 Init = Callable[[nn.Module, int], dict[str, Tensor]]
 tenth = partial(gaussian, std=0.1)
@@ -83,6 +86,25 @@ def test_biases_start_at_0_and_batch_norm_as_pytorch_has_it(init: Init) -> None:
     zero = ["0.bias", "1.bias", "1.running_mean", "4.bias", "1.num_batches_tracked"]
     assert all(not weights[name].any() for name in zero)
     assert weights["1.weight"].tolist() == weights["1.running_var"].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("normed", [parametrizations.weight_norm, nn.utils.weight_norm], ids=["new", "old"])
+def test_one_norm_of_a_whole_weight_is_that_of_what_was_drawn(normed: Callable[..., nn.Module]) -> None:
+    net, plain = nn.Sequential(normed(nn.Linear(6, 4), dim=None)), nn.Sequential(nn.Linear(6, 4))
+    load(net, glorot_normal(net, 1))
+    torch.testing.assert_close(net(torch.eye(6)).T, glorot_normal(plain, 1)["0.weight"])
+
+
+@pytest.mark.parametrize("normed", [parametrizations.spectral_norm, nn.utils.spectral_norm], ids=["new", "old"])
+@pytest.mark.parametrize(
+    ("layer", "size"), [(partial(nn.Linear, 6, 4), (6,)), (partial(nn.ConvTranspose2d, 3, 5, 2), (3, 4, 4))]
+)
+def test_the_spectral_norm_of_theta_0_is_1(normed: Callable[..., nn.Module], layer: Any, size: tuple[int, ...]) -> None:
+    net = nn.Sequential(normed(layer()))
+    load(net, glorot_normal(net, 1))
+    net.eval()(torch.zeros(2, *size))
+    weight = net[0].weight if size == (6,) else net[0].weight.movedim(1, 0).flatten(1)
+    assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=0.02)
 
 
 @each

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchvision
 from nets import ODD, RECURRENT, Net, Odd
-from small import DATA, Stop, adam, half_pruned, kinds_of, net, recipe, same
+from small import COLOUR, DATA, Stop, adam, half_pruned, kinds_of, net, recipe, same
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -216,6 +216,59 @@ def test_a_net_in_float64_that_converts_its_inputs_is_trained() -> None:
     assert trained.weights()["part.weight"].dtype == torch.float64
 
 
+def lazy_normed() -> nn.Module:
+    return nn.Sequential(
+        nn.LazyConv2d(2, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(4), nn.LazyBatchNorm1d(), nn.Linear(4, 3)
+    )
+
+
+def test_lazy_batch_norm_counts_nothing_when_its_net_takes_its_sizes() -> None:
+    job = recipe(model=lambda *_: lazy_normed())
+    weights = dense(job, glorot_normal).weights
+    assert not any(weights[name].any() for name in weights if "running_mean" in name or "batches" in name)
+    assert all((weights[name] == 1).all() for name in weights if "running_var" in name)
+    assert job.net().training
+
+
+class Viewed(nn.Module):
+    """A net that flattens by view, or else by reshape; view needs images with their channels first."""
+
+    def __init__(self, flatten: str) -> None:
+        super().__init__()
+        self.conv, self.end, self.how = nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 3), flatten
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.conv(x))
+        return self.end(getattr(x, self.how)(len(x), -1))
+
+
+def test_a_net_that_flattens_by_view_learns_as_one_by_reshape() -> None:
+    viewed, reshaped = (
+        engine.train([dense(job, glorot_normal)], recipe=job, device="cpu")[0]
+        for job in (recipe(model=lambda *_, how=how: Viewed(how), data=COLOUR, steps=5) for how in ("view", "reshape"))
+    )
+    for name, value in viewed.weights().items():
+        torch.testing.assert_close(value, reshaped.weights()[name])
+
+
+class Positions(nn.Linear):
+    """A layer with a buffer in no state dict, made for the shape of its inputs."""
+
+    def __init__(self, *, gathers: bool = False) -> None:
+        super().__init__(16, 3)
+        self.gathers = gathers
+        self.register_buffer("seen", torch.zeros(1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.seen = self.seen + x.mean() if self.gathers else torch.arange(16.0)
+        return super().forward(x.flatten(1) + (0 if self.gathers else torch.arange(16.0)))
+
+
+def test_a_buffer_that_follows_from_the_shape_of_the_inputs_is_not_refused() -> None:
+    assert dense(recipe(model=lambda *_: Positions()), glorot_normal).mask.keys() == {"weight"}
+
+
 # ---- nets that can't be trained or pruned
 
 
@@ -265,6 +318,10 @@ REFUSED = {
     "dict": (lambda: Raw(lambda p, x: {"logits": p(x.flatten(1))}), "gives a dict in evaluation"),
     "too few classes": (lambda: Raw(lambda p, x: p(x.flatten(1))[:, :2]), r"gives \(2, 2\) for 2 inputs.*B x 3"),
     "a map": (lambda: nn.Conv2d(1, 3, 1), r"gives \(2, 3, 4, 4\) for 2 inputs"),
+    "changed inputs": (lambda: Raw(lambda p, x: p(x.mul_(0.5).flatten(1))), "changes its inputs in evaluation"),
+    "changed inputs in training": (lambda: Raw(lambda p, x: p((x.add_(1) if p.training else x).flatten(1))),
+                                   r"changes its inputs in training.*as x = x \* 0.5 does"),
+    "hidden buffer": (lambda: Positions(gathers=True), "seen of Positions changes in training and is in no state dict"),
     "nothing prunable": (lambda: Raw(lambda p, x: x.flatten(1)[:, :3] * p, nn.Parameter(torch.ones(3))),
                          "has no weights to prune .it has no such layer"),
     "only a frozen layer": (lambda: Raw(lambda p, x: p(x.flatten(1)), nn.Linear(16, 3).requires_grad_(False)),

@@ -1,12 +1,37 @@
 """Images with their channels last: convolutions are faster on them, those of Conv-2 by a third."""
 
+from functools import lru_cache
+
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from lth.data import normalized
+from lth.layer import has
+from lth.recipe import Recipe
 
 
 def of(inputs: Tensor) -> Tensor:
     """Inputs with their channels last if they are images (B x C x H x W)."""
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
+
+
+@lru_cache(maxsize=8)
+def suits(recipe: Recipe) -> bool:
+    """True if the net has convolutions of images and takes these with their channels last, which one can't that
+    flattens by `view`.
+    """
+    net, data = recipe.net(), recipe.data
+    if len(data.shape) != 3 or not has(net, nn.Conv2d):
+        return False
+    images = of(normalized(data, data.train.take(np.arange(2) % len(data.train)))[0])
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            net.eval()(images)
+            net.train()(images)
+    except Exception:  # whatever a net raises on them
+        return False
+    return True
 
 
 def keep(net: nn.Module) -> None:

@@ -57,6 +57,7 @@ class Loop:
         self.net = recipe.net()
         load(self.net, masked(ticket.weights, ticket.mask))
         self.images, self.cost = has(self.net, nn.Conv2d), cost_of(self.net, recipe)
+        self.channels_last = channels_last.suits(recipe)
         self.packed = sparse_layers(self.net, recipe, ticket.mask) if cpu else {}
         self.step, self.usage = ticket.step, Usage()
         self.train_metric: float | None = None
@@ -201,7 +202,7 @@ class Loop:
 
     def scaled(self, inputs: Tensor, *, raw: bool) -> Tensor:
         """float32, or tokens."""
-        inputs = channels_last.of(inputs) if self.images else inputs
+        inputs = channels_last.of(inputs) if self.channels_last else inputs
         return self.scale(inputs) if raw else inputs
 
     def _evaluate(self) -> None:

@@ -5,13 +5,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vmap
 
+from lth.engine.channels_last import suits
 from lth.engine.linear import StackedLinear
 from lth.engine.objective import Objective
 from lth.engine.stacked import Stacked, laid_out_like
-from lth.layer import has
 
 STREAMS = 4
 
@@ -98,7 +98,7 @@ def _side_streams(device: torch.device) -> list[torch.cuda.Stream]:
 
 def channels_last(objective: Objective) -> bool:
     """True if convolutions are faster on images with their channels last: not in float32 on CUDA."""
-    return has(objective.net, nn.Conv2d) and (objective.device.type != "cuda" or objective.recipe.precision != "fp32")
+    return suits(objective.recipe) and (objective.device.type != "cuda" or objective.recipe.precision != "fp32")
 
 
 def _laid_out(x: Tensor, objective: Objective) -> Tensor:

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from lth import UserError
+from lth.fit import materialize
 from lth.quantization.layer import Quantized, found
 from lth.quantization.rounding import Rounding, Watch
 from lth.quantization.scheme import ActivationBits, Calibration, Scheme
@@ -76,18 +76,11 @@ def quantized_model(
     """`model(shape, classes)` with quantized layers, as the model of a recipe."""
     scheme = Scheme(weight_bits, activation_bits, per_channel, symmetric, calibration)
     net = model(shape, classes)
-    if any(is_lazy(p) for p in net.parameters()):
-        _materialize(net, shape)
+    try:
+        materialize(net, torch.zeros(1, *shape))
+    except RuntimeError:  # a net that takes tokens
+        materialize(net, torch.zeros(1, *shape, dtype=torch.int64))
     return quantized_in_place(net, scheme)
-
-
-def _materialize(net: nn.Module, shape: Sequence[int]) -> None:
-    """Let lazy layers take their sizes from an example: numbers, or tokens if the net takes no numbers."""
-    with torch.no_grad():
-        try:
-            net(torch.zeros(1, *shape))
-        except RuntimeError:
-            net(torch.zeros(1, *shape, dtype=torch.int64))
 
 
 def layers(net: nn.Module) -> Iterator[tuple[str, Quantized]]:

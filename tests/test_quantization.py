@@ -331,10 +331,9 @@ def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFi
     said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert said == [
         "ticket draw 0 level 0 to train, 20 steps",
-        *(
-            f"{name} level 0 to quantize"
-            for name in ("post_training bits 8", "post_training bits bf16", "aware bits 2")
-        ),
+        "post_training bits 8 level 0 to quantize",
+        "post_training bits bf16 level 0 to quantize",
+        "aware bits 2 level 0 to quantize, 5 steps",
         "0 stored, 1 to train, 3 to quantize; nothing was trained (plan=true)",
     ]
     assert shell.run(*CHOSEN, "root=here") == 0

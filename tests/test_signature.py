@@ -206,7 +206,7 @@ PAIRS = {
     ("updater=set", "updater.drop_fraction=0"): "updater.drop_fraction=0: the share that is dropped and grown",
     ("updater=set", "updater.decay=linear"): "updater.decay=linear: choose one of constant, cosine",
     ("device=foo",): "device=foo: choose one of auto, cpu, gpu, cuda, mps",
-    ("model=mlp", "model.dropout=1.5"): "model.dropout=1.5: must be at most 1",
+    ("model=mlp", "model.dropout=1.5"): "model.dropout=1.5: must be at most 0.99",
     ("levels=[0,2]", "train_from=3"): "train_from=3 is above the last level, 2",
     ("levels=2", "train_from=-1"): "train_from=-1: must be at least 0",
     ("model=mlp", "model.hidden=[300,0]"): "model.hidden=[300, 0]: must be at least 1",

@@ -50,7 +50,7 @@ def _complete(folder: Path, start: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"{start}: {len(found)} digests begin so: {', '.join(found[:5])}; give more of it")
+        raise UserError(f"'{start}': {len(found)} digests begin so: {', '.join(found[:5])}; give more of it")
     raise UserError(f"{start}: no stored training under {folder.parent} has a digest that begins so; "
                     "lth table --format csv lists them in its column digest", code=1)  # fmt: skip
 

@@ -22,7 +22,7 @@ def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
         quantized = place.bits is not None
         variant = f"bits {place.bits}" if quantized else f"draw {place.draw}"
         what = "to quantize" if quantized else "to train" if steps else "to evaluate"
-        task = f"{what}, {steps:,} steps" if what == "to train" else what
+        task = f"{what}, {steps:,} steps" if steps else what
         missing[what] += place not in stored
         which = f"replicate {place.replicate}  " if len(job.replicates) > 1 else ""
         where = f"{place.branch:>12}  {variant}  {which}level {place.level:>2}"

@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _nothing(arguments: argparse.Namespace) -> UserError:
     """An error that names the experiments that are stored."""
     stored = registry.stored(arguments.runs)
-    if arguments.name and stored:
-        what = f"nothing of {arguments.name} is stored under {arguments.runs}; stored: {', '.join(stored)}"
+    if arguments.name is not None and stored:
+        what = f"nothing of '{arguments.name}' is stored under {arguments.runs}; stored: {', '.join(stored)}"
         return UserError(what, code=1)
     return UserError(f"nothing is stored under {arguments.runs}; lth run trains, --runs names another folder", code=1)

@@ -15,7 +15,7 @@ from lth.store.digest import describe, short
 
 def trainings(job: Job) -> dict[str, int]:
     """Name -> optimizer steps of everything that the job trains; what is only quantized is left out. Equal names are
-    the same training. (Two names may be, where a branch forgets what decided its ticket.)
+    the same training. (Two names may be, where a branch forgets what decided its ticket, or gives the ticket itself.)
     """
     run = origin(job)
     return {**({} if run is None else _named(run, origin_places(job))), **_named(job, job.places())}
@@ -23,7 +23,7 @@ def trainings(job: Job) -> dict[str, int]:
 
 def planned(job: Job) -> dict[Place, int]:
     """Optimizer steps of everything that the job trains: of the run that it starts from first, then of its tickets; 0
-    of what is only evaluated; of what is quantized, those of the ticket beside it.
+    of what is only evaluated or quantized.
     """
     run = origin(job)
     there = {} if run is None else {place: _Line(run).steps(place) for place in origin_places(job)}
@@ -33,7 +33,7 @@ def planned(job: Job) -> dict[Place, int]:
 
 def _named(job: Job, places: Sequence[Place]) -> dict[str, int]:
     line = _Line(job)
-    return {line.name(place): line.steps(place) for place in places if place.bits is None}
+    return {line.name(place): steps for place in places if (steps := line.steps(place)) or place.bits is None}
 
 
 class _Line:
@@ -49,7 +49,8 @@ class _Line:
     def name(self, place: Place) -> str:
         branch = self.job.branches.get(place.branch)
         own = [] if branch is None else [describe(branch.transform), place.draw]
-        return short([*self._main(place.replicate, place.level), *own])
+        bits = [] if place.bits is None else [place.bits]
+        return short([*self._main(place.replicate, place.level), *own, *bits])
 
     def steps(self, place: Place) -> int:
         """Steps from where the ticket starts to where its training ends."""
@@ -57,7 +58,9 @@ class _Line:
         start, end = (
             (0, self.job.recipe.steps) if first else ((self.job.start or self.job).begin, self.job.retrained.steps)
         )
-        return end - start if branch is None else _steps_of(branch.transform, start, end)
+        if branch is None:
+            return end - start
+        return _steps_of(branch.transform, start if place.bits is None else end, end)
 
     def _main(self, replicate: int, level: int) -> list[Any]:
         """The ticket of the main line."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lth import UserError, lr, updater
+from lth.branch.steps import trains
 from lth.imp import first_images
 from lth.quantization.net import calibrate, quantized_model
 from lth.quantization.scheme import ActivationBits, Calibration
@@ -51,6 +52,7 @@ def post_training(
     return new, replace(ticket, weights=_calibrated(new, weights, trained, images))
 
 
+@trains(lambda _start, _end, given: int(given["steps"]))
 def aware(
     trained: Trained,
     *,

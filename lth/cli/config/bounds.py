@@ -64,7 +64,7 @@ AT_MOST = {
     "lth.augment.aspect": 1000,
     "lth.data.length": 2**20,
     "lth.data.size": 2**14,
-    "lth.model.dropout": 1,
+    "lth.model.dropout": 0.99,  # at 1 nothing is left
     "lth.model.hidden": 10**7,
     "lth.model.d_model": 10**6,
     "lth.model.feed_forward": 10**7,

@@ -83,7 +83,8 @@ def matrix(text: str) -> list[list[float]]:
 
 def drawn_at(text: str, settings: Any = "") -> int | None:
     """The epoch at which the ticket is drawn, from 1 on, by the distances of `compare`; None if they never settle.
-    settings: of the branch, as the column branch_settings has them, such as "queue=2, threshold=0.05"; else its own.
+    settings: of the branch, as the column branch_settings has them, such as "queue=2, threshold=0.05"; without them,
+    the defaults.
     """
     own = dict(re.findall(r"\b(queue|threshold)=([^,]+)", str(settings)))
     queue, threshold = int(own.get("queue", QUEUE)), float(own.get("threshold", THRESHOLD))

@@ -1,5 +1,6 @@
 """Refusals of nets that can't be trained here, and of outputs that fit neither the data nor the task."""
 
+import copy
 from typing import Any
 
 import torch
@@ -56,6 +57,7 @@ def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
     tensor, and if the net changes its inputs or keeps what it learns where no file has it.
     """
     name, outputs = type(net).__name__, torch.empty(0)
+    twin = copy.deepcopy(net) if _hidden(net) else None
     for mode in ("evaluation", "training"):
         given = inputs.clone()
         try:
@@ -76,28 +78,46 @@ def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
                 f"{name} gives a {type(outputs).__name__} in {mode}: return the logits alone, a tensor B x C (nets of "
                 "torchvision with auxiliary classifiers: aux_logits=False)"
             )
-        if not torch.equal(given, inputs):
-            raise UserError(f"{name} changes its inputs in {mode}, which are those of later evaluations too: compute "
-                            "in place on a copy alone, as x = x * 0.5 does in place of x.mul_(0.5)")  # fmt: skip
-    _check_buffers(net, inputs)
+        if mode == "evaluation" and not torch.equal(given, inputs):
+            raise UserError(f"{name} changes its inputs in evaluation, which are those of later evaluations too: write "
+                            "to a tensor of its own, as x = x * 0.5 does in place of x.mul_(0.5)")  # fmt: skip
+    if twin is not None:
+        _check_buffers(twin, inputs)
     return outputs
 
 
-def _check_buffers(net: nn.Module, inputs: Tensor) -> None:
-    """Refuse a net that gathers something in buffers that are in no state dict. What it keeps of the shape of its
-    inputs, such as positions, it computes again.
-    """
+def _hidden(net: nn.Module) -> list[str]:
+    """Names of the buffers that are in no state dict."""
     stored = net.state_dict(keep_vars=True).keys()
-    hidden = {name: buffer for name, buffer in net.named_buffers(remove_duplicate=False) if name not in stored}
-    before = {name: buffer.clone() for name, buffer in hidden.items()}
-    if not before:
-        return
+    return [name for name, _ in net.named_buffers(remove_duplicate=False) if name not in stored]
+
+
+def _check_buffers(net: nn.Module, inputs: Tensor) -> None:
+    """Refuse a net that gathers something in buffers that are in no state dict, by which its outputs differ. What it
+    computes again in each pass, such as positions, is none of that.
+    """
+    state = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    kept = state.keys() - {*_hidden(net)}
+    found = []
+    for batch in (inputs, inputs[:1].expand_as(inputs).clone()):
+        _passed(net, batch, training=True)
+        for training in (False, True):
+            for name, buffer in net.named_buffers():
+                if name in kept:
+                    buffer.copy_(state[name])
+            found.append(_passed(net, inputs, training=training))
+    pairs = zip(found[:2], found[2:], strict=True)
+    if not all(torch.allclose(*pair, rtol=0, atol=0, equal_nan=True) for pair in pairs):
+        raise UserError(f"{_hidden(net)[0]} of {type(net).__name__} changes in training and is in no state dict: "
+                        "register the buffer with persistent=True, so that it is stored with the weights")  # fmt: skip
+
+
+def _passed(net: nn.Module, inputs: Tensor, *, training: bool) -> Tensor:
+    """Outputs of a pass, of the same randomness in each."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        net.train()(inputs[:1].expand_as(inputs).clone())
-    now = dict(net.named_buffers(remove_duplicate=False))
-    if changed := [name for name, buffer in before.items() if not torch.equal(now[name], buffer)]:
-        raise UserError(f"{changed[0]} of {type(net).__name__} changes in training and is in no state dict: register "
-                        "the buffer with persistent=True, so that it is stored with the weights")  # fmt: skip
+        torch.manual_seed(0)
+        outputs: Tensor = net.train(training)(inputs.clone())
+    return outputs
 
 
 def _sizes(inputs: Tensor) -> str:

@@ -15,8 +15,8 @@ from lth.layer import bias_of, outputs_first, prunable
 from lth.model import named
 from lth.weights import weights_of
 
+ITERATIONS = 15  # of a spectral norm when it is made
 # Direction -> norm of a weight-normalized layer, in PyTorch's two ways of writing one.
-ITERATIONS = 15
 NORMS = {"original1": "original0", "weight_v": "weight_g"}
 
 

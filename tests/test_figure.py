@@ -94,11 +94,13 @@ def test_the_table_of_an_experiment_is_the_committed_one_where_nothing_is_stored
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     examples.experiment(folder, "one")
-    examples.commit(folder, examples.tickets("one", ACCURACIES))
+    examples.commit(folder, examples.tickets("one", ACCURACIES, config="a"))
     assert cli.main(["table", "one", "--runs", "nowhere", "--format", "csv"]) == 0
     said = capsys.readouterr()
     assert "nothing under nowhere, using the committed results" in said.err
     assert list(pd.read_csv(io.StringIO(said.out))["early_stop_test_accuracy"]) == [0.90, 0.92, 0.80, 0.81]
+    assert cli.main(["table", "one", "--format", "shrinkbench"]) == 0  # of a table that counts no operations
+    assert "| -" in capsys.readouterr().out
 
 
 @pytest.mark.long

@@ -251,22 +251,38 @@ def test_a_net_that_flattens_by_view_learns_as_one_by_reshape() -> None:
         torch.testing.assert_close(value, reshaped.weights()[name])
 
 
-class Positions(nn.Linear):
-    """A layer with a buffer in no state dict, made for the shape of its inputs."""
+class Seen(nn.Linear):
+    """A layer with a buffer in no state dict: the shape of its inputs, the last of them, or their sum."""
 
-    def __init__(self, *, gathers: bool = False) -> None:
+    def __init__(self, what: str) -> None:
         super().__init__(16, 3)
-        self.gathers = gathers
-        self.register_buffer("seen", torch.zeros(1), persistent=False)
+        self.what = what
+        self.register_buffer("seen", torch.full((1,), math.nan if what == "none" else 0.0), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            self.seen = self.seen + x.mean() if self.gathers else torch.arange(16.0)
-        return super().forward(x.flatten(1) + (0 if self.gathers else torch.arange(16.0)))
+        x = x.flatten(1)
+        if self.what == "shape":
+            self.seen = torch.arange(float(len(x[0])))
+        if self.what == "last":
+            self.seen = x.detach()
+        if self.what in ("sum", "mean of the last") and self.training:
+            self.seen = x.detach().mean() + (self.seen if self.what == "sum" else 0)
+        return super().forward(x + (self.seen if self.what in ("shape", "sum", "mean of the last") else 0))
 
 
-def test_a_buffer_that_follows_from_the_shape_of_the_inputs_is_not_refused() -> None:
-    assert dense(recipe(model=lambda *_: Positions()), glorot_normal).mask.keys() == {"weight"}
+@pytest.mark.parametrize("what", ["shape", "last", "none"])
+def test_a_hidden_buffer_that_no_later_output_follows_from_is_not_refused(what: str) -> None:
+    assert dense(recipe(model=lambda *_: Seen(what)), glorot_normal).mask.keys() == {"weight"}
+
+
+def test_a_net_that_changes_its_inputs_in_training_alone_learns_as_its_twin() -> None:
+    job, twin = (
+        recipe(model=lambda *_, i=inplace: nn.Sequential(nn.Dropout(0.5, i), nn.Flatten(), nn.Linear(16, 3)), steps=5)
+        for inplace in (True, False)
+    )
+    one, other = (engine.train([dense(each, glorot_normal)], recipe=each, device="cpu")[0] for each in (job, twin))
+    assert same(one.weights(), other.weights())
+    assert one.evaluations.equals(other.evaluations)
 
 
 # ---- nets that can't be trained or pruned
@@ -318,10 +334,10 @@ REFUSED = {
     "dict": (lambda: Raw(lambda p, x: {"logits": p(x.flatten(1))}), "gives a dict in evaluation"),
     "too few classes": (lambda: Raw(lambda p, x: p(x.flatten(1))[:, :2]), r"gives \(2, 2\) for 2 inputs.*B x 3"),
     "a map": (lambda: nn.Conv2d(1, 3, 1), r"gives \(2, 3, 4, 4\) for 2 inputs"),
-    "changed inputs": (lambda: Raw(lambda p, x: p(x.mul_(0.5).flatten(1))), "changes its inputs in evaluation"),
-    "changed inputs in training": (lambda: Raw(lambda p, x: p((x.add_(1) if p.training else x).flatten(1))),
-                                   r"changes its inputs in training.*as x = x \* 0.5 does"),
-    "hidden buffer": (lambda: Positions(gathers=True), "seen of Positions changes in training and is in no state dict"),
+    "changed inputs": (lambda: Raw(lambda p, x: p(x.mul_(0.5).flatten(1))),
+                       r"changes its inputs in evaluation.*as x = x \* 0.5 does"),
+    "hidden sum": (lambda: Seen("sum"), "seen of Seen changes in training and is in no state dict"),
+    "hidden mean": (lambda: Seen("mean of the last"), "seen of Seen changes in training and is in no state dict"),
     "nothing prunable": (lambda: Raw(lambda p, x: x.flatten(1)[:, :3] * p, nn.Parameter(torch.ones(3))),
                          "has no weights to prune .it has no such layer"),
     "only a frozen layer": (lambda: Raw(lambda p, x: p(x.flatten(1)), nn.Linear(16, 3).requires_grad_(False)),

@@ -125,15 +125,17 @@ def test_models_levels_and_a_dense_net_of_other_numbers_of_runs_are_named() -> N
 
 def test_the_note_says_where_a_gpu_was_and_how_long_branches_trained() -> None:
     rows = tickets().assign(device=["cuda:0", *["cpu"] * 11], branch_steps=[*[None] * 10, 7000, 7000])
-    rows["rewind.steps"] = 1250
+    rows["rewind.steps"] = [0, *[1250] * 11]
     under = said(plot.sparsity(rows.replace({"net": "lenet_300_100", "digits": "mnist"})))
-    assert "LeNet-300-100 on MNIST, 5,000 steps (pruned nets 1,250; some branches 7,000)" in under
+    assert "LeNet-300-100 on MNIST, 5,000 steps (pruned nets not trained or 1,250; some branches 7,000)" in under
     assert "a machine / a machine with a GPU; commit abc123" in under
 
 
-def test_a_branch_that_is_not_trained_has_no_point_of_the_dense_net() -> None:
-    rows = tickets().replace({"branch": {"reinitialize": "edge_popup"}})
-    assert [point[0] for point in bars(plot.sparsity(rows).axes[0])["edge-popup"]] == [pytest.approx(20)]
+@pytest.mark.parametrize("branch", ["edge_popup", "supermask", "supermask_constant"])
+def test_a_branch_that_is_not_trained_has_no_point_of_the_dense_net(branch: str) -> None:
+    rows = tickets().replace({"branch": {"reinitialize": branch}})
+    found = bars(plot.sparsity(rows).axes[0])[plot.branch_label(branch)]
+    assert [point[0] for point in found] == [pytest.approx(20)]
 
 
 def test_the_sparsest_net_has_a_tick_and_none_is_too_near_to_it() -> None:
@@ -149,6 +151,8 @@ def test_high_accuracies_are_shown_once_more_in_a_panel_of_their_own() -> None:
     assert accuracy.get_ylim()[0] < 90 < 95 == high.get_ylim()[0]
     assert 98.8 < high.get_ylim()[1] < 99.2
     assert step.get_ylim()[0] == 0
+    low, high = plot.sparsity(tickets(), above=0.999).axes[1].get_ylim()  # none is so high
+    assert low < 90 < 98.8 < high
 
 
 # ---- lines

@@ -47,9 +47,11 @@ def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
     moved = is_on(table["updater"]) if "updater" in table else no
     more = table["multiplies"].notna() if "multiplies" in table else no
     drawn = table["ones"].notna() if "ones" in table else no  # of a mask that is sampled (lth.supermask.sampled)
+    counted = {"macs", "macs_remaining"} <= {*table}  # by a version that counted them
+    macs = table["macs"] / table["macs_remaining"] if counted else pd.Series(np.nan, table.index)
     return table.assign(
         compression=(table["total"] / table["remaining"]).where(~drawn, np.nan),
-        speed_up=(table["macs"] / table["macs_remaining"]).where(~moved & ~more & ~drawn, np.nan),
+        speed_up=macs.where(~moved & ~more & ~drawn, np.nan),
         gain=table[column] - theirs.to_numpy(),
     )
 

@@ -44,6 +44,8 @@ LABELS = {
     "connect_reinitialize": "children, random reinit",
 }
 UNTRAINED = {
+    "supermask",
+    "supermask_constant",
     "edge_popup",
     "learned_supermask",
     "learned_supermask_rescaled",

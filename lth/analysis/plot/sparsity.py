@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TICKS = 7
 STEP = "early_stop_step"
 AGAIN = (0, (3, 2))  # dashes of the tickets whose colors others have
-DASHES = ("-.", "--", ":")  # of branches where colours tell lines apart; the first branch is the ticket
+DASHES = ("-.", "--", ":")  # of branches where colors tell lines apart; the first branch is the ticket
 
 
 def sparsity(
@@ -53,9 +53,8 @@ def sparsity(
                 stamp(axes, part)
             for axes in row[1:]:
                 axes.set_ylim(bottom=0)
-            if above:
-                most = 100 * part[columns[0] or metric(part).early].max()
-                row[1].set_ylim(100 * above, most + 0.05 * (most - 100 * above))
+            if above and (most := part[columns[0] or metric(part).early].max()) > above:
+                row[1].set_ylim(100 * above, 100 * (most + 0.05 * (most - above)))
             legend(row[0], beside=row[-1])
         finish(figure, title, table, notes)
     return figure

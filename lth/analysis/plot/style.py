@@ -103,7 +103,8 @@ def _settings(table: pd.DataFrame) -> list[str]:
     """
     found = []
     for (model, data, steps), rows in table.groupby(["model", "data", "steps"], sort=False):
-        others = [f"{what} {', '.join(own)}" for column, what in OTHER_STEPS.items() if (own := _numbers(rows, column))]
+        given = {what: _numbers(rows, column) for column, what in OTHER_STEPS.items()}
+        others = [f"{what} {' or '.join(own)}" for what, own in given.items() if own]
         where = f"{model_name(model)} on {NAMES.get(data, data)}"
         behind = f" ({'; '.join(others)})" if others else ""
         found.append(f"{where}, {steps:,} steps{behind}")
@@ -112,7 +113,7 @@ def _settings(table: pd.DataFrame) -> list[str]:
 
 def _numbers(rows: pd.DataFrame, column: str) -> list[str]:
     numbers = rows[column].dropna().unique() if column in rows else []
-    return [f"{int(number):,}" for number in sorted(numbers)]
+    return [f"{int(number):,}" if number else "not trained" for number in sorted(numbers)]
 
 
 def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]:

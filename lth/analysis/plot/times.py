@@ -1,5 +1,6 @@
 """Time of training and inference against the share of the weights that is kept."""
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,7 +20,7 @@ def times(table: pd.DataFrame) -> "Figure":
 
     with new_figure(10, 4.4, 1, 2) as (figure, panels):
         for axes, (column, label) in zip(panels[0], PANELS.items(), strict=True):
-            for marker, (method, rows) in zip(MARKS, table.groupby("method", sort=False), strict=False):
+            for marker, (method, rows) in zip(cycle(MARKS), table.groupby("method", sort=False), strict=False):
                 axes.plot(100 * rows["kept"], rows[column], marker=marker, markersize=4, label=method)
             axes.set(xscale="log", yscale="log", xlabel="percent of weights kept", ylabel=label)
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

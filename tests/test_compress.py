@@ -123,7 +123,7 @@ def test_an_exported_file_is_named_after_its_net_and_format(store: Path, capsys:
         (["--format", "lth-5", "--out", "a.b.onnx"], "format lth-5 is a .lth file; name it a.b.lth"),
         (["--level", "3"], "(stored: 0, 14); lth run with the same overrides, and levels= that far, trains it"),
         (["replicate=1,2"], "these overrides name 2 nets: give one replicate"),
-        (["replicate=7"], "nothing of first_ticket, mlp, replicate 7, is stored under"),
+        (["replicate=7"], "nothing of first_ticket, MLP, replicate 7, is stored under"),
         (["steps=abc"], "steps"),
     ],
 )
@@ -146,9 +146,9 @@ def test_a_net_that_is_not_stored_is_named_and_left_out(
         (
             "lth",
             logging.WARNING,
-            f"level 3 of first_ticket, mlp, replicate 1, is not stored under {store} (stored: 0, 14)",
+            f"level 3 of first_ticket, MLP, replicate 1, is not stored under {store} (stored: 0, 14)",
         ),
-        ("lth", logging.WARNING, f"nothing of first_ticket, mlp, replicate 7, is stored under {store}"),
+        ("lth", logging.WARNING, f"nothing of first_ticket, MLP, replicate 7, is stored under {store}"),
     ]
     with pytest.raises(UserError, match=r"replicate 7, is stored under .*; lth run with the same overrides trains it"):
         select(jobs[1:])

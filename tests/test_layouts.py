@@ -225,7 +225,7 @@ def test_the_command_measures_every_layout_of_every_stored_net(
 ) -> None:
     assert cli.main(["layout", *overrides(stored, BOTH, "replicate=2,1,3"), "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr()
-    assert "nothing of first_ticket, mlp, replicate 3, is stored" in printed.err
+    assert "nothing of first_ticket, MLP, replicate 3, is stored" in printed.err
     table = pd.read_csv(tmp_path / "first_ticket_layouts.csv")
     layouts_of = {0: ["dense"], 1: ["masked", "csr", "compact", "masked", "csr", "shrunk", "compact"]}
     assert table[["replicate", "level", "layout"]].to_numpy().tolist() == [
@@ -279,8 +279,8 @@ def test_the_text_has_mean_spread_and_n_of_each_layout_and_describes_it() -> Non
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["--levels", "7"], "level 7 of first_ticket, mlp, replicate 1, is not stored"),
-        (["replicate=9"], "nothing of first_ticket, mlp, replicate 9, is stored"),
+        (["--levels", "7"], "level 7 of first_ticket, MLP, replicate 1, is not stored"),
+        (["replicate=9"], "nothing of first_ticket, MLP, replicate 9, is stored"),
         (["replicate=9"], "lth run with the same overrides trains it"),
         (["stepz=3"], "stepz"),
     ],
@@ -297,7 +297,7 @@ def test_a_missing_level_is_named_and_the_others_are_measured(
     stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["layout", *overrides(stored), "--levels", "7,1", "--out", str(tmp_path)]) == 0
-    assert "level 7 of first_ticket, mlp, replicate 1, is not stored" in capsys.readouterr().err
+    assert "level 7 of first_ticket, MLP, replicate 1, is not stored" in capsys.readouterr().err
     assert set(pd.read_csv(tmp_path / "first_ticket_layouts.csv")["level"]) == {0, 1}
 
 

@@ -314,7 +314,8 @@ def test_a_training_that_diverges_in_a_sweep_is_named_too(capsys: pytest.Capture
     printed = capsys.readouterr()
     assert len(re.findall(r"loss is nan at step .* of ticket, replicate 1", printed.out)) == 2  # each job once
     assert re.search(r"^optimizer.lr=1e\+31: failed: the training loss is nan at step", printed.out, re.M)
-    assert re.search(r"^job .* optimizer.lr=1e\+31: .*loss is nan at step", printed.err, re.M)
+    told = r"^2 jobs: .*loss is nan at step.*\n  .* optimizer.lr=1e\+30\n  .* optimizer.lr=1e\+31$"
+    assert re.search(told, printed.err, re.M)
     assert "Traceback" not in printed.out + printed.err
 
 

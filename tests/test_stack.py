@@ -22,6 +22,7 @@ from lth.engine.splits import splits_on
 from lth.engine.stack_masking import StackMasking
 from lth.imp import dense
 from lth.init import glorot_normal
+from lth.keywords import unbound
 from lth.model import resnet_20
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained
@@ -138,7 +139,8 @@ def test_a_stack_is_its_tickets_one_after_the_other_in_float64(
     optimizer: Callable[..., torch.optim.Optimizer], packed: bool
 ) -> None:
     model = partial(double, inside=norm_net)
-    schedule = partial(lr.drop, at=[20, 35], warmup=5)
+    follows = unbound(optimizer)[0] not in (torch.optim.ASGD, torch.optim.Rprop)  # these are refused a schedule
+    schedule = partial(lr.drop, at=[20, 35], warmup=5) if follows else lr.constant
     settings = recipe(model=model, optimizer=optimizer, lr=schedule, augment=partial(flip_crop, pad=1), **LONG)
     alone, stacked = both(tickets_of(settings, 3, step=7), settings, keep={11})
     assert_equal(alone, stacked, 1e-12, [7, 11, 50])

@@ -43,13 +43,13 @@ def check_net(net: Any) -> None:
 
 def materialize(net: nn.Module, inputs: Tensor) -> None:
     """Let lazy layers take their sizes, and draw their weights, from some inputs: in evaluation, in which batch norm
-    counts nothing, and those that evaluation does not use in training.
+    counts nothing, and those that evaluation does not use in training. Other nets are left as they are.
     """
     for training in (False, True):
         if any(is_lazy(p) for p in net.parameters()):
             with torch.no_grad():
                 net.train(training)(inputs)
-    net.train()
+            net.train()
 
 
 def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
@@ -96,19 +96,17 @@ def _check_buffers(net: nn.Module, inputs: Tensor) -> None:
     """Refuse a net that gathers something in buffers that are in no state dict, by which its outputs differ. What it
     computes again in each pass, such as positions, is none of that.
     """
-    state = {name: buffer.clone() for name, buffer in net.named_buffers()}
-    kept = state.keys() - {*_hidden(net)}
-    found = []
+    hidden, found = _hidden(net), []
+    state = {name: buffer.clone() for name, buffer in net.named_buffers() if name not in hidden}
     for batch in (inputs, inputs[:1].expand_as(inputs).clone()):
         _passed(net, batch, training=True)
         for training in (False, True):
-            for name, buffer in net.named_buffers():
-                if name in kept:
-                    buffer.copy_(state[name])
+            for name, buffer in state.items():
+                net.get_buffer(name).copy_(buffer)
             found.append(_passed(net, inputs, training=training))
     pairs = zip(found[:2], found[2:], strict=True)
     if not all(torch.allclose(*pair, rtol=0, atol=0, equal_nan=True) for pair in pairs):
-        raise UserError(f"{_hidden(net)[0]} of {type(net).__name__} changes in training and is in no state dict: "
+        raise UserError(f"{' or '.join(hidden)} of {type(net).__name__} changes in training and is in no state dict: "
                         "register the buffer with persistent=True, so that it is stored with the weights")  # fmt: skip
 
 

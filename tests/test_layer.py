@@ -230,6 +230,11 @@ def test_lazy_batch_norm_counts_nothing_when_its_net_takes_its_sizes() -> None:
     assert job.net().training
 
 
+def test_a_net_without_lazy_layers_is_in_the_mode_in_which_it_was_made() -> None:
+    net = recipe(model=lambda *_: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()).net()
+    assert not net.training
+
+
 class Viewed(nn.Module):
     """A net that flattens by view, or else by reshape; view needs images with their channels first."""
 

@@ -126,6 +126,19 @@ def test_numbers_commas_and_escapes_of_names_and_paths_are_text() -> None:
             assert read(override) == value, override
 
 
+def test_a_pattern_stands_for_the_options_of_its_group(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "lenet_mine.yaml").touch()
+    assert literal(["model=glob(lenet*)"], sweeping=True) == ["model=choice(lenet_300_100,lenet_5)"]
+    assert literal(["model=glob([conv*,mlp],exclude=*_4)"], sweeping=True) == ["model=choice(conv_2,conv_6,mlp)"]
+    given, wanted = ["model=glob(lenet_*,exclude=*00*)"], ["model=choice(lenet_5,lenet_mine)"]
+    assert literal(given, sweeping=True, folder=tmp_path) == wanted
+    with pytest.raises(UserError, match=r"model=glob\(x\*\): no option of model is like that; there are conv_2, "):
+        literal(["model=glob(x*)"], sweeping=True)
+    with pytest.raises(UserError, match=r"replicate=glob\(1\*\): a pattern stands for options of a config group"):
+        literal(["replicate=glob(1*)"], sweeping=True)
+
+
 def test_what_can_be_meant_otherwise_stays() -> None:
     given = ["name='a,b'", "root=${name}/x", "data.cache=null", "name=choice(a,b)", "~lr.warmup", "model.hidden=[8]"]
     assert literal([*given, "steps=1,2"], sweeping=True) == [*given, "steps=1,2"]

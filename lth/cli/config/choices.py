@@ -41,8 +41,7 @@ def choice(message: str, folders: Sequence[str] = ()) -> str:
         group, name, known = one["group"], one["name"], one["known"].split()
     elif (found := OF_A_LIST.search(message)) and (CONF / found["group"]).is_dir():
         group, name = found["group"], found["name"]
-        searched = [CONF, *map(Path, folders)]
-        known = sorted({file.stem for folder in searched for file in (folder / group).glob("*.yaml")})
+        known = options(group, [CONF, *map(Path, folders)])
     else:
         return ""
     if why := REFUSED.get(f"{group}/{_plain(name)}"):
@@ -55,6 +54,11 @@ def choice(message: str, folders: Sequence[str] = ()) -> str:
     close = close or [each for each in known if each.startswith(name)]
     own = f"; a function of your own is {group}._target_={name}" if "." in name and one else ""
     return f"there is no {group}={name}{did_you_mean(close) or '.'} Choose {', '.join(known)}{own}"
+
+
+def options(group: str, folders: Sequence[Path]) -> list[str]:
+    """The names of the options of a config group, in alphabetical order. folders: of the configuration."""
+    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def jobs(overrides: Sequence[str], folder: Path | None = None) -> "list[tuple[Job, Path]]":
     """The jobs of a sweep, each with the folder of its store; raises UserError. folder: the value of --config-dir."""
     folder = None if folder is None else check_folder(str(folder))
-    configurations = compositions(literal(overrides, sweeping=True), folder)
+    configurations = compositions(literal(overrides, sweeping=True, folder=folder), folder)
     see_own_modules()
     from lth.cli.config.values import started
 

@@ -2,27 +2,31 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from lth import UserError
-from lth.analysis.registry import names
+from lth.analysis.registry import CONF, names
+from lth.cli.config.choices import options
 from lth.cli.config.overrides import is_group
+from lth.cli.override import key_of
 from lth.store.names import shown
 
 # Keys whose value is text: 1e3, a,b and a\ b stand for themselves, in a sweep too.
 TEXT = ("name", "root", "data.root", "data.cache", "tracking.project")
 
 
-def literal(overrides: Sequence[str], *, sweeping: bool) -> list[str]:
-    """Quote values that Hydra would misread. Raises UserError for what is no override, for an option that lies outside
-    of its config group, for more folders of configuration, for a job in a folder of its own and, unless `sweeping`, for
-    several values of a key.
+def literal(overrides: Sequence[str], *, sweeping: bool, folder: Path | None = None) -> list[str]:
+    """Quote values that Hydra would misread, and list the options of patterns such as model=glob(lenet*). Raises
+    UserError for what is no override, for an option that lies outside of its config group, for more folders of
+    configuration, for a job in a folder of its own and, unless `sweeping`, for several values of a key. folder: that of
+    --config-dir.
     """
-    readable = [_literal(override, sweeping) for override in overrides]
+    readable = [_listed(_literal(override, sweeping), folder) for override in overrides]
     if moved := [each for each in readable if re.fullmatch(r"\+*hydra\.job\.chdir=(?!false$).*", each, re.IGNORECASE)]:
         raise UserError(f"{moved[0]}: leave it out, since root and all other paths begin in the folder that you are in")
     if searched := [each for each in readable if each.lstrip("+~").startswith("hydra.searchpath")]:
@@ -58,6 +62,19 @@ def _literal(override: str, sweeping: bool) -> str:
             "in another pair of quotes for the shell"
         )
     return override
+
+
+def _listed(override: str, folder: Path | None) -> str:
+    """The options of a config group that a pattern stands for, in place of the pattern: Hydra lists them too late."""
+    parsed = _parsed(override)
+    if parsed is None or not isinstance(pattern := parsed.value(), Glob):
+        return override
+    if not is_group(override):
+        raise UserError(f"{override}: a pattern stands for options of a config group, such as model; give the values")
+    there = options(key_of(override), [CONF, *([folder] if folder else [])])
+    if not (found := pattern.filter(there)):
+        raise UserError(f"{override}: no option of {key_of(override)} is like that; there are {', '.join(there)}")
+    return f"{override.partition('=')[0]}=choice({','.join(found)})"
 
 
 def _parsed(override: str) -> Override | None:

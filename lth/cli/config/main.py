@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.has(PRINTS):
         return _run([*given.flags, *given.overrides], False, Task(_job))
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
-    overrides = literal(given.overrides, sweeping=sweeping)
+    overrides = literal(given.overrides, sweeping=sweeping, folder=given.folder)
     with announced("checking the configurations of the sweep ..." if sweeping else ""):
         checked = validated(overrides, given.folder)
     first = checked[0]

@@ -385,6 +385,23 @@ def test_a_plan_for_an_empty_root_writes_no_result(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.long
+def test_a_plan_finds_tickets_behind_a_branch_whose_weights_were_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("root=here", "levels=2", "branch=[]") == 0
+    capsys.readouterr()
+    early = ["branch=[signed_reinitialize]", "+branch.signed_reinitialize.transform.step=10"]
+    assert run("root=here", "levels=2", *early, "plan=true") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "ticket draw 0 level 0 stored",
+        "ticket draw 0 level 1 stored",
+        "signed_reinitialize draw 0 level 1 to train, 20 steps",
+        "ticket draw 0 level 2 stored",
+        "signed_reinitialize draw 0 level 2 to train, 20 steps",
+        "3 stored, 2 to train; nothing was trained (plan=true)",
+    ]
+
+
+@pytest.mark.long
 def test_a_sweep_trains_every_replicate_and_reports_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("-m", "root=here", "replicate=1,2", "hydra/launcher=basic") == 0
     assert [record["columns"]["replicate"] for record in shell.records(tmp_path / "here")] == [1, 2]

@@ -1,5 +1,6 @@
 """The work of a job, level by level: dense nets, tickets and branches of all replicates at once."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -30,11 +31,13 @@ def execute(
     width: int = 1,
     source: Callable[[list[Ticket], Recipe], list[Trained]] | None = None,
     scored: Scored = quiet,
+    without: tuple[type[Exception], ...] = (),
 ) -> None:
     """Prune and rewind until the ladders end; at each level `train` is called with all tickets of the main line, then
     with all branches that share a recipe. Nothing is pruned from a branch, so branches wait until there are `width`.
     Levels below `train_from` are pruned untrained. source: `train` for tickets of the run that the job starts from.
-    scored: called before each of several rounds of scoring (ticket, level, done, rounds).
+    scored: called before each of several rounds of scoring (ticket, level, done, rounds). without: errors for which a
+    branch is left out at a level.
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
     lines, opposite = _Lines(job.ladder), partial(inverted, of=job.criterion)
@@ -46,7 +49,7 @@ def execute(
         for each in early:
             lines.to(each)
         trained = _trained(job, train, [ticket for ticket in tickets if not job.is_early(ticket)])
-        for name, recipe, branched in _branched(job, store, [lines.to(each) for each in trained], inverse):
+        for name, recipe, branched in _branched(job, store, [*map(lines.to, trained)], inverse, without):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)
             if len(waiting[name][1]) >= width:
                 train(waiting.pop(name)[1], recipe)
@@ -131,7 +134,11 @@ class _Lines:
 
 
 def _branched(
-    job: Job, store: Store, lines: list[list[Trained]], inverse: Callable[[Trained, int], Ticket]
+    job: Job,
+    store: Store,
+    lines: list[list[Trained]],
+    inverse: Callable[[Trained, int], Ticket],
+    without: tuple[type[Exception], ...],
 ) -> list[tuple[str, Recipe, list[Ticket]]]:
     """All tickets that branch off the ends of these lines, of every replicate and draw, in one list for each recipe and
     its digest.
@@ -141,8 +148,9 @@ def _branched(
         for line in lines:
             if branch.at(line[-1].ticket.level):
                 before = partial(drawn_before, job, store, branch, line[-2:][0], line[-1].ticket.level)
-                for recipe, ticket in branch.tickets(name, line, job, inverse, before):
-                    lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
+                with contextlib.suppress(*without):
+                    for recipe, ticket in branch.tickets(name, line, job, inverse, before):
+                        lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
     return [(name, *each) for name, each in lists.items()]
 
 

@@ -99,7 +99,7 @@ def _find(job: Job, store: Store, look: Callable[[Recipe, Ticket], None] | None 
 
     for replicate in job.replicates:
         with contextlib.suppress(_Missing):
-            execute(job, store, find, [replicate], source=source)
+            execute(job, store, find, [replicate], source=source, without=(_Missing,))
     return done
 
 

@@ -21,13 +21,18 @@ def log_to_console(*, stderr: bool = False) -> None:
 
 
 class _ToConsole(logging.Handler):
+    """Prints messages; a warning once, though a command may read the same file several times."""
+
     def __init__(self, to: Console) -> None:
         super().__init__()
-        self.to = to
+        self.to, self.warned = to, set[str]()
 
     def emit(self, record: logging.LogRecord) -> None:
-        style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        self.to.print(record.getMessage(), style=style, markup=False)
+        message, warns = record.getMessage(), record.levelno >= logging.WARNING
+        if message not in self.warned:
+            self.to.print(message, style="yellow" if warns else "dim", markup=False)
+        if warns:
+            self.warned.add(message)
 
 
 def number_of(count: int, noun: str) -> str:

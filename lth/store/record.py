@@ -151,6 +151,14 @@ def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any
                 log.warning("%s; rerun its experiment to rebuild it", error)
 
 
+def nothing(root: Path) -> str:
+    """A sentence on a store of which no record can be read, or has a result."""
+    files = [file for folder in listed(root / "experiments") for file in listed(folder) if is_record(file)]
+    if files:
+        return f"{root} has no result that can be read; lth status shows its jobs"
+    return f"nothing is stored under {root}; lth run trains, --runs names another folder"
+
+
 def content(file: Path) -> dict[str, Any]:
     """A record with the current column names, whichever version wrote it; raises Corrupt."""
     return current(read_record(file))

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -81,13 +82,25 @@ def open_regular(file: Path) -> BufferedReader:
     return open(descriptor, "rb")
 
 
+@contextlib.contextmanager
+def folder_aside(folder: Path) -> Iterator[Path]:
+    """A new folder in this one, which is deleted at the end; those of processes that were killed go first."""
+    sweep(folder)
+    temporary = name_aside(folder / "folder")
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def sweep(folder: Path) -> None:
-    """Delete the files aside whose process is dead, or not known here and silent for a day."""
+    """Delete the files and folders aside whose process is dead, or not known here and silent for a day."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _is_left(entry):
                 with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
 
 def _is_left(entry: "os.DirEntry[str]") -> bool:

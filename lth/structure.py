@@ -20,6 +20,7 @@ from lth.layer import outputs_first
 from lth.ticket import Mask, at_least_one, highest
 
 log = logging.getLogger("lth")
+TOLD = 5  # reasons that a sentence gives
 
 
 def weight(scores: Scores, mask: Mask, shares: Densities, net: nn.Module, example: Tensor) -> dict[str, Tensor]:
@@ -79,9 +80,9 @@ def _removable(net: nn.Module, example: Tensor) -> list[units.Group]:
     return list(found.groups)
 
 
-def _joined(reasons: Sequence[str], most: int = 5) -> str:
-    more = [f"and {len(reasons) - most} more"] if len(reasons) > most else []
-    return "; ".join([*reasons[:most], *more])
+def _joined(reasons: Sequence[str]) -> str:
+    more = [f"and {len(reasons) - TOLD} more"] if len(reasons) > TOLD else []
+    return "; ".join([*reasons[:TOLD], *more])
 
 
 @cache

@@ -11,6 +11,7 @@ import shell
 import torch
 from rich.console import Console
 
+from lth.cli.console import duration
 from lth.cli.display import Display
 from lth.cli.steps import Steps
 from lth.engine import Interrupted
@@ -58,7 +59,7 @@ def test_a_line_shows_ticket_step_rate_accuracy_and_remaining_time() -> None:
     watched.display.stepped(ticket(), 20, 100)
     # 20 steps in 40 seconds; 80 of this training and 2 x 100 of the others are left, 560 seconds
     assert watched.lines == [
-        "ticket, replicate 1, level 1 · step 20/100 · 0:09:20 left · 0.5 steps/s · validation 91.5%"
+        "ticket, replicate 1, level 1 · step 20/100 · 10 min left · 0.5 steps/s · validation 91.5%"
     ]
 
 
@@ -77,7 +78,7 @@ def test_interleaved_trainings_are_counted_each_on_its_own() -> None:
         for each in (one, two):
             watched.display.stepped(each, step, 100)
     # after 32 seconds 16 steps of the first and 15 of the second: 84 + 85 + 100 steps are left
-    assert watched.lines == ["ticket, replicate 1, level 1 and 1 more · step 16/100 · 0:04:37 left · 1.0 steps/s"]
+    assert watched.lines == ["ticket, replicate 1, level 1 and 1 more · step 16/100 · 5 min left · 1.0 steps/s"]
     assert watched.display.steps.taken == 60
 
 
@@ -184,3 +185,21 @@ def test_every_line_of_a_job_of_a_sweep_says_which_override_it_belongs_to(capsys
     jobs = [f"rewind.step={step} criterion={name}" for step in (0, 5) for name in ("magnitude", "random")]
     assert found == [job for job in jobs for _ in range(2)]
     assert all(line.endswith("stored") for line in lines[2::2])  # the dense net is trained once
+
+
+def test_a_training_that_runs_once_more_is_not_one_of_those_that_are_left() -> None:
+    steps = Steps(3, 100)
+    steps.reach("a", 100, 100)
+    steps.finish("a")
+    steps.reach("a", 0, 100)  # for weights that were not kept
+    assert (steps.left, steps.beside("b")) == (2 * 100 + 100, 1)
+    steps.reach("a", 100, 100)
+    assert (steps.left, steps.beside("b")) == (2 * 100, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 s"), (59, "59 s"), (59.5, "1 min"), (600, "10 min"), (3540.1, "1 h 00 min"), (11_090, "3 h 05 min")],
+)
+def test_a_time_is_rounded_up(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

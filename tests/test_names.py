@@ -38,6 +38,7 @@ NAMES = {
     "what?": "can't contain ?",
     "a:b": "can't contain :",
     "$x^2$": "can't contain $",
+    "a`b`": "can't contain `",
     "a\0b": "name=a\\x00b: a name can't contain \\x00",
     "a\nb": "name=a\\nb",
     "a\u202eb": "can't contain \\u202e",

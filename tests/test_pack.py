@@ -3,6 +3,8 @@
 import json
 import lzma
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,7 @@ from lth import UserError, cli
 from lth.store import records, table
 from lth.store.file import write_json
 from lth.store.pack import _content, pack, unpack
+from lth.store.precision import recorded, settle
 from lth.store.record import read_record
 
 LADDER = ["levels=2", "branch=[shuffle]"]
@@ -78,7 +81,7 @@ def test_what_was_interrupted_there_is_replaced_and_rows_that_are_there_stay(who
     assert unpack(whole / "file", Path("there")) == (1, 1, 4)
     assert not (entry / "partial.safetensors").exists()
     assert [(each, (each / "result.json").stat().st_mtime_ns) for each in others] == kept
-    assert [*Path("there").glob(".unpacking-*")] == []
+    assert sorted(each.name for each in Path("there").iterdir()) == ["experiments", "trained"]
 
 
 def test_a_job_that_is_packed_while_it_runs_does_not_run_elsewhere(whole: Path) -> None:
@@ -145,6 +148,60 @@ def test_a_damaged_file_is_refused(whole: Path, data: st.DataObject) -> None:
     (whole / "damaged").write_bytes(content)
     with pytest.raises(UserError, match="damaged was not written by lth pack, or is damaged"):
         unpack(whole / "damaged", whole / "there")
+
+
+@pytest.mark.long
+def test_an_export_elsewhere_trains_again_what_it_needs_the_weights_of(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unpack(whole / "file", Path("there"))
+    for root in (whole / "runs", Path("there")):
+        given = ["--level", "1", "--format", "safetensors", "--out", f"{root.name}.safetensors"]
+        assert cli.main(["export", *shell.TINY, f"root={root}", *LADDER, *given]) == 0
+    assert capsys.readouterr().err.count("is trained again up to there") == 1
+    assert Path("there.safetensors").read_bytes() == Path("runs.safetensors").read_bytes()
+
+
+def test_the_precision_of_an_experiment_is_packed(whole: Path) -> None:
+    shutil.copytree(whole / "runs", "here")
+    settle(Path("here"), "first_ticket", "bf16")
+    pack(Path("here"), "first_ticket", Path("file"))
+    unpack(Path("file"), Path("there"))
+    assert recorded(Path("there"), "first_ticket") == "bf16"
+    settle(Path("elsewhere"), "first_ticket", "fp32")  # what is there stays
+    unpack(Path("file"), Path("elsewhere"))
+    assert recorded(Path("elsewhere"), "first_ticket") == "fp32"
+
+
+def test_more_than_a_file_holds_is_refused_before_it_is_written(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lth.store.pack.MOST", 1000)
+    with pytest.raises(UserError, match=r"first_ticket has [\d,]+ bytes without weights, and a file of lth pack 1,000"):
+        pack(whole / "runs", "first_ticket", Path("file"))
+    assert not Path("file").exists()
+
+
+def test_a_name_that_no_experiment_can_have_is_refused(whole: Path) -> None:
+    shutil.copytree(whole / "runs", "here")
+    (record,) = Path("here").glob("experiments/*/*.json")
+    there = record.parent.with_name("$(touch ran)")
+    there.mkdir()
+    write_json(there / record.name, {**read_record(record), "experiment": there.name})
+    pack(Path("here"), there.name, Path("file"))
+    with pytest.raises(UserError, match=r"a name can't contain \$"):
+        unpack(Path("file"), Path("there"))
+    assert [*Path("there").iterdir()] == []
+
+
+def test_what_a_killed_unpacking_left_goes_with_the_next_one(whole: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from lth.file import folder_aside\n"
+        "Path('there').mkdir()\n"
+        "with folder_aside(Path('there')) as folder: (folder / 'part').touch(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert len([*Path("there").iterdir()]) == 1
+    unpack(whole / "file", Path("there"))
+    assert sorted(each.name for each in Path("there").iterdir()) == ["experiments", "trained"]
 
 
 def test_an_unknown_experiment_is_named_with_those_that_are_stored(whole: Path) -> None:

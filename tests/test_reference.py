@@ -125,6 +125,9 @@ def test_bash_completes_commands_choices_keys_options_and_stored_experiments(tmp
     assert completed("lth plot my") == ["my_sweep"]
     (tmp_path / "runs" / "experiments" / "my other").mkdir()  # which is not a word
     assert completed("lth plot my") == ["my_sweep"]
+    (tmp_path / "runs" / "experiments" / "my$(touch${IFS}ran)").mkdir()  # a shell would run it
+    assert completed("lth plot my") == ["my_sweep"]
+    assert not Path("ran").exists()
     assert completed("lth plot my_sweep --ro") == ["--rows"]
 
 

@@ -78,7 +78,9 @@ def test_a_search_of_pruning_rate_and_rewind_step_finds_the_best_of_its_trials(
 
 
 @pytest.mark.long
-def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_never_was() -> None:
+def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_never_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     Path("mine.py").write_text(STOPS, encoding="utf-8")
     own = [*SPACE, "levels=0", "lr._target_=mine.constant", "~lr.warmup"]
     space = ["optimizer.lr=tag(log,interval(1e-4,1e-1))", *own[2:]]
@@ -93,6 +95,10 @@ def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_ne
     assert trials("here") == trials("undisturbed")
     assert search("elsewhere", *space, stored, trials=6) == 0  # all trials are told already
     assert not Path("elsewhere/trained").exists()
+    capsys.readouterr()
+    for other in (["rewind.step=choice(0,5)", *space[1:]], [space[0], "rewind.step=choice(0,7)", *space[2:]]):
+        assert search("elsewhere", *other, stored) == 2
+        assert "study first_ticket searches something else" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.long

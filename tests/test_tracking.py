@@ -318,7 +318,11 @@ def test_the_environment_may_name_the_run_and_add_tags(tmp_path: Path, monkeypat
     [
         (["a=1", "name=x", "b=2"], ["b"], ["b=2"]),
         (["+a=1", "~b", "c=3"], ["a"], ["+a=1"]),
-        (["steps=5", "root=x", "tracking.mode=offline", "hydra.verbose=true", "store.keep=last"], [], ["steps=5"]),
+        (
+            ["steps=5", "root=x", "data.cache=y", "tracking.mode=offline", "hydra.verbose=true", "store.keep=last"],
+            [],
+            ["steps=5"],
+        ),
     ],
 )
 def test_a_job_is_told_apart_by_what_is_swept(overrides: list[str], swept: list[str], expected: list[str]) -> None:

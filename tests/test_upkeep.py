@@ -137,6 +137,18 @@ def test_a_renamed_experiment_has_the_same_results_and_goes_on_under_its_new_nam
     assert len([*(two / "experiments" / "new").glob("*.json")]) == 1
 
 
+def test_what_a_job_adds_while_a_record_waits_to_be_renamed_is_renamed_too(
+    two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(root: Path, old: str, new: str) -> None:
+        finish(replace(JOB, levels=3), root)  # after the records were looked at
+
+    monkeypatch.setattr(renaming, "follow", late)
+    renaming.rename(two, JOB.name, "new")
+    assert 3 in set(table.tickets(two, "new")["level"])
+    assert upkeep.garbage(two).trainings == ()
+
+
 def test_a_name_that_is_taken_or_forbidden_is_refused_and_two_experiments_can_be_put_together(two: Path) -> None:
     for new, said in [("other", "--merge"), ("a/b", "can't contain"), (JOB.name, "already")]:
         with pytest.raises(UserError, match=said):
@@ -148,7 +160,7 @@ def test_a_name_that_is_taken_or_forbidden_is_refused_and_two_experiments_can_be
 def test_a_renaming_that_was_stopped_is_completed(two: Path) -> None:
     (file,) = (two / "experiments" / JOB.name).glob("*.json")
     record = json.loads(file.read_text())
-    renaming._move(file, renaming.read_record(file), two / "experiments" / "new" / file.name, "new")
+    renaming._move(file, two / "experiments" / "new" / file.name, "new")
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(record))  # the new record was written, the old one not deleted yet
     renaming.rename(two, JOB.name, "new", merge=True)

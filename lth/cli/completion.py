@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Mapping, Sequence
 
-# But for names with spaces, which a list of words can't hold.
-STORED = "$(ls runs/experiments 2>/dev/null | grep -v ' ')"
+# But for names that a list of words can't hold, or that a shell would read as more than a word.
+STORED = "$(ls runs/experiments 2>/dev/null | grep -xE '[[:alnum:]._+,=@%-]+')"
 Words = Mapping[str, tuple[Sequence[str], bool]]
 BASH = """_lth() {{
   local cur="${{COMP_LINE:0:COMP_POINT}}" words front

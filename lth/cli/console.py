@@ -1,6 +1,7 @@
 """The terminal: printed results, log messages and errors."""
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterable
 
@@ -38,6 +39,15 @@ class _ToConsole(logging.Handler):
 def number_of(count: int, noun: str) -> str:
     """1 training, 2 trainings."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A time to wait for, rounded up: "40 s", "12 min", "3 h 05 min"."""
+    whole = math.ceil(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
 def for_each(command: str, names: Iterable[str], action: Callable[[str], int]) -> int:

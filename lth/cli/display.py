@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from lth.analysis.metric import shown
+from lth.cli.console import duration
 from lth.cli.signals import Signals
 from lth.cli.steps import Steps
 from lth.engine import Callback
@@ -146,20 +147,19 @@ class Display(Callback):
 
     def _text(self, ticket: Ticket, rate: float) -> str:
         step, steps = self.steps.running[str(ticket)]
-        others = len(self.steps.running) - 1
+        others = self.steps.beside(str(ticket))
         found = self.metrics.get(str(ticket))
         return " · ".join(
             [
                 self.label + (f"{ticket} and {others} more" if others else str(ticket)),
                 f"step {step:,}/{steps:,}",
-                f"{_clock(self.steps.left / rate) if rate else '?'} left",
+                f"{duration(self.steps.left / rate) if rate else '?'} left",
                 f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s",
                 *([] if found is None else [f"validation {found}"]),
             ]
         )
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
+def lines() -> Display:
+    """A line on stderr now and then, of what a command trains beside its work."""
+    return Display(Console(stderr=True, soft_wrap=True), 1, 0, live=False, evaluated=lambda *_: None)

@@ -12,6 +12,13 @@ FAILED, INTERRUPTED = 1, 130  # exit codes
 Objective = float | Sequence[float] | None
 
 
+def objectives(names: str | Sequence[str] | None) -> list[str]:
+    """The columns that `objective` names: one, several or none."""
+    if names is None or (isinstance(names, Sequence) and not isinstance(names, str)):
+        return [*(names or ())]
+    return [names]
+
+
 @dataclass(frozen=True)
 class Ending:
     """code: the exit code of the job. error: why it failed, in a line. waiting: the job was put off, since another

@@ -8,6 +8,8 @@ import torch
 from lth import UserError
 from lth.analysis.plot.labels import model_name
 from lth.cli import config
+from lth.cli.console import log_to_console
+from lth.cli.display import lines
 from lth.compress import plain
 from lth.compress.nets import Net, select
 from lth.file import write_out
@@ -19,12 +21,13 @@ ENDINGS = {".lth", ".onnx", *(f".{kind}" for _, kind in plain.FORMATS.values())}
 def main(arguments: argparse.Namespace) -> int:
     """Write the file of one stored net; returns the exit code."""
     torch.set_num_threads(1)
+    log_to_console(stderr=True)
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
     if (count := sum(len(job.replicates) for job, _ in jobs)) > 1:
         raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
     if arguments.format == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
-    (net,) = select(jobs, [arguments.level])
+    (net,) = select(jobs, [arguments.level], callback=lines())
     content, ending = _content(net, arguments.format), _ending(arguments.format)
     if arguments.out and arguments.out.suffix in ENDINGS - {ending}:
         better = arguments.out.with_suffix(ending)

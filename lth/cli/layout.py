@@ -6,6 +6,7 @@ import torch
 
 from lth.cli import config
 from lth.cli.console import log_to_console
+from lth.cli.display import lines
 from lth.compress.layout_table import markdown, measure
 from lth.compress.nets import select
 from lth.compress.tables import provenance, write
@@ -15,7 +16,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Measure stored nets; print the tables and write <out>/<name>_layouts.csv and .md; returns the exit code."""
     torch.set_num_threads(1)
     log_to_console(stderr=True)
-    nets = select(config.jobs(arguments.overrides, arguments.config_dir), arguments.levels, with_dense=True)
+    jobs = config.jobs(arguments.overrides, arguments.config_dir)
+    nets = select(jobs, arguments.levels, with_dense=True, callback=lines())
     for name, part in measure(nets).groupby("experiment"):
         text = f"{markdown(part)}\n\n{provenance('one thread, float32')}"
         print(f"{text}\n", *write(part, text, arguments.out, f"{name}_layouts"), sep="\n")

@@ -46,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _parts(rows: pd.DataFrame, column: str | None) -> list[tuple[str, pd.DataFrame]]:
     if column is None:
         return [("", rows)]
-    groups = rows.groupby(rows[column].fillna(MISSING), sort=True)
+    groups = rows.groupby(rows[column].astype(object).where(rows[column].notna(), MISSING), sort=True)
     return [
         (f"{column}={value:g}" if isinstance(value, float) else f"{column}={value}", part) for value, part in groups
     ]

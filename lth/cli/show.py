@@ -78,7 +78,7 @@ def _curve(evaluations: pd.DataFrame) -> str:
     """The first and last rows of a learning curve, its early stop, and some between them."""
     name = metric(evaluations)
     scale, digits = Metric(name).scale, Metric(name).digits
-    best = int(evaluations["validation_loss"].to_numpy().argmin())
+    best = int(evaluations["step"].to_numpy().searchsorted(early_stop(evaluations)["early_stop_step"]))
     at = sorted({best, *evenly(range(len(evaluations)), ROWS)})
     losses, metrics = ["train_loss", "validation_loss", "test_loss"], [f"validation_{name}", f"test_{name}"]
     head = ["step", *(column.replace("_", " ") for column in losses), *(m.replace("_", " ") for m in metrics), ""]

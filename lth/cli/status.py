@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lth.cli.console import log_to_console, number_of
+from lth.cli.console import duration, log_to_console, number_of
 from lth.store.names import shown as printable
 from lth.store.status import STATES, JobStatus, status
 from lth.store.upkeep import unknown
@@ -117,7 +117,7 @@ def _parts(job: JobStatus) -> Iterator[str]:
     if job.step is not None:
         yield f"step {job.step:,}" + (f" of {job.steps:,}" if job.steps else "")
     if job.left is not None:
-        yield f"about {_clock(job.left)} left"
+        yield f"about {duration(job.left)} left"
     if job.state == "waiting":
         yield "waits for a training that another job holds"
     if job.state == "dead":
@@ -125,12 +125,6 @@ def _parts(job: JobStatus) -> Iterator[str]:
         yield from [] if job.saved is None else [f"saved {_ago(job.saved)} ago"]
     if job.host:
         yield f"{job.host}:{job.pid} since {_when(job.since)}"
-
-
-def _clock(seconds: float) -> str:
-    """Hours and minutes, the last one begun: "0:12"."""
-    minutes = int(seconds // 60) + 1
-    return f"{minutes // 60:,}:{minutes % 60:02d}"
 
 
 def _ago(seconds: float) -> str:

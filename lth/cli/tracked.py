@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lth.cli.override import key_of
+from lth.cli.override import PATHS, key_of
 from lth.job import Job
 from lth.store.digest import short
 from lth.store.table import row
@@ -14,7 +14,7 @@ from lth.ticket import Ticket, Trained
 # Overrides that decide no result, or that say where a run is.
 PLACES = (
     "name",
-    "root",
+    *PATHS,
     "device",
     "width",
     "devices",
@@ -26,7 +26,6 @@ PLACES = (
     "debug",
     "traceback",
     "store.",
-    "data.root",
     "tracking",
     "hydra",
 )

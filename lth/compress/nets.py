@@ -12,7 +12,8 @@ import pandas as pd
 from lth import UserError
 from lth.analysis import summary
 from lth.analysis.plot.labels import model_name
-from lth.job import Job, stored
+from lth.engine import Callback
+from lth.job import Job, again, stored
 from lth.store import Store
 from lth.ticket import Trained, density
 
@@ -22,10 +23,15 @@ log = logging.getLogger("lth")
 
 
 def select(
-    jobs: Iterable[tuple[Job, Path]], levels: Sequence[int] | None = None, *, with_dense: bool = False
+    jobs: Iterable[tuple[Job, Path]],
+    levels: Sequence[int] | None = None,
+    *,
+    with_dense: bool = False,
+    callback: Callback | None = None,
 ) -> list[Net]:
     """Stored nets of jobs (each with the folder of its store), without branches, ordered by job, replicate and level as
-    requested (None: all). with_dense: the dense net comes first, requested or not.
+    requested (None: all). with_dense: the dense net comes first, requested or not. Weights that were not kept are
+    trained again when they are asked for, which callback sees.
 
     Missing nets are logged and skipped. Raises UserError if nothing is left.
     """
@@ -34,7 +40,7 @@ def select(
         if with_dense and job.train_from:
             raise UserError(f"{job.name}: nets are compared to the dense one, and train_from={job.train_from} trains "
                             "none; lth compress measures the files of each net")  # fmt: skip
-        for replicate, found in _stored(job, root).items():
+        for replicate, found in _stored(job, root, callback or Callback()).items():
             wanted = list(found) if levels is None else levels
             missing += _missing(job, replicate, root, wanted, found)
             kept = [level for level in wanted if level in found]
@@ -99,11 +105,11 @@ def _level(net: Net) -> int:
     return net[1].ticket.level
 
 
-def _stored(job: Job, root: Path) -> dict[int, dict[int, Trained]]:
+def _stored(job: Job, root: Path, callback: Callback) -> dict[int, dict[int, Trained]]:
     """Replicate -> level -> trained net."""
     found: dict[int, dict[int, Trained]] = {replicate: {} for replicate in job.replicates}
     for trained in stored(replace(job, branches={}), Store(root)):
-        found[trained.ticket.replicate][trained.ticket.level] = trained
+        found[trained.ticket.replicate][trained.ticket.level] = again(job, Store(root), trained, callback)
     return found
 
 

@@ -70,6 +70,14 @@ def run(
     return done
 
 
+def again(job: Job, store: Store, trained: Trained, callback: Callback) -> Trained:
+    """A stored training of the main line that is trained once more, as far as it must, when weights are asked for that
+    were not kept; those of its end are stored then.
+    """
+    recipe = job.recipe_of(trained.ticket)
+    return store.find(_train(job, recipe, callback, ()), recipe, trained.ticket) or trained
+
+
 def _say_left_out(job: Job) -> None:
     """Name the layers that are not pruned, and the settings that do nothing."""
     for name, reason in job.recipe.layers.left.items():

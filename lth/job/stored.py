@@ -108,4 +108,4 @@ class _Missing(UserError):
 
 
 def _refuse(*unused: Any, **options: Any) -> Any:
-    raise _Missing("weights that are needed were not kept (store.keep): lth run with store.keep=all keeps them", code=1)
+    raise _Missing("weights that are needed were not kept")

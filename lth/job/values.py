@@ -67,11 +67,8 @@ class Job:
         for name, value in own.items():
             object.__setattr__(self, name, value)
         _ = self.ladder  # a wrong one is an error before anything is trained
-        if self.recipe.task.metric != "accuracy" and (accuracy_drop in [unbound(f)[0] for f in self.stops.values()]):
-            raise UserError(f"stop=accuracy_drop: task={self.recipe.task.name} has no accuracy; choose density or size")
-        if self.train_from and accuracy_drop in [unbound(f)[0] for f in self.stops.values()]:
-            raise UserError(f"stop=accuracy_drop compares with the dense net, and train_from={self.train_from} trains "
-                            "none; choose density or size")  # fmt: skip
+        if accuracy_drop in [unbound(rule)[0] for rule in self.stops.values()]:
+            _check_accuracy_drop(self)
         if not 0 <= self.train_from <= rungs(self.levels)[-1]:
             raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
         if self.start is not None:
@@ -192,3 +189,12 @@ def _flat(name: str, function: Any) -> dict[str, Any]:
     described.pop("source", None)
     return {name: short_name} | {f"{name}.{key}": value if isinstance(value, str | int | float) else str(value)
                                  for key, value in described.items()}  # fmt: skip
+
+
+def _check_accuracy_drop(job: Job) -> None:
+    """Raise UserError if a job has no accuracy to compare, or no dense net to compare it with."""
+    if job.recipe.task.metric != "accuracy":
+        raise UserError(f"stop=accuracy_drop: task={job.recipe.task.name} has no accuracy; choose density or size")
+    if job.train_from:
+        raise UserError(f"stop=accuracy_drop compares with the dense net, and train_from={job.train_from} trains none; "
+                        "choose density or size")  # fmt: skip

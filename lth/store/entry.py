@@ -30,7 +30,7 @@ from lth.store.digest import describe
 from lth.store.environment import environment, gpu, instructions
 from lth.store.file import FORMAT, Corrupt, Missing, Name, Newer, check_format, check_types, read_json, write_json
 from lth.store.lease import clear
-from lth.store.locks import LEASE
+from lth.store.locks import TRAINING_LEASE
 from lth.store.result import read_result
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights
@@ -168,7 +168,7 @@ def tidy(entry: Path) -> None:
     """Delete what processes that were killed left in a finished entry."""
     with contextlib.suppress(OSError):  # nothing of it matters
         sweep(entry)
-        clear(entry / LEASE)
+        clear(entry / TRAINING_LEASE)
 
 
 def _kept(entry: Path) -> list[int]:

@@ -33,7 +33,7 @@ BLOCK = 512  # bytes of which a lease is a multiple, so that its size seldom cha
 
 
 @dataclass(frozen=True)
-class Watch:
+class Unchanged:
     """The content of a lease that another process holds, and since when, by the clock of this one, it is the same.
     alive: it changed since it was seen first, or its owner is a process of this host.
     """
@@ -104,7 +104,7 @@ class Lease:
 
 
 _held: dict[str, Lease] = {}
-_watched: dict[Path, Watch] = {}
+_watched: dict[Path, Unchanged] = {}
 
 
 def take(path: Path, facts: Mapping[str, Any] | None = None) -> Lease | None:
@@ -145,7 +145,7 @@ def _is_alive(path: Path, content: bytes) -> bool:
         return False
     if before is None or before.content != content:
         near = held is not None and held.place == here()
-        _watched[path] = Watch(content, now, alive=near or before is not None)
+        _watched[path] = Unchanged(content, now, alive=near or before is not None)
         return True
     if now - before.since < PATIENCE:
         return True

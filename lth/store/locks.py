@@ -15,7 +15,7 @@ from lth.store.running import waiting_for
 
 log = logging.getLogger("lth")
 POLL = 0.02, 1.0  # seconds between two looks at a lease of another process: at first, and at most
-LEASE = "lease"  # name of that of a training, in its folder
+TRAINING_LEASE = "lease"  # in the folder of the training
 T = TypeVar("T")
 
 
@@ -38,7 +38,7 @@ def claimed(
     def free() -> dict[Path, Lease]:
         for entry in wanted:
             make_folder(entry)
-            if own := take(entry / LEASE, facts(entry)):
+            if own := take(entry / TRAINING_LEASE, facts(entry)):
                 stack.callback(own.release)
                 leases[entry] = own
         return leases

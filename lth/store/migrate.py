@@ -12,9 +12,9 @@ from lth.store.digest import describe, digest, digest_of, sourceless
 from lth.store.entry import is_complete, partial_file, pruned_file
 from lth.store.file import Corrupt, read_json, write_json
 from lth.store.legacy import SCOPES
-from lth.store.locks import LEASE, claimed, patient
+from lth.store.locks import TRAINING_LEASE, claimed, locked, patient
 from lth.store.names import folder_of
-from lth.store.record import is_record, listed, read_record
+from lth.store.record import LEASE, is_record, listed, read_record
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}
@@ -49,7 +49,7 @@ def adopt(root: Path, recipe: Recipe, ticket: Ticket) -> None:
     with claimed([new], patient(BUSY)):
         partial_file(new).unlink(missing_ok=True)  # begun by a run before the migration
         for file in old.iterdir():
-            if file.name not in ("result.json", LEASE, "lock"):
+            if file.name not in ("result.json", TRAINING_LEASE, "lock"):
                 file.rename(new / file.name)
         write_json(new / "result.json", {**result, "digest": new.name, "recipe": describe(recipe)})
         shutil.rmtree(old)
@@ -72,16 +72,21 @@ def old_science(criterion: Any, distribution: Any, structure: Any) -> list[Any]:
 def forget(root: Path, experiment: str, digests: set[str]) -> None:
     """Take the rows of these trainings out of the records of an experiment; a record without rows is deleted."""
     for file in filter(is_record, listed(root / "experiments" / folder_of(experiment))):
-        try:
-            record = read_record(file)
-        except Corrupt as error:
-            log.warning("%s; it is left as it is", error)
-            continue
-        rows = {key: row for key, row in record["rows"].items() if row["digest"] not in digests}
-        if not rows:
-            file.unlink()
-        elif rows != record["rows"]:
-            write_json(file, {**record, "rows": rows})
+        with locked(file.with_suffix(LEASE), patient(BUSY)):
+            _forget(file, digests)
+
+
+def _forget(file: Path, digests: set[str]) -> None:
+    try:
+        record = read_record(file)
+    except Corrupt as error:
+        log.warning("%s; it is left as it is", error)
+        return
+    rows = {key: row for key, row in record["rows"].items() if row["digest"] not in digests}
+    if not rows:
+        file.unlink()
+    elif rows != record["rows"]:
+        write_json(file, {**record, "rows": rows})
 
 
 def _old(description: Any) -> Any:

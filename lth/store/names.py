@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from lth import UserError
 
-# "/" and "\" would lead into another folder; Windows forbids the others; "$" begins a formula in a figure.
-FORBIDDEN = '/\\<>:"|?*$'
+# "/" and "\" would lead into another folder; Windows forbids the others; "$" begins a formula in a figure, and "$" and
+# "`" a command where a shell completes names.
+FORBIDDEN = '/\\<>:"|?*$`'
 PROJECT = "/\\#?%:"  # characters that wandb forbids
 # Names that Windows keeps for devices, and the word for every experiment.
 RESERVED = {"con", "prn", "aux", "nul", "all", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}

@@ -1,6 +1,6 @@
 """An experiment as one small file: its records, and all of its trainings but their weights. Imports no PyTorch.
 
-Unpacked elsewhere, tables and figures are there, and the same command trains what is missing alone: masks are in the
+Unpacked elsewhere, tables and figures are there, and the same command trains only what is missing: masks are in the
 file, and first weights are functions of the seed. A training whose weights are asked for is trained once more.
 
 The file is compressed by xz: a line of JSON that names the files and their sizes in bytes, then one behind the other.
@@ -10,16 +10,16 @@ import json
 import lzma
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lth import UserError
-from lth.file import read_whole, write_out
+from lth.file import folder_aside, read_whole, write_out
+from lth.store import precision
 from lth.store.file import Corrupt, make_folder, write_json
 from lth.store.locks import claimed, locked, patient
-from lth.store.names import folder_of
+from lth.store.names import check_name, folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
 from lth.store.result import read_result
 from lth.store.stale import merged
@@ -27,7 +27,10 @@ from lth.store.upkeep import BUSY, every_record, unknown
 
 FORMAT = "lth pack 1"
 PARTS = re.compile(r"result\.json|evaluations\.parquet|mask\.safetensors|pruned-\w+\.safetensors|compared-\w+\.json")
-NAMES = re.compile(rf"trained/[0-9a-f]{{20}}/({PARTS.pattern})|experiments/(?!\.)[^/\0]+/(?!\.)[^/\0]+\.json")
+NAMES = re.compile(
+    rf"trained/[0-9a-f]{{20}}/({PARTS.pattern})|"
+    rf"experiments/(?!\.)[^/\0]+/((?!\.)[^/\0]+\.json|{re.escape(precision.FILE)})"
+)
 MOST = 2**30  # bytes that a file unpacks to
 MEMORY = 2**27  # bytes that decompression may take beside them
 
@@ -42,9 +45,10 @@ class Unpacked(NamedTuple):
 
 def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     """Write the finished trainings of an experiment, without weights, to a file; returns their number and its size in
-    bytes. Raises UserError if nothing is stored, or if a record can't be read.
+    bytes. Raises UserError if nothing is stored, if a record can't be read, or if it is more than `unpack` takes.
     """
-    records = [each for each in listed(root / "experiments" / folder_of(experiment)) if is_record(each)]
+    there = listed(root / "experiments" / folder_of(experiment))
+    records = [each for each in there if is_record(each)]
     if not records:
         raise unknown(root, experiment, (str(record["experiment"]) for record in every_record(root).values()))
     try:
@@ -54,7 +58,11 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     entries = [root / "trained" / digest for digest in dict.fromkeys(str(row["digest"]) for row in rows)]
     whole = [entry for entry in entries if (entry / "result.json").exists()]
     parts = [part for entry in whole for part in listed(entry) if PARTS.fullmatch(part.name)]
-    content = {str(each.relative_to(root).as_posix()): read_whole(each, MOST) for each in [*parts, *records]}
+    files = [*parts, *records, *(each for each in there if each.name == precision.FILE)]
+    if (size := sum(each.stat().st_size for each in files)) > MOST:
+        raise UserError(f"{experiment} has {size:,} bytes without weights, and a file of lth pack {MOST:,} at most: "
+                        f"copy the folder {root}", code=1)  # fmt: skip
+    content = {str(each.relative_to(root).as_posix()): read_whole(each, MOST) for each in files}
     head = {"format": FORMAT, "files": [[name, len(data)] for name, data in content.items()]}
     packed = lzma.compress(b"\n".join([json.dumps(head).encode(), b"".join(content.values())]))
     write_out(file, packed)
@@ -67,21 +75,27 @@ def unpack(file: Path, root: Path) -> Unpacked:
     """
     content = _content(file)
     make_folder(root, "Set --runs to another folder")
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=root) as folder:
+    with folder_aside(root) as folder:
         for name, data in content.items():
-            make_folder((Path(folder) / name).parent)
-            (Path(folder) / name).write_bytes(data)
-        entries = listed(Path(folder) / "trained")
-        records = [each for job in listed(Path(folder) / "experiments") for each in listed(job)]
+            make_folder((folder / name).parent)
+            (folder / name).write_bytes(data)
+        entries, experiments = listed(folder / "trained"), listed(folder / "experiments")
+        records = [each for experiment in experiments for each in listed(experiment) if is_record(each)]
         try:
             found = {record: read_record(record) for record in records}
             for entry in entries:
                 read_result(entry)
         except Corrupt as error:
-            raise UserError(f"{file} is corrupt: {str(error).replace(folder, '')}", code=1) from error
+            raise UserError(f"{file} is corrupt: {str(error).replace(str(folder), '')}", code=1) from error
+        names = {str(value["experiment"]) for value in found.values()}
+        for name in names:
+            check_name(name)
         added = sum(_put(entry, root / "trained" / entry.name) for entry in entries)
         for record, value in found.items():
             _add(value, root / record.relative_to(folder))
+        for name in names:
+            if (chosen := precision.recorded(folder, name)) is not None:
+                precision.settle(root, name, chosen)
     return Unpacked(len(found), added, len(entries) - added)
 
 

@@ -1,8 +1,7 @@
 """Renaming of stored experiments. Imports no PyTorch."""
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lth import UserError
 from lth.store.file import FORMAT, write_json
@@ -27,21 +26,22 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
         raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
     check_ended(old, own.values())
     follow(root, old, new)
-    for file, record in own.items():
-        _move(file, record, target / file.name, new)
+    for file in own:
+        drop_record(file, partial(_move, file, target / file.name, new))
     _move_figures(root / "figures", folder_of(old), folder_of(new))
     return len(own)
 
 
-def _move(file: Path, record: Mapping[str, Any], target: Path, name: str) -> None:
-    """Write a record under its new name, with the rows that stand there, and delete the old one."""
+def _move(file: Path, target: Path, name: str) -> None:
+    """Write a record under its new name, with the rows that stand there; none may be added to it meanwhile."""
+    record = read_record(file)
+    check_ended(record["experiment"], [record])
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.with_suffix(LEASE), patient(BUSY)):
         rows = read_record(target)["rows"] if target.exists() else {}
         own = {"format": FORMAT, "experiment": name, "job": target.stem, "rows": merged(rows, record["rows"])}
         new = {**record, **own}
         write_json(target, new)
-    drop_record(file)
 
 
 def _move_figures(folder: Path, old: str, new: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from lth.store.file import Corrupt
 from lth.store.labels import told_apart
-from lth.store.locks import LEASE
+from lth.store.locks import TRAINING_LEASE
 from lth.store.record import is_record, listed
 from lth.store.running import lease_of
 from lth.store.stale import current
@@ -90,7 +90,7 @@ def _trainings(
     named = {str(row.get("digest")) for record in records for row in record["rows"].values()}
     found = defaultdict[tuple[str, str], list[Seen]](list)
     for name in _names(root / "trained"):
-        if name not in named and (seen := watch.lease(root / "trained" / name / LEASE)):
+        if name not in named and (seen := watch.lease(root / "trained" / name / TRAINING_LEASE)):
             found[str(seen.held.facts.get("experiment")), str(seen.held.facts.get("job"))].append(seen)
     return found
 

@@ -8,8 +8,9 @@ import contextlib
 import re
 import secrets
 import shutil
+import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ from typing import Any
 from lth import UserError
 from lth.store.file import Corrupt
 from lth.store.lease import is_undecided, take
-from lth.store.locks import LEASE as TRAINING
-from lth.store.locks import locked, patient
+from lth.store.locks import TRAINING_LEASE, locked, patient
 from lth.store.names import folder_of
 from lth.store.precision import forget
 from lth.store.record import LEASE, is_record, read_record
@@ -46,8 +46,17 @@ class Plan:
     @property
     def size(self) -> int:
         """Bytes on the disk."""
-        folders = [file for folder in self.trainings for file in folder.rglob("*") if file.is_file()]
-        return sum(file.stat().st_size for file in (*self.records, *folders))
+        files = (file for folder in self.trainings for file in folder.rglob("*"))
+        return sum(map(_size, (*self.records, *files)))
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file; 0 of a folder, and of what a running training has deleted meanwhile."""
+    try:
+        found = file.lstat()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
@@ -116,9 +125,10 @@ def _gone(folder: Path) -> Path:
     return folder.with_name(f"{GONE}{folder.name.removeprefix(GONE)[:20]}-{secrets.token_hex(4)}")
 
 
-def drop_record(file: Path) -> None:
-    """Delete a record, and the folder after the last one."""
+def drop_record(file: Path, first: Callable[[], None] = lambda: None) -> None:
+    """Delete a record, and the folder after the last one. first: called before, while no other process writes it."""
     with locked(file.with_suffix(LEASE), patient(BUSY)):
+        first()
         file.unlink(missing_ok=True)
         lease_of(file).unlink(missing_ok=True)  # of a job that was killed
         file.with_suffix(".lock").unlink(missing_ok=True)  # of older versions
@@ -185,9 +195,9 @@ def _free(folders: Iterable[Path]) -> Iterator[list[Path]]:
         free, left = list[Path](), list(folders)
         while left:
             for folder in left:
-                if lease := take(folder / TRAINING):
+                if lease := take(folder / TRAINING_LEASE):
                     stack.callback(lease.release)
                     free.append(folder)
-            left = [folder for folder in left if folder not in free and is_undecided(folder / TRAINING)]
+            left = [folder for folder in left if folder not in free and is_undecided(folder / TRAINING_LEASE)]
             time.sleep(LOOK if left else 0)
         yield free

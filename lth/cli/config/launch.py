@@ -26,8 +26,7 @@ def launched(launcher: Launcher, task: Task, turns: Sequence[tuple[int, float]])
         try:
             return _once(launcher, task, turns)
         except BrokenProcessPool:
-            task.endings[-1] = Ending(FAILED)
-            print("lth run: a worker of the launcher was killed; starting the other jobs again", file=sys.stderr)
+            print("lth run: a worker of the launcher was killed; starting again what had not ended", file=sys.stderr)
     return _once(launcher, task, turns)
 
 
@@ -56,7 +55,8 @@ def _asked(launcher: Launcher, task: Task, turns: Sequence[tuple[int, float]]) -
     ended: dict[int, Ending] = {}
     for (job, _), each in zip(turns, map(_returned, done), strict=True):
         if job not in ended or ended[job].waiting:
-            ended[job] = replace(each, trained=each.trained + ended.get(job, each).trained * (job in ended))
+            before = ended[job].trained if job in ended else 0
+            ended[job] = replace(each, trained=before + each.trained)
     return ended
 
 

@@ -16,14 +16,13 @@ from lth import UserError
 from lth.cli.config.compose import composed
 from lth.cli.config.machine import at_once, granted, worker
 from lth.cli.config.overrides import expand
-from lth.cli.override import key_of
+from lth.cli.override import PATHS, key_of
 
 log = logging.getLogger("lth")
 # Plugins of Hydra that are packages of their own -> what installs them.
 PLUGINS = {"hydra_plugins.hydra_ray_launcher": "lth[ray]", "hydra_plugins.hydra_submitit_launcher": "lth[slurm]"}
 OF_LAUNCHER = re.compile(r"[+~]*hydra[/.]launcher\b")
 HERE = ("basic", "joblib")  # launchers whose jobs run on this machine, as a single job does
-PATHS = ("root", "data.root", "data.cache")
 
 OmegaConf.register_new_resolver("gpus_for", lambda device, devices: devices * (device in ("gpu", "cuda")), replace=True)
 OmegaConf.register_new_resolver("cores_for", lambda threads, devices: threads * devices, replace=True)

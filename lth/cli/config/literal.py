@@ -13,11 +13,11 @@ from lth import UserError
 from lth.analysis.registry import CONF, names
 from lth.cli.config.choices import options
 from lth.cli.config.overrides import is_group
-from lth.cli.override import key_of
+from lth.cli.override import PATHS, key_of
 from lth.store.names import shown
 
 # Keys whose value is text: 1e3, a,b and a\ b stand for themselves, in a sweep too.
-TEXT = ("name", "root", "data.root", "data.cache", "tracking.project")
+TEXT = ("name", *PATHS, "tracking.project")
 
 
 def literal(overrides: Sequence[str], *, sweeping: bool, folder: Path | None = None) -> list[str]:

@@ -8,6 +8,7 @@ from lth.cli.config.bounds import check_block
 from lth.cli.config.branches import check_branches
 from lth.cli.config.keys import Config, nodes
 from lth.cli.config.pruning import check_pruning
+from lth.cli.ending import objectives
 from lth.schedule import rungs
 from lth.store.names import check_name, check_path, check_project, did_you_mean, similar
 
@@ -102,7 +103,7 @@ def _check_width(width: Any) -> None:
 
 
 def _check_objective(names: Any) -> None:
-    for name in [] if names is None else names if isinstance(names, list) else [names]:
+    for name in objectives(names):
         if "test" in str(name).split("_"):
             raise UserError(f"objective={name}: selecting on test data invalidates the test result; choose by "
                             f"validation data, such as {OBJECTIVES[0]}")  # fmt: skip

@@ -20,7 +20,7 @@ from lth import UserError
 from lth.cli.config.overrides import searches, swept_keys, values
 from lth.cli.config.plugins import register
 from lth.cli.config.sweep import Sweeper
-from lth.cli.ending import Ending
+from lth.cli.ending import Ending, objectives
 from lth.file import write_text
 
 MOST = 10_000  # trials of a seed
@@ -69,6 +69,7 @@ class Search(Sweeper):
         file = Path(self.task.folder).parent / "trials.csv"
         given: Any = {"study_name": self.study or str(self.config.name), "storage": _storage(self.storage)}
         study = optuna.create_study(**given, directions=self._directions(), load_if_exists=True)
+        _check_space(study, space)
         self.task.tolerant = True
         self.task.steps = [int(v) for o in parsed if o.get_key_element() == "rewind.step" and o.is_choice_sweep()
                            for v in values(o)]  # fmt: skip
@@ -77,8 +78,8 @@ class Search(Sweeper):
             jobs = [[*fixed, *(f"{key}={value}" for key, value in params.items())] for params in asked]
             for place, params, ended in zip(range(done, self.trials), asked, self.finish(jobs), strict=False):
                 _add(study, place, params, space, ended)
-            _write(file, study, self._objectives(), [*space])
-        self.task.said = f"{_best(study, self._objectives())}trials  {file}\n"
+            _write(file, study, objectives(self.config.objective), [*space])
+        self.task.said = f"{_best(study, objectives(self.config.objective))}trials  {file}\n"
 
     def _check(self) -> None:
         """Raise UserError for a number of trials that can't be."""
@@ -103,13 +104,9 @@ class Search(Sweeper):
             asked.append(copy.ask(dict(space)).params)
         return asked
 
-    def _objectives(self) -> list[str]:
-        names = self.config.objective
-        return [names] if isinstance(names, str) else [*names]
-
     def _directions(self) -> Any:
         """One for each column of the objective."""
-        names, given = self._objectives(), self.direction
+        names, given = objectives(self.config.objective), self.direction
         if given is None:
             return ["maximize" if name.endswith("_accuracy") else "minimize" for name in names]
         directions = [given] if isinstance(given, str) else [*given]
@@ -154,6 +151,21 @@ def _ends(value: RangeSweep) -> tuple[Any, Any]:
     """The first and the last value of a range."""
     listed = [*value.range()]
     return (listed[0], listed[-1]) if listed else (0, 0)
+
+
+def _check_space(study: Any, space: Mapping[str, Any]) -> None:
+    """Raise UserError if a stored study has trials of other keys or choices."""
+    from optuna.distributions import check_distribution_compatibility
+
+    for trial in _places(study).values():
+        try:
+            if {*trial.params} != {*space}:
+                raise ValueError(f"its trials have values of {', '.join(trial.params)}, not of {', '.join(space)}")
+            for key, distribution in space.items():
+                check_distribution_compatibility(trial.distributions[key], distribution)
+        except ValueError as error:
+            raise UserError(f"hydra.sweeper.storage: study {study.study_name} searches something else ({error}); take "
+                            "another study, such as hydra.sweeper.study=second") from error  # fmt: skip
 
 
 def _places(study: Any) -> dict[int, Any]:

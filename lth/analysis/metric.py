@@ -6,7 +6,7 @@ import pandas as pd
 
 from lth import UserError
 
-EARLY, FINAL = "early_stop_test_", "final_test_"
+EARLY_STOP, AT_END = "early_stop_test_", "final_test_"
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Metric:
     @property
     def early(self) -> str:
         """Column of its test value at early stop."""
-        return f"{EARLY}{self.name}"
+        return f"{EARLY_STOP}{self.name}"
 
     @property
     def final(self) -> str:
         """Column of its test value at the end."""
-        return f"{FINAL}{self.name}"
+        return f"{AT_END}{self.name}"
 
     @property
     def test(self) -> str:
@@ -53,7 +53,7 @@ class Metric:
 
 def metric(table: pd.DataFrame) -> Metric:
     """The metric of these tickets. Raises UserError if they have several, which can't share a column or an axis."""
-    return _only(table, (FINAL, EARLY))
+    return _only(table, (AT_END, EARLY_STOP))
 
 
 def metric_of_curves(evaluations: pd.DataFrame) -> Metric:

@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import time
 from pathlib import Path
 
 from lth import UserError
@@ -16,6 +15,7 @@ from lth.engine import Interrupted
 from lth.job import Job
 from lth.store import Store
 from lth.store.folder import Busy
+from lth.store.locks import until
 
 PATIENCE = 0.5  # seconds that the end of a run waits for a record that another process writes
 
@@ -44,13 +44,7 @@ def interrupted(job: Job, setting: Setting, store: Store, error: BaseException) 
 
 def end(job: Job, store: Store, status: str, error: str = "") -> None:
     """Write how a job ended to its records, if they can be written."""
-    begun = time.monotonic()
-
-    def wait() -> None:
-        if time.monotonic() - begun > PATIENCE:
-            raise Interrupted
-
-    store.wait = wait
+    store.wait = until(PATIENCE, Interrupted())
     # The disk may be what failed, another process may hold the record, or a newer version may have written it.
     with contextlib.suppress(OSError, Interrupted, UserError):
         jobs.status(job, store, status, error)

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -10,6 +9,7 @@ from typing import Literal, TypeVar
 from lth import UserError
 from lth.store.file import Corrupt, Missing, Newer
 from lth.store.lease import Lease
+from lth.store.locks import until
 from lth.ticket import Ticket
 
 log = logging.getLogger("lth")
@@ -47,14 +47,7 @@ class Folder:
 
     def patient(self) -> Callable[[], None]:
         """`wait`, until patience ends; then it raises Busy."""
-        begun = time.monotonic()
-
-        def wait() -> None:
-            self.wait()
-            if time.monotonic() - begun >= self.patience:
-                raise Busy("what it needs next is being trained by another process")
-
-        return wait
+        return until(self.patience, Busy("what it needs next is being trained by another process"), self.wait)
 
     def intact(self, read: Callable[[], T]) -> T | None:
         """Content that is read; None if it is absent or, after a warning, corrupt. Raises UserError if it is newer."""

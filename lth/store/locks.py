@@ -69,13 +69,19 @@ def locked(file: Path, wait: Callable[[], None]) -> Iterator[None]:
 
 def patient(message: str) -> Callable[[], None]:
     """A `wait` that raises UserError when the lease would have been taken over if its owner were dead."""
+    return until(lease.PATIENCE + lease.BEAT, UserError(message, code=1))
+
+
+def until(seconds: float, error: Exception, wait: Callable[[], None] = lambda: None) -> Callable[[], None]:
+    """`wait`, which raises an error once so many seconds have passed."""
     begun = time.monotonic()
 
-    def wait() -> None:
-        if time.monotonic() - begun > lease.PATIENCE + lease.BEAT:
-            raise UserError(message, code=1)
+    def waiting() -> None:
+        wait()
+        if time.monotonic() - begun >= seconds:
+            raise error
 
-    return wait
+    return waiting
 
 
 def _until(free: Callable[[], T | None], wait: Callable[[], None]) -> T:

@@ -25,7 +25,7 @@ from lth import UserError
 from lth.cli.console import number_of
 
 # States after which a job runs no more. Suspended and preempted ones do; submitit takes some of these for the end.
-FINAL = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "GONE"}
+ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "GONE"}
 LOOK = 60  # seconds between two questions to Slurm, at most; it forgets jobs some minutes after their end
 
 
@@ -91,7 +91,7 @@ class Watcher(SlurmInfoWatcher):  # type: ignore[misc]
 
     def is_done(self, job_id: str, mode: str = "standard") -> bool:
         """True if a job does not run again."""
-        return self.get_state(job_id, mode=mode).partition(" ")[0] in FINAL
+        return self.get_state(job_id, mode=mode).partition(" ")[0] in ENDED
 
     def update(self) -> None:
         """Ask for the states of all jobs that have not ended."""

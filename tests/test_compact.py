@@ -168,6 +168,20 @@ def test_an_unread_pixel_is_not_read() -> None:
     assert torch.equal(small(image), net.eval()(image))
 
 
+def test_layers_that_share_their_weight_share_it_when_they_are_compact() -> None:
+    torch.manual_seed(0)
+    layers = nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3), nn.Linear(3, 2)
+    net = nn.Sequential(nn.Flatten(), *layers).eval()
+    net[5].weight = net[3].weight
+    mask = full_mask(net)
+    mask["3.weight"][:, 1] = False
+    net[3].weight.data.mul_(mask["3.weight"])
+    x = inputs(net, (1, 1, 2))
+    small = compact(net, net.state_dict(), mask, x)
+    assert small.get_parameter("3.weight") is small.get_parameter("5.weight")
+    assert torch.allclose(small(x), net(x), atol=1e-6)
+
+
 def test_a_whole_chain_of_idle_units_is_removed() -> None:
     net = model.mlp((1, 1, 2), 2, hidden=(2, 2, 2)).eval()
     mask = full_mask(net)

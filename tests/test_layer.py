@@ -120,6 +120,15 @@ def test_weights_of_recurrent_layers_are_named_as_not_pruned(name: str) -> None:
     assert list(found.left) == left
 
 
+@pytest.mark.parametrize("lookup", [nn.Embedding(9, 5), nn.Embedding(9, 5, max_norm=1.0), nn.EmbeddingBag(9, 5)])
+def test_a_weight_that_is_looked_up_is_named_as_not_pruned(lookup: nn.Module) -> None:
+    bags = isinstance(lookup, nn.EmbeddingBag)
+    looked_up = Net(lambda n, x: n.head(n.words(x) if bags else n.words(x).mean(1)), words=lookup, head=nn.Linear(5, 3))
+    found = layers(looked_up, torch.tensor([[1, 2, 3]]))
+    assert found.kinds == {"head.weight": "output"}
+    assert list(found.left) == ["words.weight"]
+
+
 @odd
 def test_a_ladder_prunes_odd_nets_exactly_and_what_is_multiplied_is_zero_where_the_mask_is(case: Odd) -> None:
     job = recipe(model=case, optimizer=adam, steps=4, evaluate_every=2)

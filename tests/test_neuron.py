@@ -53,6 +53,18 @@ def test_a_neuron_has_a_row_of_weights_a_bias_and_a_column_of_the_next_layer() -
     }
 
 
+def test_layers_may_be_called_as_operations_are() -> None:
+    names = ("_stem", "first layer", "_Concat", "_ElementWiseOp_1", "out")
+    parts = [nn.Linear(4, 3), nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)]
+    net = nn.Sequential()
+    for name, part in zip(names, parts, strict=True):
+        net.add_module(name, part)
+    found = neuron.groups(net, torch.zeros(2, 4))
+    assert sorted(part.name for group in found for part in group.parts if part.name.endswith("weight")) == sorted(
+        [f"{name}.weight" for name in names[:-1]] + [f"{name}.weight" for name in names[1:]]
+    )
+
+
 def test_a_filter_takes_its_batch_norm_and_behind_a_flattening_a_column_for_each_place_of_the_image() -> None:
     (group,) = neuron.groups(conv_net((1, 2, 2), 3), example_of((1, 2, 2)))
     one_each = [0, 1, 2]

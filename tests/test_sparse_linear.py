@@ -97,6 +97,15 @@ def test_a_training_is_the_same_as_with_dense_layers_but_for_rounding(name: str)
     assert all(not b.weights()[key][~mask].any() for key, mask in ticket.mask.items())
 
 
+def test_a_layer_without_any_weight_left_is_trained_as_the_others() -> None:
+    one, other = (recipe(model=squashed, optimizer=amsgrad, kernel=kernel) for kernel in ("dense", "sparse"))
+    ticket = sparse_ticket(one)
+    ticket = replace(ticket, mask={**ticket.mask, "3.weight": torch.zeros_like(ticket.mask["3.weight"])})
+    a, b = trained(one, ticket), trained(other, ticket)
+    assert (a.facts["kernel"], b.facts["kernel"]) == ("dense", "sparse")
+    assert all(torch.allclose(w, b.weights()[name], atol=1e-3) for name, w in a.weights().items())
+
+
 @pytest.mark.long
 def test_a_transformer_is_trained_on_kept_weights() -> None:
     data = text(length=8)
@@ -218,10 +227,28 @@ def twice(shape: Sequence[int], classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), layer, nn.Tanh(), layer, nn.Tanh(), nn.utils.spectral_norm(nn.Linear(width, 3)))
 
 
+class Encoder(nn.Module):
+    """A layer whose weights PyTorch takes directly in evaluation without gradients, its fast path."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.encoder = nn.TransformerEncoderLayer(width, 2, 64, dropout=0.0, batch_first=True)
+        self.output = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        encoded: Tensor = self.encoder(x.flatten(2).mean(1, keepdim=True))
+        return self.output(encoded[:, 0])
+
+
+def encoder(shape: Sequence[int], classes: int) -> nn.Module:
+    return Encoder(math.prod(shape[1:]), classes)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"model": direct},
+        {"model": encoder},
         {"model": shaped},
         {"model": squashed, "optimizer": without_decay_of_vectors},
         {"model": twice},
@@ -229,7 +256,16 @@ def twice(shape: Sequence[int], classes: int) -> nn.Module:
         {"model": squashed, "optimizer": clipped},
         {"model": alone, "data": diabetes(), "task": task.regression()},
     ],
-    ids=["weights taken directly", "shape looked at", "by shape", "used twice", "also in a list", "hook", "the net"],
+    ids=[
+        "weights taken directly",
+        "fast path",
+        "shape looked at",
+        "by shape",
+        "used twice",
+        "also in a list",
+        "hook",
+        "the net",
+    ],
 )
 def test_nets_that_would_compute_or_learn_otherwise_stay_dense(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,7 @@ from small import DATA, adam, recipe
 from test_table import JOB
 from torch import Tensor, nn
 
-from lth import UserError, criterion, schedule, stop, task
+from lth import UserError, cli, criterion, schedule, stop, task
 from lth.analysis import plot, summary
 from lth.analysis.claim import gain
 from lth.compress import file_table, layout_table
@@ -272,6 +272,9 @@ def test_a_regression_goes_through_the_command_to_its_tables_and_figures(
     assert "ticket: absolute error" in out
     assert re.search(r"test absolute error \d\.\d{4}", out)
     assert (tmp_path / "here" / "figures" / "numbers" / "sparsity.png").exists()
+    for command in (["plot", "numbers", "--out", "drawn"], ["compare", "numbers"]):
+        assert cli.main([*command, "--runs", "here"]) == 0  # of the metric of the task
+        assert "test absolute error at early stop" in capsys.readouterr().out
 
 
 def rows(**columns: Any) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from lth import UserError
 from lth.analysis import comparison, query, results
+from lth.analysis.metric import metric
 from lth.cli.console import log_to_console
 
 
@@ -15,7 +16,7 @@ def main(arguments: argparse.Namespace) -> int:
     names = list(dict.fromkeys(arguments.name))
     table = pd.concat([results.tables(name, arguments.runs)[0] for name in names], ignore_index=True)
     table = query.where(table, arguments.where)
-    y = query.number(table, arguments.y)
+    y = query.number(table, arguments.y or metric(table).name)
     sides = comparison.sides(table, [name for name in names if name in set(table["experiment"])])
     base = comparison.baseline(sides, arguments.against)
     if len(sides) == 1:

@@ -22,8 +22,8 @@ def _plot(commands: "Commands") -> None:
     )
     plot.add_argument(
         "--y",
-        default="accuracy",
-        help="accuracy, final_accuracy, validation_accuracy, loss, early_stop_step or any column (default: accuracy)",
+        help="accuracy, final_accuracy, validation_accuracy, loss, early_stop_step or any column (default: accuracy, "
+        "or the metric of another task)",
     )
     plot.add_argument(
         "--by",
@@ -47,7 +47,9 @@ def _compare(commands: "Commands") -> None:
     compare.add_argument(
         "--against", action="append", default=[], help="the baseline, such as criterion=random (default: the first)"
     )
-    compare.add_argument("--y", default="accuracy", help="accuracy, loss, early_stop_step or any column")
+    compare.add_argument(
+        "--y", help="accuracy (default, or the metric of another task), loss, early_stop_step or any column"
+    )
     _rows(compare)
 
 

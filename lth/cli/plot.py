@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis import plot, query, results, series
 from lth.analysis.markdown import aligned
+from lth.analysis.metric import metric
 from lth.analysis.plot import labels
 from lth.analysis.summary import MISSING
 from lth.cli.console import log_to_console
@@ -22,7 +23,8 @@ def main(arguments: argparse.Namespace) -> int:
     for column in [*arguments.by, *filter(None, [arguments.rows])]:
         query.check_column(rows, column)
     over_steps = arguments.x == "step"
-    y = query.curve(evaluations, arguments.y) if over_steps else query.number(rows, arguments.y)
+    word = arguments.y or metric(rows).name
+    y = query.curve(evaluations, word) if over_steps else query.number(rows, word)
     x = arguments.x if over_steps else query.number(rows, arguments.x)
     if over_steps and not any(condition.startswith("level=") for condition in arguments.where):
         rows = series.few_levels(rows)
@@ -37,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
         for name, part in _parts(rows, arguments.rows)
     ]
     figure = plot.lines(panels, x, y, arguments.name, arguments.where)
-    files = plot.save(figure, arguments.out, f"{arguments.name}_{arguments.y}_over_{arguments.x}")
+    files = plot.save(figure, arguments.out, f"{arguments.name}_{word}_over_{arguments.x}")
     print(*files, sep="\n", file=sys.stderr)  # files first, since what reads the text may end, as head does
     print(_csv(panels) if arguments.format == "csv" else _markdown(panels, x, y))
     return 0

@@ -183,10 +183,15 @@ def _fold(weights: dict[str, Tensor], group: Group, units: Tensor, inputs: Input
 
 
 def _without_unread_inputs(net: nn.Module, mask: Mask) -> nn.Module:
-    """Make plain linear layers read only the features that they have a weight for, at least one; not a whole net."""
+    """Make plain linear layers read only the features that they have a weight for, at least one; not a whole net, nor
+    layers that share their weight, which would then be stored twice.
+    """
+    weights = [id(p) for _, p in net.named_parameters(remove_duplicate=False)]
     for name, kept in mask.items():
         layer, read = net.get_submodule(_layer(name)), kept.any(0)
-        if layer is not net and type(layer) is nn.Linear and not read.all():
+        if layer is net or type(layer) is not nn.Linear or weights.count(id(layer.weight)) > 1:
+            continue
+        if not read.all():
             index = read.nonzero().flatten() if read.any() else torch.tensor([0])
             layer.in_features, layer.weight = len(index), nn.Parameter(layer.weight.detach()[:, index].clone())
             net.set_submodule(_layer(name), nn.Sequential(Select(index), layer))

@@ -21,7 +21,8 @@ from lth.weights import memory
 # once an example and step; inputs of recurrent layers are steps x examples x features.
 UNCOUNTED: dict[Any, Callable[..., int]] = {
     torch.ops.aten.embedding: lambda *_, **__: 0,
-    torch.ops.aten.embedding_bag: lambda *_, **__: 0,
+    torch.ops.aten._embedding_bag: lambda *_, **__: 0,
+    torch.ops.aten._embedding_bag_forward_only: lambda *_, **__: 0,
     torch.ops.aten.mkldnn_rnn_layer: lambda x, *weights, **__: _recurrent(x, weights[:2]),
     torch.ops.aten._cudnn_rnn: lambda x, weights, *_, **__: _recurrent(x, weights),
     torch.ops.aten._trilinear: lambda x, weight, *_, **__: weight.numel() * x[..., 0].numel(),  # nn.Bilinear
@@ -129,7 +130,7 @@ class _Recorder(TorchDispatchMode):
         if (count := _of_product(func.overloadpacket, args, kwargs, out, data=origin.data)) is not None:
             origin.feeds = self._multiply([x for x in inputs if x.ndim > 1 and x.numel()], origin, count)
         for x in tree_leaves(out):
-            if isinstance(x, Tensor):
+            if isinstance(x, Tensor) and memory(x) not in self.parameters:  # such as an embedding with max_norm changes
                 self.alive.append(x)
                 self.origins[memory(x)] = origin
         return out

@@ -41,7 +41,9 @@ class Passed:
 
     @property
     def operation(self) -> str:
-        """Name of an operation that may mix units, such as "Softmax"; "" for any other."""
+        """Name of an operation that may mix units, such as "Softmax"; "" for any other, and for layers."""
+        if not type(self.layer).__module__.startswith(torch_pruning.__name__):
+            return ""
         if self.name.startswith("_Elem"):
             operation = re.sub(r"Backward\d*", "", self.name.rpartition("(")[2].rstrip(")"))
             return "" if HARMLESS.fullmatch(operation) else operation
@@ -67,10 +69,11 @@ def roots(graph: Any, outputs: list[nn.Module]) -> Iterator[tuple[str, list[Pass
     """Yield the first layer of each group of coupled units, and all that they pass; groups with an output have none."""
     done = set[Any](outputs)
     longest = 4 * max((size for p in graph.model.parameters() for size in p.shape), default=1)
+    names = _names(graph)
     for layer in list(graph.module2node):
         if layer in done or not isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
             continue
-        name = _name(graph.module2node[layer])
+        name = names[layer]
         try:
             found = _walk(graph, layer, longest)
         except NotRemovable as error:
@@ -98,9 +101,9 @@ def _walk(graph: Any, root: nn.Module, longest: int) -> list[Passed]:
                     raise NotRemovable("an operation behind it repeats its units")
                 if _note(passed.setdefault((dep.target, dep.handler), {}), found):
                     todo.append((dep.target, dep.handler, found))
-    names = graph._param_to_name  # of parameters outside of layers that Torch-Pruning knows
+    names = graph._param_to_name | _names(graph)  # of parameters outside of layers that Torch-Pruning knows, of layers
     return [
-        Passed(names.get(at.module) or _name(at), at.module, _reads(handler), units)
+        Passed(names.get(at.module) or str(at.name), at.module, _reads(handler), units)
         for (at, handler), units in passed.items()
         if units
     ]
@@ -128,6 +131,6 @@ def _reads(handler: Any) -> bool:
     return str(handler.__name__).endswith("_in_channels")
 
 
-def _name(node: Any) -> str:
-    """Name of a layer, without its description; of an operation with it."""
-    return str(node.name) if str(node.name).startswith("_") else str(node.name).partition(" ")[0]
+def _names(graph: Any) -> dict[Any, str]:
+    """Layer -> its name; the graph has it with a description behind, which a name may look like."""
+    return {layer: name for name, layer in graph.model.named_modules()}

@@ -14,7 +14,7 @@ Expect (the paper, read in quotations; 3 initializations x 3 orders; stable: bel
 Cost
     LeNet in full, a replicate: 26 trainings of 24,000 steps at k = 0 and about as many for each further k, 33 seconds
     each when dense on an idle core, less when sparse. ResNet-20: 13 of 63,000 steps a k; reduced: 4 of 10,000.
-Result (2026-11-28, LeNet-300-100 in full with three pairs of children each, n = 3 up to k = 50, later n = 2; mean and
+Result (2026-11-28, LeNet-300-100 in full with three pairs of children each, n = 3 up to k = 100, later n = 2; mean and
     standard deviation; AMD EPYC, one thread; results/frankle2020_connectivity.md)
     At k = 0 the instability is 0.90 (0.09) points dense, 0.04 (0.02) of the ticket of 3.5%, 1.08 (0.56) re-initialized
     and 3.50 (1.54) with a shuffled mask, which is not stable here. A plain loop of its own found 4.02 and 3.77 points

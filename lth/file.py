@@ -87,7 +87,10 @@ def folder_aside(folder: Path) -> Iterator[Path]:
     """A new folder in this one, which is deleted at the end; those of processes that were killed go first."""
     sweep(folder)
     temporary = name_aside(folder / "folder")
-    temporary.mkdir()
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise OSError(error.errno, f"can't write to {folder}: {error.strerror}") from error
     try:
         yield temporary
     finally:

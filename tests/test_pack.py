@@ -173,6 +173,34 @@ def test_the_precision_of_an_experiment_is_packed(whole: Path) -> None:
     assert recorded(Path("elsewhere"), "first_ticket") == "fp32"
 
 
+def test_a_damaged_training_is_not_packed_and_one_that_is_gone_is_told(
+    whole: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(whole / "runs", "here")
+    first, second, *_ = sorted(Path("here/trained").iterdir())
+    (first / "result.json").unlink()
+    assert pack(Path("here"), "first_ticket", Path("file"))[0] == 4
+    assert "1 trainings of first_ticket are gone, and not in the file" in caplog.text
+    (second / "result.json").write_text("x")
+    with pytest.raises(UserError, match=r"result.json is corrupt: .*: run its experiment again, or move the file away"):
+        pack(Path("here"), "first_ticket", Path("other"))
+    assert not Path("other").exists()
+
+
+def test_a_damaged_training_is_replaced_and_a_damaged_record_is_refused_before_anything_is_added(whole: Path) -> None:
+    unpack(whole / "file", Path("there"))
+    first, second, *_ = sorted(Path("there/trained").iterdir())
+    (first / "result.json").write_text("x")
+    assert unpack(whole / "file", Path("there")) == (1, 1, 4)
+    pd.testing.assert_frame_equal(table.tickets(Path("there")), table.tickets(whole / "runs"))
+    shutil.rmtree(second)
+    (record,) = Path("there").glob("experiments/*/*.json")
+    record.write_text("x")
+    with pytest.raises(UserError, match=r"is corrupt: .*: run its experiment again, or move the file away"):
+        unpack(whole / "file", Path("there"))
+    assert not second.exists()
+
+
 def test_more_than_a_file_holds_is_refused_before_it_is_written(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lth.store.pack.MOST", 1000)
     with pytest.raises(UserError, match=r"first_ticket has [\d,]+ bytes without weights, and a file of lth pack 1,000"):

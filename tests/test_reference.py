@@ -122,6 +122,7 @@ def test_bash_completes_commands_choices_keys_options_and_stored_experiments(tmp
     assert completed("lth com") == ["compress", "compare", "completion"]
     assert completed("lth run criterion=mo") == ["movement"]
     assert completed("lth run quantization.aware.b") == ["quantization.aware.bits="]
+    assert completed("lth run hydra/launcher=sl") == ["slurm", "slurm_gpu"]
     assert completed("lth plot my") == ["my_sweep"]
     (tmp_path / "runs" / "experiments" / "my other").mkdir()  # which is not a word
     assert completed("lth plot my") == ["my_sweep"]

@@ -385,6 +385,19 @@ def test_a_plan_for_an_empty_root_writes_no_result(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.long
+def test_a_plan_knows_where_a_stop_rule_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    stops = ["root=here", "levels=5", "stop=density", "stop.density.below=0.6"]  # 80, 64, 51%
+    assert run(*stops, "plan=true") == 0
+    assert "0 stored, at most 6 to train" in capsys.readouterr().out
+    assert run(*stops) == 0
+    capsys.readouterr()
+    assert run(*stops, "plan=true") == 0
+    said = capsys.readouterr().out
+    assert "level  4" not in said
+    assert "4 stored, 0 to train" in said
+
+
+@pytest.mark.long
 def test_a_plan_finds_tickets_behind_a_branch_whose_weights_were_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("root=here", "levels=2", "branch=[]") == 0
     capsys.readouterr()

@@ -1,5 +1,7 @@
 """`lth run plan=true`: what a job would train, and what is stored."""
 
+import math
+
 from lth import job as jobs
 from lth.cli.console import console
 from lth.job import Job
@@ -15,8 +17,14 @@ def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
     console.print(end=f"{words}\n" * bool(words), markup=False)
     run, before = jobs.origin(job), jobs.origin_places(job)
     there = set() if run is None else {jobs.place(t.ticket)._replace(branch=BRANCH) for t in jobs.stored(run, store)}
-    stored = there.intersection(before) | {jobs.place(t.ticket) for t in jobs.stored(job, store)}
-    places = jobs.planned(job)
+    found = jobs.stored(job, store)
+    stored = there.intersection(before) | {jobs.place(t.ticket) for t in found}
+    ended = jobs.ended(job, found)
+    places = {
+        place: steps
+        for place, steps in jobs.planned(job).items()
+        if place.level <= ended.get(place.replicate, math.inf)
+    }
     missing = dict.fromkeys(("to train", "to evaluate", "to quantize"), 0)
     for place, steps in places.items():
         quantized = place.bits is not None
@@ -29,6 +37,7 @@ def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
         console.print(f"{where}  {'stored' if place in stored else task}")
     for sentence in jobs.idle(job):
         console.print(sentence, markup=False)
-    counts = [f"{count} {what}" for what, count in missing.items() if count or what == "to train"]
+    most = "at most " * bool(job.stops and missing["to train"])  # a rule may end pruning before
+    counts = [f"{most}{count} {what}" for what, count in missing.items() if count or what == "to train"]
     console.print(f"{len(stored)} stored, {', '.join(counts)}; nothing was trained (plan=true)")
     return {f"{store.root}/{name}": steps for name, steps in jobs.trainings(job).items()}

@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.watch:
         _watch(arguments)
     jobs, problems = _look(arguments, Watch())
-    print(_printed(arguments, jobs))
+    print(_printed(arguments, jobs, problems))
     print(end="".join(f"{problem}\n" for problem in problems), file=sys.stderr)
     return 0
 
@@ -45,7 +45,7 @@ def _watch(arguments: argparse.Namespace) -> None:
     with Live(console=console, auto_refresh=False) as live:
         while True:
             jobs, problems = _look(arguments, watch)
-            shown = "\n".join([_printed(arguments, jobs), *problems])
+            shown = "\n".join([_printed(arguments, jobs, problems), *problems])
             if console.is_terminal:
                 live.update(Text(shown), refresh=True)
             elif shown != before:
@@ -64,12 +64,14 @@ def _look(arguments: argparse.Namespace, watch: Watch) -> tuple[list[JobStatus],
     return [job for job in jobs if not arguments.name or job.experiment in arguments.name], problems
 
 
-def _printed(arguments: argparse.Namespace, jobs: Sequence[JobStatus]) -> str:
+def _printed(arguments: argparse.Namespace, jobs: Sequence[JobStatus], problems: Sequence[str]) -> str:
     if arguments.format == "json":
         return json.dumps([asdict(job) for job in jobs], indent=1)
     if arguments.format == "csv":
         return _csv(jobs)
     nothing = f"no job is stored under {arguments.runs}; lth run trains, --runs names another folder"
+    if problems:
+        nothing = f"no job under {arguments.runs} can be read"
     width = min(WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDTH
     return "\n".join(text(jobs, width)) or nothing
 

@@ -5,7 +5,7 @@ from lth.job.idle import idle
 from lth.job.run import again, run, status
 from lth.job.sharing import planned, trainings
 from lth.job.source import origin, origin_places
-from lth.job.stored import migrate, stored, wait
+from lth.job.stored import ended, migrate, stored, wait
 from lth.job.values import Job
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Job",
     "Place",
     "again",
+    "ended",
     "idle",
     "migrate",
     "origin",

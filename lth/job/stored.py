@@ -1,7 +1,7 @@
 """Looks up what is stored of a job; trains nothing."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,18 @@ def stored(job: Job, store: Store) -> list[Trained]:
     """Everything of the job that is stored; trains nothing and waits for nothing. Raises UserError as `run` would."""
     rehearse(job)
     return _find(job, store)
+
+
+def ended(job: Job, found: Sequence[Trained]) -> dict[int, int]:
+    """Replicate -> level at which a stop rule ended pruning, as far as this job's stored tickets tell."""
+    rules = job.stops.values() if job.start is None else ()  # which look at the run that it starts from
+    line = sorted((t for t in found if t.ticket.branch == "ticket"), key=lambda each: each.ticket.level)
+    dense, levels = dict[int, Trained](), dict[int, int]()
+    for trained in line:
+        first = dense.setdefault(trained.ticket.replicate, trained)
+        if any(rule(first, trained) for rule in rules):
+            levels.setdefault(trained.ticket.replicate, trained.ticket.level)
+    return levels
 
 
 def wait(job: Job, store: Store) -> None:

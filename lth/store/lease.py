@@ -94,7 +94,10 @@ class Lease:
             os.ftruncate(file, len(content))
         else:
             del _held[self.token]
-            log.info("%s was taken over while this process stood still: both do the same work", self.path)
+            log.info(
+                "%s was deleted, or taken over while this process stood still: what it holds may be done twice",
+                self.path,
+            )
 
     def _content(self) -> bytes:
         process = {"host": platform.node(), "pid": self.pid, "place": here(), "started": started(self.pid)}

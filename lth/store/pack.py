@@ -7,6 +7,7 @@ The file is compressed by xz: a line of JSON that names the files and their size
 """
 
 import json
+import logging
 import lzma
 import os
 import re
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 from lth import UserError
 from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
-from lth.store.file import Corrupt, make_folder, write_json
+from lth.store.file import Corrupt, Missing, make_folder, write_json
 from lth.store.locks import claimed, locked, patient
 from lth.store.names import check_name, folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
@@ -33,6 +34,8 @@ NAMES = re.compile(
 )
 MOST = 2**30  # bytes that a file unpacks to
 MEMORY = 2**27  # bytes that decompression may take beside them
+REMEDY = "run its experiment again, or move the file away"
+log = logging.getLogger("lth")
 
 
 class Unpacked(NamedTuple):
@@ -45,7 +48,7 @@ class Unpacked(NamedTuple):
 
 def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     """Write the finished trainings of an experiment, without weights, to a file; returns their number and its size in
-    bytes. Raises UserError if nothing is stored, if a record can't be read, or if it is more than `unpack` takes.
+    bytes. Raises UserError if nothing is stored, if some of it can't be read, or if it is more than `unpack` takes.
     """
     there = listed(root / "experiments" / folder_of(experiment))
     records = [each for each in there if is_record(each)]
@@ -53,10 +56,14 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
         raise unknown(root, experiment, (str(record["experiment"]) for record in every_record(root).values()))
     try:
         rows = [row for each in records for row in read_record(each)["rows"].values()]
+        entries = [root / "trained" / digest for digest in dict.fromkeys(str(row["digest"]) for row in rows)]
+        whole = [entry for entry in entries if _is_whole(entry)]
     except Corrupt as error:
-        raise UserError(f"{error}: run its experiment again, or move the file away", code=1) from error
-    entries = [root / "trained" / digest for digest in dict.fromkeys(str(row["digest"]) for row in rows)]
-    whole = [entry for entry in entries if (entry / "result.json").exists()]
+        raise UserError(f"{error}: {REMEDY}", code=1) from error
+    if missing := len(entries) - len(whole):
+        log.warning(
+            "%d trainings of %s are gone, and not in the file: the same lth run trains them", missing, experiment
+        )
     parts = [part for entry in whole for part in listed(entry) if PARTS.fullmatch(part.name)]
     files = [*parts, *records, *(each for each in there if each.name == precision.FILE)]
     if (size := sum(each.stat().st_size for each in files)) > MOST:
@@ -87,6 +94,8 @@ def unpack(file: Path, root: Path) -> Unpacked:
                 read_result(entry)
         except Corrupt as error:
             raise UserError(f"{file} is corrupt: {str(error).replace(str(folder), '')}", code=1) from error
+        for record in records:
+            _check_readable(root / record.relative_to(folder))
         names = {str(value["experiment"]) for value in found.values()}
         for name in names:
             check_name(name)
@@ -124,12 +133,40 @@ def _cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
         at += size
 
 
+def _is_whole(entry: Path) -> bool:
+    """True if a training is there; False if it is not, or not finished. Raises Corrupt."""
+    try:
+        read_result(entry)
+    except Missing:
+        return False
+    return True
+
+
+def _is_intact(entry: Path) -> bool:
+    """True if a training is there and can be read."""
+    try:
+        return _is_whole(entry)
+    except Corrupt as error:
+        log.warning("%s; it is replaced", error)
+        return False
+
+
+def _check_readable(record: Path) -> None:
+    """Raise UserError if a record is there and can't be read."""
+    try:
+        read_record(record)
+    except Missing:
+        pass
+    except Corrupt as error:
+        raise UserError(f"{error}: {REMEDY}", code=1) from error
+
+
 def _put(entry: Path, target: Path) -> bool:
-    """Move a training into the store; False if it is there. What was left of an interrupted one goes."""
-    if (target / "result.json").exists():
+    """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes."""
+    if (target / "result.json").exists() and _is_intact(target):
         return False
     with claimed([target], patient(BUSY)):
-        if (target / "result.json").exists():
+        if (target / "result.json").exists() and _is_intact(target):
             return False
         for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
             os.replace(part, target / part.name)

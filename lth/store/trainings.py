@@ -133,7 +133,7 @@ class Trainings:
         with claimed([entry], self.folder.patient()):
             if (kept := self.folder.intact(read)) is not None:
                 return kept
-            log.info("the weights of step %d were not kept: %s is trained again up to there", step, ticket)
+            log.info("the weights of step %d are not stored: %s is trained again up to there", step, ticket)
             trained = self.train([ticket], until=step)
             if not trained:
                 raise OSError(f"{ticket} diverged when it was trained again up to step {step}; here it is not the same")

@@ -65,7 +65,7 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
     """
     own, every = own_and_all(root, experiment)
     if not running:
-        check_ended(experiment, own.values())
+        check_ended(experiment, own.values(), "; lth delete --running deletes it all the same")
     others = _named(record for file, record in every.items() if file not in own)
     gone = sorted(_named(own.values()) - others)
     folders = tuple(folder for digest in gone if (folder := root / "trained" / digest).is_dir())
@@ -158,11 +158,11 @@ def _named(records: Iterable[Mapping[str, Any]]) -> set[str]:
     return {str(row.get("digest")) for record in records for row in record["rows"].values()}
 
 
-def check_ended(experiment: str, records: Iterable[Mapping[str, Any]]) -> None:
-    """Raise UserError if a job of an experiment has not ended, as far as its records say."""
+def check_ended(experiment: str, records: Iterable[Mapping[str, Any]], otherwise: str = "") -> None:
+    """Raise UserError if a job of an experiment has not ended, as far as its records say. otherwise: another remedy."""
     if any(record["status"] == "running" for record in records):
-        raise UserError(f"a job of {experiment} is running, or was killed: wait for it, or run its command again; "
-                        "lth delete --running deletes it all the same", code=1)  # fmt: skip
+        what = f"a job of {experiment} is running, or was killed: wait for it, or run its command again{otherwise}"
+        raise UserError(what, code=1)
 
 
 def _check_own(root: Path) -> None:

@@ -168,4 +168,6 @@ def words() -> Sequence[str]:
     found = groups()
     choices = [f"{group}={option.name}" for group, options in found.items() for option in options]
     keys = [f"{group}.{key.name}=" for group, options in found.items() for option in options for key in option.keys]
-    return [*choices, *(f"{key.name}=" for key in settings()), *dict.fromkeys(keys), "hydra/launcher=basic", "-m"]
+    launchers = ["basic", "joblib", *sorted(file.stem for file in (CONF / "hydra" / "launcher").glob("*.yaml"))]
+    hydra = [*(f"hydra/launcher={name}" for name in launchers), "hydra/sweeper=optuna"]
+    return [*choices, *(f"{key.name}=" for key in settings()), *dict.fromkeys(keys), *hydra, "-m"]

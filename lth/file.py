@@ -103,7 +103,10 @@ def sweep(folder: Path) -> None:
         for entry in entries:
             if _is_left(entry):
                 with contextlib.suppress(OSError):
-                    shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
 
 
 def _is_left(entry: "os.DirEntry[str]") -> bool:

@@ -10,11 +10,12 @@ import pytest
 import shell
 import torch
 from rich.console import Console
+from small import half_pruned, recipe
 
 from lth.cli.console import duration
 from lth.cli.display import Display
 from lth.cli.steps import Steps
-from lth.engine import Interrupted
+from lth.engine import Callback, Interrupted, train
 from lth.ticket import Ticket, Trained
 
 WEIGHTS = {"a.weight": torch.ones(4)}
@@ -195,6 +196,18 @@ def test_a_training_that_runs_once_more_is_not_one_of_those_that_are_left() -> N
     assert (steps.left, steps.beside("b")) == (2 * 100 + 100, 1)
     steps.reach("a", 100, 100)
     assert (steps.left, steps.beside("b")) == (2 * 100, 0)
+
+
+def test_a_training_up_to_a_step_is_told_to_end_there() -> None:
+    class Last(Callback):
+        steps = 0
+
+        def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
+            self.steps = steps
+
+    settings, last = recipe(), Last()
+    train([half_pruned(settings)], recipe=settings, until=5, callback=last, device="cpu")
+    assert last.steps == 5
 
 
 @pytest.mark.parametrize(

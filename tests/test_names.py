@@ -134,9 +134,9 @@ def test_a_pattern_stands_for_the_options_of_its_group(tmp_path: Path) -> None:
     assert literal(["model=glob([conv*,mlp],exclude=*_4)"], sweeping=True) == ["model=choice(conv_2,conv_6,mlp)"]
     given, wanted = ["model=glob(lenet_*,exclude=*00*)"], ["model=choice(lenet_5,lenet_mine)"]
     assert literal(given, sweeping=True, folder=tmp_path) == wanted
-    with pytest.raises(UserError, match=r"model=glob\(x\*\): no option of model is like that; there are conv_2, "):
+    with pytest.raises(UserError, match=r"model=glob\(x\*\): no option of model matches; choose from conv_2, "):
         literal(["model=glob(x*)"], sweeping=True)
-    with pytest.raises(UserError, match=r"replicate=glob\(1\*\): a pattern stands for options of a config group"):
+    with pytest.raises(UserError, match=r"replicate=glob\(1\*\): a pattern matches options of a config group"):
         literal(["replicate=glob(1*)"], sweeping=True)
 
 

@@ -2,13 +2,16 @@
 
 import json
 import lzma
+import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import attack
 import pandas as pd
 import pytest
+import safetensors.numpy
 import shell
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,6 +165,21 @@ def test_an_export_elsewhere_trains_again_what_it_needs_the_weights_of(
     assert Path("there.safetensors").read_bytes() == Path("runs.safetensors").read_bytes()
 
 
+@pytest.mark.long
+def test_a_net_whose_start_is_a_trained_weight_is_exported_elsewhere_too(capsys: pytest.CaptureFixture[str]) -> None:
+    late = ["rewind.step=5"]
+    assert shell.run("root=here", *late) == 0
+    pack(Path("here"), "first_ticket", Path("file"))
+    unpack(Path("file"), Path("there"))
+    for root in ("here", "there"):
+        given = ["--level", "1", "--format", "ticket", "--out", f"{root}.safetensors"]
+        assert cli.main(["export", *shell.TINY, f"root={root}", *late, *given]) == 0
+    assert "is trained again up to there" in capsys.readouterr().err
+    one, other = (safetensors.numpy.load_file(f"{root}.safetensors") for root in ("here", "there"))
+    assert one.keys() == other.keys()
+    assert all((one[name] == other[name]).all() for name in one)
+
+
 def test_the_precision_of_an_experiment_is_packed(whole: Path) -> None:
     shutil.copytree(whole / "runs", "here")
     settle(Path("here"), "first_ticket", "bf16")
@@ -180,7 +198,7 @@ def test_a_damaged_training_is_not_packed_and_one_that_is_gone_is_told(
     first, second, *_ = sorted(Path("here/trained").iterdir())
     (first / "result.json").unlink()
     assert pack(Path("here"), "first_ticket", Path("file"))[0] == 4
-    assert "1 trainings of first_ticket are gone, and not in the file" in caplog.text
+    assert "first_ticket: 1 of its trainings are no longer stored, and not in the file" in caplog.text
     (second / "result.json").write_text("x")
     with pytest.raises(UserError, match=r"result.json is corrupt: .*: run its experiment again, or move the file away"):
         pack(Path("here"), "first_ticket", Path("other"))
@@ -193,6 +211,8 @@ def test_a_damaged_training_is_replaced_and_a_damaged_record_is_refused_before_a
     (first / "result.json").write_text("x")
     assert unpack(whole / "file", Path("there")) == (1, 1, 4)
     pd.testing.assert_frame_equal(table.tickets(Path("there")), table.tickets(whole / "runs"))
+    attack.newer(first / "result.json", [], random.Random())
+    assert unpack(whole / "file", Path("there")) == (1, 0, 5)  # what a newer version wrote stays
     shutil.rmtree(second)
     (record,) = Path("there").glob("experiments/*/*.json")
     record.write_text("x")
@@ -203,6 +223,7 @@ def test_a_damaged_training_is_replaced_and_a_damaged_record_is_refused_before_a
 
 def test_more_than_a_file_holds_is_refused_before_it_is_written(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lth.store.pack.MOST", 1000)
+    monkeypatch.setattr("lth.store.pack.HEAD", 0)
     with pytest.raises(UserError, match=r"first_ticket has [\d,]+ bytes without weights, and a file of lth pack 1,000"):
         pack(whole / "runs", "first_ticket", Path("file"))
     assert not Path("file").exists()
@@ -214,8 +235,11 @@ def test_a_name_that_no_experiment_can_have_is_refused(whole: Path) -> None:
     there = record.parent.with_name("$(touch ran)")
     there.mkdir()
     write_json(there / record.name, {**read_record(record), "experiment": there.name})
-    pack(Path("here"), there.name, Path("file"))
     with pytest.raises(UserError, match=r"a name can't contain \$"):
+        pack(Path("here"), there.name, Path("file"))
+    name = f"experiments/{there.name}/{record.name}"
+    Path("file").write_bytes(made({name: (there / record.name).read_bytes()}))
+    with pytest.raises(UserError, match=r"file was not written by lth pack: .* a name can't contain \$"):
         unpack(Path("file"), Path("there"))
     assert [*Path("there").iterdir()] == []
 

@@ -99,6 +99,8 @@ def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_ne
     for other in (["rewind.step=choice(0,5)", *space[1:]], [space[0], "rewind.step=choice(0,7)", *space[2:]]):
         assert search("elsewhere", *other, stored) == 2
         assert "study first_ticket searches something else" in " ".join(capsys.readouterr().err.split())
+    assert search("elsewhere", *space, stored, "hydra.sweeper.direction=minimize") == 2
+    assert "study first_ticket has the direction maximize, this search minimize" in capsys.readouterr().err
 
 
 @pytest.mark.long

@@ -19,7 +19,7 @@ from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, 
 from lth.analysis.summary import current
 from lth.store import table
 from lth.store.defaults import filled
-from lth.store.record import nothing, records
+from lth.store.record import no_results, records
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +84,7 @@ def trainings(experiments: Sequence[str], runs: Path) -> dict[str, pd.DataFrame]
             raise UserError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it", code=1)
     found = {name: rows for name, rows in found.items() if not rows.empty}
     if not found:
-        raise UserError(nothing(runs), code=1)
+        raise UserError(no_results(runs), code=1)
     return found
 
 

@@ -11,7 +11,7 @@ from rich.progress import track
 from lth.analysis import plot
 from lth.cli import config
 from lth.cli.console import log_to_console
-from lth.cli.display import lines
+from lth.cli.display import on_stderr
 from lth.compress.file_table import failed, markdown, measure
 from lth.compress.nets import first_and_last, select
 from lth.compress.tables import provenance, write
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     log_to_console(stderr=True)
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
-    nets = select(jobs, arguments.levels, callback=lines())
+    nets = select(jobs, arguments.levels, callback=on_stderr())
     nets = first_and_last(nets) if arguments.levels is None else nets
     table = measure(track(nets, "files", transient=True, disable=not sys.stderr.isatty()), arguments.bits)
     for name, part in table.groupby("experiment"):

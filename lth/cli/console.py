@@ -46,7 +46,7 @@ def duration(seconds: float) -> str:
     whole = math.ceil(seconds)
     if whole < 60:
         return f"{whole} s"
-    minutes = math.ceil(seconds / 60)
+    minutes = -(-whole // 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 

@@ -160,6 +160,6 @@ class Display(Callback):
         )
 
 
-def lines() -> Display:
-    """A line on stderr now and then, of what a command trains beside its work."""
+def on_stderr() -> Display:
+    """Log lines on stderr, for trainings that another command needs."""
     return Display(Console(stderr=True, soft_wrap=True), 1, 0, live=False, evaluated=lambda *_: None)

@@ -9,7 +9,7 @@ from lth import UserError
 from lth.analysis.plot.labels import model_name
 from lth.cli import config
 from lth.cli.console import log_to_console
-from lth.cli.display import lines
+from lth.cli.display import on_stderr
 from lth.compress import plain
 from lth.compress.nets import Net, select
 from lth.file import write_out
@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
     if arguments.format == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
-    (net,) = select(jobs, [arguments.level], callback=lines())
+    (net,) = select(jobs, [arguments.level], callback=on_stderr())
     content, ending = _content(net, arguments.format), _ending(arguments.format)
     if arguments.out and arguments.out.suffix in ENDINGS - {ending}:
         better = arguments.out.with_suffix(ending)

@@ -6,7 +6,7 @@ import torch
 
 from lth.cli import config
 from lth.cli.console import log_to_console
-from lth.cli.display import lines
+from lth.cli.display import on_stderr
 from lth.compress.layout_table import markdown, measure
 from lth.compress.nets import select
 from lth.compress.tables import provenance, write
@@ -17,7 +17,7 @@ def main(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     log_to_console(stderr=True)
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
-    nets = select(jobs, arguments.levels, with_dense=True, callback=lines())
+    nets = select(jobs, arguments.levels, with_dense=True, callback=on_stderr())
     for name, part in measure(nets).groupby("experiment"):
         text = f"{markdown(part)}\n\n{provenance('one thread, float32')}"
         print(f"{text}\n", *write(part, text, arguments.out, f"{name}_layouts"), sep="\n")

@@ -8,7 +8,7 @@ from lth.analysis import registry, results, shrinkbench, summary
 from lth.cli.console import log_to_console
 from lth.file import write_out
 from lth.store import table
-from lth.store.record import nothing
+from lth.store.record import no_results
 
 TEXTS = {"markdown": summary.markdown, "shrinkbench": shrinkbench.markdown}
 
@@ -40,4 +40,4 @@ def _nothing(arguments: argparse.Namespace) -> UserError:
     if arguments.name is not None and stored:
         what = f"nothing of '{arguments.name}' is stored under {arguments.runs}; stored: {', '.join(stored)}"
         return UserError(what, code=1)
-    return UserError(nothing(arguments.runs), code=1)
+    return UserError(no_results(arguments.runs), code=1)

@@ -13,7 +13,7 @@ from lth import UserError
 from lth.analysis import summary
 from lth.analysis.plot.labels import model_name
 from lth.engine import Callback
-from lth.job import Job, again, stored
+from lth.job import Job, stored
 from lth.store import Store
 from lth.ticket import Trained, density
 
@@ -108,8 +108,8 @@ def _level(net: Net) -> int:
 def _stored(job: Job, root: Path, callback: Callback) -> dict[int, dict[int, Trained]]:
     """Replicate -> level -> trained net."""
     found: dict[int, dict[int, Trained]] = {replicate: {} for replicate in job.replicates}
-    for trained in stored(replace(job, branches={}), Store(root)):
-        found[trained.ticket.replicate][trained.ticket.level] = again(job, Store(root), trained, callback)
+    for trained in stored(replace(job, branches={}), Store(root), callback):
+        found[trained.ticket.replicate][trained.ticket.level] = trained
     return found
 
 

@@ -57,7 +57,7 @@ def train(
     for ticket in tickets:
         _check_steps(ticket, recipe, end)
     check_devices(recipe, devices, device, width)
-    observer, given = Saving(callback or Callback(), save, save_every), states or {}
+    observer, given = Saving(callback or Callback(), save, save_every, end), states or {}
     shared = Shared(recipe, end, keep, observer, device, meter, workers)
     if devices == 1 or not tickets:
         return each(tickets, given, shared, width, finished)

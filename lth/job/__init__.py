@@ -2,7 +2,7 @@
 
 from lth.job.branch import Branch, Place, place
 from lth.job.idle import idle
-from lth.job.run import again, run, status
+from lth.job.run import run, status
 from lth.job.sharing import planned, trainings
 from lth.job.source import origin, origin_places
 from lth.job.stored import ended, migrate, stored, wait
@@ -12,7 +12,6 @@ __all__ = [
     "Branch",
     "Job",
     "Place",
-    "again",
     "ended",
     "idle",
     "migrate",

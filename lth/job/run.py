@@ -57,7 +57,7 @@ def run(
         done.append(trained)
 
     def train(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
-        trained = store.cached(_train(job, recipe, noted, steps), recipe, partial(add, recipe), facts)(tickets)
+        trained = store.cached(trainer(job, recipe, noted, steps), recipe, partial(add, recipe), facts)(tickets)
         for each, columns in compared(job, recipe, store, trained, done, callback):
             records[each.ticket.replicate].add({**row(job, recipe, each), **columns})
         return trained
@@ -68,14 +68,6 @@ def run(
         execute(job, store, train, job.replicates, width, source, noted.scored)
     store.forget_weights(done, _last(job, done))
     return done
-
-
-def again(job: Job, store: Store, trained: Trained, callback: Callback) -> Trained:
-    """A stored training of the main line that is trained once more, as far as it must, when weights are asked for that
-    were not kept; those of its end are stored then.
-    """
-    recipe = job.recipe_of(trained.ticket)
-    return store.find(_train(job, recipe, callback, ()), recipe, trained.ticket) or trained
 
 
 def _say_left_out(job: Job) -> None:
@@ -97,7 +89,7 @@ def _source(
         yield None
         return
     source = Source(run, store, {place.level for place in origin_places(job)}, sourced)
-    train = _train(run, run.recipe, Noted(Renamed(callback), store), steps)
+    train = trainer(run, run.recipe, Noted(Renamed(callback), store), steps)
     try:
         yield partial(source.train, train)
     except BaseException:
@@ -132,7 +124,8 @@ def _last(job: Job, done: list[Trained]) -> set[str]:
     }
 
 
-def _train(job: Job, recipe: Recipe, callback: Callback, steps: Collection[int]) -> Callable[..., list[Trained]]:
+def trainer(job: Job, recipe: Recipe, callback: Callback, steps: Collection[int] = ()) -> Callable[..., list[Trained]]:
+    """`lth.engine.train` for tickets of a job. steps: as for `run`."""
     step = getattr(job.rewind, "keywords", {}).get("step", 0)
     own, others = {step} - {0}, {each for each in steps if 0 < each < recipe.steps}
     names = ("device", "meter", "width", "devices", "workers", "save_every")

@@ -15,7 +15,7 @@ from lth.store.digest import describe, short
 
 def trainings(job: Job) -> dict[str, int]:
     """Name -> optimizer steps of everything that the job trains; what is only quantized is left out. Equal names are
-    the same training. (So may different ones be, where a branch forgets what decided its ticket, or is the ticket.)
+    the same training. (Different names may be the same training too, where a branch forgets its ticket or gives it.)
     """
     run = origin(job)
     return {**({} if run is None else _named(run, origin_places(job))), **_named(job, job.places())}

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lth import UserError
+from lth.engine import Callback
 from lth.job.levels import densities, execute, mask_key
 from lth.job.rehearsal import rehearse, silent
 from lth.job.row import row
+from lth.job.run import trainer
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.store import Store
@@ -17,10 +19,13 @@ from lth.store.digest import digest, short
 from lth.ticket import Ticket, Trained
 
 
-def stored(job: Job, store: Store) -> list[Trained]:
-    """Everything of the job that is stored; trains nothing and waits for nothing. Raises UserError as `run` would."""
+def stored(job: Job, store: Store, callback: Callback | None = None) -> list[Trained]:
+    """Everything of the job that is stored; trains nothing and waits for nothing. With a callback, weights that were
+    not kept are trained again where they are asked for, and stored; without, what needs them counts as not stored.
+    Raises UserError as `run` would.
+    """
     rehearse(job)
-    return _find(job, store)
+    return _find(job, store, callback=callback)
 
 
 def ended(job: Job, found: Sequence[Trained]) -> dict[int, int]:
@@ -30,8 +35,9 @@ def ended(job: Job, found: Sequence[Trained]) -> dict[int, int]:
     dense, levels = dict[int, Trained](), dict[int, int]()
     for trained in line:
         first = dense.setdefault(trained.ticket.replicate, trained)
-        if any(rule(first, trained) for rule in rules):
-            levels.setdefault(trained.ticket.replicate, trained.ticket.level)
+        with contextlib.suppress(_Missing):
+            if any(rule(first, trained) for rule in rules):
+                levels.setdefault(trained.ticket.replicate, trained.ticket.level)
     return levels
 
 
@@ -93,9 +99,14 @@ def _adopt_masks(job: Job, entry: Path, ticket: Ticket) -> None:
         migration.adopt_mask(entry, short([*science, share, ticket.level]), mask_key(job, level, ticket.level))
 
 
-def _find(job: Job, store: Store, look: Callable[[Recipe, Ticket], None] | None = None) -> list[Trained]:
-    """Everything of the job that is stored; `look` is called before a ticket is looked up."""
-    store = Store(store.root, wait=_refuse, writes=False)
+def _find(
+    job: Job,
+    store: Store,
+    look: Callable[[Recipe, Ticket], None] | None = None,
+    callback: Callback | None = None,
+) -> list[Trained]:
+    """Everything of the job that is stored; `look` is called before a ticket is looked up. callback: see `stored`."""
+    whole, store = Store(store.root), Store(store.root, wait=_refuse, writes=False)
     done: list[Trained] = []
 
     def find(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
@@ -107,7 +118,9 @@ def _find(job: Job, store: Store, look: Callable[[Recipe, Ticket], None] | None 
         return found
 
     def source(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
-        return [t for ticket in tickets if (t := store.find(_refuse, recipe, ticket)) is not None]
+        found = [ticket for ticket in tickets if store.find(_refuse, recipe, ticket) is not None]
+        place, train = (store, _refuse) if callback is None else (whole, trainer(job, recipe, callback))
+        return [each for ticket in found if (each := place.find(train, recipe, ticket)) is not None]
 
     for replicate in job.replicates:
         with contextlib.suppress(_Missing):

@@ -130,7 +130,7 @@ class _Recorder(TorchDispatchMode):
         if (count := _of_product(func.overloadpacket, args, kwargs, out, data=origin.data)) is not None:
             origin.feeds = self._multiply([x for x in inputs if x.ndim > 1 and x.numel()], origin, count)
         for x in tree_leaves(out):
-            if isinstance(x, Tensor) and memory(x) not in self.parameters:  # such as an embedding with max_norm changes
+            if isinstance(x, Tensor) and memory(x) not in self.parameters:  # in place: embeddings with max_norm
                 self.alive.append(x)
                 self.origins[memory(x)] = origin
         return out

@@ -106,10 +106,10 @@ def check_types(file: Path, value: Mapping[str, Any], types: Mapping[str, type |
 
 
 # A command of a store names it by --runs, lth run by root=.
-WRITABLE = "Make it writable, or set root= (--runs) to another folder"
+ELSEWHERE = "Set root= (--runs) to another folder"
 
 
-def make_folder(folder: Path, remedy: str = WRITABLE) -> None:
+def make_folder(folder: Path, remedy: str = ELSEWHERE) -> None:
     """Create a folder and its parents; raises OSError that names the folder and the remedy."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def make_folder(folder: Path, remedy: str = WRITABLE) -> None:
         raise cant_write(folder, error, remedy) from error
 
 
-def cant_write(folder: Path, error: OSError, remedy: str = WRITABLE) -> OSError:
+def cant_write(folder: Path, error: OSError, remedy: str = ELSEWHERE) -> OSError:
     """An error that names the folder and the remedy."""
     return OSError(error.errno, f"can't write to {folder}: {error.strerror}. {remedy}")
 

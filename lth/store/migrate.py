@@ -10,7 +10,7 @@ from typing import Any
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
 from lth.store.entry import is_complete, partial_file, pruned_file
-from lth.store.file import Corrupt, read_json, write_json
+from lth.store.file import Corrupt, Missing, read_json, write_json
 from lth.store.legacy import SCOPES
 from lth.store.locks import TRAINING_LEASE, claimed, locked, patient
 from lth.store.names import folder_of
@@ -79,6 +79,8 @@ def forget(root: Path, experiment: str, digests: set[str]) -> None:
 def _forget(file: Path, digests: set[str]) -> None:
     try:
         record = read_record(file)
+    except Missing:
+        return
     except Corrupt as error:
         log.warning("%s; it is left as it is", error)
         return

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from lth import UserError
 from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
-from lth.store.file import Corrupt, Missing, make_folder, write_json
+from lth.store.file import Corrupt, Missing, Newer, make_folder, write_json
 from lth.store.locks import claimed, locked, patient
 from lth.store.names import check_name, folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
@@ -32,9 +32,8 @@ NAMES = re.compile(
     rf"trained/[0-9a-f]{{20}}/({PARTS.pattern})|"
     rf"experiments/(?!\.)[^/\0]+/((?!\.)[^/\0]+\.json|{re.escape(precision.FILE)})"
 )
-MOST = 2**30  # bytes that a file unpacks to
+MOST, HEAD = 2**30, 2**24  # bytes that a file unpacks to, and those of them that are left for the names of its parts
 MEMORY = 2**27  # bytes that decompression may take beside them
-REMEDY = "run its experiment again, or move the file away"
 log = logging.getLogger("lth")
 
 
@@ -52,23 +51,23 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     """
     there = listed(root / "experiments" / folder_of(experiment))
     records = [each for each in there if is_record(each)]
-    if not records:
+    if records:
+        check_name(experiment)
+    else:
         raise unknown(root, experiment, (str(record["experiment"]) for record in every_record(root).values()))
     try:
         rows = [row for each in records for row in read_record(each)["rows"].values()]
         entries = [root / "trained" / digest for digest in dict.fromkeys(str(row["digest"]) for row in rows)]
         whole = [entry for entry in entries if _is_whole(entry)]
     except Corrupt as error:
-        raise UserError(f"{error}: {REMEDY}", code=1) from error
+        raise _unreadable(error) from error
     if missing := len(entries) - len(whole):
-        log.warning(
-            "%d trainings of %s are gone, and not in the file: the same lth run trains them", missing, experiment
-        )
+        log.warning("%s: %d of its trainings are no longer stored, and not in the file", experiment, missing)
     parts = [part for entry in whole for part in listed(entry) if PARTS.fullmatch(part.name)]
     files = [*parts, *records, *(each for each in there if each.name == precision.FILE)]
-    if (size := sum(each.stat().st_size for each in files)) > MOST:
-        raise UserError(f"{experiment} has {size:,} bytes without weights, and a file of lth pack {MOST:,} at most: "
-                        f"copy the folder {root}", code=1)  # fmt: skip
+    if (size := sum(each.stat().st_size for each in files)) > MOST - HEAD:
+        raise UserError(f"{experiment} has {size:,} bytes without weights, and a file of lth pack {MOST - HEAD:,} at "
+                        f"most: copy the folder {root}", code=1)  # fmt: skip
     content = {str(each.relative_to(root).as_posix()): read_whole(each, MOST) for each in files}
     head = {"format": FORMAT, "files": [[name, len(data)] for name, data in content.items()]}
     packed = lzma.compress(b"\n".join([json.dumps(head).encode(), b"".join(content.values())]))
@@ -98,13 +97,14 @@ def unpack(file: Path, root: Path) -> Unpacked:
             _check_readable(root / record.relative_to(folder))
         names = {str(value["experiment"]) for value in found.values()}
         for name in names:
-            check_name(name)
+            _check_name(name, file)
         added = sum(_put(entry, root / "trained" / entry.name) for entry in entries)
         for record, value in found.items():
             _add(value, root / record.relative_to(folder))
         for name in names:
-            if (chosen := precision.recorded(folder, name)) is not None:
-                precision.settle(root, name, chosen)
+            chosen = precision.recorded(folder, name)
+            if chosen and (there := precision.settle(root, name, chosen, patient(BUSY))) != chosen:
+                log.warning("%s was begun in %s here: precision=%s finds what was unpacked", name, there, chosen)
     return Unpacked(len(found), added, len(entries) - added)
 
 
@@ -143,12 +143,22 @@ def _is_whole(entry: Path) -> bool:
 
 
 def _is_intact(entry: Path) -> bool:
-    """True if a training is there and can be read."""
+    """True if a training is there and can be read, if only by a newer version."""
     try:
         return _is_whole(entry)
+    except Newer:
+        return True
     except Corrupt as error:
         log.warning("%s; it is replaced", error)
         return False
+
+
+def _check_name(name: str, file: Path) -> None:
+    """Raise UserError if the name that an experiment has in a file is none."""
+    try:
+        check_name(name)
+    except UserError as error:
+        raise UserError(f"{file} was not written by lth pack: {error}", code=1) from error
 
 
 def _check_readable(record: Path) -> None:
@@ -158,7 +168,12 @@ def _check_readable(record: Path) -> None:
     except Missing:
         pass
     except Corrupt as error:
-        raise UserError(f"{error}: {REMEDY}", code=1) from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Corrupt) -> UserError:
+    remedy = "" if isinstance(error, Newer) else ": run its experiment again, or move the file away"
+    return UserError(f"{error}{remedy}", code=1)
 
 
 def _put(entry: Path, target: Path) -> bool:

@@ -151,8 +151,8 @@ def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any
                 log.warning("%s; rerun its experiment to rebuild it", error)
 
 
-def nothing(root: Path) -> str:
-    """A sentence on a store of which no record can be read, or has a result."""
+def no_results(root: Path) -> str:
+    """The message for a store without readable results."""
     files = [file for folder in listed(root / "experiments") for file in listed(folder) if is_record(file)]
     if files:
         return f"{root} has no result that can be read; lth status shows its jobs"

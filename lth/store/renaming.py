@@ -36,7 +36,6 @@ def _move(file: Path, target: Path, name: str) -> None:
     """Write a record under its new name, with the rows that stand there; none may be added to it meanwhile."""
     record = read_record(file)
     check_ended(record["experiment"], [record])
-    target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.with_suffix(LEASE), patient(BUSY)):
         rows = read_record(target)["rows"] if target.exists() else {}
         own = {"format": FORMAT, "experiment": name, "job": target.stem, "rows": merged(rows, record["rows"])}

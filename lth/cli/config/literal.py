@@ -70,10 +70,10 @@ def _listed(override: str, folder: Path | None) -> str:
     if parsed is None or not isinstance(pattern := parsed.value(), Glob):
         return override
     if not is_group(override):
-        raise UserError(f"{override}: a pattern stands for options of a config group, such as model; give the values")
+        raise UserError(f"{override}: a pattern matches options of a config group, such as model; give the values")
     there = options(key_of(override), [CONF, *([folder] if folder else [])])
     if not (found := pattern.filter(there)):
-        raise UserError(f"{override}: no option of {key_of(override)} is like that; there are {', '.join(there)}")
+        raise UserError(f"{override}: no option of {key_of(override)} matches; choose from {', '.join(there)}")
     return f"{override.partition('=')[0]}=choice({','.join(found)})"
 
 

@@ -69,7 +69,7 @@ class Search(Sweeper):
         file = Path(self.task.folder).parent / "trials.csv"
         given: Any = {"study_name": self.study or str(self.config.name), "storage": _storage(self.storage)}
         study = optuna.create_study(**given, directions=self._directions(), load_if_exists=True)
-        _check_space(study, space)
+        _check_space(study, space, self._directions())
         self.task.tolerant = True
         self.task.steps = [int(v) for o in parsed if o.get_key_element() == "rewind.step" and o.is_choice_sweep()
                            for v in values(o)]  # fmt: skip
@@ -153,10 +153,14 @@ def _ends(value: RangeSweep) -> tuple[Any, Any]:
     return (listed[0], listed[-1]) if listed else (0, 0)
 
 
-def _check_space(study: Any, space: Mapping[str, Any]) -> None:
-    """Raise UserError if a stored study has trials of other keys or choices."""
+def _check_space(study: Any, space: Mapping[str, Any], directions: Sequence[str]) -> None:
+    """Raise UserError if a stored study has trials of other keys or choices, or another direction."""
     from optuna.distributions import check_distribution_compatibility
 
+    if (there := [each.name.lower() for each in study.directions]) != [*directions]:
+        raise UserError(f"hydra.sweeper.storage: study {study.study_name} has the direction {', '.join(there)}, this "
+                        f"search {', '.join(directions)}; take another study, such as hydra.sweeper.study=second"
+                        )  # fmt: skip
     for trial in _places(study).values():
         try:
             if {*trial.params} != {*space}:

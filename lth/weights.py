@@ -4,7 +4,7 @@ A module registered under two names and a tied parameter stand in `state_dict()`
 first name stands for all, so that one parameter has one mask, one count and one value.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -64,6 +64,12 @@ def in_one_memory(net: nn.Module) -> tuple[str, str] | None:
         if (at := memory(p)) and p.numel() and names.setdefault(at, name) != name:
             return names[at], name
     return None
+
+
+def shared(net: nn.Module) -> set[int]:
+    """Identities (`id`) of the parameters that have several names."""
+    names = Counter(id(parameter) for _, parameter in net.named_parameters(remove_duplicate=False))
+    return {each for each, count in names.items() if count > 1}
 
 
 def memory(x: Tensor) -> int:

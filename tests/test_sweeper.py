@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from lth import UserError, cli
 from lth.cli.config.overrides import expand, extremes
-from lth.cli.config.search import _distribution
+from lth.cli.config.search_space import distribution
 from lth.store import table
 
 SEARCH = [
@@ -257,7 +257,7 @@ def test_a_command_that_reads_the_jobs_of_a_sweep_has_none_of_a_search(capsys: p
     ],
 )
 def test_a_sweep_of_hydra_is_a_distribution_of_optuna(override: str, expected: Any) -> None:
-    assert _distribution(OverridesParser.create().parse_override(override)) == expected
+    assert distribution(OverridesParser.create().parse_override(override)) == expected
 
 
 def test_both_ends_of_an_interval_are_checked_and_it_has_no_list_of_values() -> None:

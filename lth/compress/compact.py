@@ -12,7 +12,7 @@ from lth.neuron import Group
 from lth.neuron.coupling import coupled
 from lth.neuron.equality import DOUBLE, ROUNDED
 from lth.ticket import Mask, Weights, masked
-from lth.weights import load
+from lth.weights import load, shared
 
 # Layer's weight -> (value of each input channel, whether that is constant).
 Found = dict[str, tuple[Tensor, Tensor]]
@@ -186,10 +186,10 @@ def _without_unread_inputs(net: nn.Module, mask: Mask) -> nn.Module:
     """Make plain linear layers read only the features that they have a weight for, at least one; not a whole net, nor
     layers that share their weight, which would then be stored twice.
     """
-    weights = [id(p) for _, p in net.named_parameters(remove_duplicate=False)]
+    several = shared(net)
     for name, kept in mask.items():
         layer, read = net.get_submodule(_layer(name)), kept.any(0)
-        if layer is net or type(layer) is not nn.Linear or weights.count(id(layer.weight)) > 1:
+        if layer is net or type(layer) is not nn.Linear or id(layer.weight) in several:
             continue
         if not read.all():
             index = read.nonzero().flatten() if read.any() else torch.tensor([0])

@@ -165,10 +165,14 @@ class _Stop:
         if self.job.is_early(trained.ticket):
             return False
         first = self.dense.setdefault(trained.ticket.replicate, trained)
-        rules = [name for name, rule in self.job.stops.items() if rule(first, trained)]
-        if rules:
+        if rules := stops(self.job, first, trained):
             log.info("%s: pruning stops here (stop=%s)", trained.ticket, ", ".join(rules))
         return bool(rules)
+
+
+def stops(job: Job, first: Trained, trained: Trained) -> list[str]:
+    """The stop rules of a job that end its pruning at a ticket. first: of its line, the dense net as a rule."""
+    return [name for name, rule in job.stops.items() if rule(first, trained)]
 
 
 def mask_key(job: Job, level: int, scored: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lth import UserError
 from lth.engine import Callback
-from lth.job.levels import densities, execute, mask_key
+from lth.job.levels import densities, execute, mask_key, stops
 from lth.job.rehearsal import rehearse, silent
 from lth.job.row import row
 from lth.job.run import trainer
@@ -30,13 +30,14 @@ def stored(job: Job, store: Store, callback: Callback | None = None) -> list[Tra
 
 def ended(job: Job, found: Sequence[Trained]) -> dict[int, int]:
     """Replicate -> level at which a stop rule ended pruning, as far as this job's stored tickets tell."""
-    rules = job.stops.values() if job.start is None else ()  # which look at the run that it starts from
+    if job.start is not None:  # whose own run is what the rules look at
+        return {}
     line = sorted((t for t in found if t.ticket.branch == "ticket"), key=lambda each: each.ticket.level)
     dense, levels = dict[int, Trained](), dict[int, int]()
     for trained in line:
         first = dense.setdefault(trained.ticket.replicate, trained)
         with contextlib.suppress(_Missing):
-            if any(rule(first, trained) for rule in rules):
+            if stops(job, first, trained):
                 levels.setdefault(trained.ticket.replicate, trained.ticket.level)
     return levels
 
@@ -118,9 +119,11 @@ def _find(
         return found
 
     def source(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
-        found = [ticket for ticket in tickets if store.find(_refuse, recipe, ticket) is not None]
-        place, train = (store, _refuse) if callback is None else (whole, trainer(job, recipe, callback))
-        return [each for ticket in found if (each := place.find(train, recipe, ticket)) is not None]
+        found = [t for ticket in tickets if (t := store.find(_refuse, recipe, ticket)) is not None]
+        if callback is None:
+            return found
+        train = trainer(job, recipe, callback)
+        return [whole.find(train, recipe, each.ticket) or each for each in found]
 
     for replicate in job.replicates:
         with contextlib.suppress(_Missing):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig
 
 from lth import UserError
 from lth.cli.config.overrides import searches, swept_keys, values
 from lth.cli.config.plugins import register
+from lth.cli.config.search_space import check_study, distribution
 from lth.cli.config.sweep import Sweeper
 from lth.cli.ending import Ending, objectives
 from lth.file import write_text
@@ -65,11 +65,11 @@ class Search(Sweeper):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         parsed = OverridesParser.create().parse_overrides([*arguments])
         fixed = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
-        space = {str(o.get_key_element()): _distribution(o) for o in parsed if o.is_sweep_override()}
+        space = {str(o.get_key_element()): distribution(o) for o in parsed if o.is_sweep_override()}
         file = Path(self.task.folder).parent / "trials.csv"
         given: Any = {"study_name": self.study or str(self.config.name), "storage": _storage(self.storage)}
         study = optuna.create_study(**given, directions=self._directions(), load_if_exists=True)
-        _check_space(study, space, self._directions())
+        check_study(study, _places(study).values(), space, self._directions())
         self.task.tolerant = True
         self.task.steps = [int(v) for o in parsed if o.get_key_element() == "rewind.step" and o.is_choice_sweep()
                            for v in values(o)]  # fmt: skip
@@ -124,52 +124,6 @@ def _storage(text: str | None) -> Any:
 
     Path(text).parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(text))
-
-
-def _distribution(override: Override) -> Any:
-    """The values that Optuna chooses from; raises UserError."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    value: Any = override.value()
-    if isinstance(value, ChoiceSweep):
-        return CategoricalDistribution(values(override))
-    log = "log" in value.tags
-    ends: tuple[Any, Any] = (value.start, value.end) if isinstance(value, IntervalSweep) else _ends(value)
-    low, high = ends
-    whole = isinstance(low, int) and isinstance(high, int)
-    if low >= high or (log and low <= 0):
-        raise UserError(f"{override.input_line}: give the lower end, then the higher one" + ", both above 0" * log)
-    step: Any = value.step if isinstance(value, RangeSweep) else None
-    if log and step not in (None, 1):
-        raise UserError(f"{override.input_line}: on a logarithmic scale there are no steps; give an interval")
-    if whole:
-        return IntDistribution(low, high, log=log, step=step or 1)
-    return FloatDistribution(float(low), float(high), log=log, step=None if step is None else float(step))
-
-
-def _ends(value: RangeSweep) -> tuple[Any, Any]:
-    """The first and the last value of a range."""
-    listed = [*value.range()]
-    return (listed[0], listed[-1]) if listed else (0, 0)
-
-
-def _check_space(study: Any, space: Mapping[str, Any], directions: Sequence[str]) -> None:
-    """Raise UserError if a stored study has trials of other keys or choices, or another direction."""
-    from optuna.distributions import check_distribution_compatibility
-
-    if (there := [each.name.lower() for each in study.directions]) != [*directions]:
-        raise UserError(f"hydra.sweeper.storage: study {study.study_name} has the direction {', '.join(there)}, this "
-                        f"search {', '.join(directions)}; take another study, such as hydra.sweeper.study=second"
-                        )  # fmt: skip
-    for trial in _places(study).values():
-        try:
-            if {*trial.params} != {*space}:
-                raise ValueError(f"its trials have values of {', '.join(trial.params)}, not of {', '.join(space)}")
-            for key, distribution in space.items():
-                check_distribution_compatibility(trial.distributions[key], distribution)
-        except ValueError as error:
-            raise UserError(f"hydra.sweeper.storage: study {study.study_name} searches something else ({error}); take "
-                            "another study, such as hydra.sweeper.study=second") from error  # fmt: skip
 
 
 def _places(study: Any) -> dict[int, Any]:

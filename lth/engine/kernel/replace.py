@@ -14,6 +14,7 @@ from lth.engine.rates import elementwise, grouping
 from lth.keywords import unbound
 from lth.recipe import Recipe
 from lth.ticket import Mask
+from lth.weights import shared
 
 if TYPE_CHECKING:
     from lth.engine.kernel.linear import SparseLinear
@@ -40,14 +41,14 @@ def sparse_layers(net: nn.Module, recipe: Recipe, mask: Mask) -> "dict[str, Spar
 
 
 def _eligible(net: nn.Module, recipe: Recipe, mask: Mask) -> Iterator[str]:
-    parameters = [id(p) for _, p in net.named_parameters(remove_duplicate=False)]
+    several = shared(net)
     for name, kept in mask.items():
         if "." not in name:  # the net itself is the layer
             continue
         layer = net.get_submodule(name.rpartition(".")[0])
         usual = type(layer) is nn.Linear and is_plain_module(layer) and layer.weight.requires_grad
         few = kept.numel() >= LEAST and kept.sum() <= LAYER_SHARE * kept.numel()
-        if usual and parameters.count(id(layer.weight)) == 1 and (few or recipe.kernel == "sparse"):
+        if usual and id(layer.weight) not in several and (few or recipe.kernel == "sparse"):
             yield name
 
 

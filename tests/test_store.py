@@ -360,6 +360,22 @@ def test_dropped_weights_are_retrained_when_more_levels_need_them(tmp_path: Path
         assert a.evaluations.equals(b.evaluations)
 
 
+def test_an_interrupted_training_of_dropped_weights_resumes(tmp_path: Path) -> None:
+    """Level 2 is pruned from W_T of level 1, which was not kept."""
+    for root in ("one", "other"):
+        ran(NO_BRANCH, tmp_path / root, keep="none")
+    with pytest.raises(Interrupted):
+        ran(replace(NO_BRANCH, levels=2), tmp_path / "one", keep="none", stop_at=13)
+    (file,) = (tmp_path / "one" / "trained").glob("*/partial*.safetensors")
+    assert file.name == "partial-20.safetensors"
+    assert int(read_tensors(file)["step"]) == 13
+    begun, resumed = ran(replace(NO_BRANCH, levels=2), tmp_path / "one", keep="none")
+    assert begun == ["ticket, replicate 1, level 2"]
+    assert not file.exists()
+    _, whole = ran(replace(NO_BRANCH, levels=2), tmp_path / "other", keep="none")
+    assert resumed[2].evaluations.equals(whole[2].evaluations)
+
+
 def test_weights_retrained_only_to_prune_are_dropped_again(tmp_path: Path) -> None:
     for levels in (1, 2):
         ran(replace(NO_BRANCH, levels=levels), tmp_path, keep="none")

@@ -7,6 +7,7 @@
     pruned-<key>.safetensors masks made from this training, bit-packed
     compared-<key>.json      measures of this training beside others
     partial.safetensors      the state of an interrupted training
+    partial-<k>.safetensors  the state of one that was interrupted while W_k was made again
     lease                    who is training it (see `lth.store.lease`)
 
 Files are written whole, carry a checksum and say what they are. Reading changes nothing: what is corrupt or in the
@@ -41,6 +42,11 @@ FILES = ("result.json", "evaluations.parquet", "mask.safetensors", "partial.safe
 def partial_file(entry: Path) -> Path:
     """File of the state of an interrupted training."""
     return entry / "partial.safetensors"
+
+
+def again_file(entry: Path, step: int) -> Path:
+    """File of the state of an interrupted training of a finished entry up to a step, whose weights were not kept."""
+    return entry / f"partial-{step}.safetensors"
 
 
 def weights_file(entry: Path, step: int) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest_of
 from lth.store.entry import (
+    again_file,
     is_complete,
     make_ready,
     partial_file,
@@ -134,9 +135,17 @@ class Trainings:
             if (kept := self.folder.intact(read)) is not None:
                 return kept
             log.info("the weights of step %d are not stored: %s is trained again up to there", step, ticket)
-            trained = self.train([ticket], until=step)
+            file, name = again_file(entry, step), Name(entry.name, "partial", str(step))
+            state = self.folder.intact(partial(read_tensors, file, name))
+            trained = self.train(
+                [ticket],
+                until=step,
+                states={} if state is None else {ticket: state},
+                save=lambda _, state: write_tensors(file, state, **name.metadata),
+            )
             if not trained:
                 raise OSError(f"{ticket} diverged when it was trained again up to step {step}; here it is not the same")
             for each in {step, *trained[0].facts.get("kept", ())}:
                 write_weights(entry, each, trained[0].at(each))
+            file.unlink(missing_ok=True)
             return trained[0].at(step)

@@ -1,6 +1,6 @@
 """(scores, mask, density) -> share of each layer that remains: the distribution of a pruning over the layers.
 
-density: the share that the schedule asks of each layer, by its kind. A layer of density 1 is left alone; the others
+density: the share that the schedule asks of each layer, by its kind. A layer of density 1 is left as it is; the others
 together keep the sum of round(density * size) weights, however they divide it, up to half a weight a layer, since each
 keeps a whole number. Shares are of all weights of a layer.
 """
@@ -19,7 +19,7 @@ Densities = Mapping[str, float]
 
 def by_kind(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
     """Every layer keeps what the schedule asks of its kind (Frankle & Carbin 2019, Section 2)."""
-    return _none_empty(dict(density), mask)
+    return _none_empty(_asked(mask, density), mask)
 
 
 def globally(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]:
@@ -28,7 +28,7 @@ def globally(scores: Scores, mask: Mask, density: Densities) -> dict[str, float]
     Frankle & Carbin 2019, Section 4, for deep networks, whose layers differ in size.
     """
     pool = _pool(mask, density)
-    shares = {name: float(m.sum()) / m.numel() for name, m in mask.items()}
+    shares = _asked(mask, density)
     if not pool:
         return shares
     kept = highest(
@@ -74,6 +74,11 @@ def by_layer(scores: Scores, mask: Mask, density: Densities, *, shares: Sequence
     return _none_empty(dict(zip(mask, map(float, shares), strict=True)), mask)
 
 
+def _asked(mask: Mask, density: Densities) -> dict[str, float]:
+    """Shares that the schedule asks for; a layer that is left as it is has its own."""
+    return {name: density[name] if density[name] < 1 else float(m.sum()) / m.numel() for name, m in mask.items()}
+
+
 def _pool(mask: Mask, density: Densities) -> list[str]:
     return [name for name in mask if density[name] < 1]
 
@@ -86,7 +91,7 @@ def _budget(mask: Mask, density: Densities) -> int:
 
 def _scaled(mask: Mask, density: Densities, raw: Mapping[str, float]) -> dict[str, float]:
     """Shares in proportion to `raw` that keep the budget; one that would exceed 1 is 1, and the others are rescaled."""
-    shares, pool = dict(density), _pool(mask, density)
+    shares, pool = _asked(mask, density), _pool(mask, density)
     left = float(_budget(mask, density)) if pool else 0.0
     while pool:
         factor = left / sum(raw[name] * mask[name].numel() for name in pool)

@@ -22,7 +22,7 @@ def supplied(function: Callable[..., Any], **values: Any) -> dict[str, Any]:
 
 
 def unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """A function without its partials, and the arguments that they bind, the outermost first."""
+    """A function without its partials, and the arguments that they bind; of two for one keyword, the outer one's."""
     bound: dict[str, Any] = {}
     while isinstance(function, partial):
         if function.args:

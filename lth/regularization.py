@@ -1,6 +1,6 @@
-"""Penalties: prunable weights -> scalar that is added to the mean cross-entropy. They shrink weights that training does
-not need, before pruning (Han et al. 2015, Section 3.1). Pruned weights are 0 and add nothing. One whose first parameter
-is called `scales` is given those of the net's batch norm in their place.
+"""Penalties: prunable weights -> scalar that is added to the mean loss of a batch. They shrink weights that training
+does not need, before pruning (Han et al. 2015, Section 3.1). Pruned weights are 0 and add nothing. One whose first
+parameter is called `scales` is given those of the net's batch norm in their place.
 """
 
 from collections.abc import Sequence

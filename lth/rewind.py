@@ -29,8 +29,8 @@ def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
 def fine_tune(trained: Trained, *, steps: int = 500, rate: Rate = "schedule") -> tuple[Weights, int]:
     """W_T and T - steps: keep the trained weights and repeat the last `steps` steps of the schedule, usually those with
     the lowest learning rate (Han et al. 2015). 0: no training after pruning. rate: "last": W_T and T, to go on for
-    `steps` more steps, however many, at the last rate (Renda et al. 2020), with the recipe `Recipe.at_last_rate`; of
-    a net that was fine-tuned so already, T is where that began.
+    `steps` more steps, however many, at the last rate (Renda et al. 2020), with the recipe `Recipe.at_last_rate`; a
+    net that began after step 0 is taken for one that was fine-tuned so already, and T for where that began.
     """
     if rate not in get_args(Rate):
         raise UserError(f"rewind.rate={rate}: choose one of {', '.join(get_args(Rate))}")

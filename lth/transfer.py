@@ -53,7 +53,7 @@ def head(source: Recipe, recipe: Recipe) -> list[str]:
 
 
 def check_step(step: int, recipe: Recipe) -> None:
-    """Raise UserError for a ticket that begins where training has ended."""
+    """Raise UserError for a ticket that begins after training has ended."""
     if step > recipe.steps:
         raise UserError(f"start: tickets begin at step {step}, and training here has {recipe.steps} steps: give more "
                         "steps, or rewind to an earlier one")  # fmt: skip

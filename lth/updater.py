@@ -2,10 +2,10 @@
 
 The engine calls the updater of a recipe after every optimizer step, with the number of that step (1 is the first), the
 weights W_step, the gradients that made them, and the mask so far, which it must not change in place; what the mask that
-it returns leaves out is 0 from then on, and what it brings back starts at 0, with the state of a new optimizer. The
-number of its steps alone is one for all weights, so that under Adam a grown weight lacks the correction of the bias:
-its first step is 3 times as long as with a new optimizer, the 12th 6.6 times (betas 0.9 and 0.999). weights, gradients:
-of the prunable layers, on the device. The mask at the end, m_T, is `Trained.mask`.
+it returns leaves out is 0 from then on, and what it brings back starts at 0, with the state of a new optimizer. Only
+the step count is shared by all weights, so under Adam a grown weight gets no bias correction: its first step is 3 times
+as long as with a new optimizer, the 12th 6.6 times (betas 0.9 and 0.999). weights, gradients: of the prunable layers,
+on the device. The mask at the end, m_T, is `Trained.mask`.
 
 An updater that has a keyword `replicate` is given the ticket's noise for its seeds, which is the replicate, or differs
 between children of one W_k (`Ticket.noise`); one that has a keyword `net`, the whole net. One that has a keyword

@@ -109,3 +109,13 @@ def test_layers_compete_globally_and_may_lose_everything() -> None:
     scores = {"a": torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "b": torch.tensor([[5.0, 6.0]])}
     assert globally(scores, mask, dict.fromkeys(mask, 0.5)) == {"a": 0.25, "b": 1.0}
     assert globally(scores, mask, {"a": 0.25, "b": 0.5}) == {"a": 0.0, "b": 1.0}
+
+
+@pytest.mark.parametrize("distribution", [by_kind, globally, uniform, balanced, er])
+def test_a_layer_that_is_left_as_it_is_keeps_the_weights_that_an_updater_has_left(
+    distribution: Callable[..., Mapping[str, float]],
+) -> None:
+    """8 of the 10 weights of a remain, and the 5 of 10 that b has."""
+    mask = {"a": torch.ones(2, 5, dtype=torch.bool), "b": torch.arange(10).reshape(2, 5) < 5}
+    scores = {name: torch.arange(10.0).reshape(2, 5) for name in mask}
+    assert distribution(scores, mask, {"a": 0.8, "b": 1.0}) == pytest.approx({"a": 0.8, "b": 0.5})

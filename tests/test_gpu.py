@@ -14,6 +14,7 @@ from test_stack import (
     Branching,
     Matrix,
     Report,
+    Skipping,
     Stop,
     assert_equal,
     double,
@@ -248,6 +249,16 @@ def test_a_net_that_cannot_be_captured_runs_eagerly_and_the_log_says_so_once(
     assert len(said) == len(set(said))
     assert any(line.startswith("a training step can't be captured as a CUDA graph") for line in said)
     assert_near(on_cpu(tickets, settings, width=1), found, 1e-3)
+
+
+def test_a_net_that_draws_on_the_host_runs_eagerly(caplog: pytest.LogCaptureFixture) -> None:
+    settings = recipe(model=partial(Skipping, skips=lambda drawn: drawn < 0.2), optimizer=momentum)
+    (ticket,) = tickets_of(settings, 1)
+    with caplog.at_level(logging.WARNING, "lth"):
+        found = on_gpu([ticket], settings)
+    assert "a training step can't be captured as a CUDA graph" in caplog.text
+    assert "it draws random numbers on the CPU" in caplog.text
+    assert_near(on_cpu([ticket], settings), found, 1e-3)
 
 
 def test_an_optimizer_of_the_users_own_gets_the_layers_as_they_are(caplog: pytest.LogCaptureFixture) -> None:

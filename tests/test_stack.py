@@ -1,12 +1,15 @@
 """Stacks: tickets trained side by side, compared with the same tickets trained one after the other."""
 
 import logging
+import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from small import COLOUR, DATA, Stop, adam, conv_net, dropout_net, momentum, net, recipe, same, sgd
@@ -17,9 +20,14 @@ from lth.augment import flip_crop
 from lth.data import rows
 from lth.engine import Callback, Interrupted, NonFiniteLoss, State, packing, stack, train
 from lth.engine.feed import Feed
-from lth.engine.graph import say_once
+from lth.engine.graph import drawn_on_host, say_once
+from lth.engine.masking import Masking, cost_of
+from lth.engine.objective import Objective
+from lth.engine.passes import IN_TURN
 from lth.engine.splits import splits_on
 from lth.engine.stack_masking import StackMasking
+from lth.engine.stacked import Stacked
+from lth.engine.usage import Usage, ledger
 from lth.imp import dense
 from lth.init import glorot_normal
 from lth.keywords import unbound
@@ -555,3 +563,85 @@ def test_what_a_stack_would_compute_otherwise_is_trained_one_after_the_other(
     for one, other in zip(alone, stacked, strict=True):
         assert same(one.weights(), other.weights())
     assert reason in caplog.text
+
+
+def by_place(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Every other parameter in a group of its own, the second first."""
+    every = [*parameters]
+    return torch.optim.Adam([{"params": every[1::2], "weight_decay": 0.1}, {"params": every[::2]}], lr=0.01)
+
+
+def test_a_stack_resumes_an_optimizer_that_has_the_parameters_in_another_order(packed: bool) -> None:
+    settings = recipe(optimizer=by_place)
+    tickets = tickets_of(settings, 3)
+    whole = train(tickets, recipe=settings, device="cpu", width=3)
+    states = interrupted(tickets, settings, 6, width=3)
+    assert_equal(whole, train(tickets, recipe=settings, device="cpu", width=3, states=states), 1e-5, [20])
+    assert_equal(whole, train(tickets, recipe=settings, device="cpu", width=1, states=states), 1e-5, [20])
+
+
+class Skipping(nn.Module):
+    """A net that leaves out its first layer at random in training, if a number of 0 to 1 is one of these."""
+
+    def __init__(self, shape: Sequence[int], classes: int, *, skips: Callable[[float], bool]) -> None:
+        super().__init__()
+        self.first, self.last, self.skips = nn.Linear(16, 16), nn.Linear(16, classes), skips
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        skipped = self.training and self.skips(float(torch.rand(())))
+        return self.last(x if skipped else self.first(x).relu())  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("skips", [lambda drawn: drawn < 0.2, lambda drawn: drawn > 0.7], ids=["0.2", "0.7"])
+def test_a_layer_that_a_step_leaves_out_is_not_moved_by_an_earlier_gradient(
+    skips: Callable[[float], bool], packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 0, with which nets are tried, draws 0.496 and 0.768."""
+    settings = recipe(model=partial(Skipping, skips=skips), optimizer=momentum)
+    tickets = tickets_of(settings, 2)
+    alone, as_asked = both(tickets, settings)
+    for one, other in zip(alone, as_asked, strict=True):
+        assert same(one.weights(), other.weights())
+    monkeypatch.setattr(sys.modules["lth.engine.train"], "is_stack", lambda *_: True)
+    assert_equal(alone, train(tickets, recipe=settings, device="cpu", width=1), 1e-5, [20])
+
+
+def test_nets_that_leave_out_layers_in_different_steps_do_not_share_them() -> None:
+    skipped = list[bool]()
+    settings = recipe(model=partial(Skipping, skips=lambda _: bool(skipped and skipped.pop())))
+    tickets = tickets_of(settings, 2)
+    nets = Stacked(settings.net(), [ticket.weights for ticket in tickets])
+    x, y = torch.rand(2, 4, 1, 4, 4), torch.zeros(2, 4, dtype=torch.int64)
+    objective = Objective(settings.net().train(), settings, torch.device("cpu"), ())
+    skipped += [True, False]
+    with pytest.raises(UserError, match=r"use first\.\w+ in different steps: set width=1"):
+        IN_TURN.gradients(objective, nets, x, y)
+
+
+def test_numbers_that_are_drawn_on_the_host_are_noticed() -> None:
+    """A CUDA graph would repeat what they decided, for good; those of a generator apart are drawn outside of it."""
+    before = drawn_on_host()
+    torch.rand(3, generator=torch.Generator().manual_seed(0))
+    np.random.default_rng(0).random()
+    assert drawn_on_host() == before
+    for draw in (lambda: torch.rand(()), random.random, np.random.rand):  # type: ignore[list-item]
+        draw()
+        assert drawn_on_host() != before
+        before = drawn_on_host()
+
+
+def test_counts_beyond_an_int64_are_saved() -> None:
+    """ViT-B on ImageNet takes about 2e19 multiply-accumulates."""
+    settings = recipe()
+    (ticket,) = tickets_of(settings, 1)
+    net_of, cpu = settings.net(), torch.device("cpu")
+    one, other = (Masking(net_of, ticket, settings, cpu, cost_of(net_of, settings)) for _ in range(2))
+    one.macs, one.counted = 2 * 10**19 + 1, 5
+    other.load(one.state()["macs"], {})
+    assert (other.macs, other.counted) == (20_000_000_000_000_000_001, 5)
+    found = ledger(Usage(None), one, device=cpu, samples=10, evaluated=0)
+    assert found["macs_remaining"] == pytest.approx(2e19)
+    assert pd.DataFrame([found])["macs_remaining"].dtype == float
+    other.load(torch.tensor([7, 3]), {})  # as 0.1 wrote it
+    assert (other.macs, other.counted) == (7, 3)

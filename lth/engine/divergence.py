@@ -4,7 +4,7 @@ from lth.ticket import Ticket
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The training loss became infinite or not a number."""
+    """A training or validation loss is infinite or not a number."""
 
     @classmethod
     def at(cls, which: str, loss: float, step: int, ticket: Ticket) -> "NonFiniteLoss":

@@ -192,7 +192,7 @@ class Loop:
         return loss.detach()
 
     def outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
-        """float32. raw: the inputs are those of the training set, not scaled yet."""
+        """In the type of the net; float32 under bf16. raw: the inputs are those of the training set, not scaled yet."""
         x = self.scaled(inputs, raw=raw)
         if self.recipe.precision != "bf16":
             outputs: Tensor = self.net(x)
@@ -201,7 +201,7 @@ class Loop:
             return self.net(x).float()  # type: ignore[no-any-return]
 
     def scaled(self, inputs: Tensor, *, raw: bool) -> Tensor:
-        """float32, or tokens."""
+        """Inputs of the net: images in float32, or tokens."""
         inputs = channels_last.of(inputs) if self.channels_last else inputs
         return self.scale(inputs) if raw else inputs
 

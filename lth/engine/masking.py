@@ -9,6 +9,9 @@ from lth.layer import Cost, trace
 from lth.recipe import Recipe
 from lth.ticket import Mask, Ticket
 
+# A training may take more multiply-accumulates than an int64 holds: 2e19 for ViT-B on ImageNet.
+MACS = 2**62
+
 
 def cost_of(net: nn.Module, recipe: Recipe) -> Cost:
     """Multiply-accumulates of an example in a net, the same for all weights that it may have."""
@@ -85,11 +88,12 @@ class Masking:
     def state(self) -> dict[str, Tensor]:
         """The counts and, if it moves, the mask, as flat tensors."""
         masks = {f"mask/{name}": mask.cpu() for name, mask in (self.mask.items() if self.updater else ())}
-        return {"macs": torch.tensor([self.macs, self.counted]), **masks}
+        return {"macs": torch.tensor([self.macs % MACS, self.counted, self.macs // MACS]), **masks}
 
     def load(self, counts: Tensor, mask: Mask) -> None:
         """Resume from a state; an empty mask stands for that of the ticket."""
-        self.macs, self.counted = counts.tolist()
+        macs, self.counted, *large = counts.tolist()  # none in states of 0.1
+        self.macs = macs + MACS * sum(large)
         if mask:
             self._set(mask)
 

@@ -31,7 +31,7 @@ class Objective:
         return torch.stack([each.to(self.exact).sum() for each in (task.losses(outputs, y), task.metrics(outputs, y))])
 
     def outputs(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """float32, B x outputs."""
+        """B x outputs, in the type of the net; float32 under bf16."""
         if self.recipe.precision != "bf16":
             outputs: Tensor = functional_call(self.net, weights, (x,))  # type: ignore[arg-type]
             return outputs

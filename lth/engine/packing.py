@@ -24,22 +24,23 @@ class Packed:
 
 class Packing:
     """Puts the kept weights of sparse parameters into the optimizer in place of the parameters; to be done before its
-    first step. The optimizer must move every weight by itself (see `rates.py`). masks: R x shape, by parameter.
+    first step. The optimizer must move every weight by itself (see `rates.py`). masks: R x shape, by parameter. Numbers
+    of parameters are the optimizer's, group after group.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, nets: Stacked, masks: Mapping[str, Tensor]) -> None:
         self.packed = {name: _packed(nets.trainable[name], mask) for name, mask in masks.items() if _is_sparse(mask)}
-        instead = {id(each.parameter): each.kept for each in self.packed.values()}
+        instead = {id(each.parameter): each for each in self.packed.values()}
+        self.parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self.numbers = {i: instead[id(p)] for i, p in enumerate(self.parameters) if id(p) in instead}
         for group in optimizer.param_groups:
-            group["params"] = [instead.get(id(parameter), parameter) for parameter in group["params"]]
-        self.parameters = [*nets.parameters()]
-        self.numbers = {list(nets.trainable).index(name): each for name, each in self.packed.items()}
+            group["params"] = [instead[id(p)].kept if id(p) in instead else p for p in group["params"]]
 
     def gather(self) -> None:
         """Take over the gradients."""
         for each in self.packed.values():
-            if each.parameter.grad is not None:
-                each.kept.grad = flat(each.parameter.grad).index_select(0, each.rows)
+            gradient = each.parameter.grad
+            each.kept.grad = None if gradient is None else flat(gradient).index_select(0, each.rows)
 
     def scatter(self) -> None:
         """Write the kept weights back."""

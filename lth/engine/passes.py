@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from lth import UserError
 from lth.engine.channels_last import suits
 from lth.engine.linear import StackedLinear
 from lth.engine.objective import Objective
@@ -39,13 +40,17 @@ def _scores_together(objective: Objective, nets: Stacked, x: Tensor, y: Tensor) 
 
 
 def _gradients_in_turn(objective: Objective, nets: Stacked, x: Tensor, y: Tensor) -> Tensor:
-    losses = []
+    losses, unused = [], []
+    trained = [name for name, parameter in nets.trainable.items() if parameter.requires_grad]
     for number in _streams(nets.nets, x.device):
         own = nets.of(number)
         loss, total = objective(own, _laid_out(x[number], objective), y[number])
-        trained = [name for name, parameter in nets.trainable.items() if parameter.requires_grad]
-        _keep(nets, number, trained, _gradients(total, [own[name] for name in trained]))
+        unused.append(_keep(nets, number, trained, _gradients(total, [own[name] for name in trained])))
         losses.append(loss.detach())
+    for name in set().union(*unused):  # which the optimizer then leaves as they are, for all nets or for none
+        if not all(name in each for each in unused):
+            raise UserError(f"nets that are trained side by side use {name} in different steps: set width=1")
+        nets.trainable[name].grad = None
     return torch.stack(losses)
 
 
@@ -62,11 +67,15 @@ def _gradients(total: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor | No
     return torch.autograd.grad(total, parameters, allow_unused=True)
 
 
-def _keep(nets: Stacked, number: int, names: Sequence[str], gradients: Sequence[Tensor | None]) -> None:
-    """Put the gradients of one net into those of the stack, whose memory stays the same from step to step."""
+def _keep(nets: Stacked, number: int, names: Sequence[str], gradients: Sequence[Tensor | None]) -> set[str]:
+    """Put the gradients of one net into those of the stack, whose memory stays the same from step to step; returns the
+    names of those that there are none of.
+    """
+    unused = set[str]()
     for name, gradient in zip(names, gradients, strict=True):
         parameter = nets.trainable[name]
         if gradient is None:
+            unused.add(name)
             continue
         if nets.nets == 1:
             parameter.grad = laid_out_like(parameter, gradient[None])
@@ -74,6 +83,7 @@ def _keep(nets: Stacked, number: int, names: Sequence[str], gradients: Sequence[
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad[number].copy_(gradient)
+    return unused
 
 
 def _streams(count: int, device: torch.device) -> Iterator[int]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from lth.engine import generators
 from lth.engine.rates import SHARED
 from lth.engine.stack import Stack
-from lth.engine.state import State, part
+from lth.engine.state import State, numbered
 from lth.engine.usage import Usage
 from lth.ticket import Ticket
 
@@ -57,10 +57,8 @@ def load(stack: Stack) -> None:
     stack.losses = [torch.stack([state["losses"] for state in saved], 1).to(stack.device)]
     for number, state in enumerate(saved):
         stack.curves[number] = state["curve"].tolist()
-        for key, value in part(state, "kept/").items():
-            step, name = key.split("/", 1)
-            stack.kept[number].setdefault(int(step), {})[name] = value
-    _load_slots(stack, [part(state, "slot/") for state in saved])
+        stack.kept[number].update(numbered(state, "kept/"))
+    _load_slots(stack, [numbered(state, "slot/") for state in saved])
 
 
 def _slots(stack: Stack) -> Iterator[tuple[str, Tensor]]:
@@ -71,14 +69,15 @@ def _slots(stack: Stack) -> Iterator[tuple[str, Tensor]]:
                 yield f"{number}/{name}", slot if name in SHARED else stack.masking.packing.unpack(number, slot)
 
 
-def _load_slots(stack: Stack, saved: list[dict[str, Tensor]]) -> None:
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, value in saved[0].items():
-        number, name = key.split("/", 1)
-        stacked = value if name in SHARED else torch.stack([each[key] for each in saved])
-        slots.setdefault(int(number), {})[name] = (
-            stacked if name in SHARED else stack.masking.packing.pack(int(number), stacked)
-        )
+def _load_slots(stack: Stack, saved: list[dict[int, dict[str, Tensor]]]) -> None:
+    pack = stack.masking.packing.pack
+    slots = {
+        number: {
+            name: value if name in SHARED else pack(number, torch.stack([each[number][name] for each in saved]))
+            for name, value in slot.items()
+        }
+        for number, slot in saved[0].items()
+    }
     stack.optimizer.load_state_dict({"state": slots, "param_groups": stack.optimizer.state_dict()["param_groups"]})
     stack.rates.bind()
 

@@ -43,13 +43,11 @@ def load(loop: Loop, state: State) -> None:
     loop.curve = state["curve"].tolist()
     load_weights(loop.net, packed_weights(part(state, "weights/"), loop.packed))
     loop.masking.load(state["macs"], part(state, "mask/"))
-    for key, value in part(state, "kept/").items():
-        step, name = key.split("/", 1)
-        loop.kept.setdefault(int(step), {})[name] = value
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, value in part(state, "slot/").items():
-        index, name = key.split("/", 1)
-        slots.setdefault(int(index), {})[name] = _fitting(loop, int(index), value)
+    loop.kept.update(numbered(state, "kept/"))
+    slots = {
+        index: {name: _fitting(loop, index, value) for name, value in slot.items()}
+        for index, slot in numbered(state, "slot/").items()
+    }
     loop.optimizer.load_state_dict({"state": slots, "param_groups": loop.optimizer.state_dict()["param_groups"]})
     loop.resume()
     generators.restore(state, loop.device)
@@ -76,3 +74,12 @@ def _layer(loop: Loop, index: int) -> tuple["SparseLinear | None", Tensor]:
 def part(state: State, prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with the prefix, copied, without it."""
     return {key.removeprefix(prefix): value.clone() for key, value in state.items() if key.startswith(prefix)}
+
+
+def numbered(state: State, prefix: str) -> dict[int, dict[str, Tensor]]:
+    """The tensors whose names begin with the prefix and a number, copied, by number and by the rest of the name."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for key, value in part(state, prefix).items():
+        number, name = key.split("/", 1)
+        found.setdefault(int(number), {})[name] = value
+    return found

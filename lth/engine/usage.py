@@ -85,10 +85,10 @@ def usage_on(device: torch.device, choice: str) -> Usage:
 
 def ledger(usage: Usage, masking: Masking, *, device: torch.device, samples: int, evaluated: int) -> dict[str, Any]:
     """Usage columns of a result: seconds (wall) and cpu_seconds of steps and evaluations; device; samples trained on
-    and images evaluated; macs and macs_remaining: multiply-accumulates of prunable layers, of all and of kept weights,
-    three forward passes for each sample (the backward pass takes two: Amodei & Hernandez 2018), one for each image
-    evaluated, and under RigL a dense gradient for each update; with a meter, energy_method and energy_kwh (whole
-    device, without the overhead of the building, PUE).
+    and images evaluated; macs and macs_remaining: multiply-accumulates of prunable layers, of all and of kept weights
+    (values that are frozen where weights are pruned do not count), three forward passes for each sample (the backward
+    pass takes two: Amodei & Hernandez 2018), one for each image evaluated, and under RigL a dense gradient for each
+    update; with a meter, energy_method and energy_kwh (whole device, without the overhead of the building, PUE).
     """
     sizes = {name: m.numel() for name, m in masking.mask.items()}
     measured = {} if math.isnan(usage.joules) else {
@@ -100,7 +100,12 @@ def ledger(usage: Usage, masking: Masking, *, device: torch.device, samples: int
         "device": str(device),
         "samples": samples,
         "evaluated": evaluated,
-        "macs": (3 * samples + evaluated) * masking.cost.macs(sizes),
-        "macs_remaining": masking.macs,
+        "macs": _storable((3 * samples + evaluated) * masking.cost.macs(sizes)),
+        "macs_remaining": _storable(masking.macs),
         **measured,
     }
+
+
+def _storable(count: int) -> int | float:
+    """The count, in the type of a column of a table: int64 if it holds it."""
+    return count if count < 2**63 else float(count)

@@ -16,7 +16,8 @@ from lth.task import correct, cross_entropy
 from lth.ticket import Mask
 
 # Share of the weights up to which kernel=auto takes the sparse kernel: at more, `lth speed --densities` shows little or
-# no gain. The choice depends on net and density alone, so that it is the same everywhere.
+# no gain. The choice depends on recipe and density, and not on how fast the machine is, so that it is the same
+# everywhere.
 SHARE = 0.55
 # Penalties that take every weight by itself, so that kept weights have the same alone.
 PENALTIES = (regularization.none, regularization.l1, regularization.l2)

@@ -14,14 +14,14 @@ Expect (the paper, read in quotations; 3 initializations x 3 orders; stable: bel
 Cost
     LeNet in full, a replicate: 26 trainings of 24,000 steps at k = 0 and about as many for each further k, 33 seconds
     each when dense on an idle core, less when sparse. ResNet-20: 13 of 63,000 steps a k; reduced: 4 of 10,000.
-Result (2026-11-28, LeNet-300-100 in full with three pairs of children each, n = 3 up to k = 100, later n = 2; mean and
-    standard deviation; AMD EPYC, one thread; results/frankle2020_connectivity.md)
+Result (2026-11-29, LeNet-300-100 in full with three pairs of children each, n = 3, mean and standard deviation; AMD
+    EPYC, one thread; results/frankle2020_connectivity.csv)
     At k = 0 the instability is 0.90 (0.09) points dense, 0.04 (0.02) of the ticket of 3.5%, 1.08 (0.56) re-initialized
     and 3.50 (1.54) with a shuffled mask, which is not stable here. A plain loop of its own found 4.02 and 3.77 points
     for such random masks, and 1.17 if a fifth of the output layer is kept, as where it is pruned at half the rate (by
     hand): what is shuffled there are 35 weights of ten outputs. Later, dense nets become more stable, 0.53 (0.45)
-    points at k = 25, 0.34 (0.08) at 50 and 0.08 (0.10) at 1,000; tickets have 0.03 to 0.08 at every k. Controls do not
-    settle: at k above 0 re-initialized ones have 0.7 to 3.0 points, shuffled masks 1.0 to 4.9. ResNet-20: not run.
+    points at k = 25, 0.34 (0.08) at 50 and 0.06 (0.08) at 1,000; tickets have 0.03 to 0.07 at every k. Controls do not
+    settle: at k above 0 re-initialized ones have 0.7 to 2.2 points, shuffled masks 0.9 to 4.0. ResNet-20: not run.
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
 # Targets create the virtual environment when they need it. Its modules are compiled when they are first imported, which
 # most of them never are (--no-compile), and kept, or each of a thousand processes would compile PyTorch once more. The
-# tests are compiled once too (.collected; errors of the collection come again in the run), and the types are checked
-# meanwhile. Waiting OpenMP threads must not take a neighbor's core.
+# tests are compiled once too (.collected; collection errors are reported again by the test run), and the types are
+# checked meanwhile. Waiting OpenMP threads must not occupy other processes' cores.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

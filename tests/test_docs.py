@@ -14,7 +14,7 @@ import torchvision
 from lth import cli
 from lth.analysis import registry, results
 from lth.cli import config
-from lth.cli.parser import parsed
+from lth.cli.parser import options, parsed
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -208,6 +208,12 @@ def test_every_page_of_a_paper_links_the_tables_of_its_experiments() -> None:
         text = page.read_text(encoding="utf-8")
         names = {name for name in re.findall(r"\{experiment\} (\w+)", text) if results.committed(f"{name}.md")}
         assert names == set(re.findall(r"Table: \[(\w+)\.md\]\(\.\./\.\./experiments/results/\1\.md\)", text)), page
+
+
+def test_every_command_is_on_the_page_of_commands() -> None:
+    named = re.findall(r"^\| `lth (\w+)` \|", text("commands.md"), re.MULTILINE)
+    assert {*named, "completion"} == {*options()}
+    assert len(named) == len({*named})
 
 
 def test_every_flat_module_is_in_the_reference() -> None:

@@ -209,7 +209,8 @@ def test_a_figure_without_stored_results_is_drawn_from_the_committed_ones_and_sa
     assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere", "--out", "out"]) == 0
     said = capsys.readouterr()
     assert said.err.splitlines() == [
-        "frankle2019_fig3: nothing under nowhere, using the committed results; lth figure --run trains your own"
+        "frankle2019_fig3: nothing under nowhere, using the committed results; "
+        "lth figure frankle2019_fig3 --run trains your own"
     ]
     assert said.out.startswith("### frankle2019_fig3\n")
     ours, theirs = (pd.read_csv(f / "frankle2019_fig3.csv") for f in (tmp_path / "out", results.RESULTS))
@@ -225,7 +226,7 @@ def test_a_figure_without_stored_results_is_drawn_from_the_committed_ones_and_sa
         ("export --runs=x", "root=DIR names the folder"),
         ("export --runs x", "unrecognized arguments of lth export: --runs; root=DIR names the folder"),
         ("best demo --top -2", "-2: give a whole number, at least 1"),
-        ("compress --levels 0-5", "0-5: give whole numbers separated by commas"),
+        ("compress --levels 0-5", "0-5: give whole numbers from 0 on, separated by commas"),
         ("compare demo --at x", "x is no share above 0 and at most 1"),
     ],
 )

@@ -165,6 +165,8 @@ def test_nets_are_selected_in_the_order_asked_for_with_the_dense_one_first_where
     assert levels() == [0, 14]
     assert levels([14, 0]) == [14, 0]
     assert levels([14], with_dense=True) == levels([14, 0], with_dense=True) == [0, 14]
+    assert levels([14, 0, 14]) == [14, 0]
+    assert len(select([*jobs, *jobs])) == 2  # as of replicate=1,1: each net once
     with pytest.raises(UserError, match="level 3 of"):
         levels([3], with_dense=True)
 

@@ -305,7 +305,7 @@ def test_distances_of_other_configurations_and_numbers_of_epochs_have_panels_of_
             "config": ["a", "a", "b"]}  # fmt: skip
     shown = [axes for axes in distances(pd.DataFrame(rows), "title").axes if axes.get_visible() and axes.images]
     assert [axes.get_title() for axes in shown] == [
-        "LeNet-300-100, steps=10, 50.0% kept\nnever drawn", "LeNet-300-100, steps=20, 50.0% kept\nnever drawn"
+        f"LeNet-300-100, steps={steps}, 50.0% kept\nnot settled, the last mask is taken" for steps in (10, 20)
     ]  # fmt: skip
     assert [round(float(axes.images[0].get_array()[0, 1]), 6) for axes in shown] == [0.9, 0.2]
 

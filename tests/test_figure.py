@@ -238,7 +238,7 @@ def test_all_draws_available_figures_and_names_missing_ones(
     missing = (
         "lth figure: nothing of {0} is stored under nowhere; lth figure {0} --run trains it: two trainings on an abacus"
     )
-    committed = "{}: nothing under nowhere, using the committed results; lth figure --run trains your own"
+    committed = "{0}: nothing under nowhere, using the committed results; lth figure {0} --run trains your own"
     assert said.err.splitlines() == [
         missing.format("a_missing"),
         committed.format("b_committed"),

@@ -234,6 +234,21 @@ def test_a_process_that_is_told_to_end_saves(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
+def test_ctrl_c_waits_until_the_jobs_of_a_parallel_sweep_have_saved() -> None:
+    """Steps of the wide net take seconds; the terminal sends the signal to all processes."""
+    wide = ["model=mlp", "model.hidden=[4000,4000]", "batch_size=2000", "data=mnist_5k", "levels=0", "root=here"]
+    parallel = ["replicate=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "tracking=none", "steps=1000"]
+    with shell.started("run", "-m", *wide, *parallel) as process:
+        until(lambda: len([*Path("here").glob("trained/*/lease")]) == 2, process)
+        time.sleep(10)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert status() == [("interrupted", "")] * 2
+    assert len([*Path("here").glob("trained/*/partial.safetensors")]) == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("slurm", [False, True])
 def test_a_parallel_sweep_passes_signals_on_to_its_jobs(slurm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the launcher gets the signal, as a container's first process does."""

@@ -4,6 +4,7 @@ import json
 import logging
 import pickle
 import shutil
+import signal
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from small import adam, few, half_pruned, many, recipe, same
 
 from lth import branch, criterion, distribution, init, job, rewind, schedule, structure
+from lth.cli.display import on_stderr
 from lth.engine import Callback, Interrupted, train
 from lth.file import write_whole
 from lth.imp import dense
@@ -374,6 +376,33 @@ def test_an_interrupted_training_of_dropped_weights_resumes(tmp_path: Path) -> N
     assert not file.exists()
     _, whole = ran(replace(NO_BRANCH, levels=2), tmp_path / "other", keep="none")
     assert resumed[2].evaluations.equals(whole[2].evaluations)
+
+
+TO_COME: list[int] = []
+
+
+def signalling(step: int) -> float:
+    """A constant rate, at step 13 of which a signal comes."""
+    if step == 13 and TO_COME:
+        signal.raise_signal(TO_COME.pop())
+    return 1.0
+
+
+def test_ctrl_c_in_a_training_that_another_command_needs_saves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The dense net is trained up to W_20 again, which was not kept; the schedule sends the signal at step 13."""
+    what = replace(NO_BRANCH, recipe=replace(NO_BRANCH.recipe, lr=signalling))
+    ran(what, tmp_path, keep="none")
+    TO_COME.append(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        job.stored(what, Store(tmp_path), on_stderr)[0].weights()
+    assert "stopped. All progress is saved; the same command continues from here." in capsys.readouterr().err
+    (file,) = (tmp_path / "trained").glob("*/partial-20.safetensors")
+    assert int(read_tensors(file)["step"]) == 14
+    dense_net, _ = job.stored(what, Store(tmp_path), on_stderr)
+    assert dense_net.weights().keys() == dense_net.ticket.weights.keys()
+    assert not file.exists()
 
 
 def test_weights_retrained_only_to_prune_are_dropped_again(tmp_path: Path) -> None:

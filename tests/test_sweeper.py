@@ -103,6 +103,45 @@ def test_a_search_that_was_stopped_continues_with_a_storage_and_ends_as_if_it_ne
     assert "study first_ticket has the direction maximize, this search minimize" in capsys.readouterr().err
 
 
+def planned(said: str) -> list[str]:
+    return re.findall(r"schedule\.linear=(\S+)", said)
+
+
+@pytest.mark.long
+def test_a_plan_of_a_search_names_its_trials_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first three are drawn at random, the fourth is chosen by how they ended."""
+    given = ["schedule.linear=interval(0.1,0.6)", "hydra.sweeper.storage=one.log"]
+    assert search("here", *given, "plan=true", trials=4) == 0
+    said = capsys.readouterr().out
+    assert not Path("one.log").exists()
+    assert len(planned(said)) == 3
+    assert said.count("to train, 20 steps") == 6
+    assert said.endswith("1 more trial, chosen by what these give\n")
+
+    assert search("here", *given, trials=4) == 0
+    ran = [row["schedule.linear"] for row in trials("here")]
+    assert len(ran) == 4
+    assert ran[:3] == planned(said)
+    before, without = Path("one.log").read_bytes(), given[:1]
+    capsys.readouterr()
+    assert search("here", *without, "plan=true", trials=4) == 0
+    said = capsys.readouterr().out
+    assert planned(said) == ran
+    assert said.count("2 stored, 0 to train") == 4
+    assert "more trial" not in said
+    assert search("here", *given, "plan=true", trials=4) == 0
+    assert Path("one.log").read_bytes() == before
+
+
+@pytest.mark.long
+def test_a_stored_search_of_which_no_trial_has_finished_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["optimizer=sgd", "optimizer.lr=choice(1e30,1e31)", "levels=0", "hydra.sweeper.storage=one.log"]
+    assert search("here", *given, trials=1) == 1
+    capsys.readouterr()
+    assert search("here", *given, trials=1) == 1
+    assert "no trial of this search has finished; take another study" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_a_trial_that_fails_ends_no_search(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["optimizer=sgd", "optimizer.lr=choice(1e30,0.01)", "levels=0", "hydra.sweeper.n_jobs=2"]

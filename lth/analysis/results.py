@@ -111,7 +111,8 @@ def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) ->
     """
     rows, evaluations = table.tables(runs, name)
     if rows.empty and not (kept := _committed(name, curves=curves))[0].empty:
-        log.info("%s: nothing under %s, using the committed results; lth figure --run trains your own", name, runs)
+        own = f"lth figure {name} --run trains your own"
+        log.info("%s: nothing under %s, using the committed results; %s", name, runs, own)
         return kept
     rows = _marked(name, rows)
     if stale or rows.empty:

@@ -30,11 +30,14 @@ def path(text: str) -> Path:
 
 
 def numbers(text: str) -> list[int]:
-    """Whole numbers separated by commas."""
+    """Whole numbers from 0 on, separated by commas."""
     try:
-        return [int(number) for number in text.split(",")]
+        found = [int(number) for number in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give whole numbers separated by commas, such as 0,3,7") from None
+        found = [-1]
+    if min(found) < 0:
+        raise argparse.ArgumentTypeError(f"{text}: give whole numbers from 0 on, separated by commas, such as 0,3,7")
+    return found
 
 
 def bits(text: str) -> list[int]:

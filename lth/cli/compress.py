@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     log_to_console(stderr=True)
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
-    nets = select(jobs, arguments.levels, callback=on_stderr())
+    nets = select(jobs, arguments.levels, trains=on_stderr)
     nets = first_and_last(nets) if arguments.levels is None else nets
     table = measure(track(nets, "files", transient=True, disable=not sys.stderr.isatty()), arguments.bits)
     for name, part in table.groupby("experiment"):

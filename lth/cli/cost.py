@@ -45,5 +45,5 @@ def _draw(parts: "dict[str, pd.DataFrame]", out: Path) -> None:
     from lth.analysis import plot
 
     for name, rows in parts.items():
-        figure = plot.cost(rows, name, by=["schedule"])
+        figure = plot.cost(rows, f"Accuracy against the cost of training: {name}", by=["schedule"])
         print(*plot.save(figure, out, f"cost_{name}"), sep="\n", file=sys.stderr)

@@ -2,7 +2,9 @@
 
 import argparse
 
+from lth import UserError
 from lth.cli.console import log_to_console, number_of
+from lth.cli.ending import INTERRUPTED
 from lth.store import upkeep
 
 
@@ -21,7 +23,10 @@ def carry_out(plan: upkeep.Plan, *, yes: bool) -> int:
     if not yes:
         print("nothing was deleted; --yes deletes")
         return 0
-    gone, stay = upkeep.carry_out(plan)
+    try:
+        gone, stay = upkeep.carry_out(plan)
+    except KeyboardInterrupt:
+        raise UserError("stopped; lth gc --yes deletes what is left", code=INTERRUPTED) from None
     print(f"deleted {number_of(gone, 'training')}" + (f"; {stay} kept, in use by another process" if stay else ""))
     return 0
 

@@ -3,15 +3,18 @@
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from lth.analysis.metric import shown
 from lth.cli.console import duration
-from lth.cli.signals import Signals
+from lth.cli.signals import Ended, Signals
 from lth.cli.steps import Steps
-from lth.engine import Callback
+from lth.engine import Callback, Interrupted
+from lth.job import Job, trainer
+from lth.recipe import Recipe
 from lth.store.columns import metric
 from lth.store.table import row
 from lth.ticket import Ticket, Trained
@@ -160,6 +163,21 @@ class Display(Callback):
         )
 
 
-def on_stderr() -> Display:
-    """Log lines on stderr, for trainings that another command needs."""
-    return Display(Console(stderr=True, soft_wrap=True), 1, 0, live=False, evaluated=lambda *_: None)
+def on_stderr(job: Job, recipe: Recipe) -> Callable[..., list[Trained]]:
+    """A function that trains tickets of a job which another command needs (see `lth.job.trainer`), with log lines on
+    stderr. It raises KeyboardInterrupt once it has saved, if it is to stop.
+    """
+    display = Display(Console(stderr=True, soft_wrap=True), 1, 0, live=False, evaluated=lambda *_: None)
+    trains = trainer(job, recipe, display)
+
+    def train(tickets: list[Ticket], **given: Any) -> list[Trained]:
+        with display.signals.handled():
+            try:
+                return trains(tickets, **given)
+            except Interrupted:
+                display.console.print("stopped. All progress is saved; the same command continues from here.")
+                raise KeyboardInterrupt from None
+            except Ended as error:
+                raise error.how from None
+
+    return train

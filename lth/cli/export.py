@@ -13,6 +13,7 @@ from lth.cli.display import on_stderr
 from lth.compress import plain
 from lth.compress.nets import Net, select
 from lth.file import write_out
+from lth.store.file import make_folder
 from lth.ticket import density
 
 ENDINGS = {".lth", ".onnx", *(f".{kind}" for _, kind in plain.FORMATS.values())}
@@ -27,7 +28,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
     if arguments.format == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
-    (net,) = select(jobs, [arguments.level], callback=on_stderr())
+    if arguments.out:
+        make_folder(arguments.out.resolve().parent, "Give --out another folder")  # before what may take long
+    (net,) = select(jobs, [arguments.level], trains=on_stderr)
     content, ending = _content(net, arguments.format), _ending(arguments.format)
     if arguments.out and arguments.out.suffix in ENDINGS - {ending}:
         better = arguments.out.with_suffix(ending)

@@ -1,5 +1,6 @@
 """Exceptions in one line: whose function failed, at which file and line, with what words. Imports nothing heavy."""
 
+import errno
 import linecache
 import os
 import traceback
@@ -15,6 +16,7 @@ ISSUES = "this is a bug in lth, please report it with the traceback"
 # Errors whose words say what is wrong, whoever raises them: PyTorch's RuntimeError, a full disk, a value out of range.
 WORDS = (OSError, ValueError, RuntimeError, MemoryError)
 LONGEST = 500  # characters
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # of a disk, or a limit of the system
 
 Frame = tuple[FrameType, int]  # a frame and its line
 
@@ -81,6 +83,8 @@ def words(error: BaseException) -> str:
     """The message of an exception in one line, with the notes that were added to it."""
     text = " ".join(str(error).split())
     text = text if len(text) <= LONGEST or isinstance(error, UserError) else f"{text[:LONGEST]} ..."
+    if isinstance(error, OSError) and error.errno in FULL:
+        text = f"{text}: make room, and run the same command again"
     return " ".join([text, *(f"({note})" for note in getattr(error, "__notes__", ()))]).strip()
 
 

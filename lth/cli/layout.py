@@ -17,7 +17,7 @@ def main(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     log_to_console(stderr=True)
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
-    nets = select(jobs, arguments.levels, with_dense=True, callback=on_stderr())
+    nets = select(jobs, arguments.levels, with_dense=True, trains=on_stderr)
     for name, part in measure(nets).groupby("experiment"):
         text = f"{markdown(part)}\n\n{provenance('one thread, float32')}"
         print(f"{text}\n", *write(part, text, arguments.out, f"{name}_layouts"), sep="\n")

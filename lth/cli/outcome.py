@@ -39,6 +39,8 @@ def interrupted(job: Job, setting: Setting, store: Store, error: BaseException) 
         return _handed_on(name(job), error, setting)
     if isinstance(error, Interrupted):
         console.print(f"{name(job)}stopped. {_saved(store.root)}", markup=False)
+    else:
+        console.print(f"{name(job)}stopped at once; the same command continues from what was saved last", markup=False)
     return Ending(INTERRUPTED)
 
 

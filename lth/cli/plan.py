@@ -7,12 +7,13 @@ from lth.cli.console import console
 from lth.job import Job
 from lth.job.start import BRANCH
 from lth.store import Store
+from lth.ticket import Trained
 
 
-def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
+def show(job: Job, store: Store, words: str = "") -> tuple[dict[str, int], list[Trained]]:
     """Print a line per ticket of the job, and how many are stored; trains nothing. words: tell the job of a sweep
     apart. What the run that it starts from trains for it comes first. Returns the trainings, as `lth.job.trainings`
-    names them within a store.
+    names them within a store; and what is stored, if nothing is missing.
     """
     console.print(end=f"{words}\n" * bool(words), markup=False)
     run, before = jobs.origin(job), jobs.origin_places(job)
@@ -40,4 +41,5 @@ def show(job: Job, store: Store, words: str = "") -> dict[str, int]:
     most = "at most " * bool(job.stops and missing["to train"])  # a rule may end pruning before
     counts = [f"{most}{count} {what}" for what, count in missing.items() if count or what == "to train"]
     console.print(f"{len(stored)} stored, {', '.join(counts)}; nothing was trained (plan=true)")
-    return {f"{store.root}/{name}": steps for name, steps in jobs.trainings(job).items()}
+    trainings = {f"{store.root}/{name}": steps for name, steps in jobs.trainings(job).items()}
+    return trainings, [] if any(missing.values()) else found

@@ -37,7 +37,8 @@ def run(build: Callable[[], Job], setting: Setting) -> Ending:
         job.record(store, job.replicates[0])  # describes the job, so that what has no description is an error at once
         objective.check(setting.objective, job)
         if setting.plan:
-            return Ending(planned=plan.show(job, store, " ".join(setting.told_apart)))
+            planned, found = plan.show(job, store, " ".join(setting.told_apart))
+            return Ending(planned=planned, objective=objective.value(setting.objective, found))
         if store.patience < math.inf:
             jobs.wait(job, store)
         tracker = setting.tracker(job)

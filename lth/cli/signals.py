@@ -74,7 +74,9 @@ class Signals:
         before, self.terminated = self.terminated, self.clock()
         if before is None and in_slurm():
             self.waiting.append(number)
-        elif before is None or self.terminated - before > AT_ONCE:
+        elif before is None:
+            self.interrupted = True
+        elif self.terminated - before > AT_ONCE:
             self._interrupt(number, frame)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:

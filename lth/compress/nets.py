@@ -1,8 +1,10 @@
 """Selection of stored nets: which level of which job and replicate."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,15 @@ from lth import UserError
 from lth.analysis import summary
 from lth.analysis.plot.labels import model_name
 from lth.engine import Callback
-from lth.job import Job, stored
+from lth.job import Job, Trains, ended, stored, trainer
 from lth.store import Store
 from lth.ticket import Trained, density
 
 Net = tuple[Job, Trained]
 
 log = logging.getLogger("lth")
+QUIETLY = partial(trainer, callback=Callback())
+ENDED = "a stop rule ended pruning before"
 
 
 def select(
@@ -27,29 +31,34 @@ def select(
     levels: Sequence[int] | None = None,
     *,
     with_dense: bool = False,
-    callback: Callback | None = None,
+    trains: Trains = QUIETLY,
 ) -> list[Net]:
     """Stored nets of jobs (each with the folder of its store), without branches, ordered by job, replicate and level as
     requested (None: all). with_dense: the dense net comes first, requested or not. Weights that were not kept are
-    trained again when they are asked for, which callback sees.
+    trained again when they are asked for, by what `trains` gives.
 
     Missing nets are logged and skipped. Raises UserError if nothing is left.
     """
-    nets, missing = list[Net](), list[str]()
+    nets, missing, seen = list[Net](), list[str](), set[object]()
     for job, root in jobs:
         if with_dense and job.train_from:
             raise UserError(f"{job.name}: nets are compared to the dense one, and train_from={job.train_from} trains "
                             "none; lth compress measures the files of each net")  # fmt: skip
-        for replicate, found in _stored(job, root, callback or Callback()).items():
-            wanted = list(found) if levels is None else levels
+        for replicate, found in _stored(job, root, trains).items():
+            if (run := (root, job.name, job.columns["config"], replicate)) in seen:  # named twice
+                continue
+            seen.add(run)
+            wanted = list(found) if levels is None else [*dict.fromkeys(levels)]
             missing += _missing(job, replicate, root, wanted, found)
             kept = [level for level in wanted if level in found]
             if with_dense and kept:
                 kept = [0, *filter(None, kept)]
             nets += [(job, found[level]) for level in kept]
     if not nets:
-        far = "" if all(each.startswith("nothing of") for each in missing) else ", and levels= that far,"
-        raise UserError("; ".join([*missing, f"lth run with the same overrides{far} trains it"]))
+        there = [each for each in missing if not each.endswith(ENDED)]
+        far = "" if all(each.startswith("nothing of") for each in there) else ", and levels= that far,"
+        remedy = [f"lth run with the same overrides{far} trains it"] if there else []
+        raise UserError("; ".join([*missing, *remedy]))
     for each in missing:
         log.warning("%s", each)
     return nets
@@ -105,10 +114,10 @@ def _level(net: Net) -> int:
     return net[1].ticket.level
 
 
-def _stored(job: Job, root: Path, callback: Callback) -> dict[int, dict[int, Trained]]:
+def _stored(job: Job, root: Path, trains: Trains) -> dict[int, dict[int, Trained]]:
     """Replicate -> level -> trained net."""
     found: dict[int, dict[int, Trained]] = {replicate: {} for replicate in job.replicates}
-    for trained in stored(replace(job, branches={}), Store(root), callback):
+    for trained in stored(replace(job, branches={}), Store(root), trains):
         found[trained.ticket.replicate][trained.ticket.level] = trained
     return found
 
@@ -120,6 +129,8 @@ def _missing(
     if not found:
         yield f"nothing of {net}, is stored under {root}"
         return
+    last = ended(replace(job, branches={}), [*found.values()]).get(replicate, math.inf)
     for level in wanted:
         if level not in found:
-            yield f"level {level} of {net}, is not stored under {root} (stored: {', '.join(map(str, found))})"
+            end = f"; {ENDED}" if level > last else ""
+            yield f"level {level} of {net}, is not stored under {root} (stored: {', '.join(map(str, found))}){end}"

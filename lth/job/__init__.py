@@ -2,16 +2,17 @@
 
 from lth.job.branch import Branch, Place, place
 from lth.job.idle import idle
-from lth.job.run import run, status
+from lth.job.run import run, status, trainer
 from lth.job.sharing import planned, trainings
 from lth.job.source import origin, origin_places
-from lth.job.stored import ended, migrate, stored, wait
+from lth.job.stored import Trains, ended, migrate, stored, wait
 from lth.job.values import Job
 
 __all__ = [
     "Branch",
     "Job",
     "Place",
+    "Trains",
     "ended",
     "idle",
     "migrate",
@@ -22,6 +23,7 @@ __all__ = [
     "run",
     "status",
     "stored",
+    "trainer",
     "trainings",
     "wait",
 ]

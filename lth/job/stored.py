@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lth import UserError
-from lth.engine import Callback
 from lth.job.levels import densities, execute, mask_key, stops
 from lth.job.rehearsal import rehearse, silent
 from lth.job.row import row
-from lth.job.run import trainer
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.store import Store
@@ -18,14 +16,17 @@ from lth.store import migrate as migration
 from lth.store.digest import digest, short
 from lth.ticket import Ticket, Trained
 
+# (job, recipe) -> a function that trains tickets of the job by that recipe, as `lth.engine.train`.
+Trains = Callable[[Job, Recipe], Callable[..., list[Trained]]]
 
-def stored(job: Job, store: Store, callback: Callback | None = None) -> list[Trained]:
-    """Everything of the job that is stored; trains nothing and waits for nothing. With a callback, weights that were
-    not kept are trained again where they are asked for, and stored; without, what needs them counts as not stored.
-    Raises UserError as `run` would.
+
+def stored(job: Job, store: Store, trains: Trains | None = None) -> list[Trained]:
+    """Everything of the job that is stored; trains nothing and waits for nothing. trains: gives a function such as
+    `lth.job.trainer`; with it, weights that were not kept are trained again where they are asked for, and stored;
+    without, what needs them counts as not stored. Raises UserError as `run` would.
     """
     rehearse(job)
-    return _find(job, store, callback=callback)
+    return _find(job, store, trains=trains)
 
 
 def ended(job: Job, found: Sequence[Trained]) -> dict[int, int]:
@@ -104,9 +105,9 @@ def _find(
     job: Job,
     store: Store,
     look: Callable[[Recipe, Ticket], None] | None = None,
-    callback: Callback | None = None,
+    trains: Trains | None = None,
 ) -> list[Trained]:
-    """Everything of the job that is stored; `look` is called before a ticket is looked up. callback: see `stored`."""
+    """Everything of the job that is stored; `look` is called before a ticket is looked up. trains: see `stored`."""
     whole, store = Store(store.root), Store(store.root, wait=_refuse, writes=False)
     done: list[Trained] = []
 
@@ -120,9 +121,9 @@ def _find(
 
     def source(tickets: list[Ticket], recipe: Recipe) -> list[Trained]:
         found = [t for ticket in tickets if (t := store.find(_refuse, recipe, ticket)) is not None]
-        if callback is None:
+        if trains is None:
             return found
-        train = trainer(job, recipe, callback)
+        train = trains(job, recipe)
         return [whole.find(train, recipe, each.ticket) or each for each in found]
 
     for replicate in job.replicates:

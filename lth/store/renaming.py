@@ -23,7 +23,8 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
         raise UserError(f"{old} has this name already, as far as this disk can tell")
     if not merge and any(file.parent == target for file in every):
-        raise UserError(f"{new} is stored too: take another name, or --merge to put both together")
+        raise UserError(f"{new} is stored too: take another name, or --merge to put both together, as "
+                        "after a renaming that was stopped")  # fmt: skip
     check_ended(old, own.values())
     follow(root, old, new)
     for file in own:

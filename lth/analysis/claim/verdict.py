@@ -32,8 +32,8 @@ mean. A best or worst level is chosen on the same replicates; the interval does 
 - not settled: the interval is too wide to say. More replicates would.
 - not reproduced: the interval excludes the paper's number, and ours is off by more than a factor of 2 (or 2 points).
   A larger effect than the paper's, or a lower percentage, counts as its number.
-- agrees, within a factor of f, differs (n = 1): the same comparison of a number that has no interval. It is never
-  "reproduced".
+- agrees, within a factor of f, differs, each with its n: the same comparison of a number that has no interval, such as
+  one of a single replicate. It is never "reproduced".
 - not run that far: as good as dense at the sparsest level that was trained, which is not as sparse as the paper's.
 - reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
   says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.

@@ -67,7 +67,7 @@ def _errors(axes: "Axes", rows: pd.DataFrame, at: int) -> None:
 
 
 def _dress(left: "Axes", right: "Axes", name: str, part: pd.DataFrame) -> None:
-    left.axhline(STABLE, color="gray", linestyle=":", linewidth=0.8, label="stable")
+    left.axhline(STABLE, color="gray", linestyle=":", linewidth=0.8, label=f"stable: below {STABLE:g} points")
     left.set_title(name, fontsize=9)
     steps = sorted(part[K].unique())
     left.set_xscale("symlog", linthresh=25)

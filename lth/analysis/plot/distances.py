@@ -7,7 +7,7 @@ import pandas as pd
 
 from lth import early_bird
 from lth.analysis.plot.labels import model_name, percent
-from lth.analysis.plot.stamp import stamp
+from lth.analysis.plot.stamp import steps, wording
 from lth.analysis.plot.style import finish, new_figure
 from lth.analysis.summary import variants
 
@@ -54,19 +54,20 @@ def _panel(axes: "Axes", rows: pd.DataFrame, title: str, farthest: float) -> Non
     count = len(mean)
     axes.grid(False)
     extent = (0.5, count + 0.5, count + 0.5, 0.5)
-    # In front of the stamp, which would change the colors.
-    image = axes.imshow(mean, cmap="viridis_r", vmin=0, vmax=farthest, extent=extent, zorder=0.7)
+    image = axes.imshow(mean, cmap="viridis_r", vmin=0, vmax=farthest, extent=extent)
     bar = axes.get_figure().colorbar(image, ax=axes, shrink=0.85)  # type: ignore[union-attr]
-    bar.set_label("distance of two masks", fontsize=8)
+    bar.set_label("share in which two masks differ", fontsize=8)
     settings = rows["branch_settings"] if "branch_settings" in rows else [""] * len(rows)
     drawn = [early_bird.drawn_at(*pair) for pair in zip(rows[COLUMN], settings, strict=True)]
     found = [epoch for epoch in drawn if epoch is not None]
     if found:
         axes.axvline(float(np.mean(found)), color="red", linewidth=1, linestyle="--")
         axes.axhline(float(np.mean(found)), color="red", linewidth=1, linestyle="--")
-    when = f"drawn at epoch {np.mean(found):.3g}" if found else "never drawn"
-    axes.set_title(f"{title}\n{when}{f' ({len(found)} of {len(drawn)})' * (0 < len(found) < len(drawn))}", fontsize=9)
+    mean_of = f" ({len(found)} of {len(drawn)})" * (len(found) < len(drawn))
+    when = f"drawn at epoch {np.mean(found):.3g}{mean_of}" if found else "not settled, the last mask is taken"
+    # A stamp on the panel would change its colors.
+    less = ": ".join(filter(None, [wording(rows), ", ".join(steps(rows))])) if wording(rows) else ""
+    axes.set_title("\n".join(filter(None, [title, when, less])), fontsize=9)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
         axis.set_label_text("epoch")
-    stamp(axes, rows)

@@ -52,4 +52,4 @@ def _points(axes: "Axes", values: pd.Series, start: pd.Series, names: list[str],
     places = start.map(names.index) + (-0.12, 0.12)[at]
     axes.plot(values, places, "od"[at], color=f"C{at}", markersize=3.5, alpha=0.6, linestyle="", label=name)
     means = values.groupby(places).mean()
-    axes.plot(means, means.index, "|", color=f"C{at}", markersize=11)
+    axes.plot(means, means.index, "|", color=f"C{at}", markersize=11, label="mean" if at == 0 else None)

@@ -80,13 +80,20 @@ def passed_on() -> Iterator[None]:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
         if number == signal.SIGTERM and not in_slurm():
-            until = time.monotonic() + PATIENCE
-            while _runners() and time.monotonic() < until:
-                time.sleep(0.1)
+            wait_for_jobs()
             raise KeyboardInterrupt
 
     with handlers(dict.fromkeys((signal.SIGTERM, *NOTICES), pass_on)):
         yield
+
+
+def wait_for_jobs() -> None:
+    """Return once the processes of all jobs of this launcher have ended, as they do when they have saved; after
+    PATIENCE seconds anyway.
+    """
+    until = time.monotonic() + PATIENCE
+    while _runners() and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def _runners() -> list[int]:
@@ -108,14 +115,15 @@ def _parent(stat: Path) -> int:
 
 @cache
 def end_with_parent() -> None:
-    """End this process soon after its parent: at first as with Ctrl-C, so that a job saves its progress."""
+    """End this process soon after its parent: at first by a signal after which a job saves its progress."""
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(LOOK)
-    os.kill(os.getpid(), signal.SIGINT)
+    # Not SIGINT, which after a Ctrl-C would be the second; in Slurm SIGTERM would not stop the job.
+    os.kill(os.getpid(), signal.SIGINT if in_slurm() else signal.SIGTERM)
     time.sleep(PATIENCE)
     os._exit(1)
 

@@ -3,7 +3,6 @@
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
@@ -59,11 +58,11 @@ def hydra_folder_overrides(*, planning: bool) -> Iterator[list[str]]:
 
 @contextmanager
 def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
-    """Give the jobs of a sweep, which Ctrl-C reaches too, a second to save before their launcher kills them."""
+    """Give the jobs of a sweep, which Ctrl-C reaches too, time to save before their launcher kills them."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        time.sleep(1)
+        apart.wait_for_jobs()
         raise KeyboardInterrupt
 
     with handlers({signal.SIGINT: interrupt} if sweeping else {}):

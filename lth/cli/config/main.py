@@ -29,7 +29,7 @@ from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
 from lth.cli.config.launcher import arrive, check_single, check_threads, prepared
 from lth.cli.config.literal import literal
 from lth.cli.config.machine import take_gpu
-from lth.cli.config.overrides import swept_keys, swept_with_groups
+from lth.cli.config.overrides import swept_keys, swept_with_groups, with_params
 from lth.cli.config.own import see_own_modules, workers_as_here
 from lth.cli.config.plugins import own_plugins
 from lth.cli.config.task import JobFailed, Task, failures, summary
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     if given.has(PRINTS):
         return _run([*given.flags, *given.overrides], False, Task(_job))
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
-    overrides = literal(given.overrides, sweeping=sweeping, folder=given.folder)
+    words = with_params(given.overrides) if sweeping else given.overrides
+    overrides = literal(words, sweeping=sweeping, folder=given.folder)
     with announced("checking the configurations of the sweep ..." if sweeping else ""):
         checked = validated(overrides, given.folder)
     first = checked[0]

@@ -30,7 +30,7 @@ def swept_with_groups(overrides: Sequence[str]) -> list[str]:
     if not any(is_group(override) and is_swept(override) for override in values):
         return [*overrides]
     dotted = [a for a in values if "." in a.partition("=")[0] and not is_group(a) and not is_swept(a)]
-    single = {a: "{}=choice({})".format(*a.split("=", 1)) for a in dotted}
+    single = {a: "{}=choice({})".format(*a.split("=", 1)) if a[-1] != "=" else f"{a}choice('')" for a in dotted}
     return [single.get(override, override) for override in overrides]
 
 
@@ -48,6 +48,10 @@ def extremes(overrides: Sequence[str], *, jobs: float = math.inf) -> list[list[s
     """The same, with both ends of an interval. jobs: most that the values may be together; of one key, LONGEST."""
     parsed = OverridesParser.create().parse_overrides([*overrides])
     counts = [*map(_count, parsed)]
+    for override, count in zip(parsed, counts, strict=True):
+        if override.is_sweep_override() and count in (0, math.inf):
+            why = "it has no values" if count == 0 else "its step is 0"
+            raise UserError(f"{override.input_line}: {why}; give a range such as range(1,4), which is 1,2,3")
     if (found := math.prod(counts)) > jobs or max(counts, default=0) > LONGEST:
         swept = " ".join(str(o.input_line) for o in parsed if o.is_sweep_override())
         raise UserError(f"{swept}: {found} jobs; a sweep has at most {LONGEST}")
@@ -60,6 +64,21 @@ def values(override: Override) -> list[str]:
     if isinstance(value, IntervalSweep):
         return [str(value.start), str(value.end)]
     return [*override.sweep_string_iterator()] if override.is_sweep_override() else []
+
+
+def with_params(overrides: Sequence[str]) -> list[str]:
+    """The overrides of a sweep, with those that hydra.sweeper.params holds in front, unless their keys are given."""
+    params, others = dict[str, Any](), list[str]()
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key == "hydra.sweeper.params" and isinstance(found := _value(override), dict):
+            params |= found
+        elif key.startswith("hydra.sweeper.params."):
+            params[key.removeprefix("hydra.sweeper.params.")] = _value(override) if value else value
+        else:
+            others.append(override)
+    given = {key_of(other) for other in others}
+    return [*(f"{key}={value}" for key, value in params.items() if key not in given), *others]
 
 
 def searches(overrides: Sequence[str]) -> bool:

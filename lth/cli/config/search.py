@@ -20,6 +20,7 @@ from lth.cli.config.overrides import searches, swept_keys, values
 from lth.cli.config.plugins import register
 from lth.cli.config.search_space import check_study, distribution
 from lth.cli.config.sweep import Sweeper
+from lth.cli.console import number_of
 from lth.cli.ending import Ending, objectives
 from lth.file import write_text
 
@@ -67,19 +68,45 @@ class Search(Sweeper):
         fixed = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
         space = {str(o.get_key_element()): distribution(o) for o in parsed if o.is_sweep_override()}
         file = Path(self.task.folder).parent / "trials.csv"
-        given: Any = {"study_name": self.study or str(self.config.name), "storage": _storage(self.storage)}
-        study = optuna.create_study(**given, directions=self._directions(), load_if_exists=True)
+        study = self._study()
         check_study(study, _places(study).values(), space, self._directions())
+        if len(_places(study)) >= self.trials and not study.best_trials:
+            raise UserError("hydra.sweeper.storage: no trial of this search has finished; take another study, such as "
+                            "hydra.sweeper.study=second", code=1)  # fmt: skip
         self.task.tolerant = True
         self.task.steps = [int(v) for o in parsed if o.get_key_element() == "rewind.step" and o.is_choice_sweep()
                            for v in values(o)]  # fmt: skip
-        while (done := len(_places(study))) < self.trials:
+        unknown = False  # in a plan: the objectives of trials that are not stored
+        while (done := len(_places(study))) < self.trials and not (unknown and done >= self.startup):
             asked = self._asked_for(study, space, min(self.jobs, self.trials - done))
             jobs = [[*fixed, *(f"{key}={value}" for key, value in params.items())] for params in asked]
             for place, params, ended in zip(range(done, self.trials), asked, self.finish(jobs), strict=False):
                 _add(study, place, params, space, ended)
-            _write(file, study, objectives(self.config.objective), [*space])
-        self.task.said = f"{_best(study, objectives(self.config.objective))}trials  {file}\n"
+                unknown |= bool(self.config.plan) and ended.objective is None
+            if not self.config.plan:
+                _write(file, study, objectives(self.config.objective), [*space])
+        if self.config.plan:
+            left = self.trials - len(_places(study))
+            self.task.said = f"{number_of(left, 'more trial')}, chosen by what these give\n" if left else ""
+        else:
+            self.task.said = f"{_best(study, objectives(self.config.objective))}trials  {file}\n"
+
+    def _study(self) -> Any:
+        """The study, which is stored if there is a storage. A plan, which changes nothing, has a copy."""
+        import optuna
+
+        name, directions = self.study or str(self.config.name), self._directions()
+        if not self.config.plan:
+            given: Any = {"study_name": name, "storage": _storage(self.storage), "load_if_exists": True}
+            return optuna.create_study(**given, directions=directions)
+        copy = optuna.create_study(directions=directions)
+        is_there = self.storage is not None and ("://" in self.storage or Path(self.storage).exists())
+        storage = _storage(self.storage) if is_there else None
+        if storage is not None and name in optuna.get_all_study_names(storage):
+            stored = optuna.load_study(study_name=name, storage=storage)
+            copy = optuna.create_study(study_name=name, directions=stored.directions)
+            copy.add_trials(stored.get_trials())
+        return copy
 
     def _check(self) -> None:
         """Raise UserError for a number of trials that can't be."""

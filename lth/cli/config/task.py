@@ -95,16 +95,16 @@ def failures(task: Task) -> str:
         same = [shlex.join(task.words[job]) for job in failed if failed[job] == error]
         several = [f"{len(same)} jobs: {error}", *(f"  {words}" for words in same)]
         lines += several if len(same) > 1 else [f"job {same[0]}: {error}"]
-    counted = f"{len(failed)} of {len(task.words)} failed; the others are stored"
+    counted = f"{len(failed)} of {len(task.words)} failed{'; the others are stored' * (len(failed) < len(task.words))}"
     return "\n".join([f"lth run: not all jobs of the sweep finished: {counted}", *lines, ""]) if lines else ""
 
 
 def summary(task: Task) -> str:
-    """Text on the best that a search has found, and a line on what sharing saves, if the jobs were planned."""
+    """A line on what sharing saves, if the jobs were planned, and the text of a search on its trials."""
     plans = [each.planned for each in task.endings.values() if each.planned]
     distinct = {name: steps for plan in plans for name, steps in plan.items()}
     alone = sum(sum(plan.values()) for plan in plans)
     if len(plans) < 2:
         return task.said
     return (f"sweep of {len(plans):,} jobs: {sum(map(len, plans)):,} trainings, {len(distinct):,} of them distinct; "
-            f"{sum(distinct.values()):,} steps in place of {alone:,}\n")  # fmt: skip
+            f"{sum(distinct.values()):,} steps in place of {alone:,}\n{task.said}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Frankle et al. 2021: sanity checks of pruning at initialization, asked of LeNet-300-100 on MNIST.
+"""Frankle et al. 2021: sanity checks of pruning at initialization, on LeNet-300-100 and MNIST.
 
 Pruning Neural Networks at Initialization: Why are We Missing the Mark? (arXiv 2009.08576). Its nets are ResNet-20 and
 VGG-16 on CIFAR-10 and larger ones; a small net can agree with its findings, and reproduces none.

@@ -9,9 +9,9 @@ Command
     lth figure gadhikar2024_signs --run scale=reduced data.root=DIR        a tenth of the steps (Conv-2: a fifth)
 Expect (orders; the paper has ResNets on CIFAR and Tiny ImageNet, and none of these nets)
     LRR is better than IMP at finding masks and at training them; it is robust to signs that are flipped at the start of
-    a level, IMP less so (its abstract). Signs of the end with new sizes train well, sizes of the end with random signs
-    do not (Sign-In, arXiv 2504.12801, 2025, as notes of others tell: ResNet-50 on ImageNet, three masks, 74.9, 73.8 and
-    73.7% against 70.9, 68.4 and 72.4%). From memory: LRR helps random masks too.
+    a level, IMP less so (its abstract). Signs of the end with new magnitudes train well, final magnitudes with random
+    signs do not (Sign-In, arXiv 2504.12801, 2025, as notes of others tell: ResNet-50 on ImageNet, three masks, 74.9,
+    73.8 and 73.7% against 70.9, 68.4 and 72.4%). From memory: LRR helps random masks too.
 Cost
     A replicate of LeNet-300-100: 115 trainings of 50,000 steps, of which 47 are those of frankle2019_fig4 and
     frankle2019_appendix (IMP, LRR, and their tickets reset and re-initialized); reduced: 79 of 5,000. A replicate of
@@ -27,7 +27,7 @@ Result (2026-11-28, LeNet-300-100, all steps, REDUCED: another net and other dat
     loop of PyTorch that goes on from its level 10 (97.82%) falls alike: 97.56, 97.25, 97.33, 96.88 and 96.30% at levels
     11 to 15, the first replicate here 97.43, 97.45, 97.25, 96.55 and 96.19% (by hand, one order of the data). On masks
     of IMP, weights drawn anew with the signs of the end have 98.22 (0.10) and 97.96 (0.05)%, with those of the start
-    98.04 (0.08) and 97.76 (0.12)%, which is not settled; sizes of the end with random signs 96.45 (0.20) and 95.98
+    98.04 (0.08) and 97.76 (0.12)%, which is not settled; final magnitudes with random signs 96.45 (0.20) and 95.98
     (0.12)%, a new draw 97.15 (0.15) and 96.57 (0.24)%: there signs are what counts. On masks of LRR it is so at 3.6%
     only: signs of the end 97.39 (0.10) and 94.13 (0.63)%, a new draw 96.58 (0.20) and 93.83 (0.30)%. To train on does
     not help masks of IMP (98.09 (0.17) and 97.95 (0.03)%), nor random masks (94.65 (0.29) and 92.82 (0.48)%, drawn
@@ -79,8 +79,8 @@ def _claims(net: str, percent: float) -> list[Claim]:
     return [
         claim("LRR above IMP", lrr_above_imp("ticket"), {}),
         claim("LRR mask above IMP mask, both rewound", lrr_above_imp("reset"), {}),
-        claim("IMP mask: trained on above rewound", _within(percent, "continued", "reset"), IMP),
-        claim("random mask: trained on above a new draw", _within(percent, "continued", "reinitialize"), RANDOM),
+        claim("IMP mask: trained further above rewound", _within(percent, "continued", "reset"), IMP),
+        claim("random mask: trained further above a new draw", _within(percent, "continued", "reinitialize"), RANDOM),
         claim("a quarter of the signs flipped: LRR above IMP", lrr_above_imp("flip_signs"), {}),
         *signs,
     ]
@@ -99,7 +99,7 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at the end and sign flips against percent of weights remaining, a row of panels for each net and kind of
     mask.
     """
-    title = "Masks and starts, and signs with other sizes (Gadhikar & Burkholz 2024)"
+    title = "Masks and starts, and signs with other magnitudes (Gadhikar & Burkholz 2024)"
     shown = tickets.assign(masks=tickets.apply(_masks, axis=1))
     missing = shown["sign_flips"].isna().sum() if "sign_flips" in shown else len(shown)
     notes = [f"{missing} of {len(shown)} trainings are of a version that did not count sign flips"] if missing else []

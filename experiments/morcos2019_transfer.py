@@ -90,7 +90,8 @@ def target(row: "pd.Series[str]") -> str:
 def how(row: "pd.Series[str]") -> str:
     """The run that the ticket of a row was taken from."""
     pairs = [source for (name, source), wanted in TRANSFERS.items() if name == target(row) and _matches(row, wanted)]
-    return f"of {pairs[0]}" if pairs else "own"
+    adam = " with Adam" if "start.optimizer" in TRANSFERS.get((target(row), LARGE), {}) else ""
+    return f"of {pairs[0]}{adam}" if pairs else "own"
 
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":

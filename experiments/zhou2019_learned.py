@@ -49,8 +49,8 @@ PRINTED = {
     "conv_2": [(69.2, MEMORY), (64.4, MEMORY), (66.3, MEMORY), (65.0, MEMORY), (66.0, "")],
 }
 PANELS = {
-    "test accuracy (%)": {"mean of 10 masks": SAMPLED, "in the end": FINAL},
-    "ones to expect (% of the weights)": {"of all layers": "ones"},
+    "test accuracy (%)": {"mean of 10 masks": SAMPLED, "at the last step": FINAL},
+    "expected share of kept weights (%)": {"all layers": "ones"},
 }
 
 

@@ -1,6 +1,8 @@
 """Arguments that several commands share."""
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 
 from lth.store.names import path_reason
@@ -31,21 +33,20 @@ def path(text: str) -> Path:
 
 def numbers(text: str) -> list[int]:
     """Whole numbers from 0 on, separated by commas."""
-    try:
-        found = [int(number) for number in text.split(",")]
-    except ValueError:
-        found = [-1]
-    if min(found) < 0:
-        raise argparse.ArgumentTypeError(f"{text}: give whole numbers from 0 on, separated by commas, such as 0,3,7")
-    return found
+    return _within(text, 0, sys.maxsize, "give whole numbers from 0 on, separated by commas, such as 0,3,7")
 
 
 def bits(text: str) -> list[int]:
     """Numbers of bits of a weight, 1 to 8, separated by commas."""
-    found = numbers(text)
-    if not all(1 <= number <= 8 for number in found):
-        raise argparse.ArgumentTypeError(f"{text}: weights of lth files have 1 to 8 bits, such as 5,4")
-    return found
+    return _within(text, 1, 8, "weights of lth files have 1 to 8 bits, such as 5,4")
+
+
+def _within(text: str, low: int, high: int, otherwise: str) -> list[int]:
+    with contextlib.suppress(ValueError):
+        found = [int(number) for number in text.split(",")]
+        if low <= min(found) and max(found) <= high:
+            return found
+    raise argparse.ArgumentTypeError(f"{text}: {otherwise}")
 
 
 def count(text: str) -> int:

@@ -235,8 +235,8 @@ def test_a_process_that_is_told_to_end_saves(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.slow
 def test_ctrl_c_waits_until_the_jobs_of_a_parallel_sweep_have_saved() -> None:
-    """Steps of the wide net take seconds; the terminal sends the signal to all processes."""
-    wide = ["model=mlp", "model.hidden=[4000,4000]", "batch_size=2000", "data=mnist_5k", "levels=0", "root=here"]
+    """A step of the wide net takes a second or more; the terminal sends the signal to all processes."""
+    wide = ["model=mlp", "model.hidden=[1500,1500]", "batch_size=2000", "data=mnist_5k", "levels=0", "root=here"]
     parallel = ["replicate=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "tracking=none", "steps=1000"]
     with shell.started("run", "-m", *wide, *parallel) as process:
         until(lambda: len([*Path("here").glob("trained/*/lease")]) == 2, process)

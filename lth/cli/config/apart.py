@@ -87,11 +87,11 @@ def passed_on() -> Iterator[None]:
         yield
 
 
-def wait_for_jobs() -> None:
+def wait_for_jobs(patience: float = PATIENCE) -> None:
     """Return once the processes of all jobs of this launcher have ended, as they do when they have saved; after
-    PATIENCE seconds anyway.
+    `patience` seconds anyway. Elsewhere than on Linux it is not seen when they have ended.
     """
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + (patience if sys.platform == "linux" else PATIENCE)
     while _runners() and time.monotonic() < until:
         time.sleep(0.1)
 

@@ -10,6 +10,8 @@ from types import FrameType
 from lth.cli.config import apart
 from lth.cli.handlers import handlers, outlived, variable
 
+PATIENCE = 60.0  # seconds after Ctrl-C; another one ends them
+
 
 @contextmanager
 def announced(what: str) -> Iterator[None]:
@@ -58,11 +60,13 @@ def hydra_folder_overrides(*, planning: bool) -> Iterator[list[str]]:
 
 @contextmanager
 def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
-    """Give the jobs of a sweep, which Ctrl-C reaches too, time to save before their launcher kills them."""
+    """Give the jobs of a sweep, which Ctrl-C reaches too, time to end a step and save before their launcher kills
+    them.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        apart.wait_for_jobs()
+        apart.wait_for_jobs(PATIENCE)
         raise KeyboardInterrupt
 
     with handlers({signal.SIGINT: interrupt} if sweeping else {}):

@@ -649,7 +649,7 @@ LINES = {
     "morcos2019_transfer": ["own", "own, shuffled mask", "of MNIST", "of MNIST with SGD", "of Fashion-MNIST"],
     "frankle2019_hyperparameters": ["rate 0.0003", "rate 0.8", "rate 0.01", "Gaussian He", "deviation 0.03", "[25, 9]"],
     "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
-    "gadhikar2024_signs": ["ticket", "trained on", "reset at the end", "random reinit, signs of the end"],
+    "gadhikar2024_signs": ["ticket", "trained further", "reset at the end", "random reinit, signs of the end"],
     "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10%"],
     "frankle2021_missing_the_mark": ["ticket", "shuffled mask", "random reinit", "inverted scores"],
     "tanaka2020_layer_collapse": ["SNIP", "GraSP", "SynFlow", "magnitude", "random"],

@@ -26,7 +26,7 @@ def carry_out(plan: upkeep.Plan, *, yes: bool) -> int:
     try:
         gone, stay = upkeep.carry_out(plan)
     except KeyboardInterrupt:
-        raise UserError("stopped; lth gc --yes deletes what is left", code=INTERRUPTED) from None
+        raise UserError("stopped; the same command, or lth gc --yes, deletes what is left", code=INTERRUPTED) from None
     print(f"deleted {number_of(gone, 'training')}" + (f"; {stay} kept, in use by another process" if stay else ""))
     return 0
 

@@ -16,7 +16,7 @@ ISSUES = "this is a bug in lth, please report it with the traceback"
 # Errors whose words say what is wrong, whoever raises them: PyTorch's RuntimeError, a full disk, a value out of range.
 WORDS = (OSError, ValueError, RuntimeError, MemoryError)
 LONGEST = 500  # characters
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # of a disk, or a limit of the system
+FULL = {errno.ENOSPC, errno.EDQUOT}  # a disk, or the share of it that one may use
 
 Frame = tuple[FrameType, int]  # a frame and its line
 

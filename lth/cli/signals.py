@@ -74,10 +74,8 @@ class Signals:
         before, self.terminated = self.terminated, self.clock()
         if before is None and in_slurm():
             self.waiting.append(number)
-        elif before is None:
+        elif before is None or self.terminated - before > AT_ONCE:
             self.interrupted = True
-        elif self.terminated - before > AT_ONCE:
-            self._interrupt(number, frame)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
         self.waiting.append(number)

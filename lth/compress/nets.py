@@ -39,21 +39,22 @@ def select(
 
     Missing nets are logged and skipped. Raises UserError if nothing is left.
     """
-    nets, missing, seen = list[Net](), list[str](), set[object]()
+    nets, missing = list[Net](), list[str]()
+    runs: dict[tuple[Any, ...], tuple[Job, Path, dict[int, Trained]]] = {}
     for job, root in jobs:
         if with_dense and job.train_from:
             raise UserError(f"{job.name}: nets are compared to the dense one, and train_from={job.train_from} trains "
                             "none; lth compress measures the files of each net")  # fmt: skip
         for replicate, found in _stored(job, root, trains).items():
-            if (run := (root, job.name, job.columns["config"], replicate)) in seen:  # named twice
-                continue
-            seen.add(run)
-            wanted = list(found) if levels is None else [*dict.fromkeys(levels)]
-            missing += _missing(job, replicate, root, wanted, found)
-            kept = [level for level in wanted if level in found]
-            if with_dense and kept:
-                kept = [0, *filter(None, kept)]
-            nets += [(job, found[level]) for level in kept]
+            run = root, job.name, job.columns["config"], replicate  # which may be named twice
+            runs.setdefault(run, (job, root, {}))[2].update(found)
+    for (*_, replicate), (job, root, found) in runs.items():
+        wanted = sorted(found) if levels is None else [*dict.fromkeys(levels)]
+        missing += _missing(job, replicate, root, wanted, found)
+        kept = [level for level in wanted if level in found]
+        if with_dense and kept:
+            kept = [0, *filter(None, kept)]
+        nets += [(job, found[level]) for level in kept]
     if not nets:
         there = [each for each in missing if not each.endswith(ENDED)]
         far = "" if all(each.startswith("nothing of") for each in there) else ", and levels= that far,"

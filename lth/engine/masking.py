@@ -9,8 +9,8 @@ from lth.layer import Cost, trace
 from lth.recipe import Recipe
 from lth.ticket import Mask, Ticket
 
-# A training may take more multiply-accumulates than an int64 holds: 2e19 for ViT-B on ImageNet.
-MACS = 2**62
+# Counts are saved as two digits of this base: an int64 does not hold 2e19, as of ViT-B on ImageNet.
+BASE = 2**62
 
 
 def cost_of(net: nn.Module, recipe: Recipe) -> Cost:
@@ -88,12 +88,12 @@ class Masking:
     def state(self) -> dict[str, Tensor]:
         """The counts and, if it moves, the mask, as flat tensors."""
         masks = {f"mask/{name}": mask.cpu() for name, mask in (self.mask.items() if self.updater else ())}
-        return {"macs": torch.tensor([self.macs % MACS, self.counted, self.macs // MACS]), **masks}
+        return {"macs": torch.tensor([self.macs % BASE, self.counted, self.macs // BASE]), **masks}
 
     def load(self, counts: Tensor, mask: Mask) -> None:
         """Resume from a state; an empty mask stands for that of the ticket."""
-        macs, self.counted, *large = counts.tolist()  # none in states of 0.1
-        self.macs = macs + MACS * sum(large)
+        macs, self.counted, *high = counts.tolist()  # states of 0.1 have no high digit
+        self.macs = macs + BASE * sum(high)
         if mask:
             self._set(mask)
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lth import quantization
+from lth import UserError, quantization
 from lth.data import normalized
+from lth.engine.graph import drawn_on_host
 from lth.engine.objective import Objective
 from lth.engine.passes import IN_TURN, TOGETHER, Passes
 from lth.engine.rates import elementwise, grouping
@@ -19,6 +20,7 @@ from lth.recipe import Recipe
 from lth.weights import weights_of
 
 EXAMPLES, TOLERANCE = 4, 1e-3
+LEAVES_OUT = "the net leaves out layers at random"
 
 
 @lru_cache(maxsize=8)
@@ -27,9 +29,12 @@ def obstacle(recipe: Recipe) -> str:
     if reason := bound_to_one(recipe):
         return reason
     with torch.random.fork_rng(devices=[]):
-        before = torch.get_rng_state()
-        _gradients(recipe, IN_TURN)
-        return "" if torch.equal(before, torch.get_rng_state()) else "the net draws random numbers (dropout)"
+        before = drawn_on_host()
+        try:
+            _gradients(recipe, IN_TURN)
+        except UserError:  # two nets that drew differently
+            return LEAVES_OUT
+        return "" if drawn_on_host() == before else "the net draws random numbers (dropout)"
 
 
 @lru_cache(maxsize=8)
@@ -54,11 +59,17 @@ def bound_to_one(recipe: Recipe) -> str:
         return "the optimizer groups parameters by their shape, or leaves some out"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        _, *before = drawn_on_host()
         own = _gradients_alone(recipe)
-        if own is None:
-            return "the net leaves out layers at random"
+        if [*drawn_on_host()[1:]] != before:
+            return "the net draws random numbers of Python or NumPy"
         torch.manual_seed(0)
-        stacked = _gradients(recipe, IN_TURN)
+        try:
+            stacked = _gradients(recipe, IN_TURN)
+        except UserError:
+            return LEAVES_OUT
+        if own is None:
+            return LEAVES_OUT
     if len(own) != len(stacked) or not _close(own, stacked):
         return "the net keeps values that are neither parameters nor buffers in their place"
     return ""

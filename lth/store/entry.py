@@ -32,7 +32,7 @@ from lth.store.environment import environment, gpu, instructions
 from lth.store.file import FORMAT, Corrupt, Missing, Name, Newer, check_format, check_types, read_json, write_json
 from lth.store.lease import clear
 from lth.store.locks import TRAINING_LEASE
-from lth.store.result import read_result
+from lth.store.result import forget_partial, read_result
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights
 
@@ -89,7 +89,7 @@ def write_entry(entry: Path, recipe: Recipe, trained: Trained, keep: str) -> Non
             "environment": {**environment(), **gpu(str(trained.facts.get("device"))), "instructions": instructions()},
         },
     )
-    partial_file(entry).unlink(missing_ok=True)
+    forget_partial(entry)
 
 
 def read_entry(entry: Path, recipe: Recipe, ticket: Ticket) -> tuple[dict[str, Any], Mask]:

@@ -22,7 +22,7 @@ from lth.store.file import Corrupt, Missing, Newer, make_folder, write_json
 from lth.store.locks import claimed, locked, patient
 from lth.store.names import check_name, folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
-from lth.store.result import read_result
+from lth.store.result import forget_partial, read_result
 from lth.store.stale import merged
 from lth.store.upkeep import BUSY, every_record, unknown
 
@@ -185,7 +185,7 @@ def _put(entry: Path, target: Path) -> bool:
             return False
         for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
             os.replace(part, target / part.name)
-        (target / "partial.safetensors").unlink(missing_ok=True)
+        forget_partial(target)
     return True
 
 

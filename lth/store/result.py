@@ -67,3 +67,9 @@ def _evaluations(file: Path, data: bytes) -> pd.DataFrame:
     if wrong or not table["validation_loss"].notna().any():
         raise Corrupt(f"{file} is corrupt: no numbers in its {', '.join(wrong) or 'validation_loss'}")
     return table
+
+
+def forget_partial(entry: Path) -> None:
+    """Delete the states of interrupted trainings of an entry."""
+    for file in entry.glob("partial*.safetensors"):
+        file.unlink(missing_ok=True)

@@ -150,7 +150,7 @@ def _left(record: Mapping[str, Any], trainings: Sequence[Seen]) -> float | None:
 
 def _saved(trainings: Sequence[Seen], watch: Watch) -> float | None:
     """Seconds since the state of one of these trainings was saved; None if none is."""
-    ages = [watch.since(seen.path.with_name("partial.safetensors")) for seen in trainings]
+    ages = [watch.since(file) for seen in trainings for file in seen.path.parent.glob("partial*.safetensors")]
     return min((age for age in ages if age is not None), default=None)
 
 

@@ -131,11 +131,12 @@ class Trainings:
             return kept
         if not self.folder.writes:
             return self.train([ticket], until=step)[0].at(step)
+        file, name = again_file(entry, step), Name(entry.name, "partial", str(step))
         with claimed([entry], self.folder.patient()):
             if (kept := self.folder.intact(read)) is not None:
+                file.unlink(missing_ok=True)
                 return kept
             log.info("the weights of step %d are not stored: %s is trained again up to there", step, ticket)
-            file, name = again_file(entry, step), Name(entry.name, "partial", str(step))
             state = self.folder.intact(partial(read_tensors, file, name))
             trained = self.train(
                 [ticket],

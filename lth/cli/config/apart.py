@@ -30,6 +30,7 @@ from lth.cli.handlers import NOTICES, handlers, ignore, in_slurm, outlived
 
 LOOK = 0.5  # seconds between two looks whether the parent lives
 PATIENCE = 10.0  # seconds to save what was computed, once it does not
+SAVING = 60.0  # seconds that a launcher waits after Ctrl-C for its jobs to save; another Ctrl-C ends the wait
 
 Job = Callable[[DictConfig], Ending]
 
@@ -56,9 +57,9 @@ def ended(job: Job, cfg: DictConfig) -> Ending:
             found: Ending = runner.recv()
         except (EOFError, OSError):
             raise Killed(_how(_end(pid, runner))) from None
-        if found.code == INTERRUPTED:  # the launcher kills all others once it knows
+        if found.code == INTERRUPTED:  # take no other job while the launcher waits; it ends this process
             _end(pid, runner)
-            time.sleep(PATIENCE)
+            time.sleep(SAVING)
         return found
 
 
@@ -122,7 +123,7 @@ def end_with_parent() -> None:
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(LOOK)
-    # Not SIGINT, which after a Ctrl-C would be the second; in Slurm SIGTERM would not stop the job.
+    # Not SIGINT, which after a Ctrl-C would be the second; but in Slurm SIGTERM would not stop the job.
     os.kill(os.getpid(), signal.SIGINT if in_slurm() else signal.SIGTERM)
     time.sleep(PATIENCE)
     os._exit(1)

@@ -10,8 +10,6 @@ from types import FrameType
 from lth.cli.config import apart
 from lth.cli.handlers import handlers, outlived, variable
 
-PATIENCE = 60.0  # seconds after Ctrl-C; another one ends them
-
 
 @contextmanager
 def announced(what: str) -> Iterator[None]:
@@ -66,7 +64,7 @@ def _delayed_interrupt(sweeping: bool) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        apart.wait_for_jobs(PATIENCE)
+        apart.wait_for_jobs(apart.SAVING)
         raise KeyboardInterrupt
 
     with handlers({signal.SIGINT: interrupt} if sweeping else {}):

@@ -74,11 +74,16 @@ def with_params(overrides: Sequence[str]) -> list[str]:
         if key == "hydra.sweeper.params" and isinstance(found := _value(override), dict):
             params |= found
         elif key.startswith("hydra.sweeper.params."):
-            params[key.removeprefix("hydra.sweeper.params.")] = _value(override) if value else value
+            text = re.fullmatch(r"(?P<quote>['\"])(?P<inside>.*)(?P=quote)", value)
+            params[key.removeprefix("hydra.sweeper.params.")] = text["inside"] if text else value
         else:
             others.append(override)
+    for key, value in params.items():
+        if isinstance(value, dict | list):
+            raise UserError(f"hydra.sweeper.params: {key} is {value}; give its values as text, such as {key}: '1,2'")
     given = {key_of(other) for other in others}
-    return [*(f"{key}={value}" for key, value in params.items() if key not in given), *others]
+    texts = {key: "null" if value is None else value for key, value in params.items() if key not in given}
+    return [*(f"{key}={text}" for key, text in texts.items()), *others]
 
 
 def searches(overrides: Sequence[str]) -> bool:

@@ -35,7 +35,7 @@ def check(overrides: Sequence[str], first: DictConfig) -> None:
         raise UserError("hydra/sweeper=optuna: Optuna is not installed: pip install 'lth[optuna]'")
     if first.objective is None:
         raise UserError("hydra/sweeper=optuna: say what to optimize, such as objective=early_stop_val_accuracy")
-    if not swept_keys(overrides) and not any(each.startswith("hydra.sweeper.params") for each in overrides):
+    if not swept_keys(overrides):
         raise UserError("hydra/sweeper=optuna: nothing is searched; give a key an interval or values, such as "
                         "'optimizer.lr=tag(log,interval(1e-4,1e-2))' rewind.step=0,50,100")  # fmt: skip
 
@@ -100,8 +100,8 @@ class Search(Sweeper):
             given: Any = {"study_name": name, "storage": _storage(self.storage), "load_if_exists": True}
             return optuna.create_study(**given, directions=directions)
         copy = optuna.create_study(directions=directions)
-        is_there = self.storage is not None and ("://" in self.storage or Path(self.storage).exists())
-        storage = _storage(self.storage) if is_there else None
+        file = (self.storage or "").removeprefix("sqlite:///")
+        storage = _storage(self.storage) if self.storage and ("://" in file or Path(file).exists()) else None
         if storage is not None and name in optuna.get_all_study_names(storage):
             stored = optuna.load_study(study_name=name, storage=storage)
             copy = optuna.create_study(study_name=name, directions=stored.directions)

@@ -38,7 +38,8 @@ SHORTEST, LONGEST = 15.0, 240.0  # seconds that jobs wait in a round, once one h
 
 class Sweeper(Plugin):
     """The product of all values, in rounds; a job that is put off is in the next one. params: key -> values of a sweep,
-    beside those of the command line. max_batch_size: jobs that the launcher gets at a time, at most.
+    of a user's own file of the sweeper; those of the command line hold. max_batch_size: jobs that the launcher gets at
+    a time, at most.
     """
 
     hydra_context: HydraContext

@@ -1,6 +1,7 @@
 """`lth status`: what is running, waiting, dead, failed and done, of each experiment in a store."""
 
 import argparse
+import contextlib
 import csv
 import io
 import json
@@ -19,6 +20,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lth.cli.console import duration, log_to_console, number_of
+from lth.cli.ending import INTERRUPTED
 from lth.store.names import shown as printable
 from lth.store.status import STATES, JobStatus, status
 from lth.store.upkeep import unknown
@@ -32,7 +34,9 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the state of every job, or of those of some experiments; returns the exit code."""
     log_to_console(stderr=True)
     if arguments.watch:
-        _watch(arguments)
+        with contextlib.suppress(KeyboardInterrupt):  # which is its end
+            _watch(arguments)
+        return INTERRUPTED
     jobs, problems = _look(arguments, Watch())
     print(_printed(arguments, jobs, problems))
     print(end="".join(f"{problem}\n" for problem in problems), file=sys.stderr)

@@ -92,7 +92,7 @@ class Masking:
 
     def load(self, counts: Tensor, mask: Mask) -> None:
         """Resume from a state; an empty mask stands for that of the ticket."""
-        macs, self.counted, *high = counts.tolist()  # states of 0.1 have no high digit
+        macs, self.counted, *high = counts.tolist()  # older states have no high digit
         self.macs = macs + BASE * sum(high)
         if mask:
             self._set(mask)

@@ -39,14 +39,9 @@ from lth.ticket import Mask, Ticket, Trained, Weights
 FILES = ("result.json", "evaluations.parquet", "mask.safetensors", "partial.safetensors")
 
 
-def partial_file(entry: Path) -> Path:
-    """File of the state of an interrupted training."""
-    return entry / "partial.safetensors"
-
-
-def again_file(entry: Path, step: int) -> Path:
-    """File of the state of an interrupted training of a finished entry up to a step, whose weights were not kept."""
-    return entry / f"partial-{step}.safetensors"
+def partial_file(entry: Path, again: int | None = None) -> Path:
+    """File of the state of an interrupted training. again: the step up to which a finished one was trained again."""
+    return entry / ("partial.safetensors" if again is None else f"partial-{again}.safetensors")
 
 
 def weights_file(entry: Path, step: int) -> Path:

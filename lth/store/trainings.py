@@ -9,7 +9,6 @@ from typing import Any
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest_of
 from lth.store.entry import (
-    again_file,
     is_complete,
     make_ready,
     partial_file,
@@ -131,7 +130,7 @@ class Trainings:
             return kept
         if not self.folder.writes:
             return self.train([ticket], until=step)[0].at(step)
-        file, name = again_file(entry, step), Name(entry.name, "partial", str(step))
+        file, name = partial_file(entry, step), Name(entry.name, "partial", str(step))
         with claimed([entry], self.folder.patient()):
             if (kept := self.folder.intact(read)) is not None:
                 file.unlink(missing_ok=True)

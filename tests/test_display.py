@@ -57,10 +57,14 @@ def test_a_line_shows_ticket_step_rate_accuracy_and_remaining_time() -> None:
     watched.display.stepped(ticket(), 0, 100)
     watched.display.evaluated(ticket(), {"validation_accuracy": 0.915})
     watched.now = 40.0
+    watched.display.stepped(ticket(), 1, 100)
+    watched.now = 78.0
     watched.display.stepped(ticket(), 20, 100)
-    # 20 steps in 40 seconds; 80 of this training and 2 x 100 of the others are left, 560 seconds
+    # The first step includes set-up, and tells no rate. 19 more in 38 seconds; 80 of this training and 2 x 100 of the
+    # others are left, 560 seconds.
     assert watched.lines == [
-        "ticket, replicate 1, level 1 · step 20/100 · 10 min left · 0.5 steps/s · validation 91.5%"
+        "ticket, replicate 1, level 1 · step 1/100 · validation 91.5%",
+        "ticket, replicate 1, level 1 · step 20/100 · 10 min left · 0.5 steps/s · validation 91.5%",
     ]
 
 
@@ -78,7 +82,7 @@ def test_interleaved_trainings_are_counted_each_on_its_own() -> None:
         watched.now = 2.0 * step
         for each in (one, two):
             watched.display.stepped(each, step, 100)
-    # after 32 seconds 16 steps of the first and 15 of the second: 84 + 85 + 100 steps are left
+    # after 32 seconds 16 steps of the first and 15 of the second, all but one since second 2: 84 + 85 + 100 are left
     assert watched.lines == ["ticket, replicate 1, level 1 and 1 more · step 16/100 · 5 min left · 1.0 steps/s"]
     assert watched.display.steps.taken == 60
 
@@ -103,7 +107,7 @@ def test_a_live_line_is_cleared_before_a_permanent_line() -> None:
         display.trained(trained(ticket()))
     finished = [line for line in watched.lines if "[1/2] ticket" in line]
     assert len(finished) == 1
-    assert "steps/s" in watched.text.getvalue()
+    assert "step 10/100" in watched.text.getvalue()
     assert "steps/s" not in finished[0].rpartition("\x1b[2K")[2]
 
 

@@ -102,16 +102,17 @@ def test_training_moves_scores_alone_and_ends_with_a_mask_of_the_weights_it_star
     assert losses.iloc[-1] < losses.iloc[1]
 
 
-def test_scores_learn_as_in_an_independent_loop() -> None:
+@pytest.mark.parametrize(("options", "rate"), [({}, 0.1), ({"rate": None}, 0.1), ({"rate": 0.02}, 0.02)])
+def test_scores_learn_as_in_an_independent_loop(options: dict[str, float | None], rate: float) -> None:
     settings = recipe(optimizer=momentum, steps=5)
-    new, ticket = popped(settings, half_pruned(settings))
+    new, ticket = popped(settings, half_pruned(settings), **options)
     from lth.data import normalized, rows
 
     x, y = normalized(settings.data, settings.data.train)
     order = rows(ticket.replicate, 0, 5, size=len(y), batch_size=10)
     names = [name for name in ticket.weights if "scores" in name]
     scores = {name: ticket.weights[name].clone().requires_grad_() for name in names}
-    optimizer = torch.optim.SGD(scores.values(), lr=0.1, momentum=0.9, weight_decay=0.01)
+    optimizer = torch.optim.SGD(scores.values(), lr=rate, momentum=0.9, weight_decay=0.01)
     kept = {name: int(done.sum()) for name, done in half_pruned(settings).mask.items()}
     for step in range(5):
         hidden = x[order[step]].flatten(1)
@@ -183,6 +184,13 @@ def test_a_level_that_keeps_all_and_layers_without_scores_are_refused() -> None:
         popped(settings, Ticket(start.weights, {n: torch.ones_like(m) for n, m in start.mask.items()}))
     with pytest.raises(UserError, match=r"0\.weight of a ConvTranspose2d can't be chosen by scores"):
         scored_model((3, 8, 8), 3, model=transposed, kept={"0.weight": 5})
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("inf"), float("nan")])
+def test_rates_that_are_no_positive_numbers_are_refused(rate: float) -> None:
+    settings = recipe()
+    with pytest.raises(UserError, match=rf"edge_popup: rate={rate}: give a rate above 0, or null"):
+        popped(settings, half_pruned(settings), rate=rate)
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 
 import torch
 
@@ -57,7 +58,7 @@ def learned_supermask(
     evaluated as often as the ticket. The same beside every level. constant: on the weights of `supermask_constant`.
     rescaled: "dynamic weight rescaling" (see `lth.supermask.bernoulli_model`).
     """
-    if rate <= 0 or not 0 <= momentum < 1:
+    if not 0 < rate < inf or not 0 <= momentum < 1:
         raise UserError(f"rate={rate}, momentum={momentum}: give a rate above 0, and a momentum from 0 to below 1")
     start = line[0].ticket
     new = replace(
@@ -80,11 +81,14 @@ def learned_supermask(
 
 
 def edge_popup(
-    trained: Trained, *, draw: int, recipe: Recipe, init: Init, scaled: bool = False
+    trained: Trained, *, draw: int, recipe: Recipe, init: Init, scaled: bool = False, rate: float | None = None
 ) -> tuple[Recipe, Ticket]:
     """W_k untrained, of which learned scores choose as many weights per layer as the ticket has (Ramanujan et al.
-    2020). scaled: weights times the root of 1 / the share of their layer that is chosen.
+    2020). scaled: weights times the root of 1 / the share of their layer that is chosen. rate: the learning rate of the
+    scores, None for that of the weights.
     """
+    if rate is not None and not 0 < rate < inf:
+        raise UserError(f"branch=edge_popup: rate={rate}: give a rate above 0, or null for that of the weights")
     ticket = trained.ticket
     kept = {name: int(m.sum()) for name, m in ticket.mask.items() if not m.all()}
     if not kept:
@@ -93,7 +97,8 @@ def edge_popup(
         raise UserError(f"branch=edge_popup: {ticket} begins at step {ticket.step} of {recipe.steps}, so that no score "
                         "would be learned: rewind to an earlier step")  # fmt: skip
     model = partial(scored.scored_model, model=recipe.model, kept=kept)
-    new = replace(recipe, model=model, updater=partial(scored.settled, at=recipe.steps))
+    optimizer = recipe.optimizer if rate is None else partial(recipe.optimizer, lr=rate)
+    new = replace(recipe, model=model, optimizer=optimizer, updater=partial(scored.settled, at=recipe.steps))
     scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))
     factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items() if n} if scaled else {}
     weights = {name: w * factors[name] if name in factors else w for name, w in ticket.weights.items()}

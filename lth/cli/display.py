@@ -44,9 +44,9 @@ class Display(Callback):
         self.every = LIVE_EVERY if live else LINE_EVERY
         self.steps = Steps(trainings, steps)
         self.label = f"{label}: " if label else ""
-        self.begun = self.shown = clock()
+        self.shown = clock()
+        self.begun: tuple[float, int] | None = None  # when and after how many steps; the first one includes set-up
         self.metrics: dict[str, str] = {}
-        self.first = True
         self.at: tuple[Ticket, int] | None = None
         self.signals = Signals()
         self.failures: dict[int, str] = {}
@@ -66,8 +66,8 @@ class Display(Callback):
         self.signals.check()
         self.steps.reach(str(ticket), step, steps)
         now = self.clock()
-        if self.first:
-            self.begun, self.first = now, False
+        if self.begun is None and self.steps.taken:
+            self.begun = now, self.steps.taken
         self.at = ticket, step
         if now - self.shown > self.every:
             self.shown = now
@@ -138,8 +138,8 @@ class Display(Callback):
         )
 
     def _show(self, ticket: Ticket, now: float) -> None:
-        text = self._text(ticket, self.steps.taken / (now - self.begun) if now > self.begun else 0.0)
-        self._print(text)
+        begun, before = self.begun or (now, 0)
+        self._print(self._text(ticket, (self.steps.taken - before) / (now - begun) if now > begun else 0.0))
 
     def _print(self, text: str) -> None:
         if self.live:
@@ -152,12 +152,12 @@ class Display(Callback):
         step, steps = self.steps.running[str(ticket)]
         others = self.steps.beside(str(ticket))
         found = self.metrics.get(str(ticket))
+        pace = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
         return " · ".join(
             [
                 self.label + (f"{ticket} and {others} more" if others else str(ticket)),
                 f"step {step:,}/{steps:,}",
-                f"{duration(self.steps.left / rate) if rate else '?'} left",
-                f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s",
+                *([f"{duration(self.steps.left / rate)} left", f"{pace} steps/s"] if rate else []),
                 *([] if found is None else [f"validation {found}"]),
             ]
         )

@@ -1,6 +1,6 @@
 """Masks on weights that are never trained (Zhou et al. 2019, Section 5): those of tickets, and learned ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -97,7 +97,8 @@ def edge_popup(
         raise UserError(f"branch=edge_popup: {ticket} begins at step {ticket.step} of {recipe.steps}, so that no score "
                         "would be learned: rewind to an earlier step")  # fmt: skip
     model = partial(scored.scored_model, model=recipe.model, kept=kept)
-    optimizer = recipe.optimizer if rate is None else partial(recipe.optimizer, lr=rate)
+    optimizer: Callable[..., torch.optim.Optimizer] = recipe.optimizer
+    optimizer = optimizer if rate is None else partial(optimizer, lr=rate)
     new = replace(recipe, model=model, optimizer=optimizer, updater=partial(scored.settled, at=recipe.steps))
     scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))
     factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items() if n} if scaled else {}

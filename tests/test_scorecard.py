@@ -155,7 +155,12 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
     for name in ("one", "two"):
         examples.commit(folder, examples.tickets(name, ACCURACIES))
     assert cli.main(["scorecard", "--runs", "nowhere"]) == 0
-    total, *rule, first, of_first, one, second, of_second, two, again = blocks(capsys.readouterr().out)
+    total, papers, *rule, first, of_first, one, second, of_second, two, again = blocks(capsys.readouterr().out)
+    assert papers == [
+        ["paper", "in the paper's settings", "in reduced settings", "not run"],
+        ["one", "2 not settled", "", "1"],
+        ["two", "1 not settled, 1 not reproduced", "", ""],
+    ]
     assert [line for block in rule for line in block.splitlines()] == [
         line.removeprefix("- ").strip() for line in RULE.splitlines() if line
     ]
@@ -177,6 +182,37 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
     assert of_second.startswith("2 claims: 2 in the paper's settings")
     settled = "3 not settled, 1 not reproduced"
     assert total == again == f"5 claims: 4 in the paper's settings ({settled}); 0 in reduced settings; 1 not run."
+
+
+def test_one_line_says_of_which_experiments_the_committed_results_are_used(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "lth")
+    for name in ("one", "two", "three"):
+        examples.experiment(folder, name, [GAIN])
+    card()
+    assert caplog.messages == []  # nothing is committed either
+    for name in ("one", "two"):
+        examples.commit(folder, examples.tickets(name, ACCURACIES))
+    card()
+    said = "nothing is stored under nowhere of any experiment, using the committed results; "
+    assert caplog.messages == [f"{said}lth figure NAME --run trains your own"]
+
+
+@pytest.mark.long
+def test_an_experiment_that_is_stored_is_not_among_those_of_the_committed_results(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two", "three"):
+        examples.experiment(folder, name, [GAIN])
+        examples.commit(folder, examples.tickets(name, ACCURACIES))
+    assert shell.run("root=here", "name=two", "levels=0") == 0
+    capsys.readouterr()
+    assert cli.main(["scorecard", "--runs", "here"]) == 0
+    assert capsys.readouterr().err == (
+        "nothing is stored under here of one, three, using the committed results; "
+        "lth figure NAME --run trains your own\n"
+    )
 
 
 def test_what_is_written_is_what_is_printed(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ A committed table is the one that `lth figure` wrote: experiments/results/<name>
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -39,9 +40,12 @@ def of(
     return filled(_joined(rows)), _joined(evaluations)
 
 
-def tickets(experiment: ModuleType, name: str, runs: Path) -> pd.DataFrame:
-    """The first table of `of`; committed evaluations are not read."""
-    return filled(_joined([_read(each, runs, curves=False)[0] for each in drawn_with(experiment, name)]))
+def tickets(experiment: ModuleType, name: str, runs: Path, unstored: set[str] | None = None) -> pd.DataFrame:
+    """The first table of `of`; committed evaluations are not read. unstored: takes the names of experiments whose
+    committed results are used, in place of a log line for each.
+    """
+    read = partial(_read, runs=runs, curves=False, unstored=unstored)
+    return filled(_joined([read(each)[0] for each in drawn_with(experiment, name)]))
 
 
 def committed(file: str, folder: Path | None = None) -> Path | None:
@@ -105,14 +109,19 @@ def figure_of(experiment: ModuleType, name: str, runs: Path, rows: pd.DataFrame,
     return figure
 
 
-def _read(name: str, runs: Path, *, curves: bool = True, stale: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _read(
+    name: str, runs: Path, *, curves: bool = True, stale: bool = False, unstored: set[str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(tickets, evaluations) of one experiment: stored, else committed, else empty. Stale results, of code that changed
-    since, are left out and mentioned, unless they are asked for.
+    since, are left out and mentioned, unless they are asked for. unstored: see `tickets`.
     """
     rows, evaluations = table.tables(runs, name)
     if rows.empty and not (kept := _committed(name, curves=curves))[0].empty:
         own = f"lth figure {name} --run trains your own"
-        log.info("%s: nothing under %s, using the committed results; %s", name, runs, own)
+        if unstored is None:
+            log.info("%s: nothing under %s, using the committed results; %s", name, runs, own)
+        else:
+            unstored.add(name)
         return kept
     rows = _marked(name, rows)
     if stale or rows.empty:

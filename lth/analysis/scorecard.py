@@ -16,6 +16,7 @@ from lth.analysis.markdown import aligned
 
 log = logging.getLogger("lth")
 COLUMNS = ("figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
+PAPERS = ("paper", "in the paper's settings", "in reduced settings", "not run")
 NUMBERS = {"n", "% of weights"}
 
 
@@ -23,7 +24,12 @@ def scorecard(runs: Path) -> pd.DataFrame:
     """One row per claim of every experiment; from the store under `runs`, else from the committed results."""
     experiments = ((name, registry.load(name)) for name in registry.names())
     claiming = ((name, experiment) for name, experiment in experiments if getattr(experiment, "CLAIMS", ()))
-    return compared((name, each, results.tickets(each, name, runs)) for name, each in claiming)
+    unstored = set[str]()
+    table = compared((name, each, results.tickets(each, name, runs, unstored)) for name, each in claiming)
+    if unstored:
+        log.info("nothing is stored under %s of %s, using the committed results; lth figure NAME --run trains your own",
+                 runs, ", ".join(sorted(unstored)) if registry.stored(runs) else "any experiment")  # fmt: skip
+    return table
 
 
 def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.DataFrame:
@@ -41,13 +47,17 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The scorecard: its sum, the rule of verdicts, a table for each paper; and the sum where a terminal ends."""
+    """The scorecard: its sum, whole and by paper, the rule of verdicts, a table for each paper; and the sum where a
+    terminal ends.
+    """
     left = [i for i, name in enumerate(COLUMNS) if name not in NUMBERS]
-    parts = []
+    papers, parts = list[tuple[str, ...]](), list[str]()
     for paper, rows in table.groupby(table["figure"].map(_paper), sort=False):
+        papers.append((str(paper), *tally.cells(rows["verdict"])))
         lines = [COLUMNS, *rows.astype(str).itertuples(index=False, name=None)]
         parts += [f"## {paper}", counted(rows), aligned(lines, left=left)]
-    return "\n\n".join([counted(table), RULE, *parts, counted(table)])
+    summary = aligned([PAPERS, *papers], left=(0, 1, 2))
+    return "\n\n".join([counted(table), summary, RULE, *parts, counted(table)])
 
 
 def _paper(figure: str) -> str:

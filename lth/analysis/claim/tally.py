@@ -12,21 +12,37 @@ LESS = ("agrees", "within", "not settled", "differs", "not run that far")
 def counted(given: Iterable[str]) -> str:
     """The number of claims with each verdict, as a sentence; those that there are none of are left out."""
     verdicts = list(given)
-    full = [v for v in verdicts if not v.startswith(REDUCED) and v not in (NOT_COMPARED, NOT_RUN)]
-    less = [v.removeprefix(REDUCED) for v in verdicts if v.startswith(REDUCED)]
+    full, less, unrun, unclear = _parts(verdicts)
     parts = [
-        f"{len(full)} in the paper's settings{_sum(full, FULL)}",
-        f"{len(less)} in reduced settings{_sum(less, LESS)}",
-        f"{verdicts.count(NOT_RUN)} {NOT_RUN}",
-        *([f"{unclear} {NOT_COMPARED}"] if (unclear := verdicts.count(NOT_COMPARED)) else []),
+        f"{len(full)} in the paper's settings{_in_brackets(_sum(full, FULL))}",
+        f"{len(less)} in reduced settings{_in_brackets(_sum(less, LESS))}",
+        f"{unrun} {NOT_RUN}",
+        *([f"{unclear} {NOT_COMPARED}"] if unclear else []),
     ]
     return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {'; '.join(parts)}."
 
 
+def cells(given: Iterable[str]) -> tuple[str, str, str]:
+    """The same as cells of a table: in the paper's settings, in reduced ones, and not run (or not compared)."""
+    full, less, unrun, unclear = _parts(list(given))
+    neither = [f"{unrun}"] * bool(unrun) + [f"{unclear} {NOT_COMPARED}"] * bool(unclear)
+    return _sum(full, FULL), _sum(less, LESS), ", ".join(neither)
+
+
+def _parts(verdicts: Sequence[str]) -> tuple[list[str], list[str], int, int]:
+    """Verdicts in full settings and in reduced ones, and the numbers of claims that were not run and not compared."""
+    full = [v for v in verdicts if not v.startswith(REDUCED) and v not in (NOT_COMPARED, NOT_RUN)]
+    less = [v.removeprefix(REDUCED) for v in verdicts if v.startswith(REDUCED)]
+    return full, less, verdicts.count(NOT_RUN), verdicts.count(NOT_COMPARED)
+
+
 def _sum(verdicts: Sequence[str], names: Sequence[str]) -> str:
     counts = {name: sum(_is(verdict, name) for verdict in verdicts) for name in names}
-    said = ", ".join(f"{count} {_PLURAL.get(name, name)}" for name, count in counts.items() if count)
-    return f" ({said})" if said else ""
+    return ", ".join(f"{count} {_PLURAL.get(name, name)}" for name, count in counts.items() if count)
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
 
 
 def _is(verdict: str, name: str) -> bool:

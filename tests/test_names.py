@@ -148,7 +148,9 @@ def test_what_can_be_meant_otherwise_stays() -> None:
 
 def test_several_values_without_a_sweep_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "steps=1,2"]) == 2
-    assert "steps=1,2: several values are a sweep, which needs -m" in capsys.readouterr().err
+    assert "steps=1,2: several values are a sweep, which needs -m; a list is steps=[1,2]" in capsys.readouterr().err
+    assert cli.main(["run", "steps=range(1,3)"]) == 2
+    assert "steps=range(1,3): several values are a sweep, which needs -m; text is" in capsys.readouterr().err
     for wrong in ("é=3", "steps"):  # before Hydra reads them
         assert cli.main(["run", wrong]) == 2
         assert capsys.readouterr().err.startswith(f"lth run: {wrong}: write key=value")

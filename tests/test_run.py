@@ -135,7 +135,11 @@ WRONG = {
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],
     "branch=null": ["a config group can't be null", "branch=[]"],
-    "steps=": ["steps"],
+    "branch={}": ["branch is a config group: it takes the name of one of its options"],
+    "model={a:1}": ["model is a config group"],
+    "steps=": ["steps='': must be a whole number"],
+    "steps='10'": ["steps='10': must be a whole number"],
+    "steps=abc": ["steps=abc: must be a whole number"],
     "noequals": ["noequals"],
     "steps=[": ["["],
 }

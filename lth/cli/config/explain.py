@@ -66,6 +66,8 @@ def explanation(error: Exception) -> str:
     if "Got NoneType" in message:
         message = "a config group can't be null: name one of its options (for no branch: branch=[])"
     if "To append to your config" in message:
+        if wrong in groups():
+            return f"{wrong} is a config group: it takes the name of one of its options (lth run --help lists them)"
         message = f"there is no key '{wrong}'"
     nearly = similar(wrong, keys, cutoff=0.85)
     meant = _remedy(message, wrong)

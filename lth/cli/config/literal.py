@@ -57,10 +57,10 @@ def _literal(override: str, sweeping: bool) -> str:
     if is_text and _misread(parsed, value):
         return f"{key}={quoted(value)}"
     if parsed.is_sweep_override() and not sweeping:
-        raise UserError(
-            f"{override}: several values are a sweep, which needs -m; a list is {key}=[{value}], text {key}='{value}' "
-            "in another pair of quotes for the shell"
-        )
+        several = isinstance(found := parsed.value(), ChoiceSweep) and found.simple_form
+        else_ = f"a list is {key}=[{value}], text" if several else "text is"
+        raise UserError(f"{override}: several values are a sweep, which needs -m; {else_} {key}='{value}' in another "
+                        "pair of quotes for the shell")  # fmt: skip
     return override
 
 

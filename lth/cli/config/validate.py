@@ -1,5 +1,6 @@
 """Validation of a configuration, on plain mappings and without importing torch, so that errors are reported quickly."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ ALIASES = {
     "meter": "lth.engine.meter.Choice",
 }
 AUTO = {"precision"}
+OTHERWISE = re.compile(r"[\d.eE+-]*|true|false|null", re.IGNORECASE)  # text that looks like another value
 
 
 def validate(config: Config, usual: Config) -> None:
@@ -131,7 +133,8 @@ def _check_value(key: str, value: Any, annotation: Annotation, default: Any) -> 
     if not annotation.accepts(value):
         written = str(default).lower() if isinstance(default, bool) else default
         example = "" if annotation.choices or default in (REQUIRED, None) else f", such as {written}"
-        raise UserError(f"{key}={value}: {annotation}{example}")
+        quote = "'" * (isinstance(value, str) and bool(OTHERWISE.fullmatch(value)))
+        raise UserError(f"{key}={quote}{value}{quote}: {annotation}{example}")
 
 
 def _unknown(key: str, known: Iterable[str]) -> UserError:

@@ -2,7 +2,7 @@
 
 Command
     lth figure ramanujan2020_edge_popup --run data.root=DIR                    in full
-    lth figure ramanujan2020_edge_popup --run scale=reduced data.root=DIR      a tenth of the steps (Conv-2: 5%)
+    lth figure ramanujan2020_edge_popup --run scale=reduced data.root=DIR      a tenth of the steps (Conv-2: 2.5%)
 Expect (the paper, from memory; its figures have no numbers for these nets)
     Nets that are not trained at all have a subnetwork of high accuracy. It is best where about half of the weights are
     chosen, and worse where few are.

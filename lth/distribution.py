@@ -1,4 +1,4 @@
-"""(scores, mask, density) -> share of each layer that remains: the distribution of a pruning over the layers.
+"""Distributions of a pruning over the layers: (scores, mask, density) -> share of each layer that remains.
 
 density: the share that the schedule asks of each layer, by its kind. A layer of density 1 is left as it is; the others
 together keep the sum of round(density * size) weights, however they divide it, up to half a weight a layer, since each

@@ -58,8 +58,8 @@ def pretrained(net: nn.Module, seed: int, *, weights: str) -> dict[str, Tensor]:
     """Weights that torchvision has of this net, by their full name, such as ResNet18_Weights.IMAGENET1K_V1. A layer for
     another number of classes is left as the net was made, drawn from the replicate.
 
-    Inputs are scaled by the statistics of the data set, not by those of ImageNet. Raises UserError for weights of
-    another net.
+    Inputs are scaled as the data set says, by its own statistics (data=image_folder: by those of ImageNet). Raises
+    UserError for weights of another net.
     """
     found, own = named.weights(weights), weights_of(net)
     counters = {name for name in own if name.endswith("num_batches_tracked")}  # older files have none

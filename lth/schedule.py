@@ -1,4 +1,4 @@
-"""Level -> share of the weights that remains, and which level is pruned to which: the ladder of a pruning run.
+"""Ladders of a pruning run: level -> share of the weights that remains, and which level is pruned to which.
 
 Frankle & Carbin 2019, Section 2: a rate p is the share of the *remaining* weights that one round prunes, so that
 level n keeps (1 - p)^n. Imports no PyTorch, so that a wrong rate is found before anything heavy is loaded.

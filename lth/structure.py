@@ -1,4 +1,4 @@
-"""(scores, mask, shares, net, example) -> mask: the weights that go together when some of a layer go.
+"""Weights that go together when some of a layer go: (scores, mask, shares, net, example) -> mask.
 
 Counts are exact: of the remaining units the lowest-scoring go, ties by index, and pruned weights stay pruned.
 shares: the share of each layer that remains, from `lth.distribution`. example: some inputs as the net sees them, count

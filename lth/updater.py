@@ -1,4 +1,4 @@
-"""(step, weights, gradients, mask) -> mask: masks that change while a net is trained.
+"""Masks that change while a net is trained: (step, weights, gradients, mask) -> mask.
 
 The engine calls the updater of a recipe after every optimizer step, with the number of that step (1 is the first), the
 weights W_step, the gradients that made them, and the mask so far, which it must not change in place; what the mask that

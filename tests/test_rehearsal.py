@@ -93,6 +93,32 @@ def test_a_ladder_that_is_too_long_is_told_how_long_it_may_be(tmp_path: Path) ->
     assert job.stored(replace(of(), levels=20), Store(tmp_path)) == []
 
 
+@pytest.mark.parametrize(
+    ("density", "changes", "refused"),
+    [
+        (0.9, {}, None),
+        (0.05, {"levels": 0}, None),
+        (0.05, {}, "level 1"),
+        (0.85, {}, "level 1"),  # the output is to keep 90%
+        (0.9, {"distribution": distribution.globally}, None),
+        (0.5, {"distribution": distribution.globally}, "level 1"),
+        (0.05, {"train_from": 1, "levels": 1}, None),  # level 1 is pruned from the untrained net
+        (0.05, {"train_from": 1}, "level 2"),
+        (0.05, {"distribution": by_trained_scores}, None),  # which can't be asked before
+    ],
+)
+def test_levels_that_keep_more_than_gradual_pruning_leaves_are_refused_before_anything_is_trained(
+    tmp_path: Path, density: float, changes: dict[str, Any], refused: str | None
+) -> None:
+    settings = recipe(updater=partial(updater.gradual, density=density, end=10, every=5))
+    what = replace(of(), recipe=settings, **changes)
+    if refused is None:
+        assert job.stored(what, Store(tmp_path)) == []
+        return
+    with pytest.raises(UserError, match=f"updater=gradual, {refused}: .* should remain and only .* are left"):
+        job.stored(what, Store(tmp_path))
+
+
 @pytest.mark.parametrize(("kind", "level"), [(structure.row, 15), (structure.neuron, 15)])
 def test_a_ladder_that_leaves_a_unit_nothing_is_refused_before_anything_is_trained(
     tmp_path: Path, kind: Any, level: int
@@ -182,6 +208,16 @@ def test_a_plan_foresees_the_steps_that_each_branch_trains(moved: Any) -> None:
             assert planned[job.Place(1, level, name)] == settings.steps - ticket.step, (name, level)
     assert planned[job.Place(1, 2, "supermask")] == 0
     assert sum(job.trainings(whole).values()) == sum(planned.values())
+
+
+def test_a_plan_says_which_numbers_of_steps_are_bounds() -> None:
+    macs = partial(branch.scratch, budget="macs")
+    bird = partial(branch.early_bird, every=2)
+    drawn_anew = partial(bird, start="reinitialize")
+    transforms = {"e": branch.scratch, "b": macs, "bird": bird, "fresh": drawn_anew, "reset": branch.reset}
+    whole = of(**{name: job.Branch(transform) for name, transform in transforms.items()})
+    bounds = {name: job.bound(whole, job.Place(1, 1, name)) for name in ("ticket", *transforms)}
+    assert bounds == {"ticket": "", "e": "", "b": "at least ", "bird": "at most ", "fresh": "", "reset": ""}
 
 
 def fine_tuned(moves: Any = updater.none, **given: Any) -> job.Job:

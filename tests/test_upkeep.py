@@ -182,6 +182,12 @@ def test_commands_delete_only_when_told_to(two: Path, capsys: pytest.CaptureFixt
     assert len(table.tickets(two)) == 1
 
 
+def test_a_store_that_is_not_there_is_no_clean_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["gc", "--runs", str(tmp_path / "none")]) == 1
+    assert f"nothing is stored under {tmp_path / 'none'}; " in capsys.readouterr().err
+    assert cli.main(["gc", "--runs", str(tmp_path)]) == 0  # an empty one is
+
+
 def test_trainings_are_deleted_a_few_at_a_time(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "HELD", 2)
     count = len(entries(two))

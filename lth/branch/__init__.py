@@ -1,4 +1,4 @@
-"""Trained -> (Recipe, Ticket): the controls. A branch leaves the main line: its net is reported and not pruned further.
+"""Controls: Trained -> (Recipe, Ticket). A branch leaves the main line: its net is reported and not pruned further.
 
 `lth.quantization` has two more branches of the same type. The name of the branch and the draw are set by the job. One
 that has a keyword `line` is given the trained tickets of its replicate, from the dense net to its own; one that has

@@ -19,7 +19,10 @@ log = logging.getLogger("lth")
 Start = Literal["weights", "reinitialize"]
 
 
-@trains(lambda start, end, given: end if given["start"] == "reinitialize" else end - start)
+@trains(
+    lambda start, end, given: end if given["start"] == "reinitialize" else end - start,
+    lambda given: "at most " if given["start"] == "weights" else "",
+)
 def early_bird(
     trained: Trained,
     *,

@@ -17,7 +17,7 @@ from lth.weights import initial
 Budget = Literal["steps", "macs"]
 
 
-@trains(lambda _start, end, _given: end)  # of budget=macs at least
+@trains(lambda _start, end, _given: end, lambda given: "at least " if given["budget"] == "macs" else "")
 def scratch(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, budget: Budget = "steps", cap: float | None = None
 ) -> tuple[Recipe, Ticket]:
@@ -26,7 +26,7 @@ def scratch(
 
     budget: "steps", as many as the dense net ("Scratch-E"), or "macs", as many multiply-accumulates ("Scratch-B"): T
     times those of the dense net over those of the mask, and the rate's schedule stretched alike. cap: of that ratio,
-    such as 2 (the paper's, from memory); their code for CIFAR has none.
+    such as 2; the authors' code for CIFAR has none.
     """
     ticket = trained.ticket
     number = seed("scratch", ticket.replicate, ticket.level, draw)

@@ -2,14 +2,18 @@
 
 import argparse
 
+from lth import UserError
 from lth.cli.console import log_to_console, number_of
 from lth.cli.delete import carry_out, megabytes
 from lth.store import upkeep
+from lth.store.record import no_results
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Say what would be deleted or, with --yes, delete it; returns the exit code."""
     log_to_console(stderr=True)
+    if not arguments.runs.is_dir():
+        raise UserError(no_results(arguments.runs), code=1)
     plan = upkeep.garbage(arguments.runs, partial=arguments.partial)
     for folder in plan.trainings:
         print(folder)

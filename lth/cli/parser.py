@@ -96,7 +96,7 @@ def _table(commands: "Commands") -> None:
 
 
 def _figure(commands: "Commands") -> None:
-    figure = commands.add_parser("figure", help="draw an experiment's figure from stored results")
+    figure = commands.add_parser("figure", help="draw an experiment's figure from stored or committed results")
     figure.add_argument(
         "name", nargs="?", help="an experiment such as frankle2019_fig4, one of your own, or all (default: list them)"
     )

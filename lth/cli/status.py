@@ -1,4 +1,4 @@
-"""`lth status`: what is running, waiting, dead, failed and done, of each experiment in a store."""
+"""`lth status`: what is running, waiting, dead, failed, stopped and done, of each experiment in a store."""
 
 import argparse
 import contextlib

@@ -35,8 +35,8 @@ def grasp(
     net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION, temperature: float = 200.0
 ) -> dict[str, Tensor]:
     """W (H g) at W_T, of the loss of outputs that are divided by `temperature`: weights stay whose removal reduces the
-    gradient flow most (Wang et al. 2020, Equation 8, which removes the highest of its negative). Of one batch as it
-    comes; their code takes ten examples of each class, in two halves.
+    gradient flow most (the negative of Equation 8 of Wang et al. 2020, where the highest scores are removed). Of one
+    batch as it comes; their code takes ten examples of each class, in two halves.
     """
     if not temperature > 0:
         raise UserError(f"criterion.temperature={temperature}: outputs are divided by it, give a number above 0")

@@ -55,7 +55,7 @@ def magnitude_increase(net: nn.Module, trained: Trained, batch: Batch) -> dict[s
 
 
 def movement(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
-    """|W_T - W_k| (Zhou et al. 2019)."""
+    """|W_T - W_k| (Zhou et al. 2019; not the movement pruning of Sanh et al. 2020)."""
     return _of_both(trained, lambda start, end: (end - start).abs())
 
 

@@ -3,7 +3,7 @@
 from lth.job.branch import Branch, Place, place
 from lth.job.idle import idle
 from lth.job.run import run, status, trainer
-from lth.job.sharing import planned, trainings
+from lth.job.sharing import bound, planned, trainings
 from lth.job.source import origin, origin_places
 from lth.job.stored import Trains, ended, migrate, stored, wait
 from lth.job.values import Job
@@ -13,6 +13,7 @@ __all__ = [
     "Job",
     "Place",
     "Trains",
+    "bound",
     "ended",
     "idle",
     "migrate",

@@ -1,9 +1,12 @@
-"""The last level of a ladder, tried on an untrained net, so that one that leaves a layer nothing is refused at once."""
+"""Levels of a ladder, tried on an untrained net, so that one that can't be is refused at once: the last one, which may
+leave a layer nothing, and the first one after updater=gradual, which may have left too little.
+"""
 
+import inspect
 from bisect import bisect_left
 
-from lth import UserError
-from lth.distribution import balanced, by_kind, by_layer, er, erk, uniform
+from lth import UserError, updater
+from lth.distribution import balanced, by_kind, by_layer, er, erk, globally, uniform
 from lth.imp import examples
 from lth.job.values import Job
 from lth.keywords import unbound
@@ -43,3 +46,20 @@ def check_last(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
     if not possible:  # the net itself, or any pruning of it, is refused, and fewer levels are no remedy
         raise error
     raise UserError(f"level {levels[-1]}: {error}; level {possible} is the last that is possible")
+
+
+def check_after_gradual(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
+    """Raise UserError if updater=gradual leaves fewer weights than the first level that is pruned after it keeps."""
+    (function, given), (distribution, _) = unbound(recipe.updater), unbound(job.distribution)
+    pruned = [level for parent, levels in ladder.children.items() if parent >= job.train_from for level in levels]
+    known = distribution in (*OF_SIZES, globally) and unbound(job.structure)[0].__module__ == "lth.structure"
+    if function is not updater.gradual or not pruned or not known:
+        return
+    end = given.get("end", inspect.signature(updater.gradual).parameters["end"].default)
+    left = updater.gradual(end, start.weights, {}, start.mask, **given)
+    scores = {name: start.weights[name].abs() for name in left}
+    density = {name: ladder.density(min(pruned), kind) for name, kind in recipe.layers.kinds.items()}
+    try:
+        job.structure(scores, left, job.distribution(scores, left, density), recipe.net(), examples(recipe))
+    except UserError as error:
+        raise UserError(f"updater=gradual, level {min(pruned)}: {error}") from None

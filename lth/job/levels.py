@@ -11,7 +11,7 @@ from lth.early_bird import Drawn
 from lth.imp import Rewind, Scored, afresh, check, dense, imp, prune, quiet, stay, untrained
 from lth.job.branch import Branch
 from lth.job.drawn import drawn
-from lth.job.last import check_last
+from lth.job.last import check_after_gradual, check_last
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder, rungs
@@ -63,6 +63,7 @@ def execute(
     if start and ladder.children.get(0):
         check(pruned.recipe, job.criterion, job.structure, start[0])
         check_last(job, pruned.recipe, ladder, start[0])
+        check_after_gradual(pruned, pruned.recipe, ladder, start[0])
     for _ in imp(start, line, _pruning(pruned, store, scored=scored), ladder, _Stop(pruned)):
         pass
     for recipe, branched in waiting.values():

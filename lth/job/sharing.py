@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lth.branch.steps import steps_of
+from lth.branch.steps import Bound, bound_of, steps_of
 from lth.job.branch import Place
 from lth.job.levels import densities
 from lth.job.source import origin, origin_places
@@ -93,10 +93,19 @@ class _Line:
         return level == 0 or self.parents[level] < self.job.train_from
 
 
+def bound(job: Job, place: Place) -> Bound:
+    """Kind of number that `planned` gives for a training: exact ("") or a bound."""
+    branch = job.branches.get(place.branch)
+    return "" if branch is None else bound_of(*_arguments(branch.transform))
+
+
 def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
-    """Steps of a training that branches off a ticket which is trained from step `start` to `end`, at most; of one that
-    trains for as many operations, at least.
-    """
+    """Steps of a training that branches off a ticket which is trained from step `start` to `end`."""
+    function, arguments = _arguments(transform)
+    return steps_of(function, start, end, arguments)
+
+
+def _arguments(transform: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The function of a branch, and all of its arguments that have a value."""
     function, given = unbound(transform)
-    usual = {name: p.default for name, p in inspect.signature(function).parameters.items()}
-    return steps_of(function, start, end, usual | given)
+    return function, {name: p.default for name, p in inspect.signature(function).parameters.items()} | given

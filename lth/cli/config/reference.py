@@ -125,7 +125,7 @@ def _keys(file: Path) -> Iterator[Key]:
 def sentence(text: str) -> str:
     """The first sentence of a text, without its full stop."""
     plain = " ".join(text.partition("\n\n")[0].split())
-    return re.split(r"\.(?= [A-Z]|$)", plain)[0]
+    return re.split(r"\.(?= [A-Z]| \w+: |$)", plain)[0]  # "line: ..." begins what is said of an argument
 
 
 def text(folder: Path | None = None) -> str:
@@ -136,6 +136,8 @@ def text(folder: Path | None = None) -> str:
     lines = [parts["header"].rstrip(), "", f"Examples{examples}", "", "Settings (key=value)"]
     lines += [_line(f"  {key.name}: {key.value}", key.meaning) for key in settings()]
     lines += ["", "Config groups (group=option; * is the default), with the keys of each option (group.key=value)"]
+    lines += ["theta_0 = W_0: weights as initialized; W_k: those of step k, where a ticket starts; W_T: trained ones; "
+              "theta_0': a fresh draw"]  # fmt: skip
     for group, options in groups(folder).items():
         lines += ["", f"{group}: {meaning(group)}"]
         for option in options:

@@ -107,4 +107,4 @@ def summary(task: Task) -> str:
     if len(plans) < 2:
         return task.said
     return (f"sweep of {len(plans):,} jobs: {sum(map(len, plans)):,} trainings, {len(distinct):,} of them distinct; "
-            f"{sum(distinct.values()):,} steps in place of {alone:,}\n{task.said}")  # fmt: skip
+            f"{sum(distinct.values()):,} steps in place of {alone:,}, stored ones included\n{task.said}")  # fmt: skip

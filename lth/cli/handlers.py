@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import Any
 
 # What schedulers send before they end a job; not there on Windows.
 NOTICES = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+# What a terminal sends that is closed; not there on Windows.
+HANGUPS = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
 
 
 def in_slurm() -> bool:
@@ -49,16 +52,32 @@ def variable(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def outlived() -> Iterator[None]:
-    """Keep signals from killing the process while there is nothing to save: outside Slurm SIGTERM ends it as Ctrl-C
-    does, the others do nothing. Only where no handler is set.
+    """Keep signals from killing the process while there is nothing to save: SIGHUP ends it as Ctrl-C does, and so does
+    SIGTERM outside Slurm; the others do nothing. Only where no handler is set.
     """
     own = {signal.SIGTERM: ignore if in_slurm() else stop, **dict.fromkeys(NOTICES, ignore)}
+    own |= dict.fromkeys(HANGUPS, hang_up)
     with handlers({number: each for number, each in own.items() if signal.getsignal(number) == signal.SIG_DFL}):
         yield
 
 
 def ignore(number: int, frame: FrameType | None) -> None:
     """Do nothing. Processes that are started meanwhile don't inherit it, as they do SIG_IGN."""
+
+
+def hang_up(number: int, frame: FrameType | None) -> None:
+    """End as with Ctrl-C, without a word to the terminal that is gone."""
+    leave_terminal()
+    raise KeyboardInterrupt
+
+
+def leave_terminal() -> None:
+    """Give what is printed to nobody, where it went to a terminal: to write to one that is closed is an error."""
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        if stat.S_ISCHR(os.fstat(stream).st_mode):
+            os.dup2(nobody, stream)
+    os.close(nobody)
 
 
 def stop(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 - Ctrl-C saves and stops; a second one stops at once.
 - SIGTERM saves and stops, as Kubernetes, systemd and `kill` mean it.
+- SIGHUP, of a terminal that is closed, saves and stops, unless it is ignored (nohup).
 - SIGTERM in a job of Slurm saves and trains on: a job that ends within the grace time of its preemption has failed to
   Slurm, and is not requeued. Another one, at the end of that time, saves and stops.
 - SIGUSR1 and SIGUSR2 save, then call the handler that was there before (submitit's requeues the job). Without one, the
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from lth.cli.handlers import NOTICES, handlers, in_slurm
+from lth.cli.handlers import HANGUPS, NOTICES, handlers, in_slurm, leave_terminal
 from lth.engine import Interrupted
 
 # Seconds within which SIGTERM counts once: schedulers send it to all processes of a job, and some of these pass it on.
@@ -43,7 +44,8 @@ class Signals:
     def handled(self) -> Iterator[None]:
         """Take note of signals in this block."""
         own = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate, **dict.fromkeys(NOTICES, self._notice)}
-        with handlers(own) as self.before:
+        heard = [number for number in HANGUPS if signal.getsignal(number) != signal.SIG_IGN]
+        with handlers(own | dict.fromkeys(heard, self._hang_up)) as self.before:
             yield
 
     def check(self) -> None:
@@ -76,6 +78,10 @@ class Signals:
             self.waiting.append(number)
         elif before is None or self.terminated - before > AT_ONCE:
             self.interrupted = True
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        leave_terminal()
+        self.interrupted = True
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
         self.waiting.append(number)

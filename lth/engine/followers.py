@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # ignores the signals that the first process deals with: schedulers send them to all processes of a job.
 START = """
 import json, signal, sys
-for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
     signal.signal(getattr(signal, name), signal.SIG_IGN)
 rank, devices, end, sys.path[:] = json.loads(sys.argv[1])
 from lth.engine.followers import main

@@ -11,7 +11,7 @@ Cost
     ticket-steps, side by side on one H100 (device=gpu replicate=[1,2,3,4,5]): 0.137 hours of training and evaluation,
     0.042 kWh of the GPU (lth cost frankle2019_fig4); 629 seconds with all that starts and draws, by the clock.
 Result (2026-11-26, n = 5, three re-initializations each, mean and standard deviation; results/frankle2019_fig4.md)
-    At 21.1% the re-initialized ticket stops at step 5353 (1445), the ticket at 2620 (349), 2.10 (0.66) times earlier;
+    At 21.1% the re-initialized ticket stops at step 5353 (1445), the ticket at 2620 (349), 2.03 (0.55) times earlier;
     its accuracy there is 97.85 (0.15), the ticket's 98.22 (0.11): 0.37 (0.07) points better, three quarters of the
     paper's gap. The ticket's accuracy is highest at 8.7%, 98.37 (0.09), and above dense, 97.84 (0.19), down to 2.3%;
     the re-initialized ticket falls below dense from 16.9% on. One-shot is as good as dense down to 6.95%, not 5.2%.

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lth.analysis.claim import (
     Claim,
@@ -57,8 +59,9 @@ def numbers(measured: Measured | None) -> tuple[float, float | None, int, float 
 
 
 def test_earlier_is_the_share_of_the_dense_nets_steps_that_is_saved_in_each_replicate() -> None:
-    # 1000 of 4000 saves 75%, 500 of 1000 saves 50%; their deviation is 25 / sqrt(2)
-    assert numbers(earlier(FAR_APART, percent=51.3)) == pytest.approx((62.5, 17.677670, 2, 51.2))
+    # 1000 of 4000 and 500 of 1000 are a quarter and a half, in the geometric mean 1 / sqrt(8), so that 64.6% are saved;
+    # the deviation is that of the logarithms, ln 2 / sqrt(2), of this mean
+    assert numbers(earlier(FAR_APART, percent=51.3)) == pytest.approx((64.644661, 17.328680, 2, 51.2))
 
 
 def test_later_than_the_dense_net_is_a_negative_number() -> None:
@@ -66,7 +69,22 @@ def test_later_than_the_dense_net_is_a_negative_number() -> None:
 
 
 def test_faster_is_the_dense_nets_step_over_the_tickets_in_each_replicate() -> None:
-    assert numbers(faster(FAR_APART, percent=51.2)) == pytest.approx((3.0, 1.414214, 2, 51.2))  # 4 and 2 times
+    # 4 and 2 times: sqrt(8), and ln 2 / sqrt(2) of it
+    assert numbers(faster(FAR_APART, percent=51.2)) == pytest.approx((2.828427, 1.386294, 2, 51.2))
+
+
+@given(st.lists(st.tuples(st.integers(1, 50_000), st.integers(1, 50_000)), min_size=2, max_size=8))
+def test_faster_and_earlier_say_the_same_of_the_same_steps_and_lie_in_their_intervals(
+    steps: list[tuple[int, int]],
+) -> None:
+    rows = [one(0, 100, i, dense, 0.9) for i, (dense, _) in enumerate(steps)]
+    rows += [one(3, 51.2, i, ticket, 0.9) for i, (_, ticket) in enumerate(steps)]
+    fast, early = (measure(pd.DataFrame(rows), percent=51.2) for measure in (faster, earlier))
+    assert fast is not None
+    assert early is not None
+    assert 1 - early.mean / 100 == pytest.approx(1 / fast.mean)
+    for found in (fast, early):
+        assert found.interval is None or found.interval[0] <= found.mean <= found.interval[1]
 
 
 def test_gain_is_in_points_and_what_replicates_share_cancels_out() -> None:
@@ -116,7 +134,8 @@ CONTROLS = pd.DataFrame(
 
 
 def test_the_draws_of_a_control_are_averaged_before_they_are_compared() -> None:
-    assert numbers(faster(CONTROLS, percent=51.2, than="reinitialize")) == pytest.approx((3.0, 1.414214, 2, 51.2))
+    found = numbers(faster(CONTROLS, percent=51.2, than="reinitialize"))
+    assert found == pytest.approx((2.828427, 1.386294, 2, 51.2))  # 4 and 2 times
     # 0.91 - 0.85 and 0.61 - 0.59; three rows with equal weight would give another number
     assert numbers(gain(CONTROLS, percent=51.2, than="reinitialize")) == pytest.approx((4.0, 2.828427, 2, 51.2))
 
@@ -510,12 +529,12 @@ FILES = pd.DataFrame(
 
 def test_a_number_of_a_file_is_that_of_its_format_and_net() -> None:
     ours = file_value(FILES, column="smaller", name="int8")
-    assert numbers(ours) == pytest.approx((3.5, 0.5**0.5, 2, 100.0))
-    assert file_value(FILES, column="smaller", name="lth-5", percent=3.6).mean == 91
+    assert numbers(ours) == pytest.approx((12**0.5, 0.704674, 2, 100.0))  # of 4 and 3
+    assert file_value(FILES, column="smaller", name="lth-5", percent=3.6).mean == pytest.approx((90 * 92) ** 0.5)
     assert file_value(FILES, column="smaller", name="lth-5", percent=60) is None
     assert file_value(FILES, column="smaller", name="int4") is None
 
 
 def test_the_smallest_file_at_no_loss_loses_nothing_on_average() -> None:
-    assert numbers(smallest_file(FILES)) == pytest.approx((42.0, 8**0.5, 2, 13.5))
+    assert numbers(smallest_file(FILES)) == pytest.approx(((40 * 44) ** 0.5, 2.827357, 2, 13.5))
     assert smallest_file(FILES[FILES["points"] < 0]) is None

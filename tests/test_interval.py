@@ -1,5 +1,7 @@
 """Intervals over replicates, against tables of Student's t and numbers counted by hand."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -20,6 +22,10 @@ def test_the_interval_of_a_mean() -> None:
     assert mean_interval(pd.Series([5.0, 5.0, 5.0])) is None  # two equal early stops are no certainty
     assert mean_interval(pd.Series([0.3, 0.1 + 0.2])) is None
     assert mean_interval(pd.Series([5.0])) is None
+    assert mean_interval(pd.Series([1.0, math.nan, 2.0])) == pytest.approx((-4.853102, 7.853102))  # 1.5 ± 12.7062 / 2
+    assert mean_interval(pd.Series([1e-9, 2e-9, 3e-9])) == pytest.approx((-0.484165e-9, 4.484165e-9))
+    assert mean_interval(pd.Series([3e-14, -1e-14])) is None  # rounding
+    assert mean_interval(pd.Series([1e12, 1e12 + 1])) is None
     assert mean_interval(pd.Series([], dtype=float)) is None
 
 

@@ -140,6 +140,19 @@ def test_differences_are_taken_within_replicates() -> None:
     assert list(comparison.compare(sides, sides[0], "early_stop_test_accuracy")["density"]) == [1.0, 0.5]
 
 
+def test_a_pair_of_levels_that_several_densities_lead_to_is_compared_once() -> None:
+    def side(name: str, densities: dict[int, float]) -> comparison.Side:
+        return comparison.Side(name, pd.DataFrame([
+            {"branch": "ticket", "level": level, "density": density, "replicate": r, "accuracy": density}
+            for level, density in densities.items() for r in (1, 2)
+        ]))  # fmt: skip
+
+    # 0.98 is nearest to 0.97 and to 0.94, and nothing is within 5% of 0.91
+    base, ours = side("base", {0: 1.0, 1: 0.97, 2: 0.94, 3: 0.91}), side("ours", {0: 1.0, 1: 0.98})
+    found = comparison.compare([base, ours], base, "accuracy")
+    assert found[["density", "theirs"]].to_numpy().tolist() == [[1.0, 100.0], [0.98, 97.0]]  # in %
+
+
 def test_of_one_replicate_there_is_a_difference_and_no_interval() -> None:
     one = rows()[lambda t: t["replicate"] == 1]
     sides = comparison.sides(one, ["one"])

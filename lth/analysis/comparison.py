@@ -77,12 +77,14 @@ def check_near(base: Side, at: float) -> None:
 
 
 def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[object, ...]]:
+    seen = set[tuple[int, int]]()  # pairs of levels, since several densities of the base may lead to one
     for density in _densities(base.rows) if at is None else [at]:
         ours = nearest(side.rows, 100 * density, NEAR if at is None else ABOUT)
         theirs = nearest(base.rows, 100 * (density if ours.empty else ours["density"].mean()), NEAR)
         one, other = (scale(y) * part.groupby("replicate")[y].mean().dropna() for part in (ours, theirs))
         both = one.index.intersection(other.index)
-        if len(both):
+        if len(both) and (pair := (ours["level"].iloc[0], theirs["level"].iloc[0])) not in seen:
+            seen.add(pair)
             yield (side.name, base.name, ours["density"].mean(), one[both].mean(), other[both].mean(),
                    *interval(one[both] - other[both]), len(both))  # fmt: skip
 

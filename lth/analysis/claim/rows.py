@@ -132,12 +132,17 @@ def check_column(rows: pd.DataFrame, column: str) -> None:
 
 def measured(values: pd.Series, rows: pd.DataFrame, *, ratio: bool = False) -> Measured | None:
     """Mean, sample deviation and interval of a value for each replicate, at the mean density of the rows; None without
-    values. ratio: they are ratios, all above 0.
+    values. ratio: they are ratios, all above 0, of which the mean is the geometric one, and the deviation that of the
+    logarithms, times this mean.
     """
     values = values.dropna()
     if values.empty:
         return None
-    spread = float(values.std()) if len(values) > 1 else None
+    logs = values.map(math.log) if ratio else values
+    mean, spread = float(logs.mean()), float(logs.std()) if len(values) > 1 else None
+    if ratio:
+        mean = math.exp(mean)
+        spread = None if spread is None else mean * spread
     interval = ratio_interval(values) if ratio else mean_interval(values)
     percent = float(100 * rows["density"].mean())
-    return Measured(float(values.mean()), spread, len(values), percent, interval=interval, neutral=float(ratio))
+    return Measured(mean, spread, len(values), percent, interval=interval, neutral=float(ratio))

@@ -156,6 +156,32 @@ def test_a_negative_constant_before_a_relu_adds_nothing() -> None:
     assert small.get_parameter("3.weight").tolist() == [[5, 1], [7, 1]]
 
 
+class Gated(nn.Module):
+    """Two units, which one of twenty features switches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.units, self.output = nn.Linear(20, 2), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        gated: Tensor = self.output(torch.relu(self.units(x)) * x[:, :1])
+        return gated
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_unit_without_inputs_that_a_rare_feature_switches_is_not_constant(seed: int) -> None:
+    torch.manual_seed(seed)
+    net = Gated().eval()
+    net.units.bias.data.fill_(1.0)
+    mask = full_mask(net)
+    mask["units.weight"][0] = False
+    off, on = torch.zeros(4, 20), torch.ones(1, 20)
+    off[0, 1] = 1  # the first feature, which switches, is 0 in all examples
+    small = compact(net, net.state_dict(), mask, off)
+    torch.testing.assert_close(small(on), with_mask(net, mask)(on))
+
+
 def test_an_unread_pixel_is_not_read() -> None:
     net = small_mlp(
         {"1.weight": [[0, 2], [0, 1], [0, 4]], "3.weight": [[5, 6, 1], [7, 6, 1]]}, [[0.5, 0.5, 0.0], [1.0, 2.0]]

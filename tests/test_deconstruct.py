@@ -272,7 +272,7 @@ def test_what_criteria_and_branches_do_not_go_with_is_refused_before_anything_is
 @pytest.mark.parametrize("control", [branch.supermask, branch.supermask_constant])
 def test_a_supermask_is_evaluated_and_not_trained(control: Callable[..., Any]) -> None:
     """Its weights are those of the start, also where tickets keep the trained ones."""
-    settings = recipe(model=conv_net)
+    settings = recipe()
     (first,) = train([dense(settings, glorot_normal)], recipe=settings)
     weights, step = rewind.fine_tune(first, steps=0)
     (done,) = train([replace(half_pruned(settings), weights=weights, step=step)], recipe=settings)
@@ -283,3 +283,22 @@ def test_a_supermask_is_evaluated_and_not_trained(control: Callable[..., Any]) -
         begin, end = first.ticket.weights[name] * mask, result.weights()[name]
         assert torch.equal(end.sign(), begin.sign())
         assert torch.equal(end, begin) == (control is branch.supermask)
+
+
+@pytest.mark.parametrize("control", [branch.supermask, branch.supermask_constant])
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_supermask_of_a_net_whose_batch_norm_has_no_statistics_yet_is_refused(
+    tracked: bool, control: Callable[..., Any]
+) -> None:
+    def normed(shape: Any, outputs: int) -> nn.Module:
+        norm = nn.BatchNorm2d(2, track_running_stats=tracked)
+        return nn.Sequential(nn.Conv2d(shape[0], 2, 3), norm, nn.Flatten(), nn.LazyLinear(outputs))
+
+    settings = recipe(model=normed)
+    start = half_pruned(settings)
+    done = trained(start.weights, start.weights, start.mask, level=1)
+    if not tracked:
+        control(done, draw=0, recipe=settings, init=glorot_normal, line=[done])
+        return
+    with pytest.raises(UserError, match="whose batch norm has no statistics yet"):
+        control(done, draw=0, recipe=settings, init=glorot_normal, line=[done])

@@ -1,12 +1,13 @@
 """A smaller dense net that computes what the masked net computes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from lth import UserError, neuron
+from lth.compress.constants import Inputs, constants, layer_name, probes
 from lth.layer import layers
 from lth.neuron import Group
 from lth.neuron.coupling import coupled
@@ -14,19 +15,15 @@ from lth.neuron.equality import DOUBLE, ROUNDED
 from lth.ticket import Mask, Weights, masked
 from lth.weights import load, shared
 
-# Layer's weight -> (value of each input channel, whether that is constant).
-Found = dict[str, tuple[Tensor, Tensor]]
-Inputs = Mapping[str, tuple[Tensor, Tensor]]
 Smaller = Callable[[Sequence[Group]], tuple[nn.Module, Sequence[Tensor], Mask]]
-ROUNDING = 1e-6
 
 
 def shrunk(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> nn.Module:
     """The net without the units that have no weight left, as structured pruning leaves them, with these weights: W_T,
     or theta_0 to retrain the surviving neurons from their initialization. Equal to the masked net, in training too.
 
-    example: inputs as the net sees them, count x shape, on which outputs and gradients are compared. Raises UserError
-    if they differ.
+    example: inputs as the net sees them, count x shape, on which outputs and gradients are compared, and on noise of
+    their range. Raises UserError if they differ.
     """
 
     def without_units(groups: Sequence[Group]) -> tuple[nn.Module, Sequence[Tensor], Mask]:
@@ -46,7 +43,7 @@ def compact(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> nn
     can't be folded, since sums differ at the border: such a unit stays. One unit of every group stays. example: as for
     `shrunk`. Raises UserError.
     """
-    inputs = _inputs(net, masked(weights, mask), mask, example)
+    inputs = constants(net, masked(weights, mask), mask, example)
     without_idle = partial(_without_idle, net, masked(weights, mask), mask, inputs)
     small, left = _equal(net, masked(weights, mask), example, without_idle, training=False)
     read = _without_unread_inputs(neuron.copied(small), left).eval()
@@ -59,12 +56,13 @@ def _equal(
     """The smaller net, and the mask of its weights: without units of all groups, or else of those that are exact."""
     big = neuron.copied(net)
     load(big, weights)
+    inputs = probes(big, example)
     for find in (_all_groups, neuron.groups):
         groups = find(net, example)
         small, removed, mask = without(groups)
         kept = partial(neuron.selected, groups=groups, removed=removed)
         tolerance = DOUBLE if training else ROUNDED
-        said = neuron.difference(big, small, example, kept, training=training, tolerance=tolerance)
+        said = neuron.difference(big, small, inputs, kept, training=training, tolerance=tolerance)
         if not said:
             return small, neuron.selected(mask, groups, removed)
     raise UserError(f"{type(net).__name__} without its idle units is not the masked net ({said}): keep it as it is")
@@ -123,44 +121,13 @@ def _complete(mask: Mask, weights: Weights, groups: Sequence[Group]) -> dict[str
     return {**mask, **{name: torch.ones_like(weights[name], dtype=torch.bool) for name in sorted(others)}}
 
 
-def _inputs(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> Inputs:
-    """Map each layer's weight to the value of each input channel and whether it is constant: the same for all examples
-    and at all places in them.
-
-    Probed once, since folding does not change the output of a unit that remains.
-    """
-    probe, found = neuron.copied(net), Found()
-    load(probe, weights)
-    for name in mask:
-        layer = probe.get_submodule(_layer(name))
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            layer.register_forward_pre_hook(partial(_note, found, name), with_kwargs=True)
-    shuffled = example.flatten()[torch.randperm(example.numel(), generator=torch.Generator().manual_seed(0))]
-    with torch.no_grad():
-        probe.eval()(torch.cat([example, shuffled.view_as(example)]))
-    return found
-
-
-def _note(found: Found, name: str, layer: nn.Module, x: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> None:
-    """Note the inputs of a layer; of a layer that is called more than once those are constant that never change."""
-    value, constant = _constant(x[0] if x else named["input"], -1 if isinstance(layer, nn.Linear) else 1)
-    before, always = found.get(name, (value, constant))
-    found[name] = value, constant & always & (value == before)
-
-
-def _constant(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    rows = x.movedim(axis, -1).flatten(0, -2)
-    low, high = rows.amin(0), rows.amax(0)
-    return low, torch.isclose(low, high, rtol=ROUNDING, atol=0)
-
-
 def _idle(net: nn.Module, group: Group, mask: Mask, inputs: Inputs) -> Tensor:
     """bool, one per unit: it has no consumer, or it has no inputs and its constant can be folded into its consumers."""
     foldable = neuron.total(group, mask, 0) == 0
     for part in group.of(mask, 1):
         unread = ~mask[part.name].movedim(1, 0).flatten(1).any(1)
         value, constant = inputs.get(part.name, (torch.zeros(len(unread)), torch.zeros_like(unread)))
-        layer = net.get_submodule(_layer(part.name))
+        layer = net.get_submodule(layer_name(part.name))
         fits = unread | (constant & ((value == 0) | _takes_constants(layer)))
         foldable[part.unit[~fits & (part.unit >= 0)]] = False
     return foldable | (neuron.total(group, mask, 1) == 0)
@@ -175,7 +142,7 @@ def _takes_constants(layer: nn.Module) -> bool:
 def _fold(weights: dict[str, Tensor], group: Group, units: Tensor, inputs: Inputs) -> None:
     """Add the contribution of these (constant or unread) units to the biases of their consumers."""
     for part in group.of(inputs, 1):
-        columns, bias = units[part.unit] & (part.unit >= 0), f"{_layer(part.name)}.bias"
+        columns, bias = units[part.unit] & (part.unit >= 0), f"{layer_name(part.name)}.bias"
         if columns.any() and bias in weights:
             constants = inputs[part.name][0][columns].double()
             added = torch.tensordot(weights[part.name][:, columns].double(), constants, ([1], [0]))
@@ -188,16 +155,11 @@ def _without_unread_inputs(net: nn.Module, mask: Mask) -> nn.Module:
     """
     several = shared(net)
     for name, kept in mask.items():
-        layer, read = net.get_submodule(_layer(name)), kept.any(0)
+        layer, read = net.get_submodule(layer_name(name)), kept.any(0)
         if layer is net or type(layer) is not nn.Linear or id(layer.weight) in several:
             continue
         if not read.all():
             index = read.nonzero().flatten() if read.any() else torch.tensor([0])
             layer.in_features, layer.weight = len(index), nn.Parameter(layer.weight.detach()[:, index].clone())
-            net.set_submodule(_layer(name), nn.Sequential(Select(index), layer))
+            net.set_submodule(layer_name(name), nn.Sequential(Select(index), layer))
     return net
-
-
-def _layer(name: str) -> str:
-    """Name of the layer that a weight belongs to."""
-    return name.rpartition(".")[0]

@@ -30,7 +30,7 @@ def test_help_lists_choices_with_their_docstrings_and_keys_with_their_comments(
     assert cli.main(["run", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (movement,) = [line.split(maxsplit=1) for line in lines if line.split()[:1] == ["criterion=movement"]]
-    assert movement[1] == "|W_T - W_k| (Zhou et al. 2019)"
+    assert movement[1] == "|W_T - W_k| (Zhou et al. 2019; not the movement pruning of Sanh et al. 2020)"
     (usual,) = [line.split()[1] for line in lines if line.startswith("* criterion=")]
     assert usual == "criterion=magnitude"
     (bits,) = [line.split("8, 4]")[1].strip() for line in lines if "quantization.aware.bits:" in line]

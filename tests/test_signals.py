@@ -221,6 +221,7 @@ def test_a_process_that_is_told_to_end_before_it_trains(slurm: bool, monkeypatch
     code = """
 import os, signal
 from lth.cli.handlers import outlived
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored below nohup
 with outlived():
     os.kill(os.getpid(), signal.SIGUSR1)
     os.kill(os.getpid(), signal.SIGUSR2)

@@ -5,7 +5,7 @@ import signal
 import stat
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -75,8 +75,9 @@ def leave_terminal() -> None:
     """Give what is printed to nobody, where it went to a terminal: to write to one that is closed is an error."""
     nobody = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        if stat.S_ISCHR(os.fstat(stream).st_mode):
-            os.dup2(nobody, stream)
+        with suppress(OSError):  # of a process without such a stream
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nobody, stream)
     os.close(nobody)
 
 

@@ -105,6 +105,7 @@ def test_a_ladder_that_is_too_long_is_told_how_long_it_may_be(tmp_path: Path) ->
         (0.05, {"train_from": 1, "levels": 1}, None),  # level 1 is pruned from the untrained net
         (0.05, {"train_from": 1}, "level 2"),
         (0.05, {"distribution": by_trained_scores}, None),  # which can't be asked before
+        (0.05, {"stops": {"small": partial(stop.density, below=0.5)}}, None),  # which may end it before
     ],
 )
 def test_levels_that_keep_more_than_gradual_pruning_leaves_are_refused_before_anything_is_trained(

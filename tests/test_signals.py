@@ -179,7 +179,8 @@ def test_a_job_in_another_thread_runs_without_handlers() -> None:
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_a_hangup_stops_unless_it_is_ignored_as_under_nohup(ignored: bool) -> None:
+def test_a_hangup_stops_unless_it_is_ignored_as_under_nohup(ignored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "leave_terminal", lambda: None)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
     taken = signals.Signals()
     try:

@@ -17,7 +17,7 @@ T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.
      2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
      2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423)  # fmt: skip
 NORMAL = 1.959964
-EQUAL, ROUNDING = 1e-9, 1e-12  # of the largest value; of values around 0
+EQUAL, ROUNDING = 1e-9, 1e-12  # relative to the largest value; absolute, for values around 0
 # Up to so many replicates all resamples are counted, above so many of them are drawn.
 EXACT, DRAWS = 7, 10_000
 
@@ -31,7 +31,7 @@ def quantile(freedom: int) -> float:
 
 
 def mean_interval(values: "pd.Series[float]") -> Interval | None:
-    """Interval of the mean: mean ± t s / √n, with s the sample deviation; from 2 values, of which NaN is none. Equal
+    """Interval of the mean: mean ± t s / √n, with s the sample deviation; from 2 values that are not NaN. Equal
     ones, as of early stops on a grid of evaluations, have none: they do not say how far others would be.
     """
     values = values.dropna()

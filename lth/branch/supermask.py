@@ -6,7 +6,7 @@ from functools import partial
 from math import inf
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 from lth import UserError, lr, updater
 from lth import supermask as scored
@@ -24,10 +24,10 @@ def supermask(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, line: Sequence[Trained]
 ) -> tuple[Recipe, Ticket]:
     """The mask on theta_0, wherever the ticket was rewound to, evaluated and not trained. Nothing is drawn: every draw
-    is the same. line: the trained tickets from the dense net to this one. Raises UserError for a net with statistics of
-    batch norm, which only training gives.
+    is the same. line: the trained tickets from the dense net to this one. Raises UserError for a net whose
+    batch norm has no statistics yet, which only training gives.
     """
-    _check_untrained(recipe)
+    _check_untrained(recipe, line[0].ticket)
     return recipe, replace(trained.ticket, weights=line[0].ticket.weights, step=recipe.steps)
 
 
@@ -38,13 +38,15 @@ def supermask_constant(
     """The mask on the standard deviation of each layer's theta_0 with the signs of theta_0 ("signed constant"), as
     `supermask`.
     """
-    _check_untrained(recipe)
+    _check_untrained(recipe, line[0].ticket)
     start = line[0].ticket
     return recipe, replace(trained.ticket, weights={**start.weights, **constants(start)}, step=recipe.steps)
 
 
-def _check_untrained(recipe: Recipe) -> None:
-    if any(isinstance(layer, _BatchNorm) and layer.track_running_stats for layer in recipe.net().modules()):
+def _check_untrained(recipe: Recipe, start: Ticket) -> None:
+    tracked = (n for n, m in recipe.net().named_modules() if isinstance(m, _NormBase) and m.track_running_stats)
+    means = [start.weights[f"{name}.running_mean" if name else "running_mean"] for name in tracked]
+    if any(not mean.any() for mean in means):  # pretrained ones have some
         raise UserError(
             "branch=supermask and supermask_constant evaluate a net that is not trained, whose batch norm has no "
             "statistics yet: take branch=learned_supermask or edge_popup, or a net without batch norm"

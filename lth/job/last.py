@@ -49,10 +49,16 @@ def check_last(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
 
 
 def check_after_gradual(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
-    """Raise UserError if updater=gradual leaves fewer weights than the first level that is pruned after it keeps."""
+    """Raise UserError if updater=gradual leaves fewer weights than the first level that is pruned after it keeps, unless
+    a stop rule may end before.
+    """
     (function, given), (distribution, _) = unbound(recipe.updater), unbound(job.distribution)
     pruned = [level for parent, levels in ladder.children.items() if parent >= job.train_from for level in levels]
-    known = distribution in (*OF_SIZES, globally) and unbound(job.structure)[0].__module__ == "lth.structure"
+    known = (
+        not job.stops
+        and distribution in (*OF_SIZES, globally)
+        and unbound(job.structure)[0].__module__ == "lth.structure"
+    )
     if function is not updater.gradual or not pruned or not known:
         return
     end = given.get("end", inspect.signature(updater.gradual).parameters["end"].default)

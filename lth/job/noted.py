@@ -13,7 +13,7 @@ EVERY = 1.0  # seconds
 
 class Noted(Forwarding):
     """Forward every call, and note the step of every ticket in the store, with the seconds and steps since it was first
-    seen to move, since the first step includes set-up; of the same ticket not more often than every EVERY seconds.
+    seen to move, because the first step includes set-up; of the same ticket not more often than every EVERY seconds.
     clock: in seconds.
     """
 

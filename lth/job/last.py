@@ -49,8 +49,8 @@ def check_last(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
 
 
 def check_after_gradual(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
-    """Raise UserError if updater=gradual leaves fewer weights than the first level that is pruned after it keeps, unless
-    a stop rule may end before.
+    """Raise UserError if updater=gradual leaves fewer weights than the first level that is pruned after it keeps; not
+    with a stop rule, which may end before.
     """
     (function, given), (distribution, _) = unbound(recipe.updater), unbound(job.distribution)
     pruned = [level for parent, levels in ladder.children.items() if parent >= job.train_from for level in levels]

@@ -265,15 +265,19 @@ def test_ctrl_c_waits_until_the_jobs_of_a_parallel_sweep_have_saved() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slurm", [False, True])
-def test_a_parallel_sweep_passes_signals_on_to_its_jobs(slurm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("slurm", "name"), [(False, "SIGTERM"), (True, "SIGTERM"), (False, "SIGHUP")])
+def test_a_parallel_sweep_passes_signals_on_to_its_jobs(
+    slurm: bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only the launcher gets the signal, as a container's first process does."""
+    if name == "SIGHUP" and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        pytest.skip("SIGHUP is ignored here, as under nohup")
     monkeypatch.setenv("SLURM_JOB_ID", "1" if slurm else "")
     parallel = ["replicate=1,2,3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     with shell.started("run", "-m", *LONG, *parallel) as process:
         until(lambda: len(shell.records(Path("here"))) == 2, process)
         time.sleep(5)
-        os.kill(process.pid, signal.SIGTERM)
+        os.kill(process.pid, getattr(signal, name))
         if slurm:
             until(lambda: len([*Path("here").glob("trained/*/partial.safetensors")]) == 2, process)
             assert status() == [("running", "")] * 2

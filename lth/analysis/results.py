@@ -5,7 +5,6 @@ A committed table is the one that `lth figure` wrote: experiments/results/<name>
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -44,8 +43,8 @@ def tickets(experiment: ModuleType, name: str, runs: Path, unstored: set[str] | 
     """The first table of `of`; committed evaluations are not read. unstored: takes the names of experiments whose
     committed results are used, in place of a log line for each.
     """
-    read = partial(_read, runs=runs, curves=False, unstored=unstored)
-    return filled(_joined([read(each)[0] for each in drawn_with(experiment, name)]))
+    found = (_read(each, runs, curves=False, unstored=unstored) for each in drawn_with(experiment, name))
+    return filled(_joined([rows for rows, _ in found]))
 
 
 def committed(file: str, folder: Path | None = None) -> Path | None:

@@ -15,6 +15,11 @@ NOTICES = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(s
 HANGUPS = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
 
 
+def hangups() -> list[int]:
+    """SIGHUP, unless it is ignored (nohup) or not there."""
+    return [number for number in HANGUPS if signal.getsignal(number) != signal.SIG_IGN]
+
+
 def in_slurm() -> bool:
     """True in a job of Slurm."""
     return bool(os.environ.get("SLURM_JOB_ID"))

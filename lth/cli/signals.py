@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from lth.cli.handlers import HANGUPS, NOTICES, handlers, in_slurm, leave_terminal
+from lth.cli.handlers import NOTICES, handlers, hangups, in_slurm, leave_terminal
 from lth.engine import Interrupted
 
 # Seconds within which SIGTERM counts once: schedulers send it to all processes of a job, and some of these pass it on.
@@ -44,8 +44,7 @@ class Signals:
     def handled(self) -> Iterator[None]:
         """Take note of signals in this block."""
         own = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate, **dict.fromkeys(NOTICES, self._notice)}
-        heard = [number for number in HANGUPS if signal.getsignal(number) != signal.SIG_IGN]
-        with handlers(own | dict.fromkeys(heard, self._hang_up)) as self.before:
+        with handlers(own | dict.fromkeys(hangups(), self._hang_up)) as self.before:
             yield
 
     def check(self) -> None:

@@ -48,10 +48,11 @@ def check_last(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
     raise UserError(f"level {levels[-1]}: {error}; level {possible} is the last that is possible")
 
 
-def check_after_gradual(job: Job, recipe: Recipe, ladder: Ladder, start: Ticket) -> None:
+def check_after_gradual(job: Job, ladder: Ladder, start: Ticket) -> None:
     """Raise UserError if updater=gradual leaves fewer weights than the first level that is pruned after it keeps; not
     with a stop rule, which may end before.
     """
+    recipe = job.recipe
     (function, given), (distribution, _) = unbound(recipe.updater), unbound(job.distribution)
     pruned = [level for parent, levels in ladder.children.items() if parent >= job.train_from for level in levels]
     known = (

@@ -63,7 +63,7 @@ def execute(
     if start and ladder.children.get(0):
         check(pruned.recipe, job.criterion, job.structure, start[0])
         check_last(job, pruned.recipe, ladder, start[0])
-        check_after_gradual(pruned, pruned.recipe, ladder, start[0])
+        check_after_gradual(pruned, ladder, start[0])
     for _ in imp(start, line, _pruning(pruned, store, scored=scored), ladder, _Stop(pruned)):
         pass
     for recipe, branched in waiting.values():

@@ -30,7 +30,8 @@ class Noted(Forwarding):
         if ticket is not self.last or now >= self.due:
             began, since, moved = self.first.get(ticket, (step, now, False))
             if not moved:
-                self.first[ticket] = began, since, _ = step, now, step > began
+                self.first[ticket] = step, now, step > began
+                began, since = step, now
             self.store.note(ticket, step=step, steps=steps, taken=step - began, seconds=now - since)
             self.last, self.due = ticket, now + EVERY
         super().stepped(ticket, step, steps)

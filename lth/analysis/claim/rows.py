@@ -139,10 +139,8 @@ def measured(values: pd.Series, rows: pd.DataFrame, *, ratio: bool = False) -> M
     if values.empty:
         return None
     logs = values.map(math.log) if ratio else values
-    mean, spread = float(logs.mean()), float(logs.std()) if len(values) > 1 else None
-    if ratio:
-        mean = math.exp(mean)
-        spread = None if spread is None else mean * spread
+    mean = math.exp(logs.mean()) if ratio else float(values.mean())
+    spread = float(logs.std()) * (mean if ratio else 1) if len(values) > 1 else None
     interval = ratio_interval(values) if ratio else mean_interval(values)
     percent = float(100 * rows["density"].mean())
     return Measured(mean, spread, len(values), percent, interval=interval, neutral=float(ratio))

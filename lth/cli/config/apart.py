@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from lth.cli import failure
 from lth.cli.config.machine import worker
 from lth.cli.ending import FAILED, INTERRUPTED, Ending
-from lth.cli.handlers import NOTICES, handlers, ignore, in_slurm, outlived
+from lth.cli.handlers import HANGUPS, NOTICES, handlers, hangups, ignore, in_slurm, leave_terminal, outlived
 
 LOOK = 0.5  # seconds between two looks whether the parent lives
 PATIENCE = 10.0  # seconds to save what was computed, once it does not
@@ -49,7 +49,7 @@ def ended(job: Job, cfg: DictConfig) -> Ending:
     end_with_parent()
     pid, runner = _runner()
     # Signals reach the job too, which saves its progress.
-    with handlers({signal.SIGINT: signal.SIG_IGN, **dict.fromkeys((signal.SIGTERM, *NOTICES), ignore)}):
+    with handlers({signal.SIGINT: signal.SIG_IGN, **dict.fromkeys((signal.SIGTERM, *NOTICES, *hangups()), ignore)}):
         try:
             runner.send(
                 (job, cfg, OmegaConf.to_container(HydraConfig.instance().cfg))
@@ -57,7 +57,8 @@ def ended(job: Job, cfg: DictConfig) -> Ending:
             found: Ending = runner.recv()
         except (EOFError, OSError):
             raise Killed(_how(_end(pid, runner))) from None
-        if found.code == INTERRUPTED:  # take no other job while the launcher waits; it ends this process
+        # Take no other job while the launcher waits, which ends this process; in Slurm it waits for this one instead.
+        if found.code == INTERRUPTED and not in_slurm():
             _end(pid, runner)
             time.sleep(SAVING)
         return found
@@ -72,19 +73,22 @@ def _end(pid: int, runner: Connection) -> int:
 
 @contextmanager
 def passed_on() -> Iterator[None]:
-    """Pass SIGTERM, SIGUSR1 and SIGUSR2, which reach a launcher alone if a person or Kubernetes sends them, on to the
-    processes of its jobs. Outside Slurm, SIGTERM ends the launcher as Ctrl-C does, once its jobs have saved.
+    """Pass SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2, which reach a launcher alone if a person or Kubernetes sends them, on
+    to the processes of its jobs. SIGHUP, and outside Slurm SIGTERM, end the launcher as Ctrl-C does, once its jobs have
+    saved.
     """
 
     def pass_on(number: int, frame: FrameType | None) -> None:
+        if number in HANGUPS:
+            leave_terminal()
         for pid in _runners():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        if number == signal.SIGTERM and not in_slurm():
+        if number in HANGUPS or (number == signal.SIGTERM and not in_slurm()):
             wait_for_jobs()
             raise KeyboardInterrupt
 
-    with handlers(dict.fromkeys((signal.SIGTERM, *NOTICES), pass_on)):
+    with handlers(dict.fromkeys((signal.SIGTERM, *NOTICES, *hangups()), pass_on)):
         yield
 
 

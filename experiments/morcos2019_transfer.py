@@ -18,13 +18,13 @@ Cost
     with Adam are shared with frankle2019_fig3, with SGD with frankle2019_appendix), and 10 for each of 6 transfers. On
     a busy core of an AMD EPYC a step takes 3.6 ms when dense and 0.4 ms at 7% of the weights.
 Result (2026-11-29, arms without Fashion-MNIST, all steps, REDUCED: another net and other data than the paper's, mean
-    and standard deviation, n = 3, tickets of Adam on SGD n = 2; AMD EPYC, one thread; results/morcos2019_transfer.md)
+    and standard deviation, n = 3; AMD EPYC, one thread; results/morcos2019_transfer.md)
     At early stop, 6.95% of the weights, against the target's own tickets, and above permuted masks of the transferred
     tickets, in points: on MNIST tickets of 5,000 images -0.55 (0.14) and 0.61 (0.20), of SGD -0.11 (0.16) and 1.04
-    (0.12); on MNIST with SGD tickets of Adam 0.09 (0.04) and 1.40 (0.20); on 5,000 images tickets of all of MNIST 1.82
+    (0.12); on MNIST with SGD tickets of Adam 0.02 (0.13) and 1.45 (0.16); on 5,000 images tickets of all of MNIST 1.82
     (0.16) and 4.44 (0.40), which have seen the other images. So tickets of the optimizers can be exchanged as far as
-    these replicates tell (that those of Adam beat permuted masks on SGD is not settled with two), and those of more
-    data are the better ones. Fashion-MNIST: not run, the data were not at hand.
+    three replicates tell, and those of more data are the better ones. Fashion-MNIST: not run, the data were not at
+    hand.
 """
 
 from functools import partial

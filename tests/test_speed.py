@@ -1,13 +1,15 @@
 """The benchmarks of the kernels compute what they time, and print it."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from lth import model
+from lth import UserError, cli, model
 from lth.analysis import plot
-from lth.cli.speed import _by_method
+from lth.cli.speed import _by_method, _run_until
 from lth.engine.benchmark import noise, pruned
 from lth.engine.densities import _Csr, _smaller
 from lth.engine.kernel.chain import chain
@@ -66,3 +68,21 @@ def test_the_figure_has_a_line_for_each_method_from_dense_to_sparse() -> None:
     assert [line.get_label() for line in training.lines] == ["bare", "sparse"]
     assert [[*line.get_ydata()] for line in inference.lines] == [[6.0, 6.0], [9.0, 0.5]]
     assert training.get_xlim()[0] > training.get_xlim()[1]
+
+
+def test_a_folder_that_can_not_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file", encoding="utf-8")
+    assert cli.main(["speed", "--store", "--out", f"{tmp_path}/taken/tables"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"can't write to {tmp_path}/taken/tables: Not a directory. Set --out to another folder" in said.err
+
+
+def test_a_program_runs_until_it_prints_a_line_that_begins_with_the_words(tmp_path: Path) -> None:
+    code = f"print('first'); print('done, here'); input(); open({str(tmp_path / 'late')!r}, 'w')"
+    _run_until("done", "-c", code)
+    assert not (tmp_path / "late").exists()
+    with pytest.raises(UserError, match="ended without a line that begins with 'never'"):
+        _run_until("never", "-c", "print('first')")

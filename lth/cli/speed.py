@@ -14,7 +14,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from lth import UserError
 from lth.store.environment import commit, machine
+from lth.store.file import make_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
     usual = "stacks" if arguments.device == "cuda" else "steps"
     chosen = [name for name in ("ladder", "densities", "store") if getattr(arguments, name) or arguments.all]
     names = [usual, *chosen] if arguments.all or not chosen else chosen
+    if arguments.out:
+        make_folder(arguments.out, "Set --out to another folder")  # before what takes long
     printed = io.StringIO()
     with contextlib.redirect_stdout(_Both(sys.stdout, printed)) if arguments.out else contextlib.nullcontext():
         print(f"{_where()}\n")
@@ -156,8 +160,8 @@ def _start() -> None:
     with tempfile.TemporaryDirectory() as folder:
         roots = (f"root={folder}/{number}" for number in count())
         calls: dict[str, Callable[[], None]] = {
-            "imports": partial(_first_line, "-c", IMPORTS),
-            "run": lambda: _first_line("-m", "lth", "run", "steps=1", "levels=0", next(roots)),
+            "imports": partial(_run_until, "done", "-c", IMPORTS),
+            "run": lambda: _run_until("[1/1] ticket", "-m", "lth", "run", "steps=1", "levels=0", next(roots)),
         }
         seconds = in_turn(calls, 3, clock=_children)
     imports, first = seconds["imports"], seconds["run"]
@@ -175,13 +179,15 @@ def _convolutions() -> None:
     print(f"\nAugmentation (flip_crop) takes {augmentation:.1%} of the fastest step.")
 
 
-def _first_line(*arguments: str) -> None:
-    """Run Python with these arguments until it prints its first line."""
+def _run_until(words: str, *arguments: str) -> None:
+    """Run Python with these arguments until it prints a line that begins with these words."""
     command = [sys.executable, "-u", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8") as process:
         assert process.stdout is not None
-        process.stdout.readline()
+        found = any(line.startswith(words) for line in process.stdout)
         process.kill()
+    if not found:
+        raise UserError(f"{' '.join(command)} ended without a line that begins with {words!r}: run it to see why")
 
 
 def _children() -> float:

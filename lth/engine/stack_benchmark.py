@@ -10,12 +10,12 @@ from functools import lru_cache, partial
 from statistics import median
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lth import UserError, augment, init, model
-from lth.data import Data, Split
+from lth.data import Data
+from lth.engine.benchmark import noise_data
 from lth.engine.callback import Callback
 from lth.engine.plain_loop import plain_loop
 from lth.engine.precision import arithmetic
@@ -155,12 +155,7 @@ def _recipe(case: Case, precision: Precision) -> Recipe:
 
 @lru_cache(maxsize=1)
 def _noise(case: Case) -> Data:
-    random = np.random.default_rng(0)
-
-    def split(n: int) -> Split:
-        return Split(random.integers(0, 256, (n, *case.shape), dtype=np.uint8), np.arange(n) % 10)
-
-    return Data("noise", split(case.size), split(case.evaluated), split(2 * case.evaluated))
+    return noise_data(case.shape, case.size, case.evaluated, 2 * case.evaluated)
 
 
 def _ticket(recipe: Recipe, replicate: int) -> Ticket:

@@ -10,13 +10,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
-import numpy as np
 import torch
 from torch import nn
 
 from lth import augment, init, model
-from lth.data import Data, Split, normalized
-from lth.engine.benchmark import pruned
+from lth.data import normalized
+from lth.engine.benchmark import noise_data, pruned
 from lth.engine.callback import Callback
 from lth.engine.loop import Loop
 from lth.engine.precision import fastest
@@ -47,13 +46,8 @@ def measure(steps: int = 15) -> tuple[dict[str, float], float]:
 
 
 def _recipe() -> Recipe:
-    random = np.random.default_rng(0)
-
-    def split(n: int) -> Split:
-        return Split(random.integers(0, 256, (n, 3, 32, 32), dtype=np.uint8), np.arange(n) % 10)
-
-    data = Data("noise", split(IMAGES), split(10), split(10))
     adam = partial(torch.optim.Adam, lr=RATE, fused=True)
+    data = noise_data((3, 32, 32), IMAGES)
     return Recipe(model.conv_2, data, adam, steps=10**6, batch_size=BATCH, evaluate_every=10**6)
 
 

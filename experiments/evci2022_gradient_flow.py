@@ -16,7 +16,7 @@ Expect (the authors' page, 5 runs; accuracy, ensemble, disagreement among them, 
     pruned net (see below).
 Cost
     A replicate: 31 trainings of 11,719 steps, one to two minutes each on an idle core.
-Result (2026-11-28, in full, AMD EPYC, one thread; results/evci2022_gradient_flow.md)
+Result (2026-11-28, in full, at the end; AMD EPYC, one thread; results/evci2022_gradient_flow.csv and scorecard.md)
     Three pruned nets, five runs from each start, mean and deviation over the three; accuracy, ensemble,
     disagreement among them, with the pruned net. Ticket 98.60 (0.06)%, 98.66 (0.06)%, 0.50 (0.30)%, 0.73 (0.32)%;
     the pruned net 98.62 (0.10)%; the ensemble of pruned nets of different initializations 99.04 (0.09)%. So tickets

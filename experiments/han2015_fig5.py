@@ -11,7 +11,7 @@ Expect (the paper)
     ninth (9x, AlexNet) or a twelfth (12x, both LeNets: error 1.64% -> 1.59% and 0.80% -> 0.77%).
 Cost
     Full, a replicate and net: 2 trainings of 20,000 steps, 24 fine-tunings of 10,000. Reduced: a fifth of the steps.
-Result (2026-11-24, mean (deviation); LeNet-5 REDUCED to a fifth of the steps; results/han2015_fig5.md)
+Result (2026-11-24, mean (deviation), at the end; LeNet-5 REDUCED to a fifth of the steps; results/han2015_fig5.md)
     LeNet-300-100 in full, n = 3: dense 98.37 (0.11)%. Step by step, 8.7% of the weights have 98.33 (0.06)%, 5.6% 98.34
     (0.05)%: -0.04 (0.06) and -0.02 (0.15) points, so "no loss" holds on average within a tenth of a point down to 5.6%,
     but the paper's gain of 0.05 points does not reproduce; 3.6% have 98.22%, 1.9% 97.84%. Pruned once and retrained:

@@ -18,7 +18,7 @@ Expect
 Cost
     Full, LeNet-300-100: 9 trainings of 50,000 steps and 12 quantization-aware ones of 2,000 a replicate. Reduced,
     Conv-2: 2 of 4,000; ResNet-20: 2 of 1,000; each with 4 of 200.
-Result (2026-11-24, mean (deviation); Conv-2 and ResNet-20 REDUCED; results/quantization.md, _files.md)
+Result (2026-11-24, mean (deviation), at the end; Conv-2 and ResNet-20 REDUCED; results/quantization.md, _files.md)
     LeNet-300-100 in full, n = 3: dense 97.96 (0.08)%; quantized after training to 8 bits 97.94 (0.10)%, 4 97.76
     (0.14)%, 3 96.56 (0.57)%, 2 89.91 (0.67)%; quantization-aware 98.36 (0.16), 98.28 (0.18), 98.04 (0.17) and 97.15
     (0.18)%. As 8 bits cost nothing, these 0.4 points are due to the 2,000 further steps at a tenth of the rate. The

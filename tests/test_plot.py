@@ -123,6 +123,23 @@ def test_models_levels_and_a_dense_net_of_other_numbers_of_runs_are_named() -> N
     assert counts(alone) == "n=1"
 
 
+def test_draws_of_one_net_are_no_replicates() -> None:
+    rows = tickets().query("branch == 'reinitialize'")
+    five = pd.concat([rows.assign(draw=draw) for draw in range(5)], ignore_index=True)
+    assert counts(five) == "n=3 × 5"
+    assert counts(five.query("replicate < 3 or draw < 4")) == "n=14"
+
+
+def test_the_note_says_what_bars_are_what_all_lines_share_and_what_a_plus_behind_a_commit_is() -> None:
+    rows = tickets().assign(**{"optimizer.lr": 0.1, "lr.warmup": [0, 0, 0] * 3 + [5, 5, 5]})
+    text = said(plot.sparsity(rows, by=["optimizer.lr", "lr.warmup"]))
+    assert "; n=3; bars from minimum to maximum; a machine; commit abc123; rate 0.1" in text
+    assert "bars" not in said(plot.sparsity(rows.query("replicate == 1")))
+    assert "; bands from minimum" in said(plot.curves(evaluations(), tickets()))
+    dirty = said(plot.sparsity(tickets().assign(commit="abc123+")))
+    assert "commit abc123+ (+: and changes that were not committed)" in dirty
+
+
 def test_the_note_says_where_a_gpu_was_and_how_long_branches_trained() -> None:
     rows = tickets().assign(device=["cuda:0", *["cpu"] * 11], branch_steps=[*[None] * 10, 7000, 7000])
     rows["rewind.steps"] = [0, *[1250] * 11]
@@ -149,6 +166,7 @@ def test_high_accuracies_are_shown_once_more_in_a_panel_of_their_own() -> None:
     accuracy, high, step = plot.sparsity(tickets(), above=0.95).axes
     assert bars(accuracy) == bars(high)
     assert accuracy.get_ylim()[0] < 90 < 95 == high.get_ylim()[0]
+    assert (accuracy.get_title(), high.get_title()) == ("", "above 95%")
     assert 98.8 < high.get_ylim()[1] < 99.2
     assert step.get_ylim()[0] == 0
     low, high = plot.sparsity(tickets(), above=0.999).axes[1].get_ylim()  # none is so high
@@ -567,6 +585,11 @@ def test_the_legend_of_many_lines_is_beside_the_panels_and_nothing_is_cut(count:
     assert panel.width > 2 * figure.dpi
     title = figure._suptitle.get_window_extent()
     assert 0 <= title.x0 < title.x1 <= width
+
+
+def test_a_legend_makes_way_for_a_stamp() -> None:
+    plain, stamped = (plot.sparsity(rows) for rows in (tickets(), tickets().assign(reduced="steps 1 instead of 2")))
+    assert stamped.get_figwidth() > plain.get_figwidth() == 10  # inches: beside the panels
 
 
 @pytest.mark.long

@@ -224,7 +224,7 @@ def test_the_same_results_draw_the_same_figure(fig4: Content) -> None:
 def test_reductions_are_stated_at_the_top() -> None:
     content = gather("frankle2019_fig5", NOWHERE, NOWHERE)
     top = page(content).partition("</header>")[0]
-    assert '<p class="reduced">REDUCED (conv_2): steps 4000 instead of 20000' in top
+    assert '<p class="reduced">REDUCED (Conv-2): steps 4000 instead of 20000' in top
     assert "REDUCED: 16 of 16 trainings" in top
     assert "REDUCED" not in page(gather("frankle2019_fig3", NOWHERE, NOWHERE))
 

@@ -232,7 +232,7 @@ def test_reductions_are_recorded_and_overrides_are_not(tmp_path: Path) -> None:
     assert run("root=here", "experiment=frankle2019_fig1", "scale=reduced", "levels=0") == 0
     (record,) = shell.records(tmp_path / "here")
     assert record["columns"]["reduced"] == (  # nothing of the tiny job's steps and levels
-        "branch.random_sparsity.levels [7, 12, 15, 18] instead of None, branch.random_sparsity.draws 1 instead of 2"
+        "branch.random_sparsity.levels [7, 12, 15, 18] instead of all, branch.random_sparsity.draws 1 instead of 2"
     )
 
 

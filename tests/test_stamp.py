@@ -8,7 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from lth.analysis import plot, registry, results, series
-from lth.analysis.plot.stamp import COLOR, steps, wording
+from lth.analysis.plot.stamp import COLOR, reasons, wording
 from lth.analysis.winning import winning
 
 TEXT = "steps 4000 instead of 20000, evaluate_every 200 instead of 100, rewind.steps 10 instead of 20"
@@ -21,13 +21,17 @@ def stamps(axes: Axes) -> list[str]:
 
 def test_a_stamp_says_whether_all_is_reduced_and_from_what() -> None:
     rows = pd.DataFrame({"model": ["conv_2", "conv_2"], "reduced": [TEXT, TEXT]})
-    assert (wording(rows), steps(rows)) == ("REDUCED", ["4,000 of 20,000 steps"])
+    assert (wording(rows), reasons(rows)) == ("REDUCED", ["4,000 of 20,000 steps"])
     beside = pd.concat([rows, pd.DataFrame({"model": ["conv_4"]})], ignore_index=True)
-    assert (wording(beside), steps(beside)) == ("PARTLY REDUCED", ["Conv-2: 4,000 of 20,000 steps"])
+    assert (wording(beside), reasons(beside)) == ("PARTLY REDUCED", ["Conv-2: 4,000 of 20,000 steps"])
     other = rows.assign(reduced=[TEXT, "steps 3000 instead of 60000"])
-    assert steps(other) == ["4,000 of 20,000 and 3,000 of 60,000 steps"]
+    assert reasons(other) == ["4,000 of 20,000 and 3,000 of 60,000 steps"]
     levels = pd.DataFrame({"model": ["mine", "net"], "reduced": ["levels [7] instead of all", None]})
-    assert (wording(levels), steps(levels)) == ("PARTLY REDUCED", ["mine"])
+    assert (wording(levels), reasons(levels)) == ("PARTLY REDUCED", ["mine"])
+    masks = "steps 5000 instead of 50380, branch.learned.transform.steps 44000 instead of 440000"
+    assert reasons(rows.assign(reduced=masks)) == ["5,000 of 50,380 and 44,000 of 440,000 steps"]
+    nets = pd.DataFrame({"model": ["lenet_300_100"], "reduced": ["model lenet_300_100 instead of vgg_19 or resnet_20"]})
+    assert reasons(nets) == ["LeNet-300-100 instead of VGG-19 or ResNet-20"]
     assert wording(rows.assign(reduced=None)) == wording(rows[["model"]]) == ""
 
 
@@ -105,6 +109,15 @@ def test_the_sparsest_level_at_which_it_wins_counts() -> None:
     rows = [one(r, level, 0.9 + gain + 0.0001 * r * (level > 0), 100) for r in range(3)
             for level, gain in ((0, 0), (1, -0.01), (2, 0.01), (3, -0.01))]  # fmt: skip
     assert winning(pd.DataFrame(rows), "early_stop_test_accuracy") == 25
+
+
+def test_nets_that_go_on_from_trained_weights_win_nothing() -> None:
+    rows = pd.DataFrame([one(r, level, 0.9 + level * (0.01 + r / 10_000), 100) for r in range(3) for level in (0, 1)])
+    found = {
+        kind: winning(rows.assign(rewind=kind), "early_stop_test_accuracy")
+        for kind in ("weights", "learning_rate", "fine_tune")
+    }
+    assert found == {"weights": 50, "learning_rate": None, "fine_tune": None}
 
 
 def test_of_a_metric_that_is_no_accuracy_nobody_knows_what_is_better() -> None:

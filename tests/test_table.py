@@ -153,7 +153,8 @@ def test_two_configurations_of_one_experiment_are_never_averaged(tmp_path: Path)
     run(replace(plain, recipe=recipe(optimizer=adam)), tmp_path)
     run(replace(plain, replicates=[2]), tmp_path)
     text = summary.markdown(table.tickets(tmp_path))
-    sections = {part.splitlines()[0]: part.splitlines()[-1].split("|")[-2].strip() for part in text.split("\n\n###")}
+    parts = [part.strip().splitlines() for part in text.rpartition("\n\n")[0].split("\n\n###")]
+    sections = {part[0]: part[-1].split("|")[-2].strip() for part in parts}
     assert len(sections) == 2
     assert sorted(sections.values()) == ["1", "2"]  # n
 
@@ -170,13 +171,25 @@ def test_the_summary_has_mean_and_sample_deviation_over_replicates_and_n() -> No
         "|                               |                          |               0 |",
         "|     3 |        51.20 |                 300 ± 0 |       98.02 ± 0.01 |         2 "
         "|                      750 ± 71 |             96.50 ± 0.71 |               2 |",
+        "",
+        "On the test set, at early stop; mean ± sample deviation over n replicates and draws.",
     ]
+
+
+def test_a_table_beside_a_figure_has_the_metric_at_the_end_too() -> None:
+    rows = tickets(final_test_accuracy=[0.96, 0.96, 0.97, 0.98, 0.95, 0.95])
+    lines = summary.markdown(rows[rows["branch"] == "ticket"], at_end=True).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[3:-1]] == [
+        "ticket: early-stop step", "ticket: accuracy %", "ticket: accuracy % at the end", "ticket: n",
+    ]  # fmt: skip
+    assert [cell.strip() for cell in lines[5].split("|")[3:-1]] == ["300 ± 0", "98.02 ± 0.01", "97.50 ± 0.71", "2"]
+    assert lines[-1].startswith("On the test set, at early stop and at the end; mean")
 
 
 def test_of_a_single_replicate_no_spread_is_claimed() -> None:
     one = tickets()
     lines = summary.markdown(one[(one["replicate"] == 1) & (one["branch"] == "ticket")]).splitlines()
-    assert lines[4:] == [
+    assert lines[4:6] == [
         "|     0 |       100.00 |                     400 |              97.00 |         1 |",
         "|     3 |        51.20 |                     300 |              98.01 |         1 |",
     ]
@@ -244,6 +257,8 @@ def test_more_than_four_branches_stand_below_each_other() -> None:
         "|     3 |        51.20 | ticket       |         300 ± 0 | 98.02 ± 0.01 |  2 |",
         *(f"|     3 |        51.20 | {name:12} |        750 ± 71 | 96.50 ± 0.71 |  2 |"
           for name in ("a", "b", "c", "reinitialize")),
+        "",
+        "On the test set, at early stop; mean ± sample deviation over n replicates and draws.",
     ]  # fmt: skip
 
 

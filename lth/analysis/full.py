@@ -56,7 +56,7 @@ def _less(row: Mapping[Any, Any], full: Settings) -> str:
     row = _with_own_steps(row, full[row["model"]])
     declared = {key: _of_branch(value, row) for key, value in full[row["model"]].items()}
     changed = {key: (row.get(key), value) for key, value in declared.items() if _is_less(row, key, value)}
-    return ", ".join(f"{key} {now} instead of {_said(value)}" for key, (now, value) in changed.items())
+    return ", ".join(f"{key} {now} instead of {said(value)}" for key, (now, value) in changed.items())
 
 
 def _with_own_steps(row: Mapping[Any, Any], full: Mapping[str, Any]) -> Mapping[Any, Any]:
@@ -83,5 +83,6 @@ def _is_there(value: Any) -> bool:
     return value is not None and value == value  # NaN is no value
 
 
-def _said(value: Any) -> str:
+def said(value: Any) -> str:
+    """A full setting in words: "all" of what may be missing, such as levels."""
     return "all" if value is None else f"{value}"

@@ -9,25 +9,28 @@ from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.store.columns import configures
 
-WIDEST = 4  # branches beside each other in a table of text; more stand below each other
+WIDEST = 13  # columns of a table of text, of four branches with three each; more branches stand below each other
 LONGEST = 60  # lines of a long table on a terminal, which shows one of less than twice as many whole
+AT_EARLY_STOP = "On the test set, at early stop; mean ± sample deviation over n replicates and draws."
+AT_END = "On the test set, at early stop and at the end; mean ± sample deviation over n replicates and draws."
 MISSING = "-"  # a row without a column of the configuration
 
 # Title -> column, factor, digits.
 Shown = Mapping[str, tuple[str, float, int]]
 
 
-def columns(table: pd.DataFrame) -> Shown:
-    """Columns of a summary: the early-stop step and the metric there."""
+def columns(table: pd.DataFrame, *, at_end: bool = False) -> Shown:
+    """Columns of a summary: the early-stop step and the metric there, and at the end."""
     found = metric(table)
-    return {"early-stop step": ("early_stop_step", 1, 0), found.title: (found.early, found.scale, found.digits)}
+    stop = {"early-stop step": ("early_stop_step", 1, 0), found.title: (found.early, found.scale, found.digits)}
+    return stop | ({f"{found.title} at the end": (found.final, found.scale, found.digits)} if at_end else {})
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
+def summary(table: pd.DataFrame, *, at_end: bool = False) -> pd.DataFrame:
     """Mean and sample deviation over replicates and draws of one variant, as text: a row per level, columns (branch,
-    title); empty where a branch has no such level.
+    title); empty where a branch has no such level. at_end: with the metric at the end of training.
     """
-    shown = columns(table)
+    shown = columns(table, at_end=at_end)
     values = table[[column for column, _, _ in shown.values()]]
     cells: dict[tuple[str, str], dict[int, str | int]] = {}
     for (level, branch), part in values.groupby([table["level"], full_branch(table).rename("branch")], sort=True):
@@ -155,14 +158,15 @@ def clipped(text: str, rest: str) -> str:
     return text if left < LONGEST else "\n".join([*lines[:LONGEST], f"... and {left} more lines: {rest}"])
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """The summary of every experiment and variant of a table, as markdown."""
+def markdown(table: pd.DataFrame, *, at_end: bool = False) -> str:
+    """The summary of every experiment and variant of a table, as markdown. at_end: see `summary`."""
     experiments = ((str(name), part) for name, part in table.groupby("experiment", sort=True))
-    return "\n\n".join(
-        _section(": ".join(filter(None, [name, _given(str(variant))])), rows)
+    sections = [
+        _section(": ".join(filter(None, [name, _given(str(variant))])), rows, at_end=at_end)
         for name, part in experiments
         for variant, rows in part.groupby(variants(part), sort=False)
-    )
+    ]
+    return "\n\n".join([*sections, AT_END if at_end else AT_EARLY_STOP])
 
 
 def _given(variant: str) -> str:
@@ -170,11 +174,11 @@ def _given(variant: str) -> str:
     return ", ".join(part for part in variant.split(", ") if not part.endswith(f"={MISSING}"))
 
 
-def _section(name: str, table: pd.DataFrame) -> str:
-    frame = summary(table)
+def _section(name: str, table: pd.DataFrame, *, at_end: bool) -> str:
+    frame = summary(table, at_end=at_end)
     changes = sorted(table["stale"].dropna().unique()) if "stale" in table else []
     name += f" (stale: {'; '.join(changes)})" if changes else ""
-    many = len(branches(table)) > WIDEST
+    many = len(frame.columns) > WIDEST
     return f"### {name}\n\n{_below_each_other(frame) if many else _beside_each_other(frame)}"
 
 

@@ -4,14 +4,16 @@ import pandas as pd
 
 from lth.analysis.claim.measures import faster, gain
 
+TRAINED = {"learning_rate", "fine_tune"}  # rewinds after which no weight is that of W_0 or W_k
+
 
 def winning(rows: pd.DataFrame, column: str) -> float | None:
     """The lowest percentage of weights at which the ticket wins. It does if its mean accuracy is at least the dense
     net's, its early stop on average no later (Frankle & Carbin 2019, Section 1), and the 95% interval over replicates
-    shows that it is more accurate or stops earlier. None if it wins nowhere, so also for n = 1 and for a metric that is
-    no accuracy. rows: of one configuration; column: the accuracy.
+    shows that it is more accurate or stops earlier. None if it wins nowhere, so also for n = 1, for a metric that is
+    no accuracy, and for nets that go on from trained weights. rows: of one configuration; column: the accuracy.
     """
-    if not column.endswith("accuracy"):
+    if not column.endswith("accuracy") or ("rewind" in rows and rows["rewind"].isin(TRAINED).any()):
         return None
     tickets = rows[(rows["branch"] == "ticket") & (rows["level"] > 0)]
     levels = {level: float(100 * part["density"].mean()) for level, part in tickets.groupby("level")}

@@ -63,7 +63,7 @@ def _draw(experiment: ModuleType, name: str, arguments: argparse.Namespace) -> N
     rows, evaluations = results.of(experiment, name, runs, with_committed=arguments.with_committed)
     files = plot.save(results.figure_of(experiment, name, runs, rows, evaluations), out, name)
     own = rows[rows["experiment"] == name]
-    text = summary.markdown(own)
+    text = summary.markdown(own, at_end=True)
     written = {
         "csv": own.dropna(axis=1, how="all").to_csv(index=False),
         "md": f"{text}\n",
@@ -71,7 +71,7 @@ def _draw(experiment: ModuleType, name: str, arguments: argparse.Namespace) -> N
     }
     files += committed.write(out, {f"{name}.{kind}": data for kind, data in written.items()})
     if len(own) < len(rows):
-        text = summary.markdown(rows)
+        text = summary.markdown(rows, at_end=True)
     elif sys.stdout.isatty():
         text = summary.clipped(text, str(out / f"{name}.md"))
     print(f"{text}\n", *files, sep="\n")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import model_name, percent
+from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import bars, finish, new_figure
 from lth.analysis.summary import variants
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINES = {"post_training": ("post-training", "--"), "aware": ("aware", "-")}
+LINES = {"post_training": ("post-training", "--", "s"), "aware": ("aware", "-", "o")}
 
 
 def bits(table: pd.DataFrame, title: str = "") -> "Figure":
@@ -33,10 +34,11 @@ def bits(table: pd.DataFrame, title: str = "") -> "Figure":
                 _size(size, rows, name, f"C{color}")
             size.set_yscale("log")
             size.set_xlabel("bits a weight")
-            accuracy.legend(fontsize=8)
             stamp(accuracy, part)
             stamp(size, part)
-        panels[0, 0].set_ylabel(metric(table).axis())
+            legend(accuracy)
+            legend(size)
+        panels[0, 0].set_ylabel(metric(table).axis(" at the end"))
         panels[1, 0].set_ylabel("bytes")
         finish(figure, title, table[table["branch"] == "ticket"])  # n is the same for every quantized net
     return figure
@@ -56,12 +58,12 @@ def _bits(table: pd.DataFrame) -> pd.Series:
 def _accuracy(axes: "Axes", rows: pd.DataFrame, name: str, color: str) -> None:
     plain, found = rows[rows["branch"] == "ticket"], metric(rows)
     axes.axhline(found.scale * plain[found.final].mean(), color=color, linestyle=":", label=f"{name}, float32")
-    for branch, (label, line) in LINES.items():
+    for branch, (label, line, marker) in LINES.items():
         part = rows[(rows["branch"] == branch) & _bits(rows).notna()]
         if part.empty:
             continue
         values = found.scale * part.groupby(_bits(part))[found.final].agg(["mean", "min", "max"])
-        axes.errorbar(values.index, values["mean"], yerr=bars(values), color=color, linestyle=line, marker="o",
+        axes.errorbar(values.index, values["mean"], yerr=bars(values), color=color, linestyle=line, marker=marker,
                       markersize=4, capsize=2, label=f"{name}, {label}")  # fmt: skip
 
 
@@ -70,4 +72,3 @@ def _size(axes: "Axes", rows: pd.DataFrame, name: str, color: str) -> None:
     if not part.empty:
         sizes = part.groupby(_bits(part))["bytes"].mean()
         axes.plot(sizes.index, sizes, color=color, marker="o", markersize=4, label=name)
-        axes.legend(fontsize=8)

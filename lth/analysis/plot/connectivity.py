@@ -35,7 +35,7 @@ def connectivity(table: pd.DataFrame, title: str, named: Mapping[str, str]) -> "
                 _instability(left, rows, name, at)
                 _errors(right, rows[rows[K] == rows[K].min()], at)
             _dress(left, right, model_name(model), part)
-        finish(figure, title, table)
+        finish(figure, title, table, spread="bars and bands")
     return figure
 
 
@@ -73,11 +73,12 @@ def _dress(left: "Axes", right: "Axes", name: str, part: pd.DataFrame) -> None:
     left.set_xscale("symlog", linthresh=25)
     left.set_xlim(-5, max(25, 1.5 * steps[-1]))
     left.set_xticks(steps, [f"{int(step):,}" for step in steps])
+    left.minorticks_off()
     left.set_xlabel("step k at which the children part")
     left.set_ylabel("instability (points)")
     right.set_title(f"children of step {int(part[K].min()):,}", fontsize=9)
     right.set_xlabel("interpolation alpha")
     right.set_ylabel("test error (%)")
-    legend(left, beside=right)
     stamp(left, part)
     stamp(right, part)
+    legend(left, beside=right)

@@ -10,9 +10,9 @@ SPLITS: tuple[list[str], ...] = ([], ["model"], ["branch"], ["model", "branch"])
 
 
 def counts(table: pd.DataFrame) -> str:
-    """Replicates and draws of a level, such as "n=3" or "n=3 (LeNet-300-100), n=1 (Conv-2)"; where neither models nor
-    branches tell them apart, levels, as in "n=3, below 2.9% n=1", else "n=1-3". The dense net counts where it is alone
-    in its configuration.
+    """Replicates of a level, and draws of each if there are several, such as "n=3", "n=5 × 3" or "n=3 (LeNet-300-100),
+    n=1 (Conv-2)"; where neither models nor branches tell them apart, levels, as in "n=3, below 2.9% n=1", else "n=1-3",
+    of trainings. The dense net counts where it is alone in its configuration.
     """
     levels = _levels(table)
     every = [_spans(levels, keys) for keys in SPLITS]
@@ -23,17 +23,25 @@ def counts(table: pd.DataFrame) -> str:
 
 
 def _levels(table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each level of each line: model, branch, level, percent and n."""
+    """A row for each level of each line: model, branch, level, percent, size (trainings) and n (`_number`)."""
     rows = table.assign(branch=full_branch(table).map(branch_label), variant=variants(table))
     rows["model"] = rows["model"].map(model_name)
     keys = ["model", "branch", "variant", "level"]
-    found = rows.groupby(keys, sort=False)["density"].agg(percent="mean", n="size").reset_index()
+    groups = rows.groupby(keys, sort=False)
+    found = groups["density"].agg(percent="mean", size="size").assign(n=groups["replicate"].agg(_number)).reset_index()
     found["percent"] = (100 * found["percent"]).round(6)  # means of equal densities may differ in the last bit
     deepest = found.groupby(["model", "branch", "variant"])["level"].transform("max")
     alone = (found["level"] == 0) & (deepest == 0)
     if not alone.all():
         found.loc[alone & (found["branch"] == branch_label("ticket")), "branch"] = "dense"
     return found[alone | (found["level"] > 0)]
+
+
+def _number(replicates: pd.Series) -> str:
+    """Number of trainings of these replicates: "3", or "3 × 5" of five draws each."""
+    draws = replicates.value_counts()
+    several = draws.nunique() == 1 and draws.iloc[0] > 1
+    return f"{len(draws)} × {draws.iloc[0]}" if several else str(len(replicates))
 
 
 def _spans(levels: pd.DataFrame, keys: list[str]) -> dict[str, list[str]]:
@@ -51,7 +59,7 @@ def _span(levels: pd.DataFrame) -> str:
         return f"n={n.iloc[0]}"
     lines = levels.groupby("percent")["n"]
     by_level = lines.first().sort_index(ascending=False)
-    usual = by_level.mode().max()
+    usual = max(by_level.mode(), key=dict(zip(n, levels["size"], strict=True)).__getitem__)
     others = by_level[by_level != usual]
     if lines.nunique().max() == 1 and others.nunique() == 1:
         tail = by_level.iloc[-len(others) :]
@@ -59,4 +67,4 @@ def _span(levels: pd.DataFrame) -> str:
             return f"n={usual}, below {by_level.index[-len(others) - 1]:.3g}% n={others.iloc[0]}"
         if len(others) <= NAMED:
             return f"n={usual}, at {' and '.join(f'{percent:.3g}%' for percent in others.index)} n={others.iloc[0]}"
-    return f"n={n.min()}-{n.max()}"
+    return f"n={levels['size'].min()}-{levels['size'].max()}"

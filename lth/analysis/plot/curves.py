@@ -52,9 +52,9 @@ def curves(
             stamp(axes, table)
         if zoomed:
             _zoom(panels[0, 1], shown, found)
-        legend(panels[0, 0], "% of weights", beside=panels[0, -1])
+        legend(panels[0, 0], ", ".join(["% of weights", *by]), beside=panels[0, -1])
         rows = table[table["branch"].isin(DRAWN)]
-        finish(figure, title, table if rows.empty else rows)
+        finish(figure, title, table if rows.empty else rows, spread="bands")
     return figure
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lth import early_bird
 from lth.analysis.plot.labels import model_name, percent
-from lth.analysis.plot.stamp import steps, wording
+from lth.analysis.plot.stamp import reasons, wording
 from lth.analysis.plot.style import finish, new_figure
 from lth.analysis.summary import variants
 
@@ -38,7 +38,7 @@ def distances(table: pd.DataFrame, title: str) -> "Figure":
         for (name, _), parts, row in zip(lines, panels_of, panels, strict=False):
             for once, axes in zip(parts, row, strict=False):
                 _panel(axes, once, f"{name}, {percent(once['density'].mean())} kept", farthest)
-        finish(figure, title, table)
+        finish(figure, title, table, spread="")
     return figure
 
 
@@ -67,7 +67,7 @@ def _panel(axes: "Axes", rows: pd.DataFrame, title: str, farthest: float) -> Non
     when = f"drawn at epoch {np.mean(found):.3g}{mean_of}" if found else "not settled, the last mask is taken"
     # A stamp on the panel would change its colors.
     word = wording(rows)
-    less = ": ".join(filter(None, [word, ", ".join(steps(rows))])) if word else ""
+    less = ": ".join(filter(None, [word, ", ".join(reasons(rows))])) if word else ""
     axes.set_title("\n".join(filter(None, [title, when, less])), fontsize=9)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))

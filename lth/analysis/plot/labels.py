@@ -111,7 +111,7 @@ def names(table: pd.DataFrame, by: Sequence[str], value: "Callable[[str, Any], s
     if not present:
         return variants(table)
     pairs = table[present].itertuples(False, None)
-    parts = [", ".join(filter(None, map(value or _value, present, row))) for row in pairs]
+    parts = [", ".join(filter(None, map(value or value_name, present, row))) for row in pairs]
     return told_apart(table, pd.Series(parts, index=table.index, dtype="str"))
 
 
@@ -123,7 +123,8 @@ def told_apart(table: pd.DataFrame, line: pd.Series) -> pd.Series:
     return line
 
 
-def _value(column: str, value: Any) -> str:
+def value_name(column: str, value: Any) -> str:
+    """The part of a line's name that a value of a column makes, such as "rate 0.1"; none of 0 and missing ones."""
     if pd.isna(value) or value in (0, "none"):
         return ""
     text = value if isinstance(value, str) else f"{value:g}"
@@ -176,8 +177,10 @@ def percent(density: float) -> str:
 
 
 def reductions(table: pd.DataFrame) -> list[str]:
-    """A sentence for each model of which the configuration is reduced from the paper's."""
+    """A text for each model and way in which the configuration is reduced from the paper's."""
     if "reduced" not in table:
         return []
     found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
-    return [f"REDUCED ({model}): {what}" for model, what in found]
+    # Version 0.1 and early 0.2 wrote None for all levels.
+    texts = [(model_name(model), what.replace("instead of None", "instead of all")) for model, what in found]
+    return [f"REDUCED ({model}): {what}" for model, what in dict.fromkeys(texts)]

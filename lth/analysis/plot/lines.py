@@ -36,10 +36,11 @@ def lines(
             _panel(axes, points, x)
             axes.set_title(name, fontsize=9)
             axes.set_ylabel(title(y))
-            legend(axes)
             stamp(axes, rows)
+            legend(axes)
         grid[-1, 0].set_xlabel(title(x))
-        finish(figure, heading, pd.concat([rows for _, _, rows in panels]), notes)
+        finish(figure, heading, pd.concat([rows for _, _, rows in panels]), notes,
+               "bands" if x == "step" else "bars")  # fmt: skip
     return figure
 
 

@@ -29,7 +29,7 @@ def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: s
             axes.set_title(panel_title(panels, name) if len(parts) > 1 else "", fontsize=9)
             axes.set_xlabel("percent of weights pruned away")
             stamp(axes, part)
-        row[0].set_ylabel("test accuracy minus dense (points)")
+        row[0].set_ylabel("test accuracy at the end minus dense (points)")
         row[0].legend(fontsize=8)
         finish(figure, title, table)
     return figure

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lth.analysis import query
 from lth.analysis.metric import metric, metric_of_curves
-from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, short_names
+from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, short_names, value_name
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import COLORS, MARKERS, MARKS, TOLD_APART, bars, cycled, finish, new_figure
@@ -51,12 +51,13 @@ def sparsity(
                 _lines(axes, shown, column, by, branches(table))
                 axes.set_ylabel(query.title(column))
                 stamp(axes, part)
-            for axes in row[1:]:
+            for axes in (axes for axes, column in zip(row, columns, strict=True) if column == STEP):
                 axes.set_ylim(bottom=0)
             if above and (most := part[columns[0] or metric(part).early].max()) > above:
                 row[1].set_ylim(100 * above, 100 * (most + 0.05 * (most - above)))
+                row[1].set_title(f"above {above:.0%}", fontsize=9)
             legend(row[0], beside=row[-1])
-        finish(figure, title, table, notes)
+        finish(figure, title, table, [*_shared(table, by), *notes])
     return figure
 
 
@@ -79,10 +80,18 @@ def during(
             _lines(axes, table.assign(**{found.final: at["value"]}), found.final, by, branches(table), judged=False)
             axes.set_title(_moment(at["share"]) if len(shares) > 1 else "", fontsize=9)
             stamp(axes, table)
-        panels[0].set_ylabel(found.axis())
+        alone = f" {_moment(pd.Series([*shares]))}" if len(shares) == 1 else ""
+        panels[0].set_ylabel(found.axis(alone.replace("at 100% of the steps", "at the end")))
         legend(panels[0], beside=panels[-1])
-        finish(figure, title, table)
+        finish(figure, title, table, _shared(table, by))
     return figure
+
+
+def _shared(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    """Numbers that all lines share and that no name of one says, such as "rate 0.1"."""
+    columns = [column for column in by if column in table and pd.api.types.is_numeric_dtype(table[column])]
+    values = {column: table[column].unique() for column in columns}
+    return [name for column, (value, *more) in values.items() if not more and (name := value_name(column, value))]
 
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:

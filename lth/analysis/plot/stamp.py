@@ -1,4 +1,6 @@
-"""The stamp on panels whose trainings are reduced: seen before the curves are, and behind them."""
+"""The stamp on panels whose trainings are reduced: seen before the curves are, and behind them. It comes before the
+legend, which makes way for it.
+"""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -6,25 +8,28 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lth.analysis.full import is_reduced
-from lth.analysis.plot.labels import model_name
+from lth.analysis.plot.labels import NAMES, model_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOR = "#c1121f"
-_STEPS = re.compile(r"(?:^|, )steps (\d+) instead of (\d+)")
+STAMPED = "stamped"  # id of such a panel
+_STEPS = re.compile(r"(?:^|, )(?:branch\.[\w.]+\.)?steps (\d+) instead of (\d+)")
+_OTHER = re.compile(r"(?:^|, )(?:model|data) ([^ ,]+) instead of ((?:[^ ,]+ or )*[^ ,]+)")
 
 
 def stamp(axes: "Axes", table: pd.DataFrame) -> None:
-    """Stamp REDUCED on a panel if a row that is drawn in it is reduced, with the steps that there were and should have
-    been.
+    """Stamp REDUCED on a panel if a row that is drawn in it is reduced, with the steps, nets and data that there were
+    and should have been.
     """
     if not (word := wording(table)):
         return
+    axes.set_gid(STAMPED)
     ink: dict[str, Any] = {"transform": axes.transAxes, "color": COLOR, "ha": "center", "weight": "bold", "zorder": 0.6}
     frame = {"boxstyle": "round,pad=0.3", "facecolor": "none", "edgecolor": COLOR, "linewidth": 2.5, "alpha": 0.4}
     axes.text(0.5, 0.56, word, va="bottom", fontsize=24 if len(word) < 10 else 17, alpha=0.4, bbox=frame, **ink)
-    axes.text(0.5, 0.5, "\n".join(steps(table)), va="top", fontsize=9, alpha=0.75, **ink)
+    axes.text(0.5, 0.5, "\n".join(reasons(table)), va="top", fontsize=9, alpha=0.75, **ink)
 
 
 def wording(table: pd.DataFrame) -> str:
@@ -33,14 +38,26 @@ def wording(table: pd.DataFrame) -> str:
     return "" if not reduced.any() else "REDUCED" if reduced.all() else "PARTLY REDUCED"
 
 
-def steps(table: pd.DataFrame) -> list[str]:
-    """A line for each reduced model, such as "Conv-2: 4,000 of 20,000 steps"; without its name if there is no other."""
-    found: dict[str, dict[str, None]] = {}
+def reasons(table: pd.DataFrame) -> list[str]:
+    """Lines for each reduced model: "LeNet-300-100 instead of VGG-19", and such as "Conv-2: 4,000 of 20,000 steps",
+    without its name if there is no other.
+    """
+    found: dict[str, list[str]] = {}
     for model, text in table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None):
-        pairs = [f"{int(now):,} of {int(full):,}" for now, full in _STEPS.findall(text)]
-        found.setdefault(model, {}).update(dict.fromkeys(pairs))
+        found.setdefault(model, []).append(text)
     alone = table["model"].nunique() == 1
-    return [_line("" if alone else model_name(model), list(pairs)) for model, pairs in found.items()]
+    lines = [line for model, texts in found.items() for line in _of_model("" if alone else model_name(model), texts)]
+    return [*dict.fromkeys(filter(None, lines))]
+
+
+def _of_model(name: str, texts: list[str]) -> list[str]:
+    pairs = [f"{int(now):,} of {int(full):,}" for text in texts for now, full in _STEPS.findall(text)]
+    others = [" instead of ".join(map(_names, pair)) for text in texts for pair in _OTHER.findall(text)]
+    return [*others, *([_line(name, [*dict.fromkeys(pairs)])] if pairs or not others else [])]
+
+
+def _names(keys: str) -> str:
+    return " or ".join(NAMES.get(key, key) for key in keys.split(" or "))
 
 
 def _line(name: str, pairs: list[str]) -> str:

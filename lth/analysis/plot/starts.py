@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Title of a panel -> its series: name -> column.
 Panels = Mapping[str, Mapping[str, str]]
 PANELS: Panels = {
-    "test accuracy (%)": {"each net": "final_test_accuracy", "ensemble": "ensemble"},
+    "test accuracy at the end (%)": {"each net": "final_test_accuracy", "ensemble": "ensemble"},
     "disagreement (% of the test set)": {
         "among themselves": "disagreement",
         "with the pruned net": "before_disagreement",
@@ -40,11 +40,11 @@ def starts(table: pd.DataFrame, title: str, start: pd.Series, shown_in: Panels =
                 values = shown[column] if column in shown else pd.Series(float("nan"), index=shown.index)
                 _points(axes, 100 * values, shown["start"], names, name, at)
             axes.set_xlabel(heading)
-            axes.legend(fontsize=7)
             stamp(axes, table)
+            axes.legend(fontsize=7)
         panels[0].set_yticks(range(len(names)), names)
         panels[0].invert_yaxis()
-        finish(figure, title, table.drop(columns="start"))
+        finish(figure, title, table.drop(columns="start"), spread="")
     return figure
 
 

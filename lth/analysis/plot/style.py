@@ -1,6 +1,7 @@
 """Common parts of all figures: style, error bars, the note under a figure, saving. Imports matplotlib on first use."""
 
 import hashlib
+import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator
@@ -71,10 +72,14 @@ def bars(values: pd.DataFrame) -> list[pd.Series]:
     return [(values["mean"] - values["min"]).clip(lower=0), (values["max"] - values["mean"]).clip(lower=0)]
 
 
-def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = ()) -> None:
-    """Set the title and the note under the figure: settings, n, machines, commits, reductions, notes."""
+def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = (), spread: str = "bars") -> None:
+    """Set the title and the note under the figure: settings, n, machines, commits, reductions, notes. spread: what runs
+    from minimum to maximum over the trainings of a point.
+    """
     figure.suptitle(balanced(title, round(HEAD * figure.get_figwidth() / 10)))
-    note(figure, [f"{', '.join(_settings(table))}; {counts(table)}", origin(table), *reductions(table), *notes])
+    n = counts(table)
+    spreads = [f"{spread} from minimum to maximum"] if spread and set(re.findall(r"\bn=([\d-]+)", n)) != {"1"} else []
+    note(figure, [", ".join(_settings(table)), n, *spreads, origin(table), *reductions(table), *notes])
 
 
 def balanced(text: str, width: int) -> str:
@@ -94,7 +99,9 @@ def origin(table: pd.DataFrame) -> str:
     devices = table["device"] if "device" in table else [""] * len(table)
     pairs = zip(table["machine"], devices, strict=True)
     machines = {f"{machine} with a GPU" if str(device).startswith("cuda") else machine for machine, device in pairs}
-    return f"{' / '.join(sorted(machines))}; commit {', '.join(sorted(table['commit'].unique()))}"
+    commits = sorted(table["commit"].unique())
+    changed = " (+: and changes that were not committed)" if any(commit.endswith("+") for commit in commits) else ""
+    return f"{' / '.join(sorted(machines))}; commit {', '.join(commits)}{changed}"
 
 
 def _settings(table: pd.DataFrame) -> list[str]:

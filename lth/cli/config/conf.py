@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
+from lth.analysis.full import said
 from lth.analysis.registry import CONF
 from lth.cli.config.keys import leaves
 
@@ -30,7 +31,7 @@ def reductions(cfg: DictConfig) -> str:
     now, full = leaves(plain(cfg)), leaves(plain(unscaled))
     idle = tuple(f"branch.{name}." for name in (cfg.get("branch") or {}) if name not in branches(cfg))
     changed = [key for key in now if now[key] != full[key] and key != "scale" and not key.startswith(idle)]
-    return ", ".join(f"{key} {now[key]} instead of {full[key]}" for key in changed)
+    return ", ".join(f"{key} {now[key]} instead of {said(full[key])}" for key in changed)
 
 
 def branches(cfg: DictConfig) -> dict[str, DictConfig]:

@@ -266,6 +266,18 @@ def test_the_codebook_of_two_clusters_is_their_means() -> None:
     assert index.tolist() == [0, 0, 0, 1, 1]
 
 
+def test_one_outlier_leaves_every_entry_of_the_codebook_in_use() -> None:
+    entries, places = cluster(np.array([0, 1, 2, 3, 1000], np.float32), bits=2)
+    assert entries.tolist() == [0, 1, 2.5, 1000]
+    assert places.tolist() == [0, 1, 2, 2, 3]
+    normal = np.random.default_rng(0).normal(0, 1, 9999).astype(np.float32)
+    for outlier in (30, 3000):
+        values = np.append(normal, np.float32(outlier))
+        entries, places = cluster(values, bits=8)
+        assert len(entries) == 256
+        assert np.sqrt(np.mean((entries[places] - values) ** 2)) < 0.01  # a uniform grid over -4 to 4 has 0.009
+
+
 @many
 @given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=60), st.integers(1, 8))
 def test_every_value_gets_the_nearest_of_at_most_2_to_the_bits_entries(values: list[float], bits: int) -> None:

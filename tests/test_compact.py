@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small import conv_net, dropout_net, everything_net, example_of, few
 from torch import Tensor, nn
 
-from lth import model, neuron, structure
+from lth import UserError, model, neuron, structure
 from lth.compress.compact import compact, shrunk
 from lth.ticket import full_mask, masked
 
@@ -206,6 +206,38 @@ def test_layers_that_share_their_weight_share_it_when_they_are_compact() -> None
     small = compact(net, net.state_dict(), mask, x)
     assert small.get_parameter("3.weight") is small.get_parameter("5.weight")
     assert torch.allclose(small(x), net(x), atol=1e-6)
+
+
+class Words(nn.Module):
+    """An embedding whose weight the output layer has too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.layer, self.out = nn.Embedding(11, 8), nn.Linear(8, 8), nn.Linear(8, 11, bias=False)
+        self.out.weight = self.embedding.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.layer(self.embedding(x).mean(1)).relu())
+
+
+def test_a_net_whose_output_layer_has_the_weight_of_its_embedding_can_be_compact() -> None:
+    torch.manual_seed(0)
+    net, words = Words().eval(), torch.randint(11, (5, 4))
+    mask = {"layer.weight": torch.ones(8, 8, dtype=torch.bool)}
+    mask["layer.weight"][2:] = False  # units with a constant output, which the output layer has no bias for
+    net.layer.weight.data.mul_(mask["layer.weight"])
+    small = compact(net, net.state_dict(), mask, words)
+    assert torch.allclose(small(words), net(words), atol=1e-6)
+
+
+def test_a_net_whose_masked_outputs_are_not_finite_is_refused_for_that() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(2, 3)), nn.Linear(3, 2)).eval()
+    weights = {name: value.clone() for name, value in net.state_dict().items()}
+    name = next(name for name, value in weights.items() if value.shape == (3, 2))
+    mask = {name: torch.ones(3, 2, dtype=torch.bool), "2.weight": torch.ones(2, 3, dtype=torch.bool)}
+    mask[name][0] = False  # of length 0, by which weight normalization divides
+    with pytest.raises(UserError, match="the outputs of the masked net are not finite"):
+        compact(net, weights, mask, torch.rand(4, 1, 1, 2))
 
 
 def test_a_whole_chain_of_idle_units_is_removed() -> None:

@@ -332,9 +332,9 @@ def test_a_store_is_summed_by_experiment_and_what_they_share_once(
     assert sums[counts].to_numpy().tolist() == [
         ["dense", 1, 1, 20, 200], ["small", 3, 1, 60, 600], ["total", 3, 1, 60, 600]
     ]  # fmt: skip
-    # 16 x 8 + 8 x 6 + 6 x 3 weights; 3 x 200 images trained on, 6 evaluations of 21 + 24
-    assert sums["macs"].tolist() == [194 * 870, 3 * 194 * 870, 3 * 194 * 870]
-    assert sums["macs_remaining"].tolist() == [194 * 870, (194 + 2 * 97) * 870, (194 + 2 * 97) * 870]
+    # 16 x 8 + 8 x 6 + 6 x 3 weights; 3 x 200 images trained on, 6 evaluations of 21 + 24, one of 50
+    assert sums["macs"].tolist() == [194 * 920, 3 * 194 * 920, 3 * 194 * 920]
+    assert sums["macs_remaining"].tolist() == [194 * 920, (194 + 2 * 97) * 920, (194 + 2 * 97) * 920]
 
 
 def test_one_experiment_has_a_line_and_no_total(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -493,8 +493,10 @@ def test_the_ledger_counts_what_was_trained_and_evaluated() -> None:
     facts = train(ticket, settings).facts
     forward = 16 * 8 + 8 * 6 + 6 * 3  # multiply-accumulates of the small net for one image
     kept = sum(int(m.sum()) for m in ticket.mask.values())
-    images = 3 * 20 * 10 + 6 * (21 + 24)  # 20 steps of 10, forward and twice back; 6 evaluations of 21 + 24 images
-    assert (facts["samples"], facts["evaluated"]) == (200, 6 * 45)
+    # 20 steps of 10, forward and twice back; 6 evaluations of 21 + 24 images, and at the end the 50 of the training set
+    images = 3 * 20 * 10 + 6 * (21 + 24) + 50
+    assert (facts["samples"], facts["evaluated"]) == (200, 6 * 45 + 50)
+    assert train(ticket, settings, until=12).facts["evaluated"] == 4 * 45
     assert (facts["macs"], facts["macs_remaining"]) == (images * forward, images * kept)
     assert facts["device"] == "cpu"
     assert facts["cpu_seconds"] > 0

@@ -1,21 +1,24 @@
 """`lth export` to files that plain PyTorch reads."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from shell import TINY, run
+from small import DATA, half_pruned, recipe, trained
 
 import lth
 from lth import cli
 from lth.cli.config import jobs
-from lth.compress import nets
-from lth.ticket import Trained
+from lth.compress import formats, nets
+from lth.ticket import Trained, masked
 from lth.weights import load
 
 OVERRIDES = [*TINY, "replicate=2", "rewind.step=5"]
@@ -120,3 +123,12 @@ def test_a_net_that_was_pruned_untrained_is_a_file_too_and_is_compared_with_no_d
 def test_torchscript_is_refused_by_name(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", *OVERRIDES, f"root={stored}", "--format", "torchscript"]) == 2
     assert "PyTorch has deprecated it; program is its successor" in capsys.readouterr().err
+
+
+def test_a_net_that_was_trained_on_one_image_can_be_exported() -> None:
+    one = recipe(data=replace(DATA, train=DATA.train.take(np.arange(1))))
+    ticket = half_pruned(one)
+    end = masked(ticket.weights, ticket.mask)
+    found = formats.file(trained(ticket.weights, end, ticket.mask), one, "int8")
+    assert found is not None
+    assert found.note == ""

@@ -111,6 +111,54 @@ def test_a_pruned_weight_is_exactly_zero_in_int8(make: object) -> None:
     assert (aligned != 128).any()
 
 
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_the_bias_of_a_unit_without_weights_is_as_exact_in_int8_as_the_others(kind: str) -> None:
+    torch.manual_seed(0)
+    first, layer = (nn.Linear(16, 8), nn.Linear(8, 6)) if kind == "linear" else (nn.Conv2d(1, 8, 3), nn.Conv2d(8, 6, 2))
+    begin = [nn.Flatten()] if kind == "linear" else []
+    module = nn.Sequential(*begin, first, nn.ReLU(), layer, nn.Flatten(), nn.ReLU(), nn.LazyLinear(3)).eval()
+    module(images(1))
+    with torch.no_grad():
+        layer.weight[2:] = 0
+    file = initializers(export.int8(float32(module), images(50)))
+    (name,) = (
+        n.removesuffix("_quantized") for n, a in file.items() if a.dtype == np.int32 and a.shape == (6,) and a.any()
+    )
+    found = file[f"{name}_quantized"] * file[f"{name}_quantized_scale"].astype(float)
+    np.testing.assert_allclose(found, layer.bias.detach(), atol=1e-4)  # a step of 1e-2 without weights
+
+
+def test_a_bias_that_is_large_beside_the_other_weights_fits_into_its_integer() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
+    with torch.no_grad():
+        net[1].weight.mul_(1e-9)
+        net[1].weight[1:] = 0
+        net[1].bias.copy_(torch.tensor([0.0, 5.0, -300.0, 0.1]))
+    outputs = logits(export.int8(float32(net.eval()), images(50)), images(2))
+    torch.testing.assert_close(outputs, net[1].bias.detach().expand(2, 4), atol=2.5, rtol=0)  # a step is 305 / 255
+
+
+def test_transposed_convolutions_in_groups_stay_in_float32_in_int8() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.ConvTranspose2d(8, 8, 2, groups=2), nn.Flatten()).eval()
+    file = export.int8(float32(module), images(50))
+    assert export.in_float(file) == ["2.weight (ConvTranspose)"]
+
+
+@pytest.mark.parametrize("name", ["float16", "int8", "int4"])
+def test_a_net_in_float64_is_refused_in_a_sentence(name: str) -> None:
+    class Double(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(16, 3).double()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x.double().flatten(1))
+
+    plain = float32(Double().eval())
+    with pytest.raises(UserError, match=f"the net has float64 weights, .* to {name}: use float32"):
+        getattr(export, name)(plain, images(50))
+
+
 @pytest.mark.long
 def test_products_of_the_largest_weights_and_inputs_do_not_overflow_in_int8() -> None:
     """255 × 127 + 255 × 127 is more than 16 bits hold."""

@@ -19,7 +19,7 @@ def markdown(table: pd.DataFrame) -> str:
 
     - compression ratio: prunable weights of the dense net over those that remain; "-" where a mask is drawn anew for
       every evaluation;
-    - theoretical speed-up: multiply-accumulates of prunable layers, of all weights over those that remain; "-" where
+    - theoretical speed-up: multiply-accumulates of the net, by all weights over those by what remains; "-" where
       the mask moved while it was trained, since counts are those of the whole training, and where weights that are
       frozen at a value multiply beside those that remain;
     - the test metric at early stop, and its difference from the dense net of the same replicate, which has the initial

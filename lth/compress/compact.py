@@ -136,7 +136,7 @@ def _idle(net: nn.Module, group: Group, mask: Mask, inputs: Inputs) -> Tensor:
 def _takes_constants(layer: nn.Module) -> bool:
     """True if the layer's bias can absorb a constant input: it has one, and no zero padding."""
     padding = getattr(layer, "padding", ())
-    return layer.bias is not None and (padding == "valid" or not any(padding))
+    return getattr(layer, "bias", None) is not None and (padding == "valid" or not any(padding))
 
 
 def _fold(weights: dict[str, Tensor], group: Group, units: Tensor, inputs: Inputs) -> None:

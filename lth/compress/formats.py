@@ -1,6 +1,7 @@
 """File formats of a trained net: ONNX in several precisions, and the small files of `lth.compress.codec`.
 
-No file is given that was not opened and compared with the net first.
+No file is given that was not opened and compared with the net first: its outputs, and of a file with few bits a weight
+the mask, since its weights are others.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -91,7 +92,7 @@ def _writer(writers: Mapping[str, Writer], name: str) -> Writer:
 
 def _writers(trained: Trained, recipe: Recipe) -> dict[str, Writer]:
     """Format -> function that makes its file; models that several formats start from are exported once."""
-    inputs = cache(lambda: first_images(recipe, trained.ticket, CALIBRATION))
+    inputs = cache(lambda: _two_at_least(first_images(recipe, trained.ticket, CALIBRATION)))
     plain = _once(lambda: onnx.float32(masked_net(trained, recipe), inputs()))
     small = _once(lambda: onnx.float32(_compact(trained, recipe), inputs()))
     models: dict[str, Callable[[], bytes | None]] = {
@@ -104,6 +105,11 @@ def _writers(trained: Trained, recipe: Recipe) -> dict[str, Writer]:
     }
     packed = {_lth(bits): partial(_packed, trained, recipe, bits, inputs) for bits in (None, *range(1, 9))}
     return {**{name: partial(_onnx_file, name, export) for name, export in models.items()}, **packed}
+
+
+def _two_at_least(images: Tensor) -> Tensor:
+    """The images; a single one twice, since files are verified on batches of two sizes."""
+    return images if len(images) > 1 else images.repeat(2, *[1] * (images.ndim - 1))
 
 
 def _lth(bits: int | None) -> str:

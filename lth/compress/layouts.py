@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lth import UserError, neuron, quantization
 from lth.compress.compact import compact, shrunk
+from lth.engine.words import named
 from lth.imp import examples
 from lth.layer import macs
 from lth.recipe import Recipe
@@ -122,4 +123,6 @@ def _check_sparse(net: nn.Module, sparse: nn.Module, example: Tensor) -> None:
         with torch.no_grad():
             torch.testing.assert_close(sparse(example), net(example), rtol=1e-3, atol=1e-4)
     except Exception as error:  # of a net that reads its layers' weights
-        raise UserError(f"{name} does not compute the same with sparse layers ({error}): keep it masked") from error
+        raise UserError(
+            f"{name} does not compute the same with sparse layers ({named(error)}): keep it masked"
+        ) from error

@@ -34,8 +34,8 @@ class Meter:
 
 
 def meter(choice: str = "auto", gpu: str | None = None, powercap: Path = POWERCAP) -> Meter | None:
-    """Meter of this machine. auto: RAPL and, given the UUID of the training GPU, NVML; None if neither can be read.
-    Raises UserError for an unknown choice and if codecarbon can't start.
+    """Meter of this machine. auto: RAPL and, given the UUID of the training GPU, NVML; None if neither can be read, or
+    the GPU can't. Raises UserError for an unknown choice and if codecarbon can't start.
     """
     if choice not in get_args(Choice):
         raise UserError(f"meter={choice}: choose one of {', '.join(get_args(Choice))}")
@@ -43,7 +43,7 @@ def meter(choice: str = "auto", gpu: str | None = None, powercap: Path = POWERCA
         return codecarbon()
     measured = [rapl(powercap), None if gpu is None else nvml(gpu)] if choice == "auto" else []
     found = [each for each in measured if each is not None]
-    if not found:
+    if not found or (gpu is not None and measured[-1] is None):  # what the processor takes is the smaller part
         return None
     return Meter("+".join(m.method for m in found), lambda: sum(m.joules_so_far() for m in found))
 

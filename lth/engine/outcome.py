@@ -30,9 +30,10 @@ def outcome(
     """The trained ticket. at: step -> weights. curve: rows of the learning curve. kept: weights of steps in memory.
     kernel: of its steps. metric: of the training set at the last step of the recipe, None before it.
     """
-    masking.count(until)
+    scored = 0 if metric is None else len(recipe.data.train)
+    masking.count(until, scored)
     samples = (until - ticket.step) * recipe.batch_size
-    evaluated = len(curve) * (len(recipe.data.validation) + len(recipe.data.test))
+    evaluated = scored + len(curve) * (len(recipe.data.validation) + len(recipe.data.test))
     mask = {name: m.cpu() for name, m in masking.mask.items()} if recipe.moves_mask else ticket.mask
     facts: dict[str, Any] = {
         **ledger(usage, masking, device=device, samples=samples, evaluated=evaluated),

@@ -49,7 +49,9 @@ class Shell(pl.LightningModule):
 
     def on_train_end(self) -> None:
         if self.loop.step == self.loop.recipe.steps:
+            self.loop.usage.start()
             self.loop.train_metric = self.loop.score("train")[1]
+            self.loop.usage.stop()
 
 
 class Blocks:

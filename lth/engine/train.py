@@ -130,7 +130,10 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     )
     if ranks.count > 1:
         of_all = {"cpu_seconds": ranks.total(loop.usage.cpu_seconds)[0], "devices": ranks.count}
-        trained = replace(trained, facts={**trained.facts, **of_all})
+        # A meter reads one GPU, that of its process.
+        one = () if cpu else ("energy_kwh", "energy_method")
+        known = {name: fact for name, fact in trained.facts.items() if name not in one}
+        trained = replace(trained, facts={**known, **of_all})
     return [trained]
 
 

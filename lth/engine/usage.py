@@ -85,10 +85,11 @@ def usage_on(device: torch.device, choice: str) -> Usage:
 
 def ledger(usage: Usage, masking: Masking, *, device: torch.device, samples: int, evaluated: int) -> dict[str, Any]:
     """Usage columns of a result: seconds (wall) and cpu_seconds of steps and evaluations; device; samples trained on
-    and images evaluated; macs and macs_remaining: multiply-accumulates of prunable layers, of all and of kept weights
-    (values that are frozen where weights are pruned do not count), three forward passes for each sample (the backward
-    pass takes two: Amodei & Hernandez 2018), one for each image evaluated, and under RigL a dense gradient for each
-    update; with a meter, energy_method and energy_kwh (whole device, without the overhead of the building, PUE).
+    and images evaluated, the training set at the end among them; macs and macs_remaining: multiply-accumulates of the
+    net, by all and by kept weights (values that are frozen where weights are pruned do not count), three forward passes
+    for each sample (the backward pass takes two: Amodei & Hernandez 2018), one for each image evaluated, and under RigL
+    a dense gradient for each update; with a meter, energy_method and energy_kwh (whole device, without the overhead of
+    the building, PUE).
     """
     sizes = {name: m.numel() for name, m in masking.mask.items()}
     measured = {} if math.isnan(usage.joules) else {

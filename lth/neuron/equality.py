@@ -85,6 +85,8 @@ def _compared(
         found = _run(small, x, training)
     except Exception as error:  # widths that the net's own code relies on
         return f"{where} it raises {type(error).__name__}: {error}"
+    if not all(bool(y.isfinite().all()) for y in expected.outputs):
+        return f"{where} the outputs of the masked net are not finite"
     if not _close(expected.outputs, found.outputs, tolerance):
         return f"{where} its outputs differ"
     if kept is None:

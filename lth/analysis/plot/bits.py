@@ -36,8 +36,7 @@ def bits(table: pd.DataFrame, title: str = "") -> "Figure":
             size.set_xlabel("bits a weight")
             stamp(accuracy, part)
             stamp(size, part)
-            legend(accuracy)
-            legend(size)
+            legend(accuracy)  # colors below are the same
         panels[0, 0].set_ylabel(metric(table).axis(" at the end"))
         panels[1, 0].set_ylabel("bytes")
         finish(figure, title, table[table["branch"] == "ticket"])  # n is the same for every quantized net

@@ -54,7 +54,10 @@ UNTRAINED = {
 }  # branches whose weights stay as they were drawn
 NAMES = {
     "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
     "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "wikitext": "WikiText",
     "mlp": "MLP",
     "conv_2": "Conv-2",
     "conv_4": "Conv-4",
@@ -62,8 +65,12 @@ NAMES = {
     "lenet_300_100": "LeNet-300-100",
     "lecun_lenet_5": "LeNet-5 (6, 16, 120, 84)",
     "lenet_5": "LeNet-5",
+    "resnet_18": "ResNet-18",
     "resnet_20": "ResNet-20",
+    "resnet_50": "ResNet-50",
+    "vgg_16": "VGG-16",
     "vgg_19": "VGG-19",
+    "llama_2_7b": "LLaMA-2 7B",
     "large_final": "large final",
     "large_final_same_sign": "large final, same sign",
     "large_final_diff_sign": "large final, other sign",

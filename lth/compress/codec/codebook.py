@@ -8,7 +8,8 @@ ROUNDS = 100
 def cluster(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     """Codebook (at most 2^bits values, float32, ascending), and for each value the index of the nearest entry (uint8).
 
-    One-dimensional k-means from evenly spaced centroids, which represents large weights best (their Section 3.2); the
+    One-dimensional k-means from evenly spaced centroids, which represents large weights best (their Section 3.2); where
+    one has no values, the cluster of the largest squared error is split instead, so that none is lost. The
     codebook is rounded to float16 if that changes it little. Up to 2^bits distinct values are their own codebook, which
     is lossless. Raises ValueError.
     """
@@ -37,17 +38,32 @@ def fits_float16(values: np.ndarray) -> bool:
 
 def _k_means(ordered: np.ndarray, count: int) -> np.ndarray:
     centroids = np.linspace(ordered[0], ordered[-1], count)
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    sums, squares = (np.concatenate([[0.0], np.cumsum(x)]) for x in (ordered, ordered**2))
     for _ in range(ROUNDS):
-        borders = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2)
-        edges = np.concatenate([[0], borders, [len(ordered)]])
-        sizes = np.diff(edges)
-        used = sizes > 0
-        new = np.diff(sums[edges])[used] / sizes[used]
-        if len(new) == len(centroids) and np.array_equal(new, centroids):
+        inner = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2)
+        edges = np.unique([0, *inner, len(ordered)])  # without empty clusters
+        new = np.diff(sums[edges]) / np.diff(edges)
+        if len(new) < count:
+            errors = np.diff(squares[edges]) - np.diff(edges) * new**2
+            new = _split(ordered, edges, new, np.argsort(-errors, kind="stable"), count)
+        if np.array_equal(new, centroids):
             break
         centroids = new
     return centroids
+
+
+def _split(ordered: np.ndarray, edges: np.ndarray, means: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
+    """Means of the clusters between these edges, ascending; as many as are missing, by `order`, are of two halves."""
+    found = dict(enumerate(means[:, None].tolist()))
+    missing = count - len(means)
+    for at in (at for at in order.tolist() if ordered[edges[at]] < ordered[edges[at + 1] - 1]):
+        if not missing:
+            break
+        values = ordered[edges[at] : edges[at + 1]]
+        middle = np.clip(np.searchsorted(values, means[at], side="right"), 1, len(values) - 1)
+        found[at] = [values[:middle].mean(), values[middle:].mean()]
+        missing -= 1
+    return np.array([mean for at in range(len(means)) for mean in found[at]])
 
 
 def _nearest(codebook: np.ndarray, values: np.ndarray) -> np.ndarray:

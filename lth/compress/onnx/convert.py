@@ -17,9 +17,9 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.compress.onnx import blocks, verify
+from lth.compress.onnx import blocks, verify, zeros
 from lth.compress.onnx.memory import peak_memory
-from lth.compress.onnx.products import LAYERS, plain_products
+from lth.compress.onnx.products import LAYERS, constants, grouped_transposed, plain_products, refuse_float64
 from lth.compress.onnx.program import INPUT, program, quiet
 from lth.engine.words import named
 
@@ -43,6 +43,7 @@ def float32(net: nn.Module, inputs: Tensor) -> bytes:
 
 def float16(model: bytes, inputs: Tensor) -> bytes:
     """Weights and arithmetic in float16; inputs and outputs stay float32."""
+    refuse_float64(model, "float16")
 
     def convert() -> bytes:
         half = convert_float_to_float16(onnx.load_from_string(model), keep_io_types=True)
@@ -58,6 +59,7 @@ def int8(model: bytes, inputs: Tensor) -> bytes:
 
     Where 8 bits between layers do not do (an attention mask of -inf), only the inputs and outputs of layers have them.
     """
+    refuse_float64(model, "int8")
     try:
         return _verified(lambda: _static(model, inputs, None), model, inputs, "int8")
     except UserError:
@@ -68,6 +70,7 @@ def int4(model: bytes, inputs: Tensor) -> bytes | None:
     """Weights of linear layers in 4 bits with a scale for every 16; arithmetic and convolutions stay float32. None if
     no linear layer can be quantized.
     """
+    refuse_float64(model, "int4")
     proto = onnx.load_from_string(model)
     if not blocks.pack(proto):
         return None
@@ -101,18 +104,21 @@ def _static(model: bytes, inputs: Tensor, operations: tuple[str, ...] | None) ->
         plain, ready, quantized = (Path(folder) / f"{name}.onnx" for name in ("plain", "ready", "quantized"))
         plain.write_bytes(proto.SerializeToString())
         quant_pre_process(plain, ready, skip_symbolic_shape=True)
+        graph = onnx.load(ready).graph
         quantize_static(
             ready, quantized, _Inputs(inputs), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=operations,
+            nodes_to_exclude=grouped_transposed(graph),
         )  # fmt: skip
-        return _unsigned(quantized.read_bytes())
+        found = onnx.load(quantized)
+        zeros.keep_biases(found, constants(graph))
+        return _unsigned(found)
 
 
-def _unsigned(model: bytes) -> bytes:
+def _unsigned(proto: onnx.ModelProto) -> bytes:
     """The same model with weights and zero points of int8 moved up by 128, to uint8. Without VNNI, an x86 processor
     adds two products of uint8 and int8 in 16 bits, which overflow; those of uint8 and uint8 ONNX Runtime adds in 32.
     """
-    proto = onnx.load_from_string(model)
     dequantized = {name for node in proto.graph.node if node.op_type == "DequantizeLinear" for name in node.input}
     for tensor in proto.graph.initializer:
         if tensor.data_type == onnx.TensorProto.INT8 and tensor.name in dequantized:

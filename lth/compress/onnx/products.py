@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from lth import UserError
+
 FLOAT = onnx.TensorProto.FLOAT
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Operations whose first input is data and whose second is a weight, as all layers; and recurrent ones, which have two.
@@ -58,6 +60,21 @@ def in_float(model: bytes) -> list[str]:
     found = [(name, node.op_type) for node in graph.node if node.op_type in WEIGHTED for name in node.input
              if name in known and known[name].ndim > 1]  # fmt: skip
     return list(dict.fromkeys(kind if name.startswith("val_") else f"{name} ({kind})" for name, kind in found))
+
+
+def grouped_transposed(graph: onnx.GraphProto) -> list[str]:
+    """Names of transposed convolutions in groups, which ONNX Runtime's quantizer takes for ones without: their scales,
+    one for each output of a group, do not fit their biases. They stay in float32.
+    """
+    nodes = [node for node in graph.node if node.op_type == "ConvTranspose" and len(node.input) > 2]
+    return [node.name for node in nodes if option(node, "group", 1.0) > 1]
+
+
+def refuse_float64(model: bytes, name: str) -> None:
+    """Raise UserError if the model has float64 weights, which ONNX Runtime converts to nothing smaller."""
+    tensors = onnx.load_from_string(model).graph.initializer
+    if any(tensor.data_type == onnx.TensorProto.DOUBLE and len(tensor.dims) > 1 for tensor in tensors):
+        raise UserError(f"the net has float64 weights, which ONNX Runtime does not convert to {name}: use float32")
 
 
 def _is_plain(node: onnx.NodeProto, known: dict[str, np.ndarray]) -> bool:

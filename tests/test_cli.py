@@ -153,9 +153,12 @@ def test_a_table_of_an_unknown_experiment_says_so(stored: Path, capsys: pytest.C
     assert capsys.readouterr().out == ""
 
 
-def test_a_table_that_cannot_be_written_is_a_clear_error(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["table", "--runs", str(stored), "--out", "no/such/folder.md"]) == 1
-    assert "no/such/folder.md" in capsys.readouterr().err
+def test_a_table_is_written_to_a_new_folder_or_the_error_names_the_remedy(
+    stored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["table", "--runs", str(stored), "--out", "new/folder/table.md"]) == 0
+    assert cli.main(["table", "--runs", str(stored), "--out", "new/folder/table.md/table.md"]) == 1
+    assert "new/folder/table.md: it is no folder. Set --out to another folder" in capsys.readouterr().err
 
 
 def _csv(stored: Path, capsys: pytest.CaptureFixture[str]) -> str:

@@ -124,6 +124,7 @@ def test_an_exported_file_is_named_after_its_net_and_format(store: Path, capsys:
         (["--level", "3"], "(stored: 0, 14); lth run with the same overrides, and levels= that far, trains it"),
         (["replicate=1,2"], "these overrides name 2 nets: give one replicate"),
         (["replicate=7"], "nothing of first_ticket, MLP, replicate 7, is stored under"),
+        (["batch_size=7"], "(first_ticket has batch_size="),
         (["steps=abc"], "steps"),
     ],
 )
@@ -148,7 +149,11 @@ def test_a_net_that_is_not_stored_is_named_and_left_out(
             logging.WARNING,
             f"level 3 of first_ticket, MLP, replicate 1, is not stored under {store} (stored: 0, 14)",
         ),
-        ("lth", logging.WARNING, f"nothing of first_ticket, MLP, replicate 7, is stored under {store}"),
+        (
+            "lth",
+            logging.WARNING,
+            f"nothing of first_ticket, MLP, replicate 7, is stored under {store}, or it can't be read",
+        ),
     ]
     with pytest.raises(UserError, match=r"replicate 7, is stored under .*; lth run with the same overrides trains it"):
         select(jobs[1:])

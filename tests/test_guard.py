@@ -234,6 +234,17 @@ def test_an_optimizer_that_no_step_here_can_use_is_refused_by_name(kind: type[to
         made.optimizer(NET.parameters())
 
 
+def test_a_net_or_criterion_that_can_not_be_called_as_it_will_be_is_refused_with_its_call() -> None:
+    def short(net: nn.Module, *, power: int) -> dict[str, float]:
+        return {net.__class__.__name__: power}
+
+    with pytest.raises(UserError, match=r"short is called with \(net, trained, batch\), and takes \(net: .*: too many"):
+        guarded("criterion", short)
+    with pytest.raises(UserError, match=r"Linear is called with \(shape, classes\), and takes \(in_features"):
+        guarded("model", partial(nn.Linear, in_features=3, out_features=2))
+    assert isinstance(guarded("model", nn.Linear), Guarded)
+
+
 def test_every_other_optimizer_of_pytorch_is_taken() -> None:
     kinds = [kind for name in dir(torch.optim) if isinstance(kind := getattr(torch.optim, name), type)]
     others = [k for k in kinds if issubclass(k, torch.optim.Optimizer) and k is not torch.optim.Optimizer]

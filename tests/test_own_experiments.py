@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -81,6 +82,18 @@ def test_a_plot_is_a_table_and_a_figure(stored: Path, tmp_path: Path, capsys: py
 )
 def test_anything_can_be_drawn_over_anything(stored: Path, given: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert lth(capsys, "plot", "mine", "--runs", str(stored), *given.split()).count("\n") >= 4
+
+
+@pytest.mark.parametrize("command", ["table", "figure", "compare", "cost", "report"])
+def test_an_experiment_of_which_nothing_can_be_read_is_trained_by_its_own_command(
+    stored: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(stored, "damaged")
+    for file in Path("damaged").glob("trained/*/result.json"):
+        file.write_bytes(file.read_bytes()[:100])
+    assert cli.main([command, "mine", "--runs", "damaged"]) == 1
+    said = capsys.readouterr().err
+    assert "mine has no result under damaged that can be read: run again the command that trains it" in said
 
 
 def test_what_was_not_measured_is_refused(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import attack
@@ -200,9 +201,30 @@ def test_a_damaged_training_is_not_packed_and_one_that_is_gone_is_told(
     assert pack(Path("here"), "first_ticket", Path("file"))[0] == 4
     assert "first_ticket: 1 of its trainings are no longer stored, and not in the file" in caplog.text
     (second / "result.json").write_text("x")
-    with pytest.raises(UserError, match=r"result.json is corrupt: .*: run its experiment again, or move the file away"):
+    with pytest.raises(
+        UserError, match=r"result.json is corrupt: .*: run its experiment again; if that can't replace it, move it away"
+    ):
         pack(Path("here"), "first_ticket", Path("other"))
     assert not Path("other").exists()
+
+
+@pytest.mark.parametrize("name", ["mask", "pruned-*"])
+def test_masks_are_what_they_should_be_when_they_are_packed_and_unpacked(whole: Path, name: str) -> None:
+    shutil.copytree(whole / "runs", "here")
+    file = next(Path("here/trained").glob(f"*/{name}.safetensors"))
+    data = file.read_bytes()
+    file.write_bytes(data[:100])
+    with pytest.raises(UserError, match="is corrupt"):
+        pack(Path("here"), "first_ticket", Path("other"))
+    assert unpack(whole / "file", Path("here")) == (1, 1, 4)  # the training is replaced
+    assert file.read_bytes() == data
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x"])
+def test_a_file_that_is_cut_at_its_end_or_longer_is_refused(whole: Path, change: Callable[[bytes], bytes]) -> None:
+    Path("file").write_bytes(change((whole / "file").read_bytes()))
+    with pytest.raises(UserError, match="was not written by lth pack, or is damaged"):
+        unpack(Path("file"), Path("there"))
 
 
 def test_a_damaged_training_is_replaced_and_a_damaged_record_is_refused_before_anything_is_added(whole: Path) -> None:
@@ -216,7 +238,9 @@ def test_a_damaged_training_is_replaced_and_a_damaged_record_is_refused_before_a
     shutil.rmtree(second)
     (record,) = Path("there").glob("experiments/*/*.json")
     record.write_text("x")
-    with pytest.raises(UserError, match=r"is corrupt: .*: run its experiment again, or move the file away"):
+    with pytest.raises(
+        UserError, match=r"is corrupt: .*: run its experiment again; if that can't replace it, move it away"
+    ):
         unpack(whole / "file", Path("there"))
     assert not second.exists()
 

@@ -153,6 +153,18 @@ def test_a_pair_of_levels_that_several_densities_lead_to_is_compared_once() -> N
     assert found[["density", "theirs"]].to_numpy().tolist() == [[1.0, 100.0], [0.98, 97.0]]  # in %
 
 
+def test_at_a_density_the_nearest_level_of_the_baseline_is_compared() -> None:
+    def side(name: str, *densities: float) -> comparison.Side:
+        rows = [{"replicate": 1, "level": at, "density": d, "accuracy": 0.5} for at, d in enumerate(densities)]
+        return comparison.Side(name, pd.DataFrame(rows))
+
+    base = side("base", 1.0, 0.8, 0.64, 0.51)
+    sides = [base, side("near", 1.0, 0.64, 0.5), side("far", 1.0, 0.64)]
+    found = comparison.compare(sides, base, "accuracy", at=0.5)
+    assert found[["configuration", "density"]].to_numpy().tolist() == [["near", 0.5]]
+    assert comparison.left_out(sides, base, found) == ["far"]
+
+
 def test_of_one_replicate_there_is_a_difference_and_no_interval() -> None:
     one = rows()[lambda t: t["replicate"] == 1]
     sides = comparison.sides(one, ["one"])

@@ -107,6 +107,19 @@ def test_while_a_record_cannot_be_read_nothing_is_deleted(two: Path) -> None:
             plan(two)
 
 
+@pytest.mark.parametrize("place", ["experiments", f"experiments/{JOB.name}"])
+def test_where_a_file_stands_in_the_place_of_records_nothing_is_deleted(two: Path, place: str) -> None:
+    (two / place).rename(two / "aside")
+    (two / place).write_text("x", encoding="utf-8")
+    with pytest.raises(UserError, match=r"Not a directory.*nothing is deleted or renamed: move it away"):
+        upkeep.garbage(two)
+
+
+def test_a_hidden_file_beside_the_experiments_is_none_of_them(two: Path) -> None:
+    (two / "experiments" / ".DS_Store").write_text("x", encoding="utf-8")
+    assert not upkeep.garbage(two).trainings
+
+
 def test_a_store_whose_trainings_are_a_link_is_left_alone(two: Path, tmp_path: Path) -> None:
     (two / "trained").rename(two / "elsewhere")
     (two / "trained").symlink_to(two / "elsewhere")

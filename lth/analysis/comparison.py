@@ -59,12 +59,18 @@ def baseline(found: Sequence[Side], against: Sequence[str]) -> Side:
 
 
 def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) -> pd.DataFrame:
-    """One row per side other than the base and density (default: all of the base): means of column y, the mean
-    difference with sample deviation and 95% interval over the replicates that have both, and their number n.
+    """One row per side other than the base and density of the base (at: that of its nearest level; default: all): means
+    of column y, the mean difference with sample deviation and 95% interval over the replicates that have both, and
+    their number n.
     """
     others = [side for side in found if side is not base]
     rows = [row for side in others for row in _rows(side, base, y, at)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def left_out(found: Sequence[Side], base: Side, compared: pd.DataFrame) -> list[str]:
+    """Names of the sides that had nothing to compare with the base."""
+    return [side.name for side in found if side.name not in {base.name, *compared["configuration"]}]
 
 
 def check_near(base: Side, at: float) -> None:
@@ -78,8 +84,8 @@ def check_near(base: Side, at: float) -> None:
 
 def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[object, ...]]:
     seen = set[tuple[int, int]]()  # pairs of levels, since several densities of the base may lead to one
-    for density in _densities(base.rows) if at is None else [at]:
-        ours = nearest(side.rows, 100 * density, NEAR if at is None else ABOUT)
+    for density in _densities(base.rows if at is None else nearest(base.rows, 100 * at, ABOUT)):
+        ours = nearest(side.rows, 100 * density, NEAR)
         theirs = nearest(base.rows, 100 * (density if ours.empty else ours["density"].mean()), NEAR)
         one, other = (scale(y) * part.groupby("replicate")[y].mean().dropna() for part in (ours, theirs))
         both = one.index.intersection(other.index)

@@ -19,7 +19,7 @@ from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, 
 from lth.analysis.summary import current
 from lth.store import table
 from lth.store.defaults import filled
-from lth.store.record import no_results, records
+from lth.store.record import has_records, no_results, records
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ def tables(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows, evaluations = _read(name, runs)
     if rows.empty:
         trains = f"lth run experiment={name}" if is_configured(name) else f"lth run name={name}"
-        raise UserError(f"nothing of {name} is stored under {runs}; {trains} trains it", code=1)
+        raise _nothing(name, runs, f"{trains} trains it")
     return rows, evaluations
 
 
@@ -81,10 +81,10 @@ def trainings(experiments: Sequence[str], runs: Path) -> dict[str, pd.DataFrame]
     known = stored(runs)
     found = {name: _read(name, runs, curves=False, stale=True)[0] for name in experiments or known or names()}
     for name in experiments:
-        if found[name].empty and name not in (all_names := sorted({*known, *names()})):
+        if found[name].empty and not has_records(runs, name) and name not in (all_names := sorted({*known, *names()})):
             raise UserError(f"there is no experiment '{name}'; choose one of {', '.join(all_names)}")
         if found[name].empty:
-            raise UserError(f"nothing of {name} is stored under {runs}; lth run experiment={name} trains it", code=1)
+            raise _nothing(name, runs, f"lth run experiment={name} trains it")
     found = {name: rows for name, rows in found.items() if not rows.empty}
     if not found:
         raise UserError(no_results(runs), code=1)
@@ -103,9 +103,17 @@ def figure_of(experiment: ModuleType, name: str, runs: Path, rows: pd.DataFrame,
     """The figure of an experiment, from what `of` gives; raises UserError if there are none."""
     if rows.empty or name not in set(rows["experiment"]):
         cost = f": {experiment.COST}" if experiment.COST else ""
-        raise UserError(f"nothing of {name} is stored under {runs}; lth figure {name} --run trains it{cost}", code=1)
+        raise _nothing(name, runs, f"lth figure {name} --run trains it{cost}")
     figure: Figure = experiment.draw(rows, evaluations)
     return figure
+
+
+def _nothing(name: str, runs: Path, remedy: str) -> UserError:
+    """The error for an experiment without results; if it has records, the remedy is the command that wrote them."""
+    unread = has_records(runs, name)
+    return UserError(
+        no_results(runs, name) if unread else f"nothing of {name} is stored under {runs}; {remedy}", code=1
+    )
 
 
 def _read(

@@ -1,6 +1,7 @@
 """`lth compare`: paired differences between configurations, branches or experiments."""
 
 import argparse
+import logging
 
 import pandas as pd
 
@@ -8,6 +9,8 @@ from lth import UserError
 from lth.analysis import comparison, query, results
 from lth.analysis.metric import metric
 from lth.cli.console import log_to_console
+
+log = logging.getLogger("lth")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -25,7 +28,12 @@ def main(arguments: argparse.Namespace) -> int:
         comparison.check_near(base, arguments.at)
     found = comparison.compare(sides, base, y, arguments.at)
     if found.empty:
-        raise UserError(f"no replicate has both {base.name} and another at the same density; --at names a density, and "
-                        "the nearest level of each is taken", code=1)  # fmt: skip
+        near = "" if arguments.at is None else f" near {arguments.at:g}"
+        raise UserError(f"no replicate has {base.name} and another at densities{near} within 5% of each other", code=1)
+    if left := comparison.left_out(sides, base, found):
+        near = "" if arguments.at is None else f" near {arguments.at:g}"
+        log.warning(
+            "left out: %s: no level%s that is within 5%% of the density of one of %s", "; ".join(left), near, base.name
+        )
     print(found.to_csv(index=False).rstrip("\n") if arguments.format == "csv" else comparison.markdown(found, y))
     return 0

@@ -43,7 +43,7 @@ def _compare(commands: "Commands") -> None:
         "compare configurations, branches or experiments: differences within each replicate",
         nargs="+",
     )
-    compare.add_argument("--at", type=share, help="density, such as 0.2 or 20%% (default: all levels of the baseline)")
+    compare.add_argument("--at", type=share, help="density of the baseline, such as 0.2 or 20%% (default: all)")
     compare.add_argument(
         "--against", action="append", default=[], help="the baseline, such as criterion=random (default: the first)"
     )

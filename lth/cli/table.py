@@ -8,7 +8,8 @@ from lth.analysis import registry, results, shrinkbench, summary
 from lth.cli.console import log_to_console
 from lth.file import write_out
 from lth.store import table
-from lth.store.record import no_results
+from lth.store.file import make_folder
+from lth.store.record import has_records, no_results
 
 TEXTS = {"markdown": summary.markdown, "shrinkbench": shrinkbench.markdown}
 
@@ -26,6 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         data = rows.to_csv(index=False).encode() if arguments.format == "csv" else rows.to_parquet(index=False)
     if arguments.out is not None:
+        make_folder(arguments.out.resolve().parent, "Set --out to another folder")
         write_out(arguments.out, data)
     elif arguments.format == "parquet" and sys.stdout.isatty():
         raise UserError("parquet is not for a terminal; name a file with --out")
@@ -37,6 +39,8 @@ def main(arguments: argparse.Namespace) -> int:
 def _nothing(arguments: argparse.Namespace) -> UserError:
     """An error that names the experiments that are stored."""
     stored = registry.stored(arguments.runs)
+    if arguments.name is not None and has_records(arguments.runs, arguments.name):
+        return UserError(no_results(arguments.runs, arguments.name), code=1)
     if arguments.name is not None and stored:
         what = f"nothing of '{arguments.name}' is stored under {arguments.runs}; stored: {', '.join(stored)}"
         return UserError(what, code=1)

@@ -17,12 +17,15 @@ from lth.analysis.plot.labels import model_name
 from lth.engine import Callback
 from lth.job import Job, Trains, ended, stored, trainer
 from lth.store import Store
+from lth.store.labels import UNTOLD
+from lth.store.record import records
 from lth.ticket import Trained, density
 
 Net = tuple[Job, Trained]
 
 log = logging.getLogger("lth")
 QUIETLY = partial(trainer, callback=Callback())
+SAID = 6  # settings that tell what is stored from what was asked for
 ENDED = "a stop rule ended pruning before"
 
 
@@ -123,12 +126,23 @@ def _stored(job: Job, root: Path, trains: Trains) -> dict[int, dict[int, Trained
     return found
 
 
+def _others(job: Job, root: Path) -> str:
+    """What is stored under the name of a job with other settings, in words."""
+    found: dict[str, None] = {}
+    for record in records(root, job.name):
+        theirs = {key: value for key, value in record["columns"].items() if key not in UNTOLD | {"replicate"}}
+        told = [f"{key}={value}" for key, value in theirs.items() if job.columns.get(key) != value]
+        found[", ".join(told[:SAID])] = None
+    held = " or ".join(filter(None, found))
+    return f" ({job.name} has {held}: repeat what was given to lth run)" if held else ""
+
+
 def _missing(
     job: Job, replicate: int, root: Path, wanted: Sequence[int], found: Mapping[int, Trained]
 ) -> Iterator[str]:
     net = f"{job.name}, {model_name(job.columns['model'])}, replicate {replicate}"
     if not found:
-        yield f"nothing of {net}, is stored under {root}"
+        yield f"nothing of {net}, is stored under {root}, or it can't be read{_others(job, root)}"
         return
     last = ended(replace(job, branches={}), [*found.values()]).get(replicate, math.inf)
     for level in wanted:

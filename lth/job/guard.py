@@ -20,6 +20,9 @@ from lth.keywords import unbound
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained
 
+# The arguments that functions of a role are called with, by position.
+CALLED = {"model": ("shape", "classes"), "criterion": ("net", "trained", "batch")}
+
 
 class Guarded(partial[Any]):
     """A function in a role, such as "criterion". To the store, it is the function itself."""
@@ -95,6 +98,14 @@ def _check_taken(guard: Guarded) -> None:
     wrong = [name for name in guard.keywords if name not in taken]
     if wrong and not any(each.kind is each.VAR_KEYWORD for each in taken.values()):
         raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
+    if not (called := CALLED.get(guard.role)):
+        return
+    try:
+        inspect.signature(guard).bind(*called)
+    except TypeError as error:
+        raise UserError(
+            f"{guard} is called with ({', '.join(called)}), and takes {inspect.signature(guard.func)}: {error}"
+        ) from error
 
 
 def guarded_recipe(recipe: Recipe) -> Recipe:

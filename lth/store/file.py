@@ -119,7 +119,8 @@ def make_folder(folder: Path, remedy: str = ELSEWHERE) -> None:
 
 def cant_write(folder: Path, error: OSError, remedy: str = ELSEWHERE) -> OSError:
     """An error that names the folder and the remedy."""
-    return OSError(error.errno, f"can't write to {folder}: {error.strerror}. {remedy}")
+    reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+    return OSError(error.errno, f"can't write to {folder}: {reason}. {remedy}")
 
 
 def _json_checksum(value: Mapping[str, Any]) -> str:

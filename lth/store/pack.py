@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from lth import UserError
 from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
-from lth.store.file import Corrupt, Missing, Newer, make_folder, write_json
+from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
 from lth.store.locks import claimed, locked, patient
+from lth.store.masks import read_arrays
 from lth.store.names import check_name, folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
 from lth.store.result import forget_partial, read_result
@@ -91,6 +92,7 @@ def unpack(file: Path, root: Path) -> Unpacked:
             found = {record: read_record(record) for record in records}
             for entry in entries:
                 read_result(entry)
+                _check_masks(entry)
         except Corrupt as error:
             raise UserError(f"{file} is corrupt: {str(error).replace(str(folder), '')}", code=1) from error
         for record in records:
@@ -111,7 +113,9 @@ def unpack(file: Path, root: Path) -> Unpacked:
 def _content(file: Path) -> dict[str, bytes]:
     """Name -> bytes of everything in a packed file; raises UserError."""
     try:
-        unpacked = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY).decompress(read_whole(file), MOST + 1)
+        decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY)
+        unpacked = decompressor.decompress(read_whole(file), MOST + 1)
+        ended = decompressor.eof and not decompressor.unused_data
         head, _, rest = unpacked.partition(b"\n")
         listing = json.loads(head)
         files: list[tuple[str, int]] = [(str(name), int(size)) for name, size in listing["files"]]
@@ -121,7 +125,13 @@ def _content(file: Path) -> dict[str, bytes]:
         raise UserError(f"{file} can't be read: {error.strerror}", code=1) from error
     except (lzma.LZMAError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file} was not written by lth pack, or is damaged", code=1) from error
-    if not right or len(unpacked) > MOST or min(named.values(), default=0) < 0 or sum(named.values()) != len(rest):
+    if (
+        not right
+        or not ended
+        or len(unpacked) > MOST
+        or min(named.values(), default=0) < 0
+        or sum(named.values()) != len(rest)
+    ):
         raise UserError(f"{file} was not written by lth pack, or is damaged", code=1)
     return dict(zip(named, _cut(rest, list(named.values())), strict=True))
 
@@ -134,12 +144,20 @@ def _cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 
 def _is_whole(entry: Path) -> bool:
-    """True if a training is there; False if it is not, or not finished. Raises Corrupt."""
+    """True if a training is there; False if it is not, or not finished. Raises Corrupt, also if a mask of it is."""
     try:
         read_result(entry)
     except Missing:
         return False
+    _check_masks(entry)
     return True
+
+
+def _check_masks(entry: Path) -> None:
+    """Raise Corrupt unless the mask of a training is there, and all masks made from it are what they should be."""
+    read_arrays(entry / "mask.safetensors", Name(entry.name, "mask"))
+    for part in entry.glob("pruned-*.safetensors"):
+        read_arrays(part, Name(entry.name, "pruned", part.stem.removeprefix("pruned-")))
 
 
 def _is_intact(entry: Path) -> bool:
@@ -172,7 +190,7 @@ def _check_readable(record: Path) -> None:
 
 
 def _unreadable(error: Corrupt) -> UserError:
-    remedy = "" if isinstance(error, Newer) else ": run its experiment again, or move the file away"
+    remedy = "" if isinstance(error, Newer) else ": run its experiment again; if that can't replace it, move it away"
     return UserError(f"{error}{remedy}", code=1)
 
 

@@ -151,8 +151,16 @@ def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any
                 log.warning("%s; rerun its experiment to rebuild it", error)
 
 
-def no_results(root: Path) -> str:
-    """The message for a store without readable results."""
+def has_records(root: Path, experiment: str) -> bool:
+    """True if a job of an experiment has a record, whether it can be read or not."""
+    return any(is_record(file) for file in listed(root / "experiments" / folder_of(experiment)))
+
+
+def no_results(root: Path, experiment: str = "") -> str:
+    """The message for a store without readable results, or for an experiment in it that has records alone."""
+    if experiment:
+        return (f"{experiment} has no result under {root} that can be read: run again the command that trains it; "
+                "lth status shows its jobs")  # fmt: skip
     files = [file for folder in listed(root / "experiments") for file in listed(folder) if is_record(file)]
     if files:
         return f"{root} has no result that can be read; lth status shows its jobs"

@@ -21,13 +21,14 @@ from lth.store.lease import is_undecided, take
 from lth.store.locks import TRAINING_LEASE, locked, patient
 from lth.store.names import folder_of
 from lth.store.precision import forget
-from lth.store.record import LEASE, is_record, read_record
+from lth.store.record import LEASE, is_record, listed, read_record
 from lth.store.running import lease_of
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
 GONE = ".gone-"  # begins the name of a folder that is being deleted
 HELD = 100  # trainings whose leases are held at once
 LOOK = 1.0  # seconds between two looks at a lease whose owner may be dead
+UNKNOWN = "What it needs is not known, so nothing is deleted or renamed"
 BUSY = "another process writes to this experiment: try again when it has ended"
 
 
@@ -78,7 +79,7 @@ def garbage(root: Path, *, partial: bool = False) -> Plan:
     """
     _check_own(root)
     needed = _named(every_record(root).values())
-    stored = _listed(root / "trained")
+    stored = listed(root / "trained")
     orphans = [each for each in stored if DIGEST.fullmatch(each.name) and each.name not in needed]
     whole = [each for each in orphans if (each / "result.json").exists()]
     begun = [each for each in orphans if each not in whole]
@@ -138,18 +139,20 @@ def drop_record(file: Path, first: Callable[[], None] = lambda: None) -> None:
 def every_record(root: Path) -> dict[Path, dict[str, Any]]:
     """File and content of every record; raises UserError if one can't be read."""
     try:
-        files = [file for folder in _listed(root / "experiments") for file in _listed(folder)]
+        folders = [each for each in _listed(root / "experiments") if each.is_dir() or not each.name.startswith(".")]
+        files = [file for folder in folders for file in _listed(folder)]
         return {file: read_record(file) for file in files if is_record(file)}
-    except (Corrupt, PermissionError) as error:
-        raise UserError(f"{error}. What it needs is not known, so nothing is deleted or renamed: run its experiment "
-                        "again, or move the file away", code=1) from error  # fmt: skip
+    except PermissionError as error:
+        raise UserError(f"{error}. {UNKNOWN}: allow it to be read", code=1) from error
+    except (Corrupt, NotADirectoryError) as error:
+        raise UserError(f"{error}. {UNKNOWN}: move it away, and run its experiment again", code=1) from error
 
 
 def _listed(folder: Path) -> list[Path]:
-    """Content of a folder, sorted; nothing if there is no such folder. Raises PermissionError."""
+    """Content of a folder, sorted; nothing if it is not there. Raises PermissionError and NotADirectoryError."""
     try:
         return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
 
 

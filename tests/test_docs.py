@@ -15,6 +15,7 @@ from lth import cli
 from lth.analysis import registry, results
 from lth.cli import config
 from lth.cli.parser import options, parsed
+from lth.store import table
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -136,8 +137,8 @@ def test_the_loop_is_that_of_the_project() -> None:
 @pytest.mark.long
 def test_the_loop_from_python_finds_tickets_down_to_level_7(capsys: pytest.CaptureFixture[str]) -> None:
     code = block("howto/python.md", "start = dense(")
-    assert "steps=500)" in code
-    exec(code.replace("steps=500)", "steps=5)"), {"__name__": "page"})
+    assert "steps=500," in code
+    exec(code.replace("steps=500,", "steps=5,"), {"__name__": "page"})
     lines = capsys.readouterr().out.splitlines()
     assert [f"'level': {level}," in line for level, line in enumerate(lines)] == [True] * 8
     assert "'remaining': 266200," in lines[0]
@@ -149,6 +150,7 @@ def test_the_loop_from_python_finds_tickets_down_to_level_7(capsys: pytest.Captu
     ("page", "words"),
     [
         ("howto/criterion.md", ["criterion._target_=mine.smallest", "levels=1"]),
+        ("howto/criterion.md", ["--config-dir", "conf_mine", "criterion=smallest", "levels=1"]),
         ("howto/model.md", ["model._target_=mine.two_convolutions", "levels=1"]),
         ("howto/updater.md", ["--config-dir", "conf_mine", "updater=halve", "updater.at=3", "levels=0"]),
     ],
@@ -173,6 +175,15 @@ def test_results_are_read_in_pandas(folder: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.long
+def test_a_store_is_read_and_drawn_from_python(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert config.main([*TINY, "levels=1"]) == 0
+    capsys.readouterr()
+    exec(block("howto/python.md", "plot.save("), {})
+    assert capsys.readouterr().out.startswith("### first_ticket")
+    assert (folder / "figures" / "mine.png").is_file()
+
+
+@pytest.mark.long
 def test_a_ticket_is_exported_to_a_file_that_gives_back_the_net(folder: Path) -> None:
     words = ["model=mlp", "model.hidden=[8]", "levels=1", "steps=5"]
     assert config.main([*words, "tracking=none"]) == 0
@@ -185,6 +196,17 @@ def test_a_ticket_is_exported_to_a_file_that_gives_back_the_net(folder: Path) ->
     exec(block("howto/compress.md", "load_file("), read)
     assert read["start"].keys() == read["end"].keys() == found["net"].state_dict().keys()
     assert {name: int(kept.sum()) for name, kept in read["mask"].items()} == {"1.weight": 5018, "3.weight": 72}
+
+
+@pytest.mark.long
+def test_an_onnx_file_says_how_raw_inputs_become_its_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["model=mlp", "model.hidden=[8]", "levels=1", "steps=50"]
+    assert config.main([*words, "tracking=none"]) == 0
+    assert cli.main(["export", *words, "--level", "1", "--format", "float32", "--out", "ticket.onnx"]) == 0
+    capsys.readouterr()
+    exec(block("howto/compress.md", "InferenceSession("), {})
+    accuracy = table.tickets(folder / "runs").query("level == 1")["final_test_accuracy"].item()
+    assert capsys.readouterr().out == f"{accuracy:.2%}\n"
 
 
 def test_every_choice_of_every_group_is_in_the_table_of_keys() -> None:

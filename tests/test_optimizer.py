@@ -173,8 +173,8 @@ def test_so_are_those_of_nets_and_data_sets_and_the_log_says_which(caplog: pytes
         job = of(*given)
     assert (job.recipe.model.keywords, job.recipe.lr.keywords, job.recipe.data.name) == ({}, {}, "mnist_5k")
     assert {record.getMessage() for record in caplog.records} >= {
-        "model: mine.line does not take hidden, dropout, left out",
-        "lr: mine.falling does not take steps, end, warmup, left out",
+        "model: mine.line takes no hidden, dropout: the usual values are left out",
+        "lr: mine.falling takes no steps, end, warmup: the usual values are left out",
     }
 
 

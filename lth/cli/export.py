@@ -12,6 +12,7 @@ from lth.cli.console import log_to_console
 from lth.cli.display import on_stderr
 from lth.compress import plain
 from lth.compress.nets import Net, select
+from lth.compress.scaled import line
 from lth.file import write_out
 from lth.store.file import make_folder
 from lth.ticket import density
@@ -39,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}{ending}")
     write_out(target, content)
     percent = 100 * density(net[1].mask)
-    print(f"{target}  {len(content):,} bytes  ({ticket}, {percent:.2f}% of the weights)")
+    print(f"{target}  {len(content):,} bytes  ({ticket}, {percent:.2f}% of the weights); {line(job.recipe.data)}")
     return 0
 
 

@@ -16,6 +16,7 @@ from lth import UserError, quantization
 from lth.compress import onnx, package, plain
 from lth.compress.compact import compact
 from lth.compress.layouts import masked_net
+from lth.compress.scaled import scaling
 from lth.engine.words import named
 from lth.imp import examples, first_images
 from lth.recipe import Recipe
@@ -104,7 +105,8 @@ def _writers(trained: Trained, recipe: Recipe) -> dict[str, Writer]:
         "compact-int8": lambda: onnx.int8(small(), inputs()),
     }
     packed = {_lth(bits): partial(_packed, trained, recipe, bits, inputs) for bits in (None, *range(1, 9))}
-    return {**{name: partial(_onnx_file, name, export) for name, export in models.items()}, **packed}
+    facts = scaling(recipe.data)
+    return {**{name: partial(_onnx_file, name, export, facts) for name, export in models.items()}, **packed}
 
 
 def _two_at_least(images: Tensor) -> Tensor:
@@ -129,10 +131,11 @@ def _once(make: Callable[[], bytes]) -> Callable[[], bytes]:
     return result
 
 
-def _onnx_file(name: str, export: Callable[[], bytes | None]) -> File | None:
-    content = export()
-    if content is None:
+def _onnx_file(name: str, export: Callable[[], bytes | None], facts: Mapping[str, str]) -> File | None:
+    model = export()
+    if model is None:
         return None
+    content = onnx.with_metadata(model, facts)
     left = onnx.in_float(content) if "int" in name else []
     more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
     note = f"in float32: {', '.join(left[:NAMED])}{more}" if left else ""

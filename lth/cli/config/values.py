@@ -90,7 +90,7 @@ def values(
         raise ValueError(f"start={cfg.start} and the job of it belong together")
     for node, names in groupby(left_out(cfg, overrides), key=itemgetter(0)):
         function = OmegaConf.select(cfg, node)["_target_"]
-        log.info("%s: %s does not take %s, left out", node, function, ", ".join(name for _, name in names))
+        log.info("%s: %s takes no %s: the usual values are left out", node, function, ", ".join(n for _, n in names))
     cfg = fitted(cfg, overrides)
     from lth.engine.meter import meter
     from lth.job import Job

@@ -1,6 +1,6 @@
 """ONNX export in float32, float16, int8 and int4, and ONNX Runtime. The only door to ONNX."""
 
-from lth.compress.onnx.convert import VERIFIED, float16, float32, int4, int8
+from lth.compress.onnx.convert import VERIFIED, float16, float32, int4, int8, with_metadata
 from lth.compress.onnx.memory import peak_memory
 from lth.compress.onnx.products import in_float
 from lth.compress.onnx.runtime import forward, logits, session
@@ -16,4 +16,5 @@ __all__ = [
     "logits",
     "peak_memory",
     "session",
+    "with_metadata",
 ]

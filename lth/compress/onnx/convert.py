@@ -5,7 +5,7 @@ returns it, and raises UserError unless the outputs are those that they should b
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,14 @@ def int4(model: bytes, inputs: Tensor) -> bytes | None:
     if not blocks.pack(proto):
         return None
     return _verified(lambda: bytes(proto.SerializeToString()), model, inputs, "int4")
+
+
+def with_metadata(model: bytes, facts: Mapping[str, str]) -> bytes:
+    """The same model with facts in its metadata, which ONNX Runtime gives as custom_metadata_map."""
+    proto = onnx.load_from_string(model)
+    for key, value in facts.items():
+        proto.metadata_props.add(key=key, value=value)
+    return bytes(proto.SerializeToString())
 
 
 def _verified(convert: Callable[[], bytes], model: bytes, inputs: Tensor, name: str) -> bytes:

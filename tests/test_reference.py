@@ -39,6 +39,16 @@ def test_help_lists_choices_with_their_docstrings_and_keys_with_their_comments(
     assert "optimizer steps T of one training" in steps
 
 
+def test_help_on_some_groups_is_on_these_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--help", "rewind", "structure"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line.partition(":")[0] for line in lines if line and not line.startswith((" ", "*"))]
+    assert heads == ["rewind", "structure"]
+    assert {line.split()[1] for line in lines if line.startswith("*")} == {"rewind=weights", "structure=weight"}
+    assert cli.main(["run", "--help", "critera"]) == 2
+    assert "there is no config group 'critera'. Did you mean criterion?" in capsys.readouterr().err
+
+
 def test_help_lists_the_users_own_groups_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "conf_mine" / "criterion"
     folder.mkdir(parents=True)

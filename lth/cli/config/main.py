@@ -46,7 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run `lth run` with these arguments; returns the exit code."""
     given = parted(arguments)
     if given.has(HELP):
-        print(reference.text(given.folder))
+        names = [word for word in given.overrides if "=" not in word]
+        print(reference.of_groups(names, given.folder) if names else reference.text(given.folder))
         return 0
     if given.has(("--version",)):
         print(f"lth {lth.__version__}")

@@ -5,7 +5,7 @@ Nothing is imported for it, so that help is printed fast.
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,9 @@ from pathlib import Path
 import yaml
 
 import lth
+from lth import UserError
 from lth.cli.config.conf import CONF
+from lth.store.names import did_you_mean, similar
 from lth.store.source.definition import definition
 
 LINE = re.compile(r"(?P<indent> *)(?P<key>[\w.]+):(?: (?P<value>[^#]*?))?\s*(?:#\s*(?P<comment>.*))?")
@@ -128,6 +130,16 @@ def sentence(text: str) -> str:
     return re.split(r"\.(?= [A-Z]| \w+: |$)", plain)[0]  # "line: ..." begins what is said of an argument
 
 
+def of_groups(names: Sequence[str], folder: Path | None = None) -> str:
+    """The help on some groups; raises UserError for one that there is not."""
+    found, chosen = groups(folder), _defaults()
+    for name in names:
+        if name not in found:
+            meant = did_you_mean(similar(name, [*found], most=1)) or f"; there are {', '.join(found)}"
+            raise UserError(f"there is no config group '{name}'{meant}")
+    return "\n\n".join("\n".join(_group(name, found[name], chosen)) for name in names)
+
+
 def text(folder: Path | None = None) -> str:
     """The help of `lth run`."""
     parts = yaml.safe_load((CONF / "hydra" / "help" / "lth.yaml").read_text(encoding="utf-8"))
@@ -139,12 +151,17 @@ def text(folder: Path | None = None) -> str:
     lines += ["theta_0 = W_0: weights as initialized; W_k: those of step k, where a ticket starts; W_T: trained ones; "
               "theta_0': a fresh draw"]  # fmt: skip
     for group, options in groups(folder).items():
-        lines += ["", f"{group}: {meaning(group)}"]
-        for option in options:
-            mark = "*" if chosen.get(group) == option.name else " "
-            lines.append(_line(f"{mark} {group}={option.name}", option.meaning))
-            lines += [_line(f"      {group}.{key.name}: {key.value}", key.meaning) for key in option.keys]
+        lines += ["", *_group(group, options, chosen)]
     return "\n".join([*lines, "", LAUNCHERS, parts["footer"].rstrip()])
+
+
+def _group(name: str, options: Sequence[Option], chosen: Mapping[str, str]) -> Iterator[str]:
+    """Lines on a group, its options and their keys."""
+    yield f"{name}: {meaning(name)}"
+    for option in options:
+        mark = "*" if chosen.get(name) == option.name else " "
+        yield _line(f"{mark} {name}={option.name}", option.meaning)
+        yield from (_line(f"      {name}.{key.name}: {key.value}", key.meaning) for key in option.keys)
 
 
 LAUNCHERS = """Launchers of a sweep (-m)

@@ -360,6 +360,13 @@ def test_the_table_names_its_assumptions(store: Path, capsys: pytest.CaptureFixt
     assert "a dash" not in said
 
 
+def test_watts_of_a_gpu_that_nothing_ran_on_are_mentioned(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cost", "--runs", str(store), "--watts", "t4"]) == 0
+    assert "- --watts names a GPU, on which none of these was trained" in capsys.readouterr().out
+    assert cli.main(["cost", "--runs", str(store)]) == 0
+    assert "none of these" not in capsys.readouterr().out
+
+
 def test_results_from_before_the_ledger_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cost", "frankle2019_fig3", "--runs", "nowhere"]) == 0
     said = capsys.readouterr().out

@@ -106,6 +106,10 @@ def _assumptions(each: "pd.DataFrame", rates: "Rates") -> list[str]:
     notes = [f"region {rates.region}", f"PUE {rates.pue}", f"price {rates.price}"]
     if (each["energy_method"] == total.ESTIMATED).any():
         notes.append(f"{total.ESTIMATED}: wall hours x watts {rates.watts}")
+    if (each["device"].fillna("cpu") == "cpu").all():
+        named = {"--price": rates.price.device, "--watts": rates.watts.device}
+        notes += [f"{option} names a {device.upper()}, on which none of these was trained"
+                  for option, device in named.items() if device not in (None, "cpu")]  # fmt: skip
     return notes
 
 

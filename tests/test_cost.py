@@ -348,7 +348,7 @@ def test_an_experiment_of_which_nothing_is_trained_yet_is_left_out(
     replace(JOB, name="begun").record(Store(tmp_path), 1).status("running")
     assert read(capsys, "--runs", str(tmp_path))["experiment"].tolist() == ["small"]
     assert cli.main(["cost", "--runs", str(tmp_path), "begun"]) == 1
-    assert "nothing of begun is stored" in capsys.readouterr().err
+    assert f"begun has no result under {tmp_path}, or none that can be read: lth status" in capsys.readouterr().err
 
 
 def test_the_table_names_its_assumptions(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,7 @@ def test_an_experiment_of_which_nothing_can_be_read_is_trained_by_its_own_comman
         file.write_bytes(file.read_bytes()[:100])
     assert cli.main([command, "mine", "--runs", "damaged"]) == 1
     said = capsys.readouterr().err
-    assert "mine has no result under damaged that can be read: run again the command that trains it" in said
+    assert "mine has no result under damaged, or none that can be read: lth status shows its jobs; run again" in said
 
 
 def test_what_was_not_measured_is_refused(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:

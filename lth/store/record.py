@@ -159,8 +159,8 @@ def has_records(root: Path, experiment: str) -> bool:
 def no_results(root: Path, experiment: str = "") -> str:
     """The message for a store without readable results, or for an experiment in it that has records alone."""
     if experiment:
-        return (f"{experiment} has no result under {root} that can be read: run again the command that trains it; "
-                "lth status shows its jobs")  # fmt: skip
+        return (f"{experiment} has no result under {root}, or none that can be read: lth status shows its jobs; run "
+                "again the command that trains it")  # fmt: skip
     files = [file for folder in listed(root / "experiments") for file in listed(folder) if is_record(file)]
     if files:
         return f"{root} has no result that can be read; lth status shows its jobs"

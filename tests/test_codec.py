@@ -271,7 +271,7 @@ def test_one_outlier_leaves_every_entry_of_the_codebook_in_use() -> None:
     assert entries.tolist() == [0, 1, 2.5, 1000]
     assert places.tolist() == [0, 1, 2, 2, 3]
     normal = np.random.default_rng(0).normal(0, 1, 9999).astype(np.float32)
-    for outlier in (30, 3000):
+    for outlier in (30, -3000, -1e30):
         values = np.append(normal, np.float32(outlier))
         entries, places = cluster(values, bits=8)
         assert len(entries) == 256

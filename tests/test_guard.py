@@ -19,6 +19,7 @@ from lth.job.guard import Guarded, guarded, guarded_recipe
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.store.digest import describe, digest
+from lth.ticket import Trained
 
 WEIGHTS = {"a.weight": torch.ones(2, 3), "a.bias": torch.ones(2)}
 END = trained(WEIGHTS, WEIGHTS)
@@ -243,6 +244,14 @@ def test_a_net_or_criterion_that_can_not_be_called_as_it_will_be_is_refused_with
     with pytest.raises(UserError, match=r"Linear is called with \(shape, classes\), and takes \(in_features"):
         guarded("model", partial(nn.Linear, in_features=3, out_features=2))
     assert isinstance(guarded("model", nn.Linear), Guarded)
+
+    def by_keyword(net: nn.Module, trained: Trained, batch: object, *, task: object) -> dict[str, object]:
+        return {"given": (net, trained, batch, task)}
+
+    def by_position(net: nn.Module, trained: Trained, batch: object, task: object) -> dict[str, object]:
+        return {"given": (net, trained, batch, task)}
+
+    assert all(isinstance(guarded("criterion", each), Guarded) for each in (by_keyword, by_position))
 
 
 def test_every_other_optimizer_of_pytorch_is_taken() -> None:

@@ -138,6 +138,36 @@ def test_a_bias_that_is_large_beside_the_other_weights_fits_into_its_integer() -
     torch.testing.assert_close(outputs, net[1].bias.detach().expand(2, 4), atol=2.5, rtol=0)  # a step is 305 / 255
 
 
+class Twice(nn.Module):
+    """A layer that is called twice, whose inputs have other ranges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(16, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c(self.b(10 * self.b(self.a(x.flatten(1)).relu()).relu()).relu())
+
+
+def test_int8_of_a_layer_that_is_called_twice_and_has_a_unit_without_weights() -> None:
+    torch.manual_seed(0)
+    module = Twice().eval()
+    with torch.no_grad():
+        module.b.weight[4:] = 0
+    assert export.int8(float32(module), images(50))  # verified
+
+
+def test_a_layer_without_any_weight_keeps_its_biases_in_int8() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    with torch.no_grad():
+        module[1].weight.mul_(100)
+        module[3].weight.zero_()
+        module[3].bias.copy_(torch.tensor([0.5, -0.25, 0.0]))
+    found = logits(export.int8(float32(module), images(50)), images(2))
+    torch.testing.assert_close(found, module[3].bias.detach().expand(2, 3), atol=0.003, rtol=0)  # a step is 0.75 / 255
+
+
 def test_transposed_convolutions_in_groups_stay_in_float32_in_int8() -> None:
     module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.ConvTranspose2d(8, 8, 2, groups=2), nn.Flatten()).eval()
     file = export.int8(float32(module), images(50))

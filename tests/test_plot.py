@@ -127,7 +127,8 @@ def test_draws_of_one_net_are_no_replicates() -> None:
     rows = tickets().query("branch == 'reinitialize'")
     five = pd.concat([rows.assign(draw=draw) for draw in range(5)], ignore_index=True)
     assert counts(five) == "n=3 × 5"
-    assert counts(five.query("replicate < 3 or draw < 4")) == "n=14"
+    assert counts(five.query("replicate < 3 or draw < 4")) == "n=3 × 4 to 5"
+    assert "; n=1 × 5; bars from minimum" in said(plot.sparsity(five.query("replicate == 1")))
 
 
 def test_the_note_says_what_bars_are_what_all_lines_share_and_what_a_plus_behind_a_commit_is() -> None:

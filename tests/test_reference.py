@@ -45,6 +45,8 @@ def test_help_on_some_groups_is_on_these_alone(capsys: pytest.CaptureFixture[str
     heads = [line.partition(":")[0] for line in lines if line and not line.startswith((" ", "*"))]
     assert heads == ["rewind", "structure"]
     assert {line.split()[1] for line in lines if line.startswith("*")} == {"rewind=weights", "structure=weight"}
+    assert cli.main(["run", "--help", "hydra/launcher"]) == 0
+    assert "hydra/launcher=slurm" in capsys.readouterr().out
     assert cli.main(["run", "--help", "critera"]) == 2
     assert "there is no config group 'critera'. Did you mean criterion?" in capsys.readouterr().err
 

@@ -81,7 +81,7 @@ def test_a_folder_that_can_not_be_written_is_refused_before_anything_is_measured
 
 
 def test_a_program_runs_until_it_prints_a_line_that_begins_with_the_words(tmp_path: Path) -> None:
-    code = f"print('first'); print('done, here'); input(); open({str(tmp_path / 'late')!r}, 'w')"
+    code = f"print('first'); print('done, here'); import time; time.sleep(30); open({str(tmp_path / 'late')!r}, 'w')"
     _run_until("done", "-c", code)
     assert not (tmp_path / "late").exists()
     with pytest.raises(UserError, match="ended without a line that begins with 'never'"):

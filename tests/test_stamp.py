@@ -32,6 +32,8 @@ def test_a_stamp_says_whether_all_is_reduced_and_from_what() -> None:
     assert reasons(rows.assign(reduced=masks)) == ["5,000 of 50,380 and 44,000 of 440,000 steps"]
     nets = pd.DataFrame({"model": ["lenet_300_100"], "reduced": ["model lenet_300_100 instead of vgg_19 or resnet_20"]})
     assert reasons(nets) == ["LeNet-300-100 instead of VGG-19 or ResNet-20"]
+    data = pd.DataFrame({"model": ["conv_2", "conv_4"], "reduced": ["data mnist instead of cifar10", None]})
+    assert reasons(data) == ["Conv-2: MNIST instead of CIFAR-10"]
     assert wording(rows.assign(reduced=None)) == wording(rows[["model"]]) == ""
 
 

@@ -115,6 +115,13 @@ def test_where_a_file_stands_in_the_place_of_records_nothing_is_deleted(two: Pat
         upkeep.garbage(two)
 
 
+def test_where_a_link_to_nothing_stands_in_the_place_of_records_nothing_is_deleted(two: Path) -> None:
+    (two / "experiments" / JOB.name).rename(two / "aside")
+    (two / "experiments" / JOB.name).symlink_to("/nowhere/at/all")
+    with pytest.raises(UserError, match=r"is a link to nothing.*nothing is deleted"):
+        upkeep.garbage(two)
+
+
 def test_a_hidden_file_beside_the_experiments_is_none_of_them(two: Path) -> None:
     (two / "experiments" / ".DS_Store").write_text("x", encoding="utf-8")
     assert not upkeep.garbage(two).trainings
@@ -223,5 +230,5 @@ def test_what_a_stopped_deletion_left_is_garbage(two: Path) -> None:
 def test_records_that_a_link_does_not_lead_to_may_need_anything(two: Path) -> None:
     (two / "experiments").rename(two / "elsewhere")
     (two / "experiments").symlink_to(two / "unmounted")
-    with pytest.raises(UserError, match="is a link to nothing"):
+    with pytest.raises(UserError, match=r"is a link to nothing"):
         upkeep.garbage(two)

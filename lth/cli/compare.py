@@ -29,11 +29,11 @@ def main(arguments: argparse.Namespace) -> int:
     found = comparison.compare(sides, base, y, arguments.at)
     if found.empty:
         near = "" if arguments.at is None else f" near {arguments.at:g}"
-        raise UserError(f"no replicate has {base.name} and another at densities{near} within 5% of each other", code=1)
+        what = f"no replicate has {base.name} and another at densities{near} within 5% of each other"
+        raise UserError(f"{what}; lth table lists replicates and densities", code=1)
     if left := comparison.left_out(sides, base, found):
         near = "" if arguments.at is None else f" near {arguments.at:g}"
-        log.warning(
-            "left out: %s: no level%s that is within 5%% of the density of one of %s", "; ".join(left), near, base.name
-        )
+        log.warning("left out: %s: no replicate has it and %s at densities%s within 5%% of each other",
+                    "; ".join(left), base.name, near)  # fmt: skip
     print(found.to_csv(index=False).rstrip("\n") if arguments.format == "csv" else comparison.markdown(found, y))
     return 0

@@ -11,6 +11,7 @@ from lth import UserError
 from lth.analysis import committed, plot, registry, results, summary
 from lth.cli.console import for_each, log_to_console
 from lth.cli.override import key_of
+from lth.store.file import make_folder
 
 REPLICATES = "replicate=1,2,3"
 # Overrides that --run refuses, since no figure of the experiment would show what they train -> what to use instead.
@@ -28,6 +29,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.overrides and not arguments.run:
         raise UserError(f"{' '.join(arguments.overrides)}: overrides are for what --run trains; without it a figure is "
                         "drawn from what is stored. Add --run")  # fmt: skip
+    make_folder(arguments.out, "Set --out to another folder")  # before what --run trains
     return for_each("figure", registry.select(arguments.name, "figure", arguments.runs), partial(_one, arguments))
 
 

@@ -1,7 +1,7 @@
 """File formats of a trained net: ONNX in several precisions, and the small files of `lth.compress.codec`.
 
-No file is given that was not opened and compared with the net first: its outputs, and of a file with few bits a weight
-the mask, since its weights are others.
+No file is given that was not opened and compared with the net first: its outputs, and of `lth-5` and its like, which
+round weights, the mask.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +17,7 @@ from lth.compress import onnx, package, plain
 from lth.compress.compact import compact
 from lth.compress.layouts import masked_net
 from lth.compress.scaled import scaling
+from lth.data import Data
 from lth.engine.words import named
 from lth.imp import examples, first_images
 from lth.recipe import Recipe
@@ -105,8 +106,7 @@ def _writers(trained: Trained, recipe: Recipe) -> dict[str, Writer]:
         "compact-int8": lambda: onnx.int8(small(), inputs()),
     }
     packed = {_lth(bits): partial(_packed, trained, recipe, bits, inputs) for bits in (None, *range(1, 9))}
-    facts = scaling(recipe.data)
-    return {**{name: partial(_onnx_file, name, export, facts) for name, export in models.items()}, **packed}
+    return {**{name: partial(_onnx_file, name, export, recipe.data) for name, export in models.items()}, **packed}
 
 
 def _two_at_least(images: Tensor) -> Tensor:
@@ -131,11 +131,11 @@ def _once(make: Callable[[], bytes]) -> Callable[[], bytes]:
     return result
 
 
-def _onnx_file(name: str, export: Callable[[], bytes | None], facts: Mapping[str, str]) -> File | None:
+def _onnx_file(name: str, export: Callable[[], bytes | None], data: Data) -> File | None:
     model = export()
     if model is None:
         return None
-    content = onnx.with_metadata(model, facts)
+    content = onnx.with_metadata(model, scaling(data))
     left = onnx.in_float(content) if "int" in name else []
     more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
     note = f"in float32: {', '.join(left[:NAMED])}{more}" if left else ""

@@ -25,7 +25,7 @@ Net = tuple[Job, Trained]
 
 log = logging.getLogger("lth")
 QUIETLY = partial(trainer, callback=Callback())
-SAID = 6  # settings that tell what is stored from what was asked for
+SAID, NAMED = 6, 2  # settings that tell what is stored from what was asked for, and configurations that are named
 ENDED = "a stop rule ended pruning before"
 
 
@@ -132,8 +132,10 @@ def _others(job: Job, root: Path) -> str:
     for record in records(root, job.name):
         theirs = {key: value for key, value in record["columns"].items() if key not in UNTOLD | {"replicate"}}
         told = [f"{key}={value}" for key, value in theirs.items() if job.columns.get(key) != value]
-        found[", ".join(told[:SAID])] = None
-    held = " or ".join(filter(None, found))
+        if not told:  # only the replicate is another one
+            return ""
+        found[", ".join([*told[:SAID], *(["..."] if len(told) > SAID else [])])] = None
+    held = " or ".join([*found][:NAMED]) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
     return f" ({job.name} has {held}: repeat what was given to lth run)" if held else ""
 
 

@@ -16,11 +16,11 @@ from torch import Tensor
 from lth import UserError
 from lth.job.checks import CHECKS, check_optimizer, check_settings
 from lth.job.layers import kind
-from lth.keywords import unbound
+from lth.keywords import supplied, unbound
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained
 
-# The arguments that functions of a role are called with, by position.
+# The arguments that functions of a role are called with, by position; those with a keyword `task` are given it too.
 CALLED = {"model": ("shape", "classes"), "criterion": ("net", "trained", "batch")}
 
 
@@ -101,7 +101,7 @@ def _check_taken(guard: Guarded) -> None:
     if not (called := CALLED.get(guard.role)):
         return
     try:
-        inspect.signature(guard).bind(*called)
+        inspect.signature(guard).bind(*called, **supplied(guard, task=None))
     except TypeError as error:
         raise UserError(
             f"{guard} is called with ({', '.join(called)}), and takes {inspect.signature(guard.func)}: {error}"

@@ -140,6 +140,8 @@ def every_record(root: Path) -> dict[Path, dict[str, Any]]:
     """File and content of every record; raises UserError if one can't be read."""
     try:
         folders = [each for each in _listed(root / "experiments") if each.is_dir() or not each.name.startswith(".")]
+        if gone := [each for each in folders if each.is_symlink() and not each.exists()]:
+            raise Corrupt(f"{gone[0]} is a link to nothing")
         files = [file for folder in folders for file in _listed(folder)]
         return {file: read_record(file) for file in files if is_record(file)}
     except PermissionError as error:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import model_name, names
+from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import bars, finish, new_figure
 
@@ -38,7 +39,7 @@ def cost(table: pd.DataFrame, title: str = "", by: Sequence[str] = ()) -> "Figur
                 _panel(axes, part, column, by)
             row[0].set_ylabel(metric(part).axis(" at early stop"))
             row[0].set_title(model_name(model), fontsize=9)
-            row[0].legend(fontsize=8)
+            legend(row[0], beside=row[-1])
         finish(figure, title, tickets)
     return figure
 

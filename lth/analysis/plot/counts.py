@@ -38,10 +38,16 @@ def _levels(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _number(replicates: pd.Series) -> str:
-    """Number of trainings of these replicates: "3", or "3 × 5" of five draws each."""
+    """Number of trainings of these replicates: "3", or "3 × 5" of five draws each, "3 × 4 to 5" of as many."""
     draws = replicates.value_counts()
-    several = draws.nunique() == 1 and draws.iloc[0] > 1
-    return f"{len(draws)} × {draws.iloc[0]}" if several else str(len(replicates))
+    if draws.max() == 1:
+        return str(len(draws))
+    return f"{len(draws)} × {draws.min()}" + (f" to {draws.max()}" if draws.nunique() > 1 else "")
+
+
+def several(table: pd.DataFrame) -> bool:
+    """True if a level of a line has several trainings."""
+    return bool((_levels(table)["size"] > 1).any())
 
 
 def _spans(levels: pd.DataFrame, keys: list[str]) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lth.analysis.metric import accuracies
 from lth.analysis.plot.labels import names, panel_title
+from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import MARKS, bars, finish, new_figure
 
@@ -30,7 +31,7 @@ def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: s
             axes.set_xlabel("percent of weights pruned away")
             stamp(axes, part)
         row[0].set_ylabel("test accuracy at the end minus dense (points)")
-        row[0].legend(fontsize=8)
+        legend(row[0], beside=row[-1])
         finish(figure, title, table)
     return figure
 

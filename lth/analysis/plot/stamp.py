@@ -1,5 +1,5 @@
-"""The stamp on panels whose trainings are reduced: seen before the curves are, and behind them. It comes before the
-legend, which makes way for it.
+"""The stamp on panels whose trainings are reduced: seen before the curves are, and behind them. It comes before
+`lth.analysis.plot.legend`, which makes way for it.
 """
 
 import re
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLOR = "#c1121f"
 STAMPED = "stamped"  # id of such a panel
 _STEPS = re.compile(r"(?:^|, )(?:branch\.[\w.]+\.)?steps (\d+) instead of (\d+)")
-_OTHER = re.compile(r"(?:^|, )(?:model|data) ([^ ,]+) instead of ((?:[^ ,]+ or )*[^ ,]+)")
+_OTHER = re.compile(r"(?:^|, )(model|data) ([^ ,]+) instead of ((?:[^ ,]+ or )*[^ ,]+)")
 
 
 def stamp(axes: "Axes", table: pd.DataFrame) -> None:
@@ -52,12 +52,16 @@ def reasons(table: pd.DataFrame) -> list[str]:
 
 def _of_model(name: str, texts: list[str]) -> list[str]:
     pairs = [f"{int(now):,} of {int(full):,}" for text in texts for now, full in _STEPS.findall(text)]
-    others = [" instead of ".join(map(_names, pair)) for text in texts for pair in _OTHER.findall(text)]
+    others = [
+        f"{name}: {_instead(now, full)}" if name and what == "data" else _instead(now, full)
+        for text in texts
+        for what, now, full in _OTHER.findall(text)
+    ]
     return [*others, *([_line(name, [*dict.fromkeys(pairs)])] if pairs or not others else [])]
 
 
-def _names(keys: str) -> str:
-    return " or ".join(NAMES.get(key, key) for key in keys.split(" or "))
+def _instead(now: str, full: str) -> str:
+    return f"{NAMES.get(now, now)} instead of {' or '.join(NAMES.get(key, key) for key in full.split(' or '))}"
 
 
 def _line(name: str, pairs: list[str]) -> str:

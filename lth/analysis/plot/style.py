@@ -1,7 +1,6 @@
 """Common parts of all figures: style, error bars, the note under a figure, saving. Imports matplotlib on first use."""
 
 import hashlib
-import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ import pandas as pd
 
 import lth
 from lth.analysis.committed import note as note_sums
-from lth.analysis.plot.counts import counts
+from lth.analysis.plot.counts import counts, several
 from lth.analysis.plot.labels import NAMES, model_name, reductions
 from lth.file import aside, read_whole
 from lth.store.file import make_folder
@@ -77,9 +76,8 @@ def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[st
     from minimum to maximum over the trainings of a point.
     """
     figure.suptitle(balanced(title, round(HEAD * figure.get_figwidth() / 10)))
-    n = counts(table)
-    spreads = [f"{spread} from minimum to maximum"] if spread and set(re.findall(r"\bn=([\d-]+)", n)) != {"1"} else []
-    note(figure, [", ".join(_settings(table)), n, *spreads, origin(table), *reductions(table), *notes])
+    spreads = [f"{spread} from minimum to maximum"] if spread and several(table) else []
+    note(figure, [", ".join(_settings(table)), counts(table), *spreads, origin(table), *reductions(table), *notes])
 
 
 def balanced(text: str, width: int) -> str:

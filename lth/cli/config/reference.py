@@ -132,12 +132,14 @@ def sentence(text: str) -> str:
 
 def of_groups(names: Sequence[str], folder: Path | None = None) -> str:
     """The help on some groups; raises UserError for one that there is not."""
-    found, chosen = groups(folder), _defaults()
+    chosen = _defaults()
+    found = {name: "\n".join(_group(name, options, chosen)) for name, options in groups(folder).items()}
+    found["hydra/launcher"] = LAUNCHERS
     for name in names:
         if name not in found:
             meant = did_you_mean(similar(name, [*found], most=1)) or f"; there are {', '.join(found)}"
             raise UserError(f"there is no config group '{name}'{meant}")
-    return "\n\n".join("\n".join(_group(name, found[name], chosen)) for name in names)
+    return "\n\n".join(found[name] for name in names)
 
 
 def text(folder: Path | None = None) -> str:

@@ -38,13 +38,12 @@ def fits_float16(values: np.ndarray) -> bool:
 
 def _k_means(ordered: np.ndarray, count: int) -> np.ndarray:
     centroids = np.linspace(ordered[0], ordered[-1], count)
-    sums, squares = (np.concatenate([[0.0], np.cumsum(x)]) for x in (ordered, ordered**2))
     for _ in range(ROUNDS):
         inner = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2)
         edges = np.unique([0, *inner, len(ordered)])  # without empty clusters
-        new = np.diff(sums[edges]) / np.diff(edges)
+        new = np.add.reduceat(ordered, edges[:-1]) / np.diff(edges)
         if len(new) < count:
-            errors = np.diff(squares[edges]) - np.diff(edges) * new**2
+            errors = np.add.reduceat((ordered - np.repeat(new, np.diff(edges))) ** 2, edges[:-1])
             new = _split(ordered, edges, new, np.argsort(-errors, kind="stable"), count)
         if np.array_equal(new, centroids):
             break

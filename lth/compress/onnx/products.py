@@ -63,8 +63,8 @@ def in_float(model: bytes) -> list[str]:
 
 
 def grouped_transposed(graph: onnx.GraphProto) -> list[str]:
-    """Names of transposed convolutions in groups, which ONNX Runtime's quantizer takes for ones without: their scales,
-    one for each output of a group, do not fit their biases. They stay in float32.
+    """Names of transposed convolutions in groups with a bias, which ONNX Runtime's quantizer takes for ones without
+    groups: their scales, one for each output of a group, do not fit their biases. They stay in float32.
     """
     nodes = [node for node in graph.node if node.op_type == "ConvTranspose" and len(node.input) > 2]
     return [node.name for node in nodes if option(node, "group", 1.0) > 1]

@@ -102,7 +102,7 @@ def test_markdown_shows_mean_and_spread_of_each_level(stored: Path, capsys: pyte
     assert cli.main(["table", "--runs", str(stored)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "### frankle2019_fig4"
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:-2]]  # a caption is below
     assert cells[0][:5] == ["level", "% of weights", "ticket: early-stop step", "ticket: accuracy %", "ticket: n"]
     assert [row[:2] for row in cells[2:]] == [["0", "100.00"], ["1", "80.13"]]
     rows = pd.read_csv(io.StringIO(_csv(stored, capsys)))

@@ -29,14 +29,15 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.overrides and not arguments.run:
         raise UserError(f"{' '.join(arguments.overrides)}: overrides are for what --run trains; without it a figure is "
                         "drawn from what is stored. Add --run")  # fmt: skip
-    make_folder(arguments.out, "Set --out to another folder")  # before what --run trains
     return for_each("figure", registry.select(arguments.name, "figure", arguments.runs), partial(_one, arguments))
 
 
 def _one(arguments: argparse.Namespace, name: str) -> int:
     experiment = registry.load(name)
-    if arguments.run and (code := _train(experiment, name, arguments.runs, arguments.overrides)):
-        return code
+    if arguments.run:
+        make_folder(arguments.out, "Set --out to another folder")  # before what takes long
+        if code := _train(experiment, name, arguments.runs, arguments.overrides):
+            return code
     _draw(experiment, name, arguments)
     return 0
 

@@ -127,7 +127,7 @@ def _stored(job: Job, root: Path, trains: Trains) -> dict[int, dict[int, Trained
 
 
 def _others(job: Job, root: Path) -> str:
-    """What is stored under the name of a job with other settings, in words."""
+    """Words on what is stored under the name of a job with other settings; empty if nothing is."""
     found: dict[str, None] = {}
     for record in records(root, job.name):
         theirs = {key: value for key, value in record["columns"].items() if key not in UNTOLD | {"replicate"}}

@@ -115,23 +115,17 @@ def _content(file: Path) -> dict[str, bytes]:
     try:
         decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, MEMORY)
         unpacked = decompressor.decompress(read_whole(file), MOST + 1)
-        ended = decompressor.eof and not decompressor.unused_data
         head, _, rest = unpacked.partition(b"\n")
         listing = json.loads(head)
         files: list[tuple[str, int]] = [(str(name), int(size)) for name, size in listing["files"]]
         named = dict(files)
-        right = listing["format"] == FORMAT and len(named) == len(files) and all(map(NAMES.fullmatch, named))
+        ended = decompressor.eof and not decompressor.unused_data
+        right = ended and listing["format"] == FORMAT and len(named) == len(files) and all(map(NAMES.fullmatch, named))
     except OSError as error:
         raise UserError(f"{file} can't be read: {error.strerror}", code=1) from error
     except (lzma.LZMAError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file} was not written by lth pack, or is damaged", code=1) from error
-    if (
-        not right
-        or not ended
-        or len(unpacked) > MOST
-        or min(named.values(), default=0) < 0
-        or sum(named.values()) != len(rest)
-    ):
+    if not right or len(unpacked) > MOST or min(named.values(), default=0) < 0 or sum(named.values()) != len(rest):
         raise UserError(f"{file} was not written by lth pack, or is damaged", code=1)
     return dict(zip(named, _cut(rest, list(named.values())), strict=True))
 

@@ -111,7 +111,7 @@ def test_while_a_record_cannot_be_read_nothing_is_deleted(two: Path) -> None:
 def test_where_a_file_stands_in_the_place_of_records_nothing_is_deleted(two: Path, place: str) -> None:
     (two / place).rename(two / "aside")
     (two / place).write_text("x", encoding="utf-8")
-    with pytest.raises(UserError, match=r"Not a directory.*nothing is deleted or renamed: move it away"):
+    with pytest.raises(UserError, match=r"Not a directory.*nothing is deleted or renamed: restore it, or move it away"):
         upkeep.garbage(two)
 
 

@@ -11,8 +11,7 @@ from lth.store.columns import configures
 
 WIDEST = 13  # columns of a table of text, of four branches with three each; more branches stand below each other
 LONGEST = 60  # lines of a long table on a terminal, which shows one of less than twice as many whole
-AT_EARLY_STOP = "On the test set, at early stop; mean ± sample deviation over n replicates and draws."
-AT_END = "On the test set, at early stop and at the end; mean ± sample deviation over n replicates and draws."
+CAPTION = "On the test set, at early stop{}; mean ± sample deviation over n replicates and draws."
 MISSING = "-"  # a row without a column of the configuration
 
 # Title -> column, factor, digits.
@@ -166,7 +165,7 @@ def markdown(table: pd.DataFrame, *, at_end: bool = False) -> str:
         for name, part in experiments
         for variant, rows in part.groupby(variants(part), sort=False)
     ]
-    return "\n\n".join([*sections, AT_END if at_end else AT_EARLY_STOP])
+    return "\n\n".join([*sections, CAPTION.format(" and at the end" if at_end else "")])
 
 
 def _given(variant: str) -> str:

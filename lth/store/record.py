@@ -159,10 +159,9 @@ def has_records(root: Path, experiment: str) -> bool:
 def no_results(root: Path, experiment: str = "") -> str:
     """The message for a store without readable results, or for an experiment in it that has records alone."""
     if experiment:
-        return (f"{experiment} has no result under {root}, or none that can be read: lth status shows its jobs; run "
-                "again the command that trains it")  # fmt: skip
-    files = [file for folder in listed(root / "experiments") for file in listed(folder) if is_record(file)]
-    if files:
+        remedy = "lth status shows its jobs; run again the command that trains it"
+        return f"{experiment} has no result under {root}, or none that can be read: {remedy}"
+    if any(is_record(file) for folder in listed(root / "experiments") for file in listed(folder)):
         return f"{root} has no result that can be read; lth status shows its jobs"
     return f"nothing is stored under {root}; lth run trains, --runs names another folder"
 

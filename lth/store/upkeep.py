@@ -147,7 +147,9 @@ def every_record(root: Path) -> dict[Path, dict[str, Any]]:
     except PermissionError as error:
         raise UserError(f"{error}. {UNKNOWN}: allow it to be read", code=1) from error
     except (Corrupt, NotADirectoryError) as error:
-        raise UserError(f"{error}. {UNKNOWN}: move it away, and run its experiment again", code=1) from error
+        raise UserError(
+            f"{error}. {UNKNOWN}: restore it, or move it away and run its experiment again", code=1
+        ) from error
 
 
 def _listed(folder: Path) -> list[Path]:

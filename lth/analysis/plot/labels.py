@@ -138,6 +138,13 @@ def value_name(column: str, value: Any) -> str:
     return NAMES.get(text) or f"{TITLES.get(column, column)} {text}".strip()
 
 
+def shared_values(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    """Numbers in the columns `by` that all lines share, so that no name has them, such as "rate 0.1"."""
+    columns = [column for column in by if column in table and pd.api.types.is_numeric_dtype(table[column])]
+    values = {column: table[column].unique() for column in columns}
+    return [name for column, (value, *more) in values.items() if not more and (name := value_name(column, value))]
+
+
 def model_name(model: object) -> str:
     """Name of a model (a value of the column `model`) as papers write it."""
     return NAMES.get(str(model), str(model))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lth.analysis import query
 from lth.analysis.metric import metric, metric_of_curves
-from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, short_names, value_name
+from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, shared_values, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import COLORS, MARKERS, MARKS, TOLD_APART, bars, cycled, finish, new_figure
@@ -57,7 +57,7 @@ def sparsity(
                 row[1].set_ylim(100 * above, 100 * (most + 0.05 * (most - above)))
                 row[1].set_title(f"above {above:.0%}", fontsize=9)
             legend(row[0], beside=row[-1])
-        finish(figure, title, table, [*_shared(table, by), *notes])
+        finish(figure, title, table, [*shared_values(table, by), *notes])
     return figure
 
 
@@ -83,15 +83,8 @@ def during(
         alone = f" {_moment(pd.Series([*shares]))}" if len(shares) == 1 else ""
         panels[0].set_ylabel(found.axis(alone.replace("at 100% of the steps", "at the end")))
         legend(panels[0], beside=panels[-1])
-        finish(figure, title, table, _shared(table, by))
+        finish(figure, title, table, shared_values(table, by))
     return figure
-
-
-def _shared(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
-    """Numbers that all lines share and that no name of one says, such as "rate 0.1"."""
-    columns = [column for column in by if column in table and pd.api.types.is_numeric_dtype(table[column])]
-    values = {column: table[column].unique() for column in columns}
-    return [name for column, (value, *more) in values.items() if not more and (name := value_name(column, value))]
 
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:

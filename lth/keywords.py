@@ -31,3 +31,15 @@ def unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str,
             )
         bound, function = {**function.keywords, **bound}, function.func
     return function, bound
+
+
+def arguments(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """A function without its partials, and all of its arguments that have a value, by keyword: bound ones, or else
+    defaults.
+    """
+    function, bound = unbound(function)
+    try:
+        parameters = inspect.signature(function).parameters.items()
+    except (ValueError, TypeError):  # one that is written in C may have no signature
+        return function, bound
+    return function, {name: p.default for name, p in parameters if p.default is not p.empty} | bound

@@ -18,7 +18,7 @@ from test_table import JOB, run
 
 from lth import cli
 from lth.analysis import plot, results, summary
-from lth.analysis.cost import dollars, entry, kwh, pounds, strubell2019, tables
+from lth.analysis.cost import dollars, entry, kwh, pounds, statement, strubell2019, tables
 from lth.analysis.cost.total import Rates, missing, totals, trainings
 from lth.layer import macs
 from lth.model import lenet_300_100
@@ -335,6 +335,22 @@ def test_a_store_is_summed_by_experiment_and_what_they_share_once(
     # 16 x 8 + 8 x 6 + 6 x 3 weights; 3 x 200 images trained on, 6 evaluations of 21 + 24, one of 50
     assert sums["macs"].tolist() == [194 * 920, 3 * 194 * 920, 3 * 194 * 920]
     assert sums["macs_remaining"].tolist() == [194 * 920, (194 + 2 * 97) * 920, (194 + 2 * 97) * 920]
+
+
+def test_small_sums_are_in_small_units(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sums = statement.statement(results.trainings(["dense"], store))
+    given = {"wall_hours": 0.05, "cpu_hours": 0.02, "energy_kwh": 0.06, "kwh_pue": 0.09, "co2e_kg": 0.04}
+    assert texts(sums, **given) == {"wall s": "180", "CPU s": "72", "energy Wh": "60", "Wh x PUE": "90", "CO2e g": "40"}
+    given |= {"wall_hours": 0.1, "kwh_pue": 0.1, "co2e_kg": float("nan")}
+    assert texts(sums, **given) == {
+        "wall h": "0.1", "CPU h": "0.02", "energy kWh": "0.06", "kWh x PUE": "0.1", "CO2e kg": "-"
+    }  # fmt: skip
+
+
+def texts(sums: statement.Statement, **values: float) -> dict[str, str]:
+    """The cells of time, energy and CO2e by title, for these sums."""
+    (row,) = replace(sums, sums=sums.sums.assign(**values)).cells.to_dict("records")
+    return {title: text for title, text in row.items() if any(part in title for part in ("CPU", "wall", "Wh", "CO2e"))}
 
 
 def test_one_experiment_has_a_line_and_no_total(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,6 +94,7 @@ ALLOWED: list[tuple[str, Any]] = [
 REFUSED: list[tuple[str, Any, str]] = [
     ("model", None, "None: a model must return a torch.nn.Module"),
     ("model", nn.Linear, "a value of type type: a model"),
+    ("model", nn.Sequential(nn.Embedding(9, 5, sparse=True)), "a net whose 0 has sparse gradients: leave out sparse="),
     ("optimizer", None, "None: it must return a torch.optim.Optimizer"),
     ("lr", None, "None at step 7: it must return a number"),
     ("lr", float("nan"), "nan at step 7"),

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from lth import augment, branch, criterion, distribution, engine, init, job, rewind, schedule, structure
 from lth.engine import Callback
-from lth.imp import prune
-from lth.job import Branch, Job
+from lth.imp import Rewind, prune
+from lth.job import Branch, Job, Place
 from lth.seed import seed
 from lth.store import Store, read_result, table
 from lth.store import digest as digest_module
@@ -98,6 +98,22 @@ def test_a_list_of_levels_climbs_from_one_to_the_next(tmp_path: Path) -> None:
 
 def test_the_dense_level_is_trained_though_the_list_of_levels_leaves_it_out(tmp_path: Path) -> None:
     assert [t.ticket.level for t in ran(replace(JOB, levels=[2]), tmp_path)] == [0, 2]
+
+
+def late(trained: Trained, *, step: int = 5) -> tuple[Weights, int]:
+    """A rewinding of one's own: W_k and k."""
+    return trained.at(step), step
+
+
+@pytest.mark.parametrize(("rewound", "step"), [(late, 5), (partial(late, step=15), 15)])
+def test_a_rewinding_of_ones_own_is_planned_and_its_start_kept_though_the_step_is_its_default(
+    rewound: Rewind, step: int, tmp_path: Path
+) -> None:
+    what, ears = replace(JOB, levels=1, rewind=rewound), Begun()
+    assert job.planned(what) == {Place(1, 0): 20, Place(1, 1): 20 - step}
+    trained = job.run(what, Store(tmp_path), ears, lambda _: None)
+    assert [t.ticket.step for t in trained] == [0, step]
+    assert set(ears.count.values()) == {1}  # the dense net is not trained again for the weights of this step
 
 
 @pytest.mark.long

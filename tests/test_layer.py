@@ -120,13 +120,34 @@ def test_weights_of_recurrent_layers_are_named_as_not_pruned(name: str) -> None:
     assert list(found.left) == left
 
 
-@pytest.mark.parametrize("lookup", [nn.Embedding(9, 5), nn.Embedding(9, 5, max_norm=1.0), nn.EmbeddingBag(9, 5)])
+@pytest.mark.parametrize("lookup", [nn.Embedding(9, 5), nn.EmbeddingBag(9, 5)])
 def test_a_weight_that_is_looked_up_is_named_as_not_pruned(lookup: nn.Module) -> None:
     bags = isinstance(lookup, nn.EmbeddingBag)
     looked_up = Net(lambda n, x: n.head(n.words(x) if bags else n.words(x).mean(1)), words=lookup, head=nn.Linear(5, 3))
     found = layers(looked_up, torch.tensor([[1, 2, 3]]))
     assert found.kinds == {"head.weight": "output"}
     assert list(found.left) == ["words.weight"]
+
+
+def _shrinking(n: Net, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        n.head.weight.mul_(0.5)
+    return n.head(x)
+
+
+@pytest.mark.parametrize(
+    ("net", "example", "changed"),
+    [
+        (Net(lambda n, x: n.head(n.words(x).mean(1)), words=nn.Embedding(9, 5, max_norm=1.0), head=nn.Linear(5, 3)),
+         torch.tensor([[1, 2, 3]]), "words.weight"),
+        (Net(_shrinking, head=nn.Linear(5, 3)), torch.rand(1, 5), "head.weight"),
+    ],
+)  # fmt: skip
+def test_a_net_that_changes_its_weights_when_it_is_evaluated_is_refused(
+    net: nn.Module, example: Tensor, changed: str
+) -> None:
+    with pytest.raises(UserError, match=f"changes {changed} whenever it is evaluated"):
+        layers(net, example)
 
 
 @odd

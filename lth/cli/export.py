@@ -29,13 +29,14 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
     if arguments.format == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
-    if arguments.out:
-        make_folder(arguments.out.resolve().parent, "Give --out another folder")  # before what may take long
+    ending = _ending(arguments.format)
+    if arguments.out:  # before what may take long
+        if arguments.out.suffix in ENDINGS - {ending}:
+            better = arguments.out.with_suffix(ending)
+            raise UserError(f"--out {arguments.out}: format {arguments.format} is a {ending} file; name it {better}")
+        make_folder(arguments.out.resolve().parent, "Give --out another folder")
     (net,) = select(jobs, [arguments.level], trains=on_stderr)
-    content, ending = _content(net, arguments.format), _ending(arguments.format)
-    if arguments.out and arguments.out.suffix in ENDINGS - {ending}:
-        better = arguments.out.with_suffix(ending)
-        raise UserError(f"--out {arguments.out}: format {arguments.format} is a {ending} file; name it {better}")
+    content = _content(net, arguments.format)
     job, ticket = net[0], net[1].ticket
     target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}{ending}")
     write_out(target, content)

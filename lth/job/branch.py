@@ -1,13 +1,12 @@
 """A branch off the main line of a job, and the places of its tickets."""
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lth import early_bird
 from lth.job.guard import guarded
-from lth.keywords import takes
+from lth.keywords import arguments, takes
 from lth.recipe import Recipe
 from lth.store.digest import describe, short, sources
 from lth.ticket import Ticket, Trained
@@ -62,8 +61,7 @@ class Branch:
 
     def argument(self, name: str) -> Any:
         """An argument of the transform: as it is bound, or its default; None if it has neither."""
-        parameter = inspect.signature(self.transform).parameters.get(name)
-        return None if parameter is None or parameter.default is parameter.empty else parameter.default
+        return arguments(self.transform)[1].get(name)
 
     def epochs(self, recipe: Recipe) -> list[int]:
         """Steps of the training before at which epochs end that the transform looks at; none if it looks at none."""

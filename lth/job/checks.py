@@ -21,6 +21,9 @@ from lth.weights import weights_of
 def _model(guard: Guarded, net: Any, *unused: Any) -> None:
     if not isinstance(net, nn.Module):
         raise guard.wrong(kind(net), "a model must return a torch.nn.Module")
+    lookups = (nn.Embedding, nn.EmbeddingBag)
+    if sparse := [name for name, layer in net.named_modules() if isinstance(layer, lookups) and layer.sparse]:
+        raise guard.wrong(f"a net whose {', '.join(sparse)} has sparse gradients", "leave out sparse=True")
 
 
 def _optimizer(guard: Guarded, optimizer: Any, *unused: Any) -> None:

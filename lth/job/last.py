@@ -2,14 +2,13 @@
 leave a layer nothing, and the first one after updater=gradual, which may have left too little.
 """
 
-import inspect
 from bisect import bisect_left
 
 from lth import UserError, updater
 from lth.distribution import balanced, by_kind, by_layer, er, erk, globally, uniform
 from lth.imp import examples
 from lth.job.values import Job
-from lth.keywords import unbound
+from lth.keywords import arguments, unbound
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
 from lth.ticket import Ticket
@@ -53,7 +52,7 @@ def check_after_gradual(job: Job, ladder: Ladder, start: Ticket) -> None:
     with a stop rule, which may end before.
     """
     recipe = job.recipe
-    (function, given), (distribution, _) = unbound(recipe.updater), unbound(job.distribution)
+    (function, given), (distribution, _) = arguments(recipe.updater), unbound(job.distribution)
     pruned = [level for parent, levels in ladder.children.items() if parent >= job.train_from for level in levels]
     known = (
         not job.stops
@@ -62,8 +61,7 @@ def check_after_gradual(job: Job, ladder: Ladder, start: Ticket) -> None:
     )
     if function is not updater.gradual or not pruned or not known:
         return
-    end = given.get("end", inspect.signature(updater.gradual).parameters["end"].default)
-    left = updater.gradual(end, start.weights, {}, start.mask, **given)
+    left = updater.gradual(given["end"], start.weights, {}, start.mask, **given)
     scores = {name: start.weights[name].abs() for name in left}
     density = {name: ladder.density(min(pruned), kind) for name, kind in recipe.layers.kinds.items()}
     try:

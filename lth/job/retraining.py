@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from lth import UserError, rewind
 from lth.imp import Rewind
-from lth.keywords import unbound
+from lth.keywords import arguments
 from lth.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 def begin(recipe: Recipe, rewound: Rewind) -> int:
     """The step at which a rewound ticket begins; 0 if a rewinding of the user's own does not say."""
-    function, given = unbound(rewound)
+    function, given = arguments(rewound)
     if function is not rewind.fine_tune:
-        return int(given.get("step", 0))
-    return recipe.steps if given.get("rate") == "last" else int(recipe.steps - given.get("steps", 500))
+        return int(given.get("step") or 0)
+    return recipe.steps if given["rate"] == "last" else int(recipe.steps - given["steps"])
 
 
 def retrained(recipe: Recipe, rewound: Rewind) -> Recipe:
     """The recipe of rewound tickets: another than `recipe` if they are fine-tuned at the last rate."""
-    function, given = unbound(rewound)
-    if function is not rewind.fine_tune or given.get("rate") != "last":
+    function, given = arguments(rewound)
+    if function is not rewind.fine_tune or given["rate"] != "last":
         return recipe
-    return recipe.at_last_rate(given.get("steps", 500))
+    return recipe.at_last_rate(given["steps"])
 
 
 def check(job: "Job") -> None:

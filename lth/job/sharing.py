@@ -1,6 +1,5 @@
 """Trainings of a job, named so that those of several jobs that are the same one have the same name."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from lth.job.branch import Place
 from lth.job.levels import densities
 from lth.job.source import origin, origin_places
 from lth.job.values import Job
-from lth.keywords import unbound
+from lth.keywords import arguments
 from lth.store.digest import describe, short
 
 
@@ -96,16 +95,10 @@ class _Line:
 def bound(job: Job, place: Place) -> Bound:
     """Kind of number that `planned` gives for a training: exact ("") or a bound."""
     branch = job.branches.get(place.branch)
-    return "" if branch is None else bound_of(*_arguments(branch.transform))
+    return "" if branch is None else bound_of(*arguments(branch.transform))
 
 
 def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
     """Steps of a training that branches off a ticket which is trained from step `start` to `end`."""
-    function, arguments = _arguments(transform)
-    return steps_of(function, start, end, arguments)
-
-
-def _arguments(transform: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The function of a branch, and all of its arguments that have a value."""
-    function, given = unbound(transform)
-    return function, {name: p.default for name, p in inspect.signature(function).parameters.items()} | given
+    function, given = arguments(transform)
+    return steps_of(function, start, end, given)

@@ -32,8 +32,13 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
     """Prunable weights by kind. example: one input as the net sees it, 1 x shape. output: name of the output layer, ""
     to find it. The net is not modified.
     """
-    kinds = prunable(net)
+    kinds, versions = prunable(net), {name: p._version for name, p in net.named_parameters()}
     seen = trace(net, example)
+    if changed := [name for name, p in net.named_parameters() if p._version != versions[name]]:
+        raise UserError(
+            f"{type(net).__name__} changes {', '.join(changed)} whenever it is evaluated, so that its results would "
+            "depend on how often that is: leave out max_norm of embeddings, or compute from a copy (clone())"
+        )
     if shapes := _outside(net, seen.outputs):
         raise UserError(
             f"{type(net).__name__} learns tensors that are not its parameters (of shape {', '.join(shapes)}), so that "

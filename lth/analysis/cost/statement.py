@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,12 @@ HEADER = {
     "energy_kwh": "energy kWh", "energy_method": "method", "kwh_pue": "kWh x PUE", "co2e_kg": "CO2e kg",
     "dollars_low": "$ preemptible", "dollars_high": "$ on demand",
 }  # fmt: skip
+# Columns that change their unit together where all their values are below a tenth of it: unit, smaller one, how many.
+SMALLER = {
+    ("wall_hours", "cpu_hours"): (" h", " s", 3600),
+    ("energy_kwh", "kwh_pue"): ("kWh", "Wh", 1000),
+    ("co2e_kg",): (" kg", " g", 1000),
+}
 SHARED = "shared: trainings that another of these experiments uses too; a total counts each once"
 
 
@@ -34,11 +40,15 @@ class Statement:
 
     @property
     def cells(self) -> "pd.DataFrame":
-        """The sums as text under their titles; a dash where unknown."""
+        """The sums as text under their titles, small ones in small units; a dash where unknown."""
         import pandas as pd
 
-        text = {title: [_cell(name, value) for value in self.sums[name].tolist()] for name, title in HEADER.items()}
-        return pd.DataFrame(text)
+        return pd.DataFrame(
+            {
+                title: [_cell(name, value * count if count > 1 else value) for value in self.sums[name].tolist()]
+                for name, (title, count) in _units(self.sums).items()
+            }
+        )
 
     def markdown(self) -> str:
         """A table and its notes."""
@@ -57,8 +67,8 @@ def statement(parts: "dict[str, pd.DataFrame]", rates: "Rates | None" = None) ->
 
     rates = rates or rates_of()
     rows = pd.concat(parts.values(), ignore_index=True)
-    each = total.trainings(rows, rates)
-    return Statement(total.totals(rows, rates)[list(HEADER)], (*_gaps(each), *_assumptions(each, rates)))
+    each, sums = total.trainings(rows, rates), total.totals(rows, rates)[list(HEADER)]
+    return Statement(sums, (*_gaps(each, _units(sums)), *_assumptions(each, rates)))
 
 
 def rates_of(
@@ -88,10 +98,19 @@ def to_csv(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return out.getvalue().rstrip("\n")
 
 
-def _gaps(each: "pd.DataFrame") -> list[str]:
+def _units(sums: "pd.DataFrame") -> dict[str, tuple[str, int]]:
+    """Column -> its title, with the unit, and how many of this unit are one of the column."""
+    units = {column: (title, 1) for column, title in HEADER.items()}
+    for columns, (unit, smaller, count) in SMALLER.items():
+        if sums[[*columns]].max(axis=None) < 0.1:
+            units |= {column: (HEADER[column].replace(unit, smaller), count) for column in columns}
+    return units
+
+
+def _gaps(each: "pd.DataFrame", units: Mapping[str, tuple[str, int]]) -> list[str]:
     from lth.analysis.cost import total
 
-    gaps = [f"{HEADER[c]}: {k} of {n}" for c, (k, n) in total.missing(each).items()]
+    gaps = [f"{units[c][0]}: {k} of {n}" for c, (k, n) in total.missing(each).items()]
     notes = [f"a dash: not known for all trainings ({', '.join(gaps)})"] if gaps else []
     if (each["device"].dropna() != "cpu").any():
         notes.append("for trainings on a GPU, --watts and --price name the GPU")
@@ -120,4 +139,4 @@ def _cell(column: str, value: Any) -> str:
         return "-"
     if column in ("trainings", "shared", "steps", "samples"):
         return f"{value:,.0f}"
-    return f"{value:,.1f}" if column.endswith("hours") and value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if column.endswith("hours") and value >= 100 else f"{value:.3g}"

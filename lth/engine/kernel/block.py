@@ -10,7 +10,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from lth import regularization
 from lth.engine.kernel import compiled, packed
-from lth.keywords import unbound
+from lth.keywords import arguments
 
 
 class Examples(NamedTuple):
@@ -105,8 +105,8 @@ def _settings(optimizer: Optimizer, penalty: Callable[..., Any]) -> tuple[int, n
     """Kind of the optimizer, and its settings: strengths of l1 and l2, weight decay, and momentum, dampening, nesterov
     (SGD) or beta1, beta2, epsilon.
     """
-    function, bound = unbound(penalty)
-    strength = bound.get("strength", (getattr(function, "__kwdefaults__", None) or {}).get("strength", 0.0))
+    function, given = arguments(penalty)
+    strength = given.get("strength", 0.0)
     group = optimizer.param_groups[0]
     names = ("momentum", "dampening", "nesterov") if type(optimizer) is SGD else ("beta1", "beta2", "eps")
     own = {**group, **dict(zip(("beta1", "beta2"), group.get("betas", ()), strict=False))}

@@ -344,8 +344,10 @@ def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFi
 
 
 WRONG = {
-    "quantization.aware.bits=[8,9]": "quantization.aware.bits=[8, 9]: choose from 2 to 8, fp16 and bf16",
-    "quantization.aware.bits=8": "must be a list",
+    "quantization.aware.bits=[8,9]": "bits=[8, 9]: must be null or a list of 2, 3, 4, 5, 6, 7, 8, fp16, bf16",
+    "quantization.aware.bits=[4.0]": "bits=[4.0]: must be null or a list of 2",
+    "quantization.aware.bits=[4,4]": "bits=[4, 4]: give different widths to quantize weights to, such as [8, 4]",
+    "quantization.aware.bits=8": "bits=8: must be a list, such as [8, 4]",
     "quantization.aware.transform.activation_bits=1": "activation_bits=1: choose one of 2",
     "quantization.aware.transform.calibration=max": "calibration=max: choose one of min_max",
     "quantization.aware.transform.images=0": "images=0: must be at least 1",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lth import early_bird
 from lth.job.guard import guarded
 from lth.keywords import arguments, takes
+from lth.quantization.scheme import WeightBits
 from lth.recipe import Recipe
 from lth.store.digest import describe, short, sources
 from lth.ticket import Ticket, Trained
@@ -38,7 +39,7 @@ class Branch:
     transform: Callable[..., tuple[Recipe, Ticket]]
     levels: Sequence[int] | None = None
     draws: int = 1
-    bits: Sequence[int | str] | None = None
+    bits: Sequence[WeightBits] | None = None
     compare: Callable[..., list[dict[str, Any]]] | None = None
 
     def __post_init__(self) -> None:

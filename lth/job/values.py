@@ -66,6 +66,8 @@ class Job:
         own = {"recipe": guarded_recipe(self.recipe), "stops": stops}
         for name, value in own.items():
             object.__setattr__(self, name, value)
+        if not self.replicates or len({*self.replicates}) < len(self.replicates):
+            raise UserError(f"replicates={[*self.replicates]}: give different ones, such as [1, 2, 3]")
         _ = self.ladder  # a wrong one is an error before anything is trained
         if accuracy_drop in [unbound(rule)[0] for rule in self.stops.values()]:
             _check_accuracy_drop(self)

@@ -1,10 +1,12 @@
 """Integer grids: r = S(q - Z) (Jacob et al. 2018, arXiv 1712.05877, Equation 1)."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+Bits = Literal[2, 3, 4, 5, 6, 7, 8]
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -43,7 +45,7 @@ def grid(low: Tensor, high: Tensor, *, bits: int, symmetric: bool, axis: int | N
     The range is widened to hold 0. Symmetric: Z = 0 and signed integers of one magnitude, -127 to 127 for 8 bits.
     Affine: unsigned integers, 0 to 255. A range of nothing but 0 has S = 1. Raises ValueError.
     """
-    if not 2 <= bits <= 8:
+    if bits not in get_args(Bits):
         raise ValueError(f"bits={bits}: choose 2 to 8")
     if not (low.isfinite().all() and high.isfinite().all()):
         raise ValueError(f"the range {low.min()} to {high.max()} is not finite: calibrate inputs first; weights are "

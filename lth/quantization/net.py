@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.fit import materialize
+from lth.quantization.grid import Bits
 from lth.quantization.layer import Quantized, found
 from lth.quantization.rounding import Rounding, Watch
-from lth.quantization.scheme import ActivationBits, Calibration, Scheme
+from lth.quantization.scheme import Calibration, Scheme
 from lth.weights import load, weights_of
 
 
@@ -68,7 +69,7 @@ def quantized_model(
     *,
     model: Callable[..., nn.Module],
     weight_bits: int | str = 8,
-    activation_bits: ActivationBits | None = 8,
+    activation_bits: Bits | None = 8,
     per_channel: bool = True,
     symmetric: bool = True,
     calibration: Calibration = "min_max",

@@ -14,8 +14,9 @@ from torch import Tensor
 from lth import UserError, lr, updater
 from lth.branch.steps import trains
 from lth.imp import first_images
+from lth.quantization.grid import Bits
 from lth.quantization.net import calibrate, quantized_model
-from lth.quantization.scheme import ActivationBits, Calibration
+from lth.quantization.scheme import Calibration
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, masked
 from lth.weights import load, weights_of
@@ -26,7 +27,7 @@ def post_training(
     *,
     recipe: Recipe,
     bits: int | str,
-    activation_bits: ActivationBits | None = 8,
+    activation_bits: Bits | None = 8,
     per_channel: bool = True,
     symmetric: bool = True,
     calibration: Calibration = "min_max",
@@ -58,7 +59,7 @@ def aware(
     *,
     recipe: Recipe,
     bits: int | str,
-    activation_bits: ActivationBits | None = 8,
+    activation_bits: Bits | None = 8,
     per_channel: bool = True,
     symmetric: bool = True,
     calibration: Calibration = "min_max",

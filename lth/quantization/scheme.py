@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from lth.quantization.calibration import CALIBRATIONS, min_max
-from lth.quantization.grid import Grid, cast, fake_quantize, grid
+from lth.quantization.grid import Bits, Grid, cast, fake_quantize, grid
 
-ActivationBits = Literal[2, 3, 4, 5, 6, 7, 8]
+WeightBits = Bits | Literal["fp16", "bf16"]
 Calibration = Literal["min_max", "percentile", "mean_squared_error"]
 FLOATS = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -23,15 +23,15 @@ class Scheme:
     """
 
     weight_bits: int | str = 8
-    activation_bits: ActivationBits | None = 8
+    activation_bits: Bits | None = 8
     per_channel: bool = True
     symmetric: bool = True
     calibration: Calibration = "min_max"
 
     def __post_init__(self) -> None:
-        if self.weight_bits not in (*range(2, 9), *FLOATS):
+        if self.weight_bits not in (*get_args(Bits), *FLOATS):
             raise ValueError(f"weight_bits={self.weight_bits}: choose 2 to 8, fp16 or bf16")
-        if self.activation_bits not in (None, *get_args(ActivationBits)):
+        if self.activation_bits not in (None, *get_args(Bits)):
             raise ValueError(f"activation_bits={self.activation_bits}: choose 2 to 8, or null for float32")
         if self.calibration not in CALIBRATIONS:
             raise ValueError(f"calibration={self.calibration}: choose one of {', '.join(CALIBRATIONS)}")

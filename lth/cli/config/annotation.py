@@ -35,7 +35,8 @@ class Annotation:
         if self.choices:
             null = ["null"] if type(None) in self.types else []
             return f"choose one of {', '.join([*map(str, self.choices), *null])}"
-        kinds = [NAMES[kind] for kind in self.types] + (["a list"] if self.items else [])
+        of = f" of {', '.join(map(str, self.items.choices))}" if self.items and self.items.choices else ""
+        kinds = [NAMES[kind] for kind in self.types] + ([f"a list{of}"] if self.items else [])
         return f"must be {' or '.join(kinds)}"
 
 

@@ -12,7 +12,6 @@ from lth.cli.ending import objectives
 from lth.schedule import rungs
 from lth.store.names import check_name, check_path, check_project, did_you_mean, similar
 
-BITS = (*range(2, 9), "fp16", "bf16")
 # Columns that an objective may name, beside the metric of the task on validation data.
 OBJECTIVES = ("early_stop_val_accuracy", "early_stop_val_loss", "early_stop_step", "density", "remaining")
 
@@ -52,11 +51,10 @@ def _check_quantization(config: Config) -> None:
     if quantizations and keep != "all":
         raise UserError(f"store.keep={keep}: quantization starts from the trained weights, use store.keep=all")
     for name, node in quantizations.items():
-        if not node.get("bits"):
-            raise UserError(f"quantization.{name}.bits: give the widths to quantize weights to, such as [8, 4]")
-        for bits in node["bits"]:
-            if bits not in BITS:
-                raise UserError(f"quantization.{name}.bits={node['bits']}: choose from 2 to 8, fp16 and bf16")
+        bits = node.get("bits") or []
+        if not bits or len({*bits}) < len(bits):
+            raise UserError(f"quantization.{name}.bits={bits}: give different widths to quantize weights to, such as "
+                            "[8, 4]")  # fmt: skip
 
 
 def _check_rewind(config: Config) -> None:

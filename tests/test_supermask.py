@@ -14,8 +14,8 @@ from lth import UserError, branch, criterion, distribution, init, job, rewind, s
 from lth.engine import Callback, Interrupted, train
 from lth.recipe import Recipe
 from lth.store import Store, table
-from lth.supermask import scored_model, top
-from lth.ticket import Ticket, Trained, density
+from lth.supermask import scored_model
+from lth.ticket import Ticket, Trained, density, top
 
 
 def linear(shape: Any, outputs: int) -> nn.Module:

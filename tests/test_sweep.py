@@ -1,5 +1,6 @@
 """Sweeps over groups, with overrides that belong to a swept option."""
 
+import json
 import re
 import threading
 import time
@@ -61,7 +62,29 @@ def test_an_empty_value_beside_a_swept_group_stays_empty() -> None:
 def test_values_of_the_sweeper_are_those_of_the_command_line() -> None:
     given = ["root=here", "hydra.sweeper.params={replicate:'1,2',optimizer.lr:'0.1,0.2',steps:'5,6'}", "steps=9"]
     given += ["+hydra.sweeper.params.levels='range(1,3)'"]
-    assert with_params(given) == ["replicate=1,2", "optimizer.lr=0.1,0.2", "levels=range(1,3)", "root=here", "steps=9"]
+    assert with_params(given, {"steps": "7", "batch_size": 5, "levels": "3"}) == [
+        "batch_size=5", "levels=range(1,3)", "replicate=1,2", "optimizer.lr=0.1,0.2", "root=here", "steps=9"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kept_in", ["experiment", "hydra/sweeper"])
+def test_values_of_a_file_of_ones_own_are_too(kept_in: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def run(*values: str, given: Sequence[str] = ()) -> str:
+        params = {"replicate": "1,2,3", **dict(value.split("=") for value in values)}
+        of_experiment = {"hydra": {"sweeper": {"params": params}}}
+        content = {"experiment": of_experiment, "hydra/sweeper": {"defaults": ["lth"], "params": params}}[kept_in]
+        file = tmp_path / kept_in / "mine.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("# @package _global_\n" * (kept_in == "experiment") + json.dumps(content))
+        chosen = ["--config-dir", str(tmp_path), f"{kept_in}=mine", "root=here", *PLAN, *given]
+        code = cli.main(["run", "-m", *chosen])
+        said = capfd.readouterr()
+        assert code == (2 if said.err else 0)
+        return said.err or said.out
+
+    assert "sweep of 6 jobs" in run("steps=10,20")
+    assert "sweep of 2 jobs" in run("steps=10,20", given=["replicate=1"])
+    assert "optimizer.lrr" in run("optimizer.lrr=0.1,0.2")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,6 @@ their layers; everything else is frozen. Either the highest scores of a layer ch
 """
 
 from lth.supermask.sampled import sampled
-from lth.supermask.scored import bernoulli_model, scored_model, settled, top
+from lth.supermask.scored import bernoulli_model, scored_model, settled
 
-__all__ = ["bernoulli_model", "sampled", "scored_model", "settled", "top"]
+__all__ = ["bernoulli_model", "sampled", "scored_model", "settled"]

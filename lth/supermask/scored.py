@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lth import UserError
 from lth.layer import only_its_own
 from lth.seed import uniform
-from lth.ticket import Mask, highest
+from lth.ticket import Mask, top
 
 SCORED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 Tensors = Mapping[str, Tensor]
@@ -80,16 +80,6 @@ def settled(step: int, weights: Tensors, gradients: Tensors, mask: Mask, *, net:
     return {
         name: layer.choose(layer).bool() if isinstance(layer, Scored) else mask[name] for name, layer in layers.items()
     }
-
-
-def top(scores: Tensor, kept: int) -> Tensor:
-    """The mask of the `kept` highest scores; of equal ones the lower index goes."""
-    if kept == scores.numel():
-        return torch.ones_like(scores, dtype=torch.bool)
-    above = scores > scores.flatten().kthvalue(scores.numel() - kept).values
-    if int(above.sum()) == kept:
-        return above
-    return highest("scores", scores, torch.ones_like(above), kept)  # equal ones at the border, which takes longer
 
 
 def _frozen(net: nn.Module) -> nn.Module:

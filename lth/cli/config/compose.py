@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lth import UserError
 from lth.analysis import document
@@ -19,9 +19,10 @@ from lth.cli.config.explain import aside, errors_explained
 from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import quoted
-from lth.cli.config.overrides import expand, extremes, is_group, searches
+from lth.cli.config.overrides import expand, extremes, is_group, is_swept, searches
 from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
+from lth.cli.override import key_of
 
 
 def validated(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
@@ -52,6 +53,19 @@ def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig
     with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
         first = [values[0] for values in (extremes if searches(overrides) else expand)(overrides)]
         return compose("config", [*first, *search_path(folder)], return_hydra_config=True)
+
+
+def sweeper_params(overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+    """What hydra.sweeper.params holds in configuration files of the user's own: lth's own hold nothing."""
+    own = [word for word in overrides if key_of(word) == "hydra.searchpath"] + search_path(folder)
+    if not own:
+        return {}
+    check_files(overrides, folder)
+    groups = [word for word in overrides if is_group(word) and not is_swept(word)]
+    with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", [*groups, *own], return_hydra_config=True)
+    found: Any = OmegaConf.to_container(cfg.hydra.sweeper)
+    return found.get("params") or {}
 
 
 @cache

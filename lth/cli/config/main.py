@@ -21,7 +21,7 @@ import lth
 from lth import UserError
 from lth.cli.config import apart, reference, search
 from lth.cli.config.accepted import fitted
-from lth.cli.config.compose import validated
+from lth.cli.config.compose import sweeper_params, validated
 from lth.cli.config.conf import CONF, plain
 from lth.cli.config.contexts import announced, hydra_folder_overrides, hydra_quiet, hydra_raises, signals_handled
 from lth.cli.config.explain import explanation
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.has(PRINTS):
         return _run([*given.flags, *given.overrides], False, Task(_job))
     sweeping = given.has(SWEEP) or "hydra.mode=MULTIRUN" in given.overrides
-    words = with_params(given.overrides) if sweeping else given.overrides
+    words = with_params(given.overrides, sweeper_params(given.overrides, given.folder)) if sweeping else given.overrides
     overrides = literal(words, sweeping=sweeping, folder=given.folder)
     with announced("checking the configurations of the sweep ..." if sweeping else ""):
         checked = validated(overrides, given.folder)

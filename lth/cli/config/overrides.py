@@ -1,8 +1,8 @@
-"""Normalizes `lth run` overrides into the order Hydra's parser accepts."""
+"""Overrides of a sweep: which keys have several values, and the jobs that they stand for."""
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -66,9 +66,11 @@ def values(override: Override) -> list[str]:
     return [*override.sweep_string_iterator()] if override.is_sweep_override() else []
 
 
-def with_params(overrides: Sequence[str]) -> list[str]:
-    """The overrides of a sweep, with those that hydra.sweeper.params holds in front, unless their keys are given."""
-    params, others = dict[str, Any](), list[str]()
+def with_params(overrides: Sequence[str], of_files: Mapping[str, Any]) -> list[str]:
+    """The overrides of a sweep, with those that hydra.sweeper.params holds in front, unless their keys are given.
+    of_files: what it holds in configuration files.
+    """
+    params, others = {**of_files}, list[str]()
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
         if key == "hydra.sweeper.params" and isinstance(found := _value(override), dict):

@@ -54,7 +54,7 @@ class Search(Sweeper):
         study: str | None,
         params: Mapping[str, str] | None,
     ) -> None:
-        super().__init__(params=params)
+        super().__init__()
         self.trials, self.jobs, self.seed, self.startup = n_trials, n_jobs, seed, startup
         self.direction, self.storage, self.study = direction, storage, study
 

@@ -37,9 +37,8 @@ SHORTEST, LONGEST = 15.0, 240.0  # seconds that jobs wait in a round, once one h
 
 
 class Sweeper(Plugin):
-    """The product of all values, in rounds; a job that is put off is in the next one. params: key -> values of a sweep,
-    of a user's own file of the sweeper; those of the command line hold. max_batch_size: jobs that the launcher gets at
-    a time, at most.
+    """The product of all values, in rounds; a job that is put off is in the next one. max_batch_size: jobs that the
+    launcher gets at a time, at most. params, of hydra.sweeper.params, are among the overrides already.
     """
 
     hydra_context: HydraContext
@@ -48,7 +47,7 @@ class Sweeper(Plugin):
     task: Task
 
     def __init__(self, max_batch_size: int | None = None, params: Mapping[str, str] | None = None) -> None:
-        self.size, self.params = max_batch_size, params or {}
+        self.size = max_batch_size
         self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
@@ -59,8 +58,7 @@ class Sweeper(Plugin):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run all jobs; how they ended is then in the task."""
-        words = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
-        last = {word.partition("=")[0]: word for word in words}  # as everywhere, the last value of a key holds
+        last = {word.partition("=")[0]: word for word in arguments}  # as everywhere, the last value of a key holds
         with self._folder():
             self.run([*last.values()])
 

@@ -65,4 +65,4 @@ CLAIMS = [
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Test accuracy in the end against percent of weights."""
     title = "Chosen weights of untrained nets, beside trained ones (Ramanujan et al. 2020)"
-    return plot.during(tickets, evaluations, [0.2, 1.0], title, by=["model"])
+    return plot.during(tickets, evaluations, [0.2, 1.0], title, by=["model"], rows="model")

@@ -22,7 +22,7 @@ from pathlib import Path
 DAY = 24 * 60 * 60
 LARGEST = 2**34  # bytes that are read of one file
 ASIDE = re.compile(r"\.aside-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-(?P<started>-?\d+)-[0-9a-f]{16}(\.\w+)?")
-# Names aside of versions 0.1 and 0.2, in a store.
+# Names aside of older versions, in a store.
 FORMER = re.compile(
     r"\.(result\.json|evaluations\.parquet|[0-9a-f]{20}-\d+\.json|(mask|partial|step-\d+|pruned-\w+)\.safetensors)\.\d+"
 )

@@ -21,7 +21,7 @@ def generator(*key: int | str) -> torch.Generator:
 def uniform(key: Tensor, step: Tensor, like: Tensor) -> Tensor:
     """Numbers on [0, 1), multiples of 2^-24, as a hash of (key, step, place): the same on every device, also in a CUDA
     graph and under `torch.func.vmap`, where no generator is. key, step: int64, of which 32 bits count. like: gives
-    shape, type and device.
+    shape, type (float32 or float64) and device.
     """
     start = _mixed((_mixed(key.int()) + step).int())
     places = torch.arange(like.numel(), dtype=torch.int32, device=like.device)

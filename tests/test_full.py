@@ -36,6 +36,11 @@ def reduced(**row: Any) -> str | None:
         ({"levels": "[7]", "schedule": "iterative"}, "levels [7] instead of all"),
         ({"levels": "[7]", "schedule": "one_shot"}, None),  # each is pruned from the dense net in any case
         ({"reduced": "lr.at [10] instead of [100]"}, "lr.at [10] instead of [100]"),
+        (
+            {"reduced": "levels [3, 7] instead of 18, steps 5 instead of 50", "levels": "[3, 7]", "steps": 5},
+            "steps 5 instead of 2000, levels [3, 7] instead of 18",
+        ),
+        ({"model": "mlp", "reduced": "steps 5 instead of 50"}, "model mlp instead of net, steps 5 instead of 50"),
     ],
 )
 def test_what_is_less_than_declared_is_reduced(row: dict[str, Any], expected: str | None) -> None:

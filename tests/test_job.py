@@ -17,7 +17,7 @@ import torch
 from small import adam, recipe
 from torch import Tensor, nn
 
-from lth import augment, branch, criterion, distribution, engine, init, job, rewind, schedule, structure
+from lth import UserError, augment, branch, criterion, distribution, engine, init, job, rewind, schedule, structure
 from lth.engine import Callback
 from lth.imp import Rewind, prune
 from lth.job import Branch, Job, Place
@@ -248,6 +248,16 @@ def test_the_name_of_a_job_changes_with_the_science() -> None:
         replace(JOB, levels=[0, 2]),
     ]
     assert len({one.identity for one in jobs}) == len(jobs)
+
+
+def test_a_list_of_levels_names_a_job_by_the_levels_that_are_pruned() -> None:
+    assert len({replace(JOB, levels=given).identity for given in ([2, 4], (4, 2), [0, 2, 4], [2, 2, 4])}) == 1
+
+
+def test_replicates_are_different_ones() -> None:
+    for wrong in ([], [1, 2, 1]):
+        with pytest.raises(UserError, match="give different ones"):
+            replace(JOB, replicates=wrong)
 
 
 def test_what_is_reduced_is_written_into_every_row_and_changes_no_training(tmp_path: Path) -> None:

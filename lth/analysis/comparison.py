@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lth import UserError
-from lth.analysis.claim.rows import nearest
+from lth.analysis.claim.rows import NEAR, nearest
 from lth.analysis.interval import mean_interval
 from lth.analysis.markdown import aligned
 from lth.analysis.plot.labels import in_order, label, short_names
 from lth.analysis.query import scale, title, where
 from lth.analysis.summary import branches, full_branch
 
-ABOUT = 1.3  # factor within which a density is the one that was asked for
-NEAR = 1.05  # factor within which two densities are taken for the same level of two schedules
+SAME_LEVEL = 1.05  # factor within which two densities are taken for the same level of two schedules
 COLUMNS = ("configuration", "against", "density", "ours", "theirs", "difference", "spread", "low", "high", "n")
 
 
@@ -75,18 +74,18 @@ def left_out(found: Sequence[Side], base: Side, compared: pd.DataFrame) -> list[
 
 def check_near(base: Side, at: float) -> None:
     """Raise UserError unless the baseline has a level of about that density."""
-    if nearest(base.rows, 100 * at, ABOUT).empty:
+    if nearest(base.rows, 100 * at).empty:
         there = ", ".join(f"{density:.4g}" for density in _densities(base.rows))
         raise UserError(
-            f"--at {at:g}: {base.name} has no level within a factor of {ABOUT} of it; it has {there}", code=1
+            f"--at {at:g}: {base.name} has no level within a factor of {NEAR} of it; it has {there}", code=1
         )
 
 
 def _rows(side: Side, base: Side, y: str, at: float | None) -> Iterator[tuple[object, ...]]:
     seen = set[tuple[int, int]]()  # pairs of levels, since several densities of the base may lead to one
-    for density in _densities(base.rows if at is None else nearest(base.rows, 100 * at, ABOUT)):
-        ours = nearest(side.rows, 100 * density, NEAR)
-        theirs = nearest(base.rows, 100 * (density if ours.empty else ours["density"].mean()), NEAR)
+    for density in _densities(base.rows if at is None else nearest(base.rows, 100 * at)):
+        ours = nearest(side.rows, 100 * density, SAME_LEVEL)
+        theirs = nearest(base.rows, 100 * (density if ours.empty else ours["density"].mean()), SAME_LEVEL)
         one, other = (scale(y) * part.groupby("replicate")[y].mean().dropna() for part in (ours, theirs))
         both = one.index.intersection(other.index)
         if len(both) and (pair := (ours["level"].iloc[0], theirs["level"].iloc[0])) not in seen:

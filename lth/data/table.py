@@ -1,13 +1,11 @@
 """Tables with numbers to predict."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import numpy as np
 
 from lth import UserError
 from lth.data.check import Scaling
 from lth.data.dataset import Data, Split
+from lth.data.files import in_package
 from lth.seed import seed
 
 
@@ -18,7 +16,7 @@ def diabetes(*, validation: int = 66, test: int = 66, scaling: Scaling = "standa
     `validation` and `test` patients are held out by a fixed seed. The target is standardized by the training patients,
     so that a squared error of 1 is that of predicting their mean; its unit is 77 points of the score.
     """
-    folder = _package("sklearn") / "datasets" / "data"
+    folder = in_package("diabetes", "sklearn", "datasets", "data")
     inputs = np.loadtxt(folder / "diabetes_data_raw.csv.gz")
     targets = np.loadtxt(folder / "diabetes_target.csv.gz")
     if min(validation, test) < 1 or validation + test >= len(inputs):
@@ -29,11 +27,3 @@ def diabetes(*, validation: int = 66, test: int = 66, scaling: Scaling = "standa
     train, held_out, last = map(np.sort, parts)
     whole = Split(inputs, (targets - targets[train].mean()) / targets[train].std())
     return Data("diabetes", whole.take(train), whole.take(held_out), whole.take(last), scaling)
-
-
-def _package(name: str) -> Path:
-    """Folder of an installed package, which is not imported."""
-    spec = find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("data=diabetes reads a table of the scikit-learn package: pip install scikit-learn")
-    return Path(spec.submodule_search_locations[0])

@@ -139,7 +139,7 @@ class Loop:
 
             self.sparse = Sparse(layers, self)
         elif layers and recipe.precision == "fp32" and self.ranks.count == 1:
-            self.dense = Dense(layers, recipe, [*self.masking.weights.values()], reuse=is_plain(optimizer))
+            self.dense = Dense(layers, recipe, self.penalized, reuse=is_plain(optimizer))
 
     def _pieces(self, block: Tensor) -> Iterator[Tensor]:
         """Steps that are taken in one go; after those of `keep` there is a cut."""

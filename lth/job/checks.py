@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.job.layers import Guarded, check_mask, check_named, check_tensors, check_weights, kind
+from lth.job.layers import Role, check_mask, check_named, check_tensors, check_weights, kind
 from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder
 from lth.ticket import Ticket
 from lth.weights import weights_of
 
 
-def _model(guard: Guarded, net: Any, *unused: Any) -> None:
+def _model(guard: Role, net: Any, *unused: Any) -> None:
     if not isinstance(net, nn.Module):
         raise guard.wrong(kind(net), "a model must return a torch.nn.Module")
     lookups = (nn.Embedding, nn.EmbeddingBag)
@@ -26,13 +26,13 @@ def _model(guard: Guarded, net: Any, *unused: Any) -> None:
         raise guard.wrong(f"a net whose {', '.join(sparse)} has sparse gradients", "leave out sparse=True")
 
 
-def _optimizer(guard: Guarded, optimizer: Any, *unused: Any) -> None:
+def _optimizer(guard: Role, optimizer: Any, *unused: Any) -> None:
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise guard.wrong(kind(optimizer), "it must return a torch.optim.Optimizer of the parameters that it is given")
     check_optimizer(guard, type(optimizer))
 
 
-def check_optimizer(guard: Guarded, of: type) -> None:
+def check_optimizer(guard: Role, of: type) -> None:
     """Raise UserError for a class of optimizers that needs more than one gradient a step, or sparse ones."""
     remedy = "take another, such as optimizer=adam or optimizer=sgd"
     closure = inspect.signature(of.step).parameters.get("closure") if hasattr(of, "step") else None
@@ -43,7 +43,7 @@ def check_optimizer(guard: Guarded, of: type) -> None:
         raise UserError(f"{guard}: {of.__name__} takes sparse gradients only, and those here are dense; {remedy}")
 
 
-def check_settings(guard: Guarded, of: type, bound: Mapping[str, Any]) -> None:
+def check_settings(guard: Role, of: type, bound: Mapping[str, Any]) -> None:
     """Raise UserError for settings that a class of PyTorch's own refuses, before anything is trained. It makes one of
     them; a user's own optimizer is not made once more than it is needed.
     """
@@ -56,52 +56,52 @@ def check_settings(guard: Guarded, of: type, bound: Mapping[str, Any]) -> None:
         raise UserError(f"{guard} ({given}): {str(error).removeprefix(f'{of.__name__}.__init__() ')}") from error
 
 
-def _lr(guard: Guarded, factor: Any, step: Any, *unused: Any) -> None:
+def _lr(guard: Role, factor: Any, step: Any, *unused: Any) -> None:
     if isinstance(factor, bool) or not isinstance(factor, Real) or math.isnan(factor):
         raise guard.wrong(f"{kind(factor)} at step {step}", "it must return a number, the factor on optimizer.lr")
 
 
-def _augment(guard: Guarded, images: Any, given: Tensor, *unused: Any) -> None:
+def _augment(guard: Role, images: Any, given: Tensor, *unused: Any) -> None:
     if not isinstance(images, Tensor) or images.shape != given.shape or images.dtype != given.dtype:
         raise guard.wrong(kind(images), f"it must return images as it is given them, {kind(given)}")
 
 
-def _regularization(guard: Guarded, penalty: Any, *unused: Any) -> None:
+def _regularization(guard: Role, penalty: Any, *unused: Any) -> None:
     number = isinstance(penalty, Real) and not isinstance(penalty, bool)
     if not (penalty is None or number or (isinstance(penalty, Tensor) and penalty.ndim == 0)):
         raise guard.wrong(kind(penalty), "it must return a single number as a tensor of shape (), or None")
 
 
-def _updater(guard: Guarded, mask: Any, step: int, weights: Any, gradients: Any, before: Mapping[str, Tensor]) -> None:
+def _updater(guard: Role, mask: Any, step: int, weights: Any, gradients: Any, before: Mapping[str, Tensor]) -> None:
     check_mask(guard, mask, before)
 
 
-def _init(guard: Guarded, weights: Any, net: nn.Module, *unused: Any) -> None:
+def _init(guard: Role, weights: Any, net: nn.Module, *unused: Any) -> None:
     check_weights(guard, weights, weights_of(net))
 
 
-def _criterion(guard: Guarded, scores: Any, net: Any, trained: Any, *unused: Any) -> None:
+def _criterion(guard: Role, scores: Any, net: Any, trained: Any, *unused: Any) -> None:
     check_tensors(guard, scores, trained.mask, "scores")
     for name in trained.mask:
         if scores[name].is_complex() or scores[name][trained.mask[name]].isnan().any():
             raise guard.wrong(f"scores of {name} that are not numbers", "check what it divides by, or takes roots of")
 
 
-def _distribution(guard: Guarded, shares: Any, scores: Any, mask: Mapping[str, Tensor], *unused: Any) -> None:
+def _distribution(guard: Role, shares: Any, scores: Any, mask: Mapping[str, Tensor], *unused: Any) -> None:
     check_named(guard, shares, mask, "shares")
     for name in mask:
         if isinstance(shares[name], Tensor) or not isinstance(shares[name], Real) or not 0 <= shares[name] <= 1:
             raise guard.wrong(f"{kind(shares[name])} for {name}", "a share of its weights is a number from 0 to 1")
 
 
-def _structure(guard: Guarded, mask: Any, scores: Any, before: Mapping[str, Tensor], *unused: Any) -> None:
+def _structure(guard: Role, mask: Any, scores: Any, before: Mapping[str, Tensor], *unused: Any) -> None:
     check_mask(guard, mask, before)
     for name, old in before.items():
         if (mask[name] & ~old).any():
             raise guard.wrong(f"a mask that brings back pruned weights of {name}", "what is pruned stays pruned")
 
 
-def _rewind(guard: Guarded, result: Any, trained: Any, *unused: Any) -> None:
+def _rewind(guard: Role, result: Any, trained: Any, *unused: Any) -> None:
     if not isinstance(result, tuple) or len(result) != 2:
         raise guard.wrong(kind(result), "it must return (weights, step)")
     weights, step = result
@@ -110,17 +110,17 @@ def _rewind(guard: Guarded, result: Any, trained: Any, *unused: Any) -> None:
         raise guard.wrong(f"the step {kind(step)}", f"a step is a whole number from 0 to {trained.steps}")
 
 
-def _branch(guard: Guarded, result: Any, *unused: Any) -> None:
+def _branch(guard: Role, result: Any, *unused: Any) -> None:
     if not isinstance(result, tuple) or tuple(map(type, result)) != (Recipe, Ticket):
         raise guard.wrong(kind(result), "it must return (recipe, ticket)")
 
 
-def _stop(guard: Guarded, stops: Any, *unused: Any) -> None:
+def _stop(guard: Role, stops: Any, *unused: Any) -> None:
     if not isinstance(stops, bool | np.bool_):
         raise guard.wrong(kind(stops), "it must return True or False")
 
 
-def _schedule(guard: Guarded, ladder: Any, *unused: Any) -> None:
+def _schedule(guard: Role, ladder: Any, *unused: Any) -> None:
     if not isinstance(ladder, Ladder):
         raise guard.wrong(kind(ladder), "it must return a lth.schedule.Ladder")
     for parent, children in ladder.children.items():
@@ -128,7 +128,7 @@ def _schedule(guard: Guarded, ladder: Any, *unused: Any) -> None:
             _rung(guard, ladder, parent, child)
 
 
-def _rung(guard: Guarded, ladder: Ladder, parent: int, child: int) -> None:
+def _rung(guard: Role, ladder: Ladder, parent: int, child: int) -> None:
     if child <= parent:
         raise guard.wrong(f"level {child} below level {parent}", "each level is pruned from one before it")
     for layers in KINDS:

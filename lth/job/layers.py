@@ -11,7 +11,7 @@ from torch import Tensor
 from lth import UserError
 
 
-class Guarded(Protocol):
+class Role(Protocol):
     """A function in a role; its text names both."""
 
     def wrong(self, given: str, expected: str) -> UserError:
@@ -27,7 +27,7 @@ def kind(value: Any) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def check_weights(guard: Guarded, weights: Any, like: Mapping[str, Tensor]) -> None:
+def check_weights(guard: Role, weights: Any, like: Mapping[str, Tensor]) -> None:
     """Raise UserError unless these are weights of the same names, shapes and types as others."""
     check_tensors(guard, weights, like, "weights")
     for name, old in like.items():
@@ -35,7 +35,7 @@ def check_weights(guard: Guarded, weights: Any, like: Mapping[str, Tensor]) -> N
             raise guard.wrong(f"{kind(weights[name])} for {name}", f"its type is {old.dtype}".replace("torch.", ""))
 
 
-def check_mask(guard: Guarded, mask: Any, like: Mapping[str, Tensor]) -> None:
+def check_mask(guard: Role, mask: Any, like: Mapping[str, Tensor]) -> None:
     """Raise UserError unless this is a mask of the same names and shapes as another."""
     check_tensors(guard, mask, like, "mask")
     for name in like:
@@ -43,7 +43,7 @@ def check_mask(guard: Guarded, mask: Any, like: Mapping[str, Tensor]) -> None:
             raise guard.wrong(f"{kind(mask[name])} for {name}", "a mask is of bool, True where a weight is kept")
 
 
-def check_tensors(guard: Guarded, values: Any, like: Mapping[str, Tensor], what: str) -> None:
+def check_tensors(guard: Role, values: Any, like: Mapping[str, Tensor], what: str) -> None:
     """Raise UserError unless there is a tensor of the same shape for each of these."""
     check_named(guard, values, like, what)
     for name, old in like.items():
@@ -51,7 +51,7 @@ def check_tensors(guard: Guarded, values: Any, like: Mapping[str, Tensor], what:
             raise guard.wrong(f"{kind(values[name])} for {name}", f"a tensor of shape {tuple(old.shape)} is needed")
 
 
-def check_named(guard: Guarded, values: Any, like: Mapping[str, Tensor], what: str) -> None:
+def check_named(guard: Role, values: Any, like: Mapping[str, Tensor], what: str) -> None:
     """Raise UserError unless there is a value for each of these names."""
     if not isinstance(values, Mapping):
         raise guard.wrong(kind(values), f"it must return {what} by name: {', '.join(like)}")

@@ -108,9 +108,9 @@ class Job:
 
     @property
     def path(self) -> list[int]:
-        """Levels that are climbed to from one another, if they were given as a list."""
+        """Pruned levels that are climbed to from one another, if they were given as a list."""
         levels = self.levels if self.start is None else self.start.levels
-        return [] if isinstance(levels, int) else list(levels)
+        return [] if isinstance(levels, int) else [level for level in rungs(levels) if level]
 
     def is_early(self, ticket: Ticket) -> bool:
         """True if a ticket is pruned without being trained."""

@@ -1,6 +1,16 @@
 """The layers of a net that can be pruned: which they are, which gives the outputs, and what each of them costs."""
 
-from lth.layer.kind import BATCH_NORMS, CONVOLUTIONS, TRANSPOSED, bias_of, has, only_its_own, outputs_first, prunable
+from lth.layer.kind import (
+    BATCH_NORMS,
+    CONVOLUTIONS,
+    TRANSPOSED,
+    bias_of,
+    has,
+    only_its_own,
+    outputs_first,
+    prunable,
+    rows_first,
+)
 from lth.layer.layers import NO_LAYER, TRAINING, UNUSED, Layers, layers, reached
 from lth.layer.trace import Cost, Trace, macs, trace
 
@@ -22,5 +32,6 @@ __all__ = [
     "outputs_first",
     "prunable",
     "reached",
+    "rows_first",
     "trace",
 ]

@@ -38,7 +38,11 @@ def outputs_first(net: nn.Module, name: str, weight: Tensor) -> Tensor:
     """A weight, or a tensor of its shape, with its outputs along the first axis, and back: a transposed convolution has
     the inputs of each group first.
     """
-    layer = net.get_submodule(_layer_of(name))
+    return rows_first(net.get_submodule(_layer_of(name)), weight)
+
+
+def rows_first(layer: nn.Module, weight: Tensor) -> Tensor:
+    """`outputs_first` of the weight of this layer."""
     groups = layer.groups if isinstance(layer, TRANSPOSED) else 0
     return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1) if groups else weight
 

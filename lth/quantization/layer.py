@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.layer import CONVOLUTIONS, TRANSPOSED, prunable
+from lth.layer import CONVOLUTIONS, prunable, rows_first
 from lth.quantization.scheme import Scheme
 from lth.weights import first_names
 
@@ -29,7 +29,6 @@ class Quantized:
     def __init__(self, name: str, layer: nn.Module, part: str, scheme: Scheme) -> None:
         home, _, self.attribute = part.rpartition(".")
         self.name, self.layer, self.home, self.scheme = name, layer, layer.get_submodule(home), scheme
-        self.groups = int(layer.groups) if isinstance(layer, TRANSPOSED) else 0
         self.prefix = self.attribute.partition("weight")[0] if "weight" in self.attribute else ""
         self.observed: list[Tensor] | None = None
         shares = (2, self.channels) if scheme.per_channel else (2,)
@@ -47,7 +46,7 @@ class Quantized:
     @property
     def channels(self) -> int:
         """Number of output channels: grids of a weight that has one for each."""
-        return len(self._rows(self.weight))
+        return len(rows_first(self.layer, self.weight))
 
     @property
     def grids(self) -> int:
@@ -68,7 +67,7 @@ class Quantized:
 
     def rounded(self, weight: Tensor) -> Tensor:
         """The weight, or values of its shape that are computed from it, rounded."""
-        return self._rows(self.scheme.weight(self._rows(weight), self.weight_share))
+        return rows_first(self.layer, self.scheme.weight(rows_first(self.layer, weight), self.weight_share))
 
     def input(self, x: Tensor) -> Tensor:
         """Inputs of the layer, rounded; in calibration they are observed, and stay as they are."""
@@ -89,7 +88,7 @@ class Quantized:
     def calibrate_weight(self, weight: Tensor) -> None:
         """Set the range from these values."""
         if self.scheme.integer_weights:
-            self._set("weight_share", self.scheme.weight_share(self._rows(weight)))
+            self._set("weight_share", self.scheme.weight_share(rows_first(self.layer, weight)))
 
     def calibrate_inputs(self) -> None:
         """Set the range from the inputs observed, if there were any, and observe no more."""
@@ -97,13 +96,6 @@ class Quantized:
             for end, value in zip(("low", "high"), self.scheme.input_range(torch.cat(self.observed)), strict=True):
                 self._set(f"input_{end}", value)
         self.observed = None
-
-    def _rows(self, weight: Tensor) -> Tensor:
-        """Output channels first, and back: a transposed convolution has the input channels of each group first."""
-        if not self.groups:
-            return weight
-        rows: Tensor = weight.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
-        return rows
 
     def _get(self, name: str) -> Tensor | None:
         return self.layer._buffers[self.prefix + name]

@@ -1,7 +1,7 @@
 """JSON files with a checksum, and what every stored file says of itself. Imports no PyTorch.
 
 A file names its entry, its kind, and its step or key, so that a whole file in the wrong place is not believed. Files of
-versions 0.1 and 0.2 name nothing but the digest of a result: they are believed where they stand if their content fits.
+older versions name nothing but the digest of a result: they are believed where they stand if their content fits.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 import lth
 from lth.file import read_whole, write_whole
 
-FORMAT = 2  # of the files of a store; those of versions 0.1 and 0.2 have none. Checksums are of the same form in all.
+FORMAT = 2  # of the files of a store; those of older versions have none. Checksums are of the same form in all.
 LARGEST_JSON = 2**26  # bytes
 
 

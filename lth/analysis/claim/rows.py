@@ -14,7 +14,7 @@ from lth import UserError
 from lth.analysis.interval import Interval, mean_interval, ratio_interval
 from lth.analysis.summary import several_settings, variants
 
-NEAR = 1.3
+NEAR = 1.3  # factor within which a percentage is the one that was asked for
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,10 @@ def sparsity(
     once more, in a panel of its own. notes: what else the note under the figure says.
     """
     columns = [*columns[:1], *columns[: bool(above)], *columns[1:]]
-    parts = list(table.groupby(rows, sort=True)) if rows else [("", table)]
-    with new_figure(5 * max(len(columns), 2), 4 * len(parts), len(parts), len(columns)) as (figure, panels):
-        for (value, part), row in zip(parts, panels, strict=True):
-            row[0].set_title(panel_title(rows, value) if rows else "", fontsize=9)
+    parts = _parts(table, rows)
+    with new_figure(max(5 * len(columns), 7), 4 * len(parts), len(parts), len(columns)) as (figure, panels):
+        for (name, part), row in zip(parts, panels, strict=True):
+            row[0].set_title(name, fontsize=9)
             for axes, column in zip(row, (column or metric(part).early for column in columns), strict=True):
                 shown = part if column in part else part.assign(**{column: float("nan")})
                 _lines(axes, shown, column, by, branches(table))
@@ -67,24 +67,31 @@ def during(
     shares: Sequence[float],
     title: str = "",
     by: Sequence[str] = (),
+    rows: str = "",
 ) -> "Figure":
     """Test accuracy at some shares of the steps against percent of weights remaining (the paper's Figures 7 and 8, for
     nets whose validation loss has no minimum before the end). A panel is titled by the share at which its nets were
-    evaluated last.
+    evaluated last. by, rows: as in `sparsity`.
     """
-    found = metric_of_curves(evaluations)
-    with new_figure(4 * len(shares), 4, 1, len(shares), sharey=True) as (figure, ((*panels,),)):
-        for axes, share in zip(panels, shares, strict=True):
-            # In a column of results: any other column would tell configurations apart.
-            at = _evaluated(table, evaluations, share)
-            _lines(axes, table.assign(**{found.final: at["value"]}), found.final, by, branches(table), judged=False)
-            axes.set_title(_moment(at["share"]) if len(shares) > 1 else "", fontsize=9)
-            stamp(axes, table)
-        alone = f" {_moment(pd.Series([*shares]))}" if len(shares) == 1 else ""
-        panels[0].set_ylabel(found.axis(alone.replace("at 100% of the steps", "at the end")))
-        legend(panels[0], beside=panels[-1])
+    found, parts = metric_of_curves(evaluations), _parts(table, rows)
+    alone = f" {_moment(pd.Series([*shares]))}" if len(shares) == 1 else ""
+    with new_figure(4 * len(shares), 4 * len(parts), len(parts), len(shares), sharey="row") as (figure, panels):
+        for (name, part), row in zip(parts, panels, strict=True):
+            for axes, share in zip(row, shares, strict=True):
+                # In a column of results: any other column would tell configurations apart.
+                at = _evaluated(part, evaluations, share)
+                _lines(axes, part.assign(**{found.final: at["value"]}), found.final, by, branches(table), judged=False)
+                axes.set_title(", ".join(filter(None, [name, "" if alone else _moment(at["share"])])), fontsize=9)
+                stamp(axes, part)
+            row[0].set_ylabel(found.axis(alone.replace("at 100% of the steps", "at the end")))
+            legend(row[0], beside=row[-1])
         finish(figure, title, table, shared_values(table, by))
     return figure
+
+
+def _parts(table: pd.DataFrame, rows: str) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each row of panels, behind its title: those of each value of the column, if there is one."""
+    return [(panel_title(rows, value), part) for value, part in table.groupby(rows)] if rows else [("", table)]
 
 
 def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:

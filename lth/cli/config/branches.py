@@ -3,6 +3,7 @@
 from lth import UserError
 from lth.cli.config.keys import Config
 from lth.cli.config.pruning import gradual_begins, last_from_dense
+from lth.cli.config.signature import arguments
 from lth.schedule import rungs
 
 # Branches that draw weights by `init`, and those that need W_k of pruned weights too (shuffle documents what it takes
@@ -61,7 +62,9 @@ def _start(config: Config) -> int | None:
     elsewhere = config["train_from"] > 0 or config["start"] is not None
     if elsewhere or not str(rewind["_target_"]).startswith("lth.rewind."):
         return None
-    return steps - int(rewind["steps"]) if "steps" in rewind else int(rewind.get("step", 0))
+    if rewind["_target_"] == "lth.rewind.fine_tune":
+        return steps - int(arguments(rewind, "steps")[0])
+    return int(rewind.get("step", 0))
 
 
 def _check_continued(config: Config, name: str, node: Config) -> None:

@@ -9,7 +9,8 @@ T = TypeVar("T")
 
 # Keys that decide the training of the dense net. Those that decide what is pruned from it, and controls, are not here.
 TRAINING = ("root", "model", "init", "data", "task", "augment", "optimizer", "lr", "regularization", "updater", "steps",
-            "batch_size", "precision", "kernel", "threads", "evaluate_every", "replicate")  # fmt: skip
+            "batch_size", "precision", "kernel", "threads", "devices", "sync_batch_norm", "evaluate_every",
+            "replicate")  # fmt: skip
 
 
 def shared(config: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -15,6 +16,7 @@ import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, many, split
+from torch.utils.data import DataLoader, TensorDataset
 
 from lth import UserError
 from lth.data import Data, Split, cifar10, cifar100, diabetes, fashion_mnist, files, mnist, mnist_5k, normalized, rows
@@ -383,6 +385,19 @@ def test_missing_cifar_is_an_error_that_names_the_first_file_and_the_remedies(
     assert f"data.root at the folder that holds {first.partition('/')[0]}" in str(error.value)
     assert "data=mnist_5k" in str(error.value)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("source", [mnist, cifar10])
+def test_no_folder_is_made_where_data_root_leads_nowhere(source: Source, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=f"there is no folder {tmp_path}/misspelt. Point it at the folder that"):
+        source(root=str(tmp_path / "misspelt" / "data"))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_loader_is_no_split() -> None:
+    loader: Any = DataLoader(TensorDataset(torch.rand(4, 1, 8, 8), torch.zeros(4)))
+    with pytest.raises(UserError, match="the training set of mine is a DataLoader: give Split"):
+        Data("mine", loader, loader, loader)
 
 
 def change(file: Path, start: int, content: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from shell import TINY, run, started
 
-from lth.cli.config.own import hidden
+from lth.cli.config.own import absent, hidden
 
 # Modules of Python, of its packages written in C, and of what lth needs.
 NAMES = (
@@ -76,6 +76,14 @@ def test_an_own_module_with_the_name_of_an_installed_one_is_a_sentence(capsys: p
     assert run("criterion._target_=calendar.smallest") == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "calendar.py is not used, since Python has another module calendar: rename it" in said
+
+
+def test_a_module_that_is_not_there_is_named_with_one_that_may_have_been_meant(tmp_path: Path) -> None:
+    Path("mine.py").write_text(OWN, encoding="utf-8")
+    said = "Your own modules are looked for in"
+    assert absent("mien.smallest") == f"there is no module mien. Did you mean mine? {said} {tmp_path}, where lth runs"
+    assert absent("nothing.alike").startswith(f"there is no module nothing. {said}")
+    assert absent("torch.nn.Linear") == ""
 
 
 def test_only_a_hidden_module_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -525,5 +525,8 @@ def test_the_hint_for_more_replicates_can_be_pasted() -> None:
         "c d",
     ]
     more = "name=a 'model.hidden=[30, 20]' --config-dir 'c d' -m replicate=1,2,3,4,5"
-    assert _more(typed) == more
-    assert _more(["-m", "hydra/launcher=ray_cluster"]) == "hydra/launcher=ray_cluster -m replicate=1,2,3,4,5"
+    said = "     more replicates, on all cores"
+    assert _more(typed) == more + said
+    assert _more(["-m", "debug=False"]) == f"debug=False -m replicate=1,2,3,4,5{said}"
+    assert _more(["-m", "hydra/launcher=ray_cluster"]) == f"hydra/launcher=ray_cluster -m replicate=1,2,3,4,5{said}"
+    assert _more(["name=a", "--debug"]) == _more(["debug=true", "name=a"]) == "name=a     the same in full"

@@ -11,7 +11,7 @@ import pytest
 import shell
 from small import adam, recipe
 
-from lth import branch, criterion, distribution, init, job, rewind, schedule, structure
+from lth import UserError, branch, criterion, distribution, init, job, rewind, schedule, structure
 from lth.analysis import summary
 from lth.engine import Callback
 from lth.job import Branch, Job
@@ -271,6 +271,19 @@ def test_nets_of_other_bits_are_summarized_apart() -> None:
     found = summary.summary(rows)
     accuracies = {branch: found.loc[0, (branch, "accuracy %")] for branch in summary.branches(rows)}
     assert accuracies == {"ticket": "97.50 ± 0.71", "aware, 3 bits": "98.02 ± 0.01", "aware, 8 bits": "96.50 ± 0.71"}
+
+
+def test_beside_quantized_nets_there_is_the_accuracy_at_the_end_with_which_they_begin() -> None:
+    rows = tickets(branch=["ticket", "aware"] * 3, level=0, bits=[None, 8] * 3, final_test_accuracy=0.9)
+    text = summary.markdown(rows)
+    assert "aware, 8 bits: accuracy % at the end" in text
+    assert text.endswith("Quantized nets begin at the end of the training of the net that they are made from.")
+    assert "at the end" not in summary.markdown(rows[rows["bits"].isna()])
+
+
+def test_rows_of_several_configurations_are_not_averaged() -> None:
+    with pytest.raises(UserError, match="rows of criterion=magnitude, criterion=random are not averaged"):
+        summary.summary(tickets(criterion=["magnitude", "random"] * 3, level=0, density=1.0))
 
 
 def test_bits_next_to_fp16_are_text_and_can_be_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from lth import UserError
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.store.columns import configures
@@ -12,6 +13,7 @@ from lth.store.columns import configures
 WIDEST = 13  # columns of a table of text, of four branches with three each; more branches stand below each other
 LONGEST = 60  # lines of a long table on a terminal, which shows one of less than twice as many whole
 CAPTION = "On the test set, at early stop{}; mean ± sample deviation over n replicates and draws."
+QUANTIZED = " Quantized nets begin at the end of the training of the net that they are made from."
 MISSING = "-"  # a row without a column of the configuration
 
 # Title -> column, factor, digits.
@@ -21,14 +23,19 @@ Shown = Mapping[str, tuple[str, float, int]]
 def columns(table: pd.DataFrame, *, at_end: bool = False) -> Shown:
     """Columns of a summary: the early-stop step and the metric there, and at the end."""
     found = metric(table)
+    at_end = at_end or quantized(table)
     stop = {"early-stop step": ("early_stop_step", 1, 0), found.title: (found.early, found.scale, found.digits)}
     return stop | ({f"{found.title} at the end": (found.final, found.scale, found.digits)} if at_end else {})
 
 
 def summary(table: pd.DataFrame, *, at_end: bool = False) -> pd.DataFrame:
     """Mean and sample deviation over replicates and draws of one variant, as text: a row per level, columns (branch,
-    title); empty where a branch has no such level. at_end: with the metric at the end of training.
+    title); empty where a branch has no such level. at_end: with the metric at the end of training, as always where nets
+    are quantized, which begin there. Raises UserError for rows of several variants.
     """
+    if (names := variants(table)).nunique() > 1:
+        raise UserError(f"rows of {', '.join(names.unique())} are not averaged: give those of one, or take "
+                        "lth.analysis.summary.markdown, which has a table of each")  # fmt: skip
     shown = columns(table, at_end=at_end)
     values = table[[column for column, _, _ in shown.values()]]
     cells: dict[tuple[str, str], dict[int, str | int]] = {}
@@ -42,6 +49,11 @@ def summary(table: pd.DataFrame, *, at_end: bool = False) -> pd.DataFrame:
             column = pd.Series(cells[branch, title]).reindex(frame.index, fill_value=0 if title == "n" else "")
             frame[branch, title] = column
     return frame
+
+
+def quantized(table: pd.DataFrame) -> bool:
+    """True if there are quantized nets among the rows."""
+    return "bits" in table and bool(table["bits"].notna().any())
 
 
 def full_branch(table: pd.DataFrame) -> pd.Series:
@@ -165,7 +177,9 @@ def markdown(table: pd.DataFrame, *, at_end: bool = False) -> str:
         for name, part in experiments
         for variant, rows in part.groupby(variants(part), sort=False)
     ]
-    return "\n\n".join([*sections, CAPTION.format(" and at the end" if at_end else "")])
+    rounded = quantized(table)
+    caption = CAPTION.format(" and at the end" if at_end or rounded else "")
+    return "\n\n".join([*sections, caption + QUANTIZED * rounded])
 
 
 def _given(variant: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis import summary
+from lth.analysis.metric import metric
 from lth.cli.console import console
 from lth.store import table
 from lth.store.names import folder_of
@@ -78,19 +79,23 @@ def show(results: Results, typed: Sequence[str] = ()) -> None:
     for file in results.figures:
         console.print(f"figure  {file}", markup=False)
     console.print(f"results {results.root}", markup=False)
-    console.print(f"next    {lth} table{runs} --format csv     one row per trained ticket", markup=False)
-    console.print(
-        f"        {lth} run {_more(typed)}     more replicates, on all cores",
-        markup=False,
-    )
+    rows = f"{lth} table {shlex.quote(results.experiment)}{runs} --format csv     one row per trained ticket"
+    console.print(f"next    {rows}\n        {lth} run {_more(typed)}", markup=False)
 
 
 def _more(typed: Sequence[str]) -> str:
-    """The arguments for five replicates in place of those that were given."""
-    ours = ("-m", "--multirun", "replicate=", "hydra/launcher=basic", "hydra.mode=", "debug=", "--debug")
-    kept = [word for word in typed if not word.startswith(ours)]
+    """The arguments of the next run, and what they do: five replicates in place of those that were given; after a trial
+    the same in full.
+    """
+    full = [word for word in typed if not re.fullmatch(r"--debug|debug=(?!false).*", word, re.IGNORECASE)]
+    if len(full) < len(typed):
+        return f"{shlex.join(full)}     the same in full"
+    kept = [
+        w for w in typed if not w.startswith(("-m", "--multirun", "replicate=", "hydra/launcher=basic", "hydra.mode="))
+    ]
     searches = any(word.startswith("hydra/sweeper=") for word in kept)  # each trial is the mean of its replicates
-    return shlex.join([*kept, "-m", f"replicate={'[1,2,3,4,5]' if searches else '1,2,3,4,5'}"])
+    more = shlex.join([*kept, "-m", f"replicate={'[1,2,3,4,5]' if searches else '1,2,3,4,5'}"])
+    return f"{more}     more replicates, on all cores"
 
 
 def _draw(results: Results) -> Iterator[Path]:
@@ -102,7 +107,9 @@ def _draw(results: Results) -> Iterator[Path]:
     (rows, evaluations), name = results.tables, results.experiment
     if (rows := summary.current(rows)).empty:
         return
-    drawn = _drawn(results, "sparsity", plot.key(name, rows), lambda: plot.sparsity(rows, name))
+    ends = metric(rows).final if summary.quantized(rows) else ""  # quantized nets begin where the others end
+    make = partial(plot.sparsity, rows, name, columns=(ends, "early_stop_step"))
+    drawn = _drawn(results, "sparsity", plot.key(name, rows), make)
     groups = [*rows.groupby(plot.short_names(rows), sort=False)]
     if len(groups) > MOST:
         log.info("learning curves are drawn of the first %d of %d variants", MOST, len(groups))
@@ -124,7 +131,7 @@ def _remove_others(results: Results, drawn: Sequence[Path]) -> None:
 
 def _curves_file(variant: str) -> str:
     """A name that depends on nothing but the variant: curves-rewind.step=20; a digest completes one that is cut."""
-    plain = re.sub(r"[^\w.=-]+", "_", variant)
+    plain = re.sub(r"[^\w.=-]+", "_", variant).strip("_")
     cut = plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(variant.encode()).hexdigest()[:8]}"
     return f"curves-{cut}" if variant else "curves"
 

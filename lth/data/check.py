@@ -41,6 +41,15 @@ def kinds(split: "Split") -> tuple[object, ...]:
     return split.source.dtype.name, "numbers" if are_numbers(split) else "classes", *split.targets.shape[1:]
 
 
+def splits(name: str, found: Splits) -> None:
+    """Raise UserError for a split that is none, such as a DataLoader."""
+    for which, split in found.items():
+        if not (hasattr(split, "source") and hasattr(split, "targets")):
+            raise UserError(f"the {which} set of {name} is a {type(split).__name__}: give Split(inputs, targets) of "
+                            "arrays, or the dataset of a DataLoader by lth.data.streamed; lth makes the batches "
+                            "itself")  # fmt: skip
+
+
 def inputs(name: str, splits: Splits, scaling: str, channels: int | None) -> None:
     """Check types, sizes, shapes and values of the inputs; raises UserError."""
     if scaling not in get_args(Scaling):

@@ -91,6 +91,7 @@ class Data:
 
     def __post_init__(self) -> None:
         splits = {"training": self.train, "validation": self.validation, "test": self.test}
+        check.splits(self.name, splits)
         check.inputs(self.name, splits, self.scaling, self.channels)
         object.__setattr__(self, "classes", labels.classes(self.name, splits, self.classes))
 

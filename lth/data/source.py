@@ -102,14 +102,21 @@ def _split(name: str, arrays: Arrays, validation: int, scaling: Scaling) -> Data
 def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
     import torchvision.datasets
 
+    folder = Path(root).resolve()
+    holds = files[0].relative_to(root).parts[0]
+    if not folder.parent.is_dir():  # a misspelled one, rather than one to be made
+        raise FileNotFoundError(
+            f"data.root={root}: there is no folder {folder.parent}. Point it at the folder that holds {holds}, or at "
+            "one to download to"
+        )
     try:
         for train in (True, False):
             getattr(torchvision.datasets, kind)(root, train=train, download=True)
     except (OSError, RuntimeError) as error:
         missing = next((file for file in files if not file.is_file()), files[0])
         raise FileNotFoundError(
-            f"data={name}: {missing} is missing and could not be downloaded ({error}). Point data.root at the folder "
-            f"that holds {missing.relative_to(root).parts[0]}, or use the embedded digits: data=mnist_5k"
+            f"data={name}: {missing} is missing and could not be downloaded. Point data.root at the folder that holds "
+            f"{holds}, or use the embedded digits: data=mnist_5k ({error})"
         ) from error
 
 

@@ -66,9 +66,8 @@ def _panel(axes: "Axes", rows: pd.DataFrame, title: str, farthest: float) -> Non
     mean_of = f" ({len(found)} of {len(drawn)})" * (len(found) < len(drawn))
     when = f"drawn at epoch {np.mean(found):.3g}{mean_of}" if found else "not settled, the last mask is taken"
     # A stamp on the panel would change its colors.
-    word = wording(rows)
-    less = ": ".join(filter(None, [word, ", ".join(reasons(rows))])) if word else ""
-    axes.set_title("\n".join(filter(None, [title, when, less])), fontsize=9)
+    less = [word, *reasons(rows)] if (word := wording(rows)) else []
+    axes.set_title("\n".join([title, when, *less]), fontsize=9)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
         axis.set_label_text("epoch")

@@ -4,9 +4,11 @@ import os
 import sys
 from contextlib import AbstractContextManager
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 from lth.cli.handlers import variable
+from lth.store.names import did_you_mean, similar
 
 SAFE = "PYTHONSAFEPATH"
 
@@ -20,6 +22,15 @@ def see_own_modules() -> None:
 def workers_as_here() -> AbstractContextManager[None]:
     """Keep Python from putting the working directory first in the processes that a launcher starts meanwhile."""
     return variable(SAFE, os.environ.get(SAFE) or "1")
+
+
+def absent(target: str) -> str:
+    """A sentence if the module of a target such as mien.smallest is not there; else ""."""
+    name = target.partition(".")[0]
+    if name in sys.modules or find_spec(name) is not None:
+        return ""
+    near = did_you_mean(similar(name, [file.stem for file in Path.cwd().glob("*.py")]))
+    return f"there is no module {name}{near or '.'} Your own modules are looked for in {Path.cwd()}, where lth runs"
 
 
 def hidden(target: str) -> str:

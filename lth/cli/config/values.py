@@ -5,21 +5,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import hydra
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lth import UserError
 from lth.cli import failure
-from lth.cli.config.accepted import fitted, left_out, parameters
+from lth.cli.config.accepted import fitted, parameters
 from lth.cli.config.compose import of_start, started_from
 from lth.cli.config.conf import branches, plain, reductions
-from lth.cli.config.own import hidden
+from lth.cli.config.own import absent, hidden
 from lth.cli.config.start import beside
 from lth.cli.config.trial import REDUCED
 from lth.store.names import did_you_mean, similar
@@ -50,7 +48,7 @@ def instantiate(node: DictConfig) -> Any:
 def _reason(node: DictConfig, error: InstantiationException) -> str:
     """The words of the function itself if it is one of lth's, else Hydra's with what they come from."""
     cause = error.__cause__
-    sentence = hidden(node._target_) or _misspelled(node._target_)
+    sentence = hidden(node._target_) or absent(node._target_) or _misspelled(node._target_)
     if str(error).startswith("Error locating target") and sentence:
         return f"_target_={node._target_}: {sentence}"
     if isinstance(cause, OSError | ValueError):
@@ -88,9 +86,6 @@ def values(
     """
     if (start is None) != (cfg.start is None):
         raise ValueError(f"start={cfg.start} and the job of it belong together")
-    for node, names in groupby(left_out(cfg, overrides), key=itemgetter(0)):
-        function = OmegaConf.select(cfg, node)["_target_"]
-        log.info("%s: %s takes no %s: the usual values are left out", node, function, ", ".join(n for _, n in names))
     cfg = fitted(cfg, overrides)
     from lth.engine.meter import meter
     from lth.job import Job

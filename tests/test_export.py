@@ -55,6 +55,34 @@ def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored
     assert (facts["step"], facts["steps"], facts["level"], facts["replicate"]) == ("5", "20", "1", "2")
 
 
+def test_a_stored_experiment_is_named_in_place_of_its_overrides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, given = f"root={tmp_path}", ["name=two", "steps=10", "levels=[2]", "criterion=magnitude,random"]
+    assert run("-m", root, *given, "replicate=[1,2]", "tracking=none", "device=cpu") == 0
+    made = jobs(["two", root])
+    again = jobs([*TINY, root, *given, "replicate=[1,2]"])
+    assert [(job.identity, job.name, job.replicates) for job, _ in made] == [
+        (job.identity, "two", [1, 2]) for job, _ in again
+    ]
+    assert [(job.columns["criterion"], job.levels) for job, _ in made] == [("magnitude", [2]), ("random", [2])]
+    ((one, _),) = jobs(["two", root, "criterion=random", "replicate=2"])
+    assert (one.columns["criterion"], one.replicates) == ("random", [2])
+
+    def said(*words: str) -> str:
+        code = cli.main(["export", *words, "--out", str(tmp_path / "net.onnx"), "--format", "onnx"])
+        return ("" if code else "written: ") + "".join(capsys.readouterr())
+
+    chosen = ["two", root, "criterion=random", "replicate=2"]
+    assert "replicate 2, level 2, 64.22% of" in said(*chosen)  # the last that is stored
+    assert cli.main(["rename", "two", "three", "--runs", str(tmp_path)]) == 0
+    assert "written: " in said("three", *chosen[1:])
+    assert "these overrides name 4 nets: give one replicate" in said("three", root)
+    assert f"two: there is no experiment of this name under {tmp_path} (root=DIR names another folder)" in said(*chosen)
+    assert "else write key=value, such as experiment=structure" in said("structure", root)
+    assert "one two: give the name of one stored experiment" in said("one", "two", root)
+
+
 @pytest.mark.long
 def test_a_ticket_that_is_fine_tuned_at_the_last_rate_has_the_recipe_of_that(tmp_path: Path) -> None:
     words = [f"root={tmp_path}", "levels=1", "rewind=fine_tune", "rewind.steps=30", "rewind.rate=last"]

@@ -27,18 +27,19 @@ def main(arguments: argparse.Namespace) -> int:
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
     if (count := sum(len(job.replicates) for job, _ in jobs)) > 1:
         raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
-    if arguments.format == "torchscript":
+    form = {"onnx": "float32"}.get(arguments.format, arguments.format)
+    if form == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
-    ending = _ending(arguments.format)
+    ending = _ending(form)
     if arguments.out:  # before what may take long
         if arguments.out.suffix in ENDINGS - {ending}:
             better = arguments.out.with_suffix(ending)
-            raise UserError(f"--out {arguments.out}: format {arguments.format} is a {ending} file; name it {better}")
+            raise UserError(f"--out {arguments.out}: format {form} is a {ending} file; name it {better}")
         make_folder(arguments.out.resolve().parent, "Give --out another folder")
-    (net,) = select(jobs, [arguments.level], trains=on_stderr)
-    content = _content(net, arguments.format)
+    net = select(jobs, None if arguments.level is None else [arguments.level], trains=on_stderr)[-1]
+    content = _content(net, form)
     job, ticket = net[0], net[1].ticket
-    target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{arguments.format}{ending}")
+    target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{form}{ending}")
     write_out(target, content)
     percent = 100 * density(net[1].mask)
     print(f"{target}  {len(content):,} bytes  ({ticket}, {percent:.2f}% of the weights); {line(job.recipe.data)}")

@@ -8,7 +8,10 @@ from lth.cli.arguments import add_out, add_overrides, bits, numbers, path
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
 
-OVERRIDES = "the `lth run` overrides that trained it, e.g. experiment=demo replicate=1"
+OVERRIDES = (
+    "the name of a stored experiment, with key=value to choose one of its jobs (first_ticket replicate=1), or the `lth "
+    "run` overrides that trained it (experiment=demo replicate=1)"
+)
 
 
 def _compress(commands: "Commands") -> None:
@@ -26,12 +29,12 @@ def _export(commands: "Commands") -> None:
         "export", help="write one stored net to a file: PyTorch, ONNX or the compact lth format"
     )
     add_overrides(export, OVERRIDES)
-    export.add_argument("--level", type=int, default=0, help="level of the net (default: 0, dense)")
+    export.add_argument("--level", type=int, help="level of the net; 0: dense (default: the last that is stored)")
     export.add_argument(
         "--format",
         default="float32",
-        help="PyTorch: ticket (W_k, mask and W_T), safetensors, state_dict, program (.pt2); ONNX: float32, float16, "
-        "int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits)",
+        help="PyTorch: ticket (W_k, mask and W_T), safetensors, state_dict, program (.pt2); ONNX: float32 (or onnx), "
+        "float16, int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits)",
     )
     export.add_argument("--out", type=path, help="file to write (default: named after experiment, level and format)")
 

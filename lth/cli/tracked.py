@@ -5,30 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lth.cli.override import PATHS, key_of
+from lth.cli.override import PLACES, key_of
 from lth.job import Job
 from lth.store.digest import short
 from lth.store.table import row
 from lth.ticket import Ticket, Trained
 
-# Overrides that decide no result, or that say where a run is.
-PLACES = (
-    "name",
-    *PATHS,
-    "device",
-    "width",
-    "devices",
-    "workers",
-    "meter",
-    "save_every",
-    "plan",
-    "objective",
-    "debug",
-    "traceback",
-    "store.",
-    "tracking",
-    "hydra",
-)
 LONGEST_NAME, LONGEST_TAG = 128, 64  # characters that trackers take
 Values = dict[str, Any]
 

@@ -136,7 +136,7 @@ def _others(job: Job, root: Path) -> str:
             return ""
         found[", ".join([*told[:SAID], *(["..."] if len(told) > SAID else [])])] = None
     held = " or ".join([*found][:NAMED]) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
-    return f" ({job.name} has {held}: repeat what was given to lth run)" if held else ""
+    return f" ({job.name} has {held}: repeat what was given to lth run, or give the name alone)" if held else ""
 
 
 def _missing(

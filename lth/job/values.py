@@ -32,7 +32,8 @@ class Job:
     """One configuration with all its replicates. train_from: first level that is trained; those before it are pruned
     untrained, where they start. save_every: seconds between saves of a running training. `reduced` names what is
     smaller than in the paper, for the tables. start: the job whose tickets are trained here, each at its level, and
-    pruned no further; replicate r takes those of replicate r. What prunes is then that of `start`.
+    pruned no further; replicate r takes those of replicate r. What prunes is then that of `start`. overrides: those of
+    `lth run` that made it, for its records.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Job:
     reduced: str = ""
     train_from: int = 0
     start: "Job | None" = None
+    overrides: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name in PRUNES if self.start is not None else ():
@@ -166,9 +168,8 @@ class Job:
         code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
         code["branches"] = {name: branch.code for name, branch in self.branches.items()}
         planned = {"trainings": sum(p.replicate == replicate for p in self.places()), "steps": self.longest}
-        return Record(
-            store.root, self.name, f"{self.identity}-{replicate}", columns, code, planned, lambda: store.wait()
-        )
+        name = f"{self.identity}-{replicate}"
+        return Record(store.root, self.name, name, columns, code, planned, self.overrides, lambda: store.wait())
 
     def places(self) -> list[Place]:
         """Everything that the job trains, in about the order of work."""

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,8 +38,9 @@ class Record:
 
     columns: shared by all rows of the job, such as {"model": "lenet_300_100", "replicate": 1}. code: "science", the
     same for all versions of the user's functions, and "sources", function -> file -> digest of its code. planned:
-    number of trainings, and their steps at most. wait: called again and again while another process writes the file.
-    From the status "running" until the next one, this process holds the lease of the job.
+    number of trainings, and their steps at most. overrides: of the `lth run` that made the job, if any. wait: called
+    again and again while another process writes the file. From the status "running" until the next one, this process
+    holds the lease of the job.
     """
 
     root: Path
@@ -48,6 +49,7 @@ class Record:
     columns: Mapping[str, Any]
     code: Mapping[str, Any] = field(default_factory=dict)
     planned: Mapping[str, int] = field(default_factory=dict)
+    overrides: Sequence[str] = ()
     wait: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +110,8 @@ class Record:
             old = self._old()
             name = {"format": FORMAT, "experiment": self.experiment, "job": self.job}
             facts = {"columns": dict(self.columns), "code": dict(self.code), "planned": dict(self.planned)}
-            new = {**old, **name, **facts, **change(old)}
+            made = {"overrides": [*self.overrides]} if self.overrides else {}
+            new = {**old, **name, **facts, **made, **change(old)}
             if new["status"] == "running":
                 keep(self.file)
             if new != old:

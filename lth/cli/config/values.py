@@ -20,6 +20,7 @@ from lth.cli.config.conf import branches, plain, reductions
 from lth.cli.config.own import absent, hidden
 from lth.cli.config.start import beside
 from lth.cli.config.trial import REDUCED
+from lth.cli.override import repeated
 from lth.store.names import did_you_mean, similar
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def values(
         save_every=cfg.save_every,
         reduced=REDUCED if cfg.debug else reductions(cfg),
         start=start,
+        overrides=repeated(overrides),
     )
 
 

@@ -64,6 +64,12 @@ QUICK = [
     (["run", "+foo=1"], 2, "foo"),
     (["run", "-m", "steps=10,many"], 2, "a whole number"),
     (["run", "branch=[shufle]"], 2, "there is no branch=shufle. Did you mean shuffle or reshuffle? Choose connect, "),
+    (
+        ["run", "model=resnet18"],
+        2,
+        "torchvision's nets are model=torchvision model.name=resnet18; one of your own",
+    ),
+    (["run", "criterion=mine"], 2, "; one of your own needs --config-dir DIR, or criterion._target_=module.function"),
     (["run", "branch=[reinit]"], 2, "there is no branch=reinit. Did you mean reinitialize?"),
 ]
 

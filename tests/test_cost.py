@@ -376,6 +376,14 @@ def test_the_table_names_its_assumptions(store: Path, capsys: pytest.CaptureFixt
     assert "a dash" not in said
 
 
+def test_trainings_on_a_gpu_ask_for_the_gpu_until_it_is_named(store: Path) -> None:
+    parts = {name: rows.assign(device="cuda:0") for name, rows in results.trainings([], store).items()}
+    asked = "trainings on a GPU: --price and --watts name the GPU, such as a100"
+    assert asked in statement.statement(parts).notes
+    named = statement.statement(parts, statement.rates_of(price="a100", watts="a100"))
+    assert asked not in named.notes
+
+
 def test_watts_of_a_gpu_that_nothing_ran_on_are_mentioned(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cost", "--runs", str(store), "--watts", "t4"]) == 0
     assert "- --watts names a GPU, on which none of these was trained" in capsys.readouterr().out

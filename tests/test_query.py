@@ -85,6 +85,8 @@ def test_words_of_the_command_line_name_columns() -> None:
     for word, said in [("model", "are no numbers"), ("byte", "no such column")]:
         with pytest.raises(UserError, match=said):
             query.number(rows(), word)
+    with pytest.raises(UserError, match="Did you mean accuracy"):
+        query.number(rows(), "acuracy")
     errors = rows().rename(columns=lambda c: c.replace("accuracy", "absolute_error"))
     with pytest.raises(UserError, match="take absolute_error"):
         query.number(errors, "accuracy")
@@ -124,6 +126,14 @@ def test_numbers_in_names_of_lines_are_ordered_as_numbers() -> None:
 
 
 # ---- compare
+
+
+def test_experiments_of_other_nets_data_or_steps_are_named() -> None:
+    longer = rows().assign(experiment="two", steps=2000, data="digits", model="net")
+    table = pd.concat([rows().assign(steps=1000, data="digits", model="net"), longer], ignore_index=True)
+    base, *_ = comparison.sides(table, ["one", "two"])
+    assert comparison.setups(table, base) == ["two has steps=2000, one steps=1000"]
+    assert comparison.setups(table[table["experiment"] == "one"], base) == []
 
 
 def test_differences_are_taken_within_replicates() -> None:
@@ -202,6 +212,8 @@ def test_the_lowest_loss_and_the_lowest_error_are_best() -> None:
     losses = rows().assign(early_stop_val_loss=[0.4, 0.3, 0.4, 0.3, 0.2, 0.1, 0.2, 0.1])
     first = ranking.ranked(losses, ranking.rule(losses, "loss")).iloc[0]
     assert (first["configuration"], first["level"]) == ("random, rewind.step=20", 3)
+    with pytest.raises(UserError, match="Did you mean accuracy"):
+        query.number(rows(), "acuracy")
     errors = rows().rename(columns=lambda c: c.replace("accuracy", "absolute_error"))
     ranks = ranking.ranked(errors, ranking.rule(errors, "validation"))
     assert ranks["configuration"][0] == "magnitude, rewind.step=0"

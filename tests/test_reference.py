@@ -27,7 +27,7 @@ def test_every_setting_group_option_and_key_has_a_line_that_explains_it() -> Non
 def test_help_lists_choices_with_their_docstrings_and_keys_with_their_comments(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert cli.main(["run", "--help"]) == 0
+    assert cli.main(["run", "--help", "all"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (movement,) = [line.split(maxsplit=1) for line in lines if line.split()[:1] == ["criterion=movement"]]
     assert movement[1] == "|W_T - W_k| (Zhou et al. 2019; not the movement pruning of Sanh et al. 2020)"
@@ -35,8 +35,15 @@ def test_help_lists_choices_with_their_docstrings_and_keys_with_their_comments(
     assert usual == "criterion=magnitude"
     (bits,) = [line.split("8, 4]")[1].strip() for line in lines if "quantization.aware.bits:" in line]
     assert bits == "of weights: 2 to 8, fp16 or bf16"
+
+
+def test_help_lists_settings_and_groups_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     (steps,) = [line for line in lines if line.startswith("  steps: ")]
     assert "optimizer steps T of one training" in steps
+    rewind = lines.index("  rewind: Rewinding: Trained -> (weights, step), the start of the next ticket")
+    assert lines[rewind + 1] == "      fine_tune learning_rate weights*"
 
 
 def test_help_on_some_groups_is_on_these_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +62,7 @@ def test_help_lists_the_users_own_groups_too(tmp_path: Path, capsys: pytest.Capt
     folder = tmp_path / "conf_mine" / "criterion"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text("# relative change\n_target_: mine.scores\nfloor: 0.1 # least denominator\n")
-    assert cli.main(["run", "--help", "--config-dir", "conf_mine"]) == 0
+    assert cli.main(["run", "--help", "criterion", "--config-dir", "conf_mine"]) == 0
     lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
     assert ["criterion=mine", "relative", "change"] in lines
     assert ["criterion.floor:", "0.1", "least denominator"] in lines

@@ -249,7 +249,7 @@ def test_a_key_of_ours_that_is_not_a_parameter_is_unknown_and_the_nearest_is_nam
     config = composed()
     config["rewind"]["stepp"] = 3
     assert error(config, composed()) == (
-        "there is no key 'rewind.stepp'. Did you mean rewind.step? (lth run --help lists all keys)"
+        "there is no key 'rewind.stepp'. Did you mean rewind.step? (lth run --help all lists all keys)"
     )
 
 

@@ -267,7 +267,8 @@ def test_more_than_four_branches_stand_below_each_other() -> None:
 
 def test_nets_of_other_bits_are_summarized_apart() -> None:
     branch = ["ticket", "ticket", "aware", "aware", "aware", "aware"]
-    rows = tickets(branch=branch, level=0, density=1.0, bits=[None, None, 3, 3, 8, 8])
+    bits = [None, None, 3, 3, 8, 8]
+    rows = tickets(branch=branch, level=0, density=1.0, bits=bits, final_test_accuracy=0.9)
     found = summary.summary(rows)
     accuracies = {branch: found.loc[0, (branch, "accuracy %")] for branch in summary.branches(rows)}
     assert accuracies == {"ticket": "97.50 ± 0.71", "aware, 3 bits": "98.02 ± 0.01", "aware, 8 bits": "96.50 ± 0.71"}

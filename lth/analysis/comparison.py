@@ -15,6 +15,7 @@ from lth.analysis.query import scale, title, where
 from lth.analysis.summary import branches, full_branch
 
 SAME_LEVEL = 1.05  # factor within which two densities are taken for the same level of two schedules
+SETUP = ("model", "data", "steps")
 COLUMNS = ("configuration", "against", "density", "ours", "theirs", "difference", "spread", "low", "high", "n")
 
 
@@ -70,6 +71,22 @@ def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) 
 def left_out(found: Sequence[Side], base: Side, compared: pd.DataFrame) -> list[str]:
     """Names of the sides that had nothing to compare with the base."""
     return [side.name for side in found if side.name not in {base.name, *compared["configuration"]}]
+
+
+def setups(table: pd.DataFrame, base: Side) -> list[str]:
+    """A text for each other experiment whose model, data or steps are others than those of the base's experiment."""
+    of = str(base.rows["experiment"].iloc[0])
+    held = {name: _setup(part) for name, part in table.groupby("experiment", sort=False)}
+    return [
+        f"{name} has {', '.join(f'{key}={theirs[key]}' for key in changed)}, {of} "
+        f"{', '.join(f'{key}={held[of][key]}' for key in changed)}"
+        for name, theirs in held.items()
+        if (changed := [key for key in SETUP if theirs[key] != held[of][key]])
+    ]
+
+
+def _setup(part: pd.DataFrame) -> dict[str, str]:
+    return {key: " and ".join(map(str, part[key].unique())) for key in SETUP}
 
 
 def check_near(base: Side, at: float) -> None:

@@ -83,7 +83,9 @@ def _rank(value: Any) -> tuple[bool, Any]:
 def check_column(table: pd.DataFrame, key: str) -> None:
     """Raise UserError that names similar columns if the table has no such one."""
     if key not in table:
-        meant = did_you_mean(similar(key, map(str, table), most=3, cutoff=0.5))
+        found = metric(table).name
+        words = [found, f"final_{found}", f"validation_{found}", "loss", *map(str, table)]
+        meant = did_you_mean(similar(key, words, most=3, cutoff=0.5))
         raise UserError(f"{key}: there is no such column{meant or '; there are ' + ', '.join(map(str, table))}")
 
 

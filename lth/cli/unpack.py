@@ -12,5 +12,5 @@ def main(arguments: argparse.Namespace) -> int:
     records, added, there = unpack(arguments.file, arguments.runs)
     stay = f", {there} there already" if there else ""
     of = f"{number_of(added, 'training')} added{stay}, of {number_of(records, 'job')}"
-    print(f"{arguments.runs}: {of}; the command that trained them goes on")
+    print(f"{arguments.runs}: {of}; the same lth run command goes on from there")
     return 0

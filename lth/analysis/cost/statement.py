@@ -112,8 +112,6 @@ def _gaps(each: "pd.DataFrame", units: Mapping[str, tuple[str, int]]) -> list[st
 
     gaps = [f"{units[c][0]}: {k} of {n}" for c, (k, n) in total.missing(each).items()]
     notes = [f"a dash: not known for all trainings ({', '.join(gaps)})"] if gaps else []
-    if (each["device"].dropna() != "cpu").any():
-        notes.append("for trainings on a GPU, --watts and --price name the GPU")
     if each["device"].isna().any():
         notes.append("older results don't name their device: one CPU core is assumed")
     return notes
@@ -125,7 +123,10 @@ def _assumptions(each: "pd.DataFrame", rates: "Rates") -> list[str]:
     notes = [f"region {rates.region}", f"PUE {rates.pue}", f"price {rates.price}"]
     if (each["energy_method"] == total.ESTIMATED).any():
         notes.append(f"{total.ESTIMATED}: wall hours x watts {rates.watts}")
-    if (each["device"].fillna("cpu") == "cpu").all():
+    on_cpu = each["device"].fillna("cpu") == "cpu"
+    if not on_cpu.all() and "gpu" not in (rates.price.device, rates.watts.device):
+        notes.append("trainings on a GPU: --price and --watts name the GPU, such as a100")
+    if on_cpu.all():
         named = {"--price": rates.price.device, "--watts": rates.watts.device}
         notes += [f"{option} names a {device.upper()}, on which none of these was trained"
                   for option, device in named.items() if device not in (None, "cpu")]  # fmt: skip

@@ -22,6 +22,7 @@ LAUNCHERS = {
     "ray_aws": "'lth[ray]'",
     "rq": "hydra-rq-launcher",
 }
+LISTS = ("branch", "quantization", "stop")  # groups of which several options are chosen, by name
 MESSAGE = re.compile(
     r"Could not find '(?P<group>[\w/]+)/(?P<name>[^/']+)'\s*Available options in '[\w/]+':(?P<known>.*)", re.S
 )
@@ -52,8 +53,17 @@ def choice(message: str, folders: Sequence[str] = ()) -> str:
     same = [plain[_plain(name)]] if _plain(name) in plain else []
     close = same or [plain[each] for each in similar(_plain(name), plain)]
     close = close or [each for each in known if each.startswith(name)]
-    own = f"; a function of your own is {group}._target_={name}" if "." in name and one else ""
-    return f"there is no {group}={name}{did_you_mean(close) or '.'} Choose {', '.join(known)}{own}"
+    also = f"; torchvision's nets are model=torchvision model.name={name}" if group == "model" else ""
+    return f"there is no {group}={name}{did_you_mean(close) or '.'} Choose {', '.join(known)}{also}{_own(group, name)}"
+
+
+def _own(group: str, name: str) -> str:
+    """How to have an option of one's own, behind those that there are."""
+    if group.startswith("hydra"):
+        return ""
+    function = name if "." in name else "module.function"
+    target = "" if group in (*LISTS, "experiment") else f", or {group}._target_={function}"
+    return f"; one of your own needs --config-dir DIR{target}"
 
 
 def options(group: str, folders: Sequence[Path]) -> list[str]:

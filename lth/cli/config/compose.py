@@ -56,7 +56,7 @@ def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig
 
 
 def sweeper_params(overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
-    """What hydra.sweeper.params holds in configuration files of the user's own: lth's own hold nothing."""
+    """Values that hydra.sweeper.params holds in configuration files of the user's own: lth's own hold none."""
     own = [word for word in overrides if key_of(word) == "hydra.searchpath"] + search_path(folder)
     if not own:
         return {}

@@ -60,7 +60,7 @@ def explanation(error: Exception) -> str:
     if message.startswith("Config group override must be") and "Got NoneType" not in message:
         return f"a group takes the name of one of its options, as in lr=cosine, and no number ({RATE})"
     if meant := MEANT.get(wrong):
-        return f"there is no key '{wrong}': {meant} (lth run --help lists all keys)"
+        return f"there is no key '{wrong}': {meant} (lth run --help all lists all keys)"
     close = similar(wrong, keys)
     closer = similar(wrong, keys | others, cutoff=0.85)
     if "Got NoneType" in message:
@@ -74,7 +74,7 @@ def explanation(error: Exception) -> str:
     addition = "" if nearly or meant else _addition(message, wrong)
     if named := [] if meant else closer or ([] if addition else close):
         meant, addition = did_you_mean(named), addition.replace(";", "", 1)
-    return f"{message}{meant}{addition} (lth run --help lists all keys)"
+    return f"{message}{meant}{addition} (lth run --help all lists all keys)"
 
 
 def _left_out(message: str) -> str:

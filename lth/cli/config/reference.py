@@ -5,10 +5,12 @@ Nothing is imported for it, so that help is printed fast.
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,7 +25,7 @@ LINE = re.compile(r"(?P<indent> *)(?P<key>[\w.]+):(?: (?P<value>[^#]*?))?\s*(?:#
 GROUPS = {
     "optimizer": "Optimizers: a class of torch.optim or of your own, made anew for every training",
     "tracking": "Trackers, which listen to a run and change no result",
-    "experiment": "Runs of the papers' figures, and a demo",
+    "experiment": "Runs of the papers' figures, and a demo; their arms are experiment=NAME/ARM",
 }
 KEYS = {
     "lr": "learning rate",
@@ -32,6 +34,11 @@ KEYS = {
     "momentum_decay": "how slowly the momentum grows to its full value (Dozat 2016)",
     "factor": "of the rate, at each of these steps",
 }
+
+
+NOTATION = ("theta_0 = W_0: weights as initialized; W_k: those of step k, where a ticket starts; W_T: trained ones; "
+            "theta_0': a fresh draw; *: the default")  # fmt: skip
+INDENT = " " * 6
 
 
 @dataclass(frozen=True)
@@ -131,10 +138,10 @@ def sentence(text: str) -> str:
 
 
 def of_groups(names: Sequence[str], folder: Path | None = None) -> str:
-    """The help on some groups; raises UserError for one that there is not."""
+    """The help on some groups, or on "all"; raises UserError for one that there is not."""
     chosen = _defaults()
     found = {name: "\n".join(_group(name, options, chosen)) for name, options in groups(folder).items()}
-    found["hydra/launcher"] = LAUNCHERS
+    found |= {"hydra/launcher": LAUNCHERS, "all": "\n\n".join([NOTATION, *found.values()])}
     for name in names:
         if name not in found:
             meant = did_you_mean(similar(name, [*found], most=1)) or f"; there are {', '.join(found)}"
@@ -143,17 +150,18 @@ def of_groups(names: Sequence[str], folder: Path | None = None) -> str:
 
 
 def text(folder: Path | None = None) -> str:
-    """The help of `lth run`."""
+    """The help of `lth run`, with the names of all options."""
     parts = yaml.safe_load((CONF / "hydra" / "help" / "lth.yaml").read_text(encoding="utf-8"))
     examples = parts["template"].partition("Examples")[2].partition("\n\n")[0]
     chosen = _defaults()
     lines = [parts["header"].rstrip(), "", f"Examples{examples}", "", "Settings (key=value)"]
     lines += [_line(f"  {key.name}: {key.value}", key.meaning) for key in settings()]
-    lines += ["", "Config groups (group=option; * is the default), with the keys of each option (group.key=value)"]
-    lines += ["theta_0 = W_0: weights as initialized; W_k: those of step k, where a ticket starts; W_T: trained ones; "
-              "theta_0': a fresh draw"]  # fmt: skip
+    lines += ["", "Config groups (group=option; * is the default)"]
+    lines += ["lth run --help GROUP explains the options and keys of a group, lth run --help all those of all groups"]
     for group, options in groups(folder).items():
-        lines += ["", *_group(group, options, chosen)]
+        names = [o.name + "*" * (chosen.get(group) == o.name) for o in options if "/" not in o.name]
+        indents: Any = {"initial_indent": INDENT, "subsequent_indent": INDENT}
+        lines += [f"  {group}: {meaning(group)}", textwrap.fill(" ".join(names), 116, **indents)]
     return "\n".join([*lines, "", LAUNCHERS, parts["footer"].rstrip()])
 
 

@@ -142,4 +142,4 @@ def _unknown(key: str, known: Iterable[str]) -> UserError:
     parent, _, name = key.rpartition(".")
     beside = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == parent}
     close = [beside[other] for other in similar(name, beside)]
-    return UserError(f"there is no key '{key}'{did_you_mean(close)} (lth run --help lists all keys)")
+    return UserError(f"there is no key '{key}'{did_you_mean(close)} (lth run --help all lists all keys)")

@@ -4,7 +4,7 @@ import importlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import shell
+import small
 import torch
 from small import adam, recipe
 from torch import Tensor, nn
@@ -258,6 +259,16 @@ def test_replicates_are_different_ones() -> None:
     for wrong in ([], [1, 2, 1]):
         with pytest.raises(UserError, match="give different ones"):
             replace(JOB, replicates=wrong)
+
+
+def softmax(shape: Sequence[int], classes: int) -> nn.Module:
+    return nn.Sequential(small.net(shape, classes), nn.Softmax(1))
+
+
+def test_a_net_that_gives_probabilities_is_named() -> None:
+    assert [*job.idle(JOB)] == []
+    (said,) = job.idle(replace(JOB, recipe=recipe(model=softmax)))
+    assert said.startswith("the net gives probabilities (its outputs sum to 1), and the loss takes logits")
 
 
 def test_what_is_reduced_is_written_into_every_row_and_changes_no_training(tmp_path: Path) -> None:

@@ -1,18 +1,28 @@
-"""Settings of a job that do nothing, since it has no such level or step. They are said, and change no result: an
-experiment that is run with fewer levels or steps has some.
+"""Settings of a job that do nothing, since it has no such level or step, and nets that learn little. They are said, and
+change no result: an experiment that is run with fewer levels or steps has some.
 """
 
 from collections.abc import Iterator
 
+import torch
+
 from lth import stop
+from lth.imp import examples
 from lth.job.values import Job
 from lth.keywords import unbound
+from lth.recipe import Recipe
+from lth.task import cross_entropy
 
 LEAST = 1e-4  # of the rate: a last factor below it is taken to be a decay towards 0, as of lr=cosine
 
 
 def idle(job: Job) -> Iterator[str]:
-    """A sentence for each setting that does nothing."""
+    """A sentence for each setting that does nothing, and for a net that gives probabilities."""
+    if job.recipe.task.losses is cross_entropy and _gives_probabilities(job.recipe):
+        yield (
+            "the net gives probabilities (its outputs sum to 1), and the loss takes logits, so that it learns slowly: "
+            "leave out the softmax at its end"
+        )
     levels = sorted({place.level for place in job.places()})
     there = f"{levels[0]} to {levels[-1]}" if len(levels) > levels[-1] - levels[0] > 1 else ", ".join(map(str, levels))
     for name, branch in job.branches.items():
@@ -32,3 +42,10 @@ def idle(job: Job) -> Iterator[str]:
         yield f"lr.at: training ends at step {steps}, before the rate drops at {', '.join(map(str, late))}"
     if warmup >= steps:
         yield f"lr.warmup={warmup}: training ends at step {steps}, before the rate has its full value"
+
+
+def _gives_probabilities(recipe: Recipe) -> bool:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        outputs = recipe.net().eval()(examples(recipe))
+    sums = outputs.sum(-1)
+    return bool((outputs >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4)

@@ -35,7 +35,9 @@ def curves(
     with a panel of the validation loss, at whose minimum early stop is (its Appendix C).
     """
     found = metric_of_curves(evaluations)
-    selected = list(levels) if levels is not None else evenly(sorted(evaluations["level"].unique()))
+    every = sorted(evaluations["level"].unique())
+    selected = list(levels) if levels is not None else evenly(every)
+    some = [f"levels {', '.join(map(str, selected))} of {len(every)}"] if len(selected) < len(every) else []
     named = pd.DataFrame(
         {"digest": table["digest"], "line": names(table, by)}
     ).drop_duplicates()  # lines share dense nets
@@ -54,7 +56,7 @@ def curves(
             _zoom(panels[0, 1], shown, found)
         legend(panels[0, 0], ", ".join(["% of weights", *by]), beside=panels[0, -1])
         rows = table[table["branch"].isin(DRAWN)]
-        finish(figure, title, table if rows.empty else rows, spread="bands")
+        finish(figure, title, table if rows.empty else rows, some, spread="bands")
     return figure
 
 

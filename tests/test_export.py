@@ -77,7 +77,10 @@ def test_a_stored_experiment_is_named_in_place_of_its_overrides(
     assert "replicate 2, level 2, 64.22% of" in said(*chosen)  # the last that is stored
     assert cli.main(["rename", "two", "three", "--runs", str(tmp_path)]) == 0
     assert "written: " in said("three", *chosen[1:])
-    assert "these overrides name 4 nets: give one replicate" in said("three", root)
+    apart = "give one replicate and one value of each key: criterion=magnitude; criterion=random"
+    assert f"these overrides name 4 nets: {apart}" in said("three", root)
+    # The dense net, which is the same, alone is stored.
+    assert "level 2 of three" in said("three", root, "criterion=movement", "replicate=2")
     assert f"two: there is no experiment of this name under {tmp_path} (root=DIR names another folder)" in said(*chosen)
     assert "else write key=value, such as experiment=structure" in said("structure", root)
     assert "one two: give the name of one stored experiment" in said("one", "two", root)

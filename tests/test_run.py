@@ -529,4 +529,5 @@ def test_the_hint_for_more_replicates_can_be_pasted() -> None:
     assert _more(typed) == more + said
     assert _more(["-m", "debug=False"]) == f"debug=False -m replicate=1,2,3,4,5{said}"
     assert _more(["-m", "hydra/launcher=ray_cluster"]) == f"hydra/launcher=ray_cluster -m replicate=1,2,3,4,5{said}"
-    assert _more(["name=a", "--debug"]) == _more(["debug=true", "name=a"]) == "name=a     the same in full"
+    assert _more(["name=a", "--debug"]) == f"name=a -m replicate=1,2,3,4,5{said}"
+    assert _more(["debug=true", "name=a", "--debug"]) == "name=a     the same in full"

@@ -1,6 +1,7 @@
 """`lth export`: one stored net as a file."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,9 +15,12 @@ from lth.compress import plain
 from lth.compress.nets import Net, select
 from lth.compress.scaled import line
 from lth.file import write_out
+from lth.job import Job
+from lth.schedule import rungs
 from lth.store.file import make_folder
 from lth.ticket import density
 
+MOST = 4  # jobs that an error tells apart
 ENDINGS = {".lth", ".onnx", *(f".{kind}" for _, kind in plain.FORMATS.values())}
 
 
@@ -26,7 +30,9 @@ def main(arguments: argparse.Namespace) -> int:
     log_to_console(stderr=True)
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
     if (count := sum(len(job.replicates) for job, _ in jobs)) > 1:
-        raise UserError(f"these overrides name {count} nets: give one replicate and one value of each key")
+        raise UserError(
+            f"these overrides name {count} nets: give one replicate and one value of each key{_apart(jobs)}"
+        )
     form = {"onnx": "float32"}.get(arguments.format, arguments.format)
     if form == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
@@ -36,14 +42,25 @@ def main(arguments: argparse.Namespace) -> int:
             better = arguments.out.with_suffix(ending)
             raise UserError(f"--out {arguments.out}: format {form} is a {ending} file; name it {better}")
         make_folder(arguments.out.resolve().parent, "Give --out another folder")
-    net = select(jobs, None if arguments.level is None else [arguments.level], trains=on_stderr)[-1]
+    ((job, _),), level = jobs, arguments.level
+    last = None if job.stops else [rungs(job.levels)[-1]]  # a stop rule may have ended pruning before
+    net = select(jobs, last if level is None else [level], trains=on_stderr)[-1]
     content = _content(net, form)
-    job, ticket = net[0], net[1].ticket
+    ticket = net[1].ticket
     target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{form}{ending}")
     write_out(target, content)
     percent = 100 * density(net[1].mask)
     print(f"{target}  {len(content):,} bytes  ({ticket}, {percent:.2f}% of the weights); {line(job.recipe.data)}")
     return 0
+
+
+def _apart(jobs: Sequence[tuple[Job, Path]]) -> str:
+    """The overrides that tell jobs apart, such as ": replicate=1; replicate=2"; empty if there are none."""
+    words = [job.overrides for job, _ in jobs]
+    common = set(words[0]).intersection(*words)
+    told = dict.fromkeys(" ".join(word for word in each if word not in common) for each in words)
+    some = [*filter(None, told)]
+    return f": {'; '.join(some[:MOST])}{'; ...' if len(some) > MOST else ''}" if some else ""
 
 
 def _ending(name: str) -> str:

@@ -8,9 +8,10 @@ from lth.cli.arguments import add_out, add_overrides, bits, numbers, path
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
 
+TRAINED = "the `lth run` overrides that trained it (experiment=demo replicate=1)"
 OVERRIDES = (
-    "the name of a stored experiment, with key=value to choose one of its jobs (first_ticket replicate=1), or the `lth "
-    "run` overrides that trained it (experiment=demo replicate=1)"
+    "the name of a stored experiment, with key=value to choose one of its jobs (first_ticket replicate=1), or "
+    f"{TRAINED}"
 )
 
 
@@ -50,7 +51,7 @@ def _layout(commands: "Commands") -> None:
 
 def _migrate(commands: "Commands") -> None:
     migrate = commands.add_parser("migrate", help="rename trainings that version 0.1 stored, so that they are found")
-    add_overrides(migrate, OVERRIDES)
+    add_overrides(migrate, TRAINED)
 
 
 NETS = (_compress, _export, _layout, _migrate)

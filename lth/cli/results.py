@@ -87,7 +87,8 @@ def _more(typed: Sequence[str]) -> str:
     """The arguments of the next run, and what they do: five replicates in place of those that were given; after a trial
     the same in full.
     """
-    full = [word for word in typed if not re.fullmatch(r"--debug|debug=(?!false).*", word, re.IGNORECASE)]
+    typed = [word for word in typed if word != "--debug"]
+    full = [word for word in typed if not re.fullmatch(r"debug=(?!false).*", word, re.IGNORECASE)]
     if len(full) < len(typed):
         return f"{shlex.join(full)}     the same in full"
     kept = [

@@ -40,6 +40,15 @@ def reduced(**row: Any) -> str | None:
             {"reduced": "levels [3, 7] instead of 18, steps 5 instead of 50", "levels": "[3, 7]", "steps": 5},
             "steps 5 instead of 2000, levels [3, 7] instead of 18",
         ),
+        (
+            {
+                "branch_steps": 7,
+                "reduced": "steps 5 instead of 50, levels [3] instead of 18",
+                "steps": 5,
+                "levels": "[3]",
+            },
+            "steps 5 instead of 50, levels [3] instead of 18",
+        ),
         ({"model": "mlp", "reduced": "steps 5 instead of 50"}, "model mlp instead of net, steps 5 instead of 50"),
     ],
 )

@@ -52,14 +52,15 @@ def marked(table: "pd.DataFrame", full: Settings) -> "pd.DataFrame":
 
 def _reduced(row: Mapping[Any, Any], full: Settings) -> str:
     """Such as "steps 400 instead of 30000"; empty if nothing is less. Of a setting that the row tells of, too, the
-    declared value is the paper's; but a number of levels says more than "all".
+    declared value is the paper's; but a number of levels says more than "all", and the own steps of a branch are named
+    as such.
     """
     given = _ENTRY.split(row["reduced"]) if _is_there(row.get("reduced")) else []
     written = {entry.partition(" ")[0]: entry for entry in given}
     declared = {
         key: f"{key} {now} instead of {said(value)}"
         for key, (now, value) in _less(row, full).items()
-        if value is not None or key not in written
+        if key not in written or not (value is None or (key == "steps" and _is_there(row.get(OWN_STEPS))))
     }
     return ", ".join({**declared, **{key: entry for key, entry in written.items() if key not in declared}}.values())
 

@@ -43,7 +43,7 @@ def starts(table: pd.DataFrame, title: str, start: pd.Series, shown_in: Panels =
             stamp(axes, table)
             axes.legend(fontsize=7)
         panels[0].set_yticks(range(len(names)), names)
-        panels[0].invert_yaxis()
+        panels[0].set_ylim(len(names) - 0.5, -0.5)
         finish(figure, title, table.drop(columns="start"), spread="")
     return figure
 

@@ -134,8 +134,8 @@ def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "wei
 
 
 def top(values: Tensor, kept: int) -> Tensor:
-    """True at the `kept` highest of these values, in their shape; of equal ones the lower index goes first. They are
-    not sorted, which takes eight times as long.
+    """True at the `kept` highest of these values, in their shape; of equal ones the lower index goes first. None
+    may be NaN. They are not sorted, which takes eight times as long.
     """
     if kept in (0, values.numel()):
         return torch.full_like(values, bool(kept), dtype=torch.bool)

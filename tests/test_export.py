@@ -8,6 +8,7 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 import pytest
+import shell
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -15,9 +16,12 @@ from shell import TINY, run
 from small import DATA, half_pruned, recipe, trained
 
 import lth
-from lth import cli
+from lth import UserError, cli
 from lth.cli.config import jobs
 from lth.compress import formats, nets
+from lth.store import Record
+from lth.store.file import Corrupt, read_json, write_json
+from lth.store.record import read_record
 from lth.ticket import Trained, masked
 from lth.weights import load
 
@@ -58,32 +62,63 @@ def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored
 def test_a_stored_experiment_is_named_in_place_of_its_overrides(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, given = f"root={tmp_path}", ["name=two", "steps=10", "levels=[2]", "criterion=magnitude,random"]
-    assert run("-m", root, *given, "replicate=[1,2]", "tracking=none", "device=cpu") == 0
-    made = jobs(["two", root])
-    again = jobs([*TINY, root, *given, "replicate=[1,2]"])
-    assert [(job.identity, job.name, job.replicates) for job, _ in made] == [
-        (job.identity, "two", [1, 2]) for job, _ in again
-    ]
-    assert [(job.columns["criterion"], job.levels) for job, _ in made] == [("magnitude", [2]), ("random", [2])]
-    ((one, _),) = jobs(["two", root, "criterion=random", "replicate=2"])
-    assert (one.columns["criterion"], one.replicates) == ("random", [2])
+    root, given = f"root={tmp_path}", ["name=two", "steps=10", "tracking=none", "device=cpu"]
+    for words in (["levels=2", "replicate=[1,2]"], ["levels=1"], ["criterion=random", "batch_size=20", "levels=[2]"]):
+        assert run(root, *given, *words) == 0
+
+    def found(*words: str) -> list[tuple[str, int, list[int], object]]:
+        made = jobs(["two", root, *words])
+        told = [(job.columns["criterion"], job.recipe.batch_size, [*job.replicates], job.levels) for job, _ in made]
+        return sorted(told, key=str)
+
+    # A later run of fewer levels hides none, and values choose among the jobs that there are.
+    assert found() == [("magnitude", 60, [1, 2], 2), ("random", 20, [1], [2])]
+    assert found("criterion=random") == found("batch_size=20") == [("random", 20, [1], [2])]
+    assert found("replicate=2") == [("magnitude", 60, [2], 2)]
 
     def said(*words: str) -> str:
         code = cli.main(["export", *words, "--out", str(tmp_path / "net.onnx"), "--format", "onnx"])
         return ("" if code else "written: ") + "".join(capsys.readouterr())
 
-    chosen = ["two", root, "criterion=random", "replicate=2"]
-    assert "replicate 2, level 2, 64.22% of" in said(*chosen)  # the last that is stored
-    assert cli.main(["rename", "two", "three", "--runs", str(tmp_path)]) == 0
-    assert "written: " in said("three", *chosen[1:])
-    apart = "give one replicate and one value of each key: criterion=magnitude; criterion=random"
-    assert f"these overrides name 4 nets: {apart}" in said("three", root)
-    # The dense net, which is the same, alone is stored.
-    assert "level 2 of three" in said("three", root, "criterion=movement", "replicate=2")
-    assert f"two: there is no experiment of this name under {tmp_path} (root=DIR names another folder)" in said(*chosen)
+    assert cli.main(["rename", "two", "three-debug", "--runs", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert "written: " in (text := said("three-debug", root, "batch_size=20"))
+    assert "replicate 1, level 2, 64.22% of" in text  # the last that is stored
+    assert f"three-debug: none of its jobs under {tmp_path} has criterion=movement" in said(
+        "three-debug", root, "criterion=movement"
+    )
+    text = said("three-debug", root)
+    assert "these overrides name 3 nets: give one replicate and one value of each key: " in text
+    assert "criterion=random batch_size=20 levels=[2]" in text
+    assert f"two: there is no experiment of this name under {tmp_path} (root=DIR names another folder)" in said(
+        "two", root
+    )
     assert "else write key=value, such as experiment=structure" in said("structure", root)
     assert "one two: give the name of one stored experiment" in said("one", "two", root)
+
+
+def test_records_without_overrides_and_those_of_another_machine_need_the_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("root=here", "levels=0") == 0
+    assert len(jobs(["first_ticket", "root=here"])) == 1
+    assert cli.main(["pack", "first_ticket", "--runs", "here", "--out", "one.pack"]) == 0
+    assert cli.main(["unpack", "one.pack", "--runs", "there"]) == 0
+    (record,) = shell.records(Path("there"))
+    assert "overrides" not in record  # which could name any function
+    with pytest.raises(UserError, match="first_ticket was stored without the overrides that made it"):
+        jobs(["first_ticket", "root=there"])
+    assert run("root=there", "levels=0") == 0
+    assert len(jobs(["first_ticket", "root=there"])) == 1
+
+
+@pytest.mark.parametrize("wrong", [None, "levels=1", [1], {"levels": 1}])
+def test_a_record_whose_overrides_are_no_words_is_corrupt(wrong: object, tmp_path: Path) -> None:
+    Record(tmp_path, "one", "job-1", {"replicate": 1}, overrides=["levels=1"]).status("finished")
+    file = tmp_path / "experiments" / "one" / "job-1.json"
+    write_json(file, {**read_json(file), "overrides": wrong})
+    with pytest.raises(Corrupt, match="its overrides are"):
+        read_record(file)
 
 
 @pytest.mark.long

@@ -106,6 +106,15 @@ def late(trained: Trained, *, step: int = 5) -> tuple[Weights, int]:
     return trained.at(step), step
 
 
+def named(trained: Trained, *, step: str = "best") -> tuple[Weights, int]:
+    """A rewinding of one's own that reads another kind of step."""
+    return trained.ticket.weights, len(step) - 4
+
+
+def test_a_rewinding_whose_step_is_no_number_is_planned_from_step_0() -> None:
+    assert replace(JOB, rewind=named).begin == 0
+
+
 @pytest.mark.parametrize(("rewound", "step"), [(late, 5), (partial(late, step=15), 15)])
 def test_a_rewinding_of_ones_own_is_planned_and_its_start_kept_though_the_step_is_its_default(
     rewound: Rewind, step: int, tmp_path: Path
@@ -249,10 +258,6 @@ def test_the_name_of_a_job_changes_with_the_science() -> None:
         replace(JOB, levels=[0, 2]),
     ]
     assert len({one.identity for one in jobs}) == len(jobs)
-
-
-def test_a_list_of_levels_names_a_job_by_the_levels_that_are_pruned() -> None:
-    assert len({replace(JOB, levels=given).identity for given in ([2, 4], (4, 2), [0, 2, 4], [2, 2, 4])}) == 1
 
 
 def test_replicates_are_different_ones() -> None:

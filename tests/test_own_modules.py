@@ -84,6 +84,7 @@ def test_a_module_that_is_not_there_is_named_with_one_that_may_have_been_meant(t
     assert absent("mien.smallest") == f"there is no module mien. Did you mean mine? {said} {tmp_path}, where lth runs"
     assert absent("nothing.alike").startswith(f"there is no module nothing. {said}")
     assert absent("torch.nn.Linear") == ""
+    assert absent("smallest") == absent(".smallest") == "write module.function, such as mine.smallest"
 
 
 def test_only_a_hidden_module_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,8 +212,6 @@ def test_the_lowest_loss_and_the_lowest_error_are_best() -> None:
     losses = rows().assign(early_stop_val_loss=[0.4, 0.3, 0.4, 0.3, 0.2, 0.1, 0.2, 0.1])
     first = ranking.ranked(losses, ranking.rule(losses, "loss")).iloc[0]
     assert (first["configuration"], first["level"]) == ("random, rewind.step=20", 3)
-    with pytest.raises(UserError, match="Did you mean accuracy"):
-        query.number(rows(), "acuracy")
     errors = rows().rename(columns=lambda c: c.replace("accuracy", "absolute_error"))
     ranks = ranking.ranked(errors, ranking.rule(errors, "validation"))
     assert ranks["configuration"][0] == "magnitude, rewind.step=0"

@@ -62,8 +62,9 @@ def test_an_empty_value_beside_a_swept_group_stays_empty() -> None:
 def test_values_of_the_sweeper_are_those_of_the_command_line() -> None:
     given = ["root=here", "hydra.sweeper.params={replicate:'1,2',optimizer.lr:'0.1,0.2',steps:'5,6'}", "steps=9"]
     given += ["+hydra.sweeper.params.levels='range(1,3)'"]
-    assert with_params(given, {"steps": "7", "batch_size": 5, "levels": "3"}) == [
-        "batch_size=5", "levels=range(1,3)", "replicate=1,2", "optimizer.lr=0.1,0.2", "root=here", "steps=9"
+    assert with_params(given, {"steps": "7", "batch_size": 5, "lr.at": [3, [4]], "levels": "3"}) == [
+        "batch_size=5", "lr.at=[3,[4]]", "levels=range(1,3)", "replicate=1,2", "optimizer.lr=0.1,0.2",
+        "root=here", "steps=9"
     ]  # fmt: skip
 
 
@@ -85,6 +86,15 @@ def test_values_of_a_file_of_ones_own_are_too(kept_in: str, tmp_path: Path, capf
     assert "sweep of 6 jobs" in run("steps=10,20")
     assert "sweep of 2 jobs" in run("steps=10,20", given=["replicate=1"])
     assert "optimizer.lrr" in run("optimizer.lrr=0.1,0.2")
+    assert "bug in lth" not in run("steps=10,20", given=["model=["])
+
+
+def test_values_that_an_option_of_a_sweep_holds_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "experiment").mkdir()
+    params = {"hydra": {"sweeper": {"params": {"replicate": "1,2"}}}}
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{json.dumps(params)}")
+    assert cli.main(["run", "-m", "--config-dir", str(tmp_path), "experiment=demo,mine", *PLAN]) == 2
+    assert "experiment=mine: it is swept, and its hydra.sweeper.params would hold" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Rows of a table of tickets by key=value, and its columns by the words of the command line."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -83,8 +84,9 @@ def _rank(value: Any) -> tuple[bool, Any]:
 def check_column(table: pd.DataFrame, key: str) -> None:
     """Raise UserError that names similar columns if the table has no such one."""
     if key not in table:
-        found = metric(table).name
-        words = [found, f"final_{found}", f"validation_{found}", "loss", *map(str, table)]
+        words = [*map(str, table)]
+        with suppress(UserError):  # of several tasks
+            words = [name := metric(table).name, f"final_{name}", f"validation_{name}", "loss", *words]
         meant = did_you_mean(similar(key, words, most=3, cutoff=0.5))
         raise UserError(f"{key}: there is no such column{meant or '; there are ' + ', '.join(map(str, table))}")
 

@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
         what = f"no replicate has {base.name} and another at densities{near} within 5% of each other"
         raise UserError(f"{what}; lth table lists replicates and densities", code=1)
     for each in comparison.setups(table, base):
-        log.warning("differences may come from it: %s", each)
+        log.warning("%s: differences may come from this", each)
     if left := comparison.left_out(sides, base, found):
         near = "" if arguments.at is None else f" near {arguments.at:g}"
         log.warning("left out: %s: no replicate has it and %s at densities%s within 5%% of each other",

@@ -43,8 +43,9 @@ def main(arguments: argparse.Namespace) -> int:
             raise UserError(f"--out {arguments.out}: format {form} is a {ending} file; name it {better}")
         make_folder(arguments.out.resolve().parent, "Give --out another folder")
     ((job, _),), level = jobs, arguments.level
-    last = None if job.stops else [rungs(job.levels)[-1]]  # a stop rule may have ended pruning before
-    net = select(jobs, last if level is None else [level], trains=on_stderr)[-1]
+    net = select(jobs, None if level is None else [level], trains=on_stderr)[-1]
+    if level is None and net[1].ticket.level == 0 and not job.stops:  # the dense net, which other jobs have too
+        (net,) = select(jobs, [rungs(job.levels)[-1]], trains=on_stderr)
     content = _content(net, form)
     ticket = net[1].ticket
     target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{form}{ending}")
@@ -56,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _apart(jobs: Sequence[tuple[Job, Path]]) -> str:
     """The overrides that tell jobs apart, such as ": replicate=1; replicate=2"; empty if there are none."""
-    words = [job.overrides for job, _ in jobs]
+    words = [job.overrides or () for job, _ in jobs]
     common = set(words[0]).intersection(*words)
     told = dict.fromkeys(" ".join(word for word in each if word not in common) for each in words)
     some = [*filter(None, told)]

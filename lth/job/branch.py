@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lth import early_bird
+from lth import UserError, early_bird
 from lth.job.guard import guarded
 from lth.keywords import arguments, takes
 from lth.quantization.scheme import WeightBits
@@ -44,6 +44,8 @@ class Branch:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transform", guarded("branch", self.transform))
+        if self.bits is not None and len({*self.bits}) < len(self.bits):
+            raise UserError(f"bits={[*self.bits]}: give different widths to quantize weights to, such as [8, 4]")
 
     def at(self, level: int) -> bool:
         """True if tickets of this level branch off."""

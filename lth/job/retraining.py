@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from lth.job.values import Job
 
 
+def step(rewound: Rewind) -> int:
+    """The value of its argument `step`; 0 if it has none, or no whole number."""
+    given = arguments(rewound)[1].get("step")
+    return given if type(given) is int else 0
+
+
 def begin(recipe: Recipe, rewound: Rewind) -> int:
     """The step at which a rewound ticket begins; 0 if a rewinding of the user's own does not say."""
     function, given = arguments(rewound)
     if function is not rewind.fine_tune:
-        return int(given.get("step") or 0)
+        return step(rewound)
     return recipe.steps if given["rate"] == "last" else int(recipe.steps - given["steps"])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from lth import engine, quantization
 from lth.engine import Callback
 from lth.engine.granted import check_granted
+from lth.job import retraining
 from lth.job.compared import compared
 from lth.job.idle import idle
 from lth.job.levels import execute
@@ -17,7 +18,6 @@ from lth.job.rehearsal import rehearse
 from lth.job.row import row
 from lth.job.source import Renamed, Source, origin, origin_places
 from lth.job.values import Job
-from lth.keywords import arguments
 from lth.recipe import Recipe
 from lth.store import Record, Store
 from lth.ticket import Ticket, Trained
@@ -127,8 +127,7 @@ def _last(job: Job, done: list[Trained]) -> set[str]:
 
 def trainer(job: Job, recipe: Recipe, callback: Callback, steps: Collection[int] = ()) -> Callable[..., list[Trained]]:
     """`lth.engine.train` for tickets of a job. steps: as for `run`."""
-    step = arguments(job.rewind)[1].get("step") or 0
-    own, others = {step} - {0}, {each for each in steps if 0 < each < recipe.steps}
+    own, others = {retraining.step(job.rewind)} - {0}, {each for each in steps if 0 < each < recipe.steps}
     names = ("device", "meter", "width", "devices", "workers", "save_every")
     options: Any = {"callback": callback, **{name: getattr(job, name) for name in names}}
 

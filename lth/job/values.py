@@ -57,7 +57,7 @@ class Job:
     reduced: str = ""
     train_from: int = 0
     start: "Job | None" = None
-    overrides: Sequence[str] = ()
+    overrides: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         for name in PRUNES if self.start is not None else ():
@@ -68,7 +68,7 @@ class Job:
         own = {"recipe": guarded_recipe(self.recipe), "stops": stops}
         for name, value in own.items():
             object.__setattr__(self, name, value)
-        if not self.replicates or len({*self.replicates}) < len(self.replicates):
+        if not len(self.replicates) or len({*self.replicates}) < len(self.replicates):
             raise UserError(f"replicates={[*self.replicates]}: give different ones, such as [1, 2, 3]")
         _ = self.ladder  # a wrong one is an error before anything is trained
         if accuracy_drop in [unbound(rule)[0] for rule in self.stops.values()]:
@@ -110,9 +110,9 @@ class Job:
 
     @property
     def path(self) -> list[int]:
-        """Pruned levels that are climbed to from one another, if they were given as a list."""
+        """Levels that are climbed to from one another, if they were given as a list."""
         levels = self.levels if self.start is None else self.start.levels
-        return [] if isinstance(levels, int) else [level for level in rungs(levels) if level]
+        return [] if isinstance(levels, int) else list(levels)
 
     def is_early(self, ticket: Ticket) -> bool:
         """True if a ticket is pruned without being trained."""

@@ -32,9 +32,9 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
     """Prunable weights by kind. example: one input as the net sees it, 1 x shape. output: name of the output layer, ""
     to find it. The net is not modified.
     """
-    kinds, versions = prunable(net), {name: p._version for name, p in net.named_parameters()}
+    kinds, before = prunable(net), {name: p.detach().clone() for name, p in net.named_parameters()}
     seen = trace(net, example)
-    if changed := [name for name, p in net.named_parameters() if p._version != versions[name]]:
+    if changed := [name for name, p in net.named_parameters() if not _same(p, before[name])]:
         raise UserError(
             f"{type(net).__name__} changes {', '.join(changed)} whenever it is evaluated, so that its results would "
             "depend on how often that is: leave out max_norm of embeddings, or compute from a copy (clone())"
@@ -50,6 +50,11 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
     left |= {name: COMPUTED for name in seen.computed if name not in left and not _keeps_zeros(net, example, name)}
     used = {name: kind for name, kind in kinds.items() if name not in left}
     return Layers({**used, **dict.fromkeys(_outputs(used, seen.feeds, output), "output")}, left)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """True if these are equal, NaN to NaN."""
+    return bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def reached(net: nn.Module, outputs: Any, names: Iterable[str]) -> set[str]:

@@ -202,12 +202,15 @@ def _put(entry: Path, target: Path) -> bool:
 
 
 def _add(record: dict[str, Any], target: Path) -> None:
-    """Write a record, or add its rows to the one that is there, which stays as it is otherwise."""
+    """Write a record, or add its rows to the one that is there, which stays as it is otherwise. Without its overrides:
+    they may name any function, and whoever packed the file could have it called here.
+    """
     make_folder(target.parent)
     with locked(target.with_suffix(LEASE), patient(BUSY)):
         alone: dict[str, Any] = {"status": _at_rest(record["status"])}
         there = read_record(target) if target.exists() else alone
-        write_json(target, {**record, **there, "rows": merged(record["rows"], there.get("rows", {}))})
+        known = {key: value for key, value in record.items() if key != "overrides"}
+        write_json(target, {**known, **there, "rows": merged(record["rows"], there.get("rows", {}))})
 
 
 def _at_rest(status: str) -> str:

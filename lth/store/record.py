@@ -49,7 +49,7 @@ class Record:
     columns: Mapping[str, Any]
     code: Mapping[str, Any] = field(default_factory=dict)
     planned: Mapping[str, int] = field(default_factory=dict)
-    overrides: Sequence[str] = ()
+    overrides: Sequence[str] | None = None
     wait: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class Record:
             old = self._old()
             name = {"format": FORMAT, "experiment": self.experiment, "job": self.job}
             facts = {"columns": dict(self.columns), "code": dict(self.code), "planned": dict(self.planned)}
-            made = {"overrides": [*self.overrides]} if self.overrides else {}
+            made = {} if self.overrides is None else {"overrides": [*self.overrides]}
             new = {**old, **name, **facts, **made, **change(old)}
             if new["status"] == "running":
                 keep(self.file)
@@ -189,6 +189,9 @@ def read_record(file: Path) -> dict[str, Any]:
             raise Corrupt(f"{file} is corrupt: it has a row {str(cells)[:40]!r}")
     for row in record["rows"].values():
         check_types(file, row, {"branch": str})
+    words = record.get("overrides", [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise Corrupt(f"{file} is corrupt: its overrides are {str(words)[:40]!r}")
     return record
 
 

@@ -124,10 +124,10 @@ def _assumptions(each: "pd.DataFrame", rates: "Rates") -> list[str]:
     if (each["energy_method"] == total.ESTIMATED).any():
         notes.append(f"{total.ESTIMATED}: wall hours x watts {rates.watts}")
     on_cpu = each["device"].fillna("cpu") == "cpu"
-    if not on_cpu.all() and "gpu" not in (rates.price.device, rates.watts.device):
-        notes.append("trainings on a GPU: --price and --watts name the GPU, such as a100")
+    named = {"--price": rates.price.device, "--watts": rates.watts.device}
+    if not on_cpu.all() and (left := [option for option, device in named.items() if device != "gpu"]):
+        notes.append(f"trainings on a GPU: give {' and '.join(left)} the name of the GPU, such as a100")
     if on_cpu.all():
-        named = {"--price": rates.price.device, "--watts": rates.watts.device}
         notes += [f"{option} names a {device.upper()}, on which none of these was trained"
                   for option, device in named.items() if device not in (None, "cpu")]  # fmt: skip
     return notes

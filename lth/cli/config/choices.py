@@ -53,12 +53,12 @@ def choice(message: str, folders: Sequence[str] = ()) -> str:
     same = [plain[_plain(name)]] if _plain(name) in plain else []
     close = same or [plain[each] for each in similar(_plain(name), plain)]
     close = close or [each for each in known if each.startswith(name)]
-    also = f"; torchvision's nets are model=torchvision model.name={name}" if group == "model" else ""
+    also = "; torchvision's nets are model=torchvision model.name=resnet18" if group == "model" else ""
     return f"there is no {group}={name}{did_you_mean(close) or '.'} Choose {', '.join(known)}{also}{_own(group, name)}"
 
 
 def _own(group: str, name: str) -> str:
-    """How to have an option of one's own, behind those that there are."""
+    """Words on options of the user's own, behind those that there are."""
     if group.startswith("hydra"):
         return ""
     function = name if "." in name else "module.function"

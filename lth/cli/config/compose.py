@@ -18,11 +18,10 @@ from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.explain import aside, errors_explained
 from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
-from lth.cli.config.literal import quoted
+from lth.cli.config.literal import literal, quoted
 from lth.cli.config.overrides import expand, extremes, is_group, is_swept, searches
 from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
-from lth.cli.override import key_of
 
 
 def validated(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
@@ -56,16 +55,28 @@ def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig
 
 
 def sweeper_params(overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
-    """Values that hydra.sweeper.params holds in configuration files of the user's own: lth's own hold none."""
-    own = [word for word in overrides if key_of(word) == "hydra.searchpath"] + search_path(folder)
-    if not own:
+    """Values that hydra.sweeper.params holds in configuration files of the user's own: lth's own hold none. Raises
+    UserError if an option that is swept holds others.
+    """
+    if folder is None:
         return {}
     check_files(overrides, folder)
-    groups = [word for word in overrides if is_group(word) and not is_swept(word)]
+    groups = literal([word for word in overrides if is_group(word)], sweeping=True, folder=folder)
     with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", [*groups, *own], return_hydra_config=True)
-    found: Any = OmegaConf.to_container(cfg.hydra.sweeper)
-    return found.get("params") or {}
+        fixed = [word for word in groups if not is_swept(word)]
+        found = _params([*fixed, *search_path(folder)])
+        for option in (option for word in groups if is_swept(word) for option in expand([word])[0]):
+            if _params([*fixed, option, *search_path(folder)]) != found:
+                raise UserError(
+                    f"{option}: it is swept, and its hydra.sweeper.params would hold for it alone; give their values "
+                    "on the command line"
+                )
+    return found
+
+
+def _params(overrides: Sequence[str]) -> dict[str, Any]:
+    sweeper: Any = OmegaConf.to_container(compose("config", [*overrides], return_hydra_config=True).hydra.sweeper)
+    return sweeper.get("params") or {}
 
 
 @cache

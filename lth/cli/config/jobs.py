@@ -1,6 +1,7 @@
 """`lth run` overrides, or the name of an experiment -> jobs, for commands that read what such jobs have stored."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from lth.store.names import check_name
 from lth.store.record import records
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from lth.job import Job
 
 
@@ -23,33 +26,54 @@ def jobs(words: Sequence[str], folder: Path | None = None) -> "list[tuple[Job, P
     overrides, or the name of the experiment and those that choose among its jobs. folder: the value of --config-dir.
     """
     folder = None if folder is None else check_folder(str(folder))
-    configurations = [
-        each
-        for overrides in _stored(words)
-        for each in compositions(literal(overrides, sweeping=True, folder=folder), folder)
-    ]
+    given = [word for word in words if "=" in word or word.startswith("~")]
+    if named := [word for word in words if word not in given]:
+        return _stored(named, given, folder)
+    return [(_job(cfg, own, folder), Path(str(cfg.root))) for cfg, own in _composed(given, folder)]
+
+
+def _composed(overrides: Sequence[str], folder: Path | None) -> "list[tuple[DictConfig, tuple[str, ...]]]":
+    found = compositions(literal(overrides, sweeping=True, folder=folder), folder)
     see_own_modules()
+    return found
+
+
+def _job(cfg: "DictConfig", overrides: Sequence[str], folder: Path | None) -> "Job":
     from lth.cli.config.values import started
 
-    return [(started(cfg, given, folder), Path(str(cfg.root))) for cfg, given in configurations]
+    return started(cfg, overrides, folder)
 
 
-def _stored(words: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job of the experiment that is named among these words; the words, if none is."""
-    given = [word for word in words if "=" in word or word.startswith("~")]
-    if not (named := [word for word in words if word not in given]):
-        return [given]
+def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> "list[tuple[Job, Path]]":
+    """The jobs of a stored experiment that have these values, with the replicates and levels that are there."""
     if len(named) > 1:
         raise UserError(f"{' '.join(named)}: give the name of one stored experiment, and key=value to choose its jobs")
     (name,), root = named, next((word[5:] for word in reversed(given) if word.startswith("root=")), "runs")
     check_name(name)
-    if not (found := [*records(Path(root), name)]):
-        known = f"experiment={name}" if name in names() else "steps=1000"
-        raise UserError(f"{name}: there is no experiment of this name under {root} (root=DIR names another folder); "
-                        f"else write key=value, such as {known}")  # fmt: skip
-    if not all("overrides" in record for record in found):
-        raise UserError(f"{name} was stored by an older version, or from Python, without the overrides that made it: "
-                        "write those of its lth run")  # fmt: skip
-    keys, own = {key_of(word) for word in given}, f"name={name.removesuffix('-debug')}"
-    kept = [[word for word in record["overrides"] if key_of(word) not in keys] for record in found]
-    return [*map(list, dict.fromkeys((*each, *given, own) for each in kept))]
+    there = {record["job"]: record for record in records(Path(root), name) if "job" in record}
+    found: dict[str, tuple[Job, Path]] = {}
+    keys = {key_of(word) for word in given}
+    made = dict.fromkeys(tuple(record["overrides"]) for record in there.values() if "overrides" in record)
+    for overrides in made:
+        own = [word for word in overrides if key_of(word) not in keys]
+        for cfg, each in _composed([*own, *given], folder):
+            cfg.name = name  # it may have been renamed
+            job = _job(cfg, each, folder)
+            held = {replicate for replicate in job.replicates if f"{job.identity}-{replicate}" in there}
+            if held:
+                held |= {*found[job.identity][0].replicates} if job.identity in found else set()
+                rows = [row for r in held for row in there[f"{job.identity}-{r}"]["rows"].values()]
+                last = max((row["level"] for row in rows if row["branch"] == "ticket"), default=0)
+                levels = max(job.levels, last) if isinstance(job.levels, int) else job.levels
+                found[job.identity] = replace(job, replicates=sorted(held), levels=levels), Path(str(cfg.root))
+    if found:
+        return [*found.values()]
+    if made:
+        chosen = " ".join(word for word in given if not word.startswith("root="))
+        raise UserError(f"{name}: none of its jobs under {root} has {chosen}; lth table {name} lists them")
+    if there:
+        raise UserError(f"{name} was stored without the overrides that made it, by an older version, from Python or by "
+                        "lth unpack: write those of its lth run (name=... experiment=...)")  # fmt: skip
+    known = f"experiment={name}" if name in names() else "steps=1000"
+    raise UserError(f"{name}: there is no experiment of this name under {root} (root=DIR names another folder); else "
+                    f"write key=value, such as {known}")  # fmt: skip

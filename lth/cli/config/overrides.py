@@ -81,11 +81,18 @@ def with_params(overrides: Sequence[str], of_files: Mapping[str, Any]) -> list[s
         else:
             others.append(override)
     for key, value in params.items():
-        if isinstance(value, dict | list):
+        if isinstance(value, dict):
             raise UserError(f"hydra.sweeper.params: {key} is {value}; give its values as text, such as {key}: '1,2'")
     given = {key_of(other) for other in others}
-    texts = {key: "null" if value is None else value for key, value in params.items() if key not in given}
+    texts = {key: _text(value) for key, value in params.items() if key not in given}
     return [*(f"{key}={text}" for key, text in texts.items()), *others]
+
+
+def _text(value: Any) -> str:
+    """A value of a file as it is written on the command line; a list is one value."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    return "null" if value is None else str(value)
 
 
 def searches(overrides: Sequence[str]) -> bool:

@@ -26,7 +26,9 @@ def workers_as_here() -> AbstractContextManager[None]:
 
 def absent(target: str) -> str:
     """A sentence if the module of a target such as mien.smallest is not there; else ""."""
-    name = target.partition(".")[0]
+    name, _, function = target.partition(".")
+    if not name or not function:
+        return "write module.function, such as mine.smallest"
     if name in sys.modules or find_spec(name) is not None:
         return ""
     near = did_you_mean(similar(name, [file.stem for file in Path.cwd().glob("*.py")]))

@@ -43,7 +43,7 @@ def test_a_run_records_its_trainings_and_reports_the_outcome(
         "[2/2] ticket, replicate 3, level 1: 80.13% of weights",  # 6272 -> 5018 and 80 -> 72 of 6352
         "### mine",
         "here/figures/mine/sparsity.png",
-        "lth table --runs here --format csv",
+        "lth table mine --runs here --format csv",
     ):
         assert part in said
     for name in ("sparsity.png", "sparsity.pdf", "curves.png", "curves.pdf"):

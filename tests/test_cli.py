@@ -56,7 +56,7 @@ QUICK = [
     (["run", "rewind.step=5000"], 2, "rewind.step=5000"),
     (["run", "structure=n_of_m", "structure.n=5"], 2, "structure.n=5, structure.m=4"),
     (["run", "steps=100", "levels=0", "updater._target_=lth.updater.gradual"], 2, "updater.begin=0, updater.end=500"),
-    (["run", "quantization=post_training", "quantization.post_training.bits=[]"], 2, "bits: give the widths"),
+    (["run", "quantization=post_training", "quantization.post_training.bits=[]"], 2, "bits=[]: give different widths"),
     (["run", "levels=[]"], 2, "nothing to train"),
     (["run", "criterion=foo"], 2, "magnitude"),
     (["run", "data.scaling=foo"], 2, "standardize"),

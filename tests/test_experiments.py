@@ -660,7 +660,7 @@ LINES = {
         "size of the weights, within a layer",
         "size of the weights, within an output",
     ],
-    "ramanujan2020_edge_popup": ["LeNet-300-100", "LeNet-300-100, edge-popup", "Conv-2, edge-popup"],
+    "ramanujan2020_edge_popup": ["ticket", "edge-popup"],
     "mocanu2018_fashion": ["65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "evci2020_table2": ["65.6, RigL", "65.6, SET", "65.6, the mask stays", "100.0, dense"],
     "frankle2019_fig8": ["ResNet-20, rate 0.1", "ResNet-20, rate 0.01", "ResNet-20, rate 0.03, warm-up 20000"],

@@ -118,7 +118,10 @@ WRONG = {
     "epochs=3": ["there is no key 'epochs': training is counted in steps (steps=1000)"],
     "optimizer.learning_rate=1": ["there is no key 'optimizer.learning_rate': the learning rate is optimizer.lr"],
     "lr=0.1": ["a group takes the name of one of its options, as in lr=cosine, and no number (the learning rate is"],
-    "criterion=mine.foo": ["there is no criterion=mine.foo", "of your own is criterion._target_=mine.foo"],
+    "criterion=mine.foo": [
+        "there is no criterion=mine.foo",
+        "one of your own needs --config-dir DIR, or criterion._target_=mine.foo",
+    ],
     "frankle2019_fig4": ["write key=value, such as experiment=frankle2019_fig4"],
     "optimizer.lr=-1": ["optimizer.lr=-1", "at least 0"],
     "stepz=5": ["there is no key 'stepz'", "Did you mean steps"],

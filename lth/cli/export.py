@@ -38,15 +38,16 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
     ending = _ending(form)
     if arguments.out:  # before what may take long
-        if arguments.out.suffix in ENDINGS - {ending}:
-            better = arguments.out.with_suffix(ending)
-            raise UserError(f"--out {arguments.out}: format {form} is a {ending} file; name it {better}")
+        if form in plain.FORMATS or form.startswith("lth"):  # which of the others there are is known to ONNX
+            _check_ending(arguments.out, form, ending)
         make_folder(arguments.out.resolve().parent, "Give --out another folder")
     ((job, _),), level = jobs, arguments.level
     net = select(jobs, None if level is None else [level], trains=on_stderr)[-1]
     if level is None and net[1].ticket.level == 0 and not job.stops:  # the dense net, which other jobs have too
         (net,) = select(jobs, [rungs(job.levels)[-1]], trains=on_stderr)
     content = _content(net, form)
+    if arguments.out:
+        _check_ending(arguments.out, form, ending)
     ticket = net[1].ticket
     target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{form}{ending}")
     write_out(target, content)
@@ -69,6 +70,12 @@ def _ending(name: str) -> str:
     if name in plain.FORMATS:
         return f".{plain.FORMATS[name][1]}"
     return ".lth" if name.startswith("lth") else ".onnx"
+
+
+def _check_ending(file: Path, form: str, ending: str) -> None:
+    """Raise UserError for a name that ends as those of files of another format do."""
+    if file.suffix in ENDINGS - {ending}:
+        raise UserError(f"--out {file}: format {form} is a {ending} file; name it {file.with_suffix(ending)}")
 
 
 def _content(net: Net, name: str) -> bytes:

@@ -271,8 +271,8 @@ def softmax(shape: Sequence[int], classes: int) -> nn.Module:
 
 
 def test_a_net_that_gives_probabilities_is_named() -> None:
-    assert [*job.idle(JOB)] == []
-    (said,) = job.idle(replace(JOB, recipe=recipe(model=softmax)))
+    assert [*job.probabilities(JOB.recipe)] == []
+    (said,) = job.probabilities(recipe(model=softmax))
     assert said.startswith("the net gives probabilities (its outputs sum to 1), and the loss takes logits")
 
 

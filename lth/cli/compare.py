@@ -27,14 +27,13 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.at is not None:
         comparison.check_near(base, arguments.at)
     found = comparison.compare(sides, base, y, arguments.at)
+    near = "" if arguments.at is None else f" near {arguments.at:g}"
     if found.empty:
-        near = "" if arguments.at is None else f" near {arguments.at:g}"
         what = f"no replicate has {base.name} and another at densities{near} within 5% of each other"
         raise UserError(f"{what}; lth table lists replicates and densities", code=1)
     for each in comparison.setups(table, base):
         log.warning("%s: differences may come from this", each)
     if left := comparison.left_out(sides, base, found):
-        near = "" if arguments.at is None else f" near {arguments.at:g}"
         log.warning("left out: %s: no replicate has it and %s at densities%s within 5%% of each other",
                     "; ".join(left), base.name, near)  # fmt: skip
     print(found.to_csv(index=False).rstrip("\n") if arguments.format == "csv" else comparison.markdown(found, y))

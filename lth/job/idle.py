@@ -17,12 +17,7 @@ LEAST = 1e-4  # of the rate: a last factor below it is taken to be a decay towar
 
 
 def idle(job: Job) -> Iterator[str]:
-    """A sentence for each setting that does nothing, and for a net that gives probabilities."""
-    if job.recipe.task.losses is cross_entropy and _gives_probabilities(job.recipe):
-        yield (
-            "the net gives probabilities (its outputs sum to 1), and the loss takes logits, so that it learns slowly: "
-            "leave out the softmax at its end"
-        )
+    """A sentence for each setting that does nothing."""
     levels = sorted({place.level for place in job.places()})
     there = f"{levels[0]} to {levels[-1]}" if len(levels) > levels[-1] - levels[0] > 1 else ", ".join(map(str, levels))
     for name, branch in job.branches.items():
@@ -44,8 +39,15 @@ def idle(job: Job) -> Iterator[str]:
         yield f"lr.warmup={warmup}: training ends at step {steps}, before the rate has its full value"
 
 
-def _gives_probabilities(recipe: Recipe) -> bool:
+def probabilities(recipe: Recipe) -> Iterator[str]:
+    """A sentence if the net gives probabilities, and the loss takes logits. It is computed for some inputs."""
+    if recipe.task.losses is not cross_entropy:
+        return
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         outputs = recipe.net().eval()(examples(recipe))
     sums = outputs.sum(-1)
-    return bool((outputs >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4)
+    if bool((outputs >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        yield (
+            "the net gives probabilities (its outputs sum to 1), and the loss takes logits, so that it learns slowly: "
+            "leave out the softmax at its end"
+        )

@@ -1,9 +1,9 @@
 """`lth run` overrides, or the name of an experiment -> jobs, for commands that read what such jobs have stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lth import UserError
 from lth.analysis.registry import names
@@ -52,6 +52,7 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
     check_name(name)
     there = {record["job"]: record for record in records(Path(root), name) if "job" in record}
     found: dict[str, tuple[Job, Path]] = {}
+    held: dict[str, set[int]] = {}
     keys = {key_of(word) for word in given}
     made = dict.fromkeys(tuple(record["overrides"]) for record in there.values() if "overrides" in record)
     for overrides in made:
@@ -59,15 +60,11 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
         for cfg, each in _composed([*own, *given], folder):
             cfg.name = name  # it may have been renamed
             job = _job(cfg, each, folder)
-            held = {replicate for replicate in job.replicates if f"{job.identity}-{replicate}" in there}
-            if held:
-                held |= {*found[job.identity][0].replicates} if job.identity in found else set()
-                rows = [row for r in held for row in there[f"{job.identity}-{r}"]["rows"].values()]
-                last = max((row["level"] for row in rows if row["branch"] == "ticket"), default=0)
-                levels = max(job.levels, last) if isinstance(job.levels, int) else job.levels
-                found[job.identity] = replace(job, replicates=sorted(held), levels=levels), Path(str(cfg.root))
+            if replicates := {r for r in job.replicates if f"{job.identity}-{r}" in there}:
+                held.setdefault(job.identity, set()).update(replicates)
+                found[job.identity] = job, Path(str(cfg.root))
     if found:
-        return [*found.values()]
+        return [(_reaching(replace(job, replicates=sorted(held[key])), there), at) for key, (job, at) in found.items()]
     if made:
         chosen = " ".join(word for word in given if not word.startswith("root="))
         raise UserError(f"{name}: none of its jobs under {root} has {chosen}; lth table {name} lists them")
@@ -77,3 +74,10 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
     known = f"experiment={name}" if name in names() else "steps=1000"
     raise UserError(f"{name}: there is no experiment of this name under {root} (root=DIR names another folder); else "
                     f"write key=value, such as {known}")  # fmt: skip
+
+
+def _reaching(job: "Job", there: Mapping[str, Mapping[str, Any]]) -> "Job":
+    """The job with all levels that its records have: a later run may have asked for fewer."""
+    rows = [row for replicate in job.replicates for row in there[f"{job.identity}-{replicate}"]["rows"].values()]
+    last = max((row["level"] for row in rows if row["branch"] == "ticket"), default=0)
+    return replace(job, levels=max(job.levels, last)) if isinstance(job.levels, int) else job

@@ -34,8 +34,6 @@ KEYS = {
     "momentum_decay": "how slowly the momentum grows to its full value (Dozat 2016)",
     "factor": "of the rate, at each of these steps",
 }
-
-
 NOTATION = ("theta_0 = W_0: weights as initialized; W_k: those of step k, where a ticket starts; W_T: trained ones; "
             "theta_0': a fresh draw; *: the default")  # fmt: skip
 INDENT = " " * 6

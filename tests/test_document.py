@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from lth import UserError, cli
 from lth.analysis import document
@@ -197,6 +198,32 @@ def test_a_group_that_is_chosen_as_nothing_is_named(
     assert refused_by_defaults(tmp_path, [f"override /{group}: null"], capsys) == said
     assert cli.main(["run", f"~{group}", "plan=true"]) == 2
     assert capsys.readouterr().err == said
+
+
+IDLE = {
+    "branch.reinitialise.levels": ("[1]", "branch.reinitialise.transform"),  # reinitialize was meant
+    "branch.flip_signs.transform.share": ("0.2", "branch.flip_signs.transform"),
+    "quantization.aware.bits": ("[8]", "quantization.aware.transform"),
+    "stop.density.below": ("0.1", "stop.density"),
+}
+
+
+@pytest.mark.parametrize(("key", "value", "function"), [(key, *found) for key, found in IDLE.items()], ids=IDLE)
+def test_values_of_an_entry_that_is_not_chosen_are_named_unless_the_command_line_chooses_others(
+    tmp_path: Path, key: str, value: str, function: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group, name, *_ = key.split(".")
+    (tmp_path / "conf_mine" / "experiment").mkdir(parents=True)
+    text = "# @package _global_\nlevels: 0\n" + OmegaConf.to_yaml(OmegaConf.from_dotlist([f"{key}={value}"]))
+    (tmp_path / "conf_mine" / "experiment" / "mine.yaml").write_text(text)
+    run = ["run", "--config-dir", "conf_mine", "experiment=mine", "plan=true"]
+    assert cli.main(run) == 2
+    assert capsys.readouterr().err == (
+        f"lth run: {group}.{name} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
+        f"override /{group}: [{name}], or give {function}._target_\n"
+    )
+    assert cli.main([*run, f"{group}=[]"]) == 0
+    assert "0 stored, 1 to train" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("key", "default"), [("steps", "1000"), ("store.keep", "all"), ("store", "all")])

@@ -330,7 +330,7 @@ def test_the_command_runs_lists_and_finds_quantizations(capsys: pytest.CaptureFi
     assert shell.run(*CHOSEN, "root=here", "plan=true") == 0
     said = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert said == [
-        "ticket draw 0 level 0 to train, 20 steps",
+        "ticket level 0 to train, 20 steps",
         "post_training bits 8 level 0 to quantize",
         "post_training bits bf16 level 0 to quantize",
         "aware bits 2 level 0 to quantize, 5 steps",

@@ -343,13 +343,13 @@ def test_a_plan_lists_what_is_stored_and_trains_nothing(
     assert run(f"root={root}", "plan=true", "levels=3", "branch=[shuffle]") == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        "ticket draw 0 level 0 stored",
-        "ticket draw 0 level 1 stored",
-        "shuffle draw 0 level 1 to train, 20 steps",
-        "ticket draw 0 level 2 to train, 20 steps",
-        "shuffle draw 0 level 2 to train, 20 steps",
-        "ticket draw 0 level 3 to train, 20 steps",
-        "shuffle draw 0 level 3 to train, 20 steps",
+        "ticket level 0 stored",
+        "ticket level 1 stored",
+        "shuffle level 1 to train, 20 steps",
+        "ticket level 2 to train, 20 steps",
+        "shuffle level 2 to train, 20 steps",
+        "ticket level 3 to train, 20 steps",
+        "shuffle level 3 to train, 20 steps",
         "2 stored, 5 to train; nothing was trained (plan=true)",
     ]
     after = shell.results(root)
@@ -379,7 +379,7 @@ def test_settings_that_do_nothing_are_said(tmp_path: Path, capsys: pytest.Captur
     tuned = ["root=here", "levels=1", "lr=exponential", "lr.end=1e-5", "rewind=fine_tune", "rewind.steps=40"]
     assert run(*tuned, "rewind.rate=last", "plan=true") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "ticket draw 0 level 1 to train, 40 steps" in said
+    assert "ticket level 1 to train, 40 steps" in said
     assert "the last rate is 1.8e-05 of optimizer.lr, at which hardly anything is learned" in said  # (1e-5)^(19/20)
     assert run(*tuned, "plan=true") == 2
     assert "give 0 to 20, or more with rewind.rate=last" in " ".join(capsys.readouterr().err.split())
@@ -412,11 +412,11 @@ def test_a_plan_finds_tickets_behind_a_branch_whose_weights_were_not_kept(capsys
     assert run("root=here", "levels=2", *early, "plan=true") == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        "ticket draw 0 level 0 stored",
-        "ticket draw 0 level 1 stored",
-        "signed_reinitialize draw 0 level 1 to train, 20 steps",
-        "ticket draw 0 level 2 stored",
-        "signed_reinitialize draw 0 level 2 to train, 20 steps",
+        "ticket level 0 stored",
+        "ticket level 1 stored",
+        "signed_reinitialize level 1 to train, 20 steps",
+        "ticket level 2 stored",
+        "signed_reinitialize level 2 to train, 20 steps",
         "3 stored, 2 to train; nothing was trained (plan=true)",
     ]
 

@@ -17,7 +17,7 @@ def check_branches(config: Config) -> None:
     if config["rewind"].get("rate") == "last":
         return  # the job refuses them all (`lth.job.retraining`)
     _check_pretrained(config)
-    for name, node in (config.get("branch") or {}).items():
+    for name, node in config["branch"].items():
         target = str(node.get("transform", {}).get("_target_")).removeprefix("lth.branch.")
         if node.get("transform", {}).get("step") is not None:
             _check_step(config, name, target, node)
@@ -125,7 +125,7 @@ def _check_of_all_weights(config: Config, name: str, target: str, node: Config) 
 def _check_pretrained(config: Config) -> None:
     if config["init"]["_target_"] != "lth.init.pretrained":
         return
-    for name, branch in (config.get("branch") or {}).items():
+    for name, branch in config["branch"].items():
         node = branch.get("transform", {})
         target = str(node.get("_target_")).removeprefix("lth.branch.")
         if DRAWN_ANEW & {target, node.get("of"), node.get("start")}:

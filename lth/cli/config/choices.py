@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lth.analysis.registry import CONF
+from lth.cli.config.conf import CONF, LISTS
 from lth.store.names import did_you_mean, similar
 
 # Optimizers of PyTorch that no training here can use.
@@ -22,7 +22,6 @@ LAUNCHERS = {
     "ray_aws": "'lth[ray]'",
     "rq": "hydra-rq-launcher",
 }
-LISTS = ("branch", "quantization", "stop")  # groups of which several options are chosen, by name
 MESSAGE = re.compile(
     r"Could not find '(?P<group>[\w/]+)/(?P<name>[^/']+)'\s*Available options in '[\w/]+':(?P<known>.*)", re.S
 )

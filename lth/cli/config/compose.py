@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from lth import UserError
 from lth.analysis import document
 from lth.cli.config import start
-from lth.cli.config.conf import CONF, plain, reductions
+from lth.cli.config.conf import CONF, active, idle, plain, reductions
 from lth.cli.config.explain import aside, errors_explained
 from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
@@ -22,6 +22,7 @@ from lth.cli.config.literal import literal, quoted
 from lth.cli.config.overrides import expand, extremes, is_group, is_swept, searches
 from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
+from lth.cli.override import key_of
 
 
 def validated(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
@@ -88,8 +89,11 @@ def _usual(groups: tuple[str, ...]) -> dict[str, Any]:
 def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
     """Compose and validate. usual: config groups, and entries that are left out -> their configuration."""
     cfg = compose("config", overrides)
-    _check_complete(plain(cfg))
-    validate(plain(cfg), usual(tuple(each for each in overrides if is_group(each) or _leaves_out(each, overrides))))
+    config = plain(cfg)
+    _check_complete(config)
+    _check_idle(config, overrides)
+    groups = tuple(each for each in overrides if is_group(each) or _leaves_out(each, overrides))
+    validate(active(config), usual(groups))
     if cfg.start is not None:
         words = start.beside(cfg.start, overrides)
         with of_start(cfg.start), errors_explained():
@@ -98,7 +102,7 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
     small = trial(cfg)
     if cfg.debug:
-        validate(plain(small), plain(small))
+        validate(active(plain(small)), plain(small))
     return small
 
 
@@ -135,6 +139,17 @@ def _check_complete(config: dict[str, Any]) -> None:
             raise UserError(f"{key} takes one value, and was given several with keys; its default is {value}")
         if key not in given:
             raise UserError(f"{key} is missing: it can't be left out; its default is {value}")
+
+
+def _check_idle(config: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Raise UserError for values of an entry that has no function, unless the command line chose other entries."""
+    groups = {key_of(word) for word in overrides if is_group(word)}
+    for entry in idle(config):
+        group, _, name = entry.partition(".")
+        if group not in groups:
+            function = entry if group == "stop" else f"{entry}.transform"
+            raise UserError(f"{entry} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
+                            f"override /{group}: [{name}], or give {function}._target_")  # fmt: skip
 
 
 def _is_nothing(node: Any, usual: dict[str, Any]) -> bool:

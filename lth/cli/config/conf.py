@@ -1,5 +1,6 @@
 """The location of the configuration files, and views of a composed configuration."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
@@ -8,9 +9,10 @@ from lth.analysis.full import said
 from lth.analysis.registry import CONF
 from lth.cli.config.keys import leaves
 
-__all__ = ["CONF", "Scale", "branches", "plain", "reductions"]
+__all__ = ["CONF", "LISTS", "Scale", "active", "chosen", "idle", "plain", "reductions"]
 
 Scale = Literal["full", "reduced"]
+LISTS = ("branch", "quantization", "stop")  # groups of which several options are chosen, by name
 
 # ${scaled:full,reduced} in a config: the paper's value, or the second one under scale=reduced.
 OmegaConf.register_new_resolver(
@@ -29,11 +31,28 @@ def reductions(cfg: DictConfig) -> str:
     unscaled = cfg.copy()
     unscaled.scale = "full"
     now, full = leaves(plain(cfg)), leaves(plain(unscaled))
-    idle = tuple(f"branch.{name}." for name in (cfg.get("branch") or {}) if name not in branches(cfg))
-    changed = [key for key in now if now[key] != full[key] and key != "scale" and not key.startswith(idle)]
+    unused = tuple(f"{entry}." for entry in idle(plain(cfg)))
+    changed = [key for key in now if now[key] != full[key] and key != "scale" and not key.startswith(unused)]
     return ", ".join(f"{key} {now[key]} instead of {said(full[key])}" for key in changed)
 
 
-def branches(cfg: DictConfig) -> dict[str, DictConfig]:
-    """The selected controls. An experiment sets levels of its own controls even if branch= selects others."""
-    return {str(name): node for name, node in (cfg.get("branch") or {}).items() if "transform" in node}
+def chosen(config: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """The entries of a group that have a function, by name: the options that were chosen."""
+    return {str(name): node for name, node in (config.get(group) or {}).items() if _has_function(group, node)}
+
+
+def active(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration without idle entries."""
+    return {**config, **{group: chosen(config, group) for group in LISTS}}
+
+
+def idle(config: Mapping[str, Any]) -> list[str]:
+    """The entries that have values and no function, such as branch.shuffle: an experiment sets levels of its own
+    controls even if branch= chooses others.
+    """
+    return [f"{group}.{name}" for group in LISTS for name in (config.get(group) or {}).keys() - chosen(config, group)]
+
+
+def _has_function(group: str, node: Any) -> bool:
+    holder = node if group == "stop" or not isinstance(node, Mapping) else node.get("transform")
+    return isinstance(holder, Mapping) and "_target_" in holder

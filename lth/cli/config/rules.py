@@ -47,7 +47,7 @@ def _check_names(config: Config) -> None:
 
 
 def _check_quantization(config: Config) -> None:
-    quantizations, keep = config.get("quantization") or {}, config["store"]["keep"]
+    quantizations, keep = config["quantization"], config["store"]["keep"]
     if quantizations and keep != "all":
         raise UserError(f"store.keep={keep}: quantization starts from the trained weights, use store.keep=all")
     for name, node in quantizations.items():
@@ -70,7 +70,7 @@ def _check_rewind(config: Config) -> None:
 
 
 def _check_stop(config: Config) -> None:
-    for name, node in (config.get("stop") or {}).items():
+    for name, node in config["stop"].items():
         if node["_target_"] == "lth.stop.density" and not 0 < (below := node.get("below", 1)) <= 1:
             raise UserError(f"stop.{name}.below={below}: a share of the weights, above 0 and at most 1, such as 0.05")
 

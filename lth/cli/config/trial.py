@@ -4,6 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from lth.cli.config.conf import chosen
 from lth.schedule import rungs
 
 STEPS, EXAMPLES, BATCH, LEVELS, QUEUE = 10, 100, 20, 2, 2
@@ -30,7 +31,7 @@ def trial(cfg: DictConfig) -> DictConfig:
     small.merge_with({"name": f"{cfg.name}-debug", "steps": steps, "levels": levels, "train_from": first})
     small.evaluate_every, small.batch_size = min(cfg.evaluate_every, STEPS // 2), min(cfg.batch_size, BATCH)
     small.data.limit = min(cfg.data.get("limit") or EXAMPLES, EXAMPLES)
-    for entry in [*(small.get("branch") or {}).values(), *(small.get("quantization") or {}).values()]:
+    for entry in [*chosen(small, "branch").values(), *chosen(small, "quantization").values()]:
         _shrink_branch(entry, small.levels, steps / cfg.steps)
     OmegaConf.set_struct(small, True)
     return small
@@ -71,8 +72,6 @@ def _shrink_updater(small: DictConfig, share: float) -> None:
 
 def _shrink_branch(entry: DictConfig, levels: Any, share: float) -> None:
     """Let a control or a quantization branch off at every level once, or twice to compare what it gives."""
-    if "transform" not in entry:
-        return
     dense = "draws" in entry and 0 in (entry.levels or ())  # of a control, null is all levels but the dense one
     entry.levels = rungs(levels) if dense else None
     if "draws" in entry:

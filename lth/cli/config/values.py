@@ -16,7 +16,7 @@ from lth import UserError
 from lth.cli import failure
 from lth.cli.config.accepted import fitted, parameters
 from lth.cli.config.compose import of_start, started_from
-from lth.cli.config.conf import branches, plain, reductions
+from lth.cli.config.conf import chosen, plain, reductions
 from lth.cli.config.own import absent, hidden
 from lth.cli.config.start import beside
 from lth.cli.config.trial import REDUCED
@@ -96,7 +96,7 @@ def values(
     meter(cfg.meter)  # raises before anything is trained
     resolved = plain(cfg)
     replicate = resolved["replicate"]
-    nodes = {**branches(cfg), **(cfg.get("quantization") or {})}
+    nodes = {**chosen(cfg, "branch"), **chosen(cfg, "quantization")}
     return Job(
         name=str(cfg.name),
         recipe=recipe,
@@ -105,7 +105,7 @@ def values(
         train_from=cfg.train_from,
         replicates=replicate if isinstance(replicate, list) else [replicate],
         branches={str(name): _branch(node) for name, node in nodes.items()},
-        stops={str(name): instantiate(node) for name, node in (cfg.get("stop") or {}).items()},
+        stops={str(name): instantiate(node) for name, node in chosen(cfg, "stop").items()},
         device=cfg.device,
         width=cfg.width,
         devices=cfg.devices,

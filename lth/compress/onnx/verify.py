@@ -102,7 +102,8 @@ def _near(found: Tensor, wanted: Tensor, allowed: float, name: str) -> None:
     if error > allowed:
         raise UserError(
             f"outputs of the file differ from the net's by {error:.2g}, where {name} allows {allowed:.2g} (root mean "
-            f"square, with a batch of {len(found)}; the largest output is {_largest(wanted):.2g}): not written"
+            f"square, with a batch of {len(found)}; the largest output is {_largest(wanted):.2g}): not written; more "
+            f"bits may do, such as {'float16' if name == 'int8' else 'float32'}"
         )
 
 

@@ -1,5 +1,9 @@
 """The error of a training whose loss is not finite."""
 
+import math
+
+from torch import Tensor
+
 from lth.ticket import Ticket
 
 
@@ -19,3 +23,11 @@ class NonFiniteLoss(ArithmeticError):
             f"the {which} loss is {loss} at step {step} of {ticket}; a lower learning rate (optimizer.lr) or a "
             "warm-up (lr.warmup) usually helps. Finished trainings are kept"
         )
+
+    @classmethod
+    def among(cls, losses: Tensor, validation: float, step: int, ticket: Ticket) -> "NonFiniteLoss | None":
+        """The error of the first loss that is not finite. losses: of the training steps that end with this one."""
+        for number, loss in enumerate(losses.tolist()):
+            if not math.isfinite(loss):
+                return cls.at("training", loss, step - len(losses) + number, ticket)
+        return None if math.isfinite(validation) else cls.at("validation", validation, step, ticket)

@@ -1,11 +1,9 @@
 """Evaluation of a net between the steps of its loop: loss and metric of a split, and rows of the learning curve."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from lth.engine.divergence import NonFiniteLoss
 from lth.engine.precision import exact
@@ -42,22 +40,11 @@ def score(loop: "Loop", split: str) -> tuple[float, float]:
 
 
 def row(loop: "Loop") -> list[float]:
-    """A row of the learning curve: step, training loss, then loss and metric of validation and of test set. Raises
-    NonFiniteLoss.
+    """A row of the learning curve: step, training loss, then loss and metric of validation and of test set. The
+    mean training loss of no step is NaN. Raises NonFiniteLoss.
     """
-    found = [loop.step, _mean(loop.losses, loop), *loop.score("validation"), *loop.score("test")]
-    if not math.isfinite(found[2]):
-        raise NonFiniteLoss.at("validation", found[2], loop.step, loop.ticket)
+    losses = torch.hstack([*loop.losses]).double().cpu() if loop.losses else torch.empty(0)
+    found = [loop.step, losses.mean().item(), *loop.score("validation"), *loop.score("test")]
+    if error := NonFiniteLoss.among(losses, found[2], loop.step, loop.ticket):
+        raise error
     return [float(value) for value in found]
-
-
-def _mean(losses: Sequence[Tensor], loop: "Loop") -> float:
-    """Mean over the steps since the last evaluation; NaN before the first step."""
-    if not losses:
-        return float("nan")
-    values = torch.hstack([*losses]).double().cpu()
-    bad = (~values.isfinite()).nonzero()
-    if len(bad):
-        first = int(bad[0])
-        raise NonFiniteLoss.at("training", values[first].item(), loop.step - len(values) + first, loop.ticket)
-    return float(values.mean())

@@ -54,27 +54,17 @@ class Shell(pl.LightningModule):
             self.loop.usage.stop()
 
 
-class Blocks:
+def blocks(loop: Loop, until: int, state: State | None) -> Iterator[Tensor]:
     """The rows of the steps from the loop's to `until`, cut at every evaluation; an empty block evaluates."""
-
-    def __init__(self, loop: Loop, until: int, state: State | None) -> None:
-        self.loop, self.until = loop, until
-        self.first = loop.ticket.step if state is None else int(state["step"])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        recipe, noise = self.loop.recipe, self.loop.ticket.noise
-        for start, stop in _ranges(self.first, self.until, recipe.evaluate_every):
-            yield rows(noise, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
+    recipe, noise = loop.recipe, loop.ticket.noise
+    first = loop.ticket.step if state is None else int(state["step"])
+    for start, stop in _ranges(first, until, recipe.evaluate_every):
+        yield rows(noise, start, stop, size=len(recipe.data.train), batch_size=recipe.batch_size)
 
 
-class Ranges:
-    """Blocks of a stack, as their first step and the one after their last."""
-
-    def __init__(self, stack: Stack, until: int) -> None:
-        self.stack, self.until = stack, until
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return _ranges(self.stack.step, self.until, self.stack.recipe.evaluate_every)
+def ranges(stack: Stack, until: int) -> Iterator[tuple[int, int]]:
+    """Blocks of a stack, as their first step and the one after their last; begins where the stack is when asked."""
+    yield from _ranges(stack.step, until, stack.recipe.evaluate_every)
 
 
 def _ranges(first: int, until: int, every: int) -> Iterator[tuple[int, int]]:

@@ -36,7 +36,7 @@ def side_by_side(tickets: list[Ticket], states: Mapping[Ticket, State], shared: 
     """Train tickets that are at the same step as one stack. One that diverges goes to `observer.failed`; the others go
     on from where they are as a smaller stack. at: (ticket, kept weights) -> the function `Trained.at`.
     """
-    from lth.engine.shell import Ranges, Shell  # and Lightning: what is stored is read without it
+    from lth.engine.shell import Shell, ranges  # and Lightning: what is stored is read without it
     from lth.engine.trainer import fit
 
     recipe, until, observer = shared.recipe, shared.until, shared.observer
@@ -46,7 +46,7 @@ def side_by_side(tickets: list[Ticket], states: Mapping[Ticket, State], shared: 
         stack = Stack(tickets, recipe, way, keep=keep, callback=observer, states=states, meter=shared.meter)
         observer.states = partial(states_of, stack)
         try:
-            fit(Shell(stack, None), Ranges(stack, until), shared.device)
+            fit(Shell(stack, None), ranges(stack, until), shared.device)
         except Interrupted:
             observer.save_now()
             raise

@@ -4,7 +4,6 @@ On CUDA the whole step (gather, augment, forward, backward, optimizer, mask) is 
 evaluation. The same functions run as they are anywhere else.
 """
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 
@@ -157,8 +156,8 @@ class Stack:
         self.losses.clear()
         for number, ticket in enumerate(self.tickets):
             losses = train[:, number]
-            row = [float(self.step), float(losses.mean()) if len(losses) else math.nan, *scores[number]]
-            if (error := self._not_finite(ticket, losses, row)) is None:
+            row = [float(self.step), float(losses.mean()), *scores[number]]
+            if (error := NonFiniteLoss.among(losses, row[2], self.step, ticket)) is None:
                 self._record(number, row)
             else:
                 errors[ticket] = error
@@ -170,10 +169,3 @@ class Stack:
         evaluated = sum(len(self.splits[split][1]) for split in ("validation", "test"))
         self.masking.of[number].count(self.step, evaluated)
         self.callback.evaluated(self.tickets[number], dict(zip(self.recipe.task.columns, row, strict=True)))
-
-    def _not_finite(self, ticket: Ticket, train: Tensor, row: list[float]) -> NonFiniteLoss | None:
-        bad = ~train.isfinite()
-        if bad.any():
-            first = int(bad.nonzero()[0])
-            return NonFiniteLoss.at("training", float(train[first]), self.step - len(train) + first, ticket)
-        return None if math.isfinite(row[2]) else NonFiniteLoss.at("validation", row[2], self.step, ticket)

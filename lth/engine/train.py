@@ -95,7 +95,7 @@ def _train_stack(tickets: list[Ticket], states: Mapping[Ticket, State], shared: 
 
 
 def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:
-    from lth.engine.shell import Blocks, Shell  # and Lightning: what is stored is read without it
+    from lth.engine.shell import Shell, blocks  # and Lightning: what is stored is read without it
     from lth.engine.trainer import fit
 
     (ticket,) = tickets
@@ -106,7 +106,7 @@ def _train(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared
     observer.states = lambda: [(ticket, state_of(loop))]
     number = 0 if cpu else ranks.rank
     try:
-        fit(Shell(loop, state, shared.workers), Blocks(loop, until, state), device, number=number)
+        fit(Shell(loop, state, shared.workers), blocks(loop, until, state), device, number=number)
     except Interrupted:
         observer.save_now()
         raise

@@ -47,7 +47,7 @@ def fit(
     """
     with _quiet():
         try:
-            _checked_trainer(device, max_epochs, max_steps, number).fit(module, batches)
+            _trainer(device, max_epochs, max_steps, number).fit(module, batches)
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits in its place
                 raise KeyboardInterrupt from None
@@ -57,7 +57,7 @@ def fit(
 def check_device(device: str) -> None:
     """Raise UserError if this machine has no such device."""
     with _quiet():
-        _checked_trainer(device, 1, -1, 0)
+        _trainer(device, 1, -1, 0)
 
 
 @contextlib.contextmanager
@@ -68,24 +68,21 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _checked_trainer(device: str, max_epochs: int, max_steps: int, number: int) -> pl.Trainer:
+def _trainer(device: str, max_epochs: int, max_steps: int, number: int) -> pl.Trainer:
+    """Raises UserError if this machine has no such device."""
     try:
-        return _trainer(device, max_epochs, max_steps, number)
+        return pl.Trainer(
+            accelerator=device,
+            devices=[number] if number else 1,
+            max_epochs=max_epochs,
+            max_steps=max_steps,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[OwnSignals()],
+            # Slurm's signals are for the launcher; Lightning would requeue the job behind its back.
+            plugins=[LightningEnvironment()],
+        )
     except (MisconfigurationException, ValueError) as error:
         raise UserError(f"device={device}: {error} device=cpu always works") from error
-
-
-def _trainer(device: str, max_epochs: int, max_steps: int, number: int) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator=device,
-        devices=[number] if number else 1,
-        max_epochs=max_epochs,
-        max_steps=max_steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[OwnSignals()],
-        # Slurm's signals are for the launcher; Lightning would requeue the job behind its back.
-        plugins=[LightningEnvironment()],
-    )

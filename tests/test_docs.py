@@ -153,6 +153,7 @@ def test_the_loop_from_python_finds_tickets_down_to_level_7(capsys: pytest.Captu
         ("howto/criterion.md", ["--config-dir", "conf_mine", "criterion=smallest", "criterion.power=2", "levels=1"]),
         ("howto/model.md", ["model._target_=mine.two_convolutions", "levels=1"]),
         ("howto/updater.md", ["--config-dir", "conf_mine", "updater=halve", "updater.at=3", "levels=0"]),
+        ("howto/function.md", ["lr._target_=mine.halving", "+lr.half=400", "levels=0"]),
     ],
 )
 def test_own_functions_train(page: str, words: list[str], folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What a user's function returns: taken if the role allows it, else refused with the function and what was expected."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -253,6 +254,26 @@ def test_a_net_or_criterion_that_can_not_be_called_as_it_will_be_is_refused_with
         return {"given": (net, trained, batch, task)}
 
     assert all(isinstance(guarded("criterion", each), Guarded) for each in (by_keyword, by_position))
+
+
+SHORT = {
+    "lr": ("step", "step, steps", "missing a required argument: 'steps'; give it a default, or a value: "
+           "'+lr.steps=${steps}'"),
+    "augment": ("images, replicate=, step=", "images", "got an unexpected keyword argument 'replicate'"),
+    "init": ("net, seed", "net, seed, gain", "missing a required argument: 'gain'; give it a default, or a value: "
+             "'+init.gain=VALUE'"),
+    "updater": ("step, weights, gradients, mask", "step, weights, mask", "too many positional arguments"),
+    "stop": ("dense, trained", "dense, trained, at", "missing a required argument: 'at'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("role", "called", "taken", "why"), [(role, *case) for role, case in SHORT.items()], ids=SHORT)
+def test_a_function_that_can_not_be_called_as_it_will_be_is_refused_before_anything_is_trained(
+    role: str, called: str, taken: str, why: str
+) -> None:
+    said = f" is called with ({called}), and takes ({taken}): {why}"
+    with pytest.raises(UserError, match=re.escape(said) + "$"):
+        guarded(role, eval(f"lambda {taken}: None"))
 
 
 def test_every_other_optimizer_of_pytorch_is_taken() -> None:

@@ -128,6 +128,18 @@ def line(shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
 
 
+def warm(step, *, warmup=5):
+    return min(1.0, (step + 1) / warmup) if warmup else 1.0
+
+
+def back(trained, *, step=10):
+    return trained.at(step), step
+
+
+def to_the_end(step, steps, warmup=5):
+    return 1 - step / steps
+
+
 def ladder(levels):
     return iterative(levels)
 
@@ -159,6 +171,16 @@ def test_keys_of_an_option_that_ones_own_function_does_not_take_are_left_out(
 ) -> None:
     job = of(f"{role}._target_={function}")
     assert getattr(job if role == "schedule" else job.recipe, role).keywords == keywords
+
+
+def test_a_default_of_ones_own_function_wins_over_the_value_of_the_option_that_it_replaces() -> None:
+    """`lr=constant` has warmup=0, `rewind=weights` step=0; the functions have 5 and 10."""
+    for given, rate, rewind in (([], {}, {}), (["lr.warmup=0", "rewind.step=7"], {"warmup": 0}, {"step": 7})):
+        job = of("lr._target_=mine.warm", "rewind._target_=mine.back", *given)
+        assert (job.recipe.lr.keywords, job.rewind.keywords) == (rate, rewind)
+    assert of("lr=cosine", "lr._target_=mine.to_the_end").recipe.lr.keywords == {
+        "steps": 1000
+    }  # which it can't do without
 
 
 def test_so_are_those_of_nets_and_data_sets() -> None:

@@ -5,6 +5,7 @@ Functions of lth are left as they are.
 """
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,8 +21,23 @@ from lth.keywords import supplied, unbound
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained
 
-# The arguments that functions of a role are called with, by position; those with a keyword `task` are given it too.
-CALLED = {"model": ("shape", "classes"), "criterion": ("net", "trained", "batch")}
+# The arguments that functions of a role are called with by position, and those by keyword; the ones of GIVEN only where
+# a function has them.
+CALLED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "model": (("shape", "classes"), ()),
+    "lr": (("step",), ()),
+    "augment": (("images",), ("replicate", "step")),
+    "regularization": (("weights",), ()),
+    "updater": (("step", "weights", "gradients", "mask"), ()),
+    "init": (("net", "seed"), ()),
+    "criterion": (("net", "trained", "batch"), ()),
+    "schedule": (("levels",), ()),
+    "distribution": (("scores", "mask", "density"), ()),
+    "structure": (("scores", "mask", "shares", "net", "example"), ()),
+    "rewind": (("trained",), ()),
+    "stop": (("dense", "trained"), ()),
+}
+GIVEN = {"criterion": ("task",), "updater": ("replicate", "net", "stepped")}
 
 
 class Guarded(partial[Any]):
@@ -98,14 +114,27 @@ def _check_taken(guard: Guarded) -> None:
     wrong = [name for name in guard.keywords if name not in taken]
     if wrong and not any(each.kind is each.VAR_KEYWORD for each in taken.values()):
         raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
-    if not (called := CALLED.get(guard.role)):
+    if guard.role not in CALLED:
         return
+    called, named = CALLED[guard.role]
+    keywords = dict.fromkeys(named) | supplied(guard, **dict.fromkeys(GIVEN.get(guard.role, ())))
     try:
-        inspect.signature(guard).bind(*called, **supplied(guard, task=None))
+        inspect.signature(guard).bind(*called, **keywords)
     except TypeError as error:
+        words = ", ".join([*called, *(f"{name}=" for name in keywords)])
         raise UserError(
-            f"{guard} is called with ({', '.join(called)}), and takes {inspect.signature(guard.func)}: {error}"
+            f"{guard} is called with ({words}), and takes {inspect.signature(guard.func)}: {error}"
+            f"{_value_for(guard.role, str(error))}"
         ) from error
+
+
+def _value_for(role: str, error: str) -> str:
+    """The remedy for an argument that has no value, such as a schedule's number of steps."""
+    found = re.search(r"missing a required .*argument: '(\w+)'", error)
+    if found is None or role == "stop":
+        return ""
+    value = "${steps}" if found[1] == "steps" else "VALUE"
+    return f"; give it a default, or a value: '+{role}.{found[1]}={value}'"
 
 
 def guarded_recipe(recipe: Recipe) -> Recipe:

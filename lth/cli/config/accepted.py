@@ -1,12 +1,13 @@
 """Arguments that a function of the user's takes.
 
-`optimizer._target_=mine.optimizer` keeps the keys of the option that it replaces. Those that the function does not take
-are left out; a key that was given is passed on, so that a slip is an error.
+`lr._target_=mine.rate` keeps the keys of the option that it replaces. Those that the function does not take are left
+out, and those that it has a default for; of optimizers only the former, whose learning rate is the experiment's. A key
+that was given is passed on, so that a slip is an error.
 """
 
 import inspect
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -19,7 +20,9 @@ from lth.cli.override import key_of
 
 
 def fitted(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The configuration without the keys that functions of the user's do not take, and that are not in `overrides`."""
+    """The configuration without the keys that options of lth's brought to functions of the user's that do not take
+    them, or have defaults of their own. overrides: what was given, which stays.
+    """
     fit = cfg.copy()
     OmegaConf.set_struct(fit, False)
     for prefix, name in left_out(cfg, overrides):
@@ -29,19 +32,21 @@ def fitted(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 
 def left_out(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(node, key) of what an option of lth's brought to a function that does not take it."""
+    """(node, key) of these keys."""
     given = {*map(key_of, overrides)}
     config: Any = OmegaConf.to_container(cfg)
     for prefix, node in _own_nodes(config):
-        taken, group = parameters(str(node["_target_"])), prefix.partition(".")[0]
-        for name, value in node.items():
-            known = taken is None or name in taken or name in ("_target_", "_partial_")
-            if not known and f"{prefix}.{name}" not in given and value in _brought(group, f"{prefix}.{name}"):
+        group = prefix.partition(".")[0]
+        if (taken := parameters(str(node["_target_"]))) is None:
+            continue
+        for name in node.keys() - {"_target_", "_partial_"}:
+            needed = name in taken and (group == "optimizer" or taken[name].default is inspect.Parameter.empty)
+            if not needed and f"{prefix}.{name}" not in given and node[name] in _brought(group, f"{prefix}.{name}"):
                 yield prefix, name
 
 
-def parameters(target: str) -> Collection[str] | None:
-    """Names of the arguments of a function; None if it takes any, or can't be looked at."""
+def parameters(target: str) -> Mapping[str, inspect.Parameter] | None:
+    """The arguments of a function by name; None if it takes any, or can't be looked at."""
     log = logging.getLogger("hydra.utils")  # which prints what goes wrong; it is told where the function is called
     log.disabled = True
     try:

@@ -72,7 +72,7 @@ def test_a_change_names_the_function_and_its_files() -> None:
     before = {"mine.f": {"mine.py": "a", "helpers.py": "b"}, "mine.g": {"mine.py": "a"}}
     now = {"mine.f": {"mine.py": "a", "helpers.py": "c"}, "mine.g": {"mine.py": "a"}}
     assert changed(before, now) == ["mine.f changed in helpers.py"]
-    assert changed(now, now) == []
+    assert changed(now, now) == changed({"mine.h": {"mine.py": "a"}}, now) == []
 
 
 def test_a_job_that_has_trained_nothing_yet_makes_nothing_stale() -> None:
@@ -83,6 +83,27 @@ def test_a_job_that_has_trained_nothing_yet_makes_nothing_stale() -> None:
     )  # fmt: skip
     assert stale([before, failed]) == {}
     assert stale([before, {**failed, "rows": {"r": {}}}]) == {("e", "1"): "mine.f changed in mine.py"}
+
+
+def test_an_edited_function_makes_all_older_results_of_an_experiment_stale_that_depend_on_it() -> None:
+    """Not only those of the arm that was run again: beside each other they would be compared."""
+
+    def record(job: str, experiment: str = "e", **code: str) -> dict[str, Any]:
+        sources = {f"mine.{function}": {"mine.py": text} for function, text in code.items()}
+        return {"experiment": experiment, "job": job, "updated": job, "rows": {"r": {}},
+                "code": {"science": job, "sources": sources}}  # fmt: skip
+
+    old = [
+        record("1", rate="a", scores="a"),
+        record("2", scores="a"),
+        record("3", other="a"),
+        record("4", "f", rate="a"),
+    ]
+    assert stale([*old, record("5", rate="b", scores="a")]) == {("e", "1"): "mine.rate changed in mine.py"}
+    assert stale([record("5", rate="b", scores="b"), *old]) == {
+        ("e", "1"): "mine.rate changed in mine.py; mine.scores changed in mine.py",
+        ("e", "2"): "mine.scores changed in mine.py",
+    }
 
 
 def one(level: int, code: str, **cells: object) -> dict[str, object]:
@@ -121,10 +142,12 @@ def test_rows_of_a_branch_are_stale_beside_those_of_another_replicate_that_are_n
 
     first = record(one(1, "mine.noisy:a", added="1"), {"branch": "ticket"})
     second = record(one(1, "mine.noisy:b", added="2"), one(2, "mine.noisy:b", added="1", stale="mine.noisy changed"))
-    other, older = record(one(1, "mine.noisy:c", added="3"), science="t"), record({"branch": "noisy", "level": 1})
+    other, older = record(one(1, "mine.quiet:c", added="3"), science="t"), record({"branch": "noisy", "level": 1})
     mark_branches([first, second, other, older])
     assert [row.get("stale") for row in first["rows"].values()] == ["mine.noisy changed", None]
     assert [row.get("stale") for each in (second, other, older) for row in each["rows"].values()] == [None] * 4
+    mark_branches([first, second, record(one(1, "mine.noisy:c", added="4"), science="t")])  # of another arm
+    assert [row.get("stale") for row in second["rows"].values()] == ["mine.noisy changed"] * 2
 
 
 def test_the_same_training_of_other_code_stands_once() -> None:

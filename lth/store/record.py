@@ -23,7 +23,7 @@ from lth.store.legacy import current
 from lth.store.locks import locked
 from lth.store.names import check_name, folder_of
 from lth.store.running import begin, end, is_held, keep
-from lth.store.stale import ADDED, beside, branches_changed, changed, is_own
+from lth.store.stale import ADDED, beside, branches_changed, changed, is_own, latest_sources
 
 log = logging.getLogger("lth")
 LEASE = ".lease"  # the end of the name of the lease of a record
@@ -84,21 +84,14 @@ class Record:
             end(self.file)
 
     def changes(self) -> list[str]:
-        """Differences of the user's code from that of the latest record of the same science, such as "mine.smallest
-        changed in mine.py"; if this record exists, those of branches from its rows.
+        """Differences of the user's code from the latest that other records of the experiment have, such as
+        "mine.smallest changed in mine.py"; if this record exists, those of branches from its rows.
         """
         if self.file.exists():
             return branches_changed(self._old()["rows"], self.code.get("branches", {}))
-        if not self.code.get("sources"):
+        if not (now := self.code.get("sources")):
             return []
-        same = [
-            each
-            for each in records(self.root, self.experiment)
-            if each["code"].get("science") == self.code["science"]
-            and each["columns"].get("replicate") == self.columns.get("replicate")
-        ]
-        before = max(same, key=lambda each: str(each.get("updated")), default={"code": self.code})["code"]["sources"]
-        return changed(before, self.code["sources"])
+        return changed(latest_sources(records(self.root, self.experiment)), now)
 
     @property
     def file(self) -> Path:

@@ -1,5 +1,6 @@
-"""Results of code that has changed since: older records of the same science, and older rows of the same branch. Rows of
-branches name their own code, since a job is the same whichever branches it has. Imports no PyTorch.
+"""Results of code that has changed since: records, and rows of branches, of an experiment in which the same function
+has other code in newer ones. Rows of branches name their own code, since a job is the same whichever branches it has.
+Imports no PyTorch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,34 +13,41 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 
 def stale(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """(experiment, job) of each record whose code is not that of the latest record of the same experiment and science,
-    with what changed since, such as "mine.smallest changed in mine.py".
+    """(experiment, job) of each record with a function whose code is another in a later record of the experiment, with
+    what changed since, such as "mine.smallest changed in mine.py".
     """
-    latest: dict[tuple[str, str], Mapping[str, Any]] = {}
-    # A record without rows is of a job that failed, or has only begun: nothing takes the place of older results yet.
     own = [record for record in records if record["code"].get("sources") and "job" in record and record["rows"]]
-    for record in sorted(own, key=lambda record: str(record.get("updated"))):
-        latest[_science(record)] = record
-    changes = {(str(r["experiment"]), str(r["job"])): _changes(r, latest[_science(r)]) for r in own}
-    return {key: text for key, text in changes.items() if text}
+    latest = {
+        name: latest_sources(r for r in own if r["experiment"] == name) for name in {r["experiment"] for r in own}
+    }
+    changes = {
+        (str(r["experiment"]), str(r["job"])): changed(r["code"]["sources"], latest[r["experiment"]]) for r in own
+    }
+    return {key: "; ".join(found) for key, found in changes.items() if found}
+
+
+def latest_sources(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
+    """Function -> its files, from the record of an experiment that has it and was written last. One without rows is of
+    a job that failed, or has only begun: nothing takes the place of older results yet.
+    """
+    found: dict[str, Mapping[str, str]] = {}
+    for record in sorted(records, key=lambda record: str(record.get("updated"))):
+        found |= record["code"].get("sources", {}) if record["rows"] else {}
+    return found
 
 
 def changed(before: Sources, now: Sources) -> list[str]:
-    """The functions whose code differs, with the files that do: "mine.smallest changed in mine.py"."""
+    """The functions of both whose code differs, with the files that do: "mine.smallest changed in mine.py"."""
     found = {
-        function: [file for file in sorted({*files, *before.get(function, {})})
-                   if files.get(file) != before.get(function, {}).get(file)]
-        for function, files in now.items()
-    }  # fmt: skip
+        function: [file for file in sorted({*files, *now[function]}) if files.get(file) != now[function].get(file)]
+        for function, files in before.items()
+        if function in now
+    }
     return [f"{function} changed in {', '.join(files)}" for function, files in sorted(found.items()) if files]
 
 
 def _science(record: Mapping[str, Any]) -> tuple[str, str]:
     return str(record["experiment"]), str(record["code"].get("science"))
-
-
-def _changes(record: Mapping[str, Any], last: Mapping[str, Any]) -> str:
-    return "; ".join(changed(record["code"]["sources"], last["code"]["sources"]))
 
 
 def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -54,15 +62,19 @@ def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, dict[str
 
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
-    """Mark rows of branches as stale, in place, unless their code is that of the row that was added last of the same
-    experiment, science and branch.
+    """Mark rows of branches as stale, in place, unless their function is that of the row that was added last of the
+    same experiment, science and branch, with the code that it has in the last row of the experiment.
     """
-    latest: dict[tuple[str, str, str], str] = {}
+    function: dict[tuple[str, str, str], str] = {}
+    code: dict[tuple[str, str], str] = {}
     own = [(record, key, row) for record in records for key, row in record["rows"].items() if BRANCH_CODE in row]
     for record, _, row in sorted(own, key=lambda each: (_added(each[2]), str(each[0].get("updated")))):
-        latest[*_science(record), row["branch"]] = row[BRANCH_CODE]
+        name = row[BRANCH_CODE].partition(":")[0]
+        function[*_science(record), row["branch"]] = name
+        code[record["experiment"], name] = row[BRANCH_CODE]
     for record, key, row in own:
-        record["rows"][key] = _marked(row, row["branch"], latest[*_science(record), row["branch"]])
+        name = function[*_science(record), row["branch"]]
+        record["rows"][key] = _marked(row, row["branch"], code[record["experiment"], name])
 
 
 def branches_changed(rows: Rows, codes: Mapping[str, str]) -> list[str]:

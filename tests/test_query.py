@@ -197,6 +197,14 @@ def test_a_baseline_is_a_single_configuration() -> None:
         comparison.baseline(sides, ["level=3"])
 
 
+def test_the_baseline_near_a_density_is_the_first_that_has_it() -> None:
+    dense, half = (pd.DataFrame({"level": [*range(n)], "density": [1.0, 0.5][:n]}) for n in (1, 2))
+    sides = [comparison.Side("a", dense), comparison.Side("b", half)]
+    assert [comparison.baseline(sides, [], at).name for at in (None, 1.0, 0.5)] == ["a", "a", "b"]
+    with pytest.raises(UserError, match=r"--at 0\.1: a has no level within a factor of 1\.3 of it; it has 1"):
+        comparison.check_near(comparison.baseline(sides, [], 0.1), 0.1)
+
+
 # ---- best
 
 
@@ -215,6 +223,17 @@ def test_the_lowest_loss_and_the_lowest_error_are_best() -> None:
     errors = rows().rename(columns=lambda c: c.replace("accuracy", "absolute_error"))
     ranks = ranking.ranked(errors, ranking.rule(errors, "validation"))
     assert ranks["configuration"][0] == "magnitude, rewind.step=0"
+
+
+def test_a_dense_net_that_configurations_share_is_listed_once() -> None:
+    shared = rows().assign(digest=lambda t: t["digest"].where(t["level"] > 0, "dense" + t["replicate"].astype(str)))
+    ranks = ranking.ranked(shared, ranking.rule(shared, "loss"))
+    found = ranks[["configuration", "level", "digests"]].to_numpy().tolist()
+    assert found == [
+        ["magnitude, rewind.step=0", 0, "dense1 dense2"],
+        ["magnitude, rewind.step=0", 3, "magnitude13 magnitude23"],
+        ["random, rewind.step=20", 3, "random13 random23"],
+    ]
 
 
 def test_stale_rows_are_in_the_table_and_not_among_the_current() -> None:

@@ -524,6 +524,7 @@ def test_the_hint_for_more_replicates_can_be_pasted() -> None:
         "model.hidden=[30, 20]",
         "replicate=1,2",
         "hydra/launcher=basic",
+        "hydra.launcher.n_jobs=1",
         "--config-dir",
         "c d",
     ]

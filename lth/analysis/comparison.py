@@ -46,10 +46,12 @@ def _named(part: pd.DataFrame, several: bool) -> pd.Series:
     return pd.Series([", ".join(filter(None, [name, each])) for each in line], part.index, dtype=str)
 
 
-def baseline(found: Sequence[Side], against: Sequence[str]) -> Side:
-    """The side that meets the conditions `against`, or the first. Raises UserError unless it is a single one."""
+def baseline(found: Sequence[Side], against: Sequence[str], at: float | None = None) -> Side:
+    """The side that meets the conditions `against`, or the first, with a level near a density `at` if one has it.
+    Raises UserError unless it is a single one.
+    """
     if not against:
-        return found[0]
+        return next((side for side in found if at is None or not nearest(side.rows, 100 * at).empty), found[0])
     rows = where(pd.concat([side.rows.assign(side=at) for at, side in enumerate(found)]), against)
     kept: list[Side] = [found[at] for at in rows["side"].unique()]
     main = [side for side in kept if (side.rows["branch"] == "ticket").all()] or kept

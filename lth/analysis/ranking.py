@@ -39,7 +39,8 @@ def rule(table: pd.DataFrame, by: str) -> Rule:
 
 def ranked(table: pd.DataFrame, by: Rule) -> pd.DataFrame:
     """One row per configuration, branch and level, the best first: means and deviations over replicates and draws of
-    the validation value and of the test metric, n, and the digests of the trainings.
+    the validation value and of the test metric, n, and the digests of the trainings. What several configurations share,
+    such as a dense net, is listed once, under the first.
     """
     found = metric(table)
     rows = table.assign(branch=full_branch(table), line=short_names(table))
@@ -50,7 +51,8 @@ def ranked(table: pd.DataFrame, by: Rule) -> pd.DataFrame:
          found.scale * part[found.early].std(), len(part), " ".join(part["digest"]))
         for (line, branch, level), part in parts
     ]  # fmt: skip
-    return pd.DataFrame(ranks, columns=list(COLUMNS)).sort_values("by", ascending=not by.up, ignore_index=True)
+    table = pd.DataFrame(ranks, columns=list(COLUMNS)).sort_values("by", ascending=not by.up, kind="stable")
+    return table.drop_duplicates("digests", ignore_index=True)
 
 
 def markdown(table: pd.DataFrame, ranks: pd.DataFrame, by: Rule, top: int) -> str:

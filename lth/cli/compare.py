@@ -21,7 +21,7 @@ def main(arguments: argparse.Namespace) -> int:
     table = query.where(table, arguments.where)
     y = query.number(table, arguments.y or metric(table).name)
     sides = comparison.sides(table, [name for name in names if name in set(table["experiment"])])
-    base = comparison.baseline(sides, arguments.against)
+    base = comparison.baseline(sides, arguments.against, arguments.at)
     if len(sides) == 1:
         raise UserError(f"{', '.join(names)} has one configuration and no branch: name another experiment beside it")
     if arguments.at is not None:

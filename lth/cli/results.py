@@ -91,9 +91,8 @@ def _more(typed: Sequence[str]) -> str:
     full = [word for word in typed if not re.fullmatch(r"debug=(?!false).*", word, re.IGNORECASE)]
     if len(full) < len(typed):
         return f"{shlex.join(full)}     the same in full"
-    kept = [
-        w for w in typed if not w.startswith(("-m", "--multirun", "replicate=", "hydra/launcher=basic", "hydra.mode="))
-    ]
+    fewer = ("-m", "--multirun", "replicate=", "hydra/launcher=basic", "hydra.launcher.n_jobs=", "hydra.mode=")
+    kept = [word for word in typed if not word.startswith(fewer)]
     searches = any(word.startswith("hydra/sweeper=") for word in kept)  # each trial is the mean of its replicates
     more = shlex.join([*kept, "-m", f"replicate={'[1,2,3,4,5]' if searches else '1,2,3,4,5'}"])
     return f"{more}     more replicates, on all cores"

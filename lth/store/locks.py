@@ -46,7 +46,9 @@ def claimed(
     with contextlib.ExitStack() as stack:
         if not free():
             wait()  # which may raise; nobody waits then
-            log.info("another process is training %s: waiting for it", ", ".join(entry.name for entry in wanted))
+            names = [str(facts(entry).get("ticket", entry.name)) for entry in wanted]
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            log.info("another process is training %s%s: waiting for it", "; ".join(names[:3]), more)
             with waiting_for(wanted):
                 _until(free, wait)
         yield leases

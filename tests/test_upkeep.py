@@ -71,6 +71,20 @@ def test_nothing_that_a_record_names_is_garbage(two: Path) -> None:
     assert len(table.tickets(two)) == 1
 
 
+def test_a_job_that_failed_before_it_trained_anything_is_garbage(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, levels in (("typo", None), ("half", 0)):
+        if levels is not None:
+            finish(replace(DENSE, name=name, levels=levels), two)
+        job.status(replace(DENSE, name=name), Store(two), "failed", "no such layer")
+    (file,) = (two / "experiments" / "typo").glob("*.json")
+    plan = upkeep.garbage(two)
+    assert (plan.records, plan.trainings) == ((file,), ())
+    assert cli.main(["gc", "--runs", str(two), "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert f"{file}\n1 failed job without a training, 0 trainings without an experiment" in said
+    assert {folder.name for folder in (two / "experiments").iterdir()} == {JOB.name, "other", "half"}
+
+
 def test_the_state_of_an_interrupted_training_is_kept_unless_it_is_asked_for(tmp_path: Path) -> None:
     begun = tmp_path / "trained" / ("0" * 20)
     begun.mkdir(parents=True)

@@ -81,7 +81,9 @@ def _delete(commands: "Commands") -> None:
 
 def _gc(commands: "Commands") -> None:
     gc = commands.add_parser(
-        "gc", help="delete the trainings that no experiment names (those stored from Python among them)"
+        "gc",
+        help="delete the trainings that no experiment names (those stored from Python among them), and the jobs that "
+        "failed before they trained anything",
     )
     gc.add_argument("--partial", action="store_true", help="delete interrupted trainings too, which begin anew then")
     _dry(gc)

@@ -1,4 +1,4 @@
-"""`lth gc`: stored trainings that no experiment needs."""
+"""`lth gc`: stored trainings that no experiment needs, and jobs that failed before they trained anything."""
 
 import argparse
 
@@ -15,9 +15,10 @@ def main(arguments: argparse.Namespace) -> int:
     if not arguments.runs.is_dir():
         raise UserError(no_results(arguments.runs), code=1)
     plan = upkeep.garbage(arguments.runs, partial=arguments.partial)
-    for folder in plan.trainings:
-        print(folder)
-    print(f"{number_of(len(plan.trainings), 'training')} without an experiment, {megabytes(plan)}")
+    for path in (*plan.records, *plan.trainings):
+        print(path)
+    failed = f"{number_of(len(plan.records), 'failed job')} without a training, " if plan.records else ""
+    print(f"{failed}{number_of(len(plan.trainings), 'training')} without an experiment, {megabytes(plan)}")
     if plan.partial and not arguments.partial:
         interrupted = number_of(plan.partial, "interrupted training")
         print(f"{interrupted} kept, to be continued; --partial deletes such trainings too")

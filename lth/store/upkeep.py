@@ -74,17 +74,20 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
 
 
 def garbage(root: Path, *, partial: bool = False) -> Plan:
-    """The trainings that no record names; with `partial` the states of interrupted trainings too. Raises UserError if a
-    record can't be read: then it is not known what it needs.
+    """The trainings that no record names, and the records of jobs that failed before they trained anything; with
+    `partial` the states of interrupted trainings too. Raises UserError if a record can't be read: then it is not known
+    what it needs.
     """
     _check_own(root)
-    needed = _named(every_record(root).values())
+    records = every_record(root)
+    failed = tuple(file for file, each in records.items() if each["status"] == "failed" and not each["rows"])
+    needed = _named(records.values())
     stored = listed(root / "trained")
     orphans = [each for each in stored if DIGEST.fullmatch(each.name) and each.name not in needed]
     whole = [each for each in orphans if (each / "result.json").exists()]
     begun = [each for each in orphans if each not in whole]
     left = [each for each in stored if each.name.startswith(GONE)]  # by a deletion that was stopped
-    return Plan(root, (), (*left, *whole, *(begun if partial else ())), partial=len(begun))
+    return Plan(root, failed, (*left, *whole, *(begun if partial else ())), partial=len(begun))
 
 
 def carry_out(plan: Plan) -> tuple[int, int]:

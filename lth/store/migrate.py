@@ -9,12 +9,13 @@ from typing import Any
 
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
-from lth.store.entry import is_complete, partial_file, pruned_file
+from lth.store.entry import partial_file, pruned_file
 from lth.store.file import Corrupt, Missing, read_json, write_json
 from lth.store.legacy import SCOPES
 from lth.store.locks import TRAINING_LEASE, claimed, locked, patient
 from lth.store.names import folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
+from lth.store.result import is_complete
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}

@@ -23,7 +23,7 @@ from lth.store.locks import claimed, locked, patient
 from lth.store.masks import read_arrays
 from lth.store.names import check_name, folder_of
 from lth.store.record import LEASE, is_record, listed, read_record
-from lth.store.result import forget_partial, read_result
+from lth.store.result import forget_partial, is_complete, read_result
 from lth.store.stale import merged
 from lth.store.upkeep import BUSY, every_record, unknown
 
@@ -190,10 +190,10 @@ def _unreadable(error: Corrupt) -> UserError:
 
 def _put(entry: Path, target: Path) -> bool:
     """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes."""
-    if (target / "result.json").exists() and _is_intact(target):
+    if is_complete(target) and _is_intact(target):
         return False
     with claimed([target], patient(BUSY)):
-        if (target / "result.json").exists() and _is_intact(target):
+        if is_complete(target) and _is_intact(target):
             return False
         for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
             os.replace(part, target / part.name)

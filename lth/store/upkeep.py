@@ -22,6 +22,7 @@ from lth.store.locks import TRAINING_LEASE, locked, patient
 from lth.store.names import folder_of
 from lth.store.precision import forget
 from lth.store.record import LEASE, is_record, listed, read_record
+from lth.store.result import is_complete
 from lth.store.running import lease_of
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
@@ -81,7 +82,7 @@ def garbage(root: Path, *, partial: bool = False) -> Plan:
     needed = _named(every_record(root).values())
     stored = listed(root / "trained")
     orphans = [each for each in stored if DIGEST.fullmatch(each.name) and each.name not in needed]
-    whole = [each for each in orphans if (each / "result.json").exists()]
+    whole = [each for each in orphans if is_complete(each)]
     begun = [each for each in orphans if each not in whole]
     left = [each for each in stored if each.name.startswith(GONE)]  # by a deletion that was stopped
     return Plan(root, (), (*left, *whole, *(begun if partial else ())), partial=len(begun))

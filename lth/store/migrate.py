@@ -13,8 +13,7 @@ from lth.store.entry import partial_file, pruned_file
 from lth.store.file import Corrupt, Missing, read_json, write_json
 from lth.store.legacy import SCOPES
 from lth.store.locks import TRAINING_LEASE, claimed, locked, patient
-from lth.store.names import folder_of
-from lth.store.record import LEASE, is_record, listed, read_record
+from lth.store.record import LEASE, read_record, record_files
 from lth.store.result import is_complete
 from lth.ticket import Ticket
 
@@ -72,7 +71,7 @@ def old_science(criterion: Any, distribution: Any, structure: Any) -> list[Any]:
 
 def forget(root: Path, experiment: str, digests: set[str]) -> None:
     """Take the rows of these trainings out of the records of an experiment; a record without rows is deleted."""
-    for file in filter(is_record, listed(root / "experiments" / folder_of(experiment))):
+    for file in record_files(root, experiment):
         with locked(file.with_suffix(LEASE), patient(BUSY)):
             _forget(file, digests)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from lth import UserError
 from lth.store.file import FORMAT, write_json
 from lth.store.locks import locked, patient
-from lth.store.names import check_name, folder_of
+from lth.store.names import check_name, experiment_folder, folder_of
 from lth.store.precision import follow
 from lth.store.record import LEASE, read_record
 from lth.store.stale import merged
@@ -19,7 +19,7 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     """
     check_name(new)
     own, every = own_and_all(root, old)
-    target = root / "experiments" / folder_of(new)
+    target = experiment_folder(root, new)
     if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
         raise UserError(f"{old} has this name already, as far as this disk can tell")
     if not merge and any(file.parent == target for file in every):

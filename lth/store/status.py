@@ -19,7 +19,7 @@ from typing import Any
 from lth.store.file import Corrupt
 from lth.store.labels import told_apart
 from lth.store.locks import TRAINING_LEASE
-from lth.store.record import is_record, listed
+from lth.store.record import record_files
 from lth.store.running import lease_of
 from lth.store.stale import current
 from lth.store.watch import Seen, Watch
@@ -73,13 +73,11 @@ def status(root: Path, watch: Watch | None = None) -> tuple[list[JobStatus], lis
 
 def _records(root: Path, watch: Watch) -> tuple[dict[Path, dict[str, Any]], list[str]]:
     found, problems = dict[Path, dict[str, Any]](), list[str]()
-    for folder in listed(root / "experiments"):
-        for file in listed(folder):
-            if is_record(file):
-                try:
-                    found[file] = watch.record(file)
-                except Corrupt as error:
-                    problems += [str(error)] if file.exists() else []
+    for file in record_files(root):
+        try:
+            found[file] = watch.record(file)
+        except Corrupt as error:
+            problems += [str(error)] if file.exists() else []
     return found, problems
 
 

@@ -20,10 +20,10 @@ from lth.file import read_whole, write_text, write_whole
 from lth.store.columns import COMPARED
 from lth.store.file import make_folder
 from lth.store.locks import locked
+from lth.store.result import MOST_ROWS
 
 SUMS = "SHA256SUMS"
 LARGEST = 2**30  # bytes of a file
-MOST_ROWS = 10**7
 Kind = Literal["text", "count", "share", "number"]
 Schema = Mapping[str, Kind]
 NAMED: dict[Kind, str] = {"text": "a text", "count": "a whole number, 0 or more", "share": "a number from 0 to 1",

@@ -19,14 +19,9 @@ TRAINING_LEASE = "lease"  # in the folder of the training
 T = TypeVar("T")
 
 
-def nothing(_: Path) -> Mapping[str, Any]:
-    """No facts."""
-    return {}
-
-
 @contextlib.contextmanager
 def claimed(
-    entries: Iterable[Path], wait: Callable[[], None], facts: Callable[[Path], Mapping[str, Any]] = nothing
+    entries: Iterable[Path], wait: Callable[[], None], facts: Callable[[Path], Mapping[str, Any]] = lambda _: {}
 ) -> Iterator[dict[Path, Lease]]:
     """Hold the leases of as many entries as no other process does; until there is one, call `wait` again and again.
 

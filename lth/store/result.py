@@ -16,7 +16,7 @@ TYPES = {
 }  # fmt: skip
 # Columns of every learning curve; beside them stand validation_<metric> and test_<metric>.
 COLUMNS = ("step", "train_loss", "validation_loss", "test_loss")
-MOST_ROWS = 10**7  # of a table of evaluations, however small its file
+MOST_ROWS = 10**7  # of a table, however small its file
 
 
 def is_complete(entry: Path) -> bool:

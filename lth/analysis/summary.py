@@ -139,7 +139,7 @@ def _labels(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     return pd.Series(labels if columns else "", index=table.index, dtype="str")
 
 
-def current(table: pd.DataFrame) -> pd.DataFrame:
+def only_fresh(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that are not stale: their code has not changed since."""
     return table if "stale" not in table else table[table["stale"].isna()].drop(columns="stale")
 

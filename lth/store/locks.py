@@ -62,7 +62,7 @@ def locked(file: Path, wait: Callable[[], None]) -> Iterator[None]:
         own.release()
 
 
-def patient(message: str) -> Callable[[], None]:
+def saying(message: str) -> Callable[[], None]:
     """A `wait` that raises UserError when the lease would have been taken over if its owner were dead."""
     return until(lease.PATIENCE + lease.BEAT, UserError(message, code=1))
 

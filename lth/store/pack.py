@@ -19,7 +19,7 @@ from lth import UserError
 from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
 from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
-from lth.store.locks import claimed, locked, patient
+from lth.store.locks import claimed, locked, saying
 from lth.store.masks import read_arrays
 from lth.store.names import check_name, experiment_folder
 from lth.store.record import LEASE, listed, read_record, record_files
@@ -101,7 +101,7 @@ def unpack(file: Path, root: Path) -> Unpacked:
             _add(value, root / record.relative_to(folder))
         for name in names:
             chosen = precision.recorded(folder, name)
-            if chosen and (there := precision.settle(root, name, chosen, patient(BUSY))) != chosen:
+            if chosen and (there := precision.settle(root, name, chosen, saying(BUSY))) != chosen:
                 log.warning("%s was begun in %s here: precision=%s finds what was unpacked", name, there, chosen)
     return Unpacked(len(found), added, len(entries) - added)
 
@@ -188,7 +188,7 @@ def _put(entry: Path, target: Path) -> bool:
     """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes."""
     if is_complete(target) and _is_intact(target):
         return False
-    with claimed([target], patient(BUSY)):
+    with claimed([target], saying(BUSY)):
         if is_complete(target) and _is_intact(target):
             return False
         for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
@@ -202,7 +202,7 @@ def _add(record: dict[str, Any], target: Path) -> None:
     they may name any function, and whoever packed the file could have it called here.
     """
     make_folder(target.parent)
-    with locked(target.with_suffix(LEASE), patient(BUSY)):
+    with locked(target.with_suffix(LEASE), saying(BUSY)):
         alone: dict[str, Any] = {"status": _at_rest(record["status"])}
         there = read_record(target) if target.exists() else alone
         known = {key: value for key, value in record.items() if key != "overrides"}

@@ -19,7 +19,7 @@ from lth.store.file import (
     read_json,
     write_json,
 )
-from lth.store.legacy import current
+from lth.store.legacy import upgraded
 from lth.store.locks import locked
 from lth.store.names import check_name, experiment_folder
 from lth.store.running import begin, end, is_held, keep
@@ -173,7 +173,7 @@ def no_results(root: Path, experiment: str = "") -> str:
 
 def content(file: Path) -> dict[str, Any]:
     """A record with the current column names, whichever version wrote it; raises Corrupt."""
-    return current(read_record(file))
+    return upgraded(read_record(file))
 
 
 def read_record(file: Path) -> dict[str, Any]:

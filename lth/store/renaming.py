@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lth import UserError
 from lth.store.file import FORMAT, write_json
-from lth.store.locks import locked, patient
+from lth.store.locks import locked, saying
 from lth.store.names import check_name, experiment_folder, folder_of
 from lth.store.precision import follow
 from lth.store.record import LEASE, read_record
@@ -37,7 +37,7 @@ def _move(file: Path, target: Path, name: str) -> None:
     """Write a record under its new name, with the rows that stand there; none may be added to it meanwhile."""
     record = read_record(file)
     check_ended(record["experiment"], [record])
-    with locked(target.with_suffix(LEASE), patient(BUSY)):
+    with locked(target.with_suffix(LEASE), saying(BUSY)):
         rows = read_record(target)["rows"] if target.exists() else {}
         own = {"format": FORMAT, "experiment": name, "job": target.stem, "rows": merged(rows, record["rows"])}
         new = {**record, **own}

@@ -18,7 +18,7 @@ from typing import Any
 from lth import UserError
 from lth.store.file import Corrupt
 from lth.store.lease import is_undecided, take
-from lth.store.locks import TRAINING_LEASE, locked, patient
+from lth.store.locks import TRAINING_LEASE, locked, saying
 from lth.store.names import folder_of
 from lth.store.precision import forget
 from lth.store.record import LEASE, is_record, listed, read_record
@@ -129,7 +129,7 @@ def _gone(folder: Path) -> Path:
 
 def drop_record(file: Path, first: Callable[[], None] = lambda: None) -> None:
     """Delete a record, and the folder after the last one. first: called before, while no other process writes it."""
-    with locked(file.with_suffix(LEASE), patient(BUSY)):
+    with locked(file.with_suffix(LEASE), saying(BUSY)):
         first()
         file.unlink(missing_ok=True)
         lease_of(file).unlink(missing_ok=True)  # of a job that was killed

@@ -16,7 +16,7 @@ from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.counts import counts, several
 from lth.analysis.plot.labels import NAMES, model_name, reductions
 from lth.file import aside, read_whole
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 from lth.store.record import OWN_STEPS
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _numbers(rows: pd.DataFrame, column: str) -> list[str]:
 
 def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]:
     """Write PNG and PDF, each whole or not at all, with the key in their metadata; returns the paths."""
-    make_folder(folder, "Set --out to another folder")
+    make_folder(folder, OTHER_OUT)
     files = _files(folder, name)
     for file in files:
         with aside(file) as temporary, warnings.catch_warnings():

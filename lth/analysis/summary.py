@@ -146,8 +146,12 @@ def only_fresh(table: pd.DataFrame) -> pd.DataFrame:
 
 def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
     """Mean ± sample deviation, as in "98.31 ± 0.05"; the mean alone for n = 1."""
-    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread}"
+    return with_spread(values.mean(), values.std() if len(values) > 1 else None, digits)
+
+
+def with_spread(mean: float, spread: float | None, digits: int = 2, *, sign: str = "") -> str:
+    """A mean with its spread, or alone if there is none (None). sign: "+" to show that of a positive one."""
+    return f"{mean:{sign}.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
 
 
 def spreads(groups: Iterable[tuple[Sequence[str], pd.DataFrame]], labels: Sequence[str], shown: Shown) -> str:

@@ -20,6 +20,7 @@ from lth.store.file import OTHER_OUT, make_folder
 from lth.store.record import OWN_STEPS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
@@ -41,6 +42,7 @@ MARKERS = {
     "reset": "D",
     "edge_popup": "P",
 }
+SPREAD = ["mean", "min", "max"]  # of a point: its place, and the ends of its bar
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
 TOLD_APART = 10  # colors that differ at a glance, C0 to C9
 OTHER_STEPS = {"rewind.steps": "pruned nets", OWN_STEPS: "some branches"}
@@ -67,8 +69,14 @@ def cycled(at: int) -> str:
 
 
 def bars(values: pd.DataFrame) -> list[pd.Series]:
-    """Lengths of error bars from mean to min and to max; rounding can put the mean outside of [min, max]."""
+    """Lengths of error bars from mean to min and to max, columns SPREAD; rounding can put the mean outside of them."""
     return [(values["mean"] - values["min"]).clip(lower=0), (values["max"] - values["mean"]).clip(lower=0)]
+
+
+def errorbar(axes: "Axes", x: Any, values: pd.DataFrame, **style: Any) -> None:
+    """Draw means at x with bars from minimum to maximum. values: columns SPREAD."""
+    usual = {"markersize": 4, "capsize": 2, "linewidth": 1.3}
+    axes.errorbar(x, values["mean"], yerr=bars(values), **usual | style)
 
 
 def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = (), spread: str = "bars") -> None:

@@ -24,23 +24,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
-COLORS = {
-    "ticket": "#1f4e9c",
-    "reinitialize": "#d1495b",
-    "random_sparsity": "#8d6a9f",
-    "shuffle": "#5b8c5a",
-    "invert": "#6c757d",
-    "reset": "#c08a1e",
-    "edge_popup": "#2a9d8f",
-}
-MARKERS = {
-    "ticket": "o",
-    "reinitialize": "s",
-    "random_sparsity": "v",
-    "shuffle": "^",
-    "invert": "X",
-    "reset": "D",
-    "edge_popup": "P",
+LOOKS = {  # color and marker of a branch
+    "ticket": ("#1f4e9c", "o"),
+    "reinitialize": ("#d1495b", "s"),
+    "random_sparsity": ("#8d6a9f", "v"),
+    "shuffle": ("#5b8c5a", "^"),
+    "invert": ("#6c757d", "X"),
+    "reset": ("#c08a1e", "D"),
+    "edge_popup": ("#2a9d8f", "P"),
 }
 SPREAD = ["mean", "min", "max"]  # of a point: its place, and the ends of its bar
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart

@@ -22,7 +22,7 @@ from lth.job import noted
 from lth.store import Store, exclusive, lease, upkeep
 from lth.store.held import Held, is_dead_here, look
 from lth.store.lease import Lease, take
-from lth.store.locks import claimed, locked, patient
+from lth.store.locks import claimed, locked, saying
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def names(path: Path) -> list[str]:
 def waited(path: Path) -> float:
     """Seconds until the lease can be taken; it is released again."""
     begun = time.monotonic()
-    with locked(path, patient("never")):
+    with locked(path, saying("never")):
         return time.monotonic() - begun
 
 
@@ -234,7 +234,7 @@ def test_an_answer_that_the_network_lost_is_no_other_owner(path: Path, monkeypat
 @pytest.mark.usefixtures("quick")
 def test_who_needs_a_lease_of_the_living_is_told_in_the_end(path: Path) -> None:
     own = owned(path)
-    wait, begun = patient("it is busy"), time.monotonic()
+    wait, begun = saying("it is busy"), time.monotonic()
 
     def alive() -> None:
         own.refresh()

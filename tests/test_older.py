@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import shell
 from test_store import JOB, entry, ran
 
 from lth import job
 from lth.store import Store, table
 from lth.store.file import read_json, write_json
-from lth.store.tensors import _read_tensors, write_tensors
+from lth.store.tensors import write_tensors
 
 BOTH = replace(JOB, replicates=[1, 2])
 
@@ -23,9 +24,14 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("older")
     ran(BOTH, root)
     for file in root.rglob("*.safetensors"):
-        tensors, metadata = _read_tensors(file, None)
-        assert set(metadata) - {"shapes"} == {"lth", "entry", "kind", "which"}
-        write_tensors(file, tensors, **{key: value for key, value in metadata.items() if key == "shapes"})
+        with safetensors.safe_open(file, "pt") as opened:
+            metadata = opened.metadata()
+        assert set(metadata) - {"shapes"} == {"lth", "entry", "kind", "which", "sha256"}
+        write_tensors(
+            file,
+            safetensors.torch.load_file(file),
+            **{key: value for key, value in metadata.items() if key == "shapes"},
+        )
     for file in root.rglob("*.json"):
         write_json(file, {key: value for key, value in read_json(file).items() if key not in ("format", "job")})
     return root

@@ -8,7 +8,7 @@ import pytest
 
 from lth import UserError
 from lth.analysis import comparison, query, ranking, series
-from lth.analysis.summary import current
+from lth.analysis.summary import only_fresh
 
 
 def rows() -> pd.DataFrame:
@@ -238,6 +238,6 @@ def test_a_dense_net_that_configurations_share_is_listed_once() -> None:
 
 def test_stale_rows_are_in_the_table_and_not_among_the_current() -> None:
     table = rows().assign(stale=["mine.f changed in mine.py"] * 4 + [None] * 4)
-    assert set(current(table)["criterion"]) == {"random"}
-    assert "stale" not in current(table)
-    assert len(current(rows())) == 8
+    assert set(only_fresh(table)["criterion"]) == {"random"}
+    assert "stale" not in only_fresh(table)
+    assert len(only_fresh(rows())) == 8

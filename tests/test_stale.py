@@ -12,7 +12,7 @@ from lth.analysis import results
 from lth.store import table
 from lth.store.index import Index
 from lth.store.source import source, source_now
-from lth.store.stale import beside, branches_changed, changed, current, mark_branches, merged, stale
+from lth.store.stale import beside, branches_changed, changed, count_fresh, mark_branches, merged, stale
 
 MINE = """SIGN = {sign}
 
@@ -161,7 +161,7 @@ def test_of_two_records_that_meet_the_newer_row_of_a_branch_keeps_its_place() ->
     assert merged({"noisy/0/1": old}, {"noisy/0/1": new}) == merged({"noisy/0/1": new}, {"noisy/0/1": old}) == expected
     ticket = {"ticket/0/1": {"branch": "ticket", "digest": "d"}}
     assert merged({"ticket/0/1": {"branch": "ticket", "digest": "c"}}, ticket) == ticket
-    assert current(beside({"noisy/0/1": old}, "noisy/0/1", new)) == 1
+    assert count_fresh(beside({"noisy/0/1": old}, "noisy/0/1", new)) == 1
 
 
 BRANCH = """from dataclasses import replace

@@ -17,6 +17,7 @@ import shell
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from small import adam, few, half_pruned, many, recipe, same
 
 from lth import branch, criterion, distribution, init, job, rewind, schedule, structure
@@ -26,7 +27,7 @@ from lth.file import write_whole
 from lth.imp import dense
 from lth.job import Branch, Job
 from lth.store import Corrupt, Record, Store, read_result
-from lth.store.file import read_json, write_json
+from lth.store.file import Name, read_json, write_json
 from lth.store.locks import claimed
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Ticket, Trained
@@ -45,6 +46,10 @@ JOB = Job(
     device="cpu",
 )
 NO_BRANCH = replace(JOB, branches={})
+WEIGHTS = Name("", "weights")  # also of a file that names nothing
+READ: dict[str, Any] = {
+    "json": read_json, "tensors": partial(read_tensors, name=WEIGHTS), "mask": partial(read_mask, name=WEIGHTS)
+}  # fmt: skip
 
 
 class Ears(Callback):
@@ -102,7 +107,7 @@ def test_a_mask_of_any_size_and_shape_round_trips(
     mask = {f"{i}.weight": torch.tensor(v, dtype=torch.bool) for i, v in enumerate(values)}
     mask = {name: m[:, None] if column else m for name, m in mask.items()}
     write_mask(file, mask)
-    back = read_mask(file)
+    back = read_mask(file, WEIGHTS)
     assert same(back, mask)
     assert all(m.dtype == torch.bool and m.shape == mask[name].shape for name, m in back.items())
 
@@ -121,7 +126,7 @@ def test_tensors_round_trip_bit_for_bit(
     values = torch.arange(float(2 * size)).view(2, size).to(dtype)
     written = {"a/b.c": values, "scalar": torch.tensor(7), "transposed": values.clone().T}
     write_tensors(file, written)
-    back = read_tensors(file)
+    back = read_tensors(file, WEIGHTS)
     assert same(back, written)
     assert [back[name].dtype for name in written] == [dtype, torch.int64, dtype]
 
@@ -129,7 +134,7 @@ def test_tensors_round_trip_bit_for_bit(
 def test_nan_and_negative_zero_round_trip_bit_for_bit(tmp_path: Path) -> None:
     bits = torch.tensor([0x7FC00001, -0x80000000, 0x00000001], dtype=torch.int32)
     write_tensors(tmp_path / "file", {"odd": bits.view(torch.float32)})
-    assert torch.equal(read_tensors(tmp_path / "file")["odd"].view(torch.int32), bits)
+    assert torch.equal(read_tensors(tmp_path / "file", WEIGHTS)["odd"].view(torch.int32), bits)
 
 
 json_values = st.recursive(
@@ -166,14 +171,14 @@ def test_a_flipped_bit_anywhere_is_found_or_changes_nothing(
     raw[position // 8] ^= 1 << position % 8
     file.write_bytes(raw)
     try:
-        back = {"json": read_json, "tensors": read_tensors, "mask": read_mask}[kind](file)
+        back = READ[kind](file)
     except Corrupt as damage:
         assert str(file) in str(damage)  # noqa: PT017 - both ends are good
     else:
         assert back == written if kind == "json" else same(back, written)
 
 
-@pytest.mark.parametrize("read", [read_json, read_tensors, read_mask])
+@pytest.mark.parametrize("read", READ.values())
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"[]", b"{}", b'{"a": 1}', b"\x80\x04N.", b"\xff" * 8])
 def test_a_file_of_another_format_is_corrupt(tmp_path: Path, read: Any, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
@@ -318,7 +323,7 @@ def test_an_interruption_at_either_end_saves_the_state(undisturbed: Path, tmp_pa
     with pytest.raises(Interrupted):
         ran(JOB, tmp_path, stop_at=stop_at)
     (file,) = (tmp_path / "trained").glob("*/partial.safetensors")
-    assert int(read_tensors(file)["step"]) == stop_at
+    assert int(load_file(file)["step"]) == stop_at
     ran(JOB, tmp_path)
     assert _without_status(shell.results(tmp_path)) == _without_status(shell.results(undisturbed))
 
@@ -340,7 +345,7 @@ def test_interrupted_after_the_last_evaluation_nothing_is_lost(tmp_path: Path) -
     with pytest.raises(Interrupted):
         list(job.run(NO_BRANCH, Store(tmp_path), OnlyAfterTheLastEvaluation(), lambda _: None))
     (file,) = (tmp_path / "trained").glob("*/partial.safetensors")
-    assert int(read_tensors(file)["step"]) == 20
+    assert int(load_file(file)["step"]) == 20
 
 
 # ---- dropped weights
@@ -370,7 +375,7 @@ def test_an_interrupted_training_of_dropped_weights_resumes(tmp_path: Path) -> N
         ran(replace(NO_BRANCH, levels=2), tmp_path / "one", keep="none", stop_at=13)
     (file,) = (tmp_path / "one" / "trained").glob("*/partial*.safetensors")
     assert file.name == "partial-20.safetensors"
-    assert int(read_tensors(file)["step"]) == 13
+    assert int(load_file(file)["step"]) == 13
     begun, resumed = ran(replace(NO_BRANCH, levels=2), tmp_path / "one", keep="none")
     assert begun == ["ticket, replicate 1, level 2"]
     assert not file.exists()
@@ -399,7 +404,7 @@ def test_ctrl_c_in_a_training_that_another_command_needs_saves(
         job.stored(what, Store(tmp_path), on_stderr)[0].weights()
     assert "stopped. All progress is saved; the same command continues from here." in capsys.readouterr().err
     (file,) = (tmp_path / "trained").glob("*/partial-20.safetensors")
-    assert int(read_tensors(file)["step"]) == 14
+    assert int(load_file(file)["step"]) == 14
     dense_net, _ = job.stored(what, Store(tmp_path), on_stderr)
     assert dense_net.weights().keys() == dense_net.ticket.weights.keys()
     assert not file.exists()
@@ -437,7 +442,7 @@ def test_a_step_that_was_not_kept_is_retrained_to_the_same_weights(tmp_path: Pat
     weights = trained.at(6)
     assert len(ears.begun) - before == (0 if kept else 1)
     assert same(weights, train([ticket], keep={6}, **options)[0].at(6))
-    assert same(read_tensors(entry(tmp_path, trained) / "step-6.safetensors"), weights)
+    assert same(load_file(entry(tmp_path, trained) / "step-6.safetensors"), weights)
 
 
 def test_a_sweep_over_rewind_steps_trains_the_dense_net_to_its_end_once(tmp_path: Path) -> None:

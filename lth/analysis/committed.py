@@ -18,12 +18,12 @@ import pandas as pd
 from lth import UserError
 from lth.file import read_whole, write_text, write_whole
 from lth.store.columns import COMPARED
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 from lth.store.locks import locked
+from lth.store.result import MOST_ROWS
 
 SUMS = "SHA256SUMS"
 LARGEST = 2**30  # bytes of a file
-MOST_ROWS = 10**7
 Kind = Literal["text", "count", "share", "number"]
 Schema = Mapping[str, Kind]
 NAMED: dict[Kind, str] = {"text": "a text", "count": "a whole number, 0 or more", "share": "a number from 0 to 1",
@@ -105,7 +105,7 @@ def is_listed(file: Path) -> bool:
 
 def write(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
     """Write these files, by name, into a folder of --out, which is made; returns their paths."""
-    make_folder(folder, "Set --out to another folder")
+    make_folder(folder, OTHER_OUT)
     for name, data in files.items():
         write_whole(folder / name, data.encode() if isinstance(data, str) else data)
     written = [folder / name for name in files]

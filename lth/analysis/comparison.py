@@ -11,8 +11,8 @@ from lth.analysis.claim.rows import NEAR, nearest
 from lth.analysis.interval import mean_interval
 from lth.analysis.markdown import aligned
 from lth.analysis.plot.labels import in_order, label, short_names
-from lth.analysis.query import scale, title, where
-from lth.analysis.summary import branches, full_branch
+from lth.analysis.query import digits, scale, title, where
+from lth.analysis.summary import branches, full_branch, with_spread
 
 SAME_LEVEL = 1.05  # factor within which two densities are taken for the same level of two schedules
 SETUP = ("model", "data", "steps")
@@ -125,13 +125,12 @@ def _densities(rows: pd.DataFrame) -> list[float]:
 
 def markdown(table: pd.DataFrame, y: str) -> str:
     """The comparison as a table for readers."""
-    digits = 2 if scale(y) == 100 or table["ours"].abs().max() >= 100 else 4
+    places = digits(y, table["ours"])
     head = ["configuration", "against", "% of weights", title(y), "theirs", "difference", "95% interval", "n"]
     body = [
-        [str(r.configuration), str(r.against), f"{100 * r.density:.2f}", f"{r.ours:.{digits}f}",
-         f"{r.theirs:.{digits}f}",
-         f"{r.difference:+.{digits}f}" + ("" if r.n == 1 else f" ± {r.spread:.{digits}f}"),
-         "" if math.isnan(r.low) else f"{r.low:+.{digits}f} to {r.high:+.{digits}f}", str(r.n)]
+        [str(r.configuration), str(r.against), f"{100 * r.density:.2f}", f"{r.ours:.{places}f}",
+         f"{r.theirs:.{places}f}", with_spread(r.difference, None if r.n == 1 else r.spread, places, sign="+"),
+         "" if math.isnan(r.low) else f"{r.low:+.{places}f} to {r.high:+.{places}f}", str(r.n)]
         for r in table.itertuples()
     ]  # fmt: skip
     return aligned([head, *body], left=(0, 1))

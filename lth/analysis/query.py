@@ -136,6 +136,11 @@ def scale(column: str) -> float:
     return 100.0 if column.endswith("accuracy") or column in ("density", "layers_kept", FLIPS) else 1.0
 
 
+def digits(column: str, values: pd.Series) -> int:
+    """Digits after the point of shown values: fewer of percent and of large ones."""
+    return 2 if scale(column) == 100 or values.abs().max() >= 100 else 4
+
+
 def title(column: str) -> str:
     """Label of an axis or head of a column."""
     named = {

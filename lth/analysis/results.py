@@ -16,7 +16,7 @@ from lth.analysis.committed import CURVES, FILES, TICKETS, is_listed, read_csv, 
 from lth.analysis.full import marked
 from lth.analysis.joined import joined
 from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, names, select, stored
-from lth.analysis.summary import current
+from lth.analysis.summary import only_fresh
 from lth.store import table
 from lth.store.defaults import filled
 from lth.store.record import has_records, no_results, records
@@ -153,7 +153,7 @@ def _with_committed(name: str, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _current(name: str, rows: pd.DataFrame) -> pd.DataFrame:
-    if left := len(rows) - len(kept := current(rows)):
+    if left := len(rows) - len(kept := only_fresh(rows)):
         changes = "; ".join(sorted(rows["stale"].dropna().unique()))
         log.info("%s: %d stale results are left out (%s); lth table lists them", name, left, changes)
     return kept

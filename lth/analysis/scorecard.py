@@ -13,6 +13,7 @@ from lth.analysis.claim import Claim, Measured, tally
 from lth.analysis.claim.verdict import NOT_COMPARED, RULE
 from lth.analysis.full import is_reduced
 from lth.analysis.markdown import aligned
+from lth.analysis.summary import with_spread
 
 log = logging.getLogger("lth")
 COLUMNS = ("figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
@@ -125,7 +126,4 @@ def _best(claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[Measured | 
 
 
 def _text(ours: Measured | None, unit: str) -> str:
-    if ours is None:
-        return ""
-    spread = "" if ours.spread is None else f" ± {ours.spread:.2f}"
-    return f"{ours.mean:.2f}{spread} {unit}"
+    return "" if ours is None else f"{with_spread(ours.mean, ours.spread)} {unit}"

@@ -9,7 +9,7 @@ from lth.analysis.claim.rows import is_on
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import label, short_names
-from lth.analysis.summary import current, full_branch, mean_and_spread
+from lth.analysis.summary import full_branch, mean_and_spread, only_fresh
 
 HEAD = ("model", "data", "configuration", "level", "compression ratio of prunable weights", "theoretical speed-up")
 
@@ -25,7 +25,7 @@ def markdown(table: pd.DataFrame) -> str:
     - the test metric at early stop, and its difference from the dense net of the same replicate, which has the initial
       weights of the main line and of controls that keep them; "-" where level 0 is not dense.
     """
-    found, rows = metric(table), current(table)
+    found, rows = metric(table), only_fresh(table)
     rows = with_ratios(rows).assign(branch=full_branch(rows), line=short_names(rows))
     rows = rows.sort_values("gain", kind="stable", key=pd.isna)  # of equal rows one with a dense net
     rows = rows.drop_duplicates(["config", "replicate", "branch", "draw", "level", "digest"])  # shared by experiments

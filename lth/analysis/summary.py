@@ -139,15 +139,19 @@ def _labels(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     return pd.Series(labels if columns else "", index=table.index, dtype="str")
 
 
-def current(table: pd.DataFrame) -> pd.DataFrame:
+def only_fresh(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that are not stale: their code has not changed since."""
     return table if "stale" not in table else table[table["stale"].isna()].drop(columns="stale")
 
 
 def mean_and_spread(values: pd.Series, digits: int = 2) -> str:
     """Mean ± sample deviation, as in "98.31 ± 0.05"; the mean alone for n = 1."""
-    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread}"
+    return with_spread(values.mean(), values.std() if len(values) > 1 else None, digits)
+
+
+def with_spread(mean: float, spread: float | None, digits: int = 2, *, sign: str = "") -> str:
+    """A mean with its spread, or alone if there is none (None). sign: "+" to show that of a positive one."""
+    return f"{mean:{sign}.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
 
 
 def spreads(groups: Iterable[tuple[Sequence[str], pd.DataFrame]], labels: Sequence[str], shown: Shown) -> str:

@@ -15,7 +15,7 @@ from lth.cli.display import on_stderr
 from lth.compress.file_table import failed, markdown, measure
 from lth.compress.nets import first_and_last, select
 from lth.compress.tables import provenance, write
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     log_to_console(stderr=True)
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
-    make_folder(arguments.out, "Set --out to another folder")  # before what takes long
+    make_folder(arguments.out, OTHER_OUT)  # before what takes long
     nets = select(jobs, arguments.levels, trains=on_stderr)
     nets = first_and_last(nets) if arguments.levels is None else nets
     table = measure(track(nets, "files", transient=True, disable=not sys.stderr.isatty()), arguments.bits)

@@ -1,9 +1,12 @@
 """The terminal: printed results, log messages and errors."""
 
+import csv
+import io
 import logging
 import math
 import sys
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from rich.console import Console
 
@@ -48,6 +51,13 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     minutes = -(-whole // 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows, the header first, as CSV to be printed."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().rstrip("\n")
 
 
 def for_each(command: str, names: Iterable[str], action: Callable[[str], int]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lth import UserError
 from lth.analysis.cost import statement, strubell2019
+from lth.cli.console import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ def _published(arguments: argparse.Namespace) -> int:
         raise UserError(f"--table {arguments.table} takes no experiment, leave out {arguments.name[0]}")
     header, cells = strubell2019.HEADER, strubell2019.cells()
     if arguments.format == "csv":
-        print(statement.to_csv(header, cells))
+        print(csv_text([header, *cells]))
     else:
         print(statement.markdown(header, cells, strubell2019.notes()))
     return 0

@@ -15,7 +15,7 @@ from lth.cli.steps import Steps
 from lth.engine import Callback, Interrupted
 from lth.job import Job, trainer
 from lth.recipe import Recipe
-from lth.store.columns import metric
+from lth.store.columns import metric_name
 from lth.store.table import row
 from lth.ticket import Ticket, Trained
 
@@ -113,7 +113,7 @@ class Display(Callback):
 
     def evaluated(self, ticket: Ticket, row: Mapping[str, float]) -> None:
         """Remember the validation metric for the next line, and pass the evaluation on."""
-        name = metric(row)
+        name = metric_name(row)
         self.metrics[str(ticket)] = shown(name, row[f"validation_{name}"], 1).removeprefix("accuracy ")
         self.tracked(ticket, row)
 
@@ -127,7 +127,7 @@ class Display(Callback):
         """Print a line that stays."""
         self.steps.finish(str(trained.ticket))
         self.at = trained.ticket, trained.steps
-        facts, count, name = row(trained), str(self.steps.trainings), metric(trained.evaluations)
+        facts, count, name = row(trained), str(self.steps.trainings), metric_name(trained.evaluations)
         took = "stored" if trained.facts.get("stored") else f"{facts['seconds']:.1f} s"
         self.console.print(
             f"[{self.steps.finished:>{len(count)}}/{count}] {self.label}{trained.ticket}: "

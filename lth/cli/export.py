@@ -17,7 +17,7 @@ from lth.compress.scaled import line
 from lth.file import write_out
 from lth.job import Job
 from lth.schedule import rungs
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 from lth.ticket import density
 
 MOST = 4  # jobs that an error tells apart
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.out:  # before what may take long
         if form in plain.FORMATS or form.startswith("lth"):  # which of the others there are is known to ONNX
             _check_ending(arguments.out, form, ending)
-        make_folder(arguments.out.resolve().parent, "Give --out another folder")
+        make_folder(arguments.out.resolve().parent, OTHER_OUT)
     ((job, _),), level = jobs, arguments.level
     net = select(jobs, None if level is None else [level], trains=on_stderr)[-1]
     if level is None and net[1].ticket.level == 0 and not job.stops:  # the dense net, which other jobs have too

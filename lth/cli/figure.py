@@ -11,7 +11,7 @@ from lth import UserError
 from lth.analysis import committed, plot, registry, results, summary
 from lth.cli.console import for_each, log_to_console
 from lth.cli.override import key_of
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 
 REPLICATES = "replicate=1,2,3"
 # Overrides that --run refuses, since no figure of the experiment would show what they train -> what to use instead.
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _one(arguments: argparse.Namespace, name: str) -> int:
     experiment = registry.load(name)
     if arguments.run:
-        make_folder(arguments.out, "Set --out to another folder")  # before what takes long
+        make_folder(arguments.out, OTHER_OUT)  # before what takes long
         if code := _train(experiment, name, arguments.runs, arguments.overrides):
             return code
     _draw(experiment, name, arguments)

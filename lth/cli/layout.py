@@ -10,7 +10,7 @@ from lth.cli.display import on_stderr
 from lth.compress.layout_table import markdown, measure
 from lth.compress.nets import select
 from lth.compress.tables import provenance, write
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -18,7 +18,7 @@ def main(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     log_to_console(stderr=True)
     jobs = config.jobs(arguments.overrides, arguments.config_dir)
-    make_folder(arguments.out, "Set --out to another folder")  # before what takes long
+    make_folder(arguments.out, OTHER_OUT)  # before what takes long
     nets = select(jobs, arguments.levels, with_dense=True, trains=on_stderr)
     for name, part in measure(nets).groupby("experiment"):
         text = f"{markdown(part)}\n\n{provenance('one thread, float32')}"

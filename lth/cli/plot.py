@@ -9,7 +9,7 @@ from lth.analysis import plot, query, results, series
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.analysis.plot import labels
-from lth.analysis.summary import MISSING
+from lth.analysis.summary import MISSING, with_spread
 from lth.cli.console import log_to_console
 
 Panels = list[tuple[str, pd.DataFrame, pd.DataFrame]]  # name, points, the rows that they are of
@@ -65,9 +65,10 @@ def _markdown(panels: Panels, x: str, y: str) -> str:
 
 
 def _table(points: pd.DataFrame, x: str, y: str) -> str:
-    digits = 2 if query.scale(y) == 100 or points["mean"].abs().max() >= 100 else 4
+    digits = query.digits(y, points["mean"])
     head = ["configuration", "level", query.title(x), query.title(y), "n"]
-    body = [[labels.label(p.line, p.branch), str(p.level), _number(p.x), _spread(p.mean, p.spread, digits), str(p.n)]
+    body = [[labels.label(p.line, p.branch), str(p.level), _number(p.x),
+             with_spread(p.mean, None if pd.isna(p.spread) else p.spread, digits), str(p.n)]
             for p in points.itertuples()]  # fmt: skip
     return aligned([head, *body], left=[0])
 
@@ -76,7 +77,3 @@ def _number(value: float) -> str:
     if abs(value) < 1:
         return f"{value:g}"
     return f"{value:,.2f}" if abs(value) < 1000 and value % 1 else f"{value:,.0f}"
-
-
-def _spread(mean: float, spread: float, digits: int) -> str:
-    return f"{mean:.{digits}f}" + ("" if pd.isna(spread) else f" ± {spread:.{digits}f}")

@@ -7,7 +7,7 @@ from lth.analysis import registry
 from lth.analysis.report import gather, page
 from lth.cli.console import for_each, log_to_console
 from lth.file import write_text
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -18,7 +18,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _one(arguments: argparse.Namespace, name: str) -> int:
     text = page(gather(name, arguments.runs, arguments.figures))
-    make_folder(arguments.out, "Set --out to another folder")
+    make_folder(arguments.out, OTHER_OUT)
     file = arguments.out / f"{name}.html"
     write_text(file, text)
     print(file)

@@ -105,7 +105,7 @@ def _draw(results: Results) -> Iterator[Path]:
     from lth.analysis import plot
 
     (rows, evaluations), name = results.tables, results.experiment
-    if (rows := summary.current(rows)).empty:
+    if (rows := summary.only_fresh(rows)).empty:
         return
     ends = metric(rows).final if summary.quantized(rows) else ""  # quantized nets begin where the others end
     make = partial(plot.sparsity, rows, name, columns=(ends, "early_stop_step"))

@@ -13,7 +13,7 @@ from lth.analysis.metric import Metric, shown
 from lth.analysis.query import evenly
 from lth.cli.config.own import see_own_modules
 from lth.cli.console import log_to_console
-from lth.store.columns import early_stop, metric
+from lth.store.columns import early_stop, metric_name
 from lth.store.record import records
 from lth.store.stale import stale
 
@@ -52,7 +52,7 @@ def _head(found: Inspection, changes: Mapping[tuple[str, str], str]) -> Iterator
     more = [*([] if seconds is None else [f"{seconds:.1f} s"]), *([f"kernel {kernel}"] if kernel else [])]
     yield f"took     {', '.join([f'{steps:,} steps', *more])}"
     curve = result["evaluations"]
-    name, best = metric(curve), early_stop(curve)
+    name, best = metric_name(curve), early_stop(curve)
     yield (f"result   early stop at step {best['early_stop_step']}: "
            f"test {shown(name, best[f'early_stop_test_{name}'])}, "
            f"validation {shown(name, best[f'early_stop_val_{name}'])}; at the end test "
@@ -76,7 +76,7 @@ def _layers(found: Inspection) -> str:
 
 def _curve(evaluations: pd.DataFrame) -> str:
     """The first and last rows of a learning curve, its early stop, and some between them."""
-    name = metric(evaluations)
+    name = metric_name(evaluations)
     scale, digits = Metric(name).scale, Metric(name).digits
     best = int(evaluations["step"].to_numpy().searchsorted(early_stop(evaluations)["early_stop_step"]))
     at = sorted({best, *evenly(range(len(evaluations)), ROWS)})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from lth import UserError
 from lth.store.environment import commit, machine
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
     chosen = [name for name in ("ladder", "densities", "store") if getattr(arguments, name) or arguments.all]
     names = [usual, *chosen] if arguments.all or not chosen else chosen
     if arguments.out:
-        make_folder(arguments.out, "Set --out to another folder")  # before what takes long
+        make_folder(arguments.out, OTHER_OUT)  # before what takes long
     printed = io.StringIO()
     with contextlib.redirect_stdout(_Both(sys.stdout, printed)) if arguments.out else contextlib.nullcontext():
         print(f"{_where()}\n")

@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import csv
-import io
 import json
 import shutil
 import sys
@@ -19,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lth.cli.console import duration, log_to_console, number_of
+from lth.cli.console import csv_text, duration, log_to_console, number_of
 from lth.cli.ending import INTERRUPTED
 from lth.store.names import shown as printable
 from lth.store.status import STATES, JobStatus, status
@@ -72,20 +70,12 @@ def _printed(arguments: argparse.Namespace, jobs: Sequence[JobStatus], problems:
     if arguments.format == "json":
         return json.dumps([asdict(job) for job in jobs], indent=1)
     if arguments.format == "csv":
-        return _csv(jobs)
+        return csv_text([[field.name for field in fields(JobStatus)], *(asdict(job).values() for job in jobs)])
     nothing = f"no job is stored under {arguments.runs}; lth run trains, --runs names another folder"
     if problems:
         nothing = f"no job under {arguments.runs} can be read"
     width = min(WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDTH
     return "\n".join(text(jobs, width)) or nothing
-
-
-def _csv(jobs: Sequence[JobStatus]) -> str:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, [field.name for field in fields(JobStatus)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(job) for job in jobs)
-    return file.getvalue().rstrip("\n")
 
 
 def text(jobs: Sequence[JobStatus], width: int = WIDTH) -> Iterator[str]:

@@ -8,7 +8,7 @@ from lth.analysis import registry, results, shrinkbench, summary
 from lth.cli.console import log_to_console
 from lth.file import write_out
 from lth.store import table
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 from lth.store.record import has_records, no_results
 
 TEXTS = {"markdown": summary.markdown, "shrinkbench": shrinkbench.markdown}
@@ -27,7 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         data = rows.to_csv(index=False).encode() if arguments.format == "csv" else rows.to_parquet(index=False)
     if arguments.out is not None:
-        make_folder(arguments.out.resolve().parent, "Set --out to another folder")
+        make_folder(arguments.out.resolve().parent, OTHER_OUT)
         write_out(arguments.out, data)
     elif arguments.format == "parquet" and sys.stdout.isatty():
         raise UserError("parquet is not for a terminal; name a file with --out")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lth.neuron.graph import NotRemovable, Passed, roots, traced
 from lth.neuron.group import Group, Part
-from lth.neuron.removal import CONVOLUTIONS, NORMS, copied
+from lth.neuron.removal import NORMS, PLAIN_CONVOLUTIONS, copied
 from lth.weights import first_names, weights_of
 
 
@@ -67,7 +67,7 @@ def _tensors(passed: Passed) -> Iterator[tuple[str, int]]:
         raise NotRemovable(f"{name}, a parameter of no linear layer, convolution or batch norm, has an entry for each")
     if not layer.state_dict():
         return
-    if isinstance(layer, (nn.Linear, *CONVOLUTIONS)):
+    if isinstance(layer, (nn.Linear, *PLAIN_CONVOLUTIONS)):
         if "weight" not in dict(layer.named_parameters(recurse=False)):
             raise NotRemovable(f"the weight of layer {name} is computed from other parameters")
         depthwise = getattr(layer, "groups", 1) > 1

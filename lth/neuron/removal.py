@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lth.neuron.group import Group, selected
 from lth.weights import first_names, load
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+PLAIN_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
@@ -45,7 +45,7 @@ def _set_sizes(layer: nn.Module) -> None:
     """Make the layer's own numbers those of its tensors."""
     if isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = layer.weight.shape
-    elif isinstance(layer, CONVOLUTIONS):
+    elif isinstance(layer, PLAIN_CONVOLUTIONS):
         layer.out_channels, layer.in_channels = layer.weight.shape[:2]
         if layer.groups > 1:  # depthwise
             layer.groups = layer.in_channels = layer.out_channels

@@ -4,22 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 from lth.store.file import Corrupt
 from lth.store.record import Record, records
+from lth.store.result import read_result
 
 if TYPE_CHECKING:
-    from lth.store.result import read_result
     from lth.store.store import Store
 
 __all__ = ["Corrupt", "Record", "Store", "read_result", "records"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the store, and PyTorch with it, or results, and pandas, on first use: most commands do without."""
+    """Import the store, and PyTorch with it, on first use: most commands do without."""
     if name == "Store":
         from lth.store.store import Store
 
         return Store
-    if name == "read_result":
-        from lth.store.result import read_result
-
-        return read_result
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

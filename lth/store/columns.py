@@ -34,7 +34,7 @@ def configures(column: str) -> bool:
     return column not in (*RESULTS, *KEYS) and not column.startswith(OUTCOMES)
 
 
-def metric(columns: Iterable[str]) -> str:
+def metric_name(columns: Iterable[str]) -> str:
     """The metric of an evaluation, such as "accuracy": that of the column validation_accuracy."""
     return next(c.removeprefix(VALUE) for c in columns if c.startswith(VALUE) and c != f"{VALUE}loss")
 
@@ -44,7 +44,7 @@ def early_stop(evaluations: pd.DataFrame) -> dict[str, Any]:
     accuracies in [0, 1] (Frankle & Carbin 2019, Section 2 and Appendix C).
     """
     best, last = evaluations.loc[evaluations["validation_loss"].idxmin()], evaluations.iloc[-1]
-    name = metric(evaluations)
+    name = metric_name(evaluations)
     return {
         "early_stop_step": int(best["step"]),
         "early_stop_val_loss": float(best["validation_loss"]),

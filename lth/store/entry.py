@@ -54,11 +54,6 @@ def pruned_file(entry: Path, key: str) -> Path:
     return entry / f"pruned-{key}.safetensors"
 
 
-def is_complete(entry: Path) -> bool:
-    """True if the training is finished and stored; whether it can be read is seen when it is."""
-    return (entry / "result.json").exists()
-
-
 def write_entry(entry: Path, recipe: Recipe, trained: Trained, keep: str) -> None:
     """Write a finished training; result.json, which makes the entry complete, comes last."""
     for step in trained.facts["kept"]:

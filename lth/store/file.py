@@ -105,8 +105,9 @@ def check_types(file: Path, value: Mapping[str, Any], types: Mapping[str, type |
                           f"{file} is corrupt: it has no {key}")  # fmt: skip
 
 
-# A command of a store names it by --runs, lth run by root=.
+# Remedies where a folder can't be written to. A command of a store names it by --runs, lth run by root=.
 ELSEWHERE = "Set root= (--runs) to another folder"
+OTHER_OUT = "Set --out to another folder"
 
 
 def make_folder(folder: Path, remedy: str = ELSEWHERE) -> None:

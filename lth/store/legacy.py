@@ -12,7 +12,7 @@ SCOPES = {
 }
 
 
-def current(record: dict[str, Any]) -> dict[str, Any]:
+def upgraded(record: dict[str, Any]) -> dict[str, Any]:
     """A record as this version would have written it."""
     return {
         **record,

@@ -19,14 +19,9 @@ TRAINING_LEASE = "lease"  # in the folder of the training
 T = TypeVar("T")
 
 
-def nothing(_: Path) -> Mapping[str, Any]:
-    """No facts."""
-    return {}
-
-
 @contextlib.contextmanager
 def claimed(
-    entries: Iterable[Path], wait: Callable[[], None], facts: Callable[[Path], Mapping[str, Any]] = nothing
+    entries: Iterable[Path], wait: Callable[[], None], facts: Callable[[Path], Mapping[str, Any]] = lambda _: {}
 ) -> Iterator[dict[Path, Lease]]:
     """Hold the leases of as many entries as no other process does; until there is one, call `wait` again and again.
 
@@ -69,7 +64,7 @@ def locked(file: Path, wait: Callable[[], None]) -> Iterator[None]:
         own.release()
 
 
-def patient(message: str) -> Callable[[], None]:
+def saying(message: str) -> Callable[[], None]:
     """A `wait` that raises UserError when the lease would have been taken over if its owner were dead."""
     return until(lease.PATIENCE + lease.BEAT, UserError(message, code=1))
 

@@ -20,7 +20,7 @@ Arrays = dict[str, Kept]
 T = TypeVar("T")
 
 
-def read_arrays(file: Path, name: Name | None = None) -> Arrays:
+def read_arrays(file: Path, name: Name) -> Arrays:
     """Read a mask that the store wrote; raises Corrupt, also if it has another name."""
     packed, metadata = read_checked(file, name, safetensors.numpy.load, _checksum)
     try:
@@ -30,7 +30,7 @@ def read_arrays(file: Path, name: Name | None = None) -> Arrays:
 
 
 def read_checked(
-    file: Path, name: Name | None, load: Callable[[bytes], T], checksum: Callable[[T, Mapping[str, str]], str]
+    file: Path, name: Name, load: Callable[[bytes], T], checksum: Callable[[T, Mapping[str, str]], str]
 ) -> tuple[T, dict[str, str]]:
     """(tensors, metadata without the checksum) of a file that the store wrote; raises Corrupt, also if it has another
     name.
@@ -44,8 +44,7 @@ def read_checked(
         raise Corrupt(f"{file} is corrupt: not a complete safetensors file") from error
     if wanted != checksum(tensors, metadata):
         raise Corrupt(f"{file} is corrupt: checksum mismatch")
-    if name is not None:
-        name.check(file, metadata)
+    name.check(file, metadata)
     return tensors, metadata
 
 

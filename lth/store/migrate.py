@@ -9,12 +9,12 @@ from typing import Any
 
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest, digest_of, sourceless
-from lth.store.entry import is_complete, partial_file, pruned_file
+from lth.store.entry import partial_file, pruned_file
 from lth.store.file import Corrupt, Missing, read_json, write_json
 from lth.store.legacy import SCOPES
-from lth.store.locks import TRAINING_LEASE, claimed, locked, patient
-from lth.store.names import folder_of
-from lth.store.record import LEASE, is_record, listed, read_record
+from lth.store.locks import TRAINING_LEASE, claimed, locked, saying
+from lth.store.record import LEASE, read_record, record_files
+from lth.store.result import is_complete
 from lth.ticket import Ticket
 
 MOVED = {"quantization.quantized_model": "lth.quantizer.layer.aware"}
@@ -46,7 +46,7 @@ def adopt(root: Path, recipe: Recipe, ticket: Ticket) -> None:
     if result.get("digest") != old.name:
         log.warning("%s holds the result of %s; it is left where it is", old / "result.json", result.get("digest"))
         return
-    with claimed([new], patient(BUSY)):
+    with claimed([new], saying(BUSY)):
         partial_file(new).unlink(missing_ok=True)  # begun by a run before the migration
         for file in old.iterdir():
             if file.name not in ("result.json", TRAINING_LEASE, "lock"):
@@ -71,8 +71,8 @@ def old_science(criterion: Any, distribution: Any, structure: Any) -> list[Any]:
 
 def forget(root: Path, experiment: str, digests: set[str]) -> None:
     """Take the rows of these trainings out of the records of an experiment; a record without rows is deleted."""
-    for file in filter(is_record, listed(root / "experiments" / folder_of(experiment))):
-        with locked(file.with_suffix(LEASE), patient(BUSY)):
+    for file in record_files(root, experiment):
+        with locked(file.with_suffix(LEASE), saying(BUSY)):
             _forget(file, digests)
 
 

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from lth import UserError
 
@@ -63,6 +64,11 @@ def did_you_mean(names: Sequence[str]) -> str:
 def folder_of(name: str) -> str:
     """The name of an experiment as that of its folder, which is in UTF-8 whatever the locale."""
     return os.fsdecode(name.encode(errors="surrogateescape"))
+
+
+def experiment_folder(root: Path, name: str) -> Path:
+    """The folder of an experiment in a store, with its records."""
+    return root / "experiments" / folder_of(name)
 
 
 def shown(text: str) -> str:

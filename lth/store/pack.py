@@ -19,11 +19,11 @@ from lth import UserError
 from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
 from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
-from lth.store.locks import claimed, locked, patient
+from lth.store.locks import claimed, locked, saying
 from lth.store.masks import read_arrays
-from lth.store.names import check_name, folder_of
-from lth.store.record import LEASE, is_record, listed, read_record
-from lth.store.result import forget_partial, read_result
+from lth.store.names import check_name, experiment_folder
+from lth.store.record import LEASE, listed, read_record, record_files
+from lth.store.result import forget_partial, is_complete, read_result
 from lth.store.stale import merged
 from lth.store.upkeep import BUSY, every_record, unknown
 
@@ -50,12 +50,9 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     """Write the finished trainings of an experiment, without weights, to a file; returns their number and its size in
     bytes. Raises UserError if nothing is stored, if some of it can't be read, or if it is more than `unpack` takes.
     """
-    there = listed(root / "experiments" / folder_of(experiment))
-    records = [each for each in there if is_record(each)]
-    if records:
-        check_name(experiment)
-    else:
+    if not (records := [*record_files(root, experiment)]):
         raise unknown(root, experiment, (str(record["experiment"]) for record in every_record(root).values()))
+    check_name(experiment)
     try:
         rows = [row for each in records for row in read_record(each)["rows"].values()]
         entries = [root / "trained" / digest for digest in dict.fromkeys(str(row["digest"]) for row in rows)]
@@ -65,7 +62,7 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     if missing := len(entries) - len(whole):
         log.warning("%s: %d of its trainings are no longer stored, and not in the file", experiment, missing)
     parts = [part for entry in whole for part in listed(entry) if PARTS.fullmatch(part.name)]
-    files = [*parts, *records, *(each for each in there if each.name == precision.FILE)]
+    files = [*parts, *records, *experiment_folder(root, experiment).glob(precision.FILE)]
     if (size := sum(each.stat().st_size for each in files)) > MOST - HEAD:
         raise UserError(f"{experiment} has {size:,} bytes without weights, and a file of lth pack {MOST - HEAD:,} at "
                         f"most: copy the folder {root}", code=1)  # fmt: skip
@@ -86,8 +83,7 @@ def unpack(file: Path, root: Path) -> Unpacked:
         for name, data in content.items():
             make_folder((folder / name).parent)
             (folder / name).write_bytes(data)
-        entries, experiments = listed(folder / "trained"), listed(folder / "experiments")
-        records = [each for experiment in experiments for each in listed(experiment) if is_record(each)]
+        entries, records = listed(folder / "trained"), [*record_files(folder)]
         try:
             found = {record: read_record(record) for record in records}
             for entry in entries:
@@ -105,7 +101,7 @@ def unpack(file: Path, root: Path) -> Unpacked:
             _add(value, root / record.relative_to(folder))
         for name in names:
             chosen = precision.recorded(folder, name)
-            if chosen and (there := precision.settle(root, name, chosen, patient(BUSY))) != chosen:
+            if chosen and (there := precision.settle(root, name, chosen, saying(BUSY))) != chosen:
                 log.warning("%s was begun in %s here: precision=%s finds what was unpacked", name, there, chosen)
     return Unpacked(len(found), added, len(entries) - added)
 
@@ -190,10 +186,10 @@ def _unreadable(error: Corrupt) -> UserError:
 
 def _put(entry: Path, target: Path) -> bool:
     """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes."""
-    if (target / "result.json").exists() and _is_intact(target):
+    if is_complete(target) and _is_intact(target):
         return False
-    with claimed([target], patient(BUSY)):
-        if (target / "result.json").exists() and _is_intact(target):
+    with claimed([target], saying(BUSY)):
+        if is_complete(target) and _is_intact(target):
             return False
         for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
             os.replace(part, target / part.name)
@@ -206,7 +202,7 @@ def _add(record: dict[str, Any], target: Path) -> None:
     they may name any function, and whoever packed the file could have it called here.
     """
     make_folder(target.parent)
-    with locked(target.with_suffix(LEASE), patient(BUSY)):
+    with locked(target.with_suffix(LEASE), saying(BUSY)):
         alone: dict[str, Any] = {"status": _at_rest(record["status"])}
         there = read_record(target) if target.exists() else alone
         known = {key: value for key, value in record.items() if key != "overrides"}

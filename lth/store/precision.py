@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lth.store.file import Corrupt, check_types, make_folder, read_json, write_json
-from lth.store.names import folder_of
+from lth.store.names import experiment_folder
 
 FILE, LEASE = ".precision.json", ".lease"
 
@@ -50,7 +50,7 @@ def forget(folder: Path) -> None:
 
 
 def _file(root: Path, experiment: str) -> Path:
-    return root / "experiments" / folder_of(experiment) / FILE
+    return experiment_folder(root, experiment) / FILE
 
 
 def _read(file: Path) -> str | None:

@@ -19,9 +19,9 @@ from lth.store.file import (
     read_json,
     write_json,
 )
-from lth.store.legacy import current
+from lth.store.legacy import upgraded
 from lth.store.locks import locked
-from lth.store.names import check_name, folder_of
+from lth.store.names import check_name, experiment_folder
 from lth.store.running import begin, end, is_held, keep
 from lth.store.stale import ADDED, beside, branches_changed, changed, is_own, latest_sources
 
@@ -96,7 +96,7 @@ class Record:
     @property
     def file(self) -> Path:
         """Path of the record."""
-        return self.root / "experiments" / folder_of(self.experiment) / f"{self.job}.json"
+        return experiment_folder(self.root, self.experiment) / f"{self.job}.json"
 
     def _write(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         with locked(self.file.with_suffix(LEASE), self.wait):
@@ -130,26 +130,28 @@ def is_record(file: Path) -> bool:
     return file.suffix == ".json" and not file.name.startswith(".")
 
 
+def record_files(root: Path, experiment: str | None = None) -> Iterator[Path]:
+    """Files of all records under root, or of one experiment, sorted; see `listed` for folders that can't be read."""
+    folders = listed(root / "experiments") if experiment is None else [experiment_folder(root, experiment)]
+    return (file for folder in folders for file in listed(folder) if is_record(file))
+
+
 def records(root: Path, experiment: str | None = None) -> Iterator[dict[str, Any]]:
     """Content of every record under root, or of one experiment, ordered by file name; corrupt ones are skipped with a
     warning. Changes nothing.
     """
-    folder = root / "experiments"
-    for each in listed(folder) if experiment is None else [folder / folder_of(experiment)]:
-        for file in listed(each):
-            if not is_record(file):
-                continue
-            try:
-                yield content(file)
-            except Newer as error:
-                log.warning("%s", error)
-            except Corrupt as error:
-                log.warning("%s; rerun its experiment to rebuild it", error)
+    for file in record_files(root, experiment):
+        try:
+            yield content(file)
+        except Newer as error:
+            log.warning("%s", error)
+        except Corrupt as error:
+            log.warning("%s; rerun its experiment to rebuild it", error)
 
 
 def has_records(root: Path, experiment: str) -> bool:
     """True if a job of an experiment has a record, whether it can be read or not."""
-    return any(is_record(file) for file in listed(root / "experiments" / folder_of(experiment)))
+    return any(record_files(root, experiment))
 
 
 def no_results(root: Path, experiment: str = "") -> str:
@@ -157,14 +159,14 @@ def no_results(root: Path, experiment: str = "") -> str:
     if experiment:
         remedy = "lth status shows its jobs; run again the command that trains it"
         return f"{experiment} has no result under {root}, or none that can be read: {remedy}"
-    if any(is_record(file) for folder in listed(root / "experiments") for file in listed(folder)):
+    if any(record_files(root)):
         return f"{root} has no result that can be read; lth status shows its jobs"
     return f"nothing is stored under {root}; lth run trains, --runs names another folder"
 
 
 def content(file: Path) -> dict[str, Any]:
     """A record with the current column names, whichever version wrote it; raises Corrupt."""
-    return current(read_record(file))
+    return upgraded(read_record(file))
 
 
 def read_record(file: Path) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lth import UserError
 from lth.store.file import FORMAT, write_json
-from lth.store.locks import locked, patient
-from lth.store.names import check_name, folder_of
+from lth.store.locks import locked, saying
+from lth.store.names import check_name, experiment_folder, folder_of
 from lth.store.precision import follow
 from lth.store.record import LEASE, read_record
 from lth.store.stale import merged
@@ -19,7 +19,7 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     """
     check_name(new)
     own, every = own_and_all(root, old)
-    target = root / "experiments" / folder_of(new)
+    target = experiment_folder(root, new)
     if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
         raise UserError(f"{old} has this name already, as far as this disk can tell")
     if not merge and any(file.parent == target for file in every):
@@ -37,7 +37,7 @@ def _move(file: Path, target: Path, name: str) -> None:
     """Write a record under its new name, with the rows that stand there; none may be added to it meanwhile."""
     record = read_record(file)
     check_ended(record["experiment"], [record])
-    with locked(target.with_suffix(LEASE), patient(BUSY)):
+    with locked(target.with_suffix(LEASE), saying(BUSY)):
         rows = read_record(target)["rows"] if target.exists() else {}
         own = {"format": FORMAT, "experiment": name, "job": target.stem, "rows": merged(rows, record["rows"])}
         new = {**record, **own}

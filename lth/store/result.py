@@ -1,13 +1,14 @@
-"""A finished training on disk: its facts and learning curve. Imports no PyTorch."""
+"""A finished training on disk: its facts and learning curve. Imports no PyTorch, and pandas only to read."""
 
 import hashlib
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lth.file import LARGEST
 from lth.store.file import Corrupt, check_format, check_types, read_bytes, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TYPES = {
     "digest": str, "recipe": dict, "ticket": dict, "steps": int, "facts": dict, "evaluations_sha256": str, "keep": str,
@@ -15,7 +16,12 @@ TYPES = {
 }  # fmt: skip
 # Columns of every learning curve; beside them stand validation_<metric> and test_<metric>.
 COLUMNS = ("step", "train_loss", "validation_loss", "test_loss")
-MOST_ROWS = 10**7  # of a table of evaluations, however small its file
+MOST_ROWS = 10**7  # of a table, however small its file
+
+
+def is_complete(entry: Path) -> bool:
+    """True if the training is finished and stored; whether it can be read is seen when it is."""
+    return (entry / "result.json").exists()
 
 
 def read_result(entry: Path) -> dict[str, Any]:
@@ -48,7 +54,7 @@ def read_environment(entry: Path) -> dict[str, str]:
     return environment
 
 
-def _evaluations(file: Path, data: bytes) -> pd.DataFrame:
+def _evaluations(file: Path, data: bytes) -> "pd.DataFrame":
     """A learning curve, with all columns and rows enough to have an early stop; raises Corrupt."""
     from pyarrow import ArrowException, BufferReader
     from pyarrow.parquet import ParquetFile

@@ -95,7 +95,7 @@ def merged(rows: Rows, more: Rows) -> dict[str, Mapping[str, Any]]:
     return both
 
 
-def current(rows: Rows) -> int:
+def count_fresh(rows: Rows) -> int:
     """The number of rows that are not stale."""
     return sum("stale" not in row for row in rows.values())
 

@@ -19,9 +19,9 @@ from typing import Any
 from lth.store.file import Corrupt
 from lth.store.labels import told_apart
 from lth.store.locks import TRAINING_LEASE
-from lth.store.record import is_record, listed
+from lth.store.record import record_files
 from lth.store.running import lease_of
-from lth.store.stale import current
+from lth.store.stale import count_fresh
 from lth.store.watch import Seen, Watch
 
 STATES = ("running", "waiting", "dead", "failed", "stopped", "done")
@@ -73,13 +73,11 @@ def status(root: Path, watch: Watch | None = None) -> tuple[list[JobStatus], lis
 
 def _records(root: Path, watch: Watch) -> tuple[dict[Path, dict[str, Any]], list[str]]:
     found, problems = dict[Path, dict[str, Any]](), list[str]()
-    for folder in listed(root / "experiments"):
-        for file in listed(folder):
-            if is_record(file):
-                try:
-                    found[file] = watch.record(file)
-                except Corrupt as error:
-                    problems += [str(error)] if file.exists() else []
+    for file in record_files(root):
+        try:
+            found[file] = watch.record(file)
+        except Corrupt as error:
+            problems += [str(error)] if file.exists() else []
     return found, problems
 
 
@@ -104,7 +102,7 @@ def _status(file: Path, record: Mapping[str, Any], words: str, trainings: Sequen
     state = _state(record, leases)
     facts: dict[str, Any] = {
         "experiment": str(record["experiment"]), "job": file.stem, "state": state, "words": words,
-        "trainings": current(record["rows"]), "planned": _planned(record, "trainings"),
+        "trainings": count_fresh(record["rows"]), "planned": _planned(record, "trainings"),
     }  # fmt: skip
     if state in ("done", "failed", "stopped"):
         return JobStatus(**facts, error=str(record.get("error") or ""))
@@ -143,7 +141,7 @@ def _left(record: Mapping[str, Any], trainings: Sequence[Seen]) -> float | None:
     if not speed:
         return None
     steps = _planned(record, "steps")
-    waiting = max(0, _planned(record, "trainings") - current(record["rows"]) - len(running))
+    waiting = max(0, _planned(record, "trainings") - count_fresh(record["rows"]) - len(running))
     own = sum(max(0, _number(facts.get("steps")) - _number(facts.get("step"))) for facts in running)
     return (waiting * steps + own) / speed
 

@@ -14,7 +14,7 @@ from lth.store.columns import FLIPS, KEYS, USAGE, configures, early_stop
 from lth.store.defaults import completed, filled
 from lth.store.file import Corrupt, Newer, check_types
 from lth.store.index import Curve, Index, Known
-from lth.store.names import folder_of
+from lth.store.names import experiment_folder
 from lth.store.record import OWN_STEPS, records
 from lth.store.result import read_result
 from lth.store.stale import ADDED, BRANCH_CODE, mark_branches, stale
@@ -144,7 +144,7 @@ def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
 
 def _entry(root: Path, record: Mapping[str, Any], item: Mapping[str, Any]) -> Path:
     """The folder of the training that a row names; raises Corrupt if the row lacks what the table needs."""
-    row = root / "experiments" / folder_of(str(record["experiment"]))
+    row = experiment_folder(root, str(record["experiment"]))
     check_types(row, item, {"digest": str, "draw": int, "level": int, "density": (float, int)})
     check_types(row, item, {"remaining": int, "total": int})
     if not re.fullmatch(r"\w+", item["digest"]):

@@ -28,9 +28,9 @@ def encoded(tensors: Mapping[str, Tensor], **metadata: str) -> bytes:
     return bytes(safetensors.torch.save(tensors, metadata={**metadata, "sha256": checksum}))
 
 
-def read_tensors(file: Path, name: Name | None = None) -> dict[str, Tensor]:
+def read_tensors(file: Path, name: Name) -> dict[str, Tensor]:
     """Read a file of `write_tensors`; raises Corrupt, also if it has another name."""
-    return _read_tensors(file, name)[0]
+    return read_checked(file, name, safetensors.torch.load, _tensor_checksum)[0]
 
 
 def write_mask(file: Path, mask: Mask, **metadata: str) -> None:
@@ -40,13 +40,9 @@ def write_mask(file: Path, mask: Mask, **metadata: str) -> None:
     write_tensors(file, packed, shapes=shapes, **metadata)
 
 
-def read_mask(file: Path, name: Name | None = None) -> dict[str, Tensor]:
+def read_mask(file: Path, name: Name) -> dict[str, Tensor]:
     """Read a file of `write_mask`; raises Corrupt, also if it has another name."""
     return {each: torch.from_numpy(kept) for each, kept in read_arrays(file, name).items()}
-
-
-def _read_tensors(file: Path, name: Name | None) -> tuple[dict[str, Tensor], dict[str, str]]:
-    return read_checked(file, name, safetensors.torch.load, _tensor_checksum)
 
 
 def _tensor_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest_of
 from lth.store.entry import (
-    is_complete,
     make_ready,
     partial_file,
     read_entry,
@@ -22,6 +21,7 @@ from lth.store.file import Corrupt, Missing, Name
 from lth.store.folder import Folder
 from lth.store.lease import Lease
 from lth.store.locks import claimed
+from lth.store.result import is_complete
 from lth.store.tensors import read_tensors, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights, masked
 
@@ -112,7 +112,7 @@ class Trainings:
         try:
             result, mask = read_entry(entry, self.recipe, ticket)
         except Corrupt as error:
-            if not isinstance(error, Missing) or (entry / "result.json").exists():
+            if not isinstance(error, Missing) or is_complete(entry):
                 self.folder.report(error, f"it is {'' if self.folder.writes else 'to be '}trained again")
             return None
         described = {key: result[key] for key in ("digest", "environment", "keep")}

@@ -18,10 +18,11 @@ from typing import Any
 from lth import UserError
 from lth.store.file import Corrupt
 from lth.store.lease import is_undecided, take
-from lth.store.locks import TRAINING_LEASE, locked, patient
+from lth.store.locks import TRAINING_LEASE, locked, saying
 from lth.store.names import folder_of
 from lth.store.precision import forget
 from lth.store.record import LEASE, is_record, listed, read_record
+from lth.store.result import is_complete
 from lth.store.running import lease_of
 
 DIGEST = re.compile(r"[0-9a-f]{20}")
@@ -84,7 +85,7 @@ def garbage(root: Path, *, partial: bool = False) -> Plan:
     needed = _named(records.values())
     stored = listed(root / "trained")
     orphans = [each for each in stored if DIGEST.fullmatch(each.name) and each.name not in needed]
-    whole = [each for each in orphans if (each / "result.json").exists()]
+    whole = [each for each in orphans if is_complete(each)]
     begun = [each for each in orphans if each not in whole]
     left = [each for each in stored if each.name.startswith(GONE)]  # by a deletion that was stopped
     return Plan(root, failed, (*left, *whole, *(begun if partial else ())), partial=len(begun))
@@ -131,7 +132,7 @@ def _gone(folder: Path) -> Path:
 
 def drop_record(file: Path, first: Callable[[], None] = lambda: None) -> None:
     """Delete a record, and the folder after the last one. first: called before, while no other process writes it."""
-    with locked(file.with_suffix(LEASE), patient(BUSY)):
+    with locked(file.with_suffix(LEASE), saying(BUSY)):
         first()
         file.unlink(missing_ok=True)
         lease_of(file).unlink(missing_ok=True)  # of a job that was killed

@@ -1,7 +1,5 @@
 """Cost statement of experiments: sums over their trainings, with every assumption named."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,13 +87,6 @@ def rates_of(
 def markdown(header: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     """A table and below it its notes as items."""
     return "\n".join([aligned([header, *cells]), "", *(f"- {note}" for note in notes)])
-
-
-def to_csv(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """The table as CSV."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([header, *cells])
-    return out.getvalue().rstrip("\n")
 
 
 def _units(sums: "pd.DataFrame") -> dict[str, tuple[str, int]]:

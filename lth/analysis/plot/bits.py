@@ -8,7 +8,7 @@ from lth.analysis.metric import metric
 from lth.analysis.plot.labels import model_name, percent
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import bars, finish, new_figure
+from lth.analysis.plot.style import SPREAD, errorbar, finish, new_figure
 from lth.analysis.summary import variants
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def _accuracy(axes: "Axes", rows: pd.DataFrame, name: str, color: str) -> None:
         part = rows[(rows["branch"] == branch) & _bits(rows).notna()]
         if part.empty:
             continue
-        values = found.scale * part.groupby(_bits(part))[found.final].agg(["mean", "min", "max"])
-        axes.errorbar(values.index, values["mean"], yerr=bars(values), color=color, linestyle=line, marker=marker,
-                      markersize=4, capsize=2, label=f"{name}, {label}")  # fmt: skip
+        values = found.scale * part.groupby(_bits(part))[found.final].agg(SPREAD)
+        style = {"color": color, "linestyle": line, "marker": marker, "linewidth": 1.5}
+        errorbar(axes, values.index, values, label=f"{name}, {label}", **style)
 
 
 def _size(axes: "Axes", rows: pd.DataFrame, name: str, color: str) -> None:

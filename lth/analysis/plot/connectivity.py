@@ -9,7 +9,7 @@ import pandas as pd
 from lth.analysis.plot.labels import model_name, percent
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import MARKS, bars, cycled, finish, new_figure
+from lth.analysis.plot.style import MARKS, SPREAD, cycled, errorbar, finish, new_figure
 from lth.analysis.summary import variants
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ def _lines(part: pd.DataFrame, named: Mapping[str, str]) -> dict[str, pd.DataFra
 
 
 def _instability(axes: "Axes", rows: pd.DataFrame, name: str, at: int) -> None:
-    values = 100 * rows.groupby(K)["barrier"].agg(["mean", "min", "max"])
-    axes.errorbar(values.index, values["mean"], yerr=bars(values), label=name, color=cycled(at),
-                  marker=MARKS[at % len(MARKS)], markersize=4, capsize=2, linewidth=1.3)  # fmt: skip
+    values = 100 * rows.groupby(K)["barrier"].agg(SPREAD)
+    errorbar(axes, values.index, values, label=name, color=cycled(at), marker=MARKS[at % len(MARKS)])
 
 
 def _errors(axes: "Axes", rows: pd.DataFrame, at: int) -> None:

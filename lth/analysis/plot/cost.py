@@ -9,7 +9,7 @@ from lth.analysis.metric import metric
 from lth.analysis.plot.labels import model_name, names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import bars, finish, new_figure
+from lth.analysis.plot.style import SPREAD, bars, errorbar, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,14 +74,12 @@ def _panel(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) ->
 
 def _line(axes: "Axes", points: pd.DataFrame, name: str, color: str) -> None:
     levels: Any = points.groupby("level")
-    accuracy = levels["accuracy"].agg(["mean", "min", "max"])
+    accuracy = levels["accuracy"].agg(SPREAD)
     middle = accuracy["mean"]
     for kind, (style, marker, label) in LINES.items():
-        spread = levels[kind].agg(["mean", "min", "max"])
-        axes.errorbar(
-            spread["mean"], middle, xerr=bars(spread), yerr=bars(accuracy), linestyle=style, marker=marker,
-            color=color, markersize=4, capsize=2, linewidth=1.3, elinewidth=0.7, label=f"{name}{label}",
-        )  # fmt: skip
+        spread = levels[kind].agg(SPREAD)
+        errorbar(axes, spread["mean"], accuracy, xerr=bars(spread), linestyle=style, marker=marker, color=color,
+                 elinewidth=0.7, label=f"{name}{label}")  # fmt: skip
     if 0 in middle.index:
         axes.axhline(middle[0], color=color, linestyle=":", linewidth=0.8)
     for level, density in list(levels["density"].mean().items())[::3]:

@@ -9,7 +9,7 @@ from lth.analysis.metric import Metric, metric_of_curves
 from lth.analysis.plot.labels import names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import TOLD_APART, finish, new_figure
+from lth.analysis.plot.style import SPREAD, TOLD_APART, finish, new_figure
 from lth.analysis.query import evenly
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _curves(axes: "Axes", evaluations: pd.DataFrame, values: pd.Series) -> None:
 def _curve(axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: "str | tuple[float, ...]") -> None:
     name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
     name += f", {line}" if line else ""
-    values = part.groupby("step")["shown"].agg(["mean", "min", "max"])
+    values = part.groupby("step")["shown"].agg(SPREAD)
     axes.plot(values.index, values["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1)
     if branch == "ticket":
         axes.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)

@@ -9,7 +9,7 @@ from lth.analysis.plot.labels import label
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.sparsity import percent_axis
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import MARKS, TOLD_APART, cycled, finish, new_figure
+from lth.analysis.plot.style import MARKS, SPREAD, TOLD_APART, bars, cycled, errorbar, finish, new_figure
 from lth.analysis.query import title
 
 if TYPE_CHECKING:
@@ -62,19 +62,15 @@ def _line(axes: "Axes", part: pd.DataFrame, name: str, at: int, *, across: bool)
     style: Any = {
         "label": name,
         "color": cycled(at),
-        "linewidth": 1.3,
         "linestyle": "-" if at < TOLD_APART else "--",
     }
     if not across:
-        axes.plot(part["x"], part["mean"], **style)
+        axes.plot(part["x"], part["mean"], linewidth=1.3, **style)
         axes.fill_between(part["x"], part["min"], part["max"], color=style["color"], alpha=0.15, linewidth=0)
         return
-    up, down = (part["max"] - part["mean"]).clip(lower=0), (part["mean"] - part["min"]).clip(lower=0)
-    right, left = (part["x_max"] - part["x"]).clip(lower=0), (part["x"] - part["x_min"]).clip(lower=0)
-    marker = MARKS[at % len(MARKS)]
+    left, right = bars(part[["x", "x_min", "x_max"]].set_axis(SPREAD, axis=1))
     sideways = [left, right] if (left + right).any() else None
-    axes.errorbar(part["x"], part["mean"], yerr=[down, up], xerr=sideways, marker=marker, markersize=4, capsize=2,
-                  elinewidth=0.8, **style)  # fmt: skip
+    errorbar(axes, part["x"], part, xerr=sideways, marker=MARKS[at % len(MARKS)], elinewidth=0.8, **style)
 
 
 def _axis(axes: "Axes", points: pd.DataFrame, x: str) -> None:

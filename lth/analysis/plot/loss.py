@@ -9,7 +9,7 @@ from lth.analysis.metric import accuracies
 from lth.analysis.plot.labels import names, panel_title
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import MARKS, bars, finish, new_figure
+from lth.analysis.plot.style import MARKS, SPREAD, errorbar, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,8 +51,6 @@ def lost(table: pd.DataFrame) -> pd.DataFrame:
 def _lines(axes: "Axes", table: pd.DataFrame, by: Sequence[str]) -> None:
     lines = names(table, by)
     for index, line in enumerate(dict.fromkeys(lines)):
-        points = lost(table[lines == line]).groupby("level")[["pruned", "lost"]].agg(["mean", "min", "max"])
-        axes.errorbar(
-            points["pruned", "mean"], points["lost", "mean"], yerr=bars(points["lost"]), label=line,
-            color=f"C{index}", marker=MARKS[index % len(MARKS)], markersize=4, capsize=2, linewidth=1.3
-        )  # fmt: skip
+        points = lost(table[lines == line]).groupby("level")[["pruned", "lost"]].agg(SPREAD)
+        style = {"label": line, "color": f"C{index}", "marker": MARKS[index % len(MARKS)]}
+        errorbar(axes, points["pruned", "mean"], points["lost"], **style)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lth.analysis.plot.style import COLORS, new_figure
+from lth.analysis.plot.style import LOOKS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ def mask(ticket: "Ticket", shape: Sequence[int], title: str = "") -> "Figure":
     pixels = first.sum(0).reshape(tuple(shape)).sum(0) if first.dim() == 2 else None
     with new_figure(5 if pixels is None else 10, 4, 1, 1 if pixels is None else 2) as (figure, ((layers, *rest),)):
         densities = {name.removesuffix(".weight"): 100 * float(m.float().mean()) for name, m in ticket.mask.items()}
-        layers.barh(list(densities), list(densities.values()), color=COLORS["ticket"])
+        layers.barh(list(densities), list(densities.values()), color=LOOKS["ticket"][0])
         layers.invert_yaxis()
         layers.set_xlabel("percent of weights remaining")
         layers.set_ylabel("layer")

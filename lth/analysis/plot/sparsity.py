@@ -11,7 +11,7 @@ from lth.analysis.metric import metric, metric_of_curves
 from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, shared_values, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import COLORS, MARKERS, MARKS, TOLD_APART, bars, cycled, finish, new_figure
+from lth.analysis.plot.style import LOOKS, MARKS, SPREAD, TOLD_APART, cycled, errorbar, finish, new_figure
 from lth.analysis.summary import branches, full_branch
 from lth.analysis.winning import winning
 
@@ -152,11 +152,10 @@ def _by_name(index: int, branch: str, places: Sequence[str]) -> dict[str, Any]:
 
 def _by_branch(branch: str, places: Sequence[str]) -> dict[str, Any]:
     """Style of a line whose color tells the branch: its own, if all have one, since others may be near it."""
-    dashes = "-" if branch == "ticket" else "--"
-    if all(each in COLORS for each in places):
-        return {"color": COLORS[branch], "marker": MARKERS[branch], "linestyle": dashes}
     at = places.index(branch)
-    return {"color": cycled(at), "marker": MARKS[at % len(MARKS)], "linestyle": dashes}
+    own = all(each in LOOKS for each in places)
+    color, marker = LOOKS[branch] if own else (cycled(at), MARKS[at % len(MARKS)])
+    return {"color": color, "marker": marker, "linestyle": "-" if branch == "ticket" else "--"}
 
 
 def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
@@ -177,11 +176,8 @@ def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
 
 
 def _line(axes: "Axes", rows: pd.DataFrame, column: str, label: str, **style: Any) -> None:
-    values = query.scale(column) * rows.groupby("level")[column].agg(["mean", "min", "max"])
-    axes.errorbar(
-        100 * rows.groupby("level")["density"].mean(), values["mean"], yerr=bars(values), label=label, markersize=4,
-        capsize=2, linewidth=1.3, **style,
-    )  # fmt: skip
+    values = query.scale(column) * rows.groupby("level")[column].agg(SPREAD)
+    errorbar(axes, 100 * rows.groupby("level")["density"].mean(), values, label=label, **style)
 
 
 def percent_axis(axes: "Axes", percents: Sequence[float]) -> None:

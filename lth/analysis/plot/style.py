@@ -16,31 +16,24 @@ from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.counts import counts, several
 from lth.analysis.plot.labels import NAMES, model_name, reductions
 from lth.file import aside, read_whole
-from lth.store.file import make_folder
+from lth.store.file import OTHER_OUT, make_folder
 from lth.store.record import OWN_STEPS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
-COLORS = {
-    "ticket": "#1f4e9c",
-    "reinitialize": "#d1495b",
-    "random_sparsity": "#8d6a9f",
-    "shuffle": "#5b8c5a",
-    "invert": "#6c757d",
-    "reset": "#c08a1e",
-    "edge_popup": "#2a9d8f",
+LOOKS = {  # color and marker of a branch
+    "ticket": ("#1f4e9c", "o"),
+    "reinitialize": ("#d1495b", "s"),
+    "random_sparsity": ("#8d6a9f", "v"),
+    "shuffle": ("#5b8c5a", "^"),
+    "invert": ("#6c757d", "X"),
+    "reset": ("#c08a1e", "D"),
+    "edge_popup": ("#2a9d8f", "P"),
 }
-MARKERS = {
-    "ticket": "o",
-    "reinitialize": "s",
-    "random_sparsity": "v",
-    "shuffle": "^",
-    "invert": "X",
-    "reset": "D",
-    "edge_popup": "P",
-}
+SPREAD = ["mean", "min", "max"]  # of a point: its place, and the ends of its bar
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
 TOLD_APART = 10  # colors that differ at a glance, C0 to C9
 OTHER_STEPS = {"rewind.steps": "pruned nets", OWN_STEPS: "some branches"}
@@ -67,8 +60,14 @@ def cycled(at: int) -> str:
 
 
 def bars(values: pd.DataFrame) -> list[pd.Series]:
-    """Lengths of error bars from mean to min and to max; rounding can put the mean outside of [min, max]."""
+    """Lengths of error bars from mean to min and to max, columns SPREAD; rounding can put the mean outside of them."""
     return [(values["mean"] - values["min"]).clip(lower=0), (values["max"] - values["mean"]).clip(lower=0)]
+
+
+def errorbar(axes: "Axes", x: Any, values: pd.DataFrame, **style: Any) -> None:
+    """Draw means at x with bars from minimum to maximum. values: columns SPREAD."""
+    usual = {"markersize": 4, "capsize": 2, "linewidth": 1.3}
+    axes.errorbar(x, values["mean"], yerr=bars(values), **usual | style)
 
 
 def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[str] = (), spread: str = "bars") -> None:
@@ -123,7 +122,7 @@ def _numbers(rows: pd.DataFrame, column: str) -> list[str]:
 
 def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]:
     """Write PNG and PDF, each whole or not at all, with the key in their metadata; returns the paths."""
-    make_folder(folder, "Set --out to another folder")
+    make_folder(folder, OTHER_OUT)
     files = _files(folder, name)
     for file in files:
         with aside(file) as temporary, warnings.catch_warnings():

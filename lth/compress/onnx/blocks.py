@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from lth.compress.onnx.products import constants, forget, plain_products
+from lth.compress.onnx.products import constants, drop_shapes, plain_products
 
 # Weights along the input that share a scale: ONNX Runtime's smallest block, hence the smallest rounding error.
 BLOCK = 16
@@ -21,7 +21,7 @@ def pack(model: onnx.ModelProto) -> bool:
         if _fits(node, known):
             node.CopyFrom(_node(node, known[node.input[1]]))
     graph.initializer.extend(tensor for name in sorted(matrices) for tensor in _tensors(name, known[name]))
-    forget(graph)
+    drop_shapes(graph)
     if DOMAIN not in {each.domain for each in model.opset_import}:
         model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     return bool(matrices)

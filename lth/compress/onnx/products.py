@@ -36,10 +36,10 @@ def plain_products(graph: onnx.GraphProto, *, every: bool) -> None:
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in made.items())
     del graph.node[:]
     graph.node.extend(new)
-    forget(graph)
+    drop_shapes(graph)
 
 
-def forget(graph: onnx.GraphProto) -> None:
+def drop_shapes(graph: onnx.GraphProto) -> None:
     """Remove transposes and initializers that nothing reads any more."""
     outputs = {each.name for each in graph.output}
     read = set(_inputs(graph)) | outputs

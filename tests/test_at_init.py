@@ -98,7 +98,9 @@ def test_rounds_keep_the_same_share_of_what_remains_each_time() -> None:
     assert ladder.between(0, 2, "linear") == pytest.approx([0.5, 0.25, 0.125, 0.0625])
     assert ladder.between(0, 2, "output") == [1.0] * 4
     assert one_shot(3).between(0, 3, "linear") == [one_shot(3).density(3, "linear")]
-    assert replace(exponential(2, density=0.25, rounds=2), rounds=2).between(1, 2, "conv")[-1] == 0.25
+    steps = exponential([1, 3], density=0.125, rounds=3)  # 1/2 at level 1 and 1/8 at level 3
+    assert replace(steps, rounds=2).between(1, 3, "conv") == pytest.approx([0.25, 0.125])
+    assert replace(steps, rounds=2).between(1, 3, "conv")[-1] == 0.125
 
 
 def test_no_round_at_all_is_refused() -> None:

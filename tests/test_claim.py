@@ -204,6 +204,11 @@ def test_a_value_is_in_percent_over_replicates_and_at_100_it_is_the_dense_nets()
     assert early(rows, percent=90, branch="reinitialize") is None
 
 
+def test_the_percentage_of_a_level_is_the_mean_over_its_rows() -> None:
+    rows = pd.DataFrame([one(1, 40, 1, 1, 0.10), one(1, 42, 2, 1, 0.10)])
+    assert numbers(value(rows, percent=40, column="early_stop_test_accuracy"))[3] == pytest.approx(41)
+
+
 def test_added_is_what_an_option_adds_to_the_dense_net_within_each_replicate() -> None:
     rows = pd.DataFrame(
         [

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lth import UserError, model, neuron, structure
 from lth.compress.compact import compact, shrunk
+from lth.compress.constants import constants
 from lth.ticket import full_mask, masked
 
 Net = Callable[..., nn.Module]
@@ -180,6 +181,24 @@ def test_a_unit_without_inputs_that_a_rare_feature_switches_is_not_constant(seed
     off[0, 1] = 1  # the first feature, which switches, is 0 in all examples
     small = compact(net, net.state_dict(), mask, off)
     torch.testing.assert_close(small(on), with_mask(net, mask)(on))
+
+
+class Again(nn.Module):
+    """A layer that is called with one constant and then with another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.one(torch.ones_like(x)) + self.one(torch.full_like(x, 2.0))
+        return outputs
+
+
+def test_an_input_that_is_another_constant_in_the_next_call_is_not_constant() -> None:
+    net = Again()
+    _, constant = constants(net, net.state_dict(), full_mask(net), torch.rand(4, 2))["one.weight"]
+    assert constant.tolist() == [False, False]
 
 
 def test_an_unread_pixel_is_not_read() -> None:

@@ -94,6 +94,15 @@ def test_distances_and_angles_by_hand() -> None:
     assert math.isnan(connectivity.angle(a, {name: 0 * value for name, value in a.items()}))
 
 
+def test_nets_that_differ_in_pruned_weights_alone_are_one_over_the_kept_ones() -> None:
+    """(3, 4) and (3, -4): with the second weight they are 8 apart, at an angle of 2 atan(4 / 3)."""
+    a, b = ({"weight": torch.tensor([[3.0, sign * 4.0]])} for sign in (1, -1))
+    mask = {"weight": torch.tensor([[True, False]])}
+    found = connectivity.siblings._apart(nn.Linear(2, 1, bias=False), a, b, mask)
+    whole = {"whole_distance": 8, "whole_angle": 2 * math.degrees(math.atan(4 / 3))}
+    assert found == pytest.approx({"distance": 0, "angle": 0, **whole}, abs=1e-3)
+
+
 def test_a_distance_does_not_depend_on_the_order_of_names() -> None:
     a = {"x": torch.arange(3.0), "y": torch.ones(2)}
     assert connectivity.distance(a, dict(reversed([*a.items()]))) == 0
@@ -335,7 +344,7 @@ def test_an_unknown_control_is_named() -> None:
 
 
 def test_fan_in_draws_by_the_inputs_that_each_unit_keeps() -> None:
-    """Of 4,000 inputs one unit keeps 1,000 and another 10: variances 2 / 1000 and 2 / 10."""
+    """Of 4,000 inputs the units keep 1,000, 10 and none, which counts as one: variances 2 / 1000, 2 / 10 and 2."""
     what = recipe()
     ticket = dense(what, glorot_normal)
     mask = torch.zeros(3, 4000, dtype=torch.bool)
@@ -343,7 +352,7 @@ def test_fan_in_draws_by_the_inputs_that_each_unit_keeps() -> None:
     drawn = branch.control._scaled_by_fan_in(nn.Identity(), "a", mask, torch.Generator().manual_seed(0))
     assert float(drawn[0].var()) == pytest.approx(2 / 1000, rel=0.1)
     assert float(drawn[1].var()) == pytest.approx(2 / 10, rel=0.1)
-    assert torch.isfinite(drawn[2]).all()
+    assert float(drawn[2].var()) == pytest.approx(2, rel=0.1)
     made = branch.fan_in(trained_of(ticket), draw=0, recipe=what, init=glorot_normal)[1]
     assert made.weights["5.bias"].abs().sum() == 0
     assert same(made.mask, ticket.mask)

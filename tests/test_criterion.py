@@ -1,6 +1,7 @@
 """Pruning criteria: (net, trained, batch) -> scores."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -133,9 +134,15 @@ def test_random_scores_are_uniform_and_a_function_of_replicate_and_level() -> No
     assert uniform.mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-def test_snip_of_a_net_with_dropout_is_a_function_of_its_arguments() -> None:
+def test_snip_of_a_net_with_dropout_is_a_function_of_replicate_and_level() -> None:
     done, net, first = example(dropout_net)
-    assert same(criterion.snip(net, done, first), criterion.snip(net, done, first))
+
+    def scores(**changes: int) -> dict[str, Tensor]:
+        return criterion.snip(net, replace(done, ticket=replace(done.ticket, **changes)), first)
+
+    assert same(scores(), scores())
+    assert not same(scores(), scores(level=done.ticket.level + 1))
+    assert not same(scores(), scores(replicate=2))
 
 
 # ---- whole units
@@ -224,12 +231,22 @@ def two_layers(first: list[list[float]], second: list[list[float]]) -> tuple[nn.
     return nn.Sequential(layers[0], nn.ReLU(), layers[1]), trained(weights, weights)
 
 
-def test_synflow_of_two_layers_equals_that_computed_by_hand() -> None:
+@pytest.mark.parametrize("between", [nn.ReLU(), nn.Dropout(0.5)], ids=["relu", "dropout"])
+def test_synflow_of_two_layers_equals_that_computed_by_hand(between: nn.Module) -> None:
     """R = 5 (1 + 2) + 6 (3 + 4) for ones: the score of a weight is the sum of the paths through it."""
     net, done = two_layers([[1.0, -2.0], [3.0, 4.0]], [[5.0, -6.0]])
+    net[1] = between
     scores = criterion.synflow(net, done, (torch.rand(7, 2), torch.zeros(7)))
     assert scores["0.weight"].tolist() == [[5.0, 10.0], [18.0, 24.0]]
     assert scores["2.weight"].tolist() == [[15.0, 42.0]]
+
+
+def test_synflow_takes_the_absolute_value_of_biases_too() -> None:
+    """R = 5 (2 + 3): 2 * 5 of it flows through the first weight, all of it through the second."""
+    net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1, bias=False))
+    end = {"0.weight": torch.tensor([[-2.0]]), "0.bias": torch.tensor([-3.0]), "1.weight": torch.tensor([[-5.0]])}
+    scores = criterion.synflow(net, trained(end, end), (torch.rand(7, 1), torch.zeros(7)))
+    assert {name: s.tolist() for name, s in scores.items()} == {"0.weight": [[10.0]], "1.weight": [[25.0]]}
 
 
 def test_synflow_keeps_the_flow_through_every_layer() -> None:
@@ -267,9 +284,11 @@ def test_grasp_of_a_masked_net_is_that_of_the_net_without_the_pruned_weights() -
     end = {"weight": torch.tensor([[0.1, 0.1, 0.7], [0.2, -0.3, 0.5]]), "bias": torch.tensor([0.1, -0.2])}
     mask = {"weight": torch.tensor([[True, True, False], [True, True, False]])}
     inputs, targets = torch.tensor([[1.0, 0.0, 10.0], [0.0, 2.0, 0.0]]), torch.tensor([0, 1])
-    masked_net = criterion.grasp(nn.Linear(3, 2), trained(end, end, mask), (inputs, targets))["weight"]
+    score = partial(criterion.grasp, temperature=1.0)  # scores of the usual temperature are less than a tolerance
+    masked_net = score(nn.Linear(3, 2), trained(end, end, mask), (inputs, targets))["weight"]
     smaller = {"weight": end["weight"][:, :2].clone(), "bias": end["bias"]}
-    whole_net = criterion.grasp(nn.Linear(2, 2), trained(smaller, smaller), (inputs[:, :2], targets))["weight"]
+    whole_net = score(nn.Linear(2, 2), trained(smaller, smaller), (inputs[:, :2], targets))["weight"]
+    assert whole_net.abs().max() > 1e-3
     torch.testing.assert_close(masked_net[:, :2], whole_net)
 
 

@@ -73,6 +73,13 @@ def test_a_weight_that_fails_the_sign_test_stays_before_one_that_shrank() -> Non
     assert kept(criterion.magnitude_increase_same_sign, start, end, 2) == [1, 2]
 
 
+def test_a_weight_that_fails_the_sign_test_is_as_good_as_one_that_did_not_grow() -> None:
+    """All hundred scores are 0: the first fifty weights stay what they are, the others change their sign."""
+    start, end = torch.ones(1, 100), torch.tensor([[1.0] * 50 + [-1.0] * 50])
+    chosen = kept(criterion.magnitude_increase_same_sign, start, end, 10)
+    assert chosen[0] < 50 <= chosen[-1]
+
+
 @few
 @given(st.integers(0, 10**6), st.integers(1, 19))
 def test_a_quadrant_rule_keeps_what_is_above_one_share_of_both_sizes(seed: int, count: int) -> None:
@@ -161,6 +168,20 @@ def test_pruned_weights_are_frozen(control: Callable[..., Any], frozen: list[flo
     with torch.no_grad():
         outputs = net(torch.eye(4)).flatten()  # the bias is 0
     assert outputs.tolist() == [a + b for a, b in zip(start, frozen, strict=True)]
+
+
+def test_a_weight_is_frozen_unless_its_size_fell_in_the_last_training_in_which_it_was_not_pruned() -> None:
+    """All four start at 1. The first fell and was pruned, the second fell and then grew, and the third did neither."""
+    start = {"weight": torch.ones(1, 4), "bias": torch.zeros(1)}
+    masks = [[True, True, True, True], [False, True, False, False], [False, False, False, False]]
+    ends = [[0.5, 0.5, 1.0, -2.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    line = [
+        trained(start, {**start, "weight": torch.tensor([end])}, {"weight": torch.tensor([mask])}, level=level)
+        for level, (end, mask) in enumerate(zip(ends, masks, strict=True))
+    ]
+    settings = recipe(model=linear)
+    _, ticket = branch.freeze_growing(line[-1], draw=0, recipe=settings, init=glorot_normal, line=line)
+    assert ticket.weights["frozen"].tolist() == [[0.0, 1.0, 1.0, 1.0]]
 
 
 def test_a_frozen_net_trains_as_one_that_adds_the_frozen_part() -> None:

@@ -14,7 +14,7 @@ import shell
 import torch
 from small import COLOUR, DATA, Stop, conv_net, copied, dropout_net, exploding, half_pruned, momentum, recipe, same, sgd
 from test_streaming import Odd, lazy
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from lth import UserError, augment, regularization
 from lth.data import rows, streamed
@@ -180,6 +180,19 @@ def test_what_several_devices_can_not_do_is_refused_before_anything_is_trained(n
 def test_statistics_of_batch_norm_of_each_device_are_part_of_the_recipe() -> None:
     assert describe(recipe(batch_norm_parts=2)) != describe(recipe())
     assert "batch_norm_parts" not in describe(recipe(batch_norm_parts=1))
+
+
+def test_the_running_variance_of_synchronized_batch_norm_is_that_of_a_sample() -> None:
+    """Of 1 and 3 the mean is 2, and the variance 1, or 2 / (2 - 1) of a sample; a tenth of both is remembered."""
+    layer = nn.BatchNorm1d(1)
+    synchronize(layer)
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        outputs = layer(torch.tensor([[1.0], [3.0]]))
+    finally:
+        distributed.destroy_process_group()
+    assert outputs.flatten().tolist() == pytest.approx([-1, 1], abs=1e-4)
+    assert [value.item() for value in layer.buffers()] == pytest.approx([0.1 * 2, 0.9 + 0.1 * 2, 1])
 
 
 @pytest.mark.slow

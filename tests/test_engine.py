@@ -1,7 +1,7 @@
 """Training, compared with a plain PyTorch loop, interrupted and uninterrupted."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -34,12 +34,12 @@ from torch import Tensor, nn
 from lth import lr
 from lth.augment import flip_crop
 from lth.data import Split, rows
-from lth.engine import Callback, Interrupted, NonFiniteLoss, State
+from lth.engine import Callback, Interrupted, NonFiniteLoss, State, generators
 from lth.engine import train as train_all
 from lth.imp import dense
 from lth.init import glorot_normal
 from lth.model import resnet_20
-from lth.recipe import Recipe
+from lth.recipe import Kernel, Recipe
 from lth.ticket import Ticket, Trained
 
 STEPS = 20
@@ -236,6 +236,17 @@ def test_replicates_differ_in_their_order_and_their_dropout() -> None:
     assert not torch.equal(one["5.weight"], two["5.weight"])
 
 
+def test_random_numbers_in_training_depend_on_replicate_order_and_first_step() -> None:
+    states: list[Tensor] = []
+    for changes in ({}, {"replicate": 2}, {"order": 1}, {"step": 8}):
+        ticket = replace(Ticket({}, {}), **changes)
+        with torch.random.fork_rng(devices=[]):
+            generators.start(ticket)
+            states.append(torch.get_rng_state())
+        assert torch.equal(states[-1], generators.seeded(ticket)["random"])
+    assert not any(torch.equal(states[0], other) for other in states[1:])
+
+
 def test_several_tickets_are_trained_as_each_alone_with_a_new_optimizer_for_each() -> None:
     settings = recipe(model=dropout_net, optimizer=adam)
     tickets = [half_pruned(settings, replicate=r) for r in (1, 2)] + [half_pruned(settings)]
@@ -275,6 +286,24 @@ def test_pruned_weights_stay_exactly_zero_under_momentum_and_weight_decay(
     with pytest.raises(Interrupted):
         train(ticket, settings, save=states.append, callback=Stop(9))
     assert not pruned_values(weights_of(states[-1]), ticket.mask).any()
+
+
+def drifting(shape: Sequence[int], classes: int) -> nn.Module:
+    """A net that writes to a weight in each pass of training, as one that normalizes its weights does."""
+
+    def drift(layer: nn.Module, _: Any) -> None:
+        if layer.training:
+            layer.get_parameter("weight").data.add_(0.01)
+
+    made = net(shape, classes)
+    made.get_submodule("1").register_forward_pre_hook(drift)
+    return made
+
+
+def test_pruned_weights_are_zero_also_where_the_net_writes_to_its_weights() -> None:
+    settings = recipe(model=drifting, optimizer=adam)
+    ticket = half_pruned(settings)
+    assert not pruned_values(train(ticket, settings).weights(), ticket.mask).any()
 
 
 def weights_of(state: State) -> dict[str, Tensor]:
@@ -425,8 +454,9 @@ def test_every_checkpoint_leads_to_the_same_end(monkeypatch: pytest.MonkeyPatch)
         assert_equal(train(ticket, settings, state=state, keep=[3, 11]), undisturbed(dropout_net, adam))
 
 
-def test_resuming_does_not_modify_the_state() -> None:
-    settings, states = disturbable(net, adam), list[State]()
+@pytest.mark.parametrize("kernel", ["sparse", "dense"])
+def test_resuming_does_not_modify_the_state(kernel: Kernel) -> None:
+    settings, states = replace(disturbable(net, adam), kernel=kernel), list[State]()
     ticket = half_pruned(settings)
     with pytest.raises(Interrupted):
         train(ticket, settings, save=states.append, callback=Stop(12))
@@ -497,6 +527,7 @@ def test_the_ledger_counts_what_was_trained_and_evaluated() -> None:
     images = 3 * 20 * 10 + 6 * (21 + 24) + 50
     assert (facts["samples"], facts["evaluated"]) == (200, 6 * 45 + 50)
     assert train(ticket, settings, until=12).facts["evaluated"] == 4 * 45
+    assert train(replace(ticket, step=8), settings).facts["samples"] == 12 * 10
     assert (facts["macs"], facts["macs_remaining"]) == (images * forward, images * kept)
     assert facts["device"] == "cpu"
     assert facts["cpu_seconds"] > 0

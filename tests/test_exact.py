@@ -254,7 +254,7 @@ def test_the_comparison_sees_a_difference_in_values_in_gradients_and_in_training
         torch.manual_seed(0)
         layer = nn.Linear(16, 3)
         layer.register_forward_hook(lambda layer, _, y: y * (in_training if layer.training else at_rest))
-        return nn.Sequential(nn.Flatten(), layer)
+        return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), layer)  # which can't be trained on a single input
 
     one = scaled(1, 1)
     assert neuron.difference(one, scaled(1, 1), INPUTS, dict) == ""
@@ -262,7 +262,7 @@ def test_the_comparison_sees_a_difference_in_values_in_gradients_and_in_training
     assert neuron.difference(one, scaled(1, 2), INPUTS, dict) == "in training its outputs differ"
     assert neuron.difference(one, scaled(1, 2), INPUTS, dict, training=False) == ""
     frozen = scaled(1, 1)
-    frozen[1].bias.requires_grad_(False)
+    frozen[2].bias.requires_grad_(False)
     assert neuron.difference(one, frozen, INPUTS, dict) == "in evaluation it has other parameters"
 
 

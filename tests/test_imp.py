@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from lth import UserError, criterion, distribution, engine, rewind, structure
 from lth.compress.compact import shrunk
 from lth.data import normalized, rows
-from lth.imp import batch, check, dense, imp, prune, stay, untrained
+from lth.imp import batch, check, dense, first_images, imp, prune, stay, untrained
 from lth.init import glorot_normal, signed_constant
 from lth.schedule import iterative, one_shot
 from lth.ticket import Ticket, Trained, remaining, total
@@ -128,7 +129,16 @@ def test_what_a_criterion_of_ours_can_not_score_is_said_before_anything_is_train
 
 def test_theta_0_is_a_function_of_the_replicate_also_where_init_draws_nothing() -> None:
     settings = recipe(model=embedding_net)
-    assert same(dense(settings, glorot_normal).weights, dense(settings, glorot_normal).weights)
+    first, again, other = (dense(settings, glorot_normal, replicate).weights for replicate in (1, 1, 2))
+    assert same(first, again)
+    assert not torch.equal(first["extra"], other["extra"])
+
+
+def test_an_untrained_ticket_has_0_where_it_is_pruned() -> None:
+    start = {"weight": torch.tensor([[1.0, 2.0]])}
+    done = untrained(Ticket(start, {"weight": torch.tensor([[True, False]])}, step=3))
+    assert done.weights()["weight"].tolist() == [[1.0, 0.0]]
+    assert start["weight"].tolist() == [[1.0, 2.0]]
 
 
 def test_one_pruning_removes_the_smallest_trained_weights_and_keeps_w_0() -> None:
@@ -166,13 +176,19 @@ def test_one_pruning_uses_the_given_criterion_distribution_and_rewinding() -> No
     assert not same(everywhere.mask, one(done, 1).mask)
 
 
-def test_the_batch_of_a_criterion_is_the_first_that_training_the_ticket_sees() -> None:
-    start = dense(RECIPE, glorot_normal, replicate=3)
-    images, labels = batch(RECIPE, Ticket(start.weights, start.mask, step=4, replicate=3))
-    chosen = rows(3, 0, 5, size=50, batch_size=10)[4]
+@pytest.mark.parametrize("order", [0, 1])
+def test_the_batch_of_a_criterion_is_the_first_that_training_the_ticket_sees(order: int) -> None:
+    ticket = replace(dense(RECIPE, glorot_normal, replicate=3), step=4, order=order)
+    images, labels = batch(RECIPE, ticket)
+    chosen = rows(ticket.noise, 0, 5, size=50, batch_size=10)[4]
     every_image, every_label = normalized(DATA, DATA.train)
     assert torch.equal(images, every_image[chosen])
     assert torch.equal(labels, every_label[chosen])
+
+
+def test_the_images_of_ranges_are_the_first_of_the_replicate_wherever_its_ticket_begins() -> None:
+    ticket = dense(RECIPE, glorot_normal, replicate=3)
+    assert torch.equal(first_images(RECIPE, replace(ticket, step=4), 10), batch(RECIPE, ticket)[0])
 
 
 def test_a_real_run_has_shrinking_masks_of_exact_counts_and_one_w_0() -> None:

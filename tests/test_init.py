@@ -89,10 +89,13 @@ def test_biases_start_at_0_and_batch_norm_as_pytorch_has_it(init: Init) -> None:
 
 
 @pytest.mark.parametrize("normed", [parametrizations.weight_norm, nn.utils.weight_norm], ids=["new", "old"])
-def test_one_norm_of_a_whole_weight_is_that_of_what_was_drawn(normed: Callable[..., nn.Module]) -> None:
-    net, plain = nn.Sequential(normed(nn.Linear(6, 4), dim=None)), nn.Sequential(nn.Linear(6, 4))
+@pytest.mark.parametrize("dim", [None, 0], ids=["whole", "rows"])
+def test_the_norm_of_a_weight_or_of_each_row_is_that_of_what_was_drawn(
+    normed: Callable[..., nn.Module], dim: int | None
+) -> None:
+    net, plain = nn.Sequential(normed(nn.Linear(4, 4), dim=dim)), nn.Sequential(nn.Linear(4, 4))
     load(net, glorot_normal(net, 1))
-    torch.testing.assert_close(net(torch.eye(6)).T, glorot_normal(plain, 1)["0.weight"])
+    torch.testing.assert_close(net(torch.eye(4)).T, glorot_normal(plain, 1)["0.weight"])
 
 
 @pytest.mark.parametrize("normed", [parametrizations.spectral_norm, nn.utils.spectral_norm], ids=["new", "old"])

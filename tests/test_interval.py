@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from lth.analysis.interval import bootstrap, mean_interval, quantile, ratio_interval
+from lth.analysis.interval import _quantile, bootstrap, mean_interval, quantile, ratio_interval
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,11 @@ def test_the_bootstrap_counts_all_resamples() -> None:
     # 4 times or not: 1 of 256 is below 2.5%; 3 times or more: 13 of 256 is above
     assert bootstrap(4, lambda counts: counts[0] == 4) == (False, False)
     assert bootstrap(4, lambda counts: counts[0] >= 3) == (False, True)
+
+
+def test_a_share_that_is_reached_exactly_is_reached() -> None:
+    chances = {1.0: 0.025, 2.0: 0.95, 3.0: 0.025}
+    assert (_quantile(chances, 0.025), _quantile(chances, 0.975)) == (1.0, 2.0)
 
 
 def test_the_bootstrap_of_many_replicates_is_drawn_and_always_the_same() -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from lth.store import Store, exclusive, lease, upkeep
 from lth.store.held import Held, is_dead_here, look
 from lth.store.lease import Lease, take
 from lth.store.locks import claimed, locked, saying
+from lth.ticket import Trained
 
 
 @pytest.fixture
@@ -515,6 +517,18 @@ def test_what_is_deleted_while_a_job_reads_it_is_trained_again(tmp_path: Path) -
     assert (len(calls), told) == (2, [False, True])
     assert again.evaluations.equals(first.evaluations)
     assert again.weights().keys() == first.weights().keys()
+
+
+def test_a_training_is_reported_before_its_lease_is_released(tmp_path: Path) -> None:
+    """So that a record names it by then."""
+    recipe, held = JOB.recipe, list[bool]()
+
+    def finished(trained: Trained) -> None:
+        held.append((tmp_path / "trained" / str(trained.facts["digest"]) / "lease").exists())
+
+    train = partial(engine.train, recipe=recipe, device="cpu")
+    Store(tmp_path).cached(train, recipe, finished)([half_pruned(recipe)])
+    assert held == [True]
 
 
 def test_what_comes_to_be_named_while_it_is_deleted_is_put_back(

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import os
 import random
 import shutil
 import subprocess
@@ -88,10 +89,35 @@ def test_what_was_interrupted_there_is_replaced_and_rows_that_are_there_stay(who
     assert sorted(each.name for each in Path("there").iterdir()) == ["experiments", "trained"]
 
 
-def test_a_job_that_is_packed_while_it_runs_does_not_run_elsewhere(whole: Path) -> None:
+def test_a_record_that_is_there_keeps_its_rows_and_gets_those_that_it_lacks(whole: Path) -> None:
+    unpack(whole / "file", Path("there"))
+    (file,) = Path("there").glob("experiments/*/*.json")
+    record = read_record(file)
+    (first, row), *others, (last, missing) = record["rows"].items()
+    own = {first: {**row, "digest": "own"}, **dict(others)}
+    write_json(file, {**record, "rows": own})
+    unpack(whole / "file", Path("there"))
+    assert read_record(file)["rows"] == {**own, last: missing}
+
+
+def test_a_training_is_complete_only_once_all_of_it_is_unpacked(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved, replace = list[Path](), os.replace
+
+    def noted(source: Path, target: Path) -> None:
+        moved.append(Path(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", noted)
+    unpack(whole / "file", Path("there"))
+    for entry in Path("there/trained").iterdir():
+        assert [file.name for file in moved if file.parent == entry][-1] == "result.json"
+
+
+@pytest.mark.parametrize("status", ["running", "waiting"])
+def test_a_job_that_is_packed_while_it_runs_or_waits_does_not_run_elsewhere(whole: Path, status: str) -> None:
     shutil.copytree(whole / "runs", "here")
     (record,) = Path("here").glob("experiments/*/*.json")
-    write_json(record, {**read_record(record), "status": "running"})
+    write_json(record, {**read_record(record), "status": status})
     pack(Path("here"), "first_ticket", Path("file"))
     unpack(Path("file"), Path("there"))
     assert [each["status"] for each in records(Path("there"))] == ["interrupted"]

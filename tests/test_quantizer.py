@@ -421,6 +421,25 @@ def test_calibration_sees_every_extreme_and_changes_nothing_else() -> None:
     assert all(torch.equal(after[name], value) for name, value in before.items() if "input" not in name)
 
 
+class Auxiliary(nn.Module):
+    """A second output in training alone, as some classifiers of torchvision have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop, self.one, self.other = nn.Dropout(0.5), nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.one(self.drop(x))
+        return outputs + self.other(x) if self.training else outputs
+
+
+def test_a_layer_that_evaluation_calls_has_the_range_that_it_has_there() -> None:
+    """In training dropout makes 2 of a 1."""
+    made = quantized(Auxiliary(), Scheme())
+    calibrate(made, [torch.ones(8, 2)])
+    assert {name: float(layer.input_high) for name, layer in layers(made)} == {"one.weight": 1.0, "other.weight": 1.0}
+
+
 def test_calibration_of_many_inputs_sees_every_feature() -> None:
     """Every second of 100 x 32 x 64 values is of an even feature; those of odd ones are ten times as large. One of a
     thousand of these, half a thousandth of all, is above 30.9.
@@ -507,6 +526,10 @@ def test_calibrated_weights_are_rounded_in_the_range_that_was_found(calibration:
         scheme.weight(rounded.weight, rounded.weight_share),
         fake_quantize(layer.weight, grid(low, high, bits=3, symmetric=True, axis=axis)),
     )
+
+
+def test_a_channel_of_zeros_has_its_whole_range() -> None:
+    assert Scheme().weight_share(torch.tensor([[0.0, 0.0], [1.0, -2.0]])).tolist() == [[1.0, 1.0], [1.0, 1.0]]
 
 
 def test_the_range_of_trained_weights_follows_them() -> None:

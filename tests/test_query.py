@@ -150,6 +150,16 @@ def test_differences_are_taken_within_replicates() -> None:
     assert list(comparison.compare(sides, sides[0], "early_stop_test_accuracy")["density"]) == [1.0, 0.5]
 
 
+def test_draws_are_averaged_before_they_are_compared() -> None:
+    def side(name: str, *accuracies: float) -> comparison.Side:
+        drawn = [{"draw": draw, "accuracy": accuracy} for draw, accuracy in enumerate(accuracies)]
+        return comparison.Side(name, pd.DataFrame(drawn).assign(replicate=1, level=1, density=0.5))
+
+    base, ours = side("base", 0.7), side("ours", 0.8, 0.9)
+    (row,) = comparison.compare([ours, base], base, "accuracy").to_dict("records")
+    assert (row["ours"], row["difference"], row["n"]) == (pytest.approx(85), pytest.approx(15), 1)
+
+
 def test_a_pair_of_levels_that_several_densities_lead_to_is_compared_once() -> None:
     def side(name: str, densities: dict[int, float]) -> comparison.Side:
         return comparison.Side(name, pd.DataFrame([

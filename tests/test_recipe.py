@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from small import DATA, conv_net, half_pruned, many, momentum, net, recipe, sgd, split
 from torch import nn
 
-from lth import UserError, augment, lr
+from lth import UserError, augment, criterion, lr
 from lth.data import Data, Split, diabetes
 from lth.model import conv, lenet_300_100, mlp, transformer
 from lth.recipe import Recipe
@@ -46,6 +46,11 @@ def test_a_function_is_described_by_its_public_name_and_the_arguments_that_are_n
         "at": [3, 5],
         "factor": 0.5,
     }
+
+
+def test_a_function_whose_meaning_has_changed_has_a_version() -> None:
+    assert describe(criterion.grasp) == {"function": "criterion.grasp", "version": 2}
+    assert describe(criterion.snip) == {"function": "criterion.snip"}
 
 
 def test_moving_a_file_of_lth_changes_no_name_and_what_is_not_public_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +109,7 @@ def test_a_recipe_says_what_decides_a_result_and_nothing_else() -> None:
         {"model": lenet_300_100},
         {"model": partial(mlp, hidden=[8, 7])},
         {"data": dataclasses.replace(DATA, scaling="none")},
+        {"data": dataclasses.replace(DATA, classes=5)},
         {"data": Data("tiny", split(4, 50), DATA.validation, DATA.test, "unit")},
         {"optimizer": momentum},
         {"optimizer": partial(sgd, lr=0.2)},

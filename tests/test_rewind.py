@@ -28,13 +28,13 @@ def train(ticket: Ticket, recipe: Recipe = NET, **options: object) -> Trained:
 
 
 def example() -> Trained:
-    """Three moments of a training of 10 steps, of a ticket that starts at step 2."""
+    """Three moments of a training of 10 steps, of a ticket that starts at step 2, 0 where it is pruned."""
     moments = {k: {"weight": torch.full((2,), float(k))} for k in (2, 6, 10)}
     ticket = Ticket(moments[2], {"weight": torch.tensor([True, False])}, step=2)
-    return Trained(ticket, pd.DataFrame(), moments.__getitem__, 10, ticket.mask)
+    return Trained(ticket, pd.DataFrame(), lambda step: masked(moments[step], ticket.mask), 10, ticket.mask)
 
 
-def test_rewinding_to_the_start_of_the_ticket_changes_nothing() -> None:
+def test_rewinding_to_the_start_of_the_ticket_changes_nothing_also_where_it_is_pruned() -> None:
     done = example()
     weights, step = rewind.weights(done, step=2)
     assert weights is done.ticket.weights
@@ -43,13 +43,13 @@ def test_rewinding_to_the_start_of_the_ticket_changes_nothing() -> None:
 
 def test_rewinding_to_a_later_step_takes_the_weights_and_the_step_from_there() -> None:
     weights, step = rewind.weights(example(), step=6)
-    assert (weights["weight"].tolist(), step) == ([6.0, 6.0], 6)
+    assert (weights["weight"].tolist(), step) == ([6.0, 0.0], 6)
 
 
 @pytest.mark.parametrize("k", [0, 6])
 def test_learning_rate_rewinding_keeps_the_trained_weights_and_only_the_step_goes_back(k: int) -> None:
     weights, step = rewind.learning_rate(example(), step=k)
-    assert (weights["weight"].tolist(), step) == ([10.0, 10.0], k)
+    assert (weights["weight"].tolist(), step) == ([10.0, 0.0], k)
 
 
 @pytest.mark.parametrize("how", [rewind.weights, rewind.learning_rate])

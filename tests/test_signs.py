@@ -199,6 +199,13 @@ def test_trainings_side_by_side_count_their_own_flips() -> None:
         assert done.facts["sign_flips"] == pytest.approx(flips(done))
 
 
+def test_of_a_mask_that_moves_the_weights_that_are_left_at_the_end_are_counted() -> None:
+    moves = partial(updater.gradual, density=0.3, begin=0, end=16, every=4)
+    what = recipe(updater=moves, optimizer=partial(torch.optim.Adam, lr=0.1))
+    (done,) = engine.train([half_pruned(what)], recipe=what, device="cpu")
+    assert done.facts["sign_flips"] == pytest.approx(flips(done)) != flips(replace(done, mask=done.ticket.mask))
+
+
 def test_of_an_older_result_it_is_missing(runs: Any) -> None:
     root, digest = runs[0], rows(runs[0], IMP)["digest"]["signs_end", 2]
     file = root / "trained" / digest / "result.json"

@@ -341,6 +341,14 @@ def test_the_lease_of_a_job_goes_when_it_ends_and_when_it_is_deleted() -> None:
     assert not own.file.parent.exists()
 
 
+def test_a_job_that_another_process_has_taken_over_is_not_stopped_by_this_one() -> None:
+    own = record()
+    own.status("running")
+    elsewhere(lease_of(own.file), age=0)
+    own.status("interrupted")
+    assert list(states().values()) == ["running"]
+
+
 def test_a_job_in_another_folder_is_another_one_whatever_its_relative_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from small import adam, few, half_pruned, many, recipe, same
+from small import adam, few, half_pruned, many, recipe, same, trained
 
 from lth import branch, criterion, distribution, init, job, rewind, schedule, structure
 from lth.cli.display import on_stderr
@@ -27,6 +27,7 @@ from lth.file import write_whole
 from lth.imp import dense
 from lth.job import Branch, Job
 from lth.store import Corrupt, Record, Store, read_result
+from lth.store.entry import read_compared, read_pruned, read_weights, write_compared, write_pruned, write_weights
 from lth.store.file import Name, read_json, write_json
 from lth.store.locks import claimed
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
@@ -186,6 +187,48 @@ def test_a_file_of_another_format_is_corrupt(tmp_path: Path, read: Any, content:
         read(tmp_path / "file")
 
 
+WEIGHTS = {"weight": torch.tensor([[1.0, 2.0]])}
+
+
+@pytest.mark.parametrize("other", [Name("a", "weights", "6"), Name("a", "partial", "5"), Name("b", "weights", "5")])
+def test_tensors_of_another_step_kind_or_training_are_in_the_wrong_place(tmp_path: Path, other: Name) -> None:
+    own = Name("a", "weights", "5")
+    write_tensors(tmp_path / "file", WEIGHTS, **own.metadata)
+    assert same(read_tensors(tmp_path / "file", own), WEIGHTS)
+    with pytest.raises(Corrupt, match="file is in the wrong place: it holds weights 5 of a"):
+        read_tensors(tmp_path / "file", other)
+
+
+def test_weights_and_masks_of_a_training_have_nothing_that_its_mask_has_not(tmp_path: Path) -> None:
+    whole, half = (trained(WEIGHTS, WEIGHTS, {"weight": torch.tensor([[True, kept]])}) for kept in (True, False))
+    write_weights(tmp_path, 5, WEIGHTS)
+    write_pruned(tmp_path, "key", whole.mask)
+    assert same(read_weights(tmp_path, 5, whole.ticket, whole.mask), WEIGHTS)
+    assert same(read_pruned(tmp_path, "key", whole), whole.mask)
+    with pytest.raises(Corrupt, match=r"step-5\.safetensors is in the wrong place: its weights are not of this ticket"):
+        read_weights(tmp_path, 5, half.ticket, half.mask)
+    with pytest.raises(Corrupt, match=r"pruned-key\.safetensors is in the wrong place: its mask was not made from"):
+        read_pruned(tmp_path, "key", half)
+
+
+def test_measures_of_another_key_are_in_the_wrong_place(tmp_path: Path) -> None:
+    measures = {"b" * 20: {"barrier": 0.5}}
+    write_compared(tmp_path, "one", measures)
+    assert read_compared(tmp_path, "one") == measures
+    (tmp_path / "compared-one.json").rename(tmp_path / "compared-two.json")
+    with pytest.raises(Corrupt, match=rf"is in the wrong place: it is that of {tmp_path.name[:40]} one"):
+        read_compared(tmp_path, "two")
+
+
+def test_a_mask_of_eight_weights_is_one_byte_and_not_two(tmp_path: Path) -> None:
+    for size in (1, 2):
+        packed = {"weight": torch.full((size,), 255, dtype=torch.uint8)}
+        write_tensors(tmp_path / f"{size}", packed, shapes=json.dumps({"weight": [8]}))
+    assert read_mask(tmp_path / "1")["weight"].tolist() == [True] * 8
+    with pytest.raises(Corrupt, match="not a mask"):
+        read_mask(tmp_path / "2")
+
+
 def test_writing_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     write_whole(tmp_path / "file", b"old")
     with shell.file_size_limit(1000), pytest.raises(OSError, match=r"can't write .*file: File too large"):
@@ -290,6 +333,19 @@ def test_any_corrupt_file_is_named_and_its_content_recomputed(
 
 def _without_status(results: dict[str, Any]) -> dict[str, Any]:
     return {name: {**content, "status": ""} for name, content in results.items()}
+
+
+def test_a_mask_of_another_ticket_is_not_believed_whatever_it_is_named(
+    undisturbed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = shutil.copytree(undisturbed, tmp_path / "copy")
+    _, (_, pruned, _) = ran(JOB, root)
+    file = entry(root, pruned) / "mask.safetensors"
+    whole = {name: torch.ones_like(m) for name, m in pruned.mask.items()}
+    write_mask(file, whole, **Name(file.parent.name, "mask").metadata)
+    begun, _ = ran(JOB, root)
+    assert begun == ["ticket, replicate 1, level 1"]
+    assert f"{file} is in the wrong place: its mask is not of this ticket" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["evaluations.parquet", "result.json"])
@@ -414,6 +470,12 @@ def test_weights_retrained_only_to_prune_are_dropped_again(tmp_path: Path) -> No
     for levels in (1, 2):
         ran(replace(NO_BRANCH, levels=levels), tmp_path, keep="none")
     assert weight_files(tmp_path) == ["step-6.safetensors"]
+
+
+def test_weights_that_another_job_keeps_stay(undisturbed: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(undisturbed, tmp_path / "copy")
+    ran(JOB, root, keep="none")
+    assert weight_files(root) == weight_files(undisturbed) != []
 
 
 def test_an_interrupted_run_drops_its_weights_once_it_finishes(tmp_path: Path) -> None:

@@ -295,6 +295,30 @@ def test_layers_of_density_1_keep_their_neurons_and_lose_the_weights_from_those_
     }
 
 
+class Residual(nn.Module):
+    """A stream of four units, to which the second layer adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.head = nn.Linear(2, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        stream = self.one(x).relu()
+        outputs: Tensor = self.head(stream + self.two(stream).relu())
+        return outputs
+
+
+@pytest.mark.parametrize(("one", "two"), [(0.5, 0.75), (0.75, 0.5)])
+def test_coupled_layers_of_different_shares_keep_as_many_neurons_as_the_greatest(one: float, two: float) -> None:
+    net = Residual()
+    mask = full_mask(net)
+    scores = {name: torch.arange(float(len(m)))[:, None].expand(m.shape) for name, m in mask.items()}
+    shares = {"one.weight": one, "two.weight": two, "head.weight": 1.0}
+    kept = structure.neuron(scores, mask, shares, net, example_of((2,)))
+    assert filters(kept, "one.weight") == filters(kept, "two.weight") == [F, T, T, T]
+    assert kept["head.weight"].tolist() == [[F, T, T, T], [F, T, T, T]]
+
+
 def test_removing_half_of_the_neurons_leaves_about_a_quarter_of_the_weights_between_them() -> None:
     net = lenet_300_100(SMALL, 10)
     mask = full_mask(net)
@@ -438,7 +462,10 @@ def test_a_row_keeps_its_own_highest_by_hand() -> None:
     assert half["weight"].tolist() == [[F, F, T, T], [F, F, T, T]]  # of equal scores the lower index goes
     quarter = structure.row(scores, half, {"weight": 0.25}, net, torch.empty(0))
     assert quarter["weight"].tolist() == [[F, F, F, T], [F, F, F, T]]
-    assert structure.row(scores, half, {"weight": 1}, net, torch.empty(0))["weight"].tolist() == half["weight"].tolist()
+    whole = structure.row(scores, half, {"weight": 1}, net, torch.empty(0))
+    assert whole["weight"].tolist() == half["weight"].tolist()
+    whole["weight"].zero_()
+    assert half["weight"].any()  # a copy
     with pytest.raises(ValueError, match="none of the 4 weights of a unit of weight would be left"):
         structure.row(scores, mask, {"weight": 0.1}, net, torch.empty(0))
     with pytest.raises(ValueError, match="pruned weights stay pruned"):

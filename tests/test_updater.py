@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import adam, half_pruned, net, recipe, same
+from small import adam, copied, half_pruned, net, recipe, same
 from torch import Tensor
 
 from lth import UserError, criterion, distribution, init, job, rewind, schedule, structure
@@ -99,6 +99,18 @@ def test_the_updater_sees_the_step_the_weights_the_gradients_and_the_mask_after_
     assert same(done.weights(), plain.weights())
     assert plain.mask is ticket.mask
     assert same(done.mask, ticket.mask)
+
+
+def test_an_updater_that_writes_into_its_mask_leaves_the_ticket_as_it_was() -> None:
+    def emptied(step: int, weights: Any, gradients: Any, mask: Any) -> Any:
+        for m in mask.values():
+            m[0] = False
+        return mask
+
+    ticket = half_pruned(recipe())
+    before = copied(ticket.mask)
+    trained_by(replace(recipe(), updater=emptied), ticket=ticket)
+    assert same(ticket.mask, before)
 
 
 def test_a_mask_that_grows_gives_weights_back_that_start_at_zero() -> None:

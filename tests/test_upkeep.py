@@ -121,6 +121,15 @@ def test_while_a_record_cannot_be_read_nothing_is_deleted(two: Path) -> None:
             plan(two)
 
 
+def test_if_a_record_cannot_be_read_by_then_what_was_to_be_deleted_is_put_back(two: Path) -> None:
+    before, plan = entries(two), upkeep.deletion(two, JOB.name)
+    (file,) = (two / "experiments" / "other").glob("*.json")
+    file.write_text("no record")
+    with pytest.raises(UserError, match="nothing is deleted"):
+        upkeep.carry_out(plan)
+    assert entries(two) == before
+
+
 @pytest.mark.parametrize("place", ["experiments", f"experiments/{JOB.name}"])
 def test_where_a_file_stands_in_the_place_of_records_nothing_is_deleted(two: Path, place: str) -> None:
     (two / place).rename(two / "aside")

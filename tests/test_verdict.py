@@ -42,6 +42,8 @@ SETTLED = [
     ("point", 20.0, 21.0, (9.0, 33.0), "within a factor of 1.1"),
     ("point", 20.0, 35.0, (27.0, 39.0), "within a factor of 1.8"),
     ("point", 20.0, 21.0, (8.7, 100.0), "not settled"),
+    ("point", 60.0, 70.0, (60.0, 99.0), "reproduced"),
+    ("point", 60.0, 70.0, (60.0, 100.0), "not settled"),  # dense alone is as good as dense
     ("point", 20.0, 9.0, (8.0, 15.0), "not reproduced"),
     ("point", 20.0, 80.0, (27.0, 100.0), "not reproduced"),
     ("point", 0.43, 0.5, (-0.24, 1.24), "not settled"),  # of a disagreement, which may be none

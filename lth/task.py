@@ -26,8 +26,9 @@ class Task:
     """A loss and a metric.
 
     losses: (outputs, targets) -> one loss for each example, float, B. metrics: likewise the metric. metric: its name in
-    columns such as test_accuracy; an accuracy lies in [0, 1] and is shown in percent. target: "class" (outputs B x C,
-    targets int64, B), "classes" at T positions (B x T x C; int64, B x T) or "numbers" (B x k; float32, B x k).
+    columns such as test_accuracy; one that ends in accuracy lies in [0, 1] and is shown in percent. target: "class"
+    (outputs B x C, targets int64, B), "classes" at T positions (B x T x C; int64, B x T) or "numbers" (B x k; float32,
+    B x k).
     """
 
     name: str

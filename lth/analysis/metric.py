@@ -11,9 +11,16 @@ EARLY_STOP, AT_END = "early_stop_test_", "final_test_"
 
 @dataclass(frozen=True)
 class Metric:
-    """name: as in the column final_test_accuracy. Accuracies are shown in percent, others in their own units."""
+    """name: as in the column final_test_accuracy. Accuracies, such as balanced_accuracy, are shown in percent, others
+    in their own units.
+    """
 
     name: str
+
+    @property
+    def is_accuracy(self) -> bool:
+        """True for a share of right answers."""
+        return self.name.endswith("accuracy")
 
     @property
     def early(self) -> str:
@@ -33,21 +40,21 @@ class Metric:
     @property
     def scale(self) -> float:
         """Factor that shown values are multiplied by."""
-        return 100.0 if self.name == "accuracy" else 1.0
+        return 100.0 if self.is_accuracy else 1.0
 
     @property
     def digits(self) -> int:
         """Digits after the point."""
-        return 2 if self.name == "accuracy" else 4
+        return 2 if self.is_accuracy else 4
 
     @property
     def title(self) -> str:
         """Head of its column in a table for readers."""
-        return "accuracy %" if self.name == "accuracy" else self.name.replace("_", " ")
+        return self.name.replace("_", " ") + (" %" if self.is_accuracy else "")
 
     def axis(self, where: str = "") -> str:
         """Label of an axis, such as "test accuracy at early stop (%)"."""
-        unit = " (%)" if self.name == "accuracy" else ""
+        unit = " (%)" if self.is_accuracy else ""
         return f"test {self.name.replace('_', ' ')}{where}{unit}"
 
 
@@ -71,12 +78,11 @@ def _only(table: pd.DataFrame, prefixes: tuple[str, ...]) -> Metric:
 
 def accuracies(table: pd.DataFrame, what: str) -> None:
     """Raise UserError if the metric of these tickets is no accuracy."""
-    if (found := metric(table)).name != "accuracy":
+    if not (found := metric(table)).is_accuracy:
         raise UserError(f"{what} compares accuracies, and these experiments have {found.title} instead")
 
 
 def shown(name: str, value: float, digits: int = 2) -> str:
     """A value with its unit: "accuracy 97.31%", "absolute error 0.4213"."""
-    if name == "accuracy":
-        return f"accuracy {100 * value:.{digits}f}%"
-    return f"{name.replace('_', ' ')} {value:.{Metric(name).digits}f}"
+    number = f"{100 * value:.{digits}f}%" if (found := Metric(name)).is_accuracy else f"{value:.{found.digits}f}"
+    return f"{name.replace('_', ' ')} {number}"

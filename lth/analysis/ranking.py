@@ -26,12 +26,16 @@ class Rule:
 
 def rule(table: pd.DataFrame, by: str) -> Rule:
     """The rule that a word names: validation (the metric of the validation set at early stop) or loss. Raises
-    UserError: a choice on the test set would no longer be measured by it.
+    UserError: a choice on the test set would no longer be measured by it, and of a metric that is neither an accuracy
+    nor an error it is not known whether high values are good.
     """
     found = metric(table)
     if by in ("validation", f"validation_{found.name}"):
+        if not found.is_accuracy and not found.name.endswith("error"):
+            raise UserError(f"--by {by}: the metric {found.name} is neither an accuracy nor an error, so that it does "
+                            "not say whether high or low values are best; choose --by loss")  # fmt: skip
         title = f"validation {found.title}"
-        return Rule(f"early_stop_val_{found.name}", found.name == "accuracy", found.scale, found.digits, title)
+        return Rule(f"early_stop_val_{found.name}", found.is_accuracy, found.scale, found.digits, title)
     if by in ("loss", "validation_loss"):
         return Rule("early_stop_val_loss", False, 1.0, 4, "validation loss")
     raise UserError(f"--by {by}: choose validation or loss; the test set is reported, and chooses nothing")

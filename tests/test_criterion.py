@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -137,7 +138,7 @@ def test_random_scores_are_uniform_and_a_function_of_replicate_and_level() -> No
 def test_snip_of_a_net_with_dropout_is_a_function_of_replicate_and_level() -> None:
     done, net, first = example(dropout_net)
 
-    def scores(**changes: int) -> dict[str, Tensor]:
+    def scores(**changes: Any) -> dict[str, Tensor]:
         return criterion.snip(net, replace(done, ticket=replace(done.ticket, **changes)), first)
 
     assert same(scores(), scores())

@@ -238,8 +238,8 @@ def test_replicates_differ_in_their_order_and_their_dropout() -> None:
 
 def test_random_numbers_in_training_depend_on_replicate_order_and_first_step() -> None:
     states: list[Tensor] = []
-    for changes in ({}, {"replicate": 2}, {"order": 1}, {"step": 8}):
-        ticket = replace(Ticket({}, {}), **changes)
+    for replicate, order, step in ((1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 8)):
+        ticket = Ticket({}, {}, replicate=replicate, order=order, step=step)
         with torch.random.fork_rng(devices=[]):
             generators.start(ticket)
             states.append(torch.get_rng_state())

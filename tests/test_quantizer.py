@@ -437,7 +437,7 @@ def test_a_layer_that_evaluation_calls_has_the_range_that_it_has_there() -> None
     """In training dropout makes 2 of a 1."""
     made = quantized(Auxiliary(), Scheme())
     calibrate(made, [torch.ones(8, 2)])
-    assert {name: float(layer.input_high) for name, layer in layers(made)} == {"one.weight": 1.0, "other.weight": 1.0}
+    assert [layer.input_high for _, layer in layers(made)] == [1.0, 1.0]
 
 
 def test_calibration_of_many_inputs_sees_every_feature() -> None:

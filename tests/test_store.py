@@ -47,9 +47,9 @@ JOB = Job(
     device="cpu",
 )
 NO_BRANCH = replace(JOB, branches={})
-WEIGHTS = Name("", "weights")  # also of a file that names nothing
+UNNAMED = Name("", "weights")  # also of a file that names nothing
 READ: dict[str, Any] = {
-    "json": read_json, "tensors": partial(read_tensors, name=WEIGHTS), "mask": partial(read_mask, name=WEIGHTS)
+    "json": read_json, "tensors": partial(read_tensors, name=UNNAMED), "mask": partial(read_mask, name=UNNAMED)
 }  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_a_mask_of_any_size_and_shape_round_trips(
     mask = {f"{i}.weight": torch.tensor(v, dtype=torch.bool) for i, v in enumerate(values)}
     mask = {name: m[:, None] if column else m for name, m in mask.items()}
     write_mask(file, mask)
-    back = read_mask(file, WEIGHTS)
+    back = read_mask(file, UNNAMED)
     assert same(back, mask)
     assert all(m.dtype == torch.bool and m.shape == mask[name].shape for name, m in back.items())
 
@@ -127,7 +127,7 @@ def test_tensors_round_trip_bit_for_bit(
     values = torch.arange(float(2 * size)).view(2, size).to(dtype)
     written = {"a/b.c": values, "scalar": torch.tensor(7), "transposed": values.clone().T}
     write_tensors(file, written)
-    back = read_tensors(file, WEIGHTS)
+    back = read_tensors(file, UNNAMED)
     assert same(back, written)
     assert [back[name].dtype for name in written] == [dtype, torch.int64, dtype]
 
@@ -135,7 +135,7 @@ def test_tensors_round_trip_bit_for_bit(
 def test_nan_and_negative_zero_round_trip_bit_for_bit(tmp_path: Path) -> None:
     bits = torch.tensor([0x7FC00001, -0x80000000, 0x00000001], dtype=torch.int32)
     write_tensors(tmp_path / "file", {"odd": bits.view(torch.float32)})
-    assert torch.equal(read_tensors(tmp_path / "file", WEIGHTS)["odd"].view(torch.int32), bits)
+    assert torch.equal(read_tensors(tmp_path / "file", UNNAMED)["odd"].view(torch.int32), bits)
 
 
 json_values = st.recursive(
@@ -224,9 +224,9 @@ def test_a_mask_of_eight_weights_is_one_byte_and_not_two(tmp_path: Path) -> None
     for size in (1, 2):
         packed = {"weight": torch.full((size,), 255, dtype=torch.uint8)}
         write_tensors(tmp_path / f"{size}", packed, shapes=json.dumps({"weight": [8]}))
-    assert read_mask(tmp_path / "1")["weight"].tolist() == [True] * 8
+    assert read_mask(tmp_path / "1", UNNAMED)["weight"].tolist() == [True] * 8
     with pytest.raises(Corrupt, match="not a mask"):
-        read_mask(tmp_path / "2")
+        read_mask(tmp_path / "2", UNNAMED)
 
 
 def test_writing_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from lth import UserError
 from lth.analysis import document
 from lth.cli.config import start
-from lth.cli.config.conf import CONF, active, idle, plain, reductions
+from lth.cli.config.conf import CONF, idle, plain, reductions
 from lth.cli.config.explain import aside, errors_explained
 from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
@@ -93,7 +93,7 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
     _check_complete(config)
     _check_idle(config, overrides)
     groups = tuple(each for each in overrides if is_group(each) or _leaves_out(each, overrides))
-    validate(active(config), usual(groups))
+    validate(config, usual(groups))
     if cfg.start is not None:
         words = start.beside(cfg.start, overrides)
         with of_start(cfg.start), errors_explained():
@@ -102,7 +102,7 @@ def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
     small = trial(cfg)
     if cfg.debug:
-        validate(active(plain(small)), plain(small))
+        validate(plain(small), plain(small))
     return small
 
 

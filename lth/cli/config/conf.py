@@ -54,5 +54,5 @@ def idle(config: Mapping[str, Any]) -> list[str]:
 
 
 def _has_function(group: str, node: Any) -> bool:
-    holder = node if group == "stop" or not isinstance(node, Mapping) else node.get("transform")
-    return isinstance(holder, Mapping) and "_target_" in holder
+    holder = node if group == "stop" or not isinstance(node, Mapping) else node.get("transform", {})
+    return not isinstance(holder, Mapping) or "_target_" in holder  # what is no mapping is refused as a value

@@ -7,6 +7,7 @@ from typing import Any
 from lth import UserError
 from lth.cli.config.annotation import Annotation
 from lth.cli.config.bounds import check_bound, check_sizes
+from lth.cli.config.conf import active
 from lth.cli.config.keys import Config, leaves, nodes
 from lth.cli.config.rules import check_rules
 from lth.cli.config.signature import REQUIRED, Parameter, choices, parameters
@@ -43,6 +44,7 @@ OTHERWISE = re.compile(r"[\d.eE+-]*|true|false|null", re.IGNORECASE)  # text tha
 
 def validate(config: Config, usual: Config) -> None:
     """Raise UserError for the first invalid key or value. `usual`: the same groups and entries, no other override."""
+    config = active(config)
     check_sizes(config)
     _check_keys(config, usual)
     for prefix, node in nodes(config):

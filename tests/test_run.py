@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import signal
 import time
@@ -198,8 +199,8 @@ def planned(*arguments: str) -> Counter[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "console", Console(file=said, soft_wrap=True))
         assert main(["run", *PLANNED, *arguments]) == 0
-    rows = [line.split() for line in said.getvalue().splitlines() if "to train" in line]
-    return Counter(" ".join([row[0], row[4], row[-2]]) for row in rows if row[1] == "draw")
+    found = re.findall(r"^(\w+) .*level +(\d+)  to train, ([\d,]+) steps$", said.getvalue(), re.MULTILINE)
+    return Counter(map(" ".join, found))
 
 
 @pytest.mark.long

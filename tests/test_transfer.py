@@ -386,7 +386,7 @@ def test_one_command_trains_the_source_and_the_run(
     arguments = ["start=optimizer=sgd optimizer.lr=0.3", "branch=[shuffle]", "data.limit=100"]
     assert shell.run(*arguments, "plan=true") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [(each[0], each[4], each[5]) for each in lines[:4]] == [
+    assert [(each[0], each[2], each[3]) for each in lines[:4]] == [
         ("source", "0", "to"), ("ticket", "0", "to"), ("ticket", "1", "to"), ("shuffle", "1", "to"),
     ]  # fmt: skip
     assert shell.run(*arguments) == 0

@@ -16,6 +16,7 @@ from lth.cli.console import duration
 from lth.cli.display import Display
 from lth.cli.steps import Steps
 from lth.engine import Callback, Interrupted, train
+from lth.job import Place
 from lth.ticket import Ticket, Trained
 
 WEIGHTS = {"a.weight": torch.ones(4)}
@@ -39,11 +40,11 @@ def trained(of: Ticket, **facts: Any) -> Trained:
 class Watched:
     """A display with a text stream and a clock set by hand."""
 
-    def __init__(self, trainings: int, steps: int, *, live: bool = False) -> None:
+    def __init__(self, trainings: int, *, live: bool = False) -> None:
         self.text, self.now, self.tracked = io.StringIO(), 0.0, list[tuple[str, Mapping[str, float]]]()
         console = Console(file=self.text, width=200, force_terminal=live, highlight=False)
         self.display = Display(
-            console, trainings, steps, live=live, clock=lambda: self.now,
+            console, {Place(1 + number, 1): 100 for number in range(trainings)}, live=live, clock=lambda: self.now,
             evaluated=lambda ticket, row: self.tracked.append((str(ticket), row)),
         )  # fmt: skip
 
@@ -53,7 +54,7 @@ class Watched:
 
 
 def test_a_line_shows_ticket_step_rate_accuracy_and_remaining_time() -> None:
-    watched = Watched(3, 100)
+    watched = Watched(3)
     watched.display.stepped(ticket(), 0, 100)
     watched.display.evaluated(ticket(), {"validation_accuracy": 0.915})
     watched.now = 40.0
@@ -69,14 +70,14 @@ def test_a_line_shows_ticket_step_rate_accuracy_and_remaining_time() -> None:
 
 
 def test_evaluations_are_passed_on() -> None:
-    watched = Watched(1, 100)
+    watched = Watched(1)
     row = {"step": 0.0, "validation_accuracy": 0.5}
     watched.display.evaluated(ticket(replicate=4), row)
     assert watched.tracked == [("ticket, replicate 4, level 1", row)]
 
 
 def test_interleaved_trainings_are_counted_each_on_its_own() -> None:
-    watched = Watched(3, 100)
+    watched = Watched(3)
     one, two = ticket(replicate=1), ticket(replicate=2)
     for step in range(31):
         watched.now = 2.0 * step
@@ -89,7 +90,7 @@ def test_interleaved_trainings_are_counted_each_on_its_own() -> None:
 
 @pytest.mark.parametrize(("facts", "end"), [({}, "1.2 s"), ({"stored": False}, "1.2 s"), ({"stored": True}, "stored")])
 def test_a_trained_ticket_is_a_line_with_its_time_or_that_it_was_stored(facts: dict[str, bool], end: str) -> None:
-    watched = Watched(12, 100)
+    watched = Watched(12)
     watched.display.trained(trained(ticket(branch="aware", bits=3, level=2), **facts))
     assert watched.lines == [
         "[ 1/12] aware, replicate 1, level 2, 3 bits: 75.00% of weights, early stop at step 50, "
@@ -98,7 +99,7 @@ def test_a_trained_ticket_is_a_line_with_its_time_or_that_it_was_stored(facts: d
 
 
 def test_a_live_line_is_cleared_before_a_permanent_line() -> None:
-    watched = Watched(2, 100, live=True)
+    watched = Watched(2, live=True)
     with watched.display as display:
         display.stepped(ticket(), 0, 100)
         watched.now = 1.0
@@ -112,7 +113,7 @@ def test_a_live_line_is_cleared_before_a_permanent_line() -> None:
 
 
 def test_an_error_can_name_the_last_step() -> None:
-    watched = Watched(1, 100)
+    watched = Watched(1)
     assert watched.display.reached() == "before the first step"
     assert watched.display.reached(ticket()) == "at the beginning of ticket, replicate 1, level 1"
     watched.display.stepped(ticket(), 7, 100)
@@ -124,7 +125,7 @@ def test_an_error_can_name_the_last_step() -> None:
 
 
 def test_ctrl_c_interrupts_at_the_next_step_and_a_second_one_at_once() -> None:
-    display = Watched(1, 100).display
+    display = Watched(1).display
     with display.signals.handled():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Interrupted):
@@ -134,7 +135,7 @@ def test_ctrl_c_interrupts_at_the_next_step_and_a_second_one_at_once() -> None:
 
 
 def test_rounds_of_scoring_are_shown_now_and_then_and_are_interrupted() -> None:
-    watched = Watched(2, 100)
+    watched = Watched(2)
     for done, now in ((0, 1.0), (40, 31.0), (41, 32.0)):
         watched.now = now
         watched.display.scored(ticket(), 3, done, 100)
@@ -146,7 +147,7 @@ def test_rounds_of_scoring_are_shown_now_and_then_and_are_interrupted() -> None:
 
 
 def test_parts_of_a_comparison_are_shown_now_and_then() -> None:
-    watched = Watched(2, 100)
+    watched = Watched(2)
     for done, now in ((0, 1.0), (40, 31.0), (41, 32.0)):
         watched.now = now
         watched.display.compared(ticket(), 5, done)
@@ -156,22 +157,36 @@ def test_parts_of_a_comparison_are_shown_now_and_then() -> None:
 # ---- steps
 
 
+PLANNED = {"a": 100, "b": 100, "quantized": 0, "tuned": 20}
+
+
 def test_a_training_counts_from_the_step_at_which_it_is_first_seen() -> None:
-    steps = Steps(2, 100)
+    steps = Steps(PLANNED)
+    assert (steps.trainings, steps.total, steps.left) == (4, 220, 220)
     steps.reach("a", 40, 100)
     steps.reach("a", 43, 100)
-    assert (steps.taken, steps.left) == (3, 57 + 100)
+    assert (steps.taken, steps.left) == (3, 57 + 100 + 20)
+
+
+def test_what_is_finished_or_stored_takes_the_steps_that_were_planned_for_it() -> None:
+    steps = Steps(PLANNED)
+    steps.finish("b")
+    assert (steps.finished, steps.left) == (1, 100 + 20)
+    steps.finish("quantized")
+    assert (steps.finished, steps.left) == (2, 100 + 20)
+    steps.reach("tuned", 110, 120)  # it may go on after the end of another, and from a saved step
+    assert (steps.taken, steps.left) == (0, 100 + 10)
 
 
 def test_the_same_step_twice_counts_once_and_beginning_again_takes_nothing_back() -> None:
-    steps = Steps(1, 100)
+    steps = Steps({"a": 100})
     for step in (0, 1, 1, 2, 0, 1):
         steps.reach("a", step, 100)
     assert (steps.taken, steps.left) == (3, 99)
 
 
 def test_the_remaining_time_is_never_negative() -> None:
-    steps = Steps(1, 100)
+    steps = Steps({"a": 100})
     for training in ("a", "b"):
         steps.reach(training, 100, 100)
         steps.finish(training)
@@ -193,7 +208,7 @@ def test_every_line_of_a_job_of_a_sweep_says_which_override_it_belongs_to(capsys
 
 
 def test_a_training_that_runs_once_more_is_not_one_of_those_that_are_left() -> None:
-    steps = Steps(3, 100)
+    steps = Steps({"a": 100, "b": 100, "c": 100})
     steps.reach("a", 100, 100)
     steps.finish("a")
     steps.reach("a", 0, 100)  # for weights that were not kept

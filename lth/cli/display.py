@@ -13,7 +13,7 @@ from lth.cli.console import duration
 from lth.cli.signals import Ended, Signals
 from lth.cli.steps import Steps
 from lth.engine import Callback, Interrupted
-from lth.job import Job, trainer
+from lth.job import Job, Place, place, trainer
 from lth.recipe import Recipe
 from lth.store.columns import metric_name
 from lth.store.table import row
@@ -23,7 +23,7 @@ LIVE_EVERY, LINE_EVERY = 0.2, 30.0
 
 
 class Display(Callback):
-    """Progress of `trainings` trainings of up to `steps` steps each, several of which may run at once.
+    """Progress of trainings, several of which may run at once. planned: their places, with the steps of each.
 
     live: a moving line, else a log line now and then. evaluated: called with every evaluation, too. label: tells the
     job from others of its sweep, in front of every line. clock: in seconds.
@@ -32,8 +32,7 @@ class Display(Callback):
     def __init__(
         self,
         console: Console,
-        trainings: int,
-        steps: int,
+        planned: Mapping[Place, int],
         *,
         live: bool,
         evaluated: Callable[[Ticket, Mapping[str, float]], None],
@@ -42,7 +41,7 @@ class Display(Callback):
     ) -> None:
         self.console, self.live, self.clock, self.tracked = console, live, clock, evaluated
         self.every = LIVE_EVERY if live else LINE_EVERY
-        self.steps = Steps(trainings, steps)
+        self.steps = Steps(planned)
         self.label = f"{label}: " if label else ""
         self.shown = clock()
         self.begun: tuple[float, int] | None = None  # when and after how many steps; the first one includes set-up
@@ -52,7 +51,7 @@ class Display(Callback):
         self.failures: dict[int, str] = {}
         columns = BarColumn(12), TextColumn("{task.description}")
         self.progress = Progress(*columns, console=console, transient=True, disable=not live)
-        self.bar = self.progress.add_task("starting", total=trainings * steps)
+        self.bar = self.progress.add_task("starting", total=self.steps.total)
 
     def __enter__(self) -> "Display":
         self.progress.start()
@@ -64,7 +63,7 @@ class Display(Callback):
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
         """Count a step, and show it if it is time to. Raises Interrupted if the job is to stop."""
         self.signals.check()
-        self.steps.reach(str(ticket), step, steps)
+        self.steps.reach(place(ticket), step, steps)
         now = self.clock()
         if self.begun is None and self.steps.taken:
             self.begun = now, self.steps.taken
@@ -119,13 +118,13 @@ class Display(Callback):
 
     def failed(self, ticket: Ticket, error: ArithmeticError) -> None:
         """Print the error, and let the other tickets go on."""
-        self.steps.finish(str(ticket))
+        self.steps.finish(place(ticket))
         self.failures.setdefault(ticket.replicate, f"{type(error).__name__}: {error}")
         self.console.print(f"{self.label}failed: {error}", style="red", markup=False)
 
     def trained(self, trained: Trained) -> None:
         """Print a line that stays."""
-        self.steps.finish(str(trained.ticket))
+        self.steps.finish(place(trained.ticket))
         self.at = trained.ticket, trained.steps
         facts, count, name = row(trained), str(self.steps.trainings), metric_name(trained.evaluations)
         took = "stored" if trained.facts.get("stored") else f"{facts['seconds']:.1f} s"
@@ -143,14 +142,13 @@ class Display(Callback):
 
     def _print(self, text: str) -> None:
         if self.live:
-            total = self.steps.trainings * self.steps.each
-            self.progress.update(self.bar, description=text, completed=max(0, total - self.steps.left))
+            self.progress.update(self.bar, description=text, completed=max(0, self.steps.total - self.steps.left))
         else:
             self.console.print(text, highlight=False, markup=False)
 
     def _text(self, ticket: Ticket, rate: float) -> str:
-        step, steps = self.steps.running[str(ticket)]
-        others = self.steps.beside(str(ticket))
+        step, steps = self.steps.running[place(ticket)]
+        others = self.steps.beside(place(ticket))
         found = self.metrics.get(str(ticket))
         pace = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
         return " · ".join(
@@ -167,7 +165,7 @@ def on_stderr(job: Job, recipe: Recipe) -> Callable[..., list[Trained]]:
     """A function that trains tickets of a job which another command needs (see `lth.job.trainer`), with log lines on
     stderr. It raises KeyboardInterrupt once it has saved, if it is to stop.
     """
-    display = Display(Console(stderr=True, soft_wrap=True), 1, 0, live=False, evaluated=lambda *_: None)
+    display = Display(Console(stderr=True, soft_wrap=True), {}, live=False, evaluated=lambda *_: None)
     trains = trainer(job, recipe, display)
 
     def train(tickets: list[Ticket], **given: Any) -> list[Trained]:

@@ -93,7 +93,7 @@ def _train(job: Job, setting: Setting, store: Store, tracker: Silent, found: Res
         words = tracked.beside_replicate(setting.told_apart)  # every line names the replicate
         live = console.is_terminal and not setting.sweeping
         given: Any = {"live": live, "evaluated": tracker.evaluated, "label": " ".join(words)}
-        display = Display(console, len(job.places()) + len(jobs.origin_places(job)), job.longest, **given)
+        display = Display(console, jobs.planned(job), **given)
 
         def trained(result: Trained) -> None:
             done.append(result)

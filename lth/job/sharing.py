@@ -1,9 +1,9 @@
 """Trainings of a job, named so that those of several jobs that are the same one have the same name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from lth.branch.steps import Bound, bound_of, steps_of
+from lth.branch.steps import Bound, bound_of
 from lth.job.branch import Place
 from lth.job.levels import densities
 from lth.job.source import origin, origin_places
@@ -25,14 +25,13 @@ def planned(job: Job) -> dict[Place, int]:
     of what is only evaluated or quantized.
     """
     run = origin(job)
-    there = {} if run is None else {place: _Line(run).steps(place) for place in origin_places(job)}
-    line = _Line(job)
-    return {**there, **{place: line.steps(place) for place in job.places()}}
+    there = {} if run is None else {place: run.steps(place) for place in origin_places(job)}
+    return {**there, **{place: job.steps(place) for place in job.places()}}
 
 
 def _named(job: Job, places: Sequence[Place]) -> dict[str, int]:
     line = _Line(job)
-    return {line.name(place): steps for place in places if (steps := line.steps(place)) or place.bits is None}
+    return {line.name(place): steps for place in places if (steps := job.steps(place)) or place.bits is None}
 
 
 class _Line:
@@ -41,7 +40,6 @@ class _Line:
     def __init__(self, job: Job) -> None:
         self.job, (recipe, init, *science, _, rewind) = job, job.description[:7]
         self.dense, self.science, self.rewind = [recipe, init], science, rewind
-        self.parents = job.ladder.parents
         self.origin = None if job.start is None else _Line(job.start)
         self.climbed: dict[int, dict[int, list[Any]]] = {}
 
@@ -50,16 +48,6 @@ class _Line:
         own = [] if branch is None else [describe(branch.transform), place.draw]
         bits = [] if place.bits is None else [place.bits]
         return short([*self._main(place.replicate, place.level), *own, *bits])
-
-    def steps(self, place: Place) -> int:
-        """Steps from where the ticket starts to where its training ends."""
-        first, branch = self._is_untrained(place.level), self.job.branches.get(place.branch)
-        start, end = (
-            (0, self.job.recipe.steps) if first else ((self.job.start or self.job).begin, self.job.retrained.steps)
-        )
-        if branch is None:
-            return end - start
-        return _steps_of(branch.transform, start if place.bits is None else end, end)
 
     def _main(self, replicate: int, level: int) -> list[Any]:
         """The ticket of the main line."""
@@ -73,8 +61,8 @@ class _Line:
         """Level -> the ticket of the main line, each made from the one that it is pruned from."""
         names: dict[int, list[Any]] = {0: [self.dense, replicate]}
         rounds = [self.job.ladder.rounds] if self.job.ladder.rounds > 1 else []
-        for level, parent in sorted(self.parents.items()):
-            rewind = None if self._is_untrained(level) else self.rewind
+        for level, parent in sorted(self.job.ladder.parents.items()):
+            rewind = None if self.job.is_untrained(level) else self.rewind
             pruned = [self.science, densities(self.job.ladder, level), rewind, *rounds]
             names[level] = [short(names[parent]), pruned]
         return names
@@ -87,18 +75,8 @@ class _Line:
         )
         return bool(own == there)
 
-    def _is_untrained(self, level: int) -> bool:
-        """True of a level that starts as the dense net does, whatever the rewinding: nothing is trained before it."""
-        return level == 0 or self.parents[level] < self.job.train_from
-
 
 def bound(job: Job, place: Place) -> Bound:
     """Kind of number that `planned` gives for a training: exact ("") or a bound."""
     branch = job.branches.get(place.branch)
     return "" if branch is None else bound_of(*arguments(branch.transform))
-
-
-def _steps_of(transform: Callable[..., Any], start: int, end: int) -> int:
-    """Steps of a training that branches off a ticket which is trained from step `start` to `end`."""
-    function, given = arguments(transform)
-    return steps_of(function, start, end, given)

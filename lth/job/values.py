@@ -1,5 +1,6 @@
 """The job that a configuration stands for."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -7,19 +8,19 @@ from typing import Any, Literal
 
 from torch import nn
 
-from lth import UserError, augment, regularization
+from lth import UserError
+from lth.branch.steps import steps_of
 from lth.imp import Criterion, Distribution, Rewind, Structure
-from lth.job import drawn, inverted, retraining, start
+from lth.job import columns, drawn, inverted, retraining, start
 from lth.job.branch import Branch, Place
 from lth.job.guard import guarded, guarded_recipe
-from lth.keywords import unbound
+from lth.keywords import arguments, unbound
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
 from lth.stop import accuracy_drop
 from lth.store import Record, Store
 from lth.store.columns import SCIENCE
 from lth.store.digest import describe, short, sourceless, sources
-from lth.task import CLASSIFICATION
 from lth.ticket import Ticket, Trained, Weights
 
 Device = Literal["auto", "cpu", "gpu", "cuda", "mps"]  # accelerators of Lightning that the engine knows
@@ -104,15 +105,24 @@ class Job:
         return self.recipe if ticket.step < self.recipe.steps else self.retrained
 
     @property
-    def longest(self) -> int:
-        """Steps of a training of the main line, at most."""
-        return max(self.recipe.steps, self.retrained.steps - self.recipe.steps)
-
-    @property
     def path(self) -> list[int]:
         """Levels that are climbed to from one another, if they were given as a list."""
         levels = self.levels if self.start is None else self.start.levels
         return [] if isinstance(levels, int) else list(levels)
+
+    def steps(self, place: Place) -> int:
+        """Optimizer steps of the training of one of its places; 0 if it is only evaluated or quantized."""
+        begin, end = (self.start or self).begin, self.retrained.steps
+        if self.is_untrained(place.level):
+            begin, end = 0, self.recipe.steps
+        if place.branch not in self.branches:
+            return end - begin
+        function, given = arguments(self.branches[place.branch].transform)
+        return steps_of(function, begin if place.bits is None else end, end, given)
+
+    def is_untrained(self, level: int) -> bool:
+        """True of a level that starts as the dense net does, whatever the rewinding: nothing is trained before it."""
+        return level == 0 or self.ladder.parents[level] < self.train_from
 
     def is_early(self, ticket: Ticket) -> bool:
         """True if a ticket is pruned without being trained."""
@@ -120,34 +130,8 @@ class Job:
 
     @cached_property
     def columns(self) -> dict[str, Any]:
-        """Columns that all rows of the job share: functions by name, and their arguments that aren't defaults."""
-        recipe, path = self.recipe, self.path
-        science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": self.init}
-        science |= {name: getattr(self, name) for name in ("criterion", "distribution", "structure", "schedule")}
-        science |= {"rewind": self.rewind}
-        usual = {"augment": augment.none, "regularization": regularization.none}
-        science |= {name: f for name, none in usual.items() if unbound(f := getattr(recipe, name))[0] is not none}
-        science |= {"updater": recipe.updater} if recipe.moves_mask else {}
-        described = {name: _flat(name, function) for name, function in science.items()}
-        own = {
-            **described.pop("model"),
-            "data": recipe.data.name,
-            **({} if recipe.task == CLASSIFICATION else {"task": recipe.task.name}),
-            "scaling": recipe.data.scaling,
-            "batch_size": recipe.batch_size,
-            "evaluate_every": recipe.evaluate_every,
-            **{key: value for columns in described.values() for key, value in columns.items()},
-            **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
-            **({} if recipe.kernel == "auto" else {"kernel": recipe.kernel}),
-            **({} if recipe.threads == 1 else {"threads": recipe.threads}),
-            **({} if recipe.batch_norm_parts == 1 else {"batch_norm_parts": recipe.batch_norm_parts}),
-            **({"output": recipe.output} if recipe.output else {}),
-            **({"levels": str(path)} if path else {}),
-            **({"train_from": self.train_from} if self.train_from else {}),
-            **({"reduced": self.reduced} if self.reduced else {}),
-            "config": self.identity[:8],
-        }
-        return own if self.start is None else {**own, **start.columns(self, own, self.start)}
+        """Columns that all rows of the job share."""
+        return columns.shared(self)
 
     @cached_property
     def description(self) -> list[Any]:
@@ -164,12 +148,13 @@ class Job:
 
     def record(self, store: Store, replicate: int) -> Record:
         """The file that lists the trainings of a replicate."""
-        description, columns = self.description, {**self.columns, "replicate": replicate}
+        description, shared = self.description, {**self.columns, "replicate": replicate}
         code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
         code["branches"] = {name: branch.code for name, branch in self.branches.items()}
-        planned = {"trainings": sum(p.replicate == replicate for p in self.places()), "steps": self.longest}
+        steps = [self.steps(place) for place in self.places() if place.replicate == replicate]
+        planned = {"trainings": len(steps), "steps": math.ceil(sum(steps) / len(steps))}
         name = f"{self.identity}-{replicate}"
-        return Record(store.root, self.name, name, columns, code, planned, self.overrides, lambda: store.wait())
+        return Record(store.root, self.name, name, shared, code, planned, self.overrides, lambda: store.wait())
 
     def places(self) -> list[Place]:
         """Everything that the job trains, in about the order of work."""
@@ -183,15 +168,6 @@ class Job:
             ]
             for place in places
         ]
-
-
-def _flat(name: str, function: Any) -> dict[str, Any]:
-    """A function as columns: {"rewind": "weights", "rewind.step": 100}."""
-    described = describe(function)
-    short_name = described.pop("function").rpartition(".")[2]
-    described.pop("source", None)
-    return {name: short_name} | {f"{name}.{key}": value if isinstance(value, str | int | float) else str(value)
-                                 for key, value in described.items()}  # fmt: skip
 
 
 def _check_accuracy_drop(job: Job) -> None:

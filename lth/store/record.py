@@ -38,9 +38,9 @@ class Record:
 
     columns: shared by all rows of the job, such as {"model": "lenet_300_100", "replicate": 1}. code: "science", the
     same for all versions of the user's functions, and "sources", function -> file -> digest of its code. planned:
-    number of trainings, and their steps at most. overrides: of the `lth run` that made the job, if any. wait: called
-    again and again while another process writes the file. From the status "running" until the next one, this process
-    holds the lease of the job.
+    number of trainings, and their mean number of steps. overrides: of the `lth run` that made the job, if any. wait:
+    called again and again while another process writes the file. From the status "running" until the next one, this
+    process holds the lease of the job.
     """
 
     root: Path

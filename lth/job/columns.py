@@ -1,0 +1,52 @@
+"""Columns that all rows of a job share."""
+
+from typing import TYPE_CHECKING, Any
+
+from lth import augment, regularization
+from lth.job import start
+from lth.keywords import unbound
+from lth.store.digest import describe
+from lth.task import CLASSIFICATION
+
+if TYPE_CHECKING:
+    from lth.job.values import Job
+
+
+def shared(job: "Job") -> dict[str, Any]:
+    """Functions of a job by name, and their arguments that aren't defaults."""
+    recipe, path = job.recipe, job.path
+    science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": job.init}
+    science |= {name: getattr(job, name) for name in ("criterion", "distribution", "structure", "schedule")}
+    science |= {"rewind": job.rewind}
+    usual = {"augment": augment.none, "regularization": regularization.none}
+    science |= {name: f for name, none in usual.items() if unbound(f := getattr(recipe, name))[0] is not none}
+    science |= {"updater": recipe.updater} if recipe.moves_mask else {}
+    described = {name: _flat(name, function) for name, function in science.items()}
+    own = {
+        **described.pop("model"),
+        "data": recipe.data.name,
+        **({} if recipe.task == CLASSIFICATION else {"task": recipe.task.name}),
+        "scaling": recipe.data.scaling,
+        "batch_size": recipe.batch_size,
+        "evaluate_every": recipe.evaluate_every,
+        **{key: value for each in described.values() for key, value in each.items()},
+        **({} if recipe.precision == "fp32" else {"precision": recipe.precision}),
+        **({} if recipe.kernel == "auto" else {"kernel": recipe.kernel}),
+        **({} if recipe.threads == 1 else {"threads": recipe.threads}),
+        **({} if recipe.batch_norm_parts == 1 else {"batch_norm_parts": recipe.batch_norm_parts}),
+        **({"output": recipe.output} if recipe.output else {}),
+        **({"levels": str(path)} if path else {}),
+        **({"train_from": job.train_from} if job.train_from else {}),
+        **({"reduced": job.reduced} if job.reduced else {}),
+        "config": job.identity[:8],
+    }
+    return own if job.start is None else {**own, **start.columns(job, own, job.start)}
+
+
+def _flat(name: str, function: Any) -> dict[str, Any]:
+    """A function as columns: {"rewind": "weights", "rewind.step": 100}."""
+    described = describe(function)
+    short_name = described.pop("function").rpartition(".")[2]
+    described.pop("source", None)
+    return {name: short_name} | {f"{name}.{key}": value if isinstance(value, str | int | float) else str(value)
+                                 for key, value in described.items()}  # fmt: skip

@@ -59,6 +59,7 @@ def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored
     assert (facts["step"], facts["steps"], facts["level"], facts["replicate"]) == ("5", "20", "1", "2")
 
 
+@pytest.mark.long
 def test_a_stored_experiment_is_named_in_place_of_its_overrides(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

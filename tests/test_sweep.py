@@ -68,6 +68,7 @@ def test_values_of_the_sweeper_are_those_of_the_command_line() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kept_in", ["experiment", "hydra/sweeper"])
 def test_values_of_a_file_of_ones_own_are_too(kept_in: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def run(*values: str, given: Sequence[str] = ()) -> str:

@@ -217,13 +217,31 @@ def test_values_of_an_entry_that_is_not_chosen_are_named_unless_the_command_line
     text = "# @package _global_\nlevels: 0\n" + OmegaConf.to_yaml(OmegaConf.from_dotlist([f"{key}={value}"]))
     (tmp_path / "conf_mine" / "experiment" / "mine.yaml").write_text(text)
     run = ["run", "--config-dir", "conf_mine", "experiment=mine", "plan=true"]
-    assert cli.main(run) == 2
-    assert capsys.readouterr().err == (
+    meant = ". Did you mean reinitialize or signed_reinitialize?" if name == "reinitialise" else ""
+    said = (
         f"lth run: {group}.{name} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
-        f"override /{group}: [{name}], or give {function}._target_\n"
+        f"override /{group}: [{name}], or give {function}._target_{meant}\n"
     )
-    assert cli.main([*run, f"{group}=[]"]) == 0
-    assert "0 stored, 1 to train" in capsys.readouterr().out
+    assert cli.main(run) == 2
+    assert capsys.readouterr().err == said
+    assert cli.main([*run, f"{group}=[]"]) == (2 if meant else 0)  # a slip is one whatever is chosen
+    assert ("0 stored, 1 to train" in capsys.readouterr().out) is not bool(meant)
+    assert cli.main([*run, f"{group}=[]", f"{key}={value}"]) == 2  # nor do values on the command line do nothing
+    assert capsys.readouterr().err == said
+
+
+def test_a_file_that_chooses_other_branches_than_the_one_that_it_builds_on_needs_no_values_of_those(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder := tmp_path / "conf_mine" / "experiment").mkdir(parents=True)
+    choice = "# @package _global_\ndefaults:\n{before}  - override /branch: [{name}]\n"
+    own = "levels: 1\nbranch:\n  reinitialize:\n    draws: 2\n"
+    (folder / "parent.yaml").write_text(choice.format(before="", name="reinitialize") + own)
+    (folder / "child.yaml").write_text(choice.format(before="  - parent\n", name="shuffle"))
+    run = ["run", "--config-dir", "conf_mine", "plan=true"]
+    for name, found in (("parent", "0 stored, 4 to train"), ("child", "0 stored, 3 to train")):
+        assert cli.main([*run, f"experiment={name}"]) == 0
+        assert found in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("key", "default"), [("steps", "1000"), ("store.keep", "all"), ("store", "all")])

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from small import DATA, adam, full_mask_of, half_pruned, net, recipe, sgd, trained
 from torch import Tensor, nn
 
-from lth import UserError, criterion, distribution, init, lr, rewind, schedule, structure
+from lth import UserError, branch, criterion, distribution, init, lr, rewind, schedule, structure
 from lth.imp import check, dense
 from lth.job import Branch, Job
 from lth.job.guard import Guarded, guarded, guarded_recipe
@@ -264,6 +264,10 @@ SHORT = {
              "'+init.gain=VALUE'"),
     "updater": ("step, weights, gradients, mask", "step, weights, mask", "too many positional arguments"),
     "stop": ("dense, trained", "dense, trained, at", "missing a required argument: 'at'"),
+    "optimizer": ("parameters", "parameters, rate", "missing a required argument: 'rate'; give it a default, or a "
+                  "value: '+optimizer.rate=VALUE'"),
+    "compare": ("net, nets, mask, data, task, before=, device=, tick=", "net, nets, mask, data",
+                "too many positional arguments"),
 }  # fmt: skip
 
 
@@ -274,6 +278,41 @@ def test_a_function_that_can_not_be_called_as_it_will_be_is_refused_before_anyth
     said = f" is called with ({called}), and takes ({taken}): {why}"
     with pytest.raises(UserError, match=re.escape(said) + "$"):
         guarded(role, eval(f"lambda {taken}: None"))
+
+
+def test_of_a_decorated_function_either_signature_may_fit() -> None:
+    def halving(step: int, total: int) -> float:
+        return 0.5 ** (step / total)
+
+    @wraps(halving)
+    def of_a_thousand(step: int) -> float:
+        return halving(step, 1000)
+
+    @wraps(halving)
+    def neither(total: int, *, rate: float) -> float:
+        return rate * total
+
+    assert guarded("lr", of_a_thousand)(500) == 0.5**0.5
+    with pytest.raises(UserError, match=r"takes \(step: int, total: int\) .*'total'; give it a default"):
+        guarded("lr", neither)
+
+
+def test_arguments_that_can_not_be_given_by_name_are_named() -> None:
+    def by_position(step: int, half: int, /) -> float:
+        return 0.5 ** (step / half)
+
+    with pytest.raises(UserError, match=r"missing a required .*argument: 'half'$"):
+        guarded("lr", by_position)
+    with pytest.raises(UserError, match=r"takes half by position only: leave out the / in \(step: int, half: int, /\)"):
+        guarded("lr", partial(by_position, half=3))
+
+
+def test_a_comparison_that_can_not_be_called_is_refused_with_its_branch() -> None:
+    def measure(net: nn.Module, nets: list[object], mask: object, data: object) -> list[object]:
+        return nets
+
+    with pytest.raises(UserError, match=r"compare=.*measure is called with \(net, nets, mask, data, task, before=, "):
+        Branch(branch.shuffle, compare=measure)
 
 
 def test_every_other_optimizer_of_pytorch_is_taken() -> None:

@@ -183,6 +183,21 @@ def test_a_default_of_ones_own_function_wins_over_the_value_of_the_option_that_i
     }  # which it can't do without
 
 
+def test_the_values_of_a_file_that_names_a_function_stay_also_if_an_option_of_lths_has_the_same(tmp_path: Path) -> None:
+    """`lr=constant` has warmup=0, too."""
+    (tmp_path / "own" / "lr").mkdir(parents=True)
+    (tmp_path / "own" / "lr" / "mine.yaml").write_text("_target_: mine.warm\n_partial_: true\nwarmup: 0\n")
+    Path("mine.py").write_text(OWN, encoding="utf-8")
+    for given, keywords in (([], {"warmup": 0}), (["lr.warmup=3"], {"warmup": 3})):
+        ((job, _),) = jobs(["lr=mine", *given], Path("own"))
+        assert job.recipe.lr.keywords == keywords
+
+
+def test_a_trial_leaves_out_what_the_function_does_not_take_too() -> None:
+    """`at`, whose steps are fewer in a trial."""
+    assert of("lr=drop", "lr._target_=mine.warm", "debug=true").recipe.lr.keywords == {}
+
+
 def test_so_are_those_of_nets_and_data_sets() -> None:
     given = [
         "model=mlp",

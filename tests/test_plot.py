@@ -496,6 +496,10 @@ def test_losses_are_drawn_against_weights_pruned_away_a_panel_a_net() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["net", "other"]
     (line, *_) = figure.axes[0].get_lines()
     assert (line.get_xdata()[0], line.get_ydata()[0]) == pytest.approx((59, -0.25))
+    renamed = rows.rename(columns=lambda name: name.replace("test_accuracy", "test_balanced_accuracy"))
+    axes = plot.loss(renamed, "title").axes[0]
+    assert axes.get_ylabel() == "test balanced accuracy at the end minus dense (points)"
+    assert axes.get_lines()[0].get_ydata()[0] == pytest.approx(-0.25)
 
 
 # ---- bits

@@ -150,6 +150,23 @@ def test_rows_of_a_branch_are_stale_beside_those_of_another_replicate_that_are_n
     assert [row.get("stale") for row in second["rows"].values()] == ["mine.noisy changed"] * 2
 
 
+def test_branches_of_one_function_that_are_compared_by_others_are_not_an_edit() -> None:
+    """Each function of the user's own has a digest of its own."""
+
+    def record(*rows: dict[str, object], science: str = "s") -> dict[str, Any]:
+        return {"experiment": "e", "code": {"science": science}, "rows": dict(enumerate(rows))}
+
+    plain = one(1, "branch.connect")
+    measured = {**one(1, "branch.connect:mine.a=1", added="2"), "branch": "measured"}
+    other = {**one(1, "branch.connect:mine.b=1:mine.c=1", added="3"), "branch": "other"}
+    mark_branches(found := [record(plain, measured), record(other, science="t")])
+    assert [row for each in found for row in each["rows"].values() if "stale" in row] == []
+    edited = {**one(2, "branch.connect:mine.b=1:mine.c=2", added="4"), "branch": "other"}
+    mark_branches(found := [*found, record(edited, science="u")])
+    stale_rows = [row["stale"] for each in found for row in each["rows"].values() if "stale" in row]
+    assert stale_rows == ["mine.c changed"]
+
+
 def test_the_same_training_of_other_code_stands_once() -> None:
     renamed = {**one(1, "mine.noisy:a"), "branch_code": "mine.noisy:b"}
     assert beside({"noisy/0/1": one(1, "mine.noisy:a")}, "noisy/0/1", renamed) == {"noisy/0/1": renamed}

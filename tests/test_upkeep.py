@@ -45,7 +45,7 @@ def test_a_deletion_leaves_what_another_experiment_needs(two: Path) -> None:
     assert plan.kept == 1
     assert {folder.name for folder in plan.trainings} == before - {shared}
     assert entries(two) == before  # a plan deletes nothing
-    assert upkeep.carry_out(plan) == (len(before) - 1, 0)
+    assert upkeep.carry_out(plan) == (1, len(before) - 1, 0)
     assert entries(two) == {shared}
     assert set(table.tickets(two)["experiment"]) == {"other"}
     assert [folder.name for folder in (two / "experiments").iterdir()] == ["other"]
@@ -78,11 +78,26 @@ def test_a_job_that_failed_before_it_trained_anything_is_garbage(two: Path, caps
         job.status(replace(DENSE, name=name), Store(two), "failed", "no such layer")
     (file,) = (two / "experiments" / "typo").glob("*.json")
     plan = upkeep.garbage(two)
-    assert (plan.records, plan.trainings) == ((file,), ())
+    assert (plan.failed, plan.records, plan.trainings) == ((file,), (), ())
     assert cli.main(["gc", "--runs", str(two), "--yes"]) == 0
     said = capsys.readouterr().out
     assert f"{file}\n1 failed job without a training, 0 trainings without an experiment" in said
+    assert said.endswith("deleted 1 record and 0 trainings\n")
     assert {folder.name for folder in (two / "experiments").iterdir()} == {JOB.name, "other", "half"}
+
+
+def test_a_failed_job_that_was_started_again_since_the_plan_keeps_its_record(two: Path) -> None:
+    again, done = replace(DENSE, name="again"), replace(DENSE, name="done")
+    for each in (again, done):
+        job.status(each, Store(two), "failed", "no such layer")
+    plan = upkeep.garbage(two)
+    job.status(again, Store(two), "running")
+    finish(done, two)
+    assert len(plan.failed) == 2
+    assert upkeep.carry_out(plan) == (0, 0, 0)
+    assert all(file.exists() for file in plan.failed)
+    job.status(again, Store(two), "failed", "no such layer")
+    assert upkeep.carry_out(upkeep.garbage(two)).records == 1
 
 
 def test_the_state_of_an_interrupted_training_is_kept_unless_it_is_asked_for(tmp_path: Path) -> None:
@@ -101,7 +116,7 @@ def test_a_training_that_another_process_holds_stays(two: Path) -> None:
     plan = upkeep.deletion(two, JOB.name)
     held = plan.trainings[0]
     with claimed([held], lambda: None):
-        assert upkeep.carry_out(plan) == (len(plan.trainings) - 1, 1)
+        assert upkeep.carry_out(plan) == (1, len(plan.trainings) - 1, 1)
     assert (held / "result.json").exists()
     assert upkeep.garbage(two).trainings == (held,)
 
@@ -109,7 +124,7 @@ def test_a_training_that_another_process_holds_stays(two: Path) -> None:
 def test_a_training_that_a_record_came_to_name_since_the_plan_stays(two: Path) -> None:
     plan = upkeep.deletion(two, JOB.name)
     finish(replace(JOB, name="new"), two)
-    assert upkeep.carry_out(plan) == (0, len(plan.trainings))
+    assert upkeep.carry_out(plan) == (1, 0, len(plan.trainings))
     assert len(table.tickets(two, "new")) == 3
 
 
@@ -221,7 +236,7 @@ def test_commands_delete_only_when_told_to(two: Path, capsys: pytest.CaptureFixt
     assert again == ["lth", "run", "name=it's new", "goes", "on", "with", "it"]
     assert cli.main(["rename", "it's new", "new", "--runs", str(two)]) == 0
     assert cli.main(["delete", "new", "--yes", "--runs", str(two)]) == 0
-    assert "deleted 2 trainings" in capsys.readouterr().out
+    assert "deleted 1 record and 2 trainings" in capsys.readouterr().out
     assert len(table.tickets(two)) == 1
 
 
@@ -237,7 +252,7 @@ def test_trainings_are_deleted_a_few_at_a_time(two: Path, monkeypatch: pytest.Mo
     assert count == 3
     for file in (two / "experiments").rglob("*.json"):
         file.unlink()
-    assert upkeep.carry_out(upkeep.garbage(two)) == (count, 0)
+    assert upkeep.carry_out(upkeep.garbage(two)) == (0, count, 0)
     assert entries(two) == set()
 
 

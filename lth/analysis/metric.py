@@ -20,7 +20,7 @@ class Metric:
     @property
     def is_accuracy(self) -> bool:
         """True for a share of right answers."""
-        return self.name.endswith("accuracy")
+        return self.name == "accuracy" or self.name.endswith("_accuracy")
 
     @property
     def early(self) -> str:
@@ -48,14 +48,19 @@ class Metric:
         return 2 if self.is_accuracy else 4
 
     @property
+    def words(self) -> str:
+        """Its name in a sentence."""
+        return self.name.replace("_", " ")
+
+    @property
     def title(self) -> str:
         """Head of its column in a table for readers."""
-        return self.name.replace("_", " ") + (" %" if self.is_accuracy else "")
+        return self.words + (" %" if self.is_accuracy else "")
 
     def axis(self, where: str = "") -> str:
         """Label of an axis, such as "test accuracy at early stop (%)"."""
         unit = " (%)" if self.is_accuracy else ""
-        return f"test {self.name.replace('_', ' ')}{where}{unit}"
+        return f"test {self.words}{where}{unit}"
 
 
 def metric(table: pd.DataFrame) -> Metric:
@@ -76,13 +81,14 @@ def _only(table: pd.DataFrame, prefixes: tuple[str, ...]) -> Metric:
     return Metric(found[0])
 
 
-def accuracies(table: pd.DataFrame, what: str) -> None:
-    """Raise UserError if the metric of these tickets is no accuracy."""
+def accuracy(table: pd.DataFrame, what: str) -> Metric:
+    """The metric of these tickets; raises UserError if it is no accuracy."""
     if not (found := metric(table)).is_accuracy:
         raise UserError(f"{what} compares accuracies, and these experiments have {found.title} instead")
+    return found
 
 
 def shown(name: str, value: float, digits: int = 2) -> str:
     """A value with its unit: "accuracy 97.31%", "absolute error 0.4213"."""
     number = f"{100 * value:.{digits}f}%" if (found := Metric(name)).is_accuracy else f"{value:.{found.digits}f}"
-    return f"{name.replace('_', ' ')} {number}"
+    return f"{found.words} {number}"

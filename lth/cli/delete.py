@@ -24,10 +24,12 @@ def carry_out(plan: upkeep.Plan, *, yes: bool) -> int:
         print("nothing was deleted; --yes deletes")
         return 0
     try:
-        gone, stay = upkeep.carry_out(plan)
+        found = upkeep.carry_out(plan)
     except KeyboardInterrupt:
         raise UserError("stopped; the same command, or lth gc --yes, deletes what is left", code=INTERRUPTED) from None
-    print(f"deleted {number_of(gone, 'training')}" + (f"; {stay} kept, in use by another process" if stay else ""))
+    records = f"{number_of(found.records, 'record')} and " if found.records else ""
+    stay = f"; {found.stay} kept, in use by another process" if found.stay else ""
+    print(f"deleted {records}{number_of(found.trainings, 'training')}{stay}")
     return 0
 
 

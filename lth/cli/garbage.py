@@ -15,9 +15,9 @@ def main(arguments: argparse.Namespace) -> int:
     if not arguments.runs.is_dir():
         raise UserError(no_results(arguments.runs), code=1)
     plan = upkeep.garbage(arguments.runs, partial=arguments.partial)
-    for path in (*plan.records, *plan.trainings):
+    for path in (*plan.failed, *plan.trainings):
         print(path)
-    failed = f"{number_of(len(plan.records), 'failed job')} without a training, " if plan.records else ""
+    failed = f"{number_of(len(plan.failed), 'failed job')} without a training, " if plan.failed else ""
     print(f"{failed}{number_of(len(plan.trainings), 'training')} without an experiment, {megabytes(plan)}")
     if plan.partial and not arguments.partial:
         interrupted = number_of(plan.partial, "interrupted training")

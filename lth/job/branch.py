@@ -44,6 +44,8 @@ class Branch:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "transform", guarded("branch", self.transform))
+        if self.compare is not None:
+            guarded("compare", self.compare)  # what it returns is checked beside the nets that it is for
         if self.bits is not None and len({*self.bits}) < len(self.bits):
             raise UserError(f"bits={[*self.bits]}: give different widths to quantize weights to, such as [8, 4]")
 
@@ -57,10 +59,13 @@ class Branch:
 
     @property
     def code(self) -> str:
-        """The function of its transform, such as "branch.shuffle"; behind a colon a digest of the user's own code."""
+        """The function of its transform, such as "branch.shuffle"; behind colons a digest for each function of the
+        user's own: "mine.noisy:3ac1" or, of functions beside the transform, "branch.connect:mine.measure=9f02".
+        """
         described = [describe(self.transform), describe(self.compare)]
-        own = dict(sources(described))
-        return ":".join([described[0]["function"], *([short(own)] if own else [])])
+        name, own = described[0]["function"], dict(sources(described))
+        digests = {function: short({function: files}) for function, files in sorted(own.items())}
+        return ":".join([name, *(each if of == name else f"{of}={each}" for of, each in digests.items())])
 
     def argument(self, name: str) -> Any:
         """An argument of the transform: as it is bound, or its default; None if it has neither."""

@@ -6,7 +6,7 @@ Functions of lth are left as they are.
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from lth.ticket import Ticket, Trained
 # a function has them.
 CALLED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "model": (("shape", "classes"), ()),
+    "optimizer": (("parameters",), ()),
     "lr": (("step",), ()),
     "augment": (("images",), ("replicate", "step")),
     "regularization": (("weights",), ()),
@@ -36,8 +37,9 @@ CALLED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "structure": (("scores", "mask", "shares", "net", "example"), ()),
     "rewind": (("trained",), ()),
     "stop": (("dense", "trained"), ()),
+    "compare": (("net", "nets", "mask", "data", "task"), ("before", "device", "tick")),
 }
-GIVEN = {"criterion": ("task",), "updater": ("replicate", "net", "stepped")}
+GIVEN = {"criterion": ("task",), "updater": ("replicate", "net", "stepped"), "compare": ("drawn",)}
 
 
 class Guarded(partial[Any]):
@@ -106,32 +108,46 @@ def guarded(role: str, function: Any) -> Any:
 
 
 def _check_taken(guard: Guarded) -> None:
-    """Raise UserError for an argument that the function does not take, if it says what it takes."""
+    """Raise UserError for a function that can't be called as it will be, if it says what it takes. A decorator may take
+    other arguments than what it decorates: either may fit.
+    """
     try:
-        taken = inspect.signature(guard.func).parameters
+        taken = [inspect.signature(guard.func, follow_wrapped=follow) for follow in (True, False)]
     except (ValueError, TypeError):
         return
-    wrong = [name for name in guard.keywords if name not in taken]
-    if wrong and not any(each.kind is each.VAR_KEYWORD for each in taken.values()):
-        raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
+    errors = [error for signature in taken if (error := _misfit(guard, signature))]
+    if len(errors) == len(taken):
+        raise errors[0]
+
+
+def _misfit(guard: Guarded, signature: inspect.Signature) -> UserError | None:
+    """An error if a function of this signature can't be called with what the guard binds and its role gives."""
+    taken = signature.parameters
+    anything = any(each.kind is each.VAR_KEYWORD for each in taken.values())
+    positional = [name for name, each in taken.items() if each.kind is each.POSITIONAL_ONLY]
+    if (wrong := [name for name in guard.keywords if name not in taken]) and not anything:
+        return UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
+    if (wrong := [name for name in guard.keywords if name in positional]) and not anything:
+        return UserError(f"{guard} takes {wrong[0]} by position only: leave out the / in {signature}, or {wrong[0]}")
     if guard.role not in CALLED:
-        return
+        return None
     called, named = CALLED[guard.role]
     keywords = dict.fromkeys(named) | supplied(guard, **dict.fromkeys(GIVEN.get(guard.role, ())))
     try:
-        inspect.signature(guard).bind(*called, **keywords)
+        signature.bind(*called, **{**guard.keywords, **keywords})
     except TypeError as error:
         words = ", ".join([*called, *(f"{name}=" for name in keywords)])
-        raise UserError(
-            f"{guard} is called with ({words}), and takes {inspect.signature(guard.func)}: {error}"
-            f"{_value_for(guard.role, str(error))}"
-        ) from error
+        remedy = _value_for(guard.role, str(error), positional)
+        return UserError(f"{guard} is called with ({words}), and takes {signature}: {error}{remedy}")
+    return None
 
 
-def _value_for(role: str, error: str) -> str:
-    """The remedy for an argument that has no value, such as a schedule's number of steps."""
+def _value_for(role: str, error: str, positional: Collection[str]) -> str:
+    """The remedy for an argument that has no value, such as a schedule's number of steps. positional: arguments that
+    can't be given by name.
+    """
     found = re.search(r"missing a required .*argument: '(\w+)'", error)
-    if found is None or role == "stop":
+    if found is None or role in ("stop", "compare") or found[1] in positional:
         return ""
     value = "${steps}" if found[1] == "steps" else "VALUE"
     return f"; give it a default, or a value: '+{role}.{found[1]}={value}'"

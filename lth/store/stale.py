@@ -62,19 +62,45 @@ def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, dict[str
 
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
-    """Mark rows of branches as stale, in place, unless their function is that of the row that was added last of the
-    same experiment, science and branch, with the code that it has in the last row of the experiment.
+    """Mark rows of branches as stale, in place, unless their transform is that of the row that was added last of the
+    same experiment, science and branch, and each function of the user's own has the code of the last row of the
+    experiment that depends on it.
     """
-    function: dict[tuple[str, str, str], str] = {}
-    code: dict[tuple[str, str], str] = {}
+    transform: dict[tuple[str, str, str], str] = {}
+    latest: dict[tuple[str, str], str] = {}
     own = [(record, key, row) for record in records for key, row in record["rows"].items() if BRANCH_CODE in row]
     for record, _, row in sorted(own, key=lambda each: (_added(each[2]), str(each[0].get("updated")))):
-        name = row[BRANCH_CODE].partition(":")[0]
-        function[*_science(record), row["branch"]] = name
-        code[record["experiment"], name] = row[BRANCH_CODE]
+        name, digests = _parts(row[BRANCH_CODE])
+        transform[*_science(record), row["branch"]] = name
+        latest |= {(record["experiment"], function): digest for function, digest in digests.items()}
     for record, key, row in own:
-        name = function[*_science(record), row["branch"]]
-        record["rows"][key] = _marked(row, row["branch"], code[record["experiment"], name])
+        name, digests = _parts(row[BRANCH_CODE])
+        now = {function: latest[record["experiment"], function] for function in digests}
+        reason = _reason(row, transform[*_science(record), row["branch"]], now)
+        record["rows"][key] = {**_fresh(row), **({"stale": reason} if reason else {})}
+
+
+def _parts(code: str) -> tuple[str, dict[str, str]]:
+    """The transform of a branch, and the digest of each function of the user's own."""
+    name, *parts = code.split(":")
+    return name, {of or name: digest for of, _, digest in (part.rpartition("=") for part in parts)}
+
+
+def _reason(row: Mapping[str, Any], transform: str, digests: Mapping[str, str]) -> str:
+    """Why a row of a branch is stale; empty if it is not. transform, digests: of its branch now."""
+    name, own = _parts(row[BRANCH_CODE])
+    if name != transform:
+        return f"{row['branch']} was {name}"
+    return f"{', '.join(different)} changed" if (different := _differing(own, digests)) else ""
+
+
+def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """Keys whose values differ, or that only one has."""
+    return sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+
+
+def _fresh(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "stale"}
 
 
 def branches_changed(rows: Rows, codes: Mapping[str, str]) -> list[str]:
@@ -111,10 +137,7 @@ def _added(row: Mapping[str, Any]) -> str:
 
 def _marked(row: Mapping[str, Any], branch: str, code: str | None) -> dict[str, Any]:
     """The row; if it is of this branch, stale if its code is another."""
-    own = row.get(BRANCH_CODE)
-    if row["branch"] != branch or not own or not code:
+    if row["branch"] != branch or not row.get(BRANCH_CODE) or not code:
         return dict(row)
-    fresh = {key: value for key, value in row.items() if key != "stale"}
-    (function, _, _), (now, _, _) = own.partition(":"), code.partition(":")
-    said = f"{function} changed" if function == now else f"{branch} was {function}"
-    return fresh if own == code else {**fresh, "stale": said}
+    reason = _reason(row, *_parts(code))
+    return {**_fresh(row), **({"stale": reason} if reason else {})}

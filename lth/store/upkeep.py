@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lth import UserError
-from lth.store.file import Corrupt
+from lth.store.file import Corrupt, Missing
 from lth.store.lease import is_undecided, take
 from lth.store.locks import TRAINING_LEASE, locked, saying
 from lth.store.names import folder_of
@@ -35,12 +35,14 @@ BUSY = "another process writes to this experiment: try again when it has ended"
 
 @dataclass(frozen=True)
 class Plan:
-    """Files of records and folders of trainings that are to go. kept: trainings of the records that others need.
-    partial: states of interrupted trainings among the trainings.
+    """Files of records and folders of trainings that are to go. failed: records too, of jobs that failed before they
+    trained anything, as long as that is true. kept: trainings of the records that others need. partial: states of
+    interrupted trainings among the trainings.
     """
 
     root: Path
     records: tuple[Path, ...] = ()
+    failed: tuple[Path, ...] = ()
     trainings: tuple[Path, ...] = ()
     kept: int = 0
     partial: int = 0
@@ -49,7 +51,7 @@ class Plan:
     def size(self) -> int:
         """Bytes on the disk."""
         files = (file for folder in self.trainings for file in folder.rglob("*"))
-        return sum(map(_size, (*self.records, *files)))
+        return sum(map(_size, (*self.records, *self.failed, *files)))
 
 
 def _size(file: Path) -> int:
@@ -71,7 +73,7 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
     others = _named(record for file, record in every.items() if file not in own)
     gone = sorted(_named(own.values()) - others)
     folders = tuple(folder for digest in gone if (folder := root / "trained" / digest).is_dir())
-    return Plan(root, tuple(own), folders, kept=len(_named(own.values()) & others))
+    return Plan(root, tuple(own), trainings=folders, kept=len(_named(own.values()) & others))
 
 
 def garbage(root: Path, *, partial: bool = False) -> Plan:
@@ -81,26 +83,59 @@ def garbage(root: Path, *, partial: bool = False) -> Plan:
     """
     _check_own(root)
     records = every_record(root)
-    failed = tuple(file for file, each in records.items() if each["status"] == "failed" and not each["rows"])
+    failed = tuple(file for file, each in records.items() if _is_failed(each))
     needed = _named(records.values())
     stored = listed(root / "trained")
     orphans = [each for each in stored if DIGEST.fullmatch(each.name) and each.name not in needed]
     whole = [each for each in orphans if is_complete(each)]
     begun = [each for each in orphans if each not in whole]
     left = [each for each in stored if each.name.startswith(GONE)]  # by a deletion that was stopped
-    return Plan(root, failed, (*left, *whole, *(begun if partial else ())), partial=len(begun))
+    return Plan(root, failed=failed, trainings=(*left, *whole, *(begun if partial else ())), partial=len(begun))
 
 
-def carry_out(plan: Plan) -> tuple[int, int]:
+def _is_failed(record: Mapping[str, Any]) -> bool:
+    """True for the record of a job that failed before it trained anything."""
+    return record["status"] == "failed" and not record["rows"]
+
+
+class Deleted(NamedTuple):
+    """Numbers of records and trainings that were deleted, and of trainings that stay."""
+
+    records: int
+    trainings: int
+    stay: int
+
+
+def carry_out(plan: Plan) -> Deleted:
     """Delete what a plan names, the records first, except for trainings that another process is at, or that a record
-    has come to name. Returns the numbers of trainings that were deleted and that stay.
+    has come to name.
     """
     _check_own(plan.root)
     for file in plan.records:
         drop_record(file)
+    failed = sum(_drop_failed(file) for file in plan.failed)
     parts = range(0, len(plan.trainings), HELD)
     gone = sum(_delete(plan.root, plan.trainings[start : start + HELD]) for start in parts)
-    return gone, len(plan.trainings) - gone
+    return Deleted(len(plan.records) + failed, gone, len(plan.trainings) - gone)
+
+
+class _StartedAgain(Exception):
+    """A job that had failed runs, or has run."""
+
+
+def _drop_failed(file: Path) -> bool:
+    """Delete the record of a failed job, unless it was started again since; returns whether it is gone."""
+
+    def check() -> None:
+        with contextlib.suppress(Missing):
+            if not _is_failed(read_record(file)):
+                raise _StartedAgain
+
+    try:
+        drop_record(file, check)
+    except _StartedAgain:
+        return False
+    return True
 
 
 def _delete(root: Path, trainings: Sequence[Path]) -> int:

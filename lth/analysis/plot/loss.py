@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis.metric import accuracies
+from lth.analysis.metric import accuracy
 from lth.analysis.plot.labels import names, panel_title
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
@@ -20,37 +20,39 @@ def loss(table: pd.DataFrame, title: str = "", by: Sequence[str] = (), panels: s
     """Test accuracy of W_T minus that of the same replicate's dense net, in points, against the percent of weights
     pruned away (Han et al. 2015, Figure 5). by: columns that tell the lines apart; panels: a column, a panel a value.
     """
-    accuracies(table, "the figure of accuracy lost")
+    found = accuracy(table, "the figure of accuracy lost")
     parts = list(table.groupby(panels, sort=True))
     with new_figure(max(6 * len(parts), 10), 4.2, 1, len(parts)) as (figure, ((*row,),)):
         for axes, (name, part) in zip(row, parts, strict=True):
-            _lines(axes, part, by)
+            _lines(axes, part, by, found.final)
             axes.axhline(0, color="gray", linewidth=0.8)
             axes.set_ylim(-4.5, 0.5)
             axes.set_title(panel_title(panels, name) if len(parts) > 1 else "", fontsize=9)
             axes.set_xlabel("percent of weights pruned away")
             stamp(axes, part)
-        row[0].set_ylabel("test accuracy at the end minus dense (points)")
+        row[0].set_ylabel(f"test {found.words} at the end minus dense (points)")
         legend(row[0], beside=row[-1])
         finish(figure, title, table)
     return figure
 
 
-def lost(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of one configuration: level, pruned (percent), lost (points above the dense net of the same replicate)."""
+def lost(table: pd.DataFrame, column: str = "final_test_accuracy") -> pd.DataFrame:
+    """Rows of one configuration: level, pruned (percent), lost (points of the column above the dense net of the same
+    replicate).
+    """
     tickets = table[table["branch"] == "ticket"]
-    dense = tickets[tickets["level"] == 0].set_index("replicate")["final_test_accuracy"]
+    dense = tickets[tickets["level"] == 0].set_index("replicate")[column]
     rows = tickets[(tickets["level"] > 0) & tickets["replicate"].isin(dense.index)]
     return pd.DataFrame({
         "level": rows["level"],
         "pruned": 100 * (1 - rows["density"]),
-        "lost": 100 * (rows["final_test_accuracy"] - rows["replicate"].map(dense)),
+        "lost": 100 * (rows[column] - rows["replicate"].map(dense)),
     })  # fmt: skip
 
 
-def _lines(axes: "Axes", table: pd.DataFrame, by: Sequence[str]) -> None:
+def _lines(axes: "Axes", table: pd.DataFrame, by: Sequence[str], column: str) -> None:
     lines = names(table, by)
     for index, line in enumerate(dict.fromkeys(lines)):
-        points = lost(table[lines == line]).groupby("level")[["pruned", "lost"]].agg(SPREAD)
+        points = lost(table[lines == line], column).groupby("level")[["pruned", "lost"]].agg(SPREAD)
         style = {"label": line, "color": f"C{index}", "marker": MARKS[index % len(MARKS)]}
         errorbar(axes, points["pruned", "mean"], points["lost"], **style)

@@ -2,13 +2,15 @@
 
 `lr._target_=mine.rate` keeps the keys of the option that it replaces. Those that the function does not take are left
 out, and those that it has a default for; of optimizers only the former, whose learning rate is the experiment's. A key
-that was given is passed on, so that a slip is an error.
+that was given is passed on, so that a slip is an error; so is every key that a function takes which a file names, since
+the file may hold its values too.
 """
 
 import inspect
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import hydra
@@ -16,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lth.cli.config.conf import CONF
 from lth.cli.config.keys import leaves
+from lth.cli.config.literal import parsed
 from lth.cli.override import key_of
 
 
@@ -33,16 +36,25 @@ def fitted(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 def left_out(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(node, key) of these keys."""
-    given = {*map(key_of, overrides)}
+    given = {*chain.from_iterable(map(_keys, overrides))}
     config: Any = OmegaConf.to_container(cfg)
     for prefix, node in _own_nodes(config):
         group = prefix.partition(".")[0]
+        replaces = group != "optimizer" and f"{prefix}._target_" in given
         if (taken := parameters(str(node["_target_"]))) is None:
             continue
         for name in node.keys() - {"_target_", "_partial_"}:
-            needed = name in taken and (group == "optimizer" or taken[name].default is inspect.Parameter.empty)
-            if not needed and f"{prefix}.{name}" not in given and node[name] in _brought(group, f"{prefix}.{name}"):
+            needed = name in taken and not (replaces and taken[name].default is not inspect.Parameter.empty)
+            brought = _brought(group, f"{prefix}.{name}")
+            as_brought = node[name] in brought or (config["debug"] and brought)  # whose numbers of steps are smaller
+            if not needed and f"{prefix}.{name}" not in given and as_brought:
                 yield prefix, name
+
+
+def _keys(override: str) -> list[str]:
+    """The keys that an override gives values to: several of branch.shuffle.transform={_target_: mine.f, share: 0.5}."""
+    value = found.value() if (found := parsed(override)) else None
+    return [*leaves({key_of(override): value})] if isinstance(value, dict) else [key_of(override)]
 
 
 def parameters(target: str) -> Mapping[str, inspect.Parameter] | None:

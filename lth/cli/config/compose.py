@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from lth import UserError
 from lth.analysis import document
 from lth.cli.config import start
-from lth.cli.config.conf import CONF, idle, plain, reductions
+from lth.cli.config.choices import options
+from lth.cli.config.conf import CONF, chosen, idle, plain, reductions
 from lth.cli.config.explain import aside, errors_explained
 from lth.cli.config.files import check_files
 from lth.cli.config.keys import leaves
@@ -23,6 +24,7 @@ from lth.cli.config.overrides import expand, extremes, is_group, is_swept, searc
 from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
 from lth.cli.override import key_of
+from lth.store.names import did_you_mean, similar
 
 
 def validated(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
@@ -36,7 +38,7 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> list[Dict
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
         usual = cache(lambda groups: plain(compose("config", [*groups, *search]))) if search else _usual
-        return [_validated([*each, *search], usual) for each in [first, *others]]
+        return [_validated([*each, *search], each, usual, folder) for each in [first, *others]]
 
 
 def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[tuple[DictConfig, tuple[str, ...]]]:
@@ -86,18 +88,22 @@ def _usual(groups: tuple[str, ...]) -> dict[str, Any]:
     return plain(compose("config", [*groups]))
 
 
-def _validated(overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]]) -> DictConfig:
-    """Compose and validate. usual: config groups, and entries that are left out -> their configuration."""
+def _validated(
+    overrides: list[str], given: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]], folder: Path | None
+) -> DictConfig:
+    """Compose and validate. given: the overrides that were typed for this very run. usual: config groups, and entries
+    that are left out -> their configuration.
+    """
     cfg = compose("config", overrides)
     config = plain(cfg)
     _check_complete(config)
-    _check_idle(config, overrides)
+    _check_idle(config, overrides, given, folder)
     groups = tuple(each for each in overrides if is_group(each) or _leaves_out(each, overrides))
     validate(config, usual(groups))
     if cfg.start is not None:
         words = start.beside(cfg.start, overrides)
         with of_start(cfg.start), errors_explained():
-            _validated(words, usual)
+            _validated(words, start.words(cfg.start), usual, folder)
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
     small = trial(cfg)
@@ -141,15 +147,22 @@ def _check_complete(config: dict[str, Any]) -> None:
             raise UserError(f"{key} is missing: it can't be left out; its default is {value}")
 
 
-def _check_idle(config: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Raise UserError for values of an entry that has no function, unless the command line chose other entries."""
+def _check_idle(config: dict[str, Any], overrides: Sequence[str], given: Sequence[str], folder: Path | None) -> None:
+    """Raise UserError for values of an entry that has no function, unless a file gave them to an option in whose place
+    others were chosen. given: as for `_validated`.
+    """
     groups = {key_of(word) for word in overrides if is_group(word)}
+    keys = [f"{key_of(word)}." for word in given if not is_group(word)]
     for entry in idle(config):
         group, _, name = entry.partition(".")
-        if group not in groups:
-            function = entry if group == "stop" else f"{entry}.transform"
-            raise UserError(f"{entry} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
-                            f"override /{group}: [{name}], or give {function}._target_")  # fmt: skip
+        there = options(group, [CONF, *([folder] if folder else [])])
+        others = group in groups or bool(chosen(config, group))
+        if name in there and others and not any(key.startswith(f"{entry}.") for key in keys):
+            continue
+        function = entry if group == "stop" else f"{entry}.transform"
+        meant = did_you_mean(similar(name, there)) if name not in there else ""
+        raise UserError(f"{entry} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
+                        f"override /{group}: [{name}], or give {function}._target_{meant}")  # fmt: skip
 
 
 def _is_nothing(node: Any, usual: dict[str, Any]) -> bool:

@@ -50,7 +50,9 @@ def idle(config: Mapping[str, Any]) -> list[str]:
     """The entries that have values and no function, such as branch.shuffle: an experiment sets levels of its own
     controls even if branch= chooses others.
     """
-    return [f"{group}.{name}" for group in LISTS for name in (config.get(group) or {}).keys() - chosen(config, group)]
+    return [
+        f"{group}.{name}" for group in LISTS for name in config.get(group) or {} if name not in chosen(config, group)
+    ]
 
 
 def _has_function(group: str, node: Any) -> bool:

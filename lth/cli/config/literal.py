@@ -45,19 +45,19 @@ def _literal(override: str, sweeping: bool) -> str:
     key, equals, value = override.partition("=")
     if key.lstrip("+") == "start" and value[:1] in ("[", "{"):
         raise UserError(f"{override}: give its overrides as one text, such as start='optimizer=sgd optimizer.lr=0.1'")
-    parsed, is_text = _parsed(override), key.lstrip("+") in TEXT
-    if parsed is None:
+    found, is_text = parsed(override), key.lstrip("+") in TEXT
+    if found is None:
         if equals and value[:1] in ("[", "{") and not is_text:
             return override  # Hydra's own message names the place
         values = value.split(",") if sweeping and not is_text else [value]
-        if not equals or _parsed(literally := f"{key}={','.join(map(quoted, values))}") is None:
+        if not equals or parsed(literally := f"{key}={','.join(map(quoted, values))}") is None:
             known = f"experiment={override}" if override in names() else "steps=1000"
             raise UserError(f"{shown(override)}: write key=value, such as {known}")
         return literally
-    if is_text and _misread(parsed, value):
+    if is_text and _misread(found, value):
         return f"{key}={quoted(value)}"
-    if parsed.is_sweep_override() and not sweeping:
-        several = isinstance(found := parsed.value(), ChoiceSweep) and found.simple_form
+    if found.is_sweep_override() and not sweeping:
+        several = isinstance(choice := found.value(), ChoiceSweep) and choice.simple_form
         else_ = f"a list is {key}=[{value}], text" if several else "text is"
         raise UserError(f"{override}: several values are a sweep, which needs -m; {else_} {key}='{value}' in another "
                         "pair of quotes for the shell")  # fmt: skip
@@ -66,27 +66,28 @@ def _literal(override: str, sweeping: bool) -> str:
 
 def _listed(override: str, folder: Path | None) -> str:
     """The options of a config group that a pattern stands for, in place of the pattern: Hydra lists them too late."""
-    parsed = _parsed(override)
-    if parsed is None or not isinstance(pattern := parsed.value(), Glob):
+    found = parsed(override)
+    if found is None or not isinstance(pattern := found.value(), Glob):
         return override
     if not is_group(override):
         raise UserError(f"{override}: a pattern matches options of a config group, such as model; give the values")
     there = options(key_of(override), [CONF, *([folder] if folder else [])])
-    if not (found := pattern.filter(there)):
+    if not (matching := pattern.filter(there)):
         raise UserError(f"{override}: no option of {key_of(override)} matches; choose from {', '.join(there)}")
-    return f"{override.partition('=')[0]}=choice({','.join(found)})"
+    return f"{override.partition('=')[0]}=choice({','.join(matching)})"
 
 
-def _parsed(override: str) -> Override | None:
+def parsed(override: str) -> Override | None:
+    """An override as Hydra reads it; None if it can't."""
     try:
         return OverridesParser.create().parse_override(override)
     except HydraException:
         return None
 
 
-def _misread(parsed: Override, typed: str) -> bool:
+def _misread(found: Override, typed: str) -> bool:
     """Test whether the value of a text key was parsed as anything but the text that was typed."""
-    value: Any = parsed.value()
+    value: Any = found.value()
     if isinstance(value, ChoiceSweep):
         return value.simple_form  # choice(a,b) is a sweep, a,b a name
     if isinstance(value, str):  # a quoted value has been unquoted, which was meant

@@ -55,7 +55,10 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
     if isinstance(cause, OSError | ValueError):
         return str(cause)
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
-    return f"_target_={node._target_}: {words}" + ("" if cause is None else f": {cause}".partition("Are you sure")[0])
+    later = isinstance(cause, TypeError) and "missing" in str(cause) and "_partial_" not in node
+    remedy = "; for a function that is called later, add _partial_=true beside _target_" if later else ""
+    said = "" if cause is None else f": {cause}".partition("Are you sure")[0]
+    return f"_target_={node._target_}: {words}{said}{remedy}"
 
 
 def _misspelled(target: str) -> str:

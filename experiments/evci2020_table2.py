@@ -1,6 +1,6 @@
 """Evci et al. 2020, Table 2: LeNet-300-100 on MNIST with 2.5% of its weights, trained sparse from the start by RigL.
 
-Beside it SET (Mocanu et al. 2018), which grows at random, the mask that stays, and the dense net, by the same recipe.
+Compared with SET (Mocanu et al. 2018), which regrows at random, a static mask, and the dense net, all by one recipe.
 
 Command
     lth figure evci2020_table2 --run data.root=DIR                    in full

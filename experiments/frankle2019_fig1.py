@@ -10,8 +10,8 @@ Cost
     on one core of an AMD EPYC; for the convolutional nets weeks.
 Result (2026-11-27, LeNet-300-100 in full, n = 1 with two random networks at each level; AMD EPYC, one thread;
     results/frankle2019_fig1.md)
-    As in the paper: random networks learn the more slowly and become the less accurate the sparser they are, tickets
-    don't. At 21.1% of the weights random networks stop at step 6,450 with 97.53 (0.05)%, the ticket at 2,600 with
+    As in the paper, the sparser a random network, the slower it learns and the less accurate it becomes; tickets don't.
+    At 21.1% of the weights random networks stop at step 6,450 with 97.53 (0.05)%, the ticket at 2,600 with
     98.17%; at 3.6% at 18,750 with 96.16 (0.32)%, the ticket at 3,300 with 98.31%; at 1.85% at 48,050 with 94.34
     (0.57)%, the ticket at 4,000 with 98.08%. The convolutional nets: not run.
 """

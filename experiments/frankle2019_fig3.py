@@ -11,9 +11,9 @@ Cost
 Result (2026-11-24, n = 5, mean and standard deviation; results/frankle2019_fig3.md, results/scorecard.md)
     Early-stop step at 21.1%: 2320 (438), dense 5160 (1876); within a replicate 53% (19) earlier (geometric mean).
     Accuracy at 13.5%: 98.24 (0.10), dense 97.78 (0.20), 0.46 (0.19) points higher. Still above dense at 1.85%, 97.93
-    (0.06). The dense nets stop at steps 2,900 to 7,400, which explains most of the spread of every ratio. The least
-    validation loss is 0.074 (0.003) nats of the dense nets and 0.056 (0.001) at 13.5%; at step 50,000 it is three times
-    as high.
+    (0.06). The dense nets stop at steps 2,900 to 7,400, which explains most of the spread of every ratio. The lowest
+    validation loss is 0.074 (0.003) nats for the dense nets and 0.056 (0.001) at 13.5%; at step 50,000 the loss is
+    three times as high.
 """
 
 from functools import partial

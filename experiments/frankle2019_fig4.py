@@ -25,7 +25,7 @@ import pandas as pd
 from lth.analysis import full, plot
 from lth.analysis.claim import Claim, faster, gain, lowest
 
-COST = "50 trainings of 50,000 steps a replicate, 19 of them shared with frankle2019_fig3"
+COST = "43 trainings of 50,000 steps a replicate, 19 of them shared with frankle2019_fig3"
 FULL = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
 ITERATIVE, ONE_SHOT = {"schedule": "iterative"}, {"schedule": "one_shot"}
 CLAIMS = [

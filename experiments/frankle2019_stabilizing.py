@@ -12,14 +12,14 @@ Expect (the paper, top-1 accuracy in percent after 90 epochs, by the epoch of re
     10      76.25  76.16  75.93  75.54  73.66
     Read off its figure by shrinkbench (results/lottery-tix/fig5-*.csv). From memory: pruned in one go, globally by
     magnitude; 90 epochs of batches of 1,024, rate 0.4 with a warm-up of 5 epochs and drops at 30, 60 and 80, weight
-    decay 1e-4, momentum 0.9. Not known here, and a choice: convolutions, shortcuts and the output layer are all pruned.
-    DIR holds train/ and val/ with a folder for each class; the 50,000 images of val/ are the test set, and 10,000 of
-    train/ are held out to choose by.
+    decay 1e-4, momentum 0.9. What the paper prunes is not known here; we prune convolutions, shortcuts and output
+    layer. DIR holds train/ and val/ with a folder for each class; the 50,000 images of val/ are the test set, and
+    10,000 of train/ are held out to choose by.
 Cost
     A replicate: 31 trainings of 112,590 steps (90 epochs), each days on one GPU; and 1.3 million images on disk.
 Result
     Not run: no ImageNet here. Its paths (folders of images, crops, streaming, several processes, rewinding) are tested
-    on a made folder of images.
+    on a synthetic image folder.
 """
 
 from functools import partial

@@ -7,9 +7,10 @@ Command
     lth figure frankle2021_missing_the_mark --run data.root=DIR                    25,000 steps, n = 3
     lth figure frankle2021_missing_the_mark --run scale=reduced data.root=DIR      2,500 steps
 Expect (the paper's abstract, and notes of others on its figures)
-    SNIP, GraSP and SynFlow are as accurate or better with the mask shuffled within each layer, and re-initialized;
-    magnitude pruning after training loses under both. If the most important weights go, SNIP and SynFlow lose, and
-    GraSP does not. All three stay below magnitude pruning after training.
+    SNIP, GraSP and SynFlow are as accurate or more so with the mask shuffled within each layer, and with the weights
+    re-initialized; magnitude pruning after training loses accuracy under both. If the most important weights are
+    removed instead (inverted scores), SNIP and SynFlow lose accuracy and GraSP does not. All three stay below magnitude
+    pruning after training.
     Here: Adam at 1.2e-3, batch 60, 27 epochs in place of SGD at 0.1, batch 128, 160 epochs; scores of one batch of 60,
     of SynFlow 100 rounds; masks found after training are trained from the initial weights.
 Cost
@@ -24,8 +25,8 @@ Result (2026-11-27, REDUCED: another net and data than the paper's, n = 3; AMD E
     is 0.9 (0.3) above GraSP. Magnitude after training is 0.5 to 0.7 points above them at 6.9% (97.89%), and loses 1.0
     points shuffled, 0.3 re-initialized. At 1.8% it is below them: 90.9% against 95.6 to 95.8%. Its one threshold for
     all layers leaves the output layer too little: of 1,000 weights 17 at 1.8% and 8 at 0.9%, those of SNIP 383 and 304
-    (counted by hand in the masks of replicate 1). Replicates 1 and 2 but those of GraSP are of another machine, where
-    GraSP gave the same 40 nets, to the last bit.
+    (counted by hand in the masks of replicate 1). Replicates 1 and 2, except for GraSP, come from a different
+    machine, on which GraSP gave the same 40 nets to the last bit.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Han et al. 2015, Figure 5 and Table 1: accuracy lost against parameters pruned away, for LeNet-300-100 and LeNet-5.
 
-The paper draws AlexNet; its Table 1 gives the two LeNets of this file.
+The paper's figure shows AlexNet; its Table 1 lists the two LeNets of this file.
 
 Command
     lth figure han2015_fig5 --run data.root=DIR                    LeNet-300-100 in full

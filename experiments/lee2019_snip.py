@@ -9,9 +9,9 @@ Command
 Expect (the paper's table, from memory: error of test images)
     LeNet-300-100: dense 1.7%, 5% of the weights 1.6%, 2% of them 2.4%. Caffe's LeNet-5: dense 0.9%, 2% of the weights
     0.8%, 1% of them 1.1%.
-    Other than in the authors' code, what is trained are the weights that were scored, not a fresh draw, and biases are
-    not pruned; weights there are N(0, 1 / inputs), cut off at two deviations. Plain SGD is the default there for both
-    nets. LeNet-5 is trained so, since with the paper's momentum of 0.9 it diverges when dense;
+    Unlike in the authors' code, the weights that were scored are trained, not a fresh draw, and biases are not pruned;
+    there, weights are N(0, 1 / inputs), truncated at two standard deviations, and plain SGD is the default for both
+    nets. Here LeNet-5 is trained with plain SGD, since when dense it diverges with the paper's momentum of 0.9;
     LeNet-300-100 is trained with that momentum.
 Cost
     A replicate of LeNet-300-100: three trainings of 250,000 steps, 0.3 ms a step when sparse and 2.8 ms when dense, so
@@ -22,10 +22,11 @@ Result (2026-11-29, LeNet-300-100 in full, n = 3, mean and standard deviation; L
     So dense is better than in the paper, and 5% is 0.7 points worse than dense, not equal. LeNet-5 after 25,000 steps:
     dense 0.96%, 2% of the weights 1.93%, 1% of them 2.58%: as good as the paper's when dense, and 1.1 and 1.5 points
     worse when pruned.
-    Tried, with n = 2 (lth run -m experiment=lee2019_snip schedule.density=0.05,0.02 replicate=1,2 name=tries, and what
-    follows), error with 5 and 2% of the weights: images scaled to [0, 1] (data.scaling=unit) 2.18 and 3.15%; without
-    weight decay (optimizer.weight_decay=0) 2.93 and 4.11%; weights drawn anew once pruned (branch=[reinitialize]) 1.91
-    and 3.01%, the only one that comes nearer. Their initialization, pruned biases and plain SGD were not tried.
+    Tried, with n = 2 (lth run -m experiment=lee2019_snip schedule.density=0.05,0.02 replicate=1,2 name=tries, and the
+    override in brackets), error with 5 and 2% of the weights: images scaled to [0, 1] (data.scaling=unit) 2.18 and
+    3.15%; without weight decay (optimizer.weight_decay=0) 2.93 and 4.11%; weights drawn anew once pruned
+    (branch=[reinitialize]) 1.91 and 3.01%, the only one that comes nearer. Their initialization, pruned biases and
+    plain SGD were not tried.
 """
 
 from functools import partial

@@ -24,8 +24,8 @@ Result (2026-11-29, REDUCED: another net and data than the paper's, mean and sta
     stop, before it breaks down, the means are 95.7 and 95.3%). A plain loop does the same: of two seeds one is at 19.8%
     at step 68,750, one at 47.8% (by hand). Conv-2 on CIFAR-10, n = 1, a tenth of the steps: dense 71.29%; without half
     of the filters and neurons (25.0% of the weights) fine-tuned 66.07%, from scratch for as many steps 68.78%, for as
-    many operations 70.29%; without three quarters (6.3%) 54.30, 62.98 and 67.90%. So training from scratch is the
-    better there, though at a tenth of the steps fine-tuning has 704, and the scratch nets 2,816 and 5,632.
+    many operations 70.29%; without three quarters (6.3%) 54.30, 62.98 and 67.90%. So training from scratch is
+    better there; but in this reduced setting fine-tuning has only 704 steps, and the scratch nets 2,816 and 5,632.
 """
 
 from functools import partial

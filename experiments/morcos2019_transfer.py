@@ -9,10 +9,10 @@ Command
     lth run -m experiment=ARM,... replicate=1,2,3,4,5 data.root=DIR       some arms, such as morcos2019_transfer/sgd
 Expect (the paper, from memory; its numbers are in plots only)
     VGG-19 and ResNet-50 with six data sets, from Fashion-MNIST to ImageNet, pruned globally by 20% a round and rewound
-    to a step after the first: tickets of another data set are about as good as own ones and far above permuted masks;
-    those of more data are the better ones; tickets of SGD and Adam can be exchanged. LeNet is not in the paper, nor is
-    MNIST: here the layers are pruned by 20% a round (the last by 10%) and rewound to step 0, inputs are scaled by the
-    statistics of their own data set, and "more data" is all of MNIST beside 5,000 of its images.
+    to a step after the first: tickets from a different data set are about as good as the target's own and far above
+    permuted masks; tickets found on more data are better; tickets of SGD and Adam are interchangeable. LeNet is not in
+    the paper, nor is MNIST: here the layers are pruned by 20% a round (the last by 10%) and rewound to step 0, inputs
+    are scaled by the statistics of their own data set, and "more data" is all of MNIST beside 5,000 of its images.
 Cost
     Full, a replicate: own tickets 19 trainings of 50,000 steps and 5 permuted masks for each of 4 runs (those of MNIST
     with Adam are shared with frankle2019_fig3, with SGD with frankle2019_appendix), and 10 for each of 6 transfers. On

@@ -10,9 +10,9 @@ Command
 replicate=1,2,3 --levels 0,7,11,15,16
 Expect
     8 bits lose next to nothing against float32 (the chapter: "very low performance drops", 75% less memory); fewer lose
-    more, and quantization-aware training recovers most of it (Jacob et al. 2018, Section 4). Tickets, whose weights
-    carry more each, are as easy to quantize as dense nets down to about 4 bits (Han et al. 2016 prune and then quantize
-    to 5 bits at no loss). As files: int8 takes a quarter of the bytes and, in the chapter's words, gives "3x
+    more, and quantization-aware training recovers most of it (Jacob et al. 2018, Section 4). Tickets, each of whose
+    weights carries more, are as easy to quantize as dense nets down to about 4 bits (Han et al. 2016 prune and then
+    quantize to 5 bits at no loss). As files: int8 takes a quarter of the bytes and, in the chapter's words, gives "3x
     acceleration"; LeNet-300-100 pruned, quantized and entropy-coded is 40 times smaller (Han et al. 2016, "Deep
     Compression", Table 1).
 Cost

@@ -23,7 +23,7 @@ Result (2026-11-24, LeNet-300-100 n = 3, mean (deviation); Intel Xeon, one threa
     400 of 30,000 steps, without half of its weights is 1.36 times faster.
     2:4 is 0.15 (0.03) points below dense. Tried (2026-11-27, n = 3, AMD EPYC): trained again for all 20,000 steps from
     the trained weights, as Mishra et al. do, from memory (lth run -m experiment=structure/two_of_four name=two_of_four
-    rewind=learning_rate ~rewind.steps replicate=1,2,3), it is level, -0.06 (0.11); from the initial ones
+    rewind=learning_rate ~rewind.steps replicate=1,2,3), it equals dense, -0.06 (0.11); from the initial ones
     (rewind=weights) -0.13 (0.07); fine-tuned on inputs in [0, 1] (data.scaling=unit) -0.25 (0.03). So what is missing
     is the length of training.
 """

@@ -8,8 +8,8 @@ Command
     lth figure tanaka2020_layer_collapse --run scale=reduced data.root=DIR      300 steps
 Expect (the authors' results for VGG-16 on CIFAR-100, 3 seeds: accuracy at 10^-3 of the weights, chance is 1%)
     SynFlow 40.96%, SNIP 15.48%, GraSP 3.51%, magnitude and random 1%, of 72.8% when dense. Here: only SynFlow, scored
-    100 times on the way, keeps weights in every layer and learns; with a random mask each layer may keep some, of which
-    no path is left. SNIP and GraSP have scores of one batch of 60 images, theirs of ten for each class.
+    100 times on the way, keeps weights in every layer and learns; a random mask may keep some in each layer, yet leave
+    no path through the net. SNIP and GraSP are scored on one batch of 60 images, theirs on ten images per class.
 Cost
     A replicate: 30 trainings of 3,000 steps, 75 seconds of one core in all, with the masks.
 Result (2026-11-27, REDUCED: another net and data than the paper's, n = 3, mean and standard deviation; AMD EPYC, one

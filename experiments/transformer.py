@@ -2,7 +2,7 @@
 
 No figure of a paper: Frankle & Carbin 2019 prune fully connected and convolutional nets. The net has two blocks of
 width 64 with four heads, 100,800 weights in linear layers, rewound to step 0; the text is the names of Unicode's
-characters (data=text), split by position, of which the next of 39 characters is predicted.
+characters (data=text), split by position; the task is to predict the next of 39 characters.
 
 Command
     lth figure transformer --run
@@ -14,7 +14,7 @@ Cost
     A replicate: 11 trainings of 6,000 steps, four minutes of one core each (reduced: 600 steps, 23 s).
 Result (2026-11-26, REDUCED: 600 steps instead of 6,000, n = 3, mean (deviation); AMD EPYC, one thread, commit
     01fac3210fff; results/transformer.md)
-    As far as a tenth of the steps can tell. The dense net predicts 67.69 (1.07)% of the characters, tickets with 37% of
+    All of this is at a tenth of the steps. The dense net predicts 67.69 (1.07)% of the characters, tickets with 37% of
     the weights 69.66 (0.70)%, more in each replicate: +1.98 (0.38) points; with 22% still +0.74 (0.51), with 14% -2.22
     (0.61), with 8% -6.73 (0.25). Re-initialized, the same masks are 5.1 (1.1) points below the tickets at 61% of the
     weights, 10.2 (0.5) at 37%, 14.5 (0.3) at 22% and 19.0 (1.9) at 8%. All still learn at step 600, where each has its

@@ -11,7 +11,7 @@ Command
     lth run -m experiment=you2020_early_bird replicate=1,2,3 data.root=DIR             LeNet-300-100 alone
 Expect (the paper's claims; its tables of accuracies were not at hand)
     The distance of masks of consecutive epochs falls below 0.1 early, long before training ends. Nets that are pruned
-    there and trained on reach the accuracy of the dense net, and of tickets by the mask of the end.
+    there and trained on reach the accuracy of the dense net, and of tickets from the final mask.
 Cost
     A replicate of LeNet-300-100: 7 trainings of 18,340 steps, and 3 from where tickets are drawn.
     ResNet-20 reduced: 2 trainings of 2,464 steps of 256 images, and one from where the ticket is drawn.
@@ -22,8 +22,8 @@ Result (2026-11-29, LeNet-300-100, REDUCED: another net and data than the paper'
     of 70% do not settle, and the last one is taken. So "early" holds at one of three densities. Trained on, they end
     0.10 (0.11) and 0.24 (0.19) points above the dense net, those of 70% 0.19 (0.13) below it; on average all are within
     0.4 points of tickets by the mask of the end. ResNet-20, n = 1, 14 of 160 epochs, half of the channels (25.1% of the
-    weights): masks settle at epoch 12, and the two epochs at the lowest rate that are left lift the early-bird ticket
-    to 59.97%; the ticket by the mask of the end, trained again from the start, has 79.23%, the dense net 83.68%.
+    weights): masks settle at epoch 12; the two remaining epochs, at the lowest rate, lift the early-bird ticket only
+    to 59.97%; the ticket from the final mask, trained again from the start, has 79.23%, the dense net 83.68%.
 """
 
 from functools import partial

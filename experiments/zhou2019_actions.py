@@ -8,8 +8,8 @@ Expect (the paper's figures; orderings, as notes of others tell them)
     With the signs of the initial weights, weights that are drawn anew, permuted or constant train nearly as well as the
     rewound ones; without them, no better than re-initialized ones. Pruned weights that are frozen at their initial
     values do clearly worse than 0; frozen only if they grew in training, and else 0, they do as well or better.
-    Other than in the authors' code, where every action prunes a ladder of its own, all train in the masks of the
-    rewound tickets. Weights that are drawn anew are fresh draws here, and the layer's initial ones, permuted, there.
+    In the authors' code every action prunes a ladder of its own; here all of them train within the masks of the rewound
+    tickets. "Drawn anew" means a fresh draw here, and the layer's initial weights, permuted, in the authors' code.
 Cost
     Full: 25 trainings of 50,380 steps and 54 more of branches a replicate. Reduced: 7 of 5,000 and 54.
 Result (2026-11-27; AMD EPYC, one thread; results/zhou2019_actions.md)
@@ -20,9 +20,10 @@ Result (2026-11-27; AMD EPYC, one thread; results/zhou2019_actions.md)
     97.38 (0.07) and 96.76 (0.14). So all orders of signs reproduce. Pruned weights that are frozen at their initial
     values cost 0.28 (0.20) points at 7.0%, which is not settled with three replicates, and 0.27 (0.02) at 2.9%, which
     reproduces. Frozen only if they grew they add 0.14 (0.06) and 0.11 (0.06) to the ticket, neither of them settled;
-    that the second way is above the first, by 0.41 (0.14) and 0.38 (0.04), reproduces. At 0.5% (n = 1) both freezes are
-    above 0, by 0.4 and 1.7 points, and permuted weights without signs above re-initialized ones by 4.6. A tenth of the
-    steps, every fourth level (n = 1, no longer in the table), showed the same orders at 7.0 and 2.9%.
+    that this is above freezing all of them, by 0.41 (0.14) and 0.38 (0.04), reproduces. At 0.5% (n = 1) both ways of
+    freezing are above setting them to 0, by 0.4 and 1.7 points, and permuted weights without signs above re-initialized
+    ones by 4.6. A tenth of the steps, every fourth level (n = 1, no longer in the table), showed the same orders at 7.0
+    and 2.9%.
 """
 
 from functools import partial

@@ -17,8 +17,8 @@ Result (2026-11-29, LeNet-300-100, n = 3, mean and standard deviation, REDUCED t
     thread; results/zhou2019_learned.csv)
     Mean accuracy of 10 masks: on the initial weights 94.41 (0.10)%, on their signed constant 95.80 (0.08)%, with
     weights rescaled 97.63 (0.06) and 97.79 (0.05)%, 0.2 to 0.9 points below the paper's, beside 97.81 (0.18)% of the
-    trained net at the last step. Rescaling adds 3.22 (0.06) points on the initial weights. Without it, masks keep a
-    half of the weights (51 and 52%), of the last layer 72 and 79%; with it 36 and 35%, of the last layer 21 and 32%.
+    trained net at the last step. Rescaling adds 3.22 (0.06) points on the initial weights. Without it, masks keep
+    half of all weights (51 and 52%) and 72 and 79% of the last layer; with it 36 and 35%, and 21 and 32%.
     Conv-2: not run.
 """
 

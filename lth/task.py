@@ -1,5 +1,5 @@
-"""Tasks: what a net is trained for. (outputs, targets) -> a loss, which is minimized and stops early, and a metric,
-which is reported; each for every example of a batch.
+"""Tasks: what a net is trained for. (outputs, targets) -> a loss, which is minimized and decides the early stop, and
+a metric, which is reported; each for every example of a batch.
 """
 
 from collections.abc import Callable

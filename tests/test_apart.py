@@ -52,7 +52,7 @@ def test_a_worker_that_the_system_kills_takes_no_job_with_it() -> None:
     assert code == 0
     rows = table.tickets(Path("runs"))
     assert sorted(zip(rows["replicate"], rows["level"], strict=True)) == [(r, n) for r in (1, 2, 3, 4) for n in (0, 1)]
-    assert "a worker of the launcher was killed; starting again what had not ended" in said
+    assert "a worker of the launcher was killed; restarting the unfinished jobs" in said
     assert "Traceback" not in said
 
 

@@ -113,7 +113,7 @@ def test_no_round_at_all_is_refused() -> None:
 def test_rounds_that_change_nothing_are_refused(what: str) -> None:
     own = ["schedule=one_shot", *what.split()]
     validated(own)
-    with pytest.raises(UserError, match=f"schedule.rounds=3: {what.split()[0]} leaves in the first round"):
+    with pytest.raises(UserError, match=f"schedule.rounds=3: with {what.split()[0]} the first round leaves what"):
         validated([*own, "schedule.rounds=3"])
 
 

@@ -236,7 +236,7 @@ def test_a_figure_without_stored_results_is_drawn_from_the_committed_ones_and_sa
         ("export --runs x", "unrecognized arguments of lth export: --runs; root=DIR names the folder"),
         ("best demo --top -2", "-2: give a whole number, at least 1"),
         ("compress --levels 0-5", "0-5: give whole numbers from 0 on, separated by commas"),
-        ("compare demo --at x", "x is no share above 0 and at most 1"),
+        ("compare demo --at x", "x: give a share above 0 and at most 1"),
     ],
 )
 def test_an_argument_that_means_nothing_is_refused_with_what_does(

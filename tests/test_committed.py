@@ -76,7 +76,7 @@ def test_a_damaged_table_is_named_and_changes_no_verdict(
     (place / "one.csv").write_bytes(DAMAGES[damage]((place / "one.csv").read_bytes()))
     for command in (["scorecard"], ["figure", "one"], ["report", "one"], ["cost", "one"]):
         assert cli.main([*command, "--runs", "nowhere"]) == 1
-        assert f"{place / 'one.csv'} is not the file that SHA256SUMS beside it names" in capsys.readouterr().err
+        assert f"{place / 'one.csv'} does not match its checksum in SHA256SUMS beside it" in capsys.readouterr().err
 
 
 def test_no_flip_of_a_bit_is_accepted(place: Path) -> None:

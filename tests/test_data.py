@@ -416,8 +416,8 @@ def change(file: Path, start: int, content: bytes) -> None:
             "begins with 0x801, and images with 0x803: delete it, and lth downloads it again",
         ),
         ("t10k-labels-idx1", 0, b"\xff", "begins with 0xff000801, and labels with 0x801"),
-        ("train-images-idx3", 4, (99).to_bytes(4, "big"), "has 78416 bytes, and its header tells of 77632"),
-        ("train-labels-idx1", 4, (2**32 - 1).to_bytes(4, "big"), "has 108 bytes, and its header tells of 4294967303"),
+        ("train-images-idx3", 4, (99).to_bytes(4, "big"), "has 78416 bytes, but its header says 77632"),
+        ("train-labels-idx1", 4, (2**32 - 1).to_bytes(4, "big"), "has 108 bytes, but its header says 4294967303"),
     ],
 )
 def test_an_idx_file_that_is_not_what_it_should_be_is_named(

@@ -255,14 +255,14 @@ def test_a_layer_of_two_names_is_one() -> None:
         (["branch=[constant]", "train_from=1", "levels=2", "rewind.step=10"], "train_from=1 those of the first mask"),
         (["criterion=movement", "updater=rigl", "levels=2"], "movement compares .* updater=rigl grows began at 0"),
         (["criterion=large_final_same_sign", "updater=set", "levels=2"], "compares .* updater=set grows began at 0"),
-        (["criterion=large_init_large_final", "distribution=globally"], "are ranks within a layer"),
+        (["criterion=large_init_large_final", "distribution=globally"], "gives ranks within a layer"),
         (
             [
                 "criterion=inverted",
                 "criterion.of._target_=lth.criterion.small_init_small_final",
                 "distribution=globally",
             ],
-            "criterion=small_init_small_final are ranks within a layer",
+            "criterion=small_init_small_final gives ranks within a layer",
         ),
         (["criterion=neuron_l1"], "criterion=neuron_l1 scores whole neurons, and structure=weight removes others"),
         (["criterion=batch_norm_scale", "structure=row"], "criterion=batch_norm_scale scores whole neurons"),

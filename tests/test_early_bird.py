@@ -318,7 +318,7 @@ def test_distances_of_other_configurations_and_numbers_of_epochs_have_panels_of_
     [
         (
             {"branches": {"bird": replace(bird(), levels=[0, 1])}},
-            "branch.bird.levels: level 0 is pruned from no training",
+            "branch.bird.levels: level 0 is not pruned, so no training draws its mask",
         ),
         ({"train_from": 1}, "train_from=1: branch=bird draws masks while the level before is trained"),
         ({"recipe": recipe(updater=partial(updaters.gradual, end=20, every=10))}, "and the updater moves its mask"),

@@ -94,7 +94,7 @@ def test_a_stored_experiment_is_named_in_place_of_its_overrides(
     assert f"two: there is no experiment of this name under {tmp_path} (root=DIR names another folder)" in said(
         "two", root
     )
-    assert "else write key=value, such as experiment=structure" in said("structure", root)
+    assert "for overrides, write key=value, such as experiment=structure" in said("structure", root)
     assert "one two: give the name of one stored experiment" in said("one", "two", root)
 
 

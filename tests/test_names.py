@@ -77,7 +77,7 @@ def test_a_name_from_a_file_or_from_python_is_refused_too(tmp_path: Path, capsys
     assert cli.main(["run", "--config-dir=mine", "experiment=up"]) == 2
     assert "name=../x: a name can't contain /" in capsys.readouterr().err
     assert cli.main(["run", "--config-dir=mine", "experiment=number"]) == 2
-    assert "name=1000.0: a number is read as one" in capsys.readouterr().err
+    assert "name=1000.0: this is read as a number" in capsys.readouterr().err
     with pytest.raises(UserError, match="can't contain /"):
         Record(tmp_path, "../x", "job", {})
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]

@@ -82,7 +82,7 @@ def test_words_of_the_command_line_name_columns() -> None:
         "early_stop_test_accuracy", "final_test_accuracy", "early_stop_val_accuracy", "early_stop_val_loss",
         "macs_remaining", "macs", "early_stop_step",
     ]  # fmt: skip
-    for word, said in [("model", "are no numbers"), ("byte", "no such column")]:
+    for word, said in [("model", "are not numbers"), ("byte", "no such column")]:
         with pytest.raises(UserError, match=said):
             query.number(rows(), word)
     with pytest.raises(UserError, match="Did you mean accuracy"):
@@ -222,7 +222,7 @@ def test_the_best_is_chosen_on_validation_data_and_the_test_set_is_reported() ->
     ranks = ranking.ranked(rows(), ranking.rule(rows(), "validation"))
     assert ranks["configuration"].tolist()[:2] == ["random, rewind.step=20"] * 2
     assert set(ranks["by"][:2].round(9)) == {95.0}
-    with pytest.raises(UserError, match="chooses nothing"):
+    with pytest.raises(UserError, match="never used to choose"):
         ranking.rule(rows(), "test")
 
 

@@ -256,7 +256,7 @@ def test_nets_that_are_fine_tuned_at_the_last_rate_are_trained_and_quantized_aft
     [
         (
             {"branches": {"shuffle": job.Branch(branch.shuffle)}},
-            "branch=shuffle: with rewind.rate=last there are quantizations",
+            "branch=shuffle: with rewind.rate=last only quantizations",
         ),
         ({"moves": partial(updater.set, every=5, end=20)}, "and the updater moves the mask in steps before it"),
     ],
@@ -273,7 +273,7 @@ def test_a_step_of_a_control_is_no_reason_to_refuse_it_where_controls_are_refuse
 
 
 def test_tickets_that_begin_after_the_end_of_their_run_are_no_start_for_another() -> None:
-    with pytest.raises(UserError, match="no other run goes on from there"):
+    with pytest.raises(UserError, match="no other run can continue from there"):
         replace(of(), recipe=recipe(steps=40, optimizer=adam), start=fine_tuned())
 
 

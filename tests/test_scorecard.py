@@ -80,8 +80,8 @@ def test_results_of_several_configurations_are_no_replicates_of_one(
     assert [row[-1] for row in card()] == ["not compared", "not run"]  # nothing has 3.6% of the weights
     (said,) = [text for text in caplog.messages if "is not compared" in text]
     assert said == (
-        "one: '41%: above dense' is not compared: results of several configurations, optimizer.lr=0.1 and "
-        "optimizer.lr=0.5, are no replicates; give others a name of their own (name=...)"
+        "one: '41%: above dense' is not compared: these results are of several configurations, not replicates of "
+        "one: optimizer.lr=0.1 and optimizer.lr=0.5; give the others a name of their own (name=...)"
     )
     reduced = examples.tickets("one", {1: (0.5, 0.6)}, config="c", reduced="steps 20 instead of 2000")
     examples.commit(folder, pd.concat([usual, swept, reduced], ignore_index=True))

@@ -118,7 +118,7 @@ def test_a_step_that_is_not_of_the_training_is_named(step: int) -> None:
 def test_weights_of_a_later_step_are_refused_where_the_mask_has_moved() -> None:
     what = replace(recipe(), updater=partial(updater.set, every=2, end=8))
     for control in (branch.signed_reinitialize, branch.flip_signs, partial(branch.connect, of="ticket")):
-        with pytest.raises(UserError, match="step=5: the updater has moved the mask by then"):
+        with pytest.raises(UserError, match="step=5: by then the updater has changed the mask"):
             control(TICKET, draw=0, recipe=what, init=glorot_normal, step=5)  # type: ignore[operator]
 
 

@@ -380,7 +380,7 @@ def test_a_data_set_with_a_generator_of_its_own_is_refused() -> None:
 @pytest.mark.parametrize(
     ("mean", "deviation", "sentence"),
     [
-        ([0.5], [0.25], r"those of bytes are wanted, 0 to 255: multiply them by 255"),
+        ([0.5], [0.25], r"for bytes they must be on the scale of 0 to 255: multiply by 255"),
         ([128.0, 128.0], [64.0, 64.0], "give a mean and a deviation for each of 1 channels"),
         ([math.nan], [64.0], "give a mean and a deviation for each of 1 channels"),
         ([128.0], [0.0], "inputs are divided by the deviations, give numbers above 0"),

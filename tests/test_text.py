@@ -89,8 +89,11 @@ def test_the_embedded_text_is_the_names_of_characters_the_same_in_every_python()
             {"file": b"\xff\xfe" * 99},
             "is not UTF-8 (invalid start byte at byte 0): convert it, or choose data.level=byte",
         ),
-        ({"file": b"short"}, "has 5 tokens, and a split of it 0, too few for 64 and their next: lower data.length"),
-        ({"file": b""}, "has 0 tokens, and a split of it 0"),
+        (
+            {"file": b"short"},
+            "has 5 tokens, and one split 0, too few for 64 and the token after them: lower data.length",
+        ),
+        ({"file": b""}, "has 0 tokens, and one split 0"),
         ({"length": 0}, "data.length=0: must be at least 1"),
         ({"test": 0.0}, "data.test=0.0: a share of the text above 0, both together below 1"),
         ({"validation": 0.6, "test": 0.4}, "data.validation=0.6: a share of the text above 0"),

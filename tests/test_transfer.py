@@ -331,7 +331,7 @@ def shape(*sides: int) -> Data:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: replace(SOURCE, start=SOURCE), "trained as this one is, .*; name what differs"),
+        (lambda: replace(SOURCE, start=SOURCE), "trains as this one does, .*; name what differs"),
         (lambda: replace(SOURCE, start=OTHER), "takes its own from another"),
         (lambda: replace(OTHER, levels=3), r"levels=3: .* has levels=2 and no level 3; give fewer"),
         (lambda: replace(OTHER, start=replace(SOURCE, levels=[2])), r"levels=\[2\] and no level 1"),
@@ -428,7 +428,7 @@ def test_an_arm_of_an_experiment_starts_from_another_also_in_a_trial() -> None:
 @pytest.mark.parametrize(
     ("start", "sentence"),
     [
-        ("5", "start=5: give the overrides in which the run differs"),
+        ("5", "start=5: give the overrides in which the source run"),
         ("optimizer", "start=optimizer: give the overrides"),
         ('data=mnist "', 'start=data=mnist ": No closing quotation'),
         ("optimizer=sdg", "start=optimizer=sdg: there is no optimizer=sdg"),

@@ -52,8 +52,8 @@ def content(file: Path) -> bytes:
     sums = _sums(file.parent)
     if sums is not None and sums.get(file.name) != hashlib.sha256(data).hexdigest():
         raise UserError(
-            f"{file} is not the file that {SUMS} beside it names: restore it (git checkout), or write it and its "
-            f"checksum again (--out {file.parent})",
+            f"{file} does not match its checksum in {SUMS} beside it: restore it (git checkout), or write both again "
+            f"(--out {file.parent})",
             code=1,
         )
     return data

@@ -59,7 +59,7 @@ def _check(text: str) -> None:
     for count, event in enumerate(yaml.parse(text, Loader=LOADER)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise Refused(f"{_line(event)}more than {DEEPEST} lists and mappings in each other")
+            raise Refused(f"{_line(event)}lists and mappings nested more than {DEEPEST} deep")
         if count > MOST:
             raise Refused(f"more than {MOST:,} values")
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST:
@@ -97,7 +97,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
             raise Refused(f"{_line(key)}the key {str(key.value)[:40]} is no text: put it in quotes")
     for name, count in Counter(key.value for key, _ in node.value).items():
         if count > 1 and name != "<<":
-            raise Refused(f"{_line(node)}the key {name[:40]} stands there twice")
+            raise Refused(f"{_line(node)}the key {name[:40]} is given twice")
 
 
 def _check_number(node: yaml.Node) -> None:

@@ -119,13 +119,13 @@ def curve(evaluations: pd.DataFrame, word: str) -> str:
     column = {"loss": "validation_loss"}.get(word, word if word in evaluations else f"test_{word}")
     if column not in evaluations:
         known = [c for c in evaluations if str(c).startswith(("train_", "validation_", "test_"))]
-        raise UserError(f"{word}: over the steps there are {', '.join(map(str, known))}")
+        raise UserError(f"{word} is not recorded over the steps; choose from {', '.join(map(str, known))}")
     return _numeric(evaluations, word, column)
 
 
 def _numeric(table: pd.DataFrame, word: str, column: str) -> str:
     if not pd.api.types.is_numeric_dtype(table[column]) or pd.api.types.is_bool_dtype(table[column]):
-        raise UserError(f"{word}: {values(table[column])} are no numbers; take it for --by, --rows or --where")
+        raise UserError(f"{word}: {values(table[column])} are not numbers; use it with --by, --rows or --where")
     if table[column].isna().all():
         raise UserError(f"{word}: no training in this table has it")
     return column

@@ -38,7 +38,7 @@ def rule(table: pd.DataFrame, by: str) -> Rule:
         return Rule(f"early_stop_val_{found.name}", found.is_accuracy, found.scale, found.digits, title)
     if by in ("loss", "validation_loss"):
         return Rule("early_stop_val_loss", False, 1.0, 4, "validation loss")
-    raise UserError(f"--by {by}: choose validation or loss; the test set is reported, and chooses nothing")
+    raise UserError(f"--by {by}: choose validation or loss; the test set is reported, but never used to choose")
 
 
 def ranked(table: pd.DataFrame, by: Rule) -> pd.DataFrame:

@@ -34,8 +34,8 @@ def summary(table: pd.DataFrame, *, at_end: bool = False) -> pd.DataFrame:
     are quantized, which begin there. Raises UserError for rows of several variants.
     """
     if (names := variants(table)).nunique() > 1:
-        raise UserError(f"rows of {', '.join(names.unique())} are not averaged: give those of one, or take "
-                        "lth.analysis.summary.markdown, which has a table of each")  # fmt: skip
+        raise UserError(f"rows of {', '.join(names.unique())} are not averaged: pass the rows of one configuration, or "
+                        "use lth.analysis.summary.markdown, which makes a table for each")  # fmt: skip
     shown = columns(table, at_end=at_end)
     values = table[[column for column, _, _ in shown.values()]]
     cells: dict[tuple[str, str], dict[int, str | int]] = {}

@@ -71,8 +71,8 @@ def weights_at(trained: Trained, step: int | None, *, moved: bool = False) -> We
     if step is None or step == ticket.step:
         return ticket.weights
     if moved:
-        raise UserError(f"step={step}: the updater has moved the mask by then, and the ticket has that of step "
-                        f"{ticket.step}; give {ticket.step}, or take updater=none")  # fmt: skip
+        raise UserError(f"step={step}: by then the updater has changed the mask, but the ticket has the mask of "
+                        f"step {ticket.step}; give {ticket.step}, or use updater=none")  # fmt: skip
     if not ticket.step < step <= trained.steps:
         raise UserError(
             f"step={step}: {ticket} is trained from step {ticket.step} to {trained.steps}; give one of them"

@@ -63,5 +63,5 @@ def share(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share above 0 and at most 1, such as 0.2 or 20%")
+        raise argparse.ArgumentTypeError(f"{text}: give a share above 0 and at most 1, such as 0.2 or 20%")
     return value

@@ -102,7 +102,8 @@ def _unpack(commands: "Commands") -> None:
 
 
 def _status(commands: "Commands") -> None:
-    status = _command(commands, "status", "say which jobs are running, waiting, dead, failed and done", nargs="*")
+    explained = "say which jobs are running, waiting, dead, failed, stopped and done"
+    status = _command(commands, "status", explained, nargs="*")
     status.add_argument("--watch", action="store_true", help="look again every two seconds, until Ctrl-C")
     status.add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
 

@@ -65,7 +65,7 @@ def _equal(
         said = neuron.difference(big, small, inputs, kept, training=training, tolerance=tolerance)
         if not said:
             return small, neuron.selected(mask, groups, removed)
-    raise UserError(f"{type(net).__name__} without its idle units is not the masked net ({said}): keep it as it is")
+    raise UserError(f"{type(net).__name__} computes something else without its idle units ({said}): keep it masked")
 
 
 def _all_groups(net: nn.Module, example: Tensor) -> list[Group]:

@@ -101,7 +101,7 @@ def _check_arrays(where: str, split: "Split") -> None:
 def _check_rows(where: str, rows: object, size: int) -> None:
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu" or rows.ndim != 1:
         raise UserError(
-            f"{where} has rows that are no numbers of rows: give integers, N (of a mask, np.flatnonzero(mask))"
+            f"{where} has rows that are not row indices: give N integers (for a boolean mask, np.flatnonzero(mask))"
         )
     if len(rows) and not -size <= rows.min() <= rows.max() < size:
         raise UserError(f"{where} has rows from {rows.min()} to {rows.max()}, and there are {size} inputs")

@@ -42,8 +42,8 @@ def text(
     bounds = [round(len(tokens) * share) for share in (1 - validation - test, 1 - test)]
     parts = np.split(tokens, bounds)
     if (short := min(map(len, parts))) <= length:
-        raise UserError(f"{file or 'the text'} has {len(tokens)} tokens, and a split of it {short}, too few for "
-                        f"{length} and their next: lower data.length, or give a longer text")  # fmt: skip
+        raise UserError(f"{file or 'the text'} has {len(tokens)} tokens, and one split {short}, too few for {length} "
+                        "and the token after them: lower data.length, or give a longer text")  # fmt: skip
     train, held_out, last = (_sequences(part, length) for part in parts)
     return Data("text", train, held_out, last, "none", classes)
 

@@ -33,7 +33,7 @@ def check_idx(file: Path) -> None:
         what = "images" if dimensions == 3 else "labels"
         raise UserError(f"{file} begins with {magic:#x}, and {what} with {0x800 + dimensions:#x}: {AGAIN}")
     if (size := file.stat().st_size) != len(header) + prod(sizes):
-        raise UserError(f"{file} has {size} bytes, and its header tells of {len(header) + prod(sizes)}: {AGAIN}")
+        raise UserError(f"{file} has {size} bytes, but its header says {len(header) + prod(sizes)}: {AGAIN}")
 
 
 def check_arrays(name: str, arrays: Arrays, classes: int) -> None:

@@ -41,8 +41,8 @@ def _check_spacing(name: str, splits: Splits) -> None:
     """Refuse targets that float32, in which losses are computed, can't tell apart."""
     values = np.concatenate([np.asarray(split.targets, dtype=np.float64).ravel() for split in splits.values()])
     if len(np.unique(values.astype(np.float32))) < 0.5 * len(np.unique(values)):
-        raise UserError(f"the targets of {name} differ in digits that float32 does not have: subtract their mean and "
-                        "divide by their standard deviation")  # fmt: skip
+        raise UserError(f"the targets of {name} differ only in digits beyond float32 precision: subtract their mean "
+                        "and divide by their standard deviation")  # fmt: skip
 
 
 def _labels(split: "Split") -> np.ndarray:

@@ -52,7 +52,7 @@ class Stream:
         if not (deviation > 0).all():
             raise UserError(f"moments={moments}: inputs are divided by the deviations, give numbers above 0")
         if self.dtype == np.uint8 and first.max() > 1 and mean.max() <= 1 and deviation.max() <= 1:
-            raise UserError(f"moments={moments}: those of bytes are wanted, 0 to 255: multiply them by 255")
+            raise UserError(f"moments={moments}: for bytes they must be on the scale of 0 to 255: multiply by 255")
 
     @property
     def shape(self) -> tuple[int, ...]:

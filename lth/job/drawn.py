@@ -53,7 +53,7 @@ def check(name: str, branch: "Branch", job: "Job") -> None:
                             "none: set it to null")  # fmt: skip
         return
     if branch.at(0):
-        raise UserError(f"branch.{name}.levels: level 0 is pruned from no training that draws its mask; leave it out")
+        raise UserError(f"branch.{name}.levels: level 0 is not pruned, so no training draws its mask; leave it out")
     if job.train_from:
         raise UserError(f"train_from={job.train_from}: branch={name} draws masks while the level before is trained, "
                         "and levels before this one are not")  # fmt: skip

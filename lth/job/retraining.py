@@ -38,11 +38,11 @@ def check(job: "Job") -> None:
     if job.retrained is job.recipe:
         return
     if job.start is not None:
-        raise UserError("start: the run that tickets are taken from fine-tunes at its last rate, and no other run goes "
-                        "on from there: use rewind.rate=schedule, or another rewind")  # fmt: skip
+        raise UserError("start: the source run fine-tunes at its last rate, and no other run can continue from there: "
+                        "use rewind.rate=schedule, or another rewind")  # fmt: skip
     if job.recipe.moves_mask:
         raise UserError("rewind.rate=last trains on after the end, and the updater moves the mask in steps before it: "
                         "use rewind.rate=schedule, or updater=none")  # fmt: skip
     if others := [name for name, branch in job.branches.items() if branch.bits is None]:
-        raise UserError(f"branch={others[0]}: with rewind.rate=last there are quantizations alone beside the nets: "
+        raise UserError(f"branch={others[0]}: with rewind.rate=last only quantizations can branch off the nets: "
                         "leave it out, or use rewind.rate=schedule")  # fmt: skip

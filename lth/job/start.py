@@ -18,11 +18,11 @@ BRANCH = "source"  # what tickets of the other run are called where progress is 
 def check(job: "Job", start: "Job") -> None:
     """Raise UserError, before anything is trained, if tickets of `start` can't be trained by this job."""
     if start.start is not None:
-        raise UserError("start: the run that tickets are taken from takes its own from another; name that one instead")
+        raise UserError("start: the source run takes its own tickets from a third run; name that run instead")
     if [describe(each) for each in (start.recipe, start.init)] == [describe(each) for each in (job.recipe, job.init)]:
-        raise UserError("start: the run that tickets are taken from is trained as this one is, so that its tickets are "
-                        "trained already; name what differs in training, such as start=data=mnist; criterion, schedule "
-                        "and the like need no start")  # fmt: skip
+        raise UserError("start: the source run trains as this one does, so its tickets are trained already; name what "
+                        "differs in training, such as start=data=mnist; criterion, schedule and the like need no "
+                        "start")  # fmt: skip
     if beyond := sorted({*rungs(job.levels)} - {*rungs(start.levels)}):
         raise UserError(f"levels={job.levels}: the run that tickets are taken from has levels={start.levels} and no "
                         f"level {beyond[0]}; give fewer here, or levels= in start as well")  # fmt: skip

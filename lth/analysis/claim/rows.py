@@ -110,7 +110,8 @@ def by_replicate(rows: pd.DataFrame, column: str) -> pd.Series:
     if "config" in rows and rows["config"].nunique() > 1:
         found = " and ".join(sorted(set(variants(rows))))
         raise UserError(
-            f"results of several configurations, {found}, are no replicates; give others a name of their own (name=...)"
+            f"these results are of several configurations, not replicates of one: {found}; give the others a name of "
+            "their own (name=...)"
         )
     return rows.groupby("replicate")[column].mean()
 

@@ -65,7 +65,7 @@ def _value(flag: str, rest: Iterator[str]) -> list[str]:
     """The value that follows a flag, if it takes one."""
     if flag in VALUED or flag in ("--info", "-i"):
         if (value := next(rest, None)) is None:
-            raise UserError(f"{flag} needs a value behind it")
+            raise UserError(f"{flag} needs a value after it")
         return [value]
     if flag in REPLACES:
         raise UserError(f"{flag}: lth run has its own configuration; --config-dir DIR adds yours to it")

@@ -72,8 +72,8 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
         raise UserError(f"{name} was stored without the overrides that made it, by an older version, from Python or by "
                         "lth unpack: write those of its lth run (name=... experiment=...)")  # fmt: skip
     known = f"experiment={name}" if name in names() else "steps=1000"
-    raise UserError(f"{name}: there is no experiment of this name under {root} (root=DIR names another folder); else "
-                    f"write key=value, such as {known}")  # fmt: skip
+    raise UserError(f"{name}: there is no experiment of this name under {root} (root=DIR names another folder); for "
+                    f"overrides, write key=value, such as {known}")  # fmt: skip
 
 
 def _reaching(job: "Job", there: Mapping[str, Mapping[str, Any]]) -> "Job":

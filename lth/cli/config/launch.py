@@ -26,7 +26,7 @@ def launched(launcher: Launcher, task: Task, turns: Sequence[tuple[int, float]])
         try:
             return _once(launcher, task, turns)
         except BrokenProcessPool:
-            print("lth run: a worker of the launcher was killed; starting again what had not ended", file=sys.stderr)
+            print("lth run: a worker of the launcher was killed; restarting the unfinished jobs", file=sys.stderr)
     return _once(launcher, task, turns)
 
 

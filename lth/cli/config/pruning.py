@@ -54,8 +54,8 @@ def _check_pruning(config: Config) -> None:
         )
     criterion, early = _criterion(config), config["train_from"]
     if globally and criterion in RANKS:
-        raise UserError(f"distribution=globally compares scores of all layers, and those of criterion={criterion} are "
-                        "ranks within a layer: take another distribution")  # fmt: skip
+        raise UserError(f"distribution=globally compares scores across layers, but criterion={criterion} gives ranks "
+                        "within a layer: use another distribution")  # fmt: skip
     if criterion in OF_UNITS and structure in ("weight", "row", "n_of_m"):
         raise UserError(f"criterion={criterion} scores whole neurons, and structure={structure} removes others: use "
                         "structure=neuron, or criterion=magnitude")  # fmt: skip
@@ -66,7 +66,7 @@ def _check_pruning(config: Config) -> None:
             if config[group]["_target_"] == f"lth.{group}.{name}"]  # fmt: skip
     rounds = config["schedule"].get("rounds", 1)
     if once and rounds > 1 and config["schedule"]["_target_"] == "lth.schedule.one_shot":
-        raise UserError(f"schedule.rounds={rounds}: {once[0]} leaves in the first round what it leaves in the last; "
+        raise UserError(f"schedule.rounds={rounds}: with {once[0]} the first round leaves what all of them leave; "
                         "leave rounds at 1")  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def check_rules(config: Config) -> None:
 def _check_names(config: Config) -> None:
     name, project = config["name"], config["tracking"].get("project")
     if isinstance(name, float):
-        raise UserError(f"name={name}: a number is read as one, such as 1e3 as 1000.0; write it in quotes")
+        raise UserError(f"name={name}: this is read as a number (1e3 becomes 1000.0); put the name in quotes")
     check_name(str(name))
     check_path("root", str(config["root"]))
     for key in ("root", "cache"):

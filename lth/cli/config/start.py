@@ -24,8 +24,8 @@ def words(start: object) -> list[str]:
     except ValueError as error:
         raise UserError(f"start={start}: {error}") from error
     if not parts or not all("=" in part.strip("=") for part in parts):
-        raise UserError(f"start={start}: give the overrides in which the run differs that tickets are taken from, such "
-                        "as start=data=mnist or start='optimizer=sgd optimizer.lr=0.1'")  # fmt: skip
+        raise UserError(f"start={start}: give the overrides in which the source run of the tickets differs, such as "
+                        "start=data=mnist or start='optimizer=sgd optimizer.lr=0.1'")  # fmt: skip
     for word in parts:
         if (group := key_of(word).partition(".")[0].partition("/")[0]) in SHARED:
             raise UserError(f"start={start}: both runs have {group} in common; leave {word} out")

@@ -268,7 +268,7 @@ def test_what_would_have_nothing_to_do_before_the_end_is_refused(given: Any, sen
 
 def test_a_step_of_a_control_is_no_reason_to_refuse_it_where_controls_are_refused() -> None:
     words = ["steps=20", "rewind=fine_tune", "rewind.steps=30", "rewind.rate=last", "branch=[flip_signs]"]
-    with pytest.raises(UserError, match=r"branch=flip_signs: with rewind\.rate=last there are quantizations alone"):
+    with pytest.raises(UserError, match=r"branch=flip_signs: with rewind\.rate=last only quantizations can"):
         jobs([*words, "branch.flip_signs.transform.step=25"])
 
 

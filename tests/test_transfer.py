@@ -332,7 +332,7 @@ def shape(*sides: int) -> Data:
     ("make", "sentence"),
     [
         (lambda: replace(SOURCE, start=SOURCE), "trains as this one does, .*; name what differs"),
-        (lambda: replace(SOURCE, start=OTHER), "takes its own from another"),
+        (lambda: replace(SOURCE, start=OTHER), "takes its own tickets from a third run"),
         (lambda: replace(OTHER, levels=3), r"levels=3: .* has levels=2 and no level 3; give fewer"),
         (lambda: replace(OTHER, start=replace(SOURCE, levels=[2])), r"levels=\[2\] and no level 1"),
         (lambda: replace(SOURCE, start=there(data=shape(1, 5, 4))),

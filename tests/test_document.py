@@ -242,6 +242,10 @@ def test_a_file_that_chooses_other_branches_than_the_one_that_it_builds_on_needs
     for name, found in (("parent", "0 stored, 4 to train"), ("child", "0 stored, 3 to train")):
         assert cli.main([*run, f"experiment={name}"]) == 0
         assert found in capsys.readouterr().out
+    swept = [*run, "-m", "experiment=parent", "branch.reinitialize.draws=1"]
+    assert cli.main([*swept, "branch=[shuffle],[reinitialize]"]) == 0  # one of its jobs has use for it
+    assert cli.main([*swept, "branch=[shuffle],[reset]"]) == 2
+    assert "branch.reinitialize has values and no function" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("key", "default"), [("steps", "1000"), ("store.keep", "all"), ("store", "all")])

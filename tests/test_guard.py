@@ -280,7 +280,7 @@ def test_a_function_that_can_not_be_called_as_it_will_be_is_refused_before_anyth
         guarded(role, eval(f"lambda {taken}: None"))
 
 
-def test_of_a_decorated_function_either_signature_may_fit() -> None:
+def test_a_decorated_function_takes_what_its_decorator_does() -> None:
     def halving(step: int, total: int) -> float:
         return 0.5 ** (step / total)
 
@@ -292,9 +292,30 @@ def test_of_a_decorated_function_either_signature_may_fit() -> None:
     def neither(total: int, *, rate: float) -> float:
         return rate * total
 
+    @wraps(of_a_thousand)
+    def needs_more(step: int, rate: float) -> float:
+        return rate * step
+
     assert guarded("lr", of_a_thousand)(500) == 0.5**0.5
-    with pytest.raises(UserError, match=r"takes \(step: int, total: int\) .*'total'; give it a default"):
-        guarded("lr", neither)
+    for wrong, missing in ((neither, "rate"), (needs_more, "rate")):
+        with pytest.raises(UserError, match=rf"missing a required .*argument: '{missing}'"):
+            guarded("lr", wrong)
+
+
+def test_a_decorator_that_takes_anything_takes_what_its_function_does() -> None:
+    @torch.no_grad()
+    def rate(step: int, *, half: int = 3) -> float:
+        return 0.5 ** (step / half)
+
+    @torch.no_grad()
+    def short(net: nn.Module) -> dict[str, Tensor]:
+        return net.state_dict()
+
+    assert guarded("lr", partial(rate, half=1))(1) == 0.5
+    with pytest.raises(UserError, match="does not take hlaf: it takes step, half"):
+        guarded("lr", partial(rate, hlaf=4))
+    with pytest.raises(UserError, match=r"is called with \(net, seed\), and takes \(net: .*: too many"):
+        guarded("init", short)
 
 
 def test_arguments_that_can_not_be_given_by_name_are_named() -> None:

@@ -196,6 +196,8 @@ def test_the_values_of_a_file_that_names_a_function_stay_also_if_an_option_of_lt
 def test_a_trial_leaves_out_what_the_function_does_not_take_too() -> None:
     """`at`, whose steps are fewer in a trial."""
     assert of("lr=drop", "lr._target_=mine.warm", "debug=true").recipe.lr.keywords == {}
+    with pytest.raises(UserError, match=r"model=mine\.line does not take hidden"):
+        of("model=mlp", "model._target_=mine.line", "model.hidden=[8]", "debug=true")
 
 
 def test_so_are_those_of_nets_and_data_sets() -> None:

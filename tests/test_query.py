@@ -8,6 +8,7 @@ import pytest
 
 from lth import UserError
 from lth.analysis import comparison, query, ranking, series
+from lth.analysis.metric import Metric
 from lth.analysis.summary import only_fresh
 
 
@@ -240,6 +241,7 @@ def test_of_a_metric_of_ones_own_the_name_says_whether_high_values_are_best() ->
         named = rows().rename(columns=lambda column: column.replace("accuracy", name))
         return str(ranking.ranked(named, ranking.rule(named, "validation"))["configuration"][0])
 
+    assert not Metric("inaccuracy").is_accuracy
     assert best("balanced_accuracy") == "random, rewind.step=20"  # 0.95 on validation data, the others 0.90
     assert best("squared_error") == "magnitude, rewind.step=0"
     with pytest.raises(UserError, match=r"the metric f1 is neither an accuracy nor an error, .* choose --by loss"):

@@ -242,6 +242,7 @@ def test_nets_that_are_fine_tuned_at_the_last_rate_are_trained_and_quantized_aft
     assert [ends["aware", level] for level in (0, 1, 2)] == [(20, 25), (50, 55), (50, 55)]
     planned = {(place.branch, place.level): steps for place, steps in job.planned(whole).items()}
     assert [planned["ticket", level] for level in (0, 1, 2)] == [20, 30, 30]
+    assert job.planned(whole).keys() == {job.place(t.ticket) for t in done}  # so that no time is left in the end
     mean = {"trainings": 9, "steps": 11}  # (20 + 2 * 30 + 3 * 5 of those that are quantization-aware) / 9, rounded up
     assert whole.record(Store(tmp_path), 1).planned == mean
     by_level = table.tickets(tmp_path).query("branch == 'ticket'").set_index("level")

@@ -1,5 +1,6 @@
 """Results of code that changed since: named, marked in the table, in no figure."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 import shell
 
-from lth import cli
+from lth import branch, cli
 from lth.analysis import results
+from lth.job import Branch
 from lth.store import table
 from lth.store.index import Index
 from lth.store.source import source, source_now
@@ -34,7 +36,7 @@ def test_a_changed_function_makes_new_numbers_and_the_old_ones_are_stale(capsys:
     assert "stale" not in table.tickets(Path("runs"))
     run(-1)
     said = capsys.readouterr().out
-    assert "mine.scores changed in mine.py since: what depends on it is trained again" in said
+    assert "mine.scores changed in mine.py: what depends on it is trained again" in said
     rows = table.tickets(Path("runs"))
     assert {*rows["digest"]} <= {*Index(Path("runs")).signed}  # of what is read from the index, too
     assert rows["stale"].notna().sum() == 4  # of both replicates: none may be averaged with the new ones
@@ -163,8 +165,40 @@ def test_branches_of_one_function_that_are_compared_by_others_are_not_an_edit() 
     assert [row for each in found for row in each["rows"].values() if "stale" in row] == []
     edited = {**one(2, "branch.connect:mine.b=1:mine.c=2", added="4"), "branch": "other"}
     mark_branches(found := [*found, record(edited, science="u")])
-    stale_rows = [row["stale"] for each in found for row in each["rows"].values() if "stale" in row]
-    assert stale_rows == ["mine.c changed"]
+    assert [[row.get("stale") for row in each["rows"].values()] for each in found] == [
+        [None, None], ["mine.c changed"], [None]
+    ]  # fmt: skip
+
+
+def noisy(trained: Any, *, draw: int, recipe: Any, init: Any) -> Any:
+    """A branch of the user's own."""
+
+
+def measured(net: Any, nets: Any, mask: Any, data: Any, task: Any, **_: Any) -> Any:
+    """A comparison of the user's own."""
+
+
+def test_the_code_of_a_branch_has_a_digest_for_each_function_of_the_users_own() -> None:
+    assert Branch(branch.shuffle).code == "branch.shuffle"
+    assert re.fullmatch(r"test_stale\.noisy:[0-9a-f]+", own := Branch(noisy).code)
+    both, beside_ours = Branch(noisy, compare=measured).code, Branch(branch.shuffle, compare=measured).code
+    name, part, digest = both.split(":")
+    assert f"{name}:{digest}" == own
+    assert re.fullmatch(r"test_stale\.measured=[0-9a-f]+", part)
+    assert beside_ours == f"branch.shuffle:{part}"
+
+
+def test_a_branch_that_is_compared_by_another_function_leaves_its_older_rows_stale() -> None:
+    """In its record as in the table: columns of the same name would be averaged."""
+    first, second = one(1, "branch.connect:mine.a=1"), one(2, "branch.connect:mine.b=2", added="2")
+    mark_branches(
+        found := [{"experiment": "e", "code": {"science": "s"}, "rows": {"0": each}} for each in (first, second)]
+    )
+    assert [each["rows"]["0"].get("stale") for each in found] == ["noisy was with mine.a", None]
+    beside_it = beside({"noisy/0/1": first}, "noisy/0/2", second)
+    assert [row.get("stale") for row in beside_it.values()] == ["noisy was with mine.a", None]
+    bare = {"noisy/0/1": one(1, "branch.connect")}
+    assert branches_changed(bare, {"noisy": "branch.connect:mine.a=1"}) == ["noisy was with functions of lth alone"]
 
 
 def test_the_same_training_of_other_code_stands_once() -> None:
@@ -201,7 +235,7 @@ def test_an_edited_branch_is_in_no_figure_with_what_it_was(capsys: pytest.Captur
     trained(0.5, "replicate=[1,2]", "levels=2")
     capsys.readouterr()
     trained(2.0, "replicate=1", "levels=1")
-    assert "mine.noisy changed since" in capsys.readouterr().out
+    assert "mine.noisy changed: what depends on it" in capsys.readouterr().out
     rows = table.tickets(Path("runs")).query("branch == 'shuffle'")
     new = rows[rows["stale"].isna()]
     assert new[["replicate", "level"]].to_numpy().tolist() == [[1, 1]]

@@ -108,16 +108,17 @@ def guarded(role: str, function: Any) -> Any:
 
 
 def _check_taken(guard: Guarded) -> None:
-    """Raise UserError for a function that can't be called as it will be, if it says what it takes. A decorator may take
-    other arguments than what it decorates: either may fit.
+    """Raise UserError for a function that can't be called as it will be, if it says what it takes. What is called is
+    the outermost decorator; where that takes anything, as torch.no_grad() does, it is what it decorates.
     """
     try:
-        taken = [inspect.signature(guard.func, follow_wrapped=follow) for follow in (True, False)]
+        outer, inner = (inspect.signature(guard.func, follow_wrapped=follow) for follow in (False, True))
     except (ValueError, TypeError):
         return
-    errors = [error for signature in taken if (error := _misfit(guard, signature))]
-    if len(errors) == len(taken):
-        raise errors[0]
+    anything = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    passes_on = anything <= {each.kind for each in outer.parameters.values()}
+    if error := _misfit(guard, inner if passes_on else outer):
+        raise error
 
 
 def _misfit(guard: Guarded, signature: inspect.Signature) -> UserError | None:

@@ -63,20 +63,19 @@ def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, dict[str
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
     """Mark rows of branches as stale, in place, unless their transform is that of the row that was added last of the
-    same experiment, science and branch, and each function of the user's own has the code of the last row of the
-    experiment that depends on it.
+    same experiment, science and branch, with the same functions of the user's own, each with the code of the last row
+    of the experiment that depends on it.
     """
-    transform: dict[tuple[str, str, str], str] = {}
+    last: dict[tuple[str, str, str], str] = {}
     latest: dict[tuple[str, str], str] = {}
     own = [(record, key, row) for record in records for key, row in record["rows"].items() if BRANCH_CODE in row]
     for record, _, row in sorted(own, key=lambda each: (_added(each[2]), str(each[0].get("updated")))):
-        name, digests = _parts(row[BRANCH_CODE])
-        transform[*_science(record), row["branch"]] = name
+        last[*_science(record), row["branch"]] = row[BRANCH_CODE]
+        digests = _parts(row[BRANCH_CODE])[1]
         latest |= {(record["experiment"], function): digest for function, digest in digests.items()}
     for record, key, row in own:
-        name, digests = _parts(row[BRANCH_CODE])
-        now = {function: latest[record["experiment"], function] for function in digests}
-        reason = _reason(row, transform[*_science(record), row["branch"]], now)
+        name, digests = _parts(last[*_science(record), row["branch"]])
+        reason = _reason(row, name, {function: latest[record["experiment"], function] for function in digests})
         record["rows"][key] = {**_fresh(row), **({"stale": reason} if reason else {})}
 
 
@@ -91,12 +90,10 @@ def _reason(row: Mapping[str, Any], transform: str, digests: Mapping[str, str]) 
     name, own = _parts(row[BRANCH_CODE])
     if name != transform:
         return f"{row['branch']} was {name}"
-    return f"{', '.join(different)} changed" if (different := _differing(own, digests)) else ""
-
-
-def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """Keys whose values differ, or that only one has."""
-    return sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+    if own.keys() != digests.keys():
+        return f"{row['branch']} was with {', '.join(sorted(own)) or 'functions of lth alone'}"
+    edited = sorted(function for function in own if own[function] != digests[function])
+    return f"{', '.join(edited)} changed" if edited else ""
 
 
 def _fresh(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lth import UserError
-from lth.store.file import Corrupt, Missing
+from lth.store.file import Corrupt
 from lth.store.lease import is_undecided, take
 from lth.store.locks import TRAINING_LEASE, locked, saying
 from lth.store.names import folder_of
@@ -124,16 +124,15 @@ class _StartedAgain(Exception):
 
 
 def _drop_failed(file: Path) -> bool:
-    """Delete the record of a failed job, unless it was started again since; returns whether it is gone."""
+    """Delete the record of a failed job; returns False if there is none by now, as when it was started again."""
 
     def check() -> None:
-        with contextlib.suppress(Missing):
-            if not _is_failed(read_record(file)):
-                raise _StartedAgain
+        if not _is_failed(read_record(file)):
+            raise _StartedAgain
 
     try:
         drop_record(file, check)
-    except _StartedAgain:
+    except (Corrupt, _StartedAgain):
         return False
     return True
 

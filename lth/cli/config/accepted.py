@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from lth.cli.config.conf import CONF
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import parsed
+from lth.cli.config.trial import IN_STEPS
 from lth.cli.override import key_of
 
 
@@ -46,7 +47,8 @@ def left_out(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[tuple[str, s
         for name in node.keys() - {"_target_", "_partial_"}:
             needed = name in taken and not (replaces and taken[name].default is not inspect.Parameter.empty)
             brought = _brought(group, f"{prefix}.{name}")
-            as_brought = node[name] in brought or (config["debug"] and brought)  # whose numbers of steps are smaller
+            shrinks = config["debug"] and f"{prefix}.{name}" in IN_STEPS  # a trial has fewer steps than any option
+            as_brought = node[name] in brought or (shrinks and brought)
             if not needed and f"{prefix}.{name}" not in given and as_brought:
                 yield prefix, name
 

@@ -38,7 +38,9 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> list[Dict
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
         usual = cache(lambda groups: plain(compose("config", [*groups, *search]))) if search else _usual
-        return [_validated([*each, *search], each, usual, folder) for each in [first, *others]]
+        found = [_validated([*each, *search], usual, folder) for each in [first, *others]]
+    _check_addressed(found, overrides, folder)
+    return found
 
 
 def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[tuple[DictConfig, tuple[str, ...]]]:
@@ -89,21 +91,19 @@ def _usual(groups: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _validated(
-    overrides: list[str], given: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]], folder: Path | None
+    overrides: list[str], usual: Callable[[tuple[str, ...]], dict[str, Any]], folder: Path | None
 ) -> DictConfig:
-    """Compose and validate. given: the overrides that were typed for this very run. usual: config groups, and entries
-    that are left out -> their configuration.
-    """
+    """Compose and validate. usual: config groups, and entries that are left out -> their configuration."""
     cfg = compose("config", overrides)
     config = plain(cfg)
     _check_complete(config)
-    _check_idle(config, overrides, given, folder)
+    _check_idle(config, overrides, folder)
     groups = tuple(each for each in overrides if is_group(each) or _leaves_out(each, overrides))
     validate(config, usual(groups))
     if cfg.start is not None:
         words = start.beside(cfg.start, overrides)
         with of_start(cfg.start), errors_explained():
-            _validated(words, start.words(cfg.start), usual, folder)
+            _validated(words, usual, folder)
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
     small = trial(cfg)
@@ -147,22 +147,40 @@ def _check_complete(config: dict[str, Any]) -> None:
             raise UserError(f"{key} is missing: it can't be left out; its default is {value}")
 
 
-def _check_idle(config: dict[str, Any], overrides: Sequence[str], given: Sequence[str], folder: Path | None) -> None:
+def _check_idle(config: dict[str, Any], overrides: Sequence[str], folder: Path | None) -> None:
     """Raise UserError for values of an entry that has no function, unless a file gave them to an option in whose place
-    others were chosen. given: as for `_validated`.
+    others were chosen.
     """
     groups = {key_of(word) for word in overrides if is_group(word)}
-    keys = [f"{key_of(word)}." for word in given if not is_group(word)]
     for entry in idle(config):
         group, _, name = entry.partition(".")
-        there = options(group, [CONF, *([folder] if folder else [])])
-        others = group in groups or bool(chosen(config, group))
-        if name in there and others and not any(key.startswith(f"{entry}.") for key in keys):
-            continue
-        function = entry if group == "stop" else f"{entry}.transform"
-        meant = did_you_mean(similar(name, there)) if name not in there else ""
-        raise UserError(f"{entry} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
-                        f"override /{group}: [{name}], or give {function}._target_{meant}")  # fmt: skip
+        if name not in _entries(group, folder) or not (group in groups or chosen(config, group)):
+            raise _not_chosen(entry, folder)
+
+
+def _check_addressed(configs: Sequence[DictConfig], overrides: Sequence[str], folder: Path | None) -> None:
+    """Raise UserError for values that were typed for an entry which none of these configurations chooses."""
+    keys = [f"{key_of(word)}." for word in overrides if not is_group(word) and word[:1] != "~"]
+    for entry in idle(plain(configs[0])):
+        addressed = any(key.startswith(f"{entry}.") for key in keys)
+        if addressed and all(entry in idle(plain(each)) for each in configs[1:]):
+            raise _not_chosen(entry, folder)
+
+
+def _not_chosen(entry: str, folder: Path | None) -> UserError:
+    """The error for values of an entry without a function."""
+    group, _, name = entry.partition(".")
+    function, there = entry if group == "stop" else f"{entry}.transform", _entries(group, folder)
+    meant = did_you_mean(similar(name, there)) if name not in there else ""
+    return UserError(f"{entry} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
+                     f"override /{group}: [{name}], or give {function}._target_{meant}")  # fmt: skip
+
+
+def _entries(group: str, folder: Path | None) -> list[str]:
+    """The entries that options of a group bring: each has the name of its option, unless its file names others."""
+    folders = [CONF, *([folder] if folder else [])]
+    named = (key for each in folders for file in (each / group).glob("*.yaml") for key in document.read(file) or ())
+    return sorted({*options(group, folders), *map(str, named)} - {"defaults"})
 
 
 def _is_nothing(node: Any, usual: dict[str, Any]) -> bool:

@@ -194,11 +194,11 @@ def test_a_branch_that_is_compared_by_another_function_leaves_its_older_rows_sta
     mark_branches(
         found := [{"experiment": "e", "code": {"science": "s"}, "rows": {"0": each}} for each in (first, second)]
     )
-    assert [each["rows"]["0"].get("stale") for each in found] == ["noisy was with mine.a", None]
+    assert [each["rows"]["0"].get("stale") for each in found] == ["noisy depended on mine.a", None]
     beside_it = beside({"noisy/0/1": first}, "noisy/0/2", second)
-    assert [row.get("stale") for row in beside_it.values()] == ["noisy was with mine.a", None]
+    assert [row.get("stale") for row in beside_it.values()] == ["noisy depended on mine.a", None]
     bare = {"noisy/0/1": one(1, "branch.connect")}
-    assert branches_changed(bare, {"noisy": "branch.connect:mine.a=1"}) == ["noisy was with functions of lth alone"]
+    assert branches_changed(bare, {"noisy": "branch.connect:mine.a=1"}) == ["noisy depended on functions of lth only"]
 
 
 def test_the_same_training_of_other_code_stands_once() -> None:

@@ -19,9 +19,9 @@ from rich.text import Text
 
 from lth.cli.console import csv_text, duration, log_to_console, number_of
 from lth.cli.ending import INTERRUPTED
+from lth.store.every import unknown
 from lth.store.names import shown as printable
 from lth.store.status import STATES, JobStatus, status
-from lth.store.upkeep import unknown
 from lth.store.watch import Watch
 
 WIDTH = 100  # characters, of which a narrower terminal shows fewer

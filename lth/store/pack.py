@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from lth import UserError
 from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
+from lth.store.every import every_record, unknown
 from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
 from lth.store.locks import claimed, locked, saying
 from lth.store.masks import read_arrays
@@ -25,7 +26,7 @@ from lth.store.names import check_name, experiment_folder
 from lth.store.record import LEASE, listed, read_record, record_files
 from lth.store.result import forget_partial, is_complete, read_result
 from lth.store.stale import merged
-from lth.store.upkeep import BUSY, every_record, unknown
+from lth.store.upkeep import BUSY
 
 FORMAT = "lth pack 1"
 PARTS = re.compile(r"result\.json|evaluations\.parquet|mask\.safetensors|pruned-\w+\.safetensors|compared-\w+\.json")

@@ -4,13 +4,14 @@ from functools import partial
 from pathlib import Path
 
 from lth import UserError
+from lth.store.every import check_ended, own_and_all
 from lth.store.file import FORMAT, write_json
 from lth.store.locks import locked, saying
 from lth.store.names import check_name, experiment_folder, folder_of
 from lth.store.precision import follow
 from lth.store.record import LEASE, read_record
 from lth.store.stale import merged
-from lth.store.upkeep import BUSY, check_ended, drop_record, own_and_all
+from lth.store.upkeep import BUSY, drop_record
 
 
 def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:

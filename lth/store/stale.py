@@ -75,8 +75,8 @@ def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
         latest |= {(record["experiment"], function): digest for function, digest in digests.items()}
     for record, key, row in own:
         name, digests = _parts(last[*_science(record), row["branch"]])
-        reason = _reason(row, name, {function: latest[record["experiment"], function] for function in digests})
-        record["rows"][key] = {**_fresh(row), **({"stale": reason} if reason else {})}
+        now = {function: latest[record["experiment"], function] for function in digests}
+        record["rows"][key] = _judged(row, name, now)
 
 
 def _parts(code: str) -> tuple[str, dict[str, str]]:
@@ -85,19 +85,20 @@ def _parts(code: str) -> tuple[str, dict[str, str]]:
     return name, {of or name: digest for of, _, digest in (part.rpartition("=") for part in parts)}
 
 
+def _judged(row: Mapping[str, Any], transform: str, digests: Mapping[str, str]) -> dict[str, Any]:
+    """The row of a branch, stale if its code is another. transform, digests: of its branch now."""
+    fresh, reason = {key: value for key, value in row.items() if key != "stale"}, _reason(row, transform, digests)
+    return {**fresh, "stale": reason} if reason else fresh
+
+
 def _reason(row: Mapping[str, Any], transform: str, digests: Mapping[str, str]) -> str:
-    """Why a row of a branch is stale; empty if it is not. transform, digests: of its branch now."""
     name, own = _parts(row[BRANCH_CODE])
     if name != transform:
         return f"{row['branch']} was {name}"
     if own.keys() != digests.keys():
-        return f"{row['branch']} was with {', '.join(sorted(own)) or 'functions of lth alone'}"
+        return f"{row['branch']} depended on {', '.join(sorted(own)) or 'functions of lth only'}"
     edited = sorted(function for function in own if own[function] != digests[function])
     return f"{', '.join(edited)} changed" if edited else ""
-
-
-def _fresh(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != "stale"}
 
 
 def branches_changed(rows: Rows, codes: Mapping[str, str]) -> list[str]:
@@ -136,5 +137,4 @@ def _marked(row: Mapping[str, Any], branch: str, code: str | None) -> dict[str, 
     """The row; if it is of this branch, stale if its code is another."""
     if row["branch"] != branch or not row.get(BRANCH_CODE) or not code:
         return dict(row)
-    reason = _reason(row, *_parts(code))
-    return {**_fresh(row), **({"stale": reason} if reason else {})}
+    return _judged(row, *_parts(code))

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lth import UserError
+from lth.store.every import check_ended, every_record, own_and_all
 from lth.store.file import Corrupt
 from lth.store.lease import is_undecided, take
 from lth.store.locks import TRAINING_LEASE, locked, saying
-from lth.store.names import folder_of
 from lth.store.precision import forget
-from lth.store.record import LEASE, is_record, listed, read_record
+from lth.store.record import LEASE, listed, read_record
 from lth.store.result import is_complete
 from lth.store.running import lease_of
 
@@ -29,7 +29,6 @@ DIGEST = re.compile(r"[0-9a-f]{20}")
 GONE = ".gone-"  # begins the name of a folder that is being deleted
 HELD = 100  # trainings whose leases are held at once
 LOOK = 1.0  # seconds between two looks at a lease whose owner may be dead
-UNKNOWN = "What it needs is not known, so nothing is deleted or renamed"
 BUSY = "another process writes to this experiment: try again when it has ended"
 
 
@@ -119,22 +118,16 @@ def carry_out(plan: Plan) -> Deleted:
     return Deleted(len(plan.records) + failed, gone, len(plan.trainings) - gone)
 
 
-class _StartedAgain(Exception):
-    """A job that had failed runs, or has run."""
-
-
 def _drop_failed(file: Path) -> bool:
     """Delete the record of a failed job; returns False if there is none by now, as when it was started again."""
-
-    def check() -> None:
-        if not _is_failed(read_record(file)):
-            raise _StartedAgain
-
     try:
-        drop_record(file, check)
-    except (Corrupt, _StartedAgain):
+        with locked(file.with_suffix(LEASE), saying(BUSY)):
+            if still := _is_failed(read_record(file)):
+                _unlink(file)
+    except Corrupt:
         return False
-    return True
+    forget(file.parent)
+    return still
 
 
 def _delete(root: Path, trainings: Sequence[Path]) -> int:
@@ -168,46 +161,19 @@ def drop_record(file: Path, first: Callable[[], None] = lambda: None) -> None:
     """Delete a record, and the folder after the last one. first: called before, while no other process writes it."""
     with locked(file.with_suffix(LEASE), saying(BUSY)):
         first()
-        file.unlink(missing_ok=True)
-        lease_of(file).unlink(missing_ok=True)  # of a job that was killed
-        file.with_suffix(".lock").unlink(missing_ok=True)  # of older versions
+        _unlink(file)
     forget(file.parent)
 
 
-def every_record(root: Path) -> dict[Path, dict[str, Any]]:
-    """File and content of every record; raises UserError if one can't be read."""
-    try:
-        folders = [each for each in _listed(root / "experiments") if each.is_dir() or not each.name.startswith(".")]
-        if gone := [each for each in folders if each.is_symlink() and not each.exists()]:
-            raise Corrupt(f"{gone[0]} is a link to nothing")
-        files = [file for folder in folders for file in _listed(folder)]
-        return {file: read_record(file) for file in files if is_record(file)}
-    except PermissionError as error:
-        raise UserError(f"{error}. {UNKNOWN}: allow it to be read", code=1) from error
-    except (Corrupt, NotADirectoryError) as error:
-        raise UserError(
-            f"{error}. {UNKNOWN}: restore it, or move it away and run its experiment again", code=1
-        ) from error
-
-
-def _listed(folder: Path) -> list[Path]:
-    """Content of a folder, sorted; nothing if it is not there. Raises PermissionError and NotADirectoryError."""
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
+def _unlink(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    lease_of(file).unlink(missing_ok=True)  # of a job that was killed
+    file.with_suffix(".lock").unlink(missing_ok=True)  # of older versions
 
 
 def _named(records: Iterable[Mapping[str, Any]]) -> set[str]:
     """The digests that records name."""
     return {str(row.get("digest")) for record in records for row in record["rows"].values()}
-
-
-def check_ended(experiment: str, records: Iterable[Mapping[str, Any]], otherwise: str = "") -> None:
-    """Raise UserError if a job of an experiment has not ended, as far as its records say. otherwise: another remedy."""
-    if any(record["status"] == "running" for record in records):
-        what = f"a job of {experiment} is running, or was killed: wait for it, or run its command again{otherwise}"
-        raise UserError(what, code=1)
 
 
 def _check_own(root: Path) -> None:
@@ -216,21 +182,6 @@ def _check_own(root: Path) -> None:
         raise UserError(f"{root / 'trained'} is a link: other stores may need what lies there", code=1)
     if (records := root / "experiments").is_symlink() and not records.exists():
         raise UserError(f"{records} is a link to nothing: what its records need is not known", code=1)
-
-
-def own_and_all(root: Path, experiment: str) -> tuple[dict[Path, dict[str, Any]], dict[Path, dict[str, Any]]]:
-    """The records of an experiment, and all; raises UserError if it has none."""
-    every = every_record(root)
-    own = {file: record for file, record in every.items() if file.parent.name == folder_of(experiment)}
-    if not own:
-        raise unknown(root, experiment, (str(record["experiment"]) for record in every.values()))
-    return own, every
-
-
-def unknown(root: Path, experiment: str, stored: Iterable[str]) -> UserError:
-    """The error for an experiment of which nothing is stored; it names those that are."""
-    names = ", ".join(sorted({*stored})) or "nothing"
-    return UserError(f"there is no experiment '{experiment}' under {root}; stored: {names}")
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 `lr._target_=mine.rate` keeps the keys of the option that it replaces. Those that the function does not take are left
 out, and those that it has a default for; of optimizers only the former, whose learning rate is the experiment's. A key
-that was given is passed on, so that a slip is an error; so is every key that a function takes which a file names, since
-the file may hold its values too.
+that was given is passed on, so that a slip is an error. Where a file names the function, only what it does not take is
+left out: the file may hold the other values.
 """
 
 import inspect

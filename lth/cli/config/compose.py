@@ -14,17 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 from lth import UserError
 from lth.analysis import document
 from lth.cli.config import start
-from lth.cli.config.choices import options
-from lth.cli.config.conf import CONF, chosen, idle, plain, reductions
+from lth.cli.config.conf import CONF, plain, reductions
 from lth.cli.config.explain import aside, errors_explained
 from lth.cli.config.files import check_files
+from lth.cli.config.idle import check_addressed, check_idle
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import literal, quoted
 from lth.cli.config.overrides import expand, extremes, is_group, is_swept, searches
 from lth.cli.config.trial import trial
 from lth.cli.config.validate import validate
-from lth.cli.override import key_of
-from lth.store.names import did_you_mean, similar
 
 
 def validated(overrides: Sequence[str], folder: Path | None = None) -> list[DictConfig]:
@@ -39,7 +37,7 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> list[Dict
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
         usual = cache(lambda groups: plain(compose("config", [*groups, *search]))) if search else _usual
         found = [_validated([*each, *search], usual, folder) for each in [first, *others]]
-    _check_addressed(found, overrides, folder)
+    check_addressed(found, overrides, folder)
     return found
 
 
@@ -97,7 +95,7 @@ def _validated(
     cfg = compose("config", overrides)
     config = plain(cfg)
     _check_complete(config)
-    _check_idle(config, overrides, folder)
+    check_idle(config, overrides, folder)
     groups = tuple(each for each in overrides if is_group(each) or _leaves_out(each, overrides))
     validate(config, usual(groups))
     if cfg.start is not None:
@@ -145,42 +143,6 @@ def _check_complete(config: dict[str, Any]) -> None:
             raise UserError(f"{key} takes one value, and was given several with keys; its default is {value}")
         if key not in given:
             raise UserError(f"{key} is missing: it can't be left out; its default is {value}")
-
-
-def _check_idle(config: dict[str, Any], overrides: Sequence[str], folder: Path | None) -> None:
-    """Raise UserError for values of an entry that has no function, unless a file gave them to an option in whose place
-    others were chosen.
-    """
-    groups = {key_of(word) for word in overrides if is_group(word)}
-    for entry in idle(config):
-        group, _, name = entry.partition(".")
-        if name not in _entries(group, folder) or not (group in groups or chosen(config, group)):
-            raise _not_chosen(entry, folder)
-
-
-def _check_addressed(configs: Sequence[DictConfig], overrides: Sequence[str], folder: Path | None) -> None:
-    """Raise UserError for values that were typed for an entry which none of these configurations chooses."""
-    keys = [f"{key_of(word)}." for word in overrides if not is_group(word) and word[:1] != "~"]
-    for entry in idle(plain(configs[0])):
-        addressed = any(key.startswith(f"{entry}.") for key in keys)
-        if addressed and all(entry in idle(plain(each)) for each in configs[1:]):
-            raise _not_chosen(entry, folder)
-
-
-def _not_chosen(entry: str, folder: Path | None) -> UserError:
-    """The error for values of an entry without a function."""
-    group, _, name = entry.partition(".")
-    function, there = entry if group == "stop" else f"{entry}.transform", _entries(group, folder)
-    meant = did_you_mean(similar(name, there)) if name not in there else ""
-    return UserError(f"{entry} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
-                     f"override /{group}: [{name}], or give {function}._target_{meant}")  # fmt: skip
-
-
-def _entries(group: str, folder: Path | None) -> list[str]:
-    """The entries that options of a group bring: each has the name of its option, unless its file names others."""
-    folders = [CONF, *([folder] if folder else [])]
-    named = (key for each in folders for file in (each / group).glob("*.yaml") for key in document.read(file) or ())
-    return sorted({*options(group, folders), *map(str, named)} - {"defaults"})
 
 
 def _is_nothing(node: Any, usual: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ A. Renda, J. Frankle, M. Carbin: Comparing Rewinding and Fine-tuning in Neural N
 
 Command
     lth figure renda2020_rewinding --run data.root=DIR                      the paper's settings
-    lth figure renda2020_rewinding --run scale=reduced data.root=DIR        2,000 steps of ResNet-20, 1,200 of LeNet
+    lth figure renda2020_rewinding --run scale=reduced data.root=DIR        1,000 steps of ResNet-20, 1,200 of LeNet
 Expect (their released results: ResNet-20, iterative, median test accuracy in percent at the best length of retraining)
     density           .80    .512   .262   .168   .107
     fine-tuning       91.96  91.34  91.00  90.35  89.78

@@ -592,11 +592,6 @@ def test_the_legend_of_many_lines_is_beside_the_panels_and_nothing_is_cut(count:
     assert 0 <= title.x0 < title.x1 <= width
 
 
-def test_a_legend_makes_way_for_a_stamp() -> None:
-    plain, stamped = (plot.sparsity(rows) for rows in (tickets(), tickets().assign(reduced="steps 1 instead of 2")))
-    assert stamped.get_figwidth() > plain.get_figwidth() == 10  # inches: beside the panels
-
-
 @pytest.mark.long
 def test_lines_have_markers_of_their_own_and_stand_in_the_order_of_their_numbers() -> None:
     containers = plot.sparsity(many(12).query("branch == 'ticket'")).axes[0].containers

@@ -6,17 +6,20 @@ from typing import Any
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import same_color
+from matplotlib.figure import Figure
 
 from lth.analysis import plot, registry, results, series
-from lth.analysis.plot.stamp import COLOR, reasons, wording
+from lth.analysis.plot.stamp import COLOR, reasons, stamp, wording
 from lth.analysis.winning import winning
 
 TEXT = "steps 4000 instead of 20000, evaluate_every 200 instead of 100, rewind.steps 10 instead of 20"
 
 
 def stamps(axes: Axes) -> list[str]:
-    """The stamp of a panel, and what is under it."""
-    return [text.get_text() for text in axes.texts if text.get_color() == COLOR]
+    """The stamp of a panel, in lines."""
+    red = [text for text in axes.texts if text.get_bbox_patch() and same_color(text.get_bbox_patch().get_fc(), COLOR)]
+    return [line for text in red for line in text.get_text().splitlines()]
 
 
 def test_a_stamp_says_whether_all_is_reduced_and_from_what() -> None:
@@ -39,14 +42,31 @@ def test_a_stamp_says_whether_all_is_reduced_and_from_what() -> None:
 
 REDUCED = {
     "frankle2019_fig4": [[], []],
-    "frankle2019_fig7": [["REDUCED", "280 of 112,480 steps"]] * 3,
-    "han2015_fig5": [[], ["REDUCED", "4,000 of 20,000 steps"]],  # LeNet-300-100 in full beside LeNet-5
-    "precision_conv_2": [["REDUCED", "1,000 of 20,000 steps"]],
-    "structure": [["PARTLY REDUCED", "ResNet-20: 400 of 30,000 steps"]],
+    "frankle2019_fig7": [["REDUCED: 280 of 112,480 steps"]] * 3,
+    "han2015_fig5": [[], ["REDUCED: 4,000 of 20,000 steps"]],  # LeNet-300-100 in full beside LeNet-5
+    "precision_conv_2": [["REDUCED: 1,000 of 20,000 steps"]],
+    "structure": [["PARTLY REDUCED: ResNet-20: 400 of 30,000 steps"]],
     "quantization": [
-        ["REDUCED", "4,000 of 20,000 steps"], [], ["REDUCED", "1,000 of 30,000 steps"],
+        ["REDUCED: 4,000 of 20,000 steps"], [], ["REDUCED: 1,000 of 30,000 steps"],
     ] * 2,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("title", ["", "Conv-2, -4 and -6"])
+def test_a_stamp_is_between_the_panel_and_its_title_and_covers_neither(title: str) -> None:
+    nets = {f"net_{i}": f"steps {1000 * i} instead of 20000" for i in (1, 2, 3)}
+    rows = pd.DataFrame({"model": nets.keys(), "reduced": nets.values()})
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    stamp(axes, rows)
+    assert stamps(axes) == ["REDUCED", *(f"net_{i}: {i},000 of 20,000 steps" for i in (1, 2, 3))]
+    figure.suptitle("nets")
+    figure.draw_without_rendering()
+    (text,), above = axes.texts, figure._suptitle  # type: ignore[attr-defined]
+    own, box = axes.title.get_window_extent(), text.get_bbox_patch().get_window_extent()  # type: ignore[union-attr]
+    assert axes.get_window_extent().y1 < box.y0
+    assert box.y1 < (own if title else above.get_window_extent()).y0
 
 
 @pytest.mark.long
@@ -58,9 +78,9 @@ def test_every_panel_of_reduced_trainings_is_stamped_and_no_other(name: str) -> 
 @pytest.mark.long
 def test_files_and_costs_are_stamped_too() -> None:
     rows = results.tickets(registry.load("quantization"), "quantization", Path("nowhere"))
-    found = [stamps(axes)[:1] for axes in plot.pareto(results.files("quantization")).axes]
-    assert found == [["REDUCED"], [], ["REDUCED"]]
-    assert [stamps(axes)[:1] for axes in plot.cost(rows).axes][::2] == found
+    found = [stamps(axes) for axes in plot.pareto(results.files("quantization")).axes]
+    assert found == [["REDUCED: 4,000 of 20,000 steps"], [], ["REDUCED: 1,000 of 30,000 steps"]]
+    assert [stamps(axes) for axes in plot.cost(rows).axes][::2] == found
 
 
 def test_lines_over_anything_are_stamped_by_the_rows_of_their_panel() -> None:
@@ -69,7 +89,7 @@ def test_lines_over_anything_are_stamped_by_the_rows_of_their_panel() -> None:
              for model, part in rows.groupby("model")]  # fmt: skip
     figure = plot.lines(parts, "density", "early_stop_test_accuracy", "structure")
     assert {axes.get_title(): stamps(axes) for axes in figure.axes} == {
-        model: ["REDUCED", "400 of 30,000 steps"] if model == "resnet_20" else [] for model, _, _ in parts
+        model: ["REDUCED: 400 of 30,000 steps"] if model == "resnet_20" else [] for model, _, _ in parts
     }
 
 

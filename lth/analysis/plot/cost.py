@@ -35,10 +35,10 @@ def cost(table: pd.DataFrame, title: str = "", by: Sequence[str] = ()) -> "Figur
     size = max(10, 6.5 * len(columns)), 4.4 * len(models)
     with new_figure(*size, len(models), len(columns)) as (figure, rows):
         for row, (model, part) in zip(rows, models, strict=True):
+            row[0].set_title(model_name(model), fontsize=9)
             for axes, column in zip(row, columns, strict=True):
                 _panel(axes, part, column, by)
             row[0].set_ylabel(metric(part).axis(" at early stop"))
-            row[0].set_title(model_name(model), fontsize=9)
             legend(row[0], beside=row[-1])
         finish(figure, title, tickets)
     return figure

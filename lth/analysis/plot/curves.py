@@ -51,9 +51,10 @@ def curves(
         for axes, (label, values) in zip(panels[0], drawn, strict=True):
             _curves(axes, shown, values)
             axes.set_ylabel(label)
-            stamp(axes, table)
         if zoomed:
             _zoom(panels[0, 1], shown, found)
+        for axes in panels[0]:
+            stamp(axes, table)
         legend(panels[0, 0], ", ".join(["% of weights", *by]), beside=panels[0, -1])
         rows = table[table["branch"].isin(DRAWN)]
         finish(figure, title, table if rows.empty else rows, some, spread="bands")

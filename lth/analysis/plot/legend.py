@@ -1,9 +1,7 @@
-"""Legends that cover no data and no stamp: beside the panel where there are many lines, their names wrapped."""
+"""Legends that cover no data: beside the panel where there are many lines, their names wrapped."""
 
 import textwrap
 from typing import TYPE_CHECKING, Any
-
-from lth.analysis.plot.stamp import STAMPED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,14 +12,14 @@ WIDE, HIGH = 2.9, 0.2  # inches that a legend beside a panel takes, and that eac
 
 
 def legend(axes: "Axes", title: str = "", *, beside: "Axes | None" = None) -> None:
-    """Add the legend of a panel: in it for few short names if it has no stamp, else to the right of it, or of the panel
-    `beside`, where the figure becomes wider for it, and higher if it has one row; none without names.
+    """Add the legend of a panel: in it for few short names, else to the right of it, or of the panel `beside`, where
+    the figure becomes wider for it, and higher if it has one row; none without names.
     """
     handles, names = axes.get_legend_handles_labels()
     if not any(names):
         return
     wrapped = [textwrap.fill(name, WRAP) for name in names]
-    if len(names) <= FEW and max(map(len, names)) <= SHORT and axes.get_gid() != STAMPED:
+    if len(names) <= FEW and max(map(len, names)) <= SHORT:
         axes.legend(handles, wrapped, title=title or None, fontsize=8, title_fontsize=8, handlelength=3)
         return
     place = beside or axes

@@ -50,12 +50,13 @@ def sparsity(
                 shown = part if column in part else part.assign(**{column: float("nan")})
                 _lines(axes, shown, column, by, branches(table))
                 axes.set_ylabel(query.title(column))
-                stamp(axes, part)
             for axes in (axes for axes, column in zip(row, columns, strict=True) if column == STEP):
                 axes.set_ylim(bottom=0)
             if above and (most := part[columns[0] or metric(part).early].max()) > above:
                 row[1].set_ylim(100 * above, 100 * (most + 0.05 * (most - above)))
                 row[1].set_title(f"above {above:.0%}", fontsize=9)
+            for axes in row:
+                stamp(axes, part)
             legend(row[0], beside=row[-1])
         finish(figure, title, table, [*shared_values(table, by), *notes])
     return figure

@@ -1,9 +1,8 @@
-"""The stamp on panels whose trainings are reduced: seen before the curves are, and behind them. It comes before
-`lth.analysis.plot.legend`, which makes way for it.
-"""
+"""The stamp on panels whose trainings are reduced: above the panel, seen before the curves are, and hiding none."""
 
 import re
-from typing import TYPE_CHECKING, Any
+import textwrap
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,22 +13,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOR = "#c1121f"
-STAMPED = "stamped"  # id of such a panel
+WIDTH = 60  # characters of a line of a stamp that says it all; else each net has its own
+LINE, GAP = 11, 10  # points that a line of a stamp takes, and what is left free below and above it
 _STEPS = re.compile(r"(?:^|, )(?:branch\.[\w.]+\.)?steps (\d+) instead of (\d+)")
 _OTHER = re.compile(r"(?:^|, )(model|data) ([^ ,]+) instead of ((?:[^ ,]+ or )*[^ ,]+)")
 
 
 def stamp(axes: "Axes", table: pd.DataFrame) -> None:
-    """Stamp REDUCED on a panel if a row that is drawn in it is reduced, with the steps, nets and data that there were
-    and should have been.
+    """Stamp REDUCED above a panel if a row that is drawn in it is reduced, with the steps, nets and data that there
+    were and should have been. The panel has its title already, which is lifted.
     """
     if not (word := wording(table)):
         return
-    axes.set_gid(STAMPED)
-    ink: dict[str, Any] = {"transform": axes.transAxes, "color": COLOR, "ha": "center", "weight": "bold", "zorder": 0.6}
-    frame = {"boxstyle": "round,pad=0.3", "facecolor": "none", "edgecolor": COLOR, "linewidth": 2.5, "alpha": 0.4}
-    axes.text(0.5, 0.56, word, va="bottom", fontsize=24 if len(word) < 10 else 17, alpha=0.4, bbox=frame, **ink)
-    axes.text(0.5, 0.5, "\n".join(reasons(table)), va="top", fontsize=9, alpha=0.75, **ink)
+    lines = [": ".join(filter(None, [word, "; ".join(reasons(table))]))]
+    if len(lines[0]) > WIDTH:
+        lines = [part for line in [word, *reasons(table)] for part in textwrap.wrap(line, WIDTH)]
+    box = {"boxstyle": "round,pad=0.3", "facecolor": COLOR, "edgecolor": "none"}
+    axes.annotate(
+        "\n".join(lines), (0.5, 1), (0, GAP / 2), xycoords="axes fraction", textcoords="offset points", ha="center",
+        va="bottom", color="white", fontsize=8, weight="bold", bbox=box,
+    )  # fmt: skip
+    axes.set_title(axes.get_title(), fontsize=9, pad=LINE * len(lines) + GAP)
 
 
 def wording(table: pd.DataFrame) -> str:

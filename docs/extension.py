@@ -1,11 +1,10 @@
-"""Sphinx extension: experiments with their figures and claims, and docstrings that are prose.
+"""Sphinx extension: experiments with their lab records and claims, and docstrings that are prose.
 
-The directive `experiment` shows a figure, its lab record and its rows of the scorecard, from experiments/results.
+The directive `experiment` shows the lab record of an experiment and its rows of the scorecard.
 """
 
 import re
 from functools import cache
-from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from lth.analysis.markdown import aligned
 from lth.analysis.report import lab
 from lth.analysis.scorecard import counted, scorecard
 
-SHOWN = ["claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict"]
+SHOWN = ["claim", "paper", "source", "ours", "95% interval", "n", "% of weights", "scale", "verdict"]
 
 
 @cache
@@ -36,11 +35,10 @@ def rows(name: str) -> str:
     return aligned([SHOWN, *table.itertuples(index=False, name=None)], left=range(len(SHOWN))) if len(table) else ""
 
 
-def shown(name: str, folder: Path) -> str:
-    """An experiment as MyST; paths are relative to `folder`."""
+def shown(name: str) -> str:
+    """An experiment as MyST."""
     record = lab.parse(registry.load(name).__doc__ or "")
-    picture = results.committed(f"{name}.png")
-    parts = [f"![{record.title}]({relpath(picture, folder)})"] if picture else ["No result is committed."]
+    parts = [] if results.committed(f"{name}.png") else ["No result is committed."]
     parts += [" ".join(record.about.lines).strip()]
     parts += [f"```sh\n{command}\n```" for command, _ in lab.commands(record.command)]
     for head, part in (("Expected", record.expect), ("Cost", record.cost), ("Result", record.result)):
@@ -60,9 +58,8 @@ class Experiment(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        folder = Path(self.env.doc2path(self.env.docname)).parent
         self.env.note_dependency(str(registry.EXPERIMENTS / f"{self.arguments[0]}.py"))
-        return self.parse_text_to_nodes(shown(self.arguments[0], folder))
+        return self.parse_text_to_nodes(shown(self.arguments[0]))
 
 
 class Tally(SphinxDirective):

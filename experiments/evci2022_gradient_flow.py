@@ -57,6 +57,7 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, gain, value
 
+SOURCE = "authors"
 COST = "a replicate: 30 trainings of 11,719 steps"
 FULL = {"lecun_lenet_5": {"data": "mnist", "steps": 11_719, "batch_size": 128}}
 FROM_START, RESTARTED = {"rewind": "weights"}, {"rewind": "learning_rate"}

@@ -30,6 +30,7 @@ from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, value
 
 EPOCH = 1251  # steps
+SOURCE = "quoted"
 COST = "31 trainings of ResNet-50, 112,590 steps of 1,024 images, for each replicate"
 FULL = {"torchvision": {"model.name": "resnet50", "data": "image_folder", "steps": 90 * EPOCH, "batch_size": 1024}}
 LEFT = (70, 50, 30, 20, 10)

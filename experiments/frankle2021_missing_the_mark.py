@@ -40,6 +40,7 @@ from lth.analysis.claim import Claim, between, gain
 from lth.analysis.claim.rows import select
 from lth.analysis.summary import merged
 
+SOURCE = "quoted"
 COST = "a replicate: 101 trainings of 25,000 steps, most of them sparse; scale=reduced: a tenth"
 # The net and the data are not the paper's, so that no verdict here is more than "agrees".
 FULL = {"lenet_300_100": {"model": "resnet_20", "data": "cifar10", "steps": 25_000, "batch_size": 60}}

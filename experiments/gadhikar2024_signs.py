@@ -49,6 +49,7 @@ import pandas as pd
 from lth.analysis import full, plot
 from lth.analysis.claim import FINAL, Claim, between, gain
 
+SOURCE = "quoted"
 COST = "a replicate: LeNet-300-100 115 trainings of 50,000 steps, Conv-2 89 of 20,000; scale=reduced: 79 and 26"
 # The nets are not the paper's, so that no verdict here is more than "agrees".
 FULL = full.frankle2019("lenet_300_100", "conv_2", model="resnet_18", **full.EVERY_LEVEL)

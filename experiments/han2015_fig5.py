@@ -28,6 +28,7 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, gain, lowest, margin
 
+SOURCE = "quoted"
 COST = "a replicate and net: 2 trainings of 20,000 steps and 24 fine-tunings of 10,000; scale=reduced: a fifth"
 NETS = {"lenet_300_100": (1.64, 1.59), "lenet_5": (0.80, 0.77)}
 # Ten of 10,000 test images: about the deviation between replicates, and as close as the paper's axis can be read.

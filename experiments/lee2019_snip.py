@@ -38,6 +38,7 @@ from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, margin
 from lth.analysis.summary import merged
 
+SOURCE = "memory"
 COST = "a replicate: three trainings of LeNet-300-100 and of LeNet-5, 250,000 steps; scale=reduced: a tenth"
 FULL = {net: {"data": "mnist", "steps": 250_000, "batch_size": 100} for net in ("lenet_300_100", "lenet_5")}
 # (net, percent of the weights) -> error in percent, of the paper's table from memory.
@@ -59,11 +60,11 @@ def _rows(net: str, percent: int) -> dict[str, Any]:
 
 
 CLAIMS = [
-    Claim(f"{plot.NAMES[net]}, {percent}% of the weights: error (from memory)", error, "%",
+    Claim(f"{plot.NAMES[net]}, {percent}% of the weights: error", error, "%",
           partial(margin, limit=100, percent=percent, column=FINAL), _rows(net, percent), kind="error")
     for (net, percent), error in PRINTED.items()
 ] + [
-    Claim("LeNet-300-100, 5% of the weights: accuracy above dense (from memory)", 0.1, "points",
+    Claim("LeNet-300-100, 5% of the weights: accuracy above dense", 0.1, "points",
           partial(between, percent=5, ours=_rows("lenet_300_100", 5), theirs=_rows("lenet_300_100", 100), column=FINAL,
                   their_percent=100), {"model": "lenet_300_100"})
 ]  # fmt: skip

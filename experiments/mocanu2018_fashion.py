@@ -19,6 +19,7 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, value
 
+SOURCE = "authors"
 COST = "a replicate: three trainings of 20,000 steps; scale=reduced: a tenth"
 FULL = {"mlp": {"data": "fashion_mnist[:2000]", "steps": 20_000, "batch_size": 40}}
 PERCENT = 3.05

@@ -35,6 +35,7 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import Claim, between, gain
 
+SOURCE = "memory"
 COST = "a replicate: 4 runs of 24 trainings of 50,000 steps, and 10 trainings for each of 6 transfers"
 # The paper has no LeNet, so that nothing here is in its settings.
 FULL = {"lenet_300_100": {"model": "vgg_19", "steps": 50_000, "batch_size": 60, "levels": None}}

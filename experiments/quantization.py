@@ -44,6 +44,7 @@ import pandas as pd
 from lth.analysis import full, plot
 from lth.analysis.claim import FINAL, Claim, between, file_value, smallest_file
 
+SOURCE = "quoted"
 COST = (
     "LeNet-300-100, a replicate: 9 trainings of 50,000 steps and 12 of 2,000; scale=reduced: Conv-2 and ResNet-20 too"
 )

@@ -27,6 +27,7 @@ from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, Measured
 from lth.analysis.claim.rows import by_replicate, measured, near
 
+SOURCE = "memory"
 COST = "a replicate: seven trainings of 43,000 steps, of Conv-2 of 35,200; scale=reduced: a tenth, of Conv-2 2.5%"
 FULL = {
     "lenet_300_100": {"data": "mnist", "steps": 43_000, "batch_size": 128},

@@ -41,6 +41,7 @@ import pandas as pd
 from lth.analysis import full, plot
 from lth.analysis.claim import FINAL, Claim, between, value
 
+SOURCE = "authors"
 COST = "a replicate: ResNet-20 1.7 million steps, LeNet-300-100 1 million; scale=reduced: a tenth or less"
 FULL = {
     "resnet_20": {"data": "cifar10", "steps": 71_108, "batch_size": 128, **full.EVERY_LEVEL},

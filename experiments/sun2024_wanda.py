@@ -29,6 +29,7 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between
 
+SOURCE = "authors"
 COST = "a replicate: one training of LeNet-300-100, 50,000 steps, and 72 evaluations"
 # The net is not the paper's, so that no verdict here is more than "agrees".
 FULL = {"lenet_300_100": {"model": "llama_2_7b", "data": "wikitext", "steps": 50_000}}

@@ -28,6 +28,7 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, Measured, between, margin, value
 
+SOURCE = "authors"
 COST = "a replicate: 30 trainings of 3,000 steps, about a minute of one core; scale=reduced: a tenth"
 # The net and the data are not the paper's, so that no verdict here is more than "agrees".
 FULL = {"mlp": {"model": "vgg_16", "data": "cifar100", "steps": 3000, "batch_size": 60}}

@@ -35,6 +35,7 @@ from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, Measured, gain
 from lth.analysis.claim.rows import by_replicate, measured, near
 
+SOURCE = "quoted"
 COST = "a replicate: LeNet-300-100 10 trainings of 18,340 steps at most; ResNet-20 reduced 3 of 2,464"
 # The nets are not the paper's, so that no verdict here is more than "agrees".
 FULL = {

@@ -33,6 +33,7 @@ import pandas as pd
 from lth.analysis import full, plot
 from lth.analysis.claim import Claim, gain
 
+SOURCE = "quoted"
 COST = "25 trainings of 50,380 steps and 54 more of branches a replicate; scale=reduced: 7 of 5,000 and 54"
 FULL = {"lenet_300_100": {"data": "mnist", "steps": 50_380, "batch_size": 60, **full.EVERY_LEVEL}}
 ABOVE = [

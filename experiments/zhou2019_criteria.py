@@ -31,6 +31,7 @@ import pandas as pd
 from lth.analysis import full, plot
 from lth.analysis.claim import Claim, between
 
+SOURCE = "quoted"
 COST = "25 trainings of 50,380 steps a criterion and replicate, the dense one shared; scale=reduced: 6 of 5,000"
 FULL = {"lenet_300_100": {"data": "mnist", "steps": 50_380, "batch_size": 60, **full.EVERY_LEVEL}}
 ORDER = [

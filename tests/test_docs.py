@@ -226,11 +226,13 @@ def test_every_experiment_of_a_paper_is_on_one_page() -> None:
     assert sorted(shown) == registry.names()
 
 
-def test_every_page_of_a_paper_links_the_tables_of_its_experiments() -> None:
+def test_every_page_of_a_paper_has_the_figures_and_tables_of_its_experiments() -> None:
     for page in (ROOT / "docs" / "papers").glob("*.md"):
         text = page.read_text(encoding="utf-8")
         names = {name for name in re.findall(r"\{experiment\} (\w+)", text) if results.committed(f"{name}.md")}
-        assert names == set(re.findall(r"Table: \[(\w+)\.md\]\(\.\./\.\./experiments/results/\1\.md\)", text)), page
+        for kind in (r"\[Table\]", r"!\[.+\]"):
+            where, end = r"\.\./\.\./experiments/results/", "md" if "Table" in kind else "png"
+            assert names <= set(re.findall(rf"{kind}\({where}(\w+)\.{end}\)", text)), page
 
 
 def test_every_command_is_on_the_page_of_commands() -> None:

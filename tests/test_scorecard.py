@@ -13,7 +13,7 @@ from lth import cli
 from lth.analysis import registry, results
 from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import blocks
-from lth.analysis.scorecard import COLUMNS, counted, scorecard
+from lth.analysis.scorecard import COLUMNS, SOURCES, overview, qualified, scorecard
 from lth.cli import scorecard as scorecard_command
 
 __all__ = ["folder"]
@@ -33,27 +33,28 @@ def card(runs: str = "nowhere") -> list[list[object]]:
 def test_a_claim_stands_beside_what_came_out(folder: Path) -> None:
     examples.experiment(folder, "one", [GAIN, FASTER, LOWEST, BETTER, DEEPER])
     examples.commit(folder, examples.tickets("one", ACCURACIES))
-    assert COLUMNS == ("figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
+    assert COLUMNS[:6] == ("figure", "claim", "paper", "source", "ours", "95% interval")
+    assert COLUMNS[6:] == ("n", "% of weights", "scale", "verdict")
     # the early stop is at step 1000 of the dense net and at step 600 of level 4, in both replicates
     assert card() == [
-        ["one", "41%: above dense", "2 points", *HALF_AND_ONE, 2, "41.00", "full", "not settled"],
-        ["one", "41%: faster", "1.5 times", "1.67 ± 0.00 times", "", 2, "41.00", "full", "agrees (n = 2)"],
-        ["one", "as good down to", "30 %", "41.00 %", "", 2, "41.00", "full", "not run that far"],
-        ["one", "41%: better", "more than 0", *HALF_AND_ONE, 2, "41.00", "full", "not settled"],
-        ["one", "3.6%: above dense", "0.3 points", "", "", 0, "", "", "not run"],
+        ["one", "41%: above dense", "2 points", "paper", *HALF_AND_ONE, 2, "41.00", "full", "not settled"],
+        ["one", "41%: faster", "1.5 times", "paper", "1.67 ± 0.00 times", "", 2, "41.00", "full", "agrees (n = 2)"],
+        ["one", "as good down to", "30 %", "paper", "41.00 %", "", 2, "41.00", "full", "not run that far"],
+        ["one", "41%: better", "more than 0", "paper", *HALF_AND_ONE, 2, "41.00", "full", "not settled"],
+        ["one", "3.6%: above dense", "0.3 points", "paper", "", "", 0, "", "", "not run"],
     ]
 
 
 def test_of_one_replicate_no_spread_is_claimed(folder: Path) -> None:
     examples.experiment(folder, "one", [GAIN])
     examples.commit(folder, examples.tickets("one", {3: (0.90, 0.97)}))
-    assert [row[3:6] for row in card()] == [["7.00 points", "", 1]]
+    assert [row[4:7] for row in card()] == [["7.00 points", "", 1]]
 
 
 def test_claims_about_nothing_were_not_run(folder: Path) -> None:
     examples.experiment(folder, "one", [GAIN])
     examples.experiment(folder, "two")
-    assert card() == [["one", "41%: above dense", "2 points", "", "", 0, "", "", "not run"]]
+    assert card() == [["one", "41%: above dense", "2 points", "paper", "", "", 0, "", "", "not run"]]
 
 
 def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folder: Path) -> None:
@@ -63,7 +64,7 @@ def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folde
     deep = reduced[reduced["level"] == 4].assign(level=15, density=0.036, final_test_accuracy=0.53)
     deep["early_stop_test_accuracy"] = 0.53
     examples.commit(folder, pd.concat([full, reduced, deep], ignore_index=True))
-    assert [row[3:] for row in card()] == [
+    assert [row[4:] for row in card()] == [
         ["2.00 points", "", 1, "41.00", "full", "agrees (n = 1)"],
         ["3.00 ± 0.00 points", "", 2, "3.60", "reduced", "reduced: agrees (n = 2)"],
     ]
@@ -87,7 +88,7 @@ def test_results_of_several_configurations_are_no_replicates_of_one(
     examples.commit(folder, pd.concat([usual, swept, reduced], ignore_index=True))
     assert card()[0][-1] == "not compared"  # nor are reduced results taken in their place
     examples.commit(folder, usual)
-    assert [row[3] for row in card()] == [HALF_AND_ONE[0], ""]
+    assert [row[4] for row in card()] == [HALF_AND_ONE[0], ""]
 
 
 def test_a_claim_that_can_not_be_compared_ends_neither_the_others_nor_what_is_not_there_yet(
@@ -122,16 +123,16 @@ def test_a_claim_is_measured_on_its_own_rows(folder: Path) -> None:
             ignore_index=True,
         ),
     )
-    assert [row[3] for row in card()] == ["1.00 points", "5.00 points", ""]
+    assert [row[4] for row in card()] == ["1.00 points", "5.00 points", ""]
 
 
 @pytest.mark.long
 def test_what_is_stored_goes_before_the_committed_results(folder: Path) -> None:
     examples.experiment(folder, "one", ['"dense", 0.0, "%", partial(gain, percent=100)'])
     examples.commit(folder, examples.tickets("one", {7: (0.1, 0.2), 8: (0.1, 0.2)}))
-    assert [row[5] for row in card()] == [2]
+    assert [row[6] for row in card()] == [2]
     assert shell.run("root=here", "name=one", "levels=0") == 0
-    assert [row[5] for row in card("here")] == [1]
+    assert [row[6] for row in card("here")] == [1]
 
 
 @pytest.mark.parametrize("where", ["", "some", "some/where"])
@@ -155,33 +156,63 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
     for name in ("one", "two"):
         examples.commit(folder, examples.tickets(name, ACCURACIES))
     assert cli.main(["scorecard", "--runs", "nowhere"]) == 0
-    total, papers, *rule, first, of_first, one, second, of_second, two, again = blocks(capsys.readouterr().out)
+    total, papers, *said, first, of_first, one, second, of_second, two, again = blocks(capsys.readouterr().out)
     assert papers == [
         ["paper", "in the paper's settings", "in reduced settings", "not run"],
         ["one", "2 not settled", "", "1"],
         ["two", "1 not settled, 1 not reproduced", "", ""],
     ]
-    assert [line for block in rule for line in block.splitlines()] == [
-        line.removeprefix("- ").strip() for line in RULE.splitlines() if line
+    assert [line for block in said for line in block.splitlines()] == [
+        line.removeprefix("- ").strip() for line in [*SOURCES.splitlines(), *RULE.splitlines()] if line
     ]
-    head = ["figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict"]
+    head = ["figure", "claim", "paper", "source", "ours", "95% interval", "n", "% of weights", "scale", "verdict"]
     assert first == "one"
     assert one == [
         head,
-        ["one", "41%: above dense", "2 points", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
-        ["one", "41%: better", "more than 0", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
-        ["one", "3.6%: above dense", "0.3 points", "", "", "0", "", "", "not run"],
+        ["one", "41%: above dense", "2 points", "paper", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
+        ["one", "41%: better", "more than 0", "paper", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
+        ["one", "3.6%: above dense", "0.3 points", "paper", "", "", "0", "", "", "not run"],
     ]
     assert of_first == "3 claims: 2 in the paper's settings (2 not settled); 0 in reduced settings; 1 not run."
     assert second == "two"
     assert two == [
         head,
-        ["two", "far", "9 points", *HALF_AND_ONE, "2", "41.00", "full", "not reproduced"],
-        ["two", "41%: better", "more than 0", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
+        ["two", "far", "9 points", "paper", *HALF_AND_ONE, "2", "41.00", "full", "not reproduced"],
+        ["two", "41%: better", "more than 0", "paper", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
     ]
     assert of_second.startswith("2 claims: 2 in the paper's settings")
     settled = "3 not settled, 1 not reproduced"
-    assert total == again == f"5 claims: 4 in the paper's settings ({settled}); 0 in reduced settings; 1 not run."
+    assert again == f"5 claims: 4 in the paper's settings ({settled}); 0 in reduced settings; 1 not run."
+    assert total == [
+        ["", "claims", "not settled", "not reproduced"],
+        ["in the paper's settings", "4", "3", "1"],
+        ["in reduced settings", "0", "", ""],
+        ["not run", "1", "", ""],
+    ]
+
+
+def test_directions_and_claims_at_second_hand_are_told_apart(folder: Path) -> None:
+    """0.1 and 0.102 points more: 0.101 +- 0.013, above 0, and within 2 times of the paper's 0.1."""
+    examples.experiment(folder, "one", [BETTER, '"41%: above dense", 0.1, "points", partial(gain, percent=41)'])
+    examples.experiment(folder, "two", [BETTER, GAIN])
+    (folder / "two.py").write_text(f"{(folder / 'two.py').read_text()}\nSOURCE = 'quoted'\n")
+    for name in ("one", "two"):
+        examples.commit(folder, examples.tickets(name, {1: (0.80, 0.801), 2: (0.80, 0.80102)}))
+    table = scorecard(Path("nowhere"))
+    assert [*zip(table["source"], table["verdict"], strict=True)] == [
+        ("paper", "reproduced"), ("paper", "reproduced"), ("quoted", "reproduced"), ("quoted", "not reproduced"),
+    ]  # fmt: skip
+    said = "Of those reproduced, 1 compare numbers, 2 only say which is larger."
+    assert qualified(table) == f"{said} Of all claims, 2 are as others quote the paper, or from memory."
+    assert qualified(table[table["source"] == "quoted"].tail(1)) == (
+        "Of all claims, 1 are as others quote the paper, or from memory."
+    )
+
+
+def test_the_sources_of_the_claims_are_known() -> None:
+    assert {getattr(registry.load(name), "SOURCE", "paper") for name in registry.names()} == {
+        "paper", "authors", "quoted", "memory",
+    }  # fmt: skip
 
 
 def test_one_line_says_of_which_experiments_the_committed_results_are_used(
@@ -277,7 +308,8 @@ def test_the_gain_of_lenet_at_13_5_percent_is_that_of_the_committed_table(card_o
 
 def test_the_sum_in_the_readme_is_that_of_the_committed_results(card_of_the_project: pd.DataFrame) -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text()
-    assert counted(card_of_the_project) in " ".join(readme.split())
+    assert overview(card_of_the_project) in readme
+    assert qualified(card_of_the_project) in " ".join(readme.split())
 
 
 def test_nothing_is_reproduced_without_an_interval_or_in_reduced_settings(card_of_the_project: pd.DataFrame) -> None:

@@ -16,9 +16,15 @@ from lth.analysis.markdown import aligned
 from lth.analysis.summary import with_spread
 
 log = logging.getLogger("lth")
-COLUMNS = ("figure", "claim", "paper", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
+COLUMNS = ("figure", "claim", "paper", "source", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
 PAPERS = ("paper", "in the paper's settings", "in reduced settings", "not run")
 NUMBERS = {"n", "% of weights"}
+DIRECTION = "more than 0"  # of a claim without a number
+SECOND_HAND = ("quoted", "memory")
+SOURCES = """\
+The source of a claim is the paper (its text, tables and figures), what its authors published beside it ("authors":
+code, data, pages), what others quote of it ("quoted"), or our memory of it ("memory"). The last two were not checked
+against the paper."""
 
 
 def scorecard(runs: Path) -> pd.DataFrame:
@@ -35,21 +41,21 @@ def scorecard(runs: Path) -> pd.DataFrame:
 
 def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.DataFrame:
     """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with. FILES of
-    an experiment are claims about its files.
+    an experiment are claims about its files, SOURCE is where its claims are from (see SOURCES; default: the paper).
     """
     rows = []
     for name, experiment, tickets in experiments:
-        scales = _scales(in_few_blocks(tickets))
-        rows += [_row(name, claim, scales) for claim in getattr(experiment, "CLAIMS", ())]
+        source, scales = getattr(experiment, "SOURCE", "paper"), _scales(in_few_blocks(tickets))
+        rows += [_row(name, claim, source, scales) for claim in getattr(experiment, "CLAIMS", ())]
         if claims := getattr(experiment, "FILES", ()):
             scales = _scales(_as_trained(results.files(name), tickets))
-            rows += [_row(name, claim, scales) for claim in claims]
+            rows += [_row(name, claim, source, scales) for claim in claims]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The scorecard: its sum, whole and by paper, the rule of verdicts, a table for each paper; and the sum where a
-    terminal ends.
+    """The scorecard: its sum, whole and by paper, the sources, the rule of verdicts, a table for each paper; and the
+    sum as a sentence where a terminal ends.
     """
     left = [i for i, name in enumerate(COLUMNS) if name not in NUMBERS]
     papers, parts = list[tuple[str, ...]](), list[str]()
@@ -58,7 +64,8 @@ def markdown(table: pd.DataFrame) -> str:
         lines = [COLUMNS, *rows.astype(str).itertuples(index=False, name=None)]
         parts += [f"## {paper}", counted(rows), aligned(lines, left=left)]
     summary = aligned([PAPERS, *papers], left=(0, 1, 2))
-    return "\n\n".join([counted(table), summary, RULE, *parts, counted(table)])
+    whole = [overview(table), *filter(None, [qualified(table)])]
+    return "\n\n".join([*whole, summary, SOURCES, RULE, *parts, counted(table)])
 
 
 def _paper(figure: str) -> str:
@@ -66,8 +73,22 @@ def _paper(figure: str) -> str:
 
 
 def counted(table: pd.DataFrame) -> str:
-    """The number of claims with each verdict, as a sentence."""
-    return tally.counted(table["verdict"])
+    """The number of claims with each verdict, as a sentence, and what there is to know about them."""
+    return f"{tally.counted(table['verdict'])} {qualified(table)}".rstrip()
+
+
+def overview(table: pd.DataFrame) -> str:
+    """The number of claims with each verdict, as a table in Markdown."""
+    return aligned(tally.overview(table["verdict"]), left=(0,))
+
+
+def qualified(table: pd.DataFrame) -> str:
+    """Sentences on how many of the reproduced claims have a number, and how many of all are second-hand."""
+    found = table[table["verdict"] == "reproduced"]
+    numbers, others = int((found["paper"] != DIRECTION).sum()), int(table["source"].isin(SECOND_HAND).sum())
+    kinds = f"Of those reproduced, {numbers} compare numbers, {len(found) - numbers} only say which is larger."
+    quoted = f"Of all claims, {others} are as others quote the paper, or from memory."
+    return " ".join([*[kinds] * (not found.empty), *[quoted] * bool(others)])
 
 
 def in_few_blocks(table: pd.DataFrame) -> pd.DataFrame:
@@ -94,7 +115,7 @@ def _scales(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {"full": table[~reduced], "reduced": table[reduced]} if reduced.any() else {"full": table}
 
 
-def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[str | int, ...]:
+def _row(name: str, claim: Claim, source: str, scales: Mapping[str, pd.DataFrame]) -> tuple[str | int, ...]:
     try:
         ours, scale = _best(claim, scales)
         verdict = claim.verdict(ours, reduced=scale == "reduced")
@@ -104,7 +125,8 @@ def _row(name: str, claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[s
     return (
         name,
         claim.text,
-        f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else "more than 0",
+        f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else DIRECTION,
+        source,
         _text(ours, claim.unit),
         "" if ours is None or ours.interval is None else f"{ours.interval[0]:.2f} to {ours.interval[1]:.2f}",
         0 if ours is None else ours.n,

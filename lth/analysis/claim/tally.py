@@ -22,6 +22,17 @@ def counted(given: Iterable[str]) -> str:
     return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {'; '.join(parts)}."
 
 
+def overview(given: Iterable[str]) -> list[tuple[str, ...]]:
+    """The same as lines of a table, the first its head: a column for each verdict that there is."""
+    full, less, unrun, unclear = _parts(list(given))
+    settings = {"in the paper's settings": full, "in reduced settings": less}
+    names = [name for name in FULL if any(_is(verdict, name) for verdict in [*full, *less])]
+    counts = {what: [len(part), *_counts(part, names).values()] for what, part in settings.items()}
+    counts |= {NOT_RUN: [unrun, *[0] * len(names)]} | ({NOT_COMPARED: [unclear, *[0] * len(names)]} if unclear else {})
+    head = ("", "claims", *(_PLURAL.get(name, name) for name in names))
+    return [head, *((what, f"{n}", *(f"{each or ''}" for each in own)) for what, (n, *own) in counts.items())]
+
+
 def cells(given: Iterable[str]) -> tuple[str, str, str]:
     """The same as cells of a table: in the paper's settings, in reduced ones, and not run (or not compared)."""
     full, less, unrun, unclear = _parts(list(given))
@@ -37,8 +48,12 @@ def _parts(verdicts: Sequence[str]) -> tuple[list[str], list[str], int, int]:
 
 
 def _sum(verdicts: Sequence[str], names: Sequence[str]) -> str:
-    counts = {name: sum(_is(verdict, name) for verdict in verdicts) for name in names}
+    counts = _counts(verdicts, names)
     return ", ".join(f"{count} {_PLURAL.get(name, name)}" for name, count in counts.items() if count)
+
+
+def _counts(verdicts: Sequence[str], names: Sequence[str]) -> dict[str, int]:
+    return {name: sum(_is(verdict, name) for verdict in verdicts) for name in names}
 
 
 def _in_brackets(text: str) -> str:

@@ -1,6 +1,7 @@
 """Accuracy against the cost of training: what a ticket saves, and what finding it costs."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -63,11 +64,15 @@ def costs(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _panel(axes: "Axes", table: pd.DataFrame, column: str, by: Sequence[str]) -> None:
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator
+
     lines = names(table, by)
     several = lines.nunique() > 1
     for index, line in enumerate(dict.fromkeys(lines)):
         _line(axes, costs(table[lines == line], column), f"{line}, " if several else "", f"C{index}")
-    axes.set_xscale("log")
+    axes.set_xscale("log", subs=())
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(inf, inf)))
     axes.set_xlabel(AXES[column])
     stamp(axes, table)
 

@@ -434,7 +434,7 @@ def test_an_edit_of_the_users_own_function_is_trained_again_and_reported(
     assert caplog.messages == []
     edited = run_with(MINE.replace("-w.abs()", "w.abs()"))
     (message,) = caplog.messages
-    assert message.startswith("mine.smallest changed in mine.py: what depends on it is trained again")
+    assert message.startswith("mine.smallest changed in mine.py: its older results are stale")
     assert (edited[0], len(set(first) & set(edited))) == (first[0], 1)  # the dense net does not depend on it
     assert run_with(MINE) == first
     assert caplog.messages == []

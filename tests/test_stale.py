@@ -36,7 +36,7 @@ def test_a_changed_function_makes_new_numbers_and_the_old_ones_are_stale(capsys:
     assert "stale" not in table.tickets(Path("runs"))
     run(-1)
     said = capsys.readouterr().out
-    assert "mine.scores changed in mine.py: what depends on it is trained again" in said
+    assert "mine.scores changed in mine.py: its older results are stale, and in no figure" in said
     rows = table.tickets(Path("runs"))
     assert {*rows["digest"]} <= {*Index(Path("runs")).signed}  # of what is read from the index, too
     assert rows["stale"].notna().sum() == 4  # of both replicates: none may be averaged with the new ones
@@ -197,8 +197,32 @@ def test_a_branch_that_is_compared_by_another_function_leaves_its_older_rows_sta
     assert [each["rows"]["0"].get("stale") for each in found] == ["noisy depended on mine.a", None]
     beside_it = beside({"noisy/0/1": first}, "noisy/0/2", second)
     assert [row.get("stale") for row in beside_it.values()] == ["noisy depended on mine.a", None]
-    bare = {"noisy/0/1": one(1, "branch.connect")}
-    assert branches_changed(bare, {"noisy": "branch.connect:mine.a=1"}) == ["noisy depended on functions of lth only"]
+    assert branches_changed({"0": first}, {"noisy": second["branch_code"]}) == ["noisy depended on mine.a"]
+    for bare in (one(1, "branch.connect"), one(1, "branch.connect:mine.a=1", branch_settings="f=mine.a")):
+        assert branches_changed({"0": bare}, {"noisy": "branch.connect:mine.b=1"}) == []
+
+
+def test_functions_that_are_settings_or_compared_by_none_before_leave_rows_fresh() -> None:
+    def marks(*rows: dict[str, object]) -> list[object]:
+        records = [{"experiment": "e", "code": {"science": "s"}, "rows": {"0": each}} for each in rows]
+        mark_branches(records)
+        together = beside({"0": rows[0]}, "1", rows[1])
+        assert [each["rows"]["0"].get("stale") for each in records] == [each.get("stale") for each in together.values()]
+        return [each.get("stale") for each in together.values()]
+
+    scaled = "mine.scaled:1"
+    swept = [one(n, f"{scaled}:mine.f{n}=1", branch_settings=f"f=mine.f{n}", added=str(n)) for n in (1, 2)]
+    assert marks(*swept) == [None, None]  # two lines of one figure
+    assert marks(swept[0], one(2, f"{scaled[:-1]}2:mine.f2=1", branch_settings="f=mine.f2", added="2")) == [
+        "mine.scaled changed", None
+    ]  # fmt: skip
+    plain, measured = one(1, "branch.shuffle", added="1"), one(2, "branch.shuffle:mine.a=1", added="2")
+    assert marks(plain, measured) == [None, None]  # the measured columns are of one alone
+    assert marks(measured, {**plain, "added": "3"}) == [None, None]
+    assert marks(one(1, "mine.noisy:a", added="1"), one(2, "branch.shuffle", added="2")) == [
+        "noisy was mine.noisy",
+        None,
+    ]
 
 
 def test_the_same_training_of_other_code_stands_once() -> None:
@@ -235,7 +259,7 @@ def test_an_edited_branch_is_in_no_figure_with_what_it_was(capsys: pytest.Captur
     trained(0.5, "replicate=[1,2]", "levels=2")
     capsys.readouterr()
     trained(2.0, "replicate=1", "levels=1")
-    assert "mine.noisy changed: what depends on it" in capsys.readouterr().out
+    assert "mine.noisy changed: its older results are stale" in capsys.readouterr().out
     rows = table.tickets(Path("runs")).query("branch == 'shuffle'")
     new = rows[rows["stale"].isna()]
     assert new[["replicate", "level"]].to_numpy().tolist() == [[1, 1]]
@@ -245,3 +269,16 @@ def test_an_edited_branch_is_in_no_figure_with_what_it_was(capsys: pytest.Captur
     shown, curves = results.tables("own", Path("runs"))
     assert set(curves["digest"]) == set(shown["digest"])
     assert len(shown) == 6 + 1
+
+
+@pytest.mark.long
+def test_a_function_of_lth_that_takes_the_place_of_the_users_own_is_the_newer_one() -> None:
+    Path("mine.py").write_text(BRANCH.format(factor=0.5), encoding="utf-8")
+    own = "branch.shuffle.transform._target_=mine.noisy"
+    assert shell.run("name=own", "branch=[shuffle]", own, "replicate=[1,2]", "levels=1") == 0
+    assert shell.run("name=own", "branch=[shuffle]", "replicate=1", "levels=1") == 0
+    rows = table.tickets(Path("runs")).query("branch == 'shuffle'")
+    fresh = rows[rows["stale"].isna()]
+    assert fresh["replicate"].tolist() == [1]
+    assert len(rows) == 3
+    assert {*rows["stale"].dropna()} == {"shuffle was mine.noisy"}

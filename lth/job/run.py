@@ -157,4 +157,4 @@ def _are_dense(tickets: list[Ticket]) -> bool:
 def _report_changes(records: list[Record]) -> None:
     """Name the user's functions that changed since the same configuration was last run."""
     for change in sorted({change for record in records for change in record.changes()}):
-        log.info("%s: what depends on it is trained again; older results are stale, and in no figure", change)
+        log.info("%s: its older results are stale, and in no figure", change)

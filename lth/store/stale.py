@@ -3,11 +3,12 @@ has other code in newer ones. Rows of branches name their own code, since a job 
 Imports no PyTorch.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 # Cells of a row of a branch that are in no table: its code, and when the row was added.
 BRANCH_CODE, ADDED = "branch_code", "added"
+SETTINGS = "branch_settings"
 Sources = Mapping[str, Mapping[str, str]]
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -58,25 +59,31 @@ def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, dict[str
     before = there.get(BRANCH_CODE) if there.get("digest") != new.get("digest") else None
     moved = {f"{place}/{before}": there} if code and before and before != code else {}
     others = {key: each for key, each in {**rows, **moved}.items() if key != f"{place}/{code}"}
-    return {key: _marked(each, new["branch"], code) for key, each in others.items()} | {place: dict(new)}
+    return {key: _marked(each, new) for key, each in others.items()} | {place: dict(new)}
 
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
     """Mark rows of branches as stale, in place, unless their transform is that of the row that was added last of the
-    same experiment, science and branch, with the same functions of the user's own, each with the code of the last row
-    of the experiment that depends on it.
+    same experiment, science and branch; no function of the user's own took the place of another since, with the same
+    settings of the branch; and each has the code of the last row of the experiment that depends on it.
     """
-    last: dict[tuple[str, str, str], str] = {}
+    last: dict[tuple[str, ...], str] = {}
     latest: dict[tuple[str, str], str] = {}
     own = [(record, key, row) for record in records for key, row in record["rows"].items() if BRANCH_CODE in row]
     for record, _, row in sorted(own, key=lambda each: (_added(each[2]), str(each[0].get("updated")))):
-        last[*_science(record), row["branch"]] = row[BRANCH_CODE]
-        digests = _parts(row[BRANCH_CODE])[1]
-        latest |= {(record["experiment"], function): digest for function, digest in digests.items()}
+        for place in _places(record, row):
+            last[place] = row[BRANCH_CODE]
+        latest |= {(record["experiment"], name): digest for name, digest in _parts(row[BRANCH_CODE])[1].items()}
     for record, key, row in own:
-        name, digests = _parts(last[*_science(record), row["branch"]])
-        now = {function: latest[record["experiment"], function] for function in digests}
-        record["rows"][key] = _judged(row, name, now)
+        transform, functions = (_parts(last[place])[part] for part, place in enumerate(_places(record, row)))
+        now = {name: latest[record["experiment"], name] for name in _parts(row[BRANCH_CODE])[1]}
+        record["rows"][key] = _judged(row, str(transform), now, functions)
+
+
+def _places(record: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of a branch, and of a branch with its settings."""
+    branch = str(record["experiment"]), str(record["code"].get("science")), str(row["branch"])
+    return branch, (*branch, str(row.get(SETTINGS, "")))
 
 
 def _parts(code: str) -> tuple[str, dict[str, str]]:
@@ -85,25 +92,33 @@ def _parts(code: str) -> tuple[str, dict[str, str]]:
     return name, {of or name: digest for of, _, digest in (part.rpartition("=") for part in parts)}
 
 
-def _judged(row: Mapping[str, Any], transform: str, digests: Mapping[str, str]) -> dict[str, Any]:
-    """The row of a branch, stale if its code is another. transform, digests: of its branch now."""
-    fresh, reason = {key: value for key, value in row.items() if key != "stale"}, _reason(row, transform, digests)
+def _judged(
+    row: Mapping[str, Any], transform: str, digests: Mapping[str, str], functions: Collection[str]
+) -> dict[str, Any]:
+    """The row of a branch, stale if its code is another. transform, functions: of its branch now; digests: of the
+    functions by now.
+    """
+    fresh = {key: value for key, value in row.items() if key != "stale"}
+    reason = _reason(row, transform, digests, functions)
     return {**fresh, "stale": reason} if reason else fresh
 
 
-def _reason(row: Mapping[str, Any], transform: str, digests: Mapping[str, str]) -> str:
+def _reason(row: Mapping[str, Any], transform: str, digests: Mapping[str, str], functions: Collection[str]) -> str:
     name, own = _parts(row[BRANCH_CODE])
     if name != transform:
         return f"{row['branch']} was {name}"
-    if own.keys() != digests.keys():
-        return f"{row['branch']} depended on {', '.join(sorted(own)) or 'functions of lth only'}"
-    edited = sorted(function for function in own if own[function] != digests[function])
+    if (gone := own.keys() - {*functions}) and not own.keys() >= {*functions}:
+        return f"{row['branch']} depended on {', '.join(sorted(gone))}"
+    edited = sorted(function for function in own if own[function] != digests.get(function, own[function]))
     return f"{', '.join(edited)} changed" if edited else ""
 
 
 def branches_changed(rows: Rows, codes: Mapping[str, str]) -> list[str]:
-    """Changes of branches, to their code now, by which rows become stale that are not yet: "mine.noisy changed"."""
-    found = [_marked(row, row["branch"], codes.get(row["branch"])) for row in rows.values() if "stale" not in row]
+    """Changes of branches, to their code now, by which rows become stale that are not yet: "mine.noisy changed". Their
+    settings now are not known, so of rows that have some only edits and another transform count.
+    """
+    fresh = [row for row in rows.values() if "stale" not in row]
+    found = [_marked(row, {**row, BRANCH_CODE: codes.get(row["branch"]), SETTINGS: None}) for row in fresh]
     return sorted({row["stale"] for row in found if "stale" in row})
 
 
@@ -124,17 +139,24 @@ def count_fresh(rows: Rows) -> int:
     return sum("stale" not in row for row in rows.values())
 
 
-def is_own(row: Mapping[str, Any]) -> bool:
-    """True for a row of a user's own branch, whose code may change, so that the row notes when it was added."""
-    return ":" in row.get(BRANCH_CODE, "")
+def is_dated(row: Mapping[str, Any], beside: Rows) -> bool:
+    """True for a row of a branch whose code is the user's own, or was in a row beside it, so that it notes when it was
+    added.
+    """
+    code = row.get(BRANCH_CODE, "")
+    return ":" in code or any(
+        each["branch"] == row["branch"] and each.get(BRANCH_CODE, code) != code for each in beside.values()
+    )
 
 
 def _added(row: Mapping[str, Any]) -> str:
     return str(row.get(ADDED, ""))
 
 
-def _marked(row: Mapping[str, Any], branch: str, code: str | None) -> dict[str, Any]:
-    """The row; if it is of this branch, stale if its code is another."""
-    if row["branch"] != branch or not row.get(BRANCH_CODE) or not code:
+def _marked(row: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The row; if it is of the branch of a new one, stale if its code is another."""
+    if row["branch"] != new["branch"] or not row.get(BRANCH_CODE) or not new.get(BRANCH_CODE):
         return dict(row)
-    return _judged(row, *_parts(code))
+    transform, digests = _parts(new[BRANCH_CODE])
+    same = row.get(SETTINGS) == new.get(SETTINGS)
+    return _judged(row, transform, digests, digests if same else ())

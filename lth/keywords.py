@@ -8,11 +8,26 @@ from functools import partial
 from typing import Any
 
 
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Arguments that a function takes, also those that its partials bind: those of its outermost decorator or, where
+    that takes anything, as torch.no_grad() does, of what it decorates. Raises ValueError or TypeError for one that does
+    not say what it takes, such as one that is written in C.
+    """
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.signature(inspect.unwrap(function, stop=_says_what_it_takes), follow_wrapped=False)
+
+
+def _says_what_it_takes(function: Callable[..., Any]) -> bool:
+    kinds = {each.kind for each in inspect.signature(function, follow_wrapped=False).parameters.values()}
+    return not kinds >= {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+
+
 def takes(function: Callable[..., Any] | None, keyword: str) -> bool:
     """True if the function has this keyword; False for None, and for a function that does not say what it takes."""
     try:
-        return function is not None and keyword in inspect.signature(function).parameters
-    except (ValueError, TypeError):  # one that is written in C may have no signature
+        return function is not None and keyword in signature(function).parameters
+    except (ValueError, TypeError):
         return False
 
 
@@ -39,7 +54,7 @@ def arguments(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[st
     """
     function, bound = unbound(function)
     try:
-        parameters = inspect.signature(function).parameters.items()
-    except (ValueError, TypeError):  # one that is written in C may have no signature
+        parameters = signature(function).parameters.items()
+    except (ValueError, TypeError):
         return function, bound
     return function, {name: p.default for name, p in parameters if p.default is not p.empty} | bound

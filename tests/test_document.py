@@ -248,6 +248,21 @@ def test_a_file_that_chooses_other_branches_than_the_one_that_it_builds_on_needs
     assert "branch.reinitialize has values and no function" in capsys.readouterr().err
 
 
+def test_values_of_a_rule_that_the_source_run_does_not_choose_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "start=data=mnist_5k stop=[density] +stop.size.below=5", "plan=true"]) == 2
+    assert "stop.size has values and no function: choose it, as by stop=[size]" in capsys.readouterr().err
+
+
+def test_an_entry_that_a_file_of_another_name_brings_is_chosen_by_that_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder := tmp_path / "conf_mine" / "branch").mkdir(parents=True)
+    (folder / "twice.yaml").write_text("alpha:\n  levels: [1]\n")
+    (folder / "broken.yaml").write_text("3\n")
+    assert cli.main(["run", "--config-dir", "conf_mine", "+branch.alpha.draws=2", "plan=true"]) == 2
+    assert "branch.alpha has values and no function: choose it, as by branch=[twice]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("key", "default"), [("steps", "1000"), ("store.keep", "all"), ("store", "all")])
 def test_a_key_that_is_deleted_is_named(key: str, default: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", f"~{key}", "plan=true"]) == 2

@@ -17,6 +17,7 @@ from lth import UserError, branch, criterion, distribution, init, lr, rewind, sc
 from lth.imp import check, dense
 from lth.job import Branch, Job
 from lth.job.guard import Guarded, guarded, guarded_recipe
+from lth.keywords import arguments, takes
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.store.digest import describe, digest
@@ -311,7 +312,23 @@ def test_a_decorator_that_takes_anything_takes_what_its_function_does() -> None:
     def short(net: nn.Module) -> dict[str, Tensor]:
         return net.state_dict()
 
+    @torch.no_grad()
+    @wraps(rate)
+    def slow(step: int) -> float:
+        return rate(step, half=300)
+
+    def given(step: int, total: int) -> float:
+        return 0.5 ** (step / total)
+
+    @wraps(given)
+    def gives(*args: Any, **keywords: Any) -> float:
+        return given(*args, total=1, **keywords)
+
     assert guarded("lr", partial(rate, half=1))(1) == 0.5
+    assert guarded("lr", slow)(300) == guarded("lr", gives)(1) == 0.5
+    assert arguments(slow) == (slow, {})
+    assert takes(rate, "half")
+    assert not takes(slow, "half")
     with pytest.raises(UserError, match="does not take hlaf: it takes step, half"):
         guarded("lr", partial(rate, hlaf=4))
     with pytest.raises(UserError, match=r"is called with \(net, seed\), and takes \(net: .*: too many"):

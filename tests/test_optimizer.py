@@ -146,6 +146,14 @@ def ladder(levels):
 
 def digits():
     return mnist_5k()
+
+
+def rounded(trained, *, bits, recipe, data=None):
+    return recipe, trained.ticket
+
+
+def drawn(trained, *, draw, recipe, init):
+    return recipe, trained.ticket
 """
 
 
@@ -196,8 +204,25 @@ def test_the_values_of_a_file_that_names_a_function_stay_also_if_an_option_of_lt
 def test_a_trial_leaves_out_what_the_function_does_not_take_too() -> None:
     """`at`, whose steps are fewer in a trial."""
     assert of("lr=drop", "lr._target_=mine.warm", "debug=true").recipe.lr.keywords == {}
-    with pytest.raises(UserError, match=r"model=mine\.line does not take hidden"):
-        of("model=mlp", "model._target_=mine.line", "model.hidden=[8]", "debug=true")
+    bits = "quantization.{0}.transform._target_=mine.rounded"
+    for given in (
+        ["quantization=[aware]", bits.format("aware")],
+        ["quantization=[post_training]", bits.format("post_training")],
+        ["branch=[learned_supermask]", "branch.learned_supermask.transform._target_=mine.drawn"],
+    ):
+        for debug in ("false", "true"):
+            (branch,) = (each for each in of(*given, f"debug={debug}").branches.values())
+            assert {*branch.transform.keywords} <= {"bits"}
+
+
+def test_a_trial_keeps_what_a_file_holds_that_is_no_number_of_steps(tmp_path: Path) -> None:
+    """No option of lth's has seven hidden units."""
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    (tmp_path / "own" / "model" / "mine.yaml").write_text("_target_: mine.line\n_partial_: true\nhidden: [7]\n")
+    Path("mine.py").write_text(OWN, encoding="utf-8")
+    for debug in ("false", "true"):
+        with pytest.raises(UserError, match=r"model=mine\.line does not take hidden"):
+            jobs(["model=mine", f"debug={debug}"], Path("own"))
 
 
 def test_so_are_those_of_nets_and_data_sets() -> None:

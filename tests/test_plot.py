@@ -268,6 +268,14 @@ def test_starts_of_different_configurations_are_rows_of_their_own() -> None:
         assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == names
 
 
+def test_starts_are_drawn_by_the_accuracy_that_there_is() -> None:
+    rows = examples.tickets("starts", {1: (0.5, 0.6)})
+    renamed = rows.rename(columns=lambda name: name.replace("test_accuracy", "test_balanced_accuracy"))
+    for each in (rows, renamed):
+        axes = plot.starts(each, "title", pd.Series("a", index=rows.index)).axes[0]
+        assert axes.get_lines()[0].get_xdata().tolist() == [50, 60]
+
+
 def test_replicates_levels_and_controls_are_one_line() -> None:
     rows = tickets().assign(model="conv_2", seconds=range(12))
     assert set(plot.names(rows, ["model"])) == {"Conv-2"}

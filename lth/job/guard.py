@@ -17,7 +17,7 @@ from torch import Tensor
 from lth import UserError
 from lth.job.checks import CHECKS, check_optimizer, check_settings
 from lth.job.layers import kind
-from lth.keywords import supplied, unbound
+from lth.keywords import signature, supplied, unbound
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained
 
@@ -108,39 +108,30 @@ def guarded(role: str, function: Any) -> Any:
 
 
 def _check_taken(guard: Guarded) -> None:
-    """Raise UserError for a function that can't be called as it will be, if it says what it takes. What is called is
-    the outermost decorator; where that takes anything, as torch.no_grad() does, it is what it decorates.
+    """Raise UserError for a function that can't be called with what the guard binds and its role gives, if it says what
+    it takes. A decorator that takes anything may give what is missing.
     """
     try:
-        outer, inner = (inspect.signature(guard.func, follow_wrapped=follow) for follow in (False, True))
+        takes, outer = signature(guard.func), inspect.signature(guard.func, follow_wrapped=False)
     except (ValueError, TypeError):
         return
-    anything = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
-    passes_on = anything <= {each.kind for each in outer.parameters.values()}
-    if error := _misfit(guard, inner if passes_on else outer):
-        raise error
-
-
-def _misfit(guard: Guarded, signature: inspect.Signature) -> UserError | None:
-    """An error if a function of this signature can't be called with what the guard binds and its role gives."""
-    taken = signature.parameters
+    taken = takes.parameters
     anything = any(each.kind is each.VAR_KEYWORD for each in taken.values())
     positional = [name for name, each in taken.items() if each.kind is each.POSITIONAL_ONLY]
     if (wrong := [name for name in guard.keywords if name not in taken]) and not anything:
-        return UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
+        raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
     if (wrong := [name for name in guard.keywords if name in positional]) and not anything:
-        return UserError(f"{guard} takes {wrong[0]} by position only: leave out the / in {signature}, or {wrong[0]}")
+        raise UserError(f"{guard} takes {wrong[0]} by position only: leave out the / in {takes}, or {wrong[0]}")
     if guard.role not in CALLED:
-        return None
+        return
     called, named = CALLED[guard.role]
     keywords = dict.fromkeys(named) | supplied(guard, **dict.fromkeys(GIVEN.get(guard.role, ())))
     try:
-        signature.bind(*called, **{**guard.keywords, **keywords})
+        (takes.bind if takes == outer else takes.bind_partial)(*called, **{**guard.keywords, **keywords})
     except TypeError as error:
         words = ", ".join([*called, *(f"{name}=" for name in keywords)])
         remedy = _value_for(guard.role, str(error), positional)
-        return UserError(f"{guard} is called with ({words}), and takes {signature}: {error}{remedy}")
-    return None
+        raise UserError(f"{guard} is called with ({words}), and takes {takes}: {error}{remedy}") from error
 
 
 def _value_for(role: str, error: str, positional: Collection[str]) -> str:

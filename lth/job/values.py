@@ -152,7 +152,7 @@ class Job:
         code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
         code["branches"] = {name: branch.code for name, branch in self.branches.items()}
         steps = [self.steps(place) for place in self.places() if place.replicate == replicate]
-        planned = {"trainings": len(steps), "steps": math.ceil(sum(steps) / max(1, len(steps)))}
+        planned = {"trainings": len(steps), "steps": math.ceil(sum(steps) / len(steps))}
         name = f"{self.identity}-{replicate}"
         return Record(store.root, self.name, name, shared, code, planned, self.overrides, lambda: store.wait())
 

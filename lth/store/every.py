@@ -1,4 +1,4 @@
-"""Every record of a store, for what must know all of them: deletions, renamings, packs. Imports no PyTorch."""
+"""Every record of a store, for what must know all of them: deletions and renamings. Imports no PyTorch."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 from lth import UserError
 from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
-from lth.store.every import every_record, unknown
+from lth.store.every import unknown
 from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
 from lth.store.locks import claimed, locked, saying
 from lth.store.masks import read_arrays
 from lth.store.names import check_name, experiment_folder
-from lth.store.record import LEASE, listed, read_record, record_files
+from lth.store.record import LEASE, listed, read_record, record_files, records
 from lth.store.result import forget_partial, is_complete, read_result
 from lth.store.stale import merged
 from lth.store.upkeep import BUSY
@@ -51,11 +51,11 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     """Write the finished trainings of an experiment, without weights, to a file; returns their number and its size in
     bytes. Raises UserError if nothing is stored, if some of it can't be read, or if it is more than `unpack` takes.
     """
-    if not (records := [*record_files(root, experiment)]):
-        raise unknown(root, experiment, (str(record["experiment"]) for record in every_record(root).values()))
+    if not (own := [*record_files(root, experiment)]):
+        raise unknown(root, experiment, (str(record["experiment"]) for record in records(root)))
     check_name(experiment)
     try:
-        rows = [row for each in records for row in read_record(each)["rows"].values()]
+        rows = [row for each in own for row in read_record(each)["rows"].values()]
         entries = [root / "trained" / digest for digest in dict.fromkeys(str(row["digest"]) for row in rows)]
         whole = [entry for entry in entries if _is_whole(entry)]
     except Corrupt as error:
@@ -63,7 +63,7 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     if missing := len(entries) - len(whole):
         log.warning("%s: %d of its trainings are no longer stored, and not in the file", experiment, missing)
     parts = [part for entry in whole for part in listed(entry) if PARTS.fullmatch(part.name)]
-    files = [*parts, *records, *experiment_folder(root, experiment).glob(precision.FILE)]
+    files = [*parts, *own, *experiment_folder(root, experiment).glob(precision.FILE)]
     if (size := sum(each.stat().st_size for each in files)) > MOST - HEAD:
         raise UserError(f"{experiment} has {size:,} bytes without weights, and a file of lth pack {MOST - HEAD:,} at "
                         f"most: copy the folder {root}", code=1)  # fmt: skip
@@ -84,15 +84,15 @@ def unpack(file: Path, root: Path) -> Unpacked:
         for name, data in content.items():
             make_folder((folder / name).parent)
             (folder / name).write_bytes(data)
-        entries, records = listed(folder / "trained"), [*record_files(folder)]
+        entries, written = listed(folder / "trained"), [*record_files(folder)]
         try:
-            found = {record: read_record(record) for record in records}
+            found = {record: read_record(record) for record in written}
             for entry in entries:
                 read_result(entry)
                 _check_masks(entry)
         except Corrupt as error:
             raise UserError(f"{file} is corrupt: {str(error).replace(str(folder), '')}", code=1) from error
-        for record in records:
+        for record in written:
             _check_readable(root / record.relative_to(folder))
         names = {str(value["experiment"]) for value in found.values()}
         for name in names:

@@ -120,14 +120,12 @@ def carry_out(plan: Plan) -> Deleted:
 
 def _drop_failed(file: Path) -> bool:
     """Delete the record of a failed job; returns False if there is none by now, as when it was started again."""
-    try:
-        with locked(file.with_suffix(LEASE), saying(BUSY)):
-            if still := _is_failed(read_record(file)):
-                _unlink(file)
-    except Corrupt:
-        return False
+    failed = False
+    with locked(file.with_suffix(LEASE), saying(BUSY)), contextlib.suppress(Corrupt):
+        if failed := _is_failed(read_record(file)):
+            _unlink(file)
     forget(file.parent)
-    return still
+    return failed
 
 
 def _delete(root: Path, trainings: Sequence[Path]) -> int:

@@ -30,13 +30,14 @@ def starts(table: pd.DataFrame, title: str, start: pd.Series, shown_in: Panels =
     """A row for each start, named by `start` (missing: not drawn), in panels of shares in percent; a point for each net
     and its mean as a line.
     """
-    accuracy(table, "the figure of starts")
+    named = {"final_test_accuracy": accuracy(table, "the figure of starts").final}
     table = table.assign(start=told_apart(table, start))
     shown = table.dropna(subset="start")
     names = list(dict.fromkeys(shown["start"]))
     with new_figure(13, 1.8 + 0.42 * len(names), 1, len(shown_in), sharey=True) as (figure, (panels,)):
         for axes, (heading, series) in zip(panels, shown_in.items(), strict=True):
-            for at, (name, column) in enumerate(series.items()):
+            for at, (name, of) in enumerate(series.items()):
+                column = named.get(of, of)
                 values = shown[column] if column in shown else pd.Series(float("nan"), index=shown.index)
                 _points(axes, 100 * values, shown["start"], names, name, at)
             axes.set_xlabel(heading)

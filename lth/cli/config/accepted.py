@@ -2,8 +2,8 @@
 
 `lr._target_=mine.rate` keeps the keys of the option that it replaces. Those that the function does not take are left
 out, and those that it has a default for; of optimizers only the former, whose learning rate is the experiment's. A key
-that was given is passed on, so that a slip is an error. Where a file names the function, only what it does not take is
-left out: the file may hold the other values.
+that was given is passed on, so that a slip is an error. Where a file names the function, only what it does not take and
+what an option of lth's has too is left out: the file may hold the other values.
 """
 
 import inspect
@@ -19,8 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from lth.cli.config.conf import CONF
 from lth.cli.config.keys import leaves
 from lth.cli.config.literal import parsed
-from lth.cli.config.trial import IN_STEPS
+from lth.cli.config.trial import shrinks
 from lth.cli.override import key_of
+from lth.keywords import signature
 
 
 def fitted(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -47,8 +48,8 @@ def left_out(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[tuple[str, s
         for name in node.keys() - {"_target_", "_partial_"}:
             needed = name in taken and not (replaces and taken[name].default is not inspect.Parameter.empty)
             brought = _brought(group, f"{prefix}.{name}")
-            shrinks = config["debug"] and f"{prefix}.{name}" in IN_STEPS  # a trial has fewer steps than any option
-            as_brought = node[name] in brought or (shrinks and brought)
+            smaller = config["debug"] and shrinks(f"{prefix}.{name}")  # than in any option
+            as_brought = node[name] in brought or (smaller and brought)
             if not needed and f"{prefix}.{name}" not in given and as_brought:
                 yield prefix, name
 
@@ -64,7 +65,7 @@ def parameters(target: str) -> Mapping[str, inspect.Parameter] | None:
     log = logging.getLogger("hydra.utils")  # which prints what goes wrong; it is told where the function is called
     log.disabled = True
     try:
-        found = inspect.signature(hydra.utils.get_object(target)).parameters
+        found = signature(hydra.utils.get_object(target)).parameters
     except (Exception, SystemExit):
         return None
     finally:

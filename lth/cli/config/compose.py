@@ -101,7 +101,7 @@ def _validated(
     if cfg.start is not None:
         words = start.beside(cfg.start, overrides)
         with of_start(cfg.start), errors_explained():
-            _validated(words, usual, folder)
+            check_addressed([_validated(words, usual, folder)], start.words(cfg.start), folder)
     if cfg.scale == "reduced" and not reductions(cfg):
         raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size; give steps= and levels=")
     small = trial(cfg)

@@ -29,9 +29,9 @@ def check_idle(config: dict[str, Any], overrides: Sequence[str], folder: Path | 
 def check_addressed(configs: Sequence[DictConfig], overrides: Sequence[str], folder: Path | None) -> None:
     """Raise UserError for values that were typed for an entry which none of these configurations chooses."""
     keys = [f"{key_of(word)}." for word in overrides if not is_group(word) and word[:1] != "~"]
-    for entry in idle(plain(configs[0])):
-        addressed = any(key.startswith(f"{entry}.") for key in keys)
-        if addressed and all(entry in idle(plain(each)) for each in configs[1:]):
+    first, *others = ([*idle(plain(each))] for each in configs)
+    for entry in first:
+        if any(key.startswith(f"{entry}.") for key in keys) and all(entry in each for each in others):
             raise _not_chosen(entry, folder)
 
 
@@ -40,12 +40,14 @@ def _not_chosen(entry: str, folder: Path | None) -> UserError:
     group, _, name = entry.partition(".")
     function, there = entry if group == "stop" else f"{entry}.transform", _entries(group, folder)
     meant = did_you_mean(similar(name, there)) if name not in there else ""
-    return UserError(f"{entry} has values and no function: choose it, as by {group}=[{name}] or, in a file, "
-                     f"override /{group}: [{name}], or give {function}._target_{meant}")  # fmt: skip
+    option = there.get(name, name)
+    return UserError(f"{entry} has values and no function: choose it, as by {group}=[{option}] or, in a file, "
+                     f"override /{group}: [{option}], or give {function}._target_{meant}")  # fmt: skip
 
 
-def _entries(group: str, folder: Path | None) -> list[str]:
-    """The entries that options of a group bring: each has the name of its option, unless its file names others."""
+def _entries(group: str, folder: Path | None) -> dict[str, str]:
+    """The entries that options of a group bring, each with its option, whose name it has unless its file has others."""
     folders = [CONF, *([folder] if folder else [])]
-    named = (key for each in folders for file in (each / group).glob("*.yaml") for key in document.read(file) or ())
-    return sorted({*options(group, folders), *map(str, named)} - {"defaults"})
+    files = [file for each in folders for file in (each / group).glob("*.yaml")]
+    named = {str(key): file.stem for file in files if isinstance(found := document.read(file), dict) for key in found}
+    return {**named, **{option: option for option in options(group, folders)}}

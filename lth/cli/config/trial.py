@@ -10,6 +10,7 @@ from lth.schedule import rungs
 STEPS, EXAMPLES, BATCH, LEVELS, QUEUE = 10, 100, 20, 2, 2
 # Keys that count steps of a training, beside `steps`; they shrink as it does.
 IN_STEPS = ("lr.at", "lr.warmup", "lr.steps", "rewind.step", "rewind.steps")
+OF_BRANCHES = (".transform.steps", ".transform.step", ".transform.images")  # ends of keys that shrink too
 LISTS = (list, ListConfig)  # interpolations give plain ones
 REDUCED = f"debug=true: {STEPS} steps, {EXAMPLES} examples"
 
@@ -35,6 +36,11 @@ def trial(cfg: DictConfig) -> DictConfig:
         _shrink_branch(entry, small.levels, steps / cfg.steps)
     OmegaConf.set_struct(small, True)
     return small
+
+
+def shrinks(key: str) -> bool:
+    """True for the key of a number that is smaller in a trial."""
+    return key in IN_STEPS or key.endswith(OF_BRANCHES)
 
 
 def _given(cfg: DictConfig, key: str) -> Any:

@@ -42,7 +42,7 @@ QUICK = [
     ([], 2, "COMMAND"),
     (["walk"], 2, "walk"),
     (["table", "--format", "excel"], 2, "excel"),
-    (["figure"], 0, "frankle2019_fig3, frankle2019_fig4"),
+    (["figure"], 0, "frankle2019_fig4              Frankle & Carbin 2019, Figure 4: early stop and accuracy"),
     (["figure", "nosuch"], 2, "there is no figure 'nosuch'. Choose one of "),
     (["plot", "all"], 2, "there is no experiment 'all'. Choose one of "),
     (["run", "--help"], 0, "lth run plan=true"),

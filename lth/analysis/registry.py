@@ -5,6 +5,7 @@ conf/experiment/<name>.yaml, and conf/experiment/<name>/<arm>.yaml for each furt
 under which results are stored is an experiment too: the user's own, drawn as accuracy over sparsity.
 """
 
+import ast
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -27,19 +28,33 @@ def names() -> list[str]:
     return sorted(file.stem for file in EXPERIMENTS.glob("[a-z]*.py"))
 
 
-def select(name: str | None, what: str, runs: Path, *, several: bool = True) -> list[str]:
+def select(name: str, what: str, runs: Path, *, several: bool = True) -> list[str]:
     """One experiment by name, of the registry or stored under `runs`; raises UserError that lists them. several: "all"
     is the whole registry. what: "figure" or "experiment".
     """
     if name == "all" and several:
         return names()
-    if name in names() or (name and (is_configured(name) or name in stored(runs))):
+    if name in names() or is_configured(name) or name in stored(runs):
         return [name]
-    meant = did_you_mean(similar(name or "", [*names(), *stored(runs)])) or "."
-    wrong = f"there is no {what} '{name}'{meant} " if name else ""
+    meant = did_you_mean(similar(name, [*names(), *stored(runs)])) or "."
     own = [each for each in stored(runs) if each not in names()]
     yours = f"; yours under {runs}: {', '.join(own)}" if own else ""
-    raise UserError(f"{wrong}Choose one of {', '.join(names())}{', or all' * several}{yours}", code=2 if name else 0)
+    raise UserError(
+        f"there is no {what} '{name}'{meant} Choose one of {', '.join(names())}{', or all' * several}{yours}"
+    )
+
+
+def listing(runs: Path) -> str:
+    """A line for each experiment: its name and its title; behind them those that are stored under `runs` alone."""
+    titles = {name: _title(EXPERIMENTS / f"{name}.py") for name in names()}
+    titles |= {name: f"yours, under {runs}" for name in stored(runs) if name not in titles}
+    width = max(map(len, titles))
+    return "\n".join(f"{name:{width}}  {title}" for name, title in titles.items())
+
+
+def _title(file: Path) -> str:
+    record = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return " ".join(record.partition("\n\n")[0].split())
 
 
 def is_configured(name: str) -> bool:

@@ -101,25 +101,16 @@ def _unpack(commands: "Commands") -> None:
     add_runs(unpack)
 
 
-def _status(commands: "Commands") -> None:
+def add_status(commands: "Commands") -> None:
+    """Add `lth status`."""
     explained = "say which jobs are running, waiting, dead, failed, stopped and done"
     status = _command(commands, "status", explained, nargs="*")
     status.add_argument("--watch", action="store_true", help="look again every two seconds, until Ctrl-C")
     status.add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
 
 
-COMMANDS: tuple[Callable[["Commands"], None], ...] = (
-    _status,
-    _plot,
-    _compare,
-    _best,
-    _show,
-    _pack,
-    _unpack,
-    _rename,
-    _delete,
-    _gc,
-)
+LOOKING: tuple[Callable[["Commands"], None], ...] = (_plot, _compare, _best, _show)
+KEEPING: tuple[Callable[["Commands"], None], ...] = (_pack, _unpack, _rename, _delete, _gc)
 
 
 def _command(commands: "Commands", name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:

@@ -26,6 +26,9 @@ ELSEWHERE = {
 def main(arguments: argparse.Namespace) -> int:
     """Draw one figure, or all; with --run train missing results first. Returns the exit code."""
     log_to_console(stderr=True)
+    if arguments.name is None:
+        print(registry.listing(arguments.runs))
+        return 0
     if arguments.overrides and not arguments.run:
         raise UserError(f"{' '.join(arguments.overrides)}: overrides are for what --run trains; without it a figure is "
                         "drawn from what is stored. Add --run")  # fmt: skip

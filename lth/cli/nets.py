@@ -49,9 +49,10 @@ def _layout(commands: "Commands") -> None:
     add_out(layout, "figures")
 
 
-def _migrate(commands: "Commands") -> None:
+def add_migrate(commands: "Commands") -> None:
+    """Add `lth migrate`."""
     migrate = commands.add_parser("migrate", help="rename trainings that version 0.1 stored, so that they are found")
     add_overrides(migrate, TRAINED)
 
 
-NETS = (_compress, _export, _layout, _migrate)
+NETS = (_compress, _export, _layout)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import lth
 from lth.cli.arguments import add_out, add_runs, path
-from lth.cli.experiments import COMMANDS
-from lth.cli.nets import NETS
+from lth.cli.experiments import KEEPING, LOOKING, add_status
+from lth.cli.nets import NETS, add_migrate
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -43,20 +43,13 @@ def _parser() -> argparse.ArgumentParser:
         title="commands", dest="command", required=True, metavar="COMMAND", parser_class=_Exact
     )
     commands.add_parser("run", help="train, prune, rewind; finds and reuses stored results (lth run --help)")
-    for add in (
-        _table,
-        _figure,
-        *NETS,
-        _scorecard,
-        _report,
-        _cost,
-        _speed,
-        *COMMANDS,
-        _completion,
-    ):
-        add(commands)
-    for name, command in commands.choices.items():
-        if name != "run":
+    papers = (_figure, _scorecard, _report)
+    for add in (add_status, _table, *LOOKING, _cost, *papers, *NETS, _speed, *KEEPING, add_migrate, _completion):
+        add(commands)  # in the order of docs/commands.md
+    for added in commands._choices_actions:
+        command = commands.choices[added.dest]
+        command.description = added.help
+        if added.dest != "run":
             command.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
     return parser
 
@@ -81,7 +74,7 @@ def _completion(commands: "Commands") -> None:
 
 
 def _table(commands: "Commands") -> None:
-    table = commands.add_parser("table", help="print a table of stored results, or else of the committed ones")
+    table = commands.add_parser("table", help="print a table of stored results, or the committed ones of an experiment")
     table.add_argument("name", nargs="?", help="an experiment: the value of name= in lth run (default: all)")
     add_runs(table)
     table.add_argument(

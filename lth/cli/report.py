@@ -13,6 +13,9 @@ from lth.store.file import OTHER_OUT, make_folder
 def main(arguments: argparse.Namespace) -> int:
     """Write the page of one experiment, or of all; returns the exit code."""
     log_to_console(stderr=True)
+    if arguments.name is None:
+        print(registry.listing(arguments.runs))
+        return 0
     return for_each("report", registry.select(arguments.name, "experiment", arguments.runs), partial(_one, arguments))
 
 

@@ -100,25 +100,38 @@ def prune(
     masks: Masks = afresh,
     scored: Scored = quiet,
 ) -> Ticket:
-    """Score, mask, rewind: the ticket of `level`, from a trained one of a lower level. Weights are scored again in each
-    round of the ladder, those removed in a round before being 0. masks: cache of the masks. scored: called
+    """Score, remove, rewind: the ticket of `level`, from a trained one of a lower level. Weights are scored again in
+    each round of the ladder, those removed in a round before being 0. masks: cache of the masks. scored: called
     before each of several rounds, and may raise.
     """
 
     def mask() -> Mask:
-        torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
-        net, first, some, left = recipe.net(), batch(recipe, trained.ticket), examples(recipe), trained
+        left = trained
         for done, density in enumerate(_rounds(recipe, ladder, trained.ticket.level, level)):
             if ladder.rounds > 1:
                 scored(trained.ticket, level, done, ladder.rounds)
-            scores = criterion(net, left, first, **supplied(criterion, task=recipe.task))
-            shares = distribution(scores, left.mask, density)
-            check_told_apart(scores, left.mask, shares, criterion, structure)
-            left = _without(trained, structure(scores, left.mask, shares, net, some))
+            left = _without(trained, _removed(left, density, recipe, criterion, distribution, structure))
         return left.mask
 
     weights, step = rewind(trained)
     return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
+
+
+def _removed(
+    trained: Trained,
+    density: Mapping[str, float],
+    recipe: Recipe,
+    criterion: Criterion,
+    distribution: Distribution,
+    structure: Structure,
+) -> Mask:
+    """The mask without the weights of the lowest scores. density: of each layer, as the ladder asks."""
+    torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
+    net = recipe.net()
+    scores = criterion(net, trained, batch(recipe, trained.ticket), **supplied(criterion, task=recipe.task))
+    shares = distribution(scores, trained.mask, density)
+    check_told_apart(scores, trained.mask, shares, criterion, structure)
+    return structure(scores, trained.mask, shares, net, examples(recipe))
 
 
 def _rounds(recipe: Recipe, ladder: Ladder, before: int, level: int) -> list[dict[str, float]]:

@@ -42,18 +42,22 @@ interval does not correct for that choice.
 - not run: no result."""
 
 
+Range = tuple[float, float]  # closed
+UNPRUNED = math.nextafter(100, 0)  # the largest percentage of weights of a pruned net
+NOTHING = (math.inf, math.inf)
+
+
 @dataclass(frozen=True)
-class _Test:
-    """meets: as the paper's number, or beyond. near: off by at most the factor. reaches: the interval contains the
-    number or one that counts as the same, or lies beyond it. contains: the number itself, or one beyond it where that
-    counts. shown: the interval has an effect. factor: by which a number is off.
+class _Margins:
+    """Ranges of a claim. same: numbers that count as the paper's, and those beyond it where that counts. near: all of
+    the interval lies there if it is reproduced. exact: as `same`, without what is rounded. shown: all of the interval
+    lies there if there is an effect of that sign. factor: by which a number is off.
     """
 
-    meets: Callable[[float], bool]
-    near: Callable[[float], bool]
-    reaches: Callable[[float, float], bool]
-    contains: Callable[[float, float], bool]
-    shown: Callable[[float, float], bool]
+    same: Range
+    near: Range
+    exact: Range
+    shown: Range
     factor: Callable[[float], float]
 
 
@@ -61,8 +65,8 @@ def verdict(kind: str, paper: float, ours: Measured | None, *, reduced: bool = F
     """The verdict on a claim of one of KINDS. paper: its number; 0 of an effect: "more than none"."""
     if ours is None:
         return NOT_RUN
-    test = KINDS[kind](paper, ours.neutral)
-    found = _alone(test, ours) if ours.interval is None else _settled(test, ours.mean, ours.interval)
+    margins = KINDS[kind](paper, ours.neutral)
+    found = _alone(margins, ours) if ours.interval is None else _settled(margins, ours.mean, ours.interval)
     if ours.bound and not found.startswith(("reproduced", "agrees")):
         found = "not run that far"
     return REDUCED + _REDUCED.get(found, found) if reduced else found
@@ -72,23 +76,30 @@ def verdict(kind: str, paper: float, ours: Measured | None, *, reduced: bool = F
 _REDUCED = {"reproduced": "agrees", "not reproduced": "differs"}
 
 
-def _settled(test: _Test, mean: float, interval: tuple[float, float]) -> str:
-    low, high = interval
-    if test.reaches(low, high) and test.near(low) and test.near(high):
+def _settled(margins: _Margins, mean: float, interval: Range) -> str:
+    if _overlap(interval, margins.same) and _within(interval, margins.near):
         return "reproduced"
-    if (factor := test.factor(mean)) <= FACTOR and test.shown(low, high):
-        return _within(factor)
-    return "not settled" if test.contains(low, high) or factor <= FACTOR else "not reproduced"
+    if (factor := margins.factor(mean)) <= FACTOR and _within(interval, margins.shown):
+        return _off(factor)
+    return "not settled" if _overlap(interval, margins.exact) or factor <= FACTOR else "not reproduced"
 
 
-def _alone(test: _Test, ours: Measured) -> str:
-    if test.meets(ours.mean):
+def _alone(margins: _Margins, ours: Measured) -> str:
+    if _within((ours.mean, ours.mean), margins.same):
         return f"agrees (n = {ours.n})"
-    factor = test.factor(ours.mean)
-    return f"{_within(factor) if factor <= FACTOR else 'differs'} (n = {ours.n})"
+    factor = margins.factor(ours.mean)
+    return f"{_off(factor) if factor <= FACTOR else 'differs'} (n = {ours.n})"
 
 
-def _within(factor: float) -> str:
+def _overlap(interval: Range, margin: Range) -> bool:
+    return interval[0] <= margin[1] and interval[1] >= margin[0]
+
+
+def _within(interval: Range, margin: Range) -> bool:
+    return margin[0] <= interval[0] and interval[1] <= margin[1]
+
+
+def _off(factor: float) -> str:
     """Such as "within a factor of 1.4", rounded up to 1.1 at least; 0 stands for an accuracy, which has a margin."""
     rounded = max(math.ceil(round(10 * factor, 6)), 11) / 10
     return f"within a factor of {rounded:g}" if factor else f"within {WIDE:g} points"
@@ -99,65 +110,40 @@ def _ratio(a: float, b: float) -> float:
     return max(a / b, b / a) if a > 0 and b > 0 else math.inf
 
 
-def _effect(paper: float, none: float) -> _Test:
+def _share(paper: float) -> Callable[[float], float]:
+    """The factor by which a percentage of weights is off; those of the dense net are off by any."""
+    return lambda x: _ratio(x, paper) if x < 100 else math.inf
+
+
+def _effect(paper: float, none: float) -> _Margins:
+    more, beyond = (math.nextafter(none, math.inf), math.inf), (paper, math.inf)
     if paper == 0:
-        return _Test(
-            meets=lambda x: x > none, near=lambda x: x > none, reaches=lambda _, high: high > none,
-            contains=lambda _, high: high > none, shown=lambda _, __: False, factor=lambda _: math.inf,
-        )  # fmt: skip
-    size = paper - none
-    return _Test(
-        meets=lambda x: x >= paper,
-        near=lambda x: x - none >= size / FACTOR,
-        reaches=lambda _, high: high >= paper,
-        contains=lambda _, high: high >= paper,
-        shown=lambda low, _: low > none,
-        factor=lambda x: _ratio(x - none, size),
-    )
+        return _Margins(more, more, more, NOTHING, lambda _: math.inf)
+    half = (none + (paper - none) / FACTOR, math.inf)
+    return _Margins(beyond, half, beyond, more, lambda x: _ratio(x - none, paper - none))
 
 
-def _lowest(paper: float, _: float) -> _Test:
-    return _Test(
-        meets=lambda x: x <= SAME * paper,
-        near=lambda x: x <= FACTOR * paper and x < 100,
-        reaches=lambda low, _: low <= SAME * paper,
-        contains=lambda low, _: low <= SAME * paper,
-        shown=lambda _, high: high < 100,
-        factor=lambda x: _ratio(x, paper) if x < 100 else math.inf,
-    )
+def _lowest(paper: float, _: float) -> _Margins:
+    below = (-math.inf, SAME * paper)
+    near, pruned = (-math.inf, min(FACTOR * paper, UNPRUNED)), (-math.inf, UNPRUNED)
+    return _Margins(below, near, below, pruned, _share(paper))
 
 
-def _point(paper: float, _: float, *, same: float = NEXT, off: float = FACTOR) -> _Test:
-    return _Test(
-        meets=lambda x: _ratio(x, paper) <= same,
-        near=lambda x: _ratio(x, paper) <= off and x < 100,
-        reaches=lambda low, high: low <= same * paper and high >= paper / same,
-        contains=lambda low, high: low <= paper <= high,
-        shown=lambda low, high: low > 0 and high < 100,
-        factor=lambda x: _ratio(x, paper) if x < 100 else math.inf,
-    )
+def _point(paper: float, _: float, *, same: float = NEXT, off: float = FACTOR) -> _Margins:
+    near, pruned = (paper / off, min(paper * off, UNPRUNED)), (math.nextafter(0, 1), UNPRUNED)
+    return _Margins((paper / same, paper * same), near, (paper, paper), pruned, _share(paper))
 
 
-def _value(paper: float, _: float) -> _Test:
-    """Margins in points: an accuracy has no factor."""
-
-    def off(x: float) -> float:
-        return round(abs(x - paper), 9)
-
-    return _Test(
-        meets=lambda x: off(x) <= CLOSE,
-        near=lambda x: off(x) <= CLOSE,
-        reaches=lambda low, high: low <= paper + WIDE and high >= paper - WIDE,
-        contains=lambda low, high: low <= paper <= high,
-        shown=lambda low, high: off(low) <= WIDE and off(high) <= WIDE,
-        factor=lambda x: 0 if off(x) <= WIDE else math.inf,
-    )
+def _value(paper: float, _: float) -> _Margins:
+    """Margins in points, to nine digits: an accuracy has no factor."""
+    close, wide = ((paper - each - 5e-10, paper + each + 5e-10) for each in (CLOSE, WIDE))
+    return _Margins(close, close, (paper, paper), wide, lambda x: 0 if _within((x, x), wide) else math.inf)
 
 
 # effect: the larger the better reproduced. lowest: a percentage of weights, the smaller the better. point: likewise
 # or a disagreement, the closer the better; error: likewise. value: an accuracy in percent or points, the closer the
 # better.
-KINDS: Mapping[str, Callable[[float, float], _Test]] = {
+KINDS: Mapping[str, Callable[[float, float], _Margins]] = {
     "effect": _effect, "lowest": _lowest, "point": _point, "value": _value,
     "error": partial(_point, same=TENTH, off=TENTH),
 }  # fmt: skip

@@ -15,7 +15,7 @@ from lth.weights import first_names, in_one_memory
 
 
 def check_net(net: Any) -> None:
-    """Refuse what is no plain net with weights of its own."""
+    """Raise UserError unless this is a plain net with weights of its own."""
     if not isinstance(net, nn.Module):
         raise UserError(f"model gives a {type(net).__name__}: return a torch.nn.Module")
     name = type(net).__name__

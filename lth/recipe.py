@@ -25,20 +25,27 @@ Kernel = Literal["auto", "dense", "sparse"]
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """model: (shape, outputs) -> net. optimizer: parameters -> optimizer. lr: step -> factor on the optimizer's rate.
-    steps: T, counted from step 0 also by a ticket that starts at k. batch_size: examples per step; if the training set
-    has fewer, a batch has some of them twice. evaluate_every: steps from one evaluation on validation and test set to
-    the next. augment: inputs -> inputs, of training only.
+    """Everything that decides the result of training, besides the ticket.
+
+    model: (shape, outputs) -> net.
+    optimizer: parameters -> optimizer.
+    lr: step -> factor on the optimizer's rate.
+    steps: T, counted from step 0 also by a ticket that starts at k.
+    batch_size: examples per step; if the training set has fewer, a batch has some of them twice.
+    evaluate_every: steps from one evaluation on validation and test set to the next.
+    augment: inputs -> inputs, of training only.
     precision: "fp32"; "tf32": the same on an NVIDIA GPU that multiplies numbers rounded to 19 bits; or "bf16":
-    convolutions and linear layers compute in bfloat16, on weights that stay float32.
-    regularization: weights -> penalty that is added to the loss, or None. updater: (step, weights, gradients, mask) ->
-    mask, called after every optimizer step (see `lth.updater`). output: name of the layer that gives the outputs, "" to
-    find it in the net. task: loss and metric (see `lth.task`). threads: of PyTorch on a CPU; more of them add up the
-    parts of a sum in another order, which changes its last digits. kernel: of a step on a CPU. "dense" computes with
-    pruned weights too; "sparse" with the kept ones alone, which changes the order of sums: fully connected nets as a
-    whole, of other nets the linear layers. "auto" is sparse for the former where 55% or less are kept, for
-    linear layers of at least 16,384 weights where 40% or less are. batch_norm_parts: of a batch, over each of which
-    batch norm takes its statistics; more than 1 needs as many devices.
+        convolutions and linear layers compute in bfloat16, on weights that stay float32.
+    regularization: weights -> penalty that is added to the loss, or None.
+    updater: (step, weights, gradients, mask) -> mask, called after every optimizer step (see `lth.updater`).
+    output: name of the layer that gives the outputs, "" to find it in the net.
+    task: loss and metric (see `lth.task`).
+    threads: of PyTorch on a CPU; more of them add up the parts of a sum in another order, which changes its last
+        digits.
+    kernel: of a step on a CPU. "dense" computes with pruned weights too; "sparse" with the kept ones alone, which
+        changes the order of sums: fully connected nets as a whole, of other nets the linear layers. "auto" is sparse
+        for the former where 55% or less are kept, for linear layers of at least 16,384 weights where 40% or less are.
+    batch_norm_parts: of a batch, over each of which batch norm takes its statistics; more than 1 needs as many devices.
     """
 
     model: Callable[..., nn.Module]

@@ -16,8 +16,11 @@ KINDS = ("conv", "linear", "output", "shortcut")
 
 @dataclass(frozen=True)
 class Ladder:
-    """children: level scored -> levels pruned to. density: (level, kind) -> share that remains, in (0, 1]. rounds: how
-    often weights are scored on the way from one level to the next, with no training between.
+    """Levels, and the densities that they ask for.
+
+    children: level scored -> levels pruned to.
+    density: (level, kind) -> share that remains, in (0, 1].
+    rounds: how often weights are scored on the way from one level to the next, with no training between.
     """
 
     children: Mapping[int, tuple[int, ...]]

@@ -22,7 +22,7 @@ def weights_of(net: nn.Module) -> dict[str, Tensor]:
 
 
 def initial(init: Callable[[nn.Module, int], Mapping[str, Tensor]], net: nn.Module, seed: int) -> dict[str, Tensor]:
-    """theta_0 of a net by an init of anyone's; a tied or shared tensor stands once, under its first name."""
+    """theta_0 of a net by any init; a tied or shared tensor stands once, under its first name."""
     weights = init(net, seed)
     return {name: weights[name] for name in weights_of(net)}
 

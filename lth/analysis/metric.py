@@ -11,8 +11,8 @@ EARLY_STOP, AT_END = "early_stop_test_", "final_test_"
 
 @dataclass(frozen=True)
 class Metric:
-    """name: as in the column final_test_accuracy. Accuracies, such as balanced_accuracy, are shown in percent, others
-    in their own units.
+    """A metric, named as in the column final_test_accuracy. Accuracies, such as balanced_accuracy, are shown in
+    percent, others in their own units.
     """
 
     name: str

@@ -21,9 +21,14 @@ def objectives(names: str | Sequence[str] | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Ending:
-    """code: the exit code of the job. error: why it failed, in a line. waiting: the job was put off, since another
-    process trains what it needs. trained: trainings that it did itself. objective: what a sweeper optimizes. planned:
-    name -> steps of the trainings of a plan.
+    """The end of a job.
+
+    code: its exit code.
+    error: why it failed, in a line.
+    waiting: it was put off, since another process trains what it needs.
+    trained: trainings that it did itself.
+    objective: what a sweeper optimizes.
+    planned: name -> steps of the trainings of a plan.
     """
 
     code: int = 0

@@ -133,7 +133,7 @@ def _densities(out: Path | None) -> None:
 
 
 def _by_method(table: "pd.DataFrame", column: str) -> list[str]:
-    """Markdown: a row for each method, a column for each density."""
+    """Table in Markdown: a row for each method, a column for each density."""
     wide = table.pivot_table(index="method", columns="kept", values=column, sort=False)
     head = ["| way | " + " | ".join(f"{kept:.1%}" for kept in wide) + " |", "|---" * (1 + len(wide.columns)) + "|"]
     return head + [f"| {name} | " + " | ".join(f"{value:.3f}" for value in row) + " |" for name, row in

@@ -141,5 +141,5 @@ def _when(since: str) -> str:
 
 
 def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
-    """Lines of at most so many characters, with these indents."""
+    """Lines of at most `width` characters, with these indents."""
     return textwrap.wrap(text, max(width, 40), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

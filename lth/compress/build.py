@@ -68,7 +68,7 @@ def _check(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 class _Bounded(TorchDispatchMode):
-    """Refuses to allocate more than so many new values."""
+    """Refuses to allocate more than `left` new values."""
 
     def __init__(self, left: int) -> None:
         super().__init__()

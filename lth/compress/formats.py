@@ -31,9 +31,12 @@ NAMED = 3  # layers that a note names
 
 @dataclass(frozen=True)
 class File:
-    """content: bytes of the file. model: the ONNX model that is measured, the file itself or an export of the net that
-    it unpacks to; if that can't be exported, the net itself. note: layers that stay in float32, or why there is no
-    ONNX model; "" if there is nothing to say.
+    """A net in one format.
+
+    content: bytes of the file.
+    model: the ONNX model that is measured, the file itself or an export of the net that it unpacks to; if that can't be
+        exported, the net itself.
+    note: layers that stay in float32, or why there is no ONNX model; "" if there is nothing to say.
     """
 
     content: bytes

@@ -141,7 +141,7 @@ class Data:
 
 
 def held_out(train: Split, validation: int) -> tuple[Split, Split]:
-    """(train, validation): so many examples of the training set are held out, the same whatever the run."""
+    """(train, validation). validation: number of training examples that are held out, the same whatever the run."""
     if not isinstance(validation, Integral) or not 0 < validation < len(train):
         raise UserError(f"data.validation={validation}: hold out between 1 and {len(train) - 1} training images")
     order = np.random.default_rng(seed("validation split")).permutation(len(train))

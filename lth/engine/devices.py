@@ -28,7 +28,7 @@ HERE = "127.0.0.1"
 
 
 def check_devices(recipe: Recipe, devices: int, device: str, width: Width) -> None:
-    """Raise UserError if a recipe can't be trained on so many devices as it is on one."""
+    """Raise UserError if a recipe can't be trained on several devices as it is on one."""
     if type(devices) is not int or devices < 1:
         raise UserError(f"devices={devices}: give the number of processes that train together, at least 1")
     if recipe.batch_norm_parts not in (1, devices):

@@ -26,7 +26,7 @@ TRAINING, VALIDATION, TEST = 55_000, 5_000, 10_000
 
 
 class Level(NamedTuple):
-    """kept: share of the weights. lth, bare: CPU seconds of the training and of its evaluations."""
+    """Cost of a level. kept: share of the weights. lth, bare: CPU seconds of the training and of its evaluations."""
 
     level: int
     kept: float

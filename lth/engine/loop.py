@@ -192,7 +192,7 @@ class Loop:
         return loss.detach()
 
     def outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
-        """In the type of the net; float32 under bf16. raw: the inputs are those of the training set, not scaled yet."""
+        """Outputs in the type of the net; float32 under bf16. raw: inputs of the training set, not scaled yet."""
         x = self.scaled(inputs, raw=raw)
         if self.recipe.precision != "bf16":
             outputs: Tensor = self.net(x)

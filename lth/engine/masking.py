@@ -19,9 +19,15 @@ def cost_of(net: nn.Module, recipe: Recipe) -> Cost:
 
 
 class Masking:
-    """mask: m so far, on the device. updater: None if the mask stays. cost: of an example. macs: multiply-accumulates
-    of kept weights. packed: names of weights that hold kept values only, so that nothing is to be held at 0. reset:
-    called with a name and the places in that layer where weights grow, for the state that the optimizer has of them.
+    """The mask of a net in training.
+
+    mask: m so far, on the device.
+    updater: None if the mask stays.
+    cost: of an example.
+    macs: multiply-accumulates of kept weights.
+    packed: names of weights that hold kept values only, so that nothing is to be held at 0.
+    reset: called with a name and the places in that layer where weights grow, for the state that the optimizer has of
+        them.
     """
 
     def __init__(

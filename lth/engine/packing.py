@@ -15,7 +15,11 @@ MOST, LEAST = 0.5, 2**20
 
 @dataclass(frozen=True)
 class Packed:
-    """kept: the kept weights of a parameter of all nets, one after the other. rows: their places in it, int64."""
+    """A parameter of all nets without its pruned weights.
+
+    kept: the kept weights of all nets, one after the other.
+    rows: their places in the parameter, int64.
+    """
 
     parameter: nn.Parameter
     kept: nn.Parameter

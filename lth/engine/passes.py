@@ -18,7 +18,9 @@ STREAMS = 4
 
 
 class Passes(NamedTuple):
-    """gradients: (objective, nets, x, y), a batch for each net -> losses, R; sets the gradients of the nets.
+    """Passes through a stack of nets.
+
+    gradients: (objective, nets, x, y), a batch for each net -> losses, R; sets the gradients of the nets.
     scores: (objective, nets, x, y), one batch for all -> R x 2 (see `Objective.scores`).
     """
 

@@ -17,7 +17,7 @@ from lth.ticket import Ticket
 def plain_loop(
     recipe: Recipe, ticket: Ticket, device: torch.device, *, captured: bool = False
 ) -> Callable[[int], None]:
-    """A loop of one net, which takes so many steps when it is called."""
+    """A loop of one net: number of steps -> None."""
     step = _plain_step(recipe, ticket, device, captured)
     if captured:
         step = _graph_of(step)

@@ -56,9 +56,9 @@ def arithmetic(precision: Precision, device: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def on_processor(threads: int) -> Iterator[None]:
-    """Compute with so many threads on a CPU, whatever the process does otherwise; subnormals, which are slow there and
-    no more than rounding, are 0 from here on: PyTorch can't be asked how it was before. Threads that it has already
-    started still compute with them, unless it was told earlier, as `lth run` does.
+    """Compute with this number of threads on a CPU, whatever the process does otherwise; subnormals, which are slow
+    there and no more than rounding, are 0 from here on: PyTorch can't be asked how it was before. Threads that it has
+    already started still compute with them, unless it was told earlier, as `lth run` does.
     """
     before = torch.get_num_threads()
     torch.set_flush_denormal(True)

@@ -59,7 +59,9 @@ CASES = [
 
 @dataclass(frozen=True)
 class Rate:
-    """steps: per second, of all tickets together. evaluation: seconds of one of all tickets; None for a plain loop."""
+    """Speed of a loop. steps: per second, of all tickets together. evaluation: seconds of one of all tickets; None for
+    a plain loop.
+    """
 
     case: str
     precision: str
@@ -99,7 +101,7 @@ def lines(rates: Iterable[Rate]) -> Iterator[str]:
 
 
 def measure(device: torch.device, *, cases: Iterable[Case] = CASES, seconds: float = 1.0) -> Iterator[Rate]:
-    """Rates of every loop; each is the median of three measurements that take about so many seconds in all."""
+    """Rates of every loop, each the median of three measurements. seconds: about, of the three together."""
     for case in cases:
         for precision in case.precisions:
             recipe = _recipe(case, precision)
@@ -122,7 +124,7 @@ def _rates(case: Case, recipe: Recipe, device: torch.device, seconds: float) -> 
 
 
 def _per_step(steps: Callable[[int], None], device: torch.device, seconds: float) -> float:
-    """Seconds of one step. steps: take so many."""
+    """Seconds of one step. steps: number of steps -> None, takes them."""
     steps(FIRST)
     rough = _timed(partial(steps, FIRST), device) / FIRST
     count = max(2, round(seconds / 3 / rough))

@@ -41,14 +41,18 @@ def train(
 ) -> list[Trained]:
     """Train each ticket from its step k to step T (or only `until`), by the recipe.
 
-    keep: steps at which the weights are kept in passing. states: where interrupted trainings left off; resuming from
-    there gives, bit for bit, what an undisturbed training gives. save: called with a ticket and its state every
-    `save_every` seconds (None: 60), and when the callback asks for it or interrupts. finished: called with each trained
-    ticket as soon as it is one. A ticket that starts at step T is evaluated and not trained. device: a Lightning
-    accelerator: "auto", "cpu", "gpu", ... meter: of energy, "auto", "codecarbon" or "none". width: tickets that are
-    trained side by side, at most; "auto" is 1 except on CUDA. It changes results by no more than the rounding of sums.
-    workers: processes that read ahead where the data set streams; 0: this one reads. devices: processes that train a
-    ticket together, each with a part of every batch.
+    keep: steps at which the weights are kept in passing.
+    states: where interrupted trainings left off; resuming from there gives, bit for bit, what an undisturbed training
+        gives.
+    save: called with a ticket and its state every `save_every` seconds (None: 60), and when the callback asks for it or
+        interrupts.
+    finished: called with each ticket when it is trained. One that starts at step T is evaluated and not trained.
+    device: a Lightning accelerator: "auto", "cpu", "gpu", ...
+    meter: of energy, "auto", "codecarbon" or "none".
+    width: tickets that are trained side by side, at most; "auto" is 1 except on CUDA. It changes results by no more
+        than the rounding of sums.
+    workers: processes that read ahead where the data set streams; 0: this one reads.
+    devices: processes that train a ticket together, each with a part of every batch.
 
     A ticket whose loss is not finite goes to `callback.failed`, which raises NonFiniteLoss unless it is overridden; the
     others are trained and given back. Raises Interrupted if the callback does.

@@ -20,8 +20,10 @@ COMPUTED = "the layer computes its weight from it, and zeros do not stay zeros"
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """kinds: prunable weight -> "conv", "shortcut", "linear" or "output", in the order of the net. left: every other
-    matrix that is multiplied or looked up, and every layer that is not used -> why it is not pruned.
+    """Layers of a net.
+
+    kinds: prunable weight -> "conv", "shortcut", "linear" or "output", in the order of the net.
+    left: every other matrix that is multiplied or looked up, and every layer that is not used -> why it is not pruned.
     """
 
     kinds: Mapping[str, str]

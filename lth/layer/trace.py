@@ -42,7 +42,7 @@ class Cost:
     fixed: int
 
     def macs(self, kept: Mapping[str, int]) -> int:
-        """Multiply-accumulates if so many weights of these layers remain, and all of the others."""
+        """Multiply-accumulates. kept: layer -> number of weights that remain; of other layers all do."""
         return self.fixed + round(sum(uses * kept.get(name, self.sizes[name]) for name, uses in self.uses.items()))
 
 

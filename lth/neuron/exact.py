@@ -18,8 +18,10 @@ from lth.weights import load, weights_of
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """groups: those whose units can be removed, in the order of the trace. whole: layers whose units must all stay ->
-    why.
+    """Units of a net.
+
+    groups: those whose units can be removed, in the order of the trace.
+    whole: layers whose units must all stay -> why.
     """
 
     groups: Sequence[Group]

@@ -23,7 +23,7 @@ class Grid:
     axis: int | None = None
 
     def quantize(self, r: Tensor) -> Tensor:
-        """q, int32: r / S rounded half to even, plus Z, clamped."""
+        """Integers q, int32: r / S rounded half to even, plus Z, clamped."""
         scale, zero_point = self._shaped(r)
         return ((_wide(r) / scale).round() + zero_point).clamp(self.low, self.high).to(torch.int32)
 

@@ -123,7 +123,7 @@ def _parts(layer: nn.Module) -> list[str]:
 
 
 def _places(values: int) -> Tensor:
-    """Positions of SAMPLES of so many values, the same each time. At equal distances they might be those of the same
-    features in every row.
+    """Positions of SAMPLES of the values, the same each time. values: their number. At equal distances they might be
+    those of the same features in every row.
     """
     return torch.randint(values, (SAMPLES,), generator=torch.Generator().manual_seed(0))

@@ -70,7 +70,7 @@ def saying(message: str) -> Callable[[], None]:
 
 
 def until(seconds: float, error: Exception, wait: Callable[[], None] = lambda: None) -> Callable[[], None]:
-    """`wait`, which raises an error once so many seconds have passed."""
+    """`wait`, which raises the error after `seconds`."""
     begun = time.monotonic()
 
     def waiting() -> None:

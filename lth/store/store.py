@@ -43,7 +43,7 @@ class Store(Folder):
         return partial(Trainings(self, train, recipe).get, finished, facts)
 
     def note(self, ticket: Ticket, **facts: Any) -> None:
-        """Let other processes know, in a while, how far the training of a ticket is."""
+        """Note how far the training of a ticket is, for other processes, which see it within seconds."""
         if lease := self.leases.get(ticket):
             lease.note(**facts)
 

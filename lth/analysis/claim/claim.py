@@ -14,12 +14,15 @@ Measure = Callable[[pd.DataFrame], Measured | None]
 
 @dataclass(frozen=True)
 class Claim:
-    """text: what the paper says. paper: its number, in `unit`. measure: table -> our number. where: the rows that the
-    claim is about, as in `select`.
+    """A number or a direction that a paper claims.
 
-    kind: "effect" (the larger the better reproduced; 0: more than none), "lowest" (a percentage of weights, the smaller
-    the better), "value" (an accuracy in percent, the closer the better), "point" (a percentage of weights, or a share
-    such as a disagreement, likewise) or "error" (in percent, likewise).
+    text: what the paper says.
+    paper: its number, in `unit`.
+    measure: table -> our number.
+    where: the rows that the claim is about, as in `select`.
+    kind: "effect" (the larger the better reproduced; 0: more than none), "lowest" (a percentage of weights, the
+        smaller the better), "value" (an accuracy in percent, the closer the better), "point" (a percentage of weights,
+        or a share such as a disagreement, likewise) or "error" (in percent, likewise).
     """
 
     text: str

@@ -31,7 +31,11 @@ SHARED = "shared: trainings that another of these experiments uses too; a total 
 
 @dataclass(frozen=True)
 class Statement:
-    """sums: a row per experiment and energy method, columns HEADER, NaN where unknown; notes: its assumptions."""
+    """Costs of experiments.
+
+    sums: a row per experiment and energy method, columns HEADER, NaN where unknown.
+    notes: its assumptions.
+    """
 
     sums: "pd.DataFrame"
     notes: tuple[str, ...]

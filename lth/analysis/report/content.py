@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Content:
-    """tickets: the rows of this experiment alone; source: where they are from; compression: (title, tables and notes);
-    versions: fact -> values of the trainings; here: fact -> value of the program that makes the page.
+    """Content of the page of an experiment.
+
+    tickets: the rows of this experiment alone.
+    source: where they are from.
+    compression: (title, tables and notes).
+    versions: fact -> values of the trainings.
+    here: fact -> value of the program that makes the page.
     """
 
     name: str

@@ -16,7 +16,7 @@ UNKNOWN = "–: known only with the store under --runs; the table of results has
 
 @dataclass(frozen=True)
 class Section:
-    """key: its anchor in the page."""
+    """A section of the page; `key` is its anchor."""
 
     key: str
     title: str

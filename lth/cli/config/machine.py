@@ -59,8 +59,8 @@ def at_once(threads: int, device: str = "auto", devices: int = 1) -> int:
 
 
 def gpu(worker: int, devices: Sequence[str], each: int = 1) -> str:
-    """The device of worker 1, 2, ..., or so many for each: all in turn, so that as many workers as devices have one
-    each. All devices if there are not so many.
+    """The devices of worker 1, 2, ..., `each` in number: all in turn, so that as many workers as devices have one each.
+    All devices if there are fewer than `each`.
     """
     parts = [devices[start : start + each] for start in range(0, len(devices) - each + 1, each)] or [devices]
     return ",".join(parts[(worker - 1) % len(parts)])
@@ -73,7 +73,7 @@ def worker() -> int | None:
 
 
 def take_gpu(device: str, each: int = 1) -> None:
-    """Leave one GPU, or so many, visible in a worker of joblib, before it starts CUDA: of each worker others."""
+    """Leave `each` GPUs visible in a worker of joblib, before it starts CUDA, others to each worker."""
     if CUDA not in os.environ or "," in os.environ[CUDA]:  # else the choice is made
         number, devices = worker(), gpus(device)
         if number and devices:

@@ -102,7 +102,7 @@ class Sweeper(Plugin):
         return self.composed[words]
 
     def _round(self, jobs: Sequence[int], patience: float, *, few: int) -> dict[int, Ending]:
-        """Launch these jobs; returns how each ended. few: so many of them can begin side by side."""
+        """Launch these jobs; returns how each ended. few: the number that can begin side by side."""
         again = patience == 0 and few < min(self._workers(), len(jobs))
         ended: dict[int, Ending] = {}
         size = self.size or len(jobs)

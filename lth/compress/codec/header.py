@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Header:
-    """bits: bits of each kept value, 1 to 8, or None for float32."""
+    """Facts that a file begins with. bits: bits of each kept value, 1 to 8, or None for float32."""
 
     bits: int | None
     description: Mapping[str, Any]

@@ -14,7 +14,11 @@ from lth.keywords import arguments
 
 
 class Examples(NamedTuple):
-    """inputs: N x features, to be scaled by the mean and deviation of every feature. targets: classes, int64, N."""
+    """Examples of a training set.
+
+    inputs: N x features, to be scaled by the mean and deviation of every feature.
+    targets: classes, int64, N.
+    """
 
     inputs: np.ndarray
     targets: np.ndarray

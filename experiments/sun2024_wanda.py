@@ -12,14 +12,13 @@ Expect (the authors' table of LLaMA-2 7B, half of the weights, perplexity on Wik
     Dense 5.12, Wanda 6.42, magnitude pruning 14.89: Wanda loses far less. None of these numbers is for a net like ours.
 Cost
     A replicate: one training of 50,000 steps, two minutes on an idle core, and 72 evaluations.
-Result (2026-11-27, REDUCED: a small net, not a language model; n = 3, mean and standard deviation; AMD EPYC, one
+Result (2026-11-29, REDUCED: a small net, not a language model; n = 3, mean and standard deviation; AMD EPYC, one
     thread; results/sun2024_wanda.md)
-    Down to a quarter of the weights, Wanda and magnitude within a layer do not differ by more than replicates do: at
-    51.2% Wanda has 97.30 (0.34)%, magnitude 97.48 (0.32) within a layer and 97.44 (0.45) within an output.
-    Below that Wanda loses less: 86.05 (3.97), 76.76 (0.16) and 75.10 (4.33)% at 21%, which three replicates do not
-    settle (9.3 (3.9) points above magnitude in a layer), and 55.82 (5.69), 31.40 (1.02) and 33.97 (7.06)% at 10.7%,
-    24.4 (6.7) points above. It is the norms of the inputs that help: within a layer, Wanda's score has 85.69 (4.92) and
-    58.35 (2.38)%.
+    Down to a third of the weights, Wanda and magnitude within a layer do not differ by more than replicates do: at
+    51.2% Wanda has 96.94 (0.46)%, magnitude 97.37 (0.18) within a layer and 97.29 (0.18) within an output. Below that
+    Wanda loses less: 86.59 (0.83), 77.47 (3.49) and 73.27 (6.99)% at 21%, 9.1 (2.7) points above magnitude in a layer,
+    and 61.05 (2.41), 35.63 (8.81) and 37.76 (5.33)% at 10.7%, 25.4 (6.4) points above. It is the norms of the inputs
+    that help: within a layer, Wanda's score has 87.45 (0.55) and 64.24 (3.93)%.
 """
 
 from functools import partial

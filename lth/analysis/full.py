@@ -35,6 +35,11 @@ def frankle2019(*models: str, longer: int = 1, **other: Any) -> dict[str, dict[s
     return {model: {**net, "steps": longer * net["steps"], **other} for model, net in nets.items()}
 
 
+def entries(reduced: str) -> dict[str, str]:
+    """Setting -> what the column `reduced` says of it, such as "steps 400 instead of 30000"."""
+    return {entry.partition(" ")[0]: entry for entry in _ENTRY.split(reduced)}
+
+
 def is_reduced(table: "pd.DataFrame") -> "pd.Series[bool]":
     """Mask of the rows whose column `reduced` says what is less; all False without the column."""
     import pandas as pd
@@ -55,8 +60,7 @@ def _reduced(row: Mapping[Any, Any], full: Settings) -> str:
     declared value is the paper's; but a number of levels says more than "all", and the own steps of a branch are named
     as such.
     """
-    given = _ENTRY.split(row["reduced"]) if _is_there(row.get("reduced")) else []
-    written = {entry.partition(" ")[0]: entry for entry in given}
+    written = entries(row["reduced"]) if _is_there(row.get("reduced")) else {}
     declared = {
         key: f"{key} {now} instead of {said(value)}"
         for key, (now, value) in _less(row, full).items()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from lth.analysis.full import entries
 from lth.analysis.summary import variants, varying
 
 LABELS = {
@@ -43,6 +44,7 @@ LABELS = {
     "connect_shuffle": "children, shuffled mask",
     "connect_reinitialize": "children, random reinit",
 }
+WITH_STEPS = {"evaluate_every", "lr.at", "lr.steps", "lr.warmup"}  # settings that follow from the number of steps
 UNTRAINED = {
     "supermask",
     "supermask_constant",
@@ -191,10 +193,15 @@ def percent(density: float) -> str:
 
 
 def reductions(table: pd.DataFrame) -> list[str]:
-    """A text for each model and way in which the configuration is reduced from the paper's."""
+    """A text for each model and way in which the configuration is reduced from the paper's, without what fewer steps
+    bring with them.
+    """
     if "reduced" not in table:
         return []
     found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
-    # Version 0.1 and early 0.2 wrote None for all levels.
-    texts = [(model_name(model), what.replace("instead of None", "instead of all")) for model, what in found]
+    texts = []
+    for model, text in found:
+        said = [what for key, what in entries(text).items() if key not in WITH_STEPS] or [text]
+        # Version 0.1 and early 0.2 wrote None for all levels.
+        texts.append((model_name(model), ", ".join(said).replace("instead of None", "instead of all")))
     return [f"REDUCED ({model}): {what}" for model, what in dict.fromkeys(texts)]

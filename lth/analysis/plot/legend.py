@@ -13,11 +13,13 @@ WIDE, HIGH = 2.9, 0.2  # inches that a legend beside a panel takes, and that eac
 
 def legend(axes: "Axes", title: str = "", *, beside: "Axes | None" = None) -> None:
     """Add the legend of a panel: in it for few short names, else to the right of it, or of the panel `beside`, where
-    the figure becomes wider for it, and higher if it has one row; none without names.
+    the figure becomes wider for it, and higher if it has one row; none without names, or with those of the last one.
     """
     handles, names = axes.get_legend_handles_labels()
-    if not any(names):
+    figure: Any = axes.figure
+    if not any(names) or names == getattr(figure, "_lth_names", None):
         return
+    figure._lth_names = names
     wrapped = [textwrap.fill(name, WRAP) for name in names]
     if len(names) <= FEW and max(map(len, names)) <= SHORT:
         axes.legend(handles, wrapped, title=title or None, fontsize=8, title_fontsize=8, handlelength=3)

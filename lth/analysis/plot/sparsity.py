@@ -145,10 +145,11 @@ def _lines(
 
 
 def _by_name(index: int, branch: str, places: Sequence[str]) -> dict[str, Any]:
-    """Style of a line whose color tells its name, and its dashes the branch."""
+    """Style of a line whose color tells its name, and its dashes the branch; marks of tickets are filled."""
     solid = "-" if index < TOLD_APART else AGAIN
     dashes = solid if branch == "ticket" else DASHES[places.index(branch) % len(DASHES)]
-    return {"color": cycled(index), "marker": MARKS[index % len(MARKS)], "linestyle": dashes}
+    look = {"color": cycled(index), "marker": MARKS[index % len(MARKS)], "linestyle": dashes}
+    return look if branch == "ticket" else {**look, "markerfacecolor": "white"}
 
 
 def _by_branch(branch: str, places: Sequence[str]) -> dict[str, Any]:
@@ -168,9 +169,11 @@ def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
 
 
 def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
-    """The rows of a branch; those of the dense net in front, if the branch has no level 0 of its own and is trained."""
+    """The rows of a branch; those of the dense net in front, if the branch has no level 0 of its own, is trained, and
+    has several levels: of one alone, a line would tell of levels between that there are none of.
+    """
     own = full_branch(rows) == branch
-    if branch.split(", ", 1)[0] in UNTRAINED:
+    if branch.split(", ", 1)[0] in UNTRAINED or rows[own]["level"].nunique() == 1:
         return rows[own]
     begins = own & (rows["level"] == 0)
     return rows[own if begins.any() else own | ((rows["branch"] == "ticket") & (rows["level"] == 0))]

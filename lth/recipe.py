@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data, normalized
-from lth.fit import check_net, check_shape, check_task, materialize, outputs_of
 from lth.keywords import takes
 from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, prunable, reached
+from lth.model.check import check_net, check_shape, check_task, materialize, outputs_of
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 

@@ -123,7 +123,7 @@ def test_a_training_is_shown_with_its_recipe_mask_and_curve(stored: Path, capsys
     for part in (
         row["digest"],
         "mine: ticket, replicate 1, level 1",
-        "lth/criterion/size.py:",
+        "lth/criterion/weights.py:",
         "hidden=[8]",
         "6,272",
         "early stop",

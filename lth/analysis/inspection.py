@@ -100,7 +100,7 @@ def place(function: str, source: Mapping[str, str] | None) -> str:
 
 
 def _place_in_lth(public: str) -> str:
-    """`lth/criterion/size.py:12` of criterion.magnitude; empty if it is no function of lth."""
+    """`lth/criterion/weights.py:12` of criterion.magnitude; empty if it is no function of lth."""
     package, (room, _, name) = Path(lth.__file__).parent, public.partition(".")
     files = [package / f"{room}.py", *sorted((package / room).glob("*.py"))]
     for file in filter(Path.is_file, files):

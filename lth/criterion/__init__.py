@@ -5,11 +5,12 @@ has a keyword `task` and is given that of the recipe. It modifies nothing: gradi
 Randomness is seeded by (replicate, level).
 """
 
+from lth.criterion.activation import wanda
 from lth.criterion.batch import Batch
 from lth.criterion.gradient import gradient, grasp, snip, synflow
-from lth.criterion.inputs import wanda
 from lth.criterion.inverse import inverted
-from lth.criterion.size import (
+from lth.criterion.unit import batch_norm_scale, neuron_l1, neuron_l2
+from lth.criterion.weights import (
     large_final_diff_sign,
     large_final_same_sign,
     large_init,
@@ -24,7 +25,6 @@ from lth.criterion.size import (
     small_init,
     small_init_small_final,
 )
-from lth.criterion.unit import batch_norm_scale, neuron_l1, neuron_l2
 
 __all__ = [
     "Batch",

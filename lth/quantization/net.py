@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.fit import materialize
+from lth.model.check import materialize
 from lth.quantization.grid import Bits
 from lth.quantization.layer import Quantized, found
 from lth.quantization.rounding import Rounding, Watch

@@ -40,9 +40,7 @@ def execute(
     branch is left out at a level.
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
-    lines, opposite = _Lines(job.ladder), partial(inverted, of=job.criterion)
-    # With a start, no branch has it.
-    inverse = _pruning(replace(job, criterion=opposite, start=None), store, scored=scored)
+    lines, inverse = _Lines(job.ladder), partial(_inverse, job, store, scored)
 
     def level(tickets: list[Ticket]) -> list[Trained]:
         early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
@@ -97,6 +95,12 @@ def _passed_on(
 def drawn_before(job: Job, store: Store, branch: Branch, parent: Trained, level: int) -> Drawn:
     """The masks that a level would be drawn with at the ends of the epochs of the training that it is pruned from."""
     return drawn(job, branch, _pruning(job, store, stay), parent, level)
+
+
+def _inverse(job: Job, store: Store, scored: Scored, trained: Trained, level: int) -> Ticket:
+    """The ticket of a level by the opposite criterion; with a start, no branch has it."""
+    opposite = replace(job, criterion=partial(inverted, of=job.criterion), start=None)
+    return _pruning(opposite, store, scored=scored)(trained, level)
 
 
 def _pruning(

@@ -1,8 +1,8 @@
 """Controls with other weights, or another mask of as many weights per layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +125,14 @@ Control = Literal["ticket", "reinitialize", "random_sparsity", "shuffle", "fan_i
 _CONTROLS = {each.__name__: each for each in (reinitialize, random_sparsity, shuffle, fan_in)}
 
 
-@trains(lambda start, end, given: end - max(start, given["step"]) if given["of"] == "ticket" else end - start)
+def _of_children(start: int, end: int, given: Mapping[str, Any]) -> int:
+    """Steps of a child; the first is the ticket itself, if that does not begin before `step`."""
+    if given["of"] == "ticket" and given["draw"] == 0 and start >= given["step"]:
+        return 0
+    return end - max(start, given["step"]) if given["of"] == "ticket" else end - start
+
+
+@trains(_of_children)
 def connect(
     trained: Trained, *, draw: int, recipe: Recipe, init: Init, of: Control = "ticket", step: int = 0
 ) -> tuple[Recipe, Ticket]:

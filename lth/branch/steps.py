@@ -10,8 +10,8 @@ Bound = Literal["", "at least ", "at most "]
 
 def trains(steps: Steps, bound: Callable[[Mapping[str, Any]], Bound] = lambda _: "") -> Callable[[F], F]:
     """Declare how many steps the tickets of a branch train, if not as many as the ticket beside them: (first step of
-    that ticket, its last, arguments of the branch) -> steps. bound: arguments -> what these are, if the number is not
-    known before.
+    that ticket, its last, arguments of the branch, its draw among them) -> steps. bound: arguments -> what these are,
+    if the number is not known before.
     """
 
     def declare(function: F) -> F:

@@ -118,7 +118,7 @@ class Job:
         if place.branch not in self.branches:
             return end - begin
         function, given = arguments(self.branches[place.branch].transform)
-        return steps_of(function, begin if place.bits is None else end, end, given)
+        return steps_of(function, begin if place.bits is None else end, end, {**given, "draw": place.draw})
 
     def is_untrained(self, level: int) -> bool:
         """True of a level that starts as the dense net does, whatever the rewinding: nothing is trained before it."""

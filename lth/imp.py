@@ -106,20 +106,21 @@ def prune(
     """
 
     def mask() -> Mask:
-        left = trained
+        left, net = trained, recipe.net()
         for done, density in enumerate(_rounds(recipe, ladder, trained.ticket.level, level)):
             if ladder.rounds > 1:
                 scored(trained.ticket, level, done, ladder.rounds)
-            left = _without(trained, _removed(left, density, recipe, criterion, distribution, structure))
+            left = _without(trained, _kept(left, density, net, recipe, criterion, distribution, structure))
         return left.mask
 
     weights, step = rewind(trained)
     return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
 
 
-def _removed(
+def _kept(
     trained: Trained,
     density: Mapping[str, float],
+    net: nn.Module,
     recipe: Recipe,
     criterion: Criterion,
     distribution: Distribution,
@@ -127,7 +128,6 @@ def _removed(
 ) -> Mask:
     """The mask without the weights of the lowest scores. density: of each layer, as the ladder asks."""
     torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
-    net = recipe.net()
     scores = criterion(net, trained, batch(recipe, trained.ticket), **supplied(criterion, task=recipe.task))
     shares = distribution(scores, trained.mask, density)
     check_told_apart(scores, trained.mask, shares, criterion, structure)

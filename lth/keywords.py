@@ -3,24 +3,52 @@ that have a keyword for them (`task` to criteria).
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 def signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Arguments that a function takes, also those that its partials bind: those of its outermost decorator or, where
-    that takes anything, as torch.no_grad() does, of what it decorates. Raises ValueError or TypeError for one that does
-    not say what it takes, such as one that is written in C.
+    """Arguments that a function takes, also those that its partials bind. A decorator that takes any keyword passes
+    them on to what it decorates, whose arguments count too. Raises ValueError or TypeError for a function that does not
+    say what it takes, such as one that is written in C.
     """
+    *outer, inner = _layers(function)
+    taken = inspect.signature(inner, follow_wrapped=False)
+    named = {name: each for layer in outer for name, each in _parameters(layer).items() if each.kind not in ANY}
+    more = [each.replace(kind=each.KEYWORD_ONLY) for name, each in named.items() if name not in taken.parameters]
+    own = [*taken.parameters.values()]
+    last = [each for each in own if each.kind is each.VAR_KEYWORD]
+    return taken.replace(parameters=[*own[: len(own) - len(last)], *more, *last])
+
+
+def decorators(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """The decorators of a function that pass on any keyword, the outermost first."""
+    return _layers(function)[:-1]
+
+
+def _layers(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     while isinstance(function, partial):
         function = function.func
-    return inspect.signature(inspect.unwrap(function, stop=_says_what_it_takes), follow_wrapped=False)
+    layers = [function]
+    while hasattr(layers[-1], "__wrapped__") and _passes_on(layers[-1]):
+        layers.append(layers[-1].__wrapped__)
+    return layers
 
 
-def _says_what_it_takes(function: Callable[..., Any]) -> bool:
-    kinds = {each.kind for each in inspect.signature(function, follow_wrapped=False).parameters.values()}
-    return not kinds >= {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+def _passes_on(function: Callable[..., Any]) -> bool:
+    found = _parameters(function)
+    return not found or any(each.kind is each.VAR_KEYWORD for each in found.values())
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Parameters of a decorator; none if it does not say them, as functools.cache does not."""
+    try:
+        return inspect.signature(function, follow_wrapped=False).parameters
+    except (ValueError, TypeError):
+        return {}
 
 
 def takes(function: Callable[..., Any] | None, keyword: str) -> bool:

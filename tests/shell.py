@@ -109,6 +109,8 @@ def _content(file: Path) -> Any:
     content = json.loads(file.read_text(encoding="utf-8"))
     del content["sha256"]
     content.pop("updated", None)
+    for row in content.get("rows", {}).values():
+        row.pop("added", None)
     content.pop("planned", None)  # that of the process which wrote last
     for name in ("seconds", "cpu_seconds"):
         content.get("facts", {}).pop(name, None)

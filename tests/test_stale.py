@@ -197,7 +197,6 @@ def test_a_branch_that_is_compared_by_another_function_leaves_its_older_rows_sta
     assert [each["rows"]["0"].get("stale") for each in found] == ["noisy depended on mine.a", None]
     beside_it = beside({"noisy/0/1": first}, "noisy/0/2", second)
     assert [row.get("stale") for row in beside_it.values()] == ["noisy depended on mine.a", None]
-    assert branches_changed({"0": first}, {"noisy": second["branch_code"]}) == ["noisy depended on mine.a"]
     for bare in (one(1, "branch.connect"), one(1, "branch.connect:mine.a=1", branch_settings="f=mine.a")):
         assert branches_changed({"0": bare}, {"noisy": "branch.connect:mine.b=1"}) == []
 
@@ -206,7 +205,9 @@ def test_functions_that_are_settings_or_compared_by_none_before_leave_rows_fresh
     def marks(*rows: dict[str, object]) -> list[object]:
         records = [{"experiment": "e", "code": {"science": "s"}, "rows": {"0": each}} for each in rows]
         mark_branches(records)
-        together = beside({"0": rows[0]}, "1", rows[1])
+        together: dict[str, Any] = {}
+        for number, row in enumerate(rows):
+            together = dict(beside(together, f"{number}", row))
         assert [each["rows"]["0"].get("stale") for each in records] == [each.get("stale") for each in together.values()]
         return [each.get("stale") for each in together.values()]
 
@@ -217,8 +218,11 @@ def test_functions_that_are_settings_or_compared_by_none_before_leave_rows_fresh
         "mine.scaled changed", None
     ]  # fmt: skip
     plain, measured = one(1, "branch.shuffle", added="1"), one(2, "branch.shuffle:mine.a=1", added="2")
-    assert marks(plain, measured) == [None, None]  # the measured columns are of one alone
+    assert marks(plain, measured) == [None, None]  # what mine.a measures is of one alone
     assert marks(measured, {**plain, "added": "3"}) == [None, None]
+    other = one(3, "branch.shuffle:mine.b=1", added="3")
+    replaced = [None, "noisy depended on mine.a", None, None]
+    assert marks(plain, measured, other, one(4, "branch.shuffle", added="4")) == replaced
     assert marks(one(1, "mine.noisy:a", added="1"), one(2, "branch.shuffle", added="2")) == [
         "noisy was mine.noisy",
         None,
@@ -282,3 +286,13 @@ def test_a_function_of_lth_that_takes_the_place_of_the_users_own_is_the_newer_on
     assert fresh["replicate"].tolist() == [1]
     assert len(rows) == 3
     assert {*rows["stale"].dropna()} == {"shuffle was mine.noisy"}
+
+
+@pytest.mark.long
+def test_so_it_is_in_a_replicate_that_had_no_other() -> None:
+    Path("mine.py").write_text(BRANCH.format(factor=0.5), encoding="utf-8")
+    own = "branch.shuffle.transform._target_=mine.noisy"
+    assert shell.run("name=own", "branch=[shuffle]", own, "replicate=1", "levels=1") == 0
+    assert shell.run("name=own", "branch=[shuffle]", "replicate=2", "levels=1") == 0
+    rows = table.tickets(Path("runs")).query("branch == 'shuffle'").set_index("replicate")["stale"]
+    assert (rows[1], rows.notna()[2]) == ("shuffle was mine.noisy", False)

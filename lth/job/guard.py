@@ -4,7 +4,6 @@ A wrong result is an error that names the function and what was expected, where 
 Functions of lth are left as they are.
 """
 
-import inspect
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,7 +16,7 @@ from torch import Tensor
 from lth import UserError
 from lth.job.checks import CHECKS, check_optimizer, check_settings
 from lth.job.layers import kind
-from lth.keywords import signature, supplied, unbound
+from lth.keywords import decorators, signature, supplied, unbound
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained
 
@@ -109,29 +108,36 @@ def guarded(role: str, function: Any) -> Any:
 
 def _check_taken(guard: Guarded) -> None:
     """Raise UserError for a function that can't be called with what the guard binds and its role gives, if it says what
-    it takes. A decorator that takes anything may give what is missing.
+    it takes. Arguments may be missing behind a decorator of the user's own, which may supply them.
     """
     try:
-        takes, outer = signature(guard.func), inspect.signature(guard.func, follow_wrapped=False)
+        given = signature(guard.func)
     except (ValueError, TypeError):
         return
-    taken = takes.parameters
+    taken = given.parameters
     anything = any(each.kind is each.VAR_KEYWORD for each in taken.values())
     positional = [name for name, each in taken.items() if each.kind is each.POSITIONAL_ONLY]
     if (wrong := [name for name in guard.keywords if name not in taken]) and not anything:
         raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
     if (wrong := [name for name in guard.keywords if name in positional]) and not anything:
-        raise UserError(f"{guard} takes {wrong[0]} by position only: leave out the / in {takes}, or {wrong[0]}")
+        raise UserError(f"{guard} takes {wrong[0]} by position only: leave out the / in {given}, or {wrong[0]}")
     if guard.role not in CALLED:
         return
     called, named = CALLED[guard.role]
     keywords = dict.fromkeys(named) | supplied(guard, **dict.fromkeys(GIVEN.get(guard.role, ())))
     try:
-        (takes.bind if takes == outer else takes.bind_partial)(*called, **{**guard.keywords, **keywords})
+        bind = given.bind if all(map(_only_passes_on, decorators(guard.func))) else given.bind_partial
+        bind(*called, **{**guard.keywords, **keywords})
     except TypeError as error:
         words = ", ".join([*called, *(f"{name}=" for name in keywords)])
         remedy = _value_for(guard.role, str(error), positional)
-        raise UserError(f"{guard} is called with ({words}), and takes {takes}: {error}{remedy}") from error
+        raise UserError(f"{guard} is called with ({words}), and takes {given}: {error}{remedy}") from error
+
+
+def _only_passes_on(decorator: Any) -> bool:
+    """True for a decorator of PyTorch, such as torch.no_grad(), or one in C, such as functools.cache."""
+    module = str(getattr(decorator, "__globals__", {}).get("__name__", "torch"))
+    return module.partition(".")[0] == "torch"
 
 
 def _value_for(role: str, error: str, positional: Collection[str]) -> str:

@@ -23,7 +23,7 @@ from lth.store.legacy import upgraded
 from lth.store.locks import locked
 from lth.store.names import check_name, experiment_folder
 from lth.store.running import begin, end, is_held, keep
-from lth.store.stale import ADDED, beside, branches_changed, changed, is_dated, latest_sources
+from lth.store.stale import ADDED, BRANCH_CODE, beside, branches_changed, changed, latest_sources
 
 log = logging.getLogger("lth")
 LEASE = ".lease"  # the end of the name of the lease of a record
@@ -66,7 +66,7 @@ class Record:
 
         def add(old: Mapping[str, Any]) -> dict[str, Any]:
             older = {place} if own != place and old["rows"].get(place, {}).get("digest") == row["digest"] else set()
-            stamp = {ADDED: datetime.now(UTC).isoformat(timespec="microseconds")} if is_dated(row, old["rows"]) else {}
+            stamp = {ADDED: datetime.now(UTC).isoformat(timespec="microseconds")} if BRANCH_CODE in row else {}
             rows = beside({key: each for key, each in old["rows"].items() if key not in older}, own, {**row, **stamp})
             return {"rows": rows, **({} if old["status"] != WAITING else RUNNING)}
 

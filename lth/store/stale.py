@@ -47,37 +47,40 @@ def changed(before: Sources, now: Sources) -> list[str]:
     return [f"{function} changed in {', '.join(files)}" for function, files in sorted(found.items()) if files]
 
 
-def _science(record: Mapping[str, Any]) -> tuple[str, str]:
-    return str(record["experiment"]), str(record["code"].get("science"))
-
-
-def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rows of a record with a new one, which makes those of its branch stale that are of other code. A training
+def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The rows of a record with a new one, which may make those of its branch stale (see `mark_branches`). A training
     that stood in its place stands behind it.
     """
     code, there = new.get(BRANCH_CODE), rows.get(place, {})
     before = there.get(BRANCH_CODE) if there.get("digest") != new.get("digest") else None
     moved = {f"{place}/{before}": there} if code and before and before != code else {}
-    others = {key: each for key, each in {**rows, **moved}.items() if key != f"{place}/{code}"}
-    return {key: _marked(each, new) for key, each in others.items()} | {place: dict(new)}
+    others = {key: each for key, each in {**rows, **moved}.items() if key not in (place, f"{place}/{code}")}
+    record: dict[str, Any] = {"experiment": "", "code": {}, "rows": {**others, place: dict(new)}}
+    mark_branches([record])
+    return dict(record["rows"])
 
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:
-    """Mark rows of branches as stale, in place, unless their transform is that of the row that was added last of the
-    same experiment, science and branch; no function of the user's own took the place of another since, with the same
-    settings of the branch; and each has the code of the last row of the experiment that depends on it.
+    """Mark rows of branches as stale, in place. Fresh are those
+    - whose transform is that of the row of the same experiment, science and branch that was added last;
+    - of whose functions of the user's own none was replaced by another since, with the same settings of the branch;
+    - each of whose functions has the code of the last row of the experiment that depends on it.
     """
-    last: dict[tuple[str, ...], str] = {}
+    transforms: dict[tuple[str, ...], str] = {}
+    functions: dict[tuple[str, ...], Collection[str]] = {}
     latest: dict[tuple[str, str], str] = {}
     own = [(record, key, row) for record in records for key, row in record["rows"].items() if BRANCH_CODE in row]
     for record, _, row in sorted(own, key=lambda each: (_added(each[2]), str(each[0].get("updated")))):
-        for place in _places(record, row):
-            last[place] = row[BRANCH_CODE]
-        latest |= {(record["experiment"], name): digest for name, digest in _parts(row[BRANCH_CODE])[1].items()}
+        branch, settings = _places(record, row)
+        transforms[branch], digests = _parts(row[BRANCH_CODE])
+        functions[settings] = digests or functions.get(settings, ())
+        latest |= {(record["experiment"], name): digest for name, digest in digests.items()}
     for record, key, row in own:
-        transform, functions = (_parts(last[place])[part] for part, place in enumerate(_places(record, row)))
+        branch, settings = _places(record, row)
         now = {name: latest[record["experiment"], name] for name in _parts(row[BRANCH_CODE])[1]}
-        record["rows"][key] = _judged(row, str(transform), now, functions)
+        reason = _reason(row, transforms[branch], now, functions[settings])
+        fresh = {name: value for name, value in row.items() if name != "stale"}
+        record["rows"][key] = {**fresh, "stale": reason} if reason else fresh
 
 
 def _places(record: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -92,34 +95,24 @@ def _parts(code: str) -> tuple[str, dict[str, str]]:
     return name, {of or name: digest for of, _, digest in (part.rpartition("=") for part in parts)}
 
 
-def _judged(
-    row: Mapping[str, Any], transform: str, digests: Mapping[str, str], functions: Collection[str]
-) -> dict[str, Any]:
-    """The row of a branch, stale if its code is another. transform, functions: of its branch now; digests: of the
-    functions by now.
-    """
-    fresh = {key: value for key, value in row.items() if key != "stale"}
-    reason = _reason(row, transform, digests, functions)
-    return {**fresh, "stale": reason} if reason else fresh
-
-
 def _reason(row: Mapping[str, Any], transform: str, digests: Mapping[str, str], functions: Collection[str]) -> str:
+    """The reason for which the row of a branch is stale, if it is. transform, functions: of its branch now. digests:
+    function -> its latest digest.
+    """
     name, own = _parts(row[BRANCH_CODE])
     if name != transform:
         return f"{row['branch']} was {name}"
-    if (gone := own.keys() - {*functions}) and not own.keys() >= {*functions}:
+    if (gone := own.keys() - {*functions}) and {*functions} - own.keys():
         return f"{row['branch']} depended on {', '.join(sorted(gone))}"
     edited = sorted(function for function in own if own[function] != digests.get(function, own[function]))
     return f"{', '.join(edited)} changed" if edited else ""
 
 
 def branches_changed(rows: Rows, codes: Mapping[str, str]) -> list[str]:
-    """Changes of branches, to their code now, by which rows become stale that are not yet: "mine.noisy changed". Their
-    settings now are not known, so of rows that have some only edits and another transform count.
-    """
-    fresh = [row for row in rows.values() if "stale" not in row]
-    found = [_marked(row, {**row, BRANCH_CODE: codes.get(row["branch"]), SETTINGS: None}) for row in fresh]
-    return sorted({row["stale"] for row in found if "stale" in row})
+    """Changes of branches, to their code now, by which rows become stale that are not yet: "mine.noisy changed"."""
+    own = [row for row in rows.values() if BRANCH_CODE in row and "stale" not in row and row["branch"] in codes]
+    reasons = (_reason(row, *_parts(codes[row["branch"]]), ()) for row in own)
+    return sorted({*filter(None, reasons)})
 
 
 def merged(rows: Rows, more: Rows) -> dict[str, Mapping[str, Any]]:
@@ -139,24 +132,5 @@ def count_fresh(rows: Rows) -> int:
     return sum("stale" not in row for row in rows.values())
 
 
-def is_dated(row: Mapping[str, Any], beside: Rows) -> bool:
-    """True for a row of a branch whose code is the user's own, or was in a row beside it, so that it notes when it was
-    added.
-    """
-    code = row.get(BRANCH_CODE, "")
-    return ":" in code or any(
-        each["branch"] == row["branch"] and each.get(BRANCH_CODE, code) != code for each in beside.values()
-    )
-
-
 def _added(row: Mapping[str, Any]) -> str:
     return str(row.get(ADDED, ""))
-
-
-def _marked(row: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The row; if it is of the branch of a new one, stale if its code is another."""
-    if row["branch"] != new["branch"] or not row.get(BRANCH_CODE) or not new.get(BRANCH_CODE):
-        return dict(row)
-    transform, digests = _parts(new[BRANCH_CODE])
-    same = row.get(SETTINGS) == new.get(SETTINGS)
-    return _judged(row, transform, digests, digests if same else ())

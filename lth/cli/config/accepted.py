@@ -2,8 +2,8 @@
 
 `lr._target_=mine.rate` keeps the keys of the option that it replaces. Those that the function does not take are left
 out, and those that it has a default for; of optimizers only the former, whose learning rate is the experiment's. A key
-that was given is passed on, so that a slip is an error. Where a file names the function, only what it does not take and
-what an option of lth's has too is left out: the file may hold the other values.
+that was given is passed on, so that a slip is an error. Where a file names the function, a key is left out only if the
+function does not take it and an option of lth's has the same value: the file may hold the others.
 """
 
 import inspect

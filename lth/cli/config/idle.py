@@ -50,4 +50,5 @@ def _entries(group: str, folder: Path | None) -> dict[str, str]:
     folders = [CONF, *([folder] if folder else [])]
     files = [file for each in folders for file in (each / group).glob("*.yaml")]
     named = {str(key): file.stem for file in files if isinstance(found := document.read(file), dict) for key in found}
+    named.pop("defaults", None)
     return {**named, **{option: option for option in options(group, folders)}}

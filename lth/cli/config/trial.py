@@ -40,7 +40,7 @@ def trial(cfg: DictConfig) -> DictConfig:
 
 def shrinks(key: str) -> bool:
     """True for the key of a number that is smaller in a trial."""
-    return key in IN_STEPS or key.endswith(OF_BRANCHES)
+    return key in IN_STEPS or (key.startswith(("branch.", "quantization.")) and key.endswith(OF_BRANCHES))
 
 
 def _given(cfg: DictConfig, key: str) -> Any:

@@ -30,6 +30,7 @@ Result (2026-11-29, LeNet-300-100 in full with three pairs of children each, n =
 
 from collections.abc import Mapping
 from functools import partial
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -56,9 +57,9 @@ NAMED = {
 
 
 def _least(rows: pd.DataFrame, **at: Any) -> Measured | None:
-    """`margin` at the k at which it is smallest."""
-    found = [margin(part, **at) for _, part in rows.groupby(K)]
-    return min(filter(None, found), key=lambda each: each.mean, default=None)
+    """`margin` at the k at which its interval begins lowest; None unless every k was run."""
+    found = [part for _, rows in rows.groupby(K) if (part := margin(rows, **at))]
+    return min(found, key=lambda each: each.interval or (-inf,)) if len(found) == len(LATER[K]) else None
 
 
 def _stable(where: str, rows: Rows, percent: float, branch: str = "connect", measure: Any = margin) -> Claim:

@@ -5,7 +5,7 @@ The paper's figure shows AlexNet; its Table 1 lists the two LeNets of this file.
 Command
     lth figure han2015_fig5 --run data.root=DIR                    LeNet-300-100 in full
     lth figure han2015_fig5 --run scale=reduced data.root=DIR      a fifth of the steps, for LeNet-5
-Expect (the paper)
+Expect (the paper, as quoted by others)
     Not retrained, accuracy falls when about half of the weights are pruned (2x), and L1 is better than L2; retrained at
     a tenth of the rate, L2 is better than L1, with no loss down to about a fifth (5x); step by step, no loss down to a
     ninth (9x, AlexNet) or a twelfth (12x, both LeNets: error 1.64% -> 1.59% and 0.80% -> 0.77%).

@@ -73,7 +73,8 @@ def _rows(method: str) -> dict[str, Any]:
 
 def _above(text: str, where: dict[str, Any], percent: float, ours: dict[str, Any], theirs: dict[str, Any]) -> Claim:
     measure = partial(between, percent=percent, ours=ours, theirs=theirs, column=FINAL)
-    return Claim(f"{plot.NAMES[where['model']]}, {percent}%: {text}", 0.0, "points", measure, where)
+    source = "memory" if where == LENET else ""
+    return Claim(f"{plot.NAMES[where['model']]}, {percent}%: {text}", 0.0, "points", measure, where, source=source)
 
 
 CLAIMS = [

@@ -14,11 +14,12 @@ Cost
     A replicate: one training of 50,000 steps, two minutes on an idle core, and 72 evaluations.
 Result (2026-11-29, REDUCED: a small net, not a language model; n = 3, mean and standard deviation; AMD EPYC, one
     thread; results/sun2024_wanda.md)
-    Down to a third of the weights, Wanda and magnitude within a layer do not differ by more than replicates do: at
-    51.2% Wanda has 96.94 (0.46)%, magnitude 97.37 (0.18) within a layer and 97.29 (0.18) within an output. Below that
-    Wanda loses less: 86.59 (0.83), 77.47 (3.49) and 73.27 (6.99)% at 21%, 9.1 (2.7) points above magnitude in a layer,
-    and 61.05 (2.41), 35.63 (8.81) and 37.76 (5.33)% at 10.7%, 25.4 (6.4) points above. It is the norms of the inputs
-    that help: within a layer, Wanda's score has 87.45 (0.55) and 64.24 (3.93)%.
+    At 64 and 41% of the weights Wanda is below magnitude within a layer, by 0.20 (0.04) and 1.62 (0.54) points; at 51,
+    33 and 26% three replicates do not settle it (51.2%: Wanda 96.94 (0.46)%, magnitude 97.37 (0.18) within a layer and
+    97.29 (0.18) within an output). From 21% down Wanda loses less: 86.59 (0.83), 77.47 (3.49) and 73.27 (6.99)%, 9.1
+    (2.7) points above magnitude in a layer, and 61.05 (2.41), 35.63 (8.81) and 37.76 (5.33)% at 10.7%, 25.4 (6.4)
+    points above. It is the norms of the inputs that help: within a layer, Wanda's score has 87.45 (0.55) and 64.24
+    (3.93)%.
 """
 
 from functools import partial

@@ -43,6 +43,7 @@ QUICK = [
     (["walk"], 2, "walk"),
     (["table", "--format", "excel"], 2, "excel"),
     (["figure"], 0, "frankle2019_fig4              Frankle & Carbin 2019, Figure 4: early stop and accuracy"),
+    (["figure", "--run"], 2, "--run: name the experiment that it trains, or all"),
     (["figure", "nosuch"], 2, "there is no figure 'nosuch'. Choose one of "),
     (["plot", "all"], 2, "there is no experiment 'all'. Choose one of "),
     (["run", "--help"], 0, "lth run plan=true"),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -324,6 +324,24 @@ def test_a_decorator_that_takes_anything_takes_what_its_function_does() -> None:
     def gives(*args: Any, **keywords: Any) -> float:
         return given(*args, total=1, **keywords)
 
+    @cache
+    def cached(step: int, half: int) -> float:
+        return 0.5 ** (step / half)
+
+    @wraps(rate)
+    def passes(step: int, *, twice: bool = False, **keywords: Any) -> float:
+        return rate((1 + twice) * step, **keywords)
+
+    @torch.no_grad()
+    def lacks(net: nn.Module, trained: Trained, batch: Any, share: float) -> dict[str, Tensor]:
+        return {}
+
+    for needy in (lacks, cached):
+        with pytest.raises(UserError, match=r"missing a required argument: '(share|half)'; give it a default"):
+            guarded("criterion" if needy is lacks else "lr", needy)
+    assert guarded("lr", partial(cached, half=1))(1) == 0.5
+    assert guarded("lr", partial(passes, half=2, twice=True))(1) == 0.5
+    assert arguments(passes) == (passes, {"half": 3, "twice": False})
     assert guarded("lr", partial(rate, half=1))(1) == 0.5
     assert guarded("lr", slow)(300) == guarded("lr", gives)(1) == 0.5
     assert arguments(slow) == (slow, {})

@@ -427,7 +427,7 @@ def test_the_figure_says_what_is_reduced_and_of_which_net() -> None:
     part = "REDUCED (net): steps 5000 instead of 50000, levels [3, 7] instead of 18"
     assert said(plot.sparsity(reduced)).count(part) == 1
     assert part in said(plot.curves(evaluations(), reduced))
-    less = "steps 1 instead of 2, evaluate_every 1 instead of 2, lr.at [1, 2] instead of [2, 4]"
+    less = "steps 1 instead of 2, lr.at [1, 2] instead of [2, 4]"
     both = pd.concat([reduced, reduced.assign(model="other", reduced=less)], ignore_index=True)
     assert said(plot.sparsity(both)).endswith(f"{part}; REDUCED (other): steps 1 instead of 2")
 

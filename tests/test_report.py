@@ -319,7 +319,8 @@ def test_without_a_name_the_experiments_are_listed_and_a_wrong_one_is_named(
 ) -> None:
     assert cli.main(["report"]) == 0
     said = capsys.readouterr()
-    assert (len(said.out.splitlines()), said.err) == (len(registry.names()), "")
+    assert len(said.out.splitlines()) == len(registry.names())
+    assert said.err == "\nlth report NAME writes one of them, lth report all those of lth\n"
     assert cli.main(["report", "nosuch"]) == 2
     assert capsys.readouterr().err.startswith("lth report: there is no experiment 'nosuch'. Choose one of evci20")
 

@@ -9,7 +9,7 @@ import pytest
 import shell
 from examples import folder
 
-from lth import cli
+from lth import UserError, cli
 from lth.analysis import registry, results
 from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import blocks
@@ -202,11 +202,13 @@ def test_directions_and_claims_at_second_hand_are_told_apart(folder: Path) -> No
     assert [*zip(table["source"], table["verdict"], strict=True)] == [
         ("paper", "reproduced"), ("paper", "reproduced"), ("quoted", "reproduced"), ("quoted", "not reproduced"),
     ]  # fmt: skip
-    said = "Of those reproduced, 1 compare numbers, 2 only say which is larger."
-    assert qualified(table) == f"{said} Of all claims, 2 are as others quote the paper, or from memory."
-    assert qualified(table[table["source"] == "quoted"].tail(1)) == (
-        "Of all claims, 1 are as others quote the paper, or from memory."
-    )
+    said = "Reproduced claims with a number of the paper: 1; without one, such as an order: 2."
+    second = "Claims that were taken from quotations or from memory, not checked against the paper: {}."
+    assert qualified(table) == f"{said} {second.format(2)}"
+    assert qualified(table[table["source"] == "quoted"].tail(1)) == second.format(1)
+    (folder / "two.py").write_text((folder / "two.py").read_text().replace("quoted", "qouted"))
+    with pytest.raises(UserError, match="two: SOURCE=qouted: choose paper, authors, quoted, memory"):
+        scorecard(Path("nowhere"))
 
 
 def test_the_sources_of_the_claims_are_known() -> None:

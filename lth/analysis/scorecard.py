@@ -21,6 +21,7 @@ PAPERS = ("paper", "in the paper's settings", "in reduced settings", "not run")
 NUMBERS = {"n", "% of weights"}
 DIRECTION = "more than 0"  # of a claim without a number
 SECOND_HAND = ("quoted", "memory")
+ORIGINS = ("paper", "authors", *SECOND_HAND)
 SOURCES = """\
 The source of a claim is the paper (its text, tables and figures), what its authors published beside it ("authors":
 code, data, pages), what others quote of it ("quoted"), or our memory of it ("memory"). The last two were not checked
@@ -45,7 +46,9 @@ def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.
     """
     rows = []
     for name, experiment, tickets in experiments:
-        source, scales = getattr(experiment, "SOURCE", "paper"), _scales(in_few_blocks(tickets))
+        if (source := getattr(experiment, "SOURCE", "paper")) not in ORIGINS:
+            raise UserError(f"{name}: SOURCE={source}: choose {', '.join(ORIGINS)}")
+        scales = _scales(in_few_blocks(tickets))
         rows += [_row(name, claim, source, scales) for claim in getattr(experiment, "CLAIMS", ())]
         if claims := getattr(experiment, "FILES", ()):
             scales = _scales(_as_trained(results.files(name), tickets))
@@ -64,7 +67,7 @@ def markdown(table: pd.DataFrame) -> str:
         lines = [COLUMNS, *rows.astype(str).itertuples(index=False, name=None)]
         parts += [f"## {paper}", counted(rows), aligned(lines, left=left)]
     summary = aligned([PAPERS, *papers], left=(0, 1, 2))
-    whole = [overview(table), *filter(None, [qualified(table)])]
+    whole = [*filter(None, [overview(table), qualified(table)])]
     return "\n\n".join([*whole, summary, SOURCES, RULE, *parts, counted(table)])
 
 
@@ -86,8 +89,9 @@ def qualified(table: pd.DataFrame) -> str:
     """Sentences on how many of the reproduced claims have a number, and how many of all are second-hand."""
     found = table[table["verdict"] == "reproduced"]
     numbers, others = int((found["paper"] != DIRECTION).sum()), int(table["source"].isin(SECOND_HAND).sum())
-    kinds = f"Of those reproduced, {numbers} compare numbers, {len(found) - numbers} only say which is larger."
-    quoted = f"Of all claims, {others} are as others quote the paper, or from memory."
+    orders = len(found) - numbers
+    kinds = f"Reproduced claims with a number of the paper: {numbers}; without one, such as an order: {orders}."
+    quoted = f"Claims that were taken from quotations or from memory, not checked against the paper: {others}."
     return " ".join([*[kinds] * (not found.empty), *[quoted] * bool(others)])
 
 
@@ -126,7 +130,7 @@ def _row(name: str, claim: Claim, source: str, scales: Mapping[str, pd.DataFrame
         name,
         claim.text,
         f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else DIRECTION,
-        source,
+        claim.source or source,
         _text(ours, claim.unit),
         "" if ours is None or ours.interval is None else f"{ours.interval[0]:.2f} to {ours.interval[1]:.2f}",
         0 if ours is None else ours.n,

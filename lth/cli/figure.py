@@ -26,8 +26,11 @@ ELSEWHERE = {
 def main(arguments: argparse.Namespace) -> int:
     """Draw one figure, or all; with --run train missing results first. Returns the exit code."""
     log_to_console(stderr=True)
+    if arguments.name is None and arguments.run:
+        raise UserError("--run: name the experiment that it trains, or all")
     if arguments.name is None:
         print(registry.listing(arguments.runs))
+        print("\nlth figure NAME draws one of them, lth figure all those of lth", file=sys.stderr)
         return 0
     if arguments.overrides and not arguments.run:
         raise UserError(f"{' '.join(arguments.overrides)}: overrides are for what --run trains; without it a figure is "

@@ -1,6 +1,7 @@
 """`lth report`: an experiment as one page of HTML."""
 
 import argparse
+import sys
 from functools import partial
 
 from lth.analysis import registry
@@ -15,6 +16,7 @@ def main(arguments: argparse.Namespace) -> int:
     log_to_console(stderr=True)
     if arguments.name is None:
         print(registry.listing(arguments.runs))
+        print("\nlth report NAME writes one of them, lth report all those of lth", file=sys.stderr)
         return 0
     return for_each("report", registry.select(arguments.name, "experiment", arguments.runs), partial(_one, arguments))
 

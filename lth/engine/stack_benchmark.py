@@ -101,7 +101,7 @@ def lines(rates: Iterable[Rate]) -> Iterator[str]:
 
 
 def measure(device: torch.device, *, cases: Iterable[Case] = CASES, seconds: float = 1.0) -> Iterator[Rate]:
-    """Rates of every loop, each the median of three measurements. seconds: about, of the three together."""
+    """Rates of every loop, each the median of three measurements. seconds: that the three take, about."""
     for case in cases:
         for precision in case.precisions:
             recipe = _recipe(case, precision)

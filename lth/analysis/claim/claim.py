@@ -20,6 +20,7 @@ class Claim:
     paper: its number, in `unit`.
     measure: table -> our number.
     where: the rows that the claim is about, as in `select`.
+    source: of the claim, if it is another than SOURCE of its experiment (see `lth.analysis.scorecard`).
     kind: "effect" (the larger the better reproduced; 0: more than none), "lowest" (a percentage of weights, the
         smaller the better), "value" (an accuracy in percent, the closer the better), "point" (a percentage of weights,
         or a share such as a disagreement, likewise) or "error" (in percent, likewise).
@@ -31,6 +32,7 @@ class Claim:
     measure: Measure
     where: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "effect"
+    source: str = ""
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that the claim is about."""

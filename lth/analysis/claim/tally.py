@@ -23,7 +23,7 @@ def counted(given: Iterable[str]) -> str:
 
 
 def overview(given: Iterable[str]) -> list[tuple[str, ...]]:
-    """The same as lines of a table, the first its head: a column for each verdict that there is."""
+    """The same as lines of a table, the first its head: a column for each verdict that occurs."""
     full, less, unrun, unclear = _parts(list(given))
     settings = {"in the paper's settings": full, "in reduced settings": less}
     names = [name for name in FULL if any(_is(verdict, name) for verdict in [*full, *less])]

@@ -44,7 +44,7 @@ LABELS = {
     "connect_shuffle": "children, shuffled mask",
     "connect_reinitialize": "children, random reinit",
 }
-WITH_STEPS = {"evaluate_every", "lr.at", "lr.steps", "lr.warmup"}  # settings that follow from the number of steps
+WITH_STEPS = {"lr.at", "lr.steps", "lr.warmup"}  # settings that follow from the number of steps
 UNTRAINED = {
     "supermask",
     "supermask_constant",
@@ -201,7 +201,8 @@ def reductions(table: pd.DataFrame) -> list[str]:
     found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
     texts = []
     for model, text in found:
-        said = [what for key, what in entries(text).items() if key not in WITH_STEPS] or [text]
+        every = entries(text)
+        said = [what for key, what in every.items() if key not in WITH_STEPS or "steps" not in every]
         # Version 0.1 and early 0.2 wrote None for all levels.
         texts.append((model_name(model), ", ".join(said).replace("instead of None", "instead of all")))
     return [f"REDUCED ({model}): {what}" for model, what in dict.fromkeys(texts)]

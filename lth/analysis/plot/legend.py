@@ -13,11 +13,12 @@ WIDE, HIGH = 2.9, 0.2  # inches that a legend beside a panel takes, and that eac
 
 def legend(axes: "Axes", title: str = "", *, beside: "Axes | None" = None) -> None:
     """Add the legend of a panel: in it for few short names, else to the right of it, or of the panel `beside`, where
-    the figure becomes wider for it, and higher if it has one row; none without names, or with those of the last one.
+    the figure becomes wider for it, and higher if it has one row. None without names, nor with `beside` if the legend
+    before has the same names, as in a row of panels above.
     """
     handles, names = axes.get_legend_handles_labels()
     figure: Any = axes.figure
-    if not any(names) or names == getattr(figure, "_lth_names", None):
+    if not any(names) or (beside and names == getattr(figure, "_lth_names", None)):
         return
     figure._lth_names = names
     wrapped = [textwrap.fill(name, WRAP) for name in names]

@@ -149,7 +149,7 @@ def _by_name(index: int, branch: str, places: Sequence[str]) -> dict[str, Any]:
     solid = "-" if index < TOLD_APART else AGAIN
     dashes = solid if branch == "ticket" else DASHES[places.index(branch) % len(DASHES)]
     look = {"color": cycled(index), "marker": MARKS[index % len(MARKS)], "linestyle": dashes}
-    return look if branch == "ticket" else {**look, "markerfacecolor": "white"}
+    return look if branch == "ticket" else {**look, "markerfacecolor": "none"}
 
 
 def _by_branch(branch: str, places: Sequence[str]) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _label(rows: pd.DataFrame, branch: str, column: str) -> str:
 
 def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
     """The rows of a branch; those of the dense net in front, if the branch has no level 0 of its own, is trained, and
-    has several levels: of one alone, a line would tell of levels between that there are none of.
+    has several levels: of one alone, a line would suggest levels that were not trained.
     """
     own = full_branch(rows) == branch
     if branch.split(", ", 1)[0] in UNTRAINED or rows[own]["level"].nunique() == 1:

@@ -21,7 +21,7 @@ _OTHER = re.compile(r"(?:^|, )(model|data) ([^ ,]+) instead of ((?:[^ ,]+ or )*[
 
 def stamp(axes: "Axes", table: pd.DataFrame) -> None:
     """Stamp REDUCED above a panel if a row that is drawn in it is reduced, with the steps, nets and data that there
-    were and should have been. The panel has its title already, which is lifted.
+    were and should have been. Call it after the title is set: the title is moved up.
     """
     if not (word := wording(table)):
         return

@@ -21,7 +21,7 @@ Result (2026-11-28, n = 1, REDUCED to 5,000 of the 50,000 steps and six levels; 
     when dense; (25, 9) has 93.7% there, 95.1% when dense.
 """
 
-from functools import partial
+from functools import partial, reduce
 
 import pandas as pd
 
@@ -69,16 +69,19 @@ def panels(tickets: pd.DataFrame) -> dict[str, pd.Series]:
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining; a row of panels for each thing
-    that is varied. Rows that vary several are in none.
+    that is varied, and one for what was trained in full beside what was not. Rows that vary several are in none.
     """
     lines = {varied: line for varied, line in panels(tickets).items() if line.notna().any()}
     if not lines:
         raise UserError("what is stored varies several things at once: vary one of optimizer.lr, optimizer, init and "
                         "model.hidden")  # fmt: skip
+    if (short := full.is_reduced(tickets)).any() and not short.all():  # in panels of their own
+        named = reduce(pd.Series.fillna, (f"{varied}, " + line for varied, line in lines.items()))
+        lines = {varied: line.where(short) for varied, line in lines.items()} | {"50,000 steps": named.where(~short)}
     ordered = {varied: pd.Categorical(line, in_order(line.dropna())) for varied, line in lines.items()}
-    named = [
+    parts = [
         tickets.assign(varied=varied, how=how).dropna(subset="how").sort_values("how")
         for varied, how in ordered.items()
     ]
     title = "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Appendix G)"
-    return plot.sparsity(pd.concat(named, ignore_index=True), title, by=["how"], rows="varied")
+    return plot.sparsity(pd.concat(parts, ignore_index=True), title, by=["how"], rows="varied")

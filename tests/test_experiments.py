@@ -683,6 +683,23 @@ def test_an_experiment_is_drawn_with_a_line_for_each_of_its_configurations(name:
         assert f"Figure {number}" in drawn.get_suptitle()
 
 
+@pytest.mark.long
+def test_hyperparameters_in_full_have_panels_beside_those_that_are_reduced() -> None:
+    tickets, evaluations = results("frankle2019_hyperparameters")
+    lines = {"Adam", "SGD", "SGD with momentum", "hidden layers", "initialization"}
+    sgd = tickets["optimizer"] == "SGD"
+    for reduced, panels in (
+        (pd.Series(None, index=tickets.index, dtype=object), lines),
+        (pd.Series("steps 5 instead of 50", index=tickets.index).where(~sgd), lines - {"SGD", "SGD with momentum"}),
+    ):
+        drawn = registry.load("frankle2019_hyperparameters").draw(tickets.assign(reduced=reduced), evaluations)
+        found = {axes.get_title(): axes.get_legend_handles_labels()[1] for axes in drawn.axes[::2]}
+        assert {name for name, labels in found.items() if labels} == panels | (
+            {"50,000 steps"} if panels < lines else set()
+        )
+        assert ("SGD, rate 0.4" in found.get("50,000 steps", [])) == (panels < lines)
+
+
 ALIKE = {"fig5", "fig6", "fig8"}  # drawn by the same call as the figure before
 
 

@@ -37,7 +37,8 @@ Result (2026-11-29, LeNet-300-100, all steps, REDUCED: another net and other dat
     mask has 67.57%, and IMP's mask trained further 67.67%, so that LRR finds better masks and trains them better. With
     a quarter of the signs flipped LRR has 62.83%, IMP 54.49%. On IMP's mask, weights drawn anew have 44.74%, with the
     signs of the start 59.11%, with those of the end 59.44%, and final magnitudes with random signs 54.25%; on LRR's
-    mask 45.58, 60.54, 60.59 and 55.26%. Random masks: not run.
+    mask 45.58, 60.54, 60.59 and 55.26%. Random masks, each trained further from the one before, reach 61.15%, drawn
+    anew 44.31%: there training further helps.
 """
 
 from collections.abc import Mapping
@@ -87,7 +88,7 @@ def _claims(net: str, percent: float) -> list[Claim]:
         claim("LRR above IMP", lrr_above_imp("ticket"), {}),
         claim("LRR mask above IMP mask, both rewound", lrr_above_imp("reset"), {}),
         claim("IMP mask: trained further above rewound", _within(percent, "continued", "reset"), IMP),
-        claim("random mask: trained further above a new draw", _within(percent, "continued", "reinitialize"), RANDOM),
+        claim("random mask: trained further above a new draw", _within(percent, "ticket", "reinitialize"), RANDOM),
         claim("a quarter of the signs flipped: LRR above IMP", lrr_above_imp("flip_signs"), {}),
         *signs,
     ]

@@ -276,23 +276,13 @@ def test_an_edited_branch_is_in_no_figure_with_what_it_was(capsys: pytest.Captur
 
 
 @pytest.mark.long
-def test_a_function_of_lth_that_takes_the_place_of_the_users_own_is_the_newer_one() -> None:
+@pytest.mark.parametrize(("before", "after"), [("[1,2]", "1"), ("1", "2")])
+def test_a_function_of_lth_that_takes_the_place_of_the_users_own_is_the_newer_one(before: str, after: str) -> None:
+    """In a record that had the other, and in one that had none."""
     Path("mine.py").write_text(BRANCH.format(factor=0.5), encoding="utf-8")
     own = "branch.shuffle.transform._target_=mine.noisy"
-    assert shell.run("name=own", "branch=[shuffle]", own, "replicate=[1,2]", "levels=1") == 0
-    assert shell.run("name=own", "branch=[shuffle]", "replicate=1", "levels=1") == 0
+    assert shell.run("name=own", "branch=[shuffle]", own, f"replicate={before}", "levels=1") == 0
+    assert shell.run("name=own", "branch=[shuffle]", f"replicate={after}", "levels=1") == 0
     rows = table.tickets(Path("runs")).query("branch == 'shuffle'")
-    fresh = rows[rows["stale"].isna()]
-    assert fresh["replicate"].tolist() == [1]
-    assert len(rows) == 3
+    assert rows[rows["stale"].isna()]["replicate"].tolist() == [int(after)]
     assert {*rows["stale"].dropna()} == {"shuffle was mine.noisy"}
-
-
-@pytest.mark.long
-def test_so_it_is_in_a_replicate_that_had_no_other() -> None:
-    Path("mine.py").write_text(BRANCH.format(factor=0.5), encoding="utf-8")
-    own = "branch.shuffle.transform._target_=mine.noisy"
-    assert shell.run("name=own", "branch=[shuffle]", own, "replicate=1", "levels=1") == 0
-    assert shell.run("name=own", "branch=[shuffle]", "replicate=2", "levels=1") == 0
-    rows = table.tickets(Path("runs")).query("branch == 'shuffle'").set_index("replicate")["stale"]
-    assert (rows[1], rows.notna()[2]) == ("shuffle was mine.noisy", False)

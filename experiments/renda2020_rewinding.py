@@ -17,7 +17,7 @@ Expect (their released results: ResNet-20, iterative, median test accuracy in pe
 Cost
     A replicate of ResNet-20: 31 trainings, one of 71,108 steps and thirty of 53,331. Of LeNet-300-100: 145, one of
     12,000 and 18 each of 10,800, 6,000 and 1,200 for weights and for fine-tuning, and of 10,800 and 6,000 for the
-    learning rate. On one core of an AMD EPYC a step of ResNet-20 takes 0.2 seconds, reduced 51 minutes a replicate;
+    learning rate. On one core of an AMD EPYC a step of ResNet-20 takes 0.2 seconds, reduced half an hour a replicate;
     LeNet, in full, 11 minutes.
 Result (2026-11-28, LeNet-300-100, REDUCED: another net and data than the paper's, n = 3, mean and standard deviation;
     AMD EPYC, one thread; results/renda2020_rewinding.csv)

@@ -138,7 +138,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}" """
 
 def test_bash_completes_commands_choices_keys_options_and_stored_experiments(tmp_path: Path) -> None:
     (tmp_path / "runs" / "experiments" / "my_sweep").mkdir(parents=True)
-    assert completed("lth com") == ["compress", "compare", "completion"]
+    assert completed("lth com") == ["compare", "compress", "completion"]
     assert completed("lth run criterion=mo") == ["movement"]
     assert completed("lth run quantization.aware.b") == ["quantization.aware.bits="]
     assert completed("lth run hydra/launcher=sl") == ["slurm", "slurm_gpu"]

@@ -206,8 +206,8 @@ def test_directions_and_claims_at_second_hand_are_told_apart(folder: Path) -> No
     second = "Claims that were taken from quotations or from memory, not checked against the paper: {}."
     assert qualified(table) == f"{said} {second.format(2)}"
     assert qualified(table[table["source"] == "quoted"].tail(1)) == second.format(1)
-    (folder / "two.py").write_text((folder / "two.py").read_text().replace("quoted", "qouted"))
-    with pytest.raises(UserError, match="two: SOURCE=qouted: choose paper, authors, quoted, memory"):
+    (folder / "two.py").write_text((folder / "two.py").read_text().replace("quoted", "hearsay"))
+    with pytest.raises(UserError, match="two: SOURCE=hearsay: choose paper, authors, quoted, memory"):
         scorecard(Path("nowhere"))
 
 

@@ -55,9 +55,11 @@ def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, Mapping[
     before = there.get(BRANCH_CODE) if there.get("digest") != new.get("digest") else None
     moved = {f"{place}/{before}": there} if code and before and before != code else {}
     others = {key: each for key, each in {**rows, **moved}.items() if key not in (place, f"{place}/{code}")}
+    # The new one last: it is the newest also beside rows of versions that noted no time.
     record: dict[str, Any] = {"experiment": "", "code": {}, "rows": {**others, place: dict(new)}}
     mark_branches([record])
-    return dict(record["rows"])
+    order = dict.fromkeys([*rows, *moved, place])
+    return {key: record["rows"][key] for key in order if key in record["rows"]}
 
 
 def mark_branches(records: Sequence[Mapping[str, Any]]) -> None:

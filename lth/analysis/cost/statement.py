@@ -118,7 +118,7 @@ def _assumptions(each: "pd.DataFrame", rates: "Rates") -> list[str]:
     notes = [f"region {rates.region}", f"PUE {rates.pue}", f"price {rates.price}"]
     if (each["energy_method"] == total.ESTIMATED).any():
         notes.append(f"{total.ESTIMATED}: wall hours x watts {rates.watts}")
-    on_cpu = each["device"].fillna("cpu") == "cpu"
+    on_cpu = each["device"].isna() | (each["device"] == "cpu")
     named = {"--price": rates.price.device, "--watts": rates.watts.device}
     if not on_cpu.all() and (left := [option for option, device in named.items() if device != "gpu"]):
         notes.append(f"trainings on a GPU: give {' and '.join(left)} the name of the GPU, such as a100")

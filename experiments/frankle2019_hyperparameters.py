@@ -35,7 +35,7 @@ from lth.analysis.plot.labels import in_order
 COST = "a replicate: 23 times 19 trainings of 50,000 steps; scale=reduced: 23 times 7 of 5,000"
 _LENET = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
 FULL = {**_LENET, "mlp": _LENET["lenet_300_100"]}
-RATE = 0.0012
+RATE, LONG = 0.0012, _LENET["lenet_300_100"]["steps"]
 MAIN = {"optimizer": "Adam", "optimizer.lr": RATE, "init": "glorot_normal"}
 INPUTS = {0.4: "", 0.8: " on inputs of 0 to 1"}
 CLAIMS = [
@@ -79,7 +79,7 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
                         "model.hidden")  # fmt: skip
     if (short := full.is_reduced(tickets)).any() and not short.all():  # in panels of their own
         named = reduce(pd.Series.fillna, (f"{varied}, " + line for varied, line in lines.items()))
-        lines = {varied: line.where(short) for varied, line in lines.items()} | {"50,000 steps": named.where(~short)}
+        lines = {varied: line.where(short) for varied, line in lines.items()} | {f"{LONG:,} steps": named.where(~short)}
     ordered = {varied: pd.Categorical(line, in_order(line.dropna())) for varied, line in lines.items()}
     parts = [
         tickets.assign(varied=varied, how=how).dropna(subset="how").sort_values("how")

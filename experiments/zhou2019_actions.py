@@ -1,5 +1,6 @@
-"""Zhou et al. 2019, Figures 4 and 5: other weights in the ticket's mask, with and without their signs; pruned weights
-that are not 0. LeNet-300-100 on MNIST.
+"""Zhou et al. 2019, Figures 4 and 5: other weights in the mask, their signs, and pruned weights that are not 0.
+
+LeNet-300-100 on MNIST.
 
 Command
     lth figure zhou2019_actions --run data.root=DIR                    the paper's steps and levels

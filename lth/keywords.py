@@ -11,7 +11,7 @@ ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Arguments that a function takes, also those that its partials bind. A decorator that takes any keyword passes
+    """Arguments that a function takes, also those that its partials bind. A decorator that takes any keywords passes
     them on to what it decorates, whose arguments count too. Raises ValueError or TypeError for a function that does not
     say what it takes, such as one that is written in C.
     """
@@ -25,7 +25,7 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def decorators(function: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """The decorators of a function that pass on any keyword, the outermost first."""
+    """The decorators of a function that pass on any keywords, the outermost first."""
     return _layers(function)[:-1]
 
 

@@ -17,7 +17,8 @@ from lth import UserError, branch, criterion, distribution, init, job, rewind, s
 from lth.cli.config.compose import validated
 from lth.engine import Callback
 from lth.imp import batch, dense, prune, stay, untrained
-from lth.job.levels import execute, mask_key
+from lth.job.levels import execute
+from lth.job.masks import mask_key
 from lth.recipe import Recipe
 from lth.schedule import Ladder, exponential, iterative, one_shot
 from lth.store import Store, table

@@ -13,7 +13,7 @@ from test_recipe import example
 
 from lth import cli, job, lr, quantization
 from lth.job import Branch, Job
-from lth.job.levels import mask_key
+from lth.job.masks import mask_key
 from lth.recipe import Recipe
 from lth.store import Store, table
 from lth.store.digest import describe, digest_of, short

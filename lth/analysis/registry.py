@@ -46,15 +46,11 @@ def select(name: str, what: str, runs: Path, *, several: bool = True) -> list[st
 
 def listing(runs: Path) -> str:
     """A line for each experiment: its name and its title; behind them those that are stored under `runs` alone."""
-    titles = {name: _title(EXPERIMENTS / f"{name}.py") for name in names()}
+    files = {name: (EXPERIMENTS / f"{name}.py").read_text(encoding="utf-8") for name in names()}
+    titles = {name: (ast.get_docstring(ast.parse(text)) or name).partition("\n")[0] for name, text in files.items()}
     titles |= {name: f"yours, under {runs}" for name in stored(runs) if name not in titles}
     width = max(map(len, titles))
     return "\n".join(f"{name:{width}}  {title}" for name, title in titles.items())
-
-
-def _title(file: Path) -> str:
-    record = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return " ".join(record.partition("\n\n")[0].split())
 
 
 def is_configured(name: str) -> bool:

@@ -13,7 +13,8 @@ from lth.engine import Callback
 from lth.engine.precision import on_processor
 from lth.engine.width import on_cuda
 from lth.job.branch import Branch
-from lth.job.levels import drawn_before, mask_key
+from lth.job.levels import drawn_before
+from lth.job.masks import mask_key
 from lth.job.values import Job
 from lth.keywords import takes
 from lth.recipe import Recipe

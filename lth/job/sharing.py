@@ -5,7 +5,7 @@ from typing import Any
 
 from lth.branch.steps import Bound, bound_of
 from lth.job.branch import Place
-from lth.job.levels import densities
+from lth.job.masks import densities
 from lth.job.source import origin, origin_places
 from lth.job.values import Job
 from lth.keywords import arguments

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lth import UserError
-from lth.job.levels import densities, execute, mask_key, stops
+from lth.job.levels import execute, stops
+from lth.job.masks import densities, mask_key
 from lth.job.rehearsal import rehearse, silent
 from lth.job.row import row
 from lth.job.values import Job

@@ -10,12 +10,13 @@ from lth.analysis.plot.connectivity import connectivity
 from lth.analysis.plot.cost import cost, costs
 from lth.analysis.plot.curves import curves
 from lth.analysis.plot.distances import distances
-from lth.analysis.plot.labels import LABELS, NAMES, branch_label, names, reductions, short_names
+from lth.analysis.plot.labels import LABELS, NAMES, branch_label, names, short_names
 from lth.analysis.plot.lines import lines
 from lth.analysis.plot.loss import loss, lost
 from lth.analysis.plot.mask import mask
 from lth.analysis.plot.pareto import front, pareto
 from lth.analysis.plot.sparsity import accuracy_at, during, sparsity
+from lth.analysis.plot.stamp import reductions
 from lth.analysis.plot.starts import starts
 from lth.analysis.plot.style import drawn, key, save
 from lth.analysis.plot.times import times

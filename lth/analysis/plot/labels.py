@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from lth.analysis.full import entries
 from lth.analysis.summary import variants, varying
 
 LABELS = {
@@ -44,7 +43,6 @@ LABELS = {
     "connect_shuffle": "children, shuffled mask",
     "connect_reinitialize": "children, random reinit",
 }
-WITH_STEPS = {"lr.at", "lr.steps", "lr.warmup"}  # settings that follow from the number of steps
 UNTRAINED = {
     "supermask",
     "supermask_constant",
@@ -190,19 +188,3 @@ def _natural(name: str) -> list[tuple[int, float, str]]:
 def percent(density: float) -> str:
     """Name of a net by its percentage of weights: "dense" or such as "21.0%"."""
     return "dense" if density == 1 else f"{100 * density:.1f}%"
-
-
-def reductions(table: pd.DataFrame) -> list[str]:
-    """A text for each model and way in which the configuration is reduced from the paper's, without what fewer steps
-    bring with them.
-    """
-    if "reduced" not in table:
-        return []
-    found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
-    texts = []
-    for model, text in found:
-        every = entries(text)
-        said = [what for key, what in every.items() if key not in WITH_STEPS or "steps" not in every]
-        # Version 0.1 and early 0.2 wrote None for all levels.
-        texts.append((model_name(model), ", ".join(said).replace("instead of None", "instead of all")))
-    return [f"REDUCED ({model}): {what}" for model, what in dict.fromkeys(texts)]

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from lth.analysis.plot.axis import percent_axis
 from lth.analysis.plot.labels import label
 from lth.analysis.plot.legend import legend
-from lth.analysis.plot.sparsity import percent_axis
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import MARKS, SPREAD, TOLD_APART, bars, cycled, errorbar, finish, new_figure
 from lth.analysis.query import title

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis.plot.labels import model_name, percent, reductions
-from lth.analysis.plot.stamp import stamp
+from lth.analysis.plot.labels import model_name, percent
+from lth.analysis.plot.stamp import reductions, stamp
 from lth.analysis.plot.style import new_figure, note, origin
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lth.analysis import query
 from lth.analysis.metric import metric, metric_of_curves
+from lth.analysis.plot.axis import percent_axis
 from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, shared_values, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TICKS = 7
 STEP = "early_stop_step"
 AGAIN = (0, (3, 2))  # dashes of the tickets whose colors others have
 DASHES = ("-.", "--", ":")  # of branches where colors tell lines apart; the first branch is the ticket
@@ -182,21 +182,3 @@ def _with_dense(rows: pd.DataFrame, branch: str) -> pd.DataFrame:
 def _line(axes: "Axes", rows: pd.DataFrame, column: str, label: str, **style: Any) -> None:
     values = query.scale(column) * rows.groupby("level")[column].agg(SPREAD)
     errorbar(axes, 100 * rows.groupby("level")["density"].mean(), values, label=label, **style)
-
-
-def percent_axis(axes: "Axes", percents: Sequence[float]) -> None:
-    """Make the horizontal axis that of percent of weights: logarithmic, down from the first of these."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    axes.set_xscale("log")
-    ticks, apart = [percents[0]], 1.01 * (percents[-1] / percents[0]) ** (1 / TICKS)
-    for percent in percents[1:]:
-        if percent < apart * ticks[-1]:
-            ticks.append(percent)
-    if ticks[-1] > percents[-1]:  # the last is always there, and none too near to it
-        ticks = [tick for tick in ticks if percents[-1] < apart * tick] + [percents[-1]]
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axes.set_xlim(percents[0] * 1.1, percents[-1] / 1.1)
-    axes.set_xlabel("percent of weights remaining")

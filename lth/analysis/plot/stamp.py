@@ -1,4 +1,4 @@
-"""The stamp on panels whose trainings are reduced: above the panel, seen before the curves are, and hiding none."""
+"""Reductions in a figure: the stamp above a panel, seen before the curves are, and the note below the figure."""
 
 import re
 import textwrap
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis.full import is_reduced
+from lth.analysis.full import entries, is_reduced
 from lth.analysis.plot.labels import NAMES, model_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOR = "#c1121f"
+WITH_STEPS = {"lr.at", "lr.steps", "lr.warmup"}  # settings that follow from the number of steps
 WIDTH = 60  # characters of a line of a stamp that says it all; else each net has its own
 LINE, GAP = 11, 10  # points that a line of a stamp takes, and what is left free below and above it
 _STEPS = re.compile(r"(?:^|, )(?:branch\.[\w.]+\.)?steps (\d+) instead of (\d+)")
@@ -70,3 +71,19 @@ def _instead(now: str, full: str) -> str:
 
 def _line(name: str, pairs: list[str]) -> str:
     return ": ".join(filter(None, [name, f"{' and '.join(pairs)} steps" if pairs else ""]))
+
+
+def reductions(table: pd.DataFrame) -> list[str]:
+    """A text for each model and way in which the configuration is reduced from the paper's, without what fewer steps
+    bring with them.
+    """
+    if "reduced" not in table:
+        return []
+    found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
+    texts = []
+    for model, text in found:
+        every = entries(text)
+        said = [what for key, what in every.items() if key not in WITH_STEPS or "steps" not in every]
+        # Version 0.1 and early 0.2 wrote None for all levels.
+        texts.append((model_name(model), ", ".join(said).replace("instead of None", "instead of all")))
+    return [f"REDUCED ({model}): {what}" for model, what in dict.fromkeys(texts)]

@@ -14,7 +14,8 @@ import pandas as pd
 import lth
 from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.counts import counts, several
-from lth.analysis.plot.labels import NAMES, model_name, reductions
+from lth.analysis.plot.labels import NAMES, model_name
+from lth.analysis.plot.stamp import reductions
 from lth.file import aside, read_whole
 from lth.store.file import OTHER_OUT, make_folder
 from lth.store.record import OWN_STEPS

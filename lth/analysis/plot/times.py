@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis.plot.sparsity import percent_axis
+from lth.analysis.plot.axis import percent_axis
 from lth.analysis.plot.style import MARKS, new_figure, note, origin
 
 if TYPE_CHECKING:

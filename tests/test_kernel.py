@@ -414,7 +414,7 @@ def test_steps_are_the_same_whatever_is_taken_at_once(piece: int, monkeypatch: p
     settings = usual(kernel="sparse", evaluate_every=10)
     ticket = sparse_ticket(settings)
     expected = trained(settings, ticket, keep=[2, 7])
-    monkeypatch.setattr("lth.engine.loop.PIECE", piece)
+    monkeypatch.setattr("lth.engine.kernel.sparse.PIECE", piece)
     done = trained(settings, ticket, keep=[2, 7])
     assert all(same(done.at(step), expected.at(step)) for step in (2, 7, 20))
     assert done.evaluations.equals(expected.evaluations)

@@ -152,17 +152,17 @@ def test_tickets_that_are_trained_side_by_side_are_all_saved(monkeypatch: pytest
 
 @pytest.mark.long
 def test_handlers_are_put_back_and_lightnings_is_never_in_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    import lth.engine.loop as loop
+    from lth.engine.kernel.plain import Plain
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
     before, seen = [signal.getsignal(number) for number in numbers], set()
-    descend = loop.Loop._descend
+    take = Plain.take
 
-    def look(self: Any, batch: Any) -> Any:
+    def look(self: Any, loop: Any, batches: Any) -> Any:
         seen.update(getattr(signal.getsignal(number), "__qualname__", "") for number in numbers)
-        return descend(self, batch)
+        return take(self, loop, batches)
 
-    monkeypatch.setattr(loop.Loop, "_descend", look)
+    monkeypatch.setattr(Plain, "take", look)
     assert run("levels=0") == 0
     assert seen == {"Signals._interrupt", "Signals._terminate", "Signals._notice"}
     assert [signal.getsignal(number) for number in numbers] == before

@@ -1,8 +1,7 @@
 """The plain training loop of one ticket; Lightning calls it once per block (see `shell.py`)."""
 
 from collections.abc import Collection, Iterator, Mapping
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,25 +13,42 @@ from lth.engine.callback import Callback
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.dense import Dense
+from lth.engine.kernel.plain import Plain
 from lth.engine.kernel.replace import dense_weights, sparse_layers
 from lth.engine.kernel.update import Update, is_plain
 from lth.engine.masking import Masking, cost_of
-from lth.engine.parts import backward, part_of
 from lth.engine.ranks import ALONE, Ranks
 from lth.engine.splits import Examples
 from lth.engine.streaming import Streamed
 from lth.engine.usage import Usage, usage_on
 from lth.layer import has
 from lth.recipe import Recipe
-from lth.seed import seed
 from lth.ticket import Ticket, masked
 from lth.weights import load, weights_of
 
-if TYPE_CHECKING:
-    from lth.engine.kernel.sparse import Sparse
 
-# Steps of the sparse kernel between two calls of the callback, at most, and their examples.
-PIECE, EXAMPLES = 50, 3000
+class Stepper(Protocol):
+    """Takes the steps of a loop, and scores its net."""
+
+    def pieces(self, loop: "Loop", block: Tensor) -> Iterator[Tensor]:
+        """Steps of a block (int64, steps x B) that are taken in one go; after those of `keep` there is a cut."""
+        ...
+
+    def take(self, loop: "Loop", batches: Tensor) -> Tensor:
+        """Take the steps of a piece and return their losses."""
+        ...
+
+    def score(self, loop: "Loop", split: str) -> tuple[float, float]:
+        """(mean loss, mean metric) on a split."""
+        ...
+
+    def store(self) -> None:
+        """Bring net and optimizer up to date."""
+        ...
+
+    def load(self) -> None:
+        """Take over what is in net and optimizer."""
+        ...
 
 
 class Loop:
@@ -64,8 +80,6 @@ class Loop:
         self.losses: list[Tensor] = []
         self.curve: list[list[float]] = []
         self.kept: dict[int, dict[str, Tensor]] = {}
-        self.sparse: Sparse | None = None
-        self.dense: Dense | None = None
 
     def start(self, optimizer: torch.optim.Optimizer, splits: Mapping[str, Examples]) -> None:
         """Begin once the net is on its device, with the new optimizer of the ticket."""
@@ -80,9 +94,9 @@ class Loop:
         ]
         self.usage = usage_on(device, self.meter)
         self.rates = [group["lr"] for group in optimizer.param_groups]
-        self.factor = 1.0
         self.read_augmented = getattr(splits["train"][0], "augmented", False)
-        self._choose_kernel()
+        self.kernel = "sparse" if self.packed else chosen(self.recipe, self.net, optimizer, self.ticket.mask, device)
+        self.stepper = self._stepper()
         if self.ranks.count > 1 and self.recipe.batch_norm_parts == 1:
             synchronize(self.net)
         channels_last.keep(self.net)
@@ -92,8 +106,8 @@ class Loop:
     def run(self, block: Tensor) -> None:
         """Take the steps of a block of rows (int64, steps x B), then evaluate if that is due."""
         self.usage.start()
-        for batches in self._pieces(block):
-            self.losses.append(self._descend(batches[0]) if self.sparse is None else self.sparse.take(self, batches))
+        for batches in self.stepper.pieces(self, block):
+            self.losses.append(self.stepper.take(self, batches))
             self.step += len(batches)
             if self.masking.updater is not None:
                 self.masking.update(self.step)
@@ -105,11 +119,11 @@ class Loop:
 
     def score(self, split: str) -> tuple[float, float]:
         """(mean loss, mean metric) of the net, in evaluation mode, on a split."""
-        return evaluation.score(self, split) if self.sparse is None else self.sparse.score(self, split)
+        return self.stepper.score(self, split)
 
     def weights(self) -> dict[str, Tensor]:
         """The net's state dict, copied to the CPU."""
-        self.settle()
+        self.stepper.store()
         return dense_weights({name: value.detach().cpu() for name, value in weights_of(self.net).items()}, self.packed)
 
     def close(self) -> None:
@@ -118,49 +132,22 @@ class Loop:
             if isinstance(inputs, Streamed):
                 inputs.close()
 
-    def settle(self) -> None:
-        """Bring net and optimizer up to date, if the steps are taken elsewhere."""
-        if self.sparse is not None:
-            self.sparse.block.store()
-
     def resume(self) -> None:
         """Go on from what a state has put into net and optimizer."""
         self.update.forget(self.masking.pruned, self.masking.factors)
-        if self.sparse is not None:
-            self.sparse.block.load()
+        self.stepper.load()
 
-    def _choose_kernel(self) -> None:
-        recipe, optimizer, mask = self.recipe, self.optimizer, self.ticket.mask
-        self.kernel = "sparse" if self.packed else chosen(recipe, self.net, optimizer, mask, self.device)
+    def _stepper(self) -> Stepper:
+        recipe = self.recipe
         layers = chain(self.net, len(recipe.data.shape)) if self.device.type == "cpu" else []
-        self.update = Update(optimizer, keeps_gradients=recipe.moves_mask, fixed=bool(layers))
+        self.update = Update(self.optimizer, keeps_gradients=recipe.moves_mask, fixed=bool(layers))
         if self.kernel == "sparse" and not self.packed:
             from lth.engine.kernel.sparse import Sparse  # numba takes half a second
 
-            self.sparse = Sparse(layers, self)
-        elif layers and recipe.precision == "fp32" and self.ranks.count == 1:
-            self.dense = Dense(layers, recipe, self.penalized, reuse=is_plain(optimizer))
-
-    def _pieces(self, block: Tensor) -> Iterator[Tensor]:
-        """Steps that are taken in one go; after those of `keep` there is a cut."""
-        if self.sparse is None:
-            return iter(block.split(1) if len(block) else ())
-        piece = max(1, min(PIECE, EXAMPLES // self.recipe.batch_size))
-        cuts = {*range(0, len(block), piece), *(k - self.step for k in self.keep if 0 < k - self.step < len(block))}
-        ends = [*sorted(cuts), len(block)]
-        return iter([block[start:stop] for start, stop in pairwise(ends)])
-
-    def _descend(self, batch: Tensor) -> Tensor:
-        """Take a step and return its loss."""
-        factor = self.recipe.lr(self.step)
-        if factor != self.factor:
-            self.factor = factor
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * factor
-        loss = self._gradients(*self._examples(batch))
-        if not (self.masking.replaces and self.masking.update(self.step + 1, stepped=False)):
-            self.update.step(self.masking.pruned, self.masking.factors)
-        return loss
+            return Sparse(layers, self)
+        without_autograd = layers and recipe.precision == "fp32" and self.ranks.count == 1
+        passes = Dense(layers, recipe, self.penalized, reuse=is_plain(self.optimizer)) if without_autograd else None
+        return Plain(self.update, passes)
 
     def _reset(self, name: str, grown: Tensor) -> None:
         growth.reset(self.optimizer, self.masking.weights[name], grown)
@@ -168,28 +155,6 @@ class Loop:
     def augmented(self, inputs: Tensor, step: int) -> Tensor:
         """Inputs of a batch as the net gets them in training, but for their scale."""
         return inputs if self.read_augmented else self.recipe.augment(inputs, replicate=self.ticket.noise, step=step)
-
-    def _examples(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Augmented inputs and targets of a batch, or of the part of it that this process has."""
-        if self.ranks.count > 1:
-            return part_of(self, batch)
-        inputs, targets = self.splits["train"]
-        return self.augmented(inputs.index_select(0, batch), self.step), targets.index_select(0, batch)
-
-    def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
-        """Set the gradients of a batch and return its mean loss."""
-        if self.dense is not None:
-            return self.dense.gradients(self.scaled(x, raw=True), y)
-        if self.ranks.rank:  # the first process goes on with the generator of the training
-            torch.manual_seed(seed("training", self.ticket.noise, self.step, self.ranks.rank))
-        loss = self.recipe.task.loss(self.outputs(x, raw=True), y)
-        self.optimizer.zero_grad()
-        penalty = self.recipe.regularization(self.penalized)
-        total = loss if penalty is None else loss + penalty
-        if self.ranks.count > 1:
-            return backward(self, total, loss.detach())
-        total.backward()
-        return loss.detach()
 
     def outputs(self, inputs: Tensor, *, raw: bool) -> Tensor:
         """Outputs in the type of the net; float32 under bf16. raw: inputs of the training set, not scaled yet."""

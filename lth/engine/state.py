@@ -19,7 +19,7 @@ State = Mapping[str, Tensor]
 
 def state_of(loop: Loop) -> State:
     """Everything that training resumes from, copied."""
-    loop.settle()
+    loop.stepper.store()
     slots = loop.optimizer.state_dict()["state"]
     return {
         "step": torch.tensor(loop.step),

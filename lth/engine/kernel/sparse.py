@@ -1,6 +1,7 @@
 """The sparse kernel in the loop of one ticket: its data, its rates and its scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,8 @@ from lth.recipe import Recipe
 if TYPE_CHECKING:
     from lth.engine.loop import Loop
 
-# Examples that are scored between two calls of the callback.
-SCORED = 5000
+# Steps between two calls of the callback, at most, and their examples; and the examples that are scored between two.
+PIECE, EXAMPLES, SCORED = 50, 3000, 5000
 
 
 class Sparse:
@@ -35,6 +36,13 @@ class Sparse:
         self.mean, self.deviation = (each.astype(self.block.kind) for each in _scaling(recipe))
         features = layers[0].in_features
         self.neutral = np.zeros(features, self.block.kind), np.ones(features, self.block.kind)
+
+    def pieces(self, loop: "Loop", block: Tensor) -> Iterator[Tensor]:
+        """Steps of a block (int64, steps x B) that are taken in one go; after those of `keep` there is a cut."""
+        piece = max(1, min(PIECE, EXAMPLES // loop.recipe.batch_size))
+        cuts = {*range(0, len(block), piece), *(k - loop.step for k in loop.keep if 0 < k - loop.step < len(block))}
+        ends = [*sorted(cuts), len(block)]
+        return iter([block[start:stop] for start, stop in pairwise(ends)])
 
     def take(self, loop: "Loop", batches: Tensor) -> Tensor:
         """Take the steps of some batches (int64, steps x B) and return their losses."""
@@ -59,6 +67,14 @@ class Sparse:
             more, found = self.block.score(self._examples(loop.scaled(x, raw=split == "train"), y))
             loss, correct = loss + more, correct + found
         return loss / len(targets), correct / len(targets)
+
+    def store(self) -> None:
+        """Bring net and optimizer up to date."""
+        self.block.store()
+
+    def load(self) -> None:
+        """Take over what is in net and optimizer."""
+        self.block.load()
 
     def _examples(self, inputs: Tensor, targets: Tensor) -> Examples:
         scaling = (self.mean, self.deviation) if inputs.dtype == torch.uint8 else self.neutral

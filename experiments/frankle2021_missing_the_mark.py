@@ -38,7 +38,7 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import Claim, between, gain
 from lth.analysis.claim.rows import select
-from lth.analysis.summary import merged
+from lth.analysis.variants import merged
 
 SOURCE = "quoted"
 COST = "a replicate: 101 trainings of 25,000 steps, most of them sparse; scale=reduced: a tenth"

@@ -36,7 +36,7 @@ import pandas as pd
 
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, margin
-from lth.analysis.summary import merged
+from lth.analysis.variants import merged
 
 SOURCE = "memory"
 COST = "a replicate: three trainings of LeNet-300-100 and of LeNet-5, 250,000 steps; scale=reduced: a tenth"

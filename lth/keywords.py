@@ -12,16 +12,25 @@ ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 def signature(function: Callable[..., Any]) -> inspect.Signature:
     """Arguments that a function takes, also those that its partials bind. A decorator that takes any keywords passes
-    them on to what it decorates, whose arguments count too. Raises ValueError or TypeError for a function that does not
-    say what it takes, such as one that is written in C.
+    them on to what it decorates, whose arguments count too; of two arguments of one name, that of the outer decorator,
+    which gives it to the inner function. Raises ValueError or TypeError for a function that does not say what it takes,
+    such as one that is written in C.
     """
     *outer, inner = _layers(function)
     taken = inspect.signature(inner, follow_wrapped=False)
-    named = {name: each for layer in outer for name, each in _parameters(layer).items() if each.kind not in ANY}
+    named: dict[str, inspect.Parameter] = {}
+    for layer in outer:
+        named = {name: each for name, each in (_parameters(layer) or {}).items() if each.kind not in ANY} | named
+    own = [_as_in(named.get(name, each), each) for name, each in taken.parameters.items()]
     more = [each.replace(kind=each.KEYWORD_ONLY) for name, each in named.items() if name not in taken.parameters]
-    own = [*taken.parameters.values()]
-    last = [each for each in own if each.kind is each.VAR_KEYWORD]
-    return taken.replace(parameters=[*own[: len(own) - len(last)], *more, *last])
+    return taken.replace(parameters=sorted([*own, *more], key=lambda each: each.kind))
+
+
+def _as_in(outer: inspect.Parameter, inner: inspect.Parameter) -> inspect.Parameter:
+    """An argument of an inner function as the outer one takes it; by position as before, where it has no default."""
+    if outer.kind is outer.KEYWORD_ONLY:
+        return outer
+    return inner.replace(default=outer.default) if outer.empty not in (outer.default, inner.default) else inner
 
 
 def decorators(function: Callable[..., Any]) -> list[Callable[..., Any]]:
@@ -40,15 +49,15 @@ def _layers(function: Callable[..., Any]) -> list[Callable[..., Any]]:
 
 def _passes_on(function: Callable[..., Any]) -> bool:
     found = _parameters(function)
-    return not found or any(each.kind is each.VAR_KEYWORD for each in found.values())
+    return found is None or any(each.kind is each.VAR_KEYWORD for each in found.values())
 
 
-def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """Parameters of a decorator; none if it does not say them, as functools.cache does not."""
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    """Parameters of a decorator; None if it does not say them, as functools.cache does not."""
     try:
         return inspect.signature(function, follow_wrapped=False).parameters
     except (ValueError, TypeError):
-        return {}
+        return None
 
 
 def takes(function: Callable[..., Any] | None, keyword: str) -> bool:

@@ -17,9 +17,10 @@ from small import many
 from test_table import JOB, run
 
 from lth import cli
-from lth.analysis import plot, results, summary
+from lth.analysis import plot, results
 from lth.analysis.cost import dollars, entry, kwh, pounds, statement, strubell2019, tables
 from lth.analysis.cost.total import Rates, missing, totals, trainings
+from lth.analysis.variants import variants
 from lth.layer import macs
 from lth.model import lenet_300_100
 from lth.store import Store, table
@@ -479,4 +480,4 @@ def test_the_command_draws_a_figure_of_each_experiment(store: Path, tmp_path: Pa
 def test_the_ledger_tells_no_configurations_apart(store: Path) -> None:
     rows = table.tickets(store, "small")
     assert {"cpu_seconds", "samples", "evaluated", "macs", "macs_remaining", "device"} <= set(rows)
-    assert set(summary.variants(rows)) == {""}
+    assert set(variants(rows)) == {""}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial, wraps
+from functools import cache, partial, update_wrapper, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -324,6 +324,17 @@ def test_a_decorator_that_takes_anything_takes_what_its_function_does() -> None:
     def gives(*args: Any, **keywords: Any) -> float:
         return given(*args, total=1, **keywords)
 
+    class Gives:
+        def __init__(self, function: Any) -> None:
+            update_wrapper(self, function)
+
+        def __call__(self, *args: Any, **keywords: Any) -> float:
+            return given(*args, total=1, **keywords)
+
+    @wraps(rate)
+    def zero() -> float:
+        return 0.0
+
     @cache
     def cached(step: int, half: int) -> float:
         return 0.5 ** (step / half)
@@ -343,7 +354,8 @@ def test_a_decorator_that_takes_anything_takes_what_its_function_does() -> None:
     assert guarded("lr", partial(passes, half=2, twice=True))(1) == 0.5
     assert arguments(passes) == (passes, {"half": 3, "twice": False})
     assert guarded("lr", partial(rate, half=1))(1) == 0.5
-    assert guarded("lr", slow)(300) == guarded("lr", gives)(1) == 0.5
+    assert guarded("lr", slow)(300) == guarded("lr", gives)(1) == guarded("lr", Gives(given))(1) == 0.5
+    assert not takes(zero, "half")
     assert arguments(slow) == (slow, {})
     assert takes(rate, "half")
     assert not takes(slow, "half")

@@ -101,6 +101,15 @@ def test_what_was_not_measured_is_refused(stored: Path, capsys: pytest.CaptureFi
     assert "bytes: only quantized trainings have it" in capsys.readouterr().err
 
 
+def test_what_some_rows_have_is_drawn_of_them_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["plot", "quantization", "--y", "bytes", "--rows", "branch", "--runs", "nowhere"]
+    points = pd.read_csv(io.StringIO(lth(capsys, *given, "--format", "csv")))
+    assert {*points["row"]} == {"branch=aware", "branch=post_training"}  # those that are quantized, not the tickets
+    given = ["plot", "frankle2019_hyperparameters", "--x", "init.std", "--y", "optimizer.momentum", "--runs", "nowhere"]
+    assert cli.main(given) == 2
+    assert "--x init.std, --y optimizer.momentum: no row has both" in capsys.readouterr().err
+
+
 def test_compare_and_best_of_an_experiment(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--runs", str(stored), "--format", "csv"]
     found = pd.read_csv(io.StringIO(lth(capsys, "compare", "mine", "--at", "80%", *given)))

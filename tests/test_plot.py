@@ -14,7 +14,7 @@ from matplotlib.container import ErrorbarContainer
 from lth.analysis import plot
 from lth.analysis.plot.counts import counts
 from lth.analysis.plot.style import balanced
-from lth.analysis.summary import merged
+from lth.analysis.variants import merged
 
 
 def tickets() -> pd.DataFrame:

@@ -16,6 +16,7 @@ from torch import nn
 
 from lth import UserError, criterion, distribution, init, job, quantization, rewind, schedule, structure
 from lth.analysis import summary
+from lth.analysis.variants import variants
 from lth.compress import formats
 from lth.compress.layouts import layouts
 from lth.data import normalized, rows
@@ -255,7 +256,7 @@ def test_a_job_quantizes_what_it_trained_and_the_table_has_bits_and_bytes(tmp_pa
 def test_quantized_rows_stand_beside_their_line_in_one_table(tmp_path: Path) -> None:
     job.run(JOB, Store(tmp_path), Callback(), lambda _: None)
     rows = table.tickets(tmp_path)
-    assert summary.variants(rows).unique().tolist() == [""]
+    assert variants(rows).unique().tolist() == [""]
     branches = {branch for branch, _ in summary.summary(rows).columns}
     assert branches >= {"ticket", "post_training, 8 bits", "post_training, fp16", "aware, 4 bits"}
 
@@ -302,7 +303,7 @@ def test_what_stays_in_float_is_named_in_the_log_first_and_in_the_table(
     quantized = rows["bits"].notna()
     assert set(rows["left_in_float"][quantized]) == {"raw, unused.weight"}
     assert rows["left_in_float"][~quantized].isna().all()
-    assert summary.variants(rows).unique().tolist() == [""]
+    assert variants(rows).unique().tolist() == [""]
     # in_proj 12 x 4, out_proj 4 x 4 and head 3 x 16: 112 weights in 19 channels; 19 biases, 16 of raw, 4 + 2 of unused;
     # ranges: two a rounded layer, and two and 2 x 2 shares of the unused one
     dense = rows[quantized & (rows["level"] == 0)].set_index("bits")["bytes"]

@@ -9,7 +9,7 @@ import pytest
 from lth import UserError
 from lth.analysis import comparison, query, ranking, series
 from lth.analysis.metric import Metric
-from lth.analysis.summary import only_fresh
+from lth.analysis.variants import only_fresh
 
 
 def rows() -> pd.DataFrame:
@@ -124,6 +124,7 @@ def test_a_curve_that_configurations_share_belongs_to_each_of_them() -> None:
 
 def test_numbers_in_names_of_lines_are_ordered_as_numbers() -> None:
     assert series.in_order(["step=20", "step=9", "step=100", "all"]) == ["all", "step=9", "step=20", "step=100"]
+    assert series.in_order(["b", "1²", "10"]) == ["1²", "10", "b"]
 
 
 # ---- compare

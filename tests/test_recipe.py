@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,26 @@ from lth.ticket import Ticket, masked
 
 def options(a: int, *, one: int = 1, some: Sequence[int] = (1, 2), nothing: float | None = None) -> None:
     """A function with defaults."""
+
+
+def negated(function: Any) -> Any:
+    """A decorator, which gives its function the name of the other, and another default."""
+
+    @wraps(function)
+    def inner(*values: Any, one: int = 3, **keywords: Any) -> Any:
+        return -function(*values, one=one, **keywords)
+
+    return inner
+
+
+@negated
+def decorated(a: int, *, one: int = 1) -> int:
+    """A function with a default that its decorator replaces."""
+    return a * one
+
+
+bound = negated(options)
+magnitude = negated(criterion.magnitude)
 
 
 class Schedule:
@@ -225,6 +245,20 @@ def test_a_lambda_or_closure_is_an_error_since_its_results_cannot_be_found_again
     for function in (closure, lambda _: 1.0):
         with pytest.raises(TypeError, match="has no import path"):
             describe(function)
+
+
+def test_a_decorated_function_has_the_default_of_its_decorator() -> None:
+    assert (decorated(2), decorated(2, one=1)) == (-6, -2)
+    assert describe(partial(decorated, one=3)) == describe(decorated) != describe(partial(decorated, one=1))
+
+
+def test_a_function_with_the_name_of_another_has_that_which_it_is_bound_to() -> None:
+    assert bound.__qualname__ == "options"
+    assert describe(bound)["function"] == "test_recipe.bound"
+    assert describe(options)["function"] == "test_recipe.options"
+    for other in (magnitude, negated(options)):
+        with pytest.raises(TypeError, match=r"has the name of another, .*which a decorator copied"):
+            describe(other)
 
 
 def test_an_argument_bound_by_position_is_an_error() -> None:

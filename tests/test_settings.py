@@ -11,9 +11,9 @@ import pytest
 from small import recipe
 
 from lth import branch, criterion, distribution, rewind, schedule, structure
+from lth.analysis.branches import full_branch
 from lth.analysis.claim import value
 from lth.analysis.plot import accuracy_at
-from lth.analysis.summary import full_branch
 from lth.engine import Callback
 from lth.init import glorot_normal
 from lth.job import Branch, Job, run

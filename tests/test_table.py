@@ -13,6 +13,8 @@ from small import adam, recipe
 
 from lth import UserError, branch, criterion, distribution, init, job, rewind, schedule, structure
 from lth.analysis import summary
+from lth.analysis.branches import branches
+from lth.analysis.variants import variants
 from lth.engine import Callback
 from lth.job import Branch, Job
 from lth.store import Store, columns, records, table
@@ -195,6 +197,14 @@ def test_of_a_single_replicate_no_spread_is_claimed() -> None:
     ]
 
 
+def test_results_of_code_that_changed_since_have_a_section_of_their_own() -> None:
+    both = pd.concat([tickets(), tickets(stale="mine.noisy changed")], ignore_index=True)
+    titles = [line for line in summary.markdown(both).splitlines() if line.startswith("#")]
+    assert titles == ["### one", "### one (stale: mine.noisy changed)"]
+    with pytest.raises(UserError, match="rows of code that changed since are not averaged"):
+        summary.summary(both)
+
+
 def test_every_experiment_has_a_section_of_its_own() -> None:
     text = summary.markdown(pd.concat([tickets(), tickets(experiment="another")], ignore_index=True))
     assert [line for line in text.splitlines() if line.startswith("#")] == ["### another", "### one"]
@@ -225,7 +235,7 @@ def test_reductions_are_not_part_of_a_line_name() -> None:
     both = pd.concat([tickets(reduced="steps 1000 instead of 50000"), tickets(steps=50000)], ignore_index=True)
     titles = [line for line in summary.markdown(both).splitlines() if line.startswith("#")]
     assert titles == ["### one: steps=1000", "### one: steps=50000"]
-    assert set(summary.variants(tickets(reduced=["steps 1 instead of 2"] * 3 + [None] * 3))) == {""}
+    assert set(variants(tickets(reduced=["steps 1 instead of 2"] * 3 + [None] * 3))) == {""}
 
 
 def test_a_whole_number_beside_a_hole_has_no_decimals_in_a_title() -> None:
@@ -270,7 +280,7 @@ def test_nets_of_other_bits_are_summarized_apart() -> None:
     bits = [None, None, 3, 3, 8, 8]
     rows = tickets(branch=branch, level=0, density=1.0, bits=bits, final_test_accuracy=0.9)
     found = summary.summary(rows)
-    accuracies = {branch: found.loc[0, (branch, "accuracy %")] for branch in summary.branches(rows)}
+    accuracies = {branch: found.loc[0, (branch, "accuracy %")] for branch in branches(rows)}
     assert accuracies == {"ticket": "97.50 ± 0.71", "aware, 3 bits": "98.02 ± 0.01", "aware, 8 bits": "96.50 ± 0.71"}
 
 
@@ -298,7 +308,7 @@ def test_bits_next_to_fp16_are_text_and_can_be_written(tmp_path: Path) -> None:
         assert sorted(found["bits"].dropna().unique()) == ["3", "8", "fp16"]
         found.to_parquet("table.parquet")
         assert pd.read_parquet("table.parquet")["bits"].dropna().tolist() == found["bits"].dropna().tolist()
-    names = [name for name in summary.branches(table.tickets(tmp_path)) if name.startswith("aware")]
+    names = [name for name in branches(table.tickets(tmp_path)) if name.startswith("aware")]
     assert names == ["aware, 3 bits", "aware, 8 bits", "aware, fp16"]
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lth import UserError
+from lth.analysis.branches import branches, full_branch
 from lth.analysis.claim.rows import NEAR, nearest
 from lth.analysis.interval import mean_interval
 from lth.analysis.markdown import aligned
 from lth.analysis.plot.labels import in_order, label, short_names
 from lth.analysis.query import digits, scale, title, where
-from lth.analysis.summary import branches, full_branch, with_spread
+from lth.analysis.summary import with_spread
 
 SAME_LEVEL = 1.05  # factor within which two densities are taken for the same level of two schedules
 SETUP = ("model", "data", "steps")

@@ -1,6 +1,7 @@
 """Full settings: what an experiment declares as those of its paper, and the trainings that had less.
 
-An experiment's FULL is model -> column -> value, or branch -> value where branches differ, "ticket" for all others.
+An experiment's FULL is model -> column -> value, or branch -> value where branches differ, "ticket" for all others;
+of levels only EVERY_LEVEL.
 Whether a training is reduced follows from its row, whoever changed what by which override; `reduced` of a row, written
 by scale=reduced, adds what the declaration does not know of.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lth.analysis.summary import variants
+from lth.analysis.variants import variants
 from lth.store.columns import COMPARED
 from lth.store.defaults import filled
 from lth.store.table import as_text

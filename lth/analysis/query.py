@@ -10,7 +10,7 @@ import pandas as pd
 
 from lth import UserError
 from lth.analysis.metric import metric
-from lth.analysis.summary import MISSING
+from lth.analysis.variants import MISSING
 from lth.store.columns import FLIPS
 from lth.store.names import did_you_mean, similar
 

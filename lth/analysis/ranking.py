@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lth import UserError
+from lth.analysis.branches import full_branch
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import label, short_names
-from lth.analysis.summary import full_branch, mean_and_spread
+from lth.analysis.summary import mean_and_spread
 
 COLUMNS = ("configuration", "level", "density", "by", "spread", "test", "test_spread", "n", "digests")
 

@@ -16,7 +16,7 @@ from lth.analysis.committed import CURVES, FILES, TICKETS, is_listed, read_csv, 
 from lth.analysis.full import marked
 from lth.analysis.joined import joined
 from lth.analysis.registry import EXPERIMENTS, drawn_with, is_configured, load, names, select, stored
-from lth.analysis.summary import only_fresh
+from lth.analysis.variants import only_fresh
 from lth.store import table
 from lth.store.defaults import filled
 from lth.store.record import has_records, no_results, records

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lth.analysis.branches import branches, full_branch
 from lth.analysis.plot.labels import in_order, percent, short_names
 from lth.analysis.query import evenly, scale
-from lth.analysis.summary import branches, full_branch
 from lth.store.columns import configures
 
 # Columns of a table of points; x and its bounds, and the mean with sample deviation and bounds of y.

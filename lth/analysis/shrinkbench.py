@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from lth.analysis.branches import full_branch
 from lth.analysis.claim.rows import is_on
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import label, short_names
-from lth.analysis.summary import full_branch, mean_and_spread, only_fresh
+from lth.analysis.summary import mean_and_spread
+from lth.analysis.variants import only_fresh
 
 HEAD = ("model", "data", "configuration", "level", "compression ratio of prunable weights", "theoretical speed-up")
 

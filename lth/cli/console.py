@@ -60,6 +60,13 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     return out.getvalue().rstrip("\n")
 
 
+def offer(listing: str, command: str, does: str) -> int:
+    """Print what a command that was given no name can take, and on stderr how; returns the exit code."""
+    print(listing)
+    print(f"\nlth {command} NAME {does} one of them, lth {command} all those of lth", file=sys.stderr)
+    return 0
+
+
 def for_each(command: str, names: Iterable[str], action: Callable[[str], int]) -> int:
     """Run the action on every name; an error of one is printed and the others go on. Returns the highest exit code."""
     codes = [0]

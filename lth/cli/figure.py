@@ -9,7 +9,7 @@ from types import ModuleType
 
 from lth import UserError
 from lth.analysis import committed, plot, registry, results, summary
-from lth.cli.console import for_each, log_to_console
+from lth.cli.console import for_each, log_to_console, offer
 from lth.cli.override import key_of
 from lth.store.file import OTHER_OUT, make_folder
 
@@ -29,9 +29,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.name is None and arguments.run:
         raise UserError("--run: name the experiment that it trains, or all")
     if arguments.name is None:
-        print(registry.listing(arguments.runs))
-        print("\nlth figure NAME draws one of them, lth figure all those of lth", file=sys.stderr)
-        return 0
+        return offer(registry.listing(arguments.runs), "figure", "draws")
     if arguments.overrides and not arguments.run:
         raise UserError(f"{' '.join(arguments.overrides)}: overrides are for what --run trains; without it a figure is "
                         "drawn from what is stored. Add --run")  # fmt: skip

@@ -5,11 +5,13 @@ import sys
 
 import pandas as pd
 
+from lth import UserError
 from lth.analysis import plot, query, results, series
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.analysis.plot import labels
-from lth.analysis.summary import MISSING, with_spread
+from lth.analysis.summary import with_spread
+from lth.analysis.variants import MISSING
 from lth.cli.console import log_to_console
 
 Panels = list[tuple[str, pd.DataFrame, pd.DataFrame]]  # name, points, the rows that they are of
@@ -26,6 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
     word = arguments.y or metric(rows).name
     y = query.curve(evaluations, word) if over_steps else query.number(rows, word)
     x = arguments.x if over_steps else query.number(rows, arguments.x)
+    rows = _with_points(rows, evaluations, x, y)  # what else is said of the rows is said of those that are drawn
     if over_steps and not any(condition.startswith("level=") for condition in arguments.where):
         rows = series.few_levels(rows)
     panels: Panels = [
@@ -43,6 +46,15 @@ def main(arguments: argparse.Namespace) -> int:
     print(*files, sep="\n", file=sys.stderr)  # files first, since what reads the text may end, as head does
     print(_csv(panels) if arguments.format == "csv" else _markdown(panels, x, y))
     return 0
+
+
+def _with_points(rows: pd.DataFrame, evaluations: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """The rows that have x and y; raises UserError if none has."""
+    measured = evaluations.loc[evaluations[y].notna(), "digest"] if x == "step" else ()
+    found = rows[rows["digest"].isin(measured)] if x == "step" else rows.dropna(subset=[x, y])
+    if found.empty:
+        raise UserError(f"--x {x}, --y {y}: no row has both; choose other columns, or other rows with --where")
+    return found
 
 
 def _parts(rows: pd.DataFrame, column: str | None) -> list[tuple[str, pd.DataFrame]]:

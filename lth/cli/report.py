@@ -1,12 +1,11 @@
 """`lth report`: an experiment as one page of HTML."""
 
 import argparse
-import sys
 from functools import partial
 
 from lth.analysis import registry
 from lth.analysis.report import gather, page
-from lth.cli.console import for_each, log_to_console
+from lth.cli.console import for_each, log_to_console, offer
 from lth.file import write_text
 from lth.store.file import OTHER_OUT, make_folder
 
@@ -15,9 +14,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Write the page of one experiment, or of all; returns the exit code."""
     log_to_console(stderr=True)
     if arguments.name is None:
-        print(registry.listing(arguments.runs))
-        print("\nlth report NAME writes one of them, lth report all those of lth", file=sys.stderr)
-        return 0
+        return offer(registry.listing(arguments.runs), "report", "writes")
     return for_each("report", registry.select(arguments.name, "experiment", arguments.runs), partial(_one, arguments))
 
 

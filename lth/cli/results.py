@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis import summary
+from lth.analysis.branches import quantized
 from lth.analysis.metric import metric
+from lth.analysis.variants import only_fresh
 from lth.cli.console import console
 from lth.store import table
 from lth.store.names import folder_of
@@ -105,9 +107,9 @@ def _draw(results: Results) -> Iterator[Path]:
     from lth.analysis import plot
 
     (rows, evaluations), name = results.tables, results.experiment
-    if (rows := summary.only_fresh(rows)).empty:
+    if (rows := only_fresh(rows)).empty:
         return
-    ends = metric(rows).final if summary.quantized(rows) else ""  # quantized nets begin where the others end
+    ends = metric(rows).final if quantized(rows) else ""  # quantized nets begin where the others end
     make = partial(plot.sparsity, rows, name, columns=(ends, "early_stop_step"))
     drawn = _drawn(results, "sparsity", plot.key(name, rows), make)
     groups = [*rows.groupby(plot.short_names(rows), sort=False)]

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from lth import UserError
-from lth.analysis import summary
+from lth.analysis import variants as configurations
 from lth.analysis.plot.labels import model_name
 from lth.engine import Callback
 from lth.job import Job, Trains, ended, stored, trainer
@@ -98,7 +98,7 @@ def variants(jobs: Iterable[Job]) -> dict[tuple[str, str], str]:
         for job in jobs
     }
     table = pd.DataFrame(columns.values())
-    parts = [summary.variants(part) for _, part in table.groupby(["experiment", "model"])]
+    parts = [configurations.variants(part) for _, part in table.groupby(["experiment", "model"])]
     return dict(zip(columns, pd.concat(parts).sort_index(), strict=True))
 
 

@@ -26,10 +26,22 @@ class Place(NamedTuple):
     bits: int | str | None = None
 
 
+class Past(NamedTuple):
+    """How a trained ticket came about, by the keyword of a transform that takes it.
+
+    line: the trained tickets that each was pruned from, from the dense net to this one. inverse: makes the ticket of a
+    level by the opposite criterion, of the one that it is pruned from. drawn: gives masks of the training before.
+    """
+
+    line: Sequence[Trained]
+    inverse: Callable[[Trained, int], Ticket]
+    drawn: Callable[[], early_bird.Drawn]
+
+
 @dataclass(frozen=True)
 class Branch:
     """A branch off the main line: transform: Trained -> (Recipe, Ticket), called with `draw`, `recipe` and `init`, and
-    with `line`, `inverse` and `drawn` if it takes them, or, for a quantization, with `bits` and `recipe`.
+    with those of `Past` that it takes, or, for a quantization, with `bits` and `recipe`.
 
     levels: None for all levels, of controls all but the dense one. draws: independent draws per level. bits: widths
     that weights are quantized to; None for a control. compare: measures the nets of the draws beside each other, such
@@ -78,21 +90,13 @@ class Branch:
         epoch = -(-len(recipe.data.train) // recipe.batch_size)
         return early_bird.epochs(recipe.steps, self.argument("every") or epoch)
 
-    def tickets(
-        self,
-        name: str,
-        line: Sequence[Trained],
-        job: "Job",
-        inverse: Callable[[Trained, int], Ticket],
-        drawn: Callable[[], early_bird.Drawn],
-    ) -> Iterator[tuple[Recipe, Ticket]]:
-        """The tickets that branch off the last of a line of trained ones, each with its recipe. For transforms that
-        take them: inverse makes the ticket of a level by the opposite criterion, of the one that it is pruned from;
-        drawn gives masks of the training before.
-        """
-        trained, recipe = line[-1], job.recipe_of(line[-1].ticket)
-        offered: dict[str, Callable[[], Any]] = {"line": lambda: line, "inverse": lambda: inverse, "drawn": drawn}
-        given = {keyword: give() for keyword, give in offered.items() if self.takes(keyword)}
+    def tickets(self, name: str, past: Past, job: "Job") -> Iterator[tuple[Recipe, Ticket]]:
+        """The tickets that branch off a trained one, the last of its line, each with its recipe."""
+        trained = past.line[-1]
+        recipe = job.recipe_of(trained.ticket)
+        given: dict[str, Any] = {keyword: each for keyword, each in past._asdict().items() if self.takes(keyword)}
+        if "drawn" in given:
+            given["drawn"] = past.drawn()
         for bits in self.bits or ():
             new, ticket = self.transform(trained, bits=bits, recipe=recipe)
             yield new, replace(ticket, branch=name, bits=bits)

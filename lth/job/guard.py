@@ -136,8 +136,8 @@ def _check_taken(guard: Guarded) -> None:
 
 def _only_passes_on(decorator: Any) -> bool:
     """True for a decorator of PyTorch, such as torch.no_grad(), or one in C, such as functools.cache."""
-    module = str(getattr(decorator, "__globals__", {}).get("__name__", "torch"))
-    return module.partition(".")[0] == "torch"
+    module = getattr(decorator, "__globals__", {}).get("__name__") or type(decorator).__module__
+    return str(module).partition(".")[0] in ("torch", "functools")
 
 
 def _value_for(role: str, error: str, positional: Collection[str]) -> str:

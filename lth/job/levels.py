@@ -9,7 +9,7 @@ from functools import partial
 from lth.criterion import inverted
 from lth.early_bird import Drawn
 from lth.imp import Rewind, Scored, afresh, check, dense, imp, prune, quiet, stay, untrained
-from lth.job.branch import Branch
+from lth.job.branch import Branch, Past
 from lth.job.drawn import drawn
 from lth.job.last import check_after_gradual, check_last
 from lth.job.masks import masks
@@ -41,14 +41,14 @@ def execute(
     branch is left out at a level.
     """
     waiting: dict[str, tuple[Recipe, list[Ticket]]] = {}
-    lines, inverse = _Lines(job.ladder), partial(_inverse, job, store, scored)
+    lines = _Lines(job.ladder)
 
     def level(tickets: list[Ticket]) -> list[Trained]:
         early = [untrained(ticket) for ticket in tickets if job.is_early(ticket)]
         for each in early:
             lines.to(each)
         trained = _trained(job, train, [ticket for ticket in tickets if not job.is_early(ticket)])
-        for name, recipe, branched in _branched(job, store, [*map(lines.to, trained)], inverse, without):
+        for name, recipe, branched in _branched(job, store, [*map(lines.to, trained)], scored, without):
             waiting.setdefault(name, (recipe, []))[1].extend(branched)
             if len(waiting[name][1]) >= width:
                 train(waiting.pop(name)[1], recipe)
@@ -143,19 +143,20 @@ def _branched(
     job: Job,
     store: Store,
     lines: list[list[Trained]],
-    inverse: Callable[[Trained, int], Ticket],
+    scored: Scored,
     without: tuple[type[Exception], ...],
 ) -> list[tuple[str, Recipe, list[Ticket]]]:
     """All tickets that branch off the ends of these lines, of every replicate and draw, in one list for each recipe and
     its digest.
     """
     lists: dict[str, tuple[Recipe, list[Ticket]]] = {}
+    inverse = partial(_inverse, job, store, scored)
     for name, branch in job.branches.items():
         for line in lines:
             if branch.at(line[-1].ticket.level):
                 before = partial(drawn_before, job, store, branch, line[-2:][0], line[-1].ticket.level)
                 with contextlib.suppress(*without):
-                    for recipe, ticket in branch.tickets(name, line, job, inverse, before):
+                    for recipe, ticket in branch.tickets(name, Past(line, inverse, before), job):
                         lists.setdefault(short(describe(recipe)), (recipe, []))[1].append(ticket)
     return [(name, *each) for name, each in lists.items()]
 

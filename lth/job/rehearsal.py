@@ -17,7 +17,7 @@ from lth.engine.kernel.choice import chosen
 from lth.engine.kernel.replace import sparse_layers
 from lth.engine.width import on_cpu
 from lth.imp import dense, stay, untrained
-from lth.job.branch import Branch
+from lth.job.branch import Branch, Past
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.schedule import rungs
@@ -79,7 +79,7 @@ def tickets(
     """Tickets that branch off the last of a line of stand-ins, whose mask is every one that the branch may ask for."""
     last, layers = line[-1].ticket, list(job.recipe.layers.kinds)
     drawn = Drawn(epochs, lambda _: last.mask, layers, units=False)
-    return branch.tickets(name, line, job, lambda *_: last, lambda: drawn)
+    return branch.tickets(name, Past(line, lambda *_: last, lambda: drawn), job)
 
 
 def _line(job: Job, start: Ticket, level: int) -> list[Trained]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lth import UserError, transfer
+from lth.job.branch import Past
 from lth.schedule import rungs
 from lth.store.defaults import completed
 from lth.store.digest import describe
@@ -26,8 +27,7 @@ def check(job: "Job", start: "Job") -> None:
     if beyond := sorted({*rungs(job.levels)} - {*rungs(start.levels)}):
         raise UserError(f"levels={job.levels}: the run that tickets are taken from has levels={start.levels} and no "
                         f"level {beyond[0]}; give fewer here, or levels= in start as well")  # fmt: skip
-    looked = ("line", "inverse", "drawn")
-    if lines := [name for name, branch in job.branches.items() if any(map(branch.takes, looked))]:
+    if lines := [name for name, branch in job.branches.items() if any(map(branch.takes, Past._fields))]:
         raise UserError(f"branch={lines[0]} looks at the trainings in which a ticket was pruned, and with start= they "
                         "are those of another run: leave one of the two out")  # fmt: skip
     if BRANCH in job.branches:

@@ -9,12 +9,14 @@ import hashlib
 import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
+from functools import reduce
 from typing import Any
 
 from lth.data import Data
-from lth.keywords import unbound
+from lth.keywords import signature, unbound
 from lth.recipe import Recipe
 from lth.store.source import source
 from lth.task import Task
@@ -93,7 +95,7 @@ def sourceless(description: Any) -> Any:
 
 def _function(value: Callable[..., Any]) -> dict[str, Any]:
     function, bound = unbound(value)
-    defaults = {k: p.default for k, p in inspect.signature(function).parameters.items()}
+    defaults = {k: p.default for k, p in signature(function).parameters.items()}
     unusual = {k: describe(v) for k, v in sorted(bound.items()) if k not in defaults or not _same(v, defaults[k])}
     return {**_named(function), **unusual}
 
@@ -107,14 +109,35 @@ def _named(function: Callable[..., Any]) -> dict[str, Any]:
         public = _public_name(function)
         return {"function": public, **({"version": VERSIONS[public]} if public in VERSIONS else {})}
     own = source(function)
-    return {"function": f"{module}.{name}", **({} if own is None else {"source": dict(own)})}
+    return {"function": f"{module}.{_bound(function)}", **({} if own is None else {"source": dict(own)})}
+
+
+def _bound(function: Callable[..., Any]) -> str:
+    """The name by which a module has a function: its own, or, of one that a decorator gave the name of what it
+    decorates, that which it is bound to there.
+    """
+    module, name = sys.modules.get(function.__module__), function.__qualname__
+    if module is None or reduce(lambda owner, part: getattr(owner, part, None), name.split("."), module) is function:
+        return name
+    found = next((other for other, value in vars(module).items() if value is function), None)
+    if found is None:
+        raise _misnamed(function)
+    return found
+
+
+def _misnamed(function: Callable[..., Any]) -> TypeError:
+    return TypeError(f"a function has the name of another, {function.__module__}.{function.__qualname__}, which a "
+                     "decorator copied (functools.wraps), so its results can't be told apart: write "
+                     "`@decorator` above a function with a name of its own that calls the other")  # fmt: skip
 
 
 def _public_name(function: Callable[..., Any]) -> str:
     """`model.lenet_300_100`, wherever in `lth.model` the function is written."""
     name, room = function.__qualname__, function.__module__.split(".")[1]
     package = importlib.import_module(f"lth.{room}")
-    if getattr(package, name, None) is not function or name not in getattr(package, "__all__", [name]):
+    if (public := getattr(package, name, None)) is not function and public is not None:
+        raise _misnamed(function)
+    if public is None or name not in getattr(package, "__all__", [name]):
         raise TypeError(f"{function.__module__}.{name} is not public: its name may change and lose its results")
     return f"{room}.{name}"
 

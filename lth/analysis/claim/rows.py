@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from lth import UserError
+from lth.analysis.branches import several_settings
 from lth.analysis.interval import Interval, mean_interval, ratio_interval
-from lth.analysis.summary import several_settings, variants
+from lth.analysis.variants import variants
 
 NEAR = 1.3  # factor within which a percentage is the one that was asked for
 

@@ -1,6 +1,6 @@
 """The axis of percent of weights, as in Frankle & Carbin 2019."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 TICKS = 7
 
 
-def percent_axis(axes: "Axes", percents: Sequence[float]) -> None:
-    """Make the horizontal axis that of percent of weights: logarithmic, down from the first of these."""
+def percent_axis(axes: "Axes", values: Iterable[float]) -> None:
+    """Make the horizontal axis that of percent of weights: logarithmic, down from the largest of these."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+    percents = sorted({*values}, reverse=True)
     axes.set_xscale("log")
     ticks, apart = [percents[0]], 1.01 * (percents[-1] / percents[0]) ** (1 / TICKS)
     for percent in percents[1:]:

@@ -10,7 +10,7 @@ from lth.analysis.plot.labels import model_name, percent
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import MARKS, SPREAD, cycled, errorbar, finish, new_figure
-from lth.analysis.summary import variants
+from lth.analysis.variants import variants
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

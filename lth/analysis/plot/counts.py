@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from lth.analysis.branches import full_branch
 from lth.analysis.plot.labels import branch_label, model_name
-from lth.analysis.summary import full_branch, variants
+from lth.analysis.variants import variants
 
 NAMED = 4  # levels that are named one by one
 SPLITS: tuple[list[str], ...] = ([], ["model"], ["branch"], ["model", "branch"])

@@ -1,4 +1,4 @@
-"""Names for readers: of models, branches and lines; what is reduced. Imports no matplotlib."""
+"""Names for readers: of models, branches and lines. Imports no matplotlib."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from lth.analysis.summary import variants, varying
+from lth.analysis.variants import variants, varying
 
 LABELS = {
     "ticket": "ticket",
@@ -100,7 +100,7 @@ TITLES = {
 
 
 def branch_label(branch: str) -> str:
-    """Name of a branch (`lth.analysis.summary.full_branch`) for readers: its label, its settings behind."""
+    """Name of a branch (`lth.analysis.branches.full_branch`) for readers: its label, its settings behind."""
     name, *settings = branch.split(", ", 1)
     return ", ".join([LABELS.get(name, name), *settings])
 
@@ -182,7 +182,7 @@ def in_order(lines: Iterable[str]) -> list[str]:
 
 def _natural(name: str) -> list[tuple[int, float, str]]:
     parts = re.findall(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?|\D+", name)
-    return [(0, float(part), "") if part[0].isdigit() else (1, 0.0, part) for part in parts]
+    return [(0, float(part), "") if part[0].isdecimal() else (1, 0.0, part) for part in parts]
 
 
 def percent(density: float) -> str:

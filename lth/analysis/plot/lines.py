@@ -77,7 +77,7 @@ def _axis(axes: "Axes", points: pd.DataFrame, x: str) -> None:
     from matplotlib.ticker import EngFormatter
 
     if x == "density":
-        percent_axis(axes, sorted(points["x"].unique(), reverse=True))
+        percent_axis(axes, points["x"])
         return
     if x == "step":
         _from_the_first_tenth(axes, points)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lth.analysis import query
+from lth.analysis.branches import branches, full_branch
 from lth.analysis.metric import metric, metric_of_curves
 from lth.analysis.plot.axis import percent_axis
 from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, shared_values, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import LOOKS, MARKS, SPREAD, TOLD_APART, cycled, errorbar, finish, new_figure
-from lth.analysis.summary import branches, full_branch
+from lth.analysis.variants import only_fresh
 from lth.analysis.winning import winning
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def sparsity(
     The axis is logarithmic and runs down from 100, as in the paper's Figures 4 and 5. by: columns that tell the lines
     apart, such as ["model"]; default: all that differ. rows: a column; each value of it has its own row of panels.
     columns: one for each panel; "" is the accuracy at early stop. above: a share from which the first column is shown
-    once more, in a panel of its own. notes: what else the note under the figure says.
+    once more, in a panel of its own. notes: what else the note under the figure says. Stale rows are left out.
     """
+    table = only_fresh(table)
     columns = [*columns[:1], *columns[: bool(above)], *columns[1:]]
     parts = _parts(table, rows)
     with new_figure(max(5 * len(columns), 7), 4 * len(parts), len(parts), len(columns)) as (figure, panels):
@@ -72,8 +74,9 @@ def during(
 ) -> "Figure":
     """Test accuracy at some shares of the steps against percent of weights remaining (the paper's Figures 7 and 8, for
     nets whose validation loss has no minimum before the end). A panel is titled by the share at which its nets were
-    evaluated last. by, rows: as in `sparsity`.
+    evaluated last. by, rows: as in `sparsity`, without stale rows too.
     """
+    table = only_fresh(table)
     found, parts = metric_of_curves(evaluations), _parts(table, rows)
     alone = f" {_moment(pd.Series([*shares]))}" if len(shares) == 1 else ""
     with new_figure(4 * len(shares), 4 * len(parts), len(parts), len(shares), sharey="row") as (figure, panels):
@@ -141,7 +144,7 @@ def _lines(
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
             style = _by_name(index, branch, places) if several else _by_branch(branch, places)
             _line(axes, _with_dense(rows, branch), column, label, **style)
-    percent_axis(axes, sorted(100 * table["density"].unique(), reverse=True))
+    percent_axis(axes, 100 * table["density"])
 
 
 def _by_name(index: int, branch: str, places: Sequence[str]) -> dict[str, Any]:

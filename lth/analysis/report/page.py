@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lth.analysis import plot, summary
+from lth.analysis import plot
+from lth.analysis.branches import full_branch
 from lth.analysis.report.content import Content
 from lth.analysis.report.sections import sections
+from lth.analysis.variants import variants
 
 
 def templates() -> Environment:
@@ -50,7 +52,7 @@ def _scale(tickets: pd.DataFrame) -> str:
 
 def _n(tickets: pd.DataFrame) -> str:
     """Least and most trainings that a number of the tables is the mean of."""
-    sizes = tickets.groupby([summary.full_branch(tickets), summary.variants(tickets), tickets["level"]]).size()
+    sizes = tickets.groupby([full_branch(tickets), variants(tickets), tickets["level"]]).size()
     return f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
 
 

@@ -57,7 +57,7 @@ def _labels(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
 
 
 def changes(table: pd.DataFrame) -> pd.Series:
-    """What changed since in the code of each row, such as "mine.smallest changed in mine.py"; "" if it is not stale."""
+    """The change of each row's code since, such as "mine.smallest changed in mine.py"; "" if it is not stale."""
     return table["stale"].fillna("") if "stale" in table else pd.Series("", index=table.index, dtype="str")
 
 

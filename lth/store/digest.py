@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
-from functools import reduce
 from typing import Any
 
 from lth.data import Data
@@ -117,7 +116,10 @@ def _bound(function: Callable[..., Any]) -> str:
     decorates, that which it is bound to there.
     """
     module, name = sys.modules.get(function.__module__), function.__qualname__
-    if module is None or reduce(lambda owner, part: getattr(owner, part, None), name.split("."), module) is function:
+    named: Any = module
+    for part in name.split("."):
+        named = getattr(named, part, None)
+    if named is function or module is None or not hasattr(function, "__wrapped__"):
         return name
     found = next((other for other, value in vars(module).items() if value is function), None)
     if found is None:

@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 class Past(NamedTuple):
-    """How a trained ticket came about, by the keyword of a transform that takes it.
+    """The past of a trained ticket, by the keyword of a transform that takes it.
 
     line: the trained tickets that each was pruned from, from the dense net to this one. inverse: makes the ticket of a
     level by the opposite criterion, of the one that it is pruned from. drawn: gives masks of the training before.

@@ -44,6 +44,9 @@ def test_the_default_of_a_function_of_the_users_own_is_read_from_its_file(monkey
     assert completed(ours, wanted, own) == {**ours, "criterion.power": 1, "criterion.floor": 0}
     assert completed(theirs, wanted, own) == theirs
     assert completed(ours, wanted, ["gone.smallest"]) == ours
+    for number, (decorator, known) in enumerate([("torch.no_grad()", True), ("doubled", False)]):
+        Path(f"mine_{number}.py").write_text(MINE.replace("def", f"@{decorator}\ndef"), encoding="utf-8")
+        assert ("criterion.floor" in completed(ours, wanted, [f"mine_{number}.smallest"])) == known
 
 
 @pytest.mark.parametrize(

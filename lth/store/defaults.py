@@ -70,12 +70,18 @@ def _defaults(function: str) -> Mapping[str, Any]:
         return {}
     if isinstance(found, ast.ClassDef):
         found = next((s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), found)
-    if not isinstance(found, ast.FunctionDef):
+    if not isinstance(found, ast.FunctionDef) or _has_others(function, found):
         return {}
     places = [*found.args.posonlyargs, *found.args.args]
     pairs = [*zip(reversed(places), reversed(found.args.defaults), strict=False)]
     pairs += [(a, node) for a, node in zip(found.args.kwonlyargs, found.args.kw_defaults, strict=True) if node]
     return {argument.arg: value for argument, node in pairs if (value := _literal(node)) is not None}
+
+
+def _has_others(function: str, found: ast.FunctionDef) -> bool:
+    """True if a decorator of the user's own may give a function other defaults than those of its source."""
+    own = function.partition(".")[0] not in ("lth", "torch")
+    return own and not all(ast.unparse(each).startswith(("torch.", "functools.")) for each in found.decorator_list)
 
 
 def _literal(node: ast.expr) -> Any:

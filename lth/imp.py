@@ -20,7 +20,7 @@ from lth.keywords import supplied
 from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
-from lth.seed import seed
+from lth.seed import seed, seeded
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, masked
 from lth.weights import initial
 
@@ -113,8 +113,9 @@ def prune(
             left = _without(trained, _kept(left, density, net, recipe, criterion, distribution, structure))
         return left.mask
 
-    weights, step = rewind(trained)
-    return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
+    with seeded("prune", trained.ticket.replicate, level):
+        weights, step = rewind(trained)
+        return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
 
 
 def _kept(

@@ -1,7 +1,11 @@
 """Seeds and generators from readable keys: every random choice of the project is a pure function of its key."""
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +20,23 @@ def seed(*key: int | str) -> int:
 def generator(*key: int | str) -> torch.Generator:
     """CPU generator seeded with `seed(*key)`."""
     return torch.Generator().manual_seed(seed(*key))
+
+
+@contextmanager
+def seeded(*key: int | str) -> Iterator[None]:
+    """Seed the generators of Python, NumPy and PyTorch (the CPU's) by a key, and put them back afterwards: functions of
+    the user's own may draw from them.
+    """
+    number, pythons, numpys = seed(*key), random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        random.seed(number)
+        np.random.seed(number % 2**32)
+        torch.default_generator.manual_seed(number)
+        try:
+            yield
+        finally:
+            random.setstate(pythons)
+            np.random.set_state(numpys)
 
 
 def uniform(key: Tensor, step: Tensor, like: Tensor) -> Tensor:

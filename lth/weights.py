@@ -13,6 +13,7 @@ from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from lth import UserError
+from lth.seed import seeded
 
 
 def weights_of(net: nn.Module) -> dict[str, Tensor]:
@@ -23,7 +24,8 @@ def weights_of(net: nn.Module) -> dict[str, Tensor]:
 
 def initial(init: Callable[[nn.Module, int], Mapping[str, Tensor]], net: nn.Module, seed: int) -> dict[str, Tensor]:
     """theta_0 of a net by any init; a tied or shared tensor stands once, under its first name."""
-    weights = init(net, seed)
+    with seeded("weights", seed):
+        weights = init(net, seed)
     return {name: weights[name] for name in weights_of(net)}
 
 

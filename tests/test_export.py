@@ -113,6 +113,16 @@ def test_records_without_overrides_and_those_of_another_machine_need_the_words(
     assert len(jobs(["first_ticket", "root=there"])) == 1
 
 
+def test_a_folder_of_ones_own_groups_is_asked_for_where_the_name_alone_is_given(tmp_path: Path) -> None:
+    folder = tmp_path / "groups" / "lr"
+    folder.mkdir(parents=True)
+    (folder / "slow.yaml").write_text("_target_: lth.lr.constant\n_partial_: true\nwarmup: 3\n", encoding="utf-8")
+    assert run(f"--config-dir={folder.parent}", "root=here", "levels=0", "lr=slow") == 0
+    with pytest.raises(UserError, match=r"first_ticket was trained with .*lr=slow.*; if it was with --config-dir DIR"):
+        jobs(["first_ticket", "root=here"])
+    assert len(jobs(["first_ticket", "root=here"], folder.parent)) == 1
+
+
 @pytest.mark.parametrize("wrong", [None, "levels=1", [1], {"levels": 1}])
 def test_a_record_whose_overrides_are_no_words_is_corrupt(wrong: object, tmp_path: Path) -> None:
     Record(tmp_path, "one", "job-1", {"replicate": 1}, overrides=["levels=1"]).status("finished")

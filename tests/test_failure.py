@@ -62,6 +62,10 @@ def late(step, *, at=13):
     return helper({}) if step == at else 1.0
 
 
+def needs(path):
+    return None
+
+
 class Net(nn.Module):
     def __init__(self, shape, classes):
         super().__init__()
@@ -233,6 +237,9 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
     assert "_target_=mine.nothing: mine has no 'nothing'" in failed(capsys)
     assert run("model", "narow") == 1
     assert "failed: _target_=mine.narow: mine has no 'narow'. Did you mean narrow?" in failed(capsys)
+    for given, remedy in (("", "give it, as +data.path=VALUE"), ("+data.root=x", "leave out data.root")):
+        assert shell.run("root=here", "~data", "+data._target_=mine.needs", *filter(None, [given])) == 1
+        assert f"'; {remedy}" in failed(capsys)
     (tmp_path / "broken.py").write_text("x = 1 / 0\n")
     (tmp_path / "wrong.py").write_text("x = (\n")
     assert shell.run("root=here", "lr._target_=broken.lr") == 1

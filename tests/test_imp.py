@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -184,6 +185,31 @@ def test_the_batch_of_a_criterion_is_the_first_that_training_the_ticket_sees(ord
     every_image, every_label = normalized(DATA, DATA.train)
     assert torch.equal(images, every_image[chosen])
     assert torch.equal(labels, every_label[chosen])
+
+
+def test_what_functions_of_ones_own_draw_is_a_function_of_replicate_and_level() -> None:
+    def random(net: nn.Module, trained: Trained, batch: Any) -> dict[str, Tensor]:
+        return {name: torch.rand(m.shape) + np.random.rand(*m.shape) for name, m in trained.mask.items()}
+
+    def orthogonal(net: nn.Module, seed: int) -> dict[str, Tensor]:
+        return {n: nn.init.orthogonal_(w.clone()) if w.dim() > 1 else w for n, w in net.state_dict().items()}
+
+    def mask(replicate: int, level: int) -> Tensor:
+        (start,) = doubled([dense(RECIPE, glorot_normal, replicate)])
+        ticket = prune(start, level, recipe=RECIPE, ladder=iterative(2), criterion=random)
+        return torch.cat([m.flatten() for m in ticket.mask.values()])
+
+    torch.manual_seed(1)
+    first, before = mask(1, 1), dense(RECIPE, orthogonal, 1).weights
+    torch.manual_seed(2)
+    expected, state = torch.rand(1), np.random.get_state()[1].tolist()
+    torch.manual_seed(2)
+    assert torch.equal(mask(1, 1), first)
+    assert same(dense(RECIPE, orthogonal, 1).weights, before)
+    assert torch.equal(torch.rand(1), expected)  # and the generators go on as if nothing had been drawn
+    assert np.random.get_state()[1].tolist() == state
+    assert not torch.equal(mask(2, 1), first)
+    assert not same(dense(RECIPE, orthogonal, 2).weights, before)
 
 
 def test_the_images_of_ranges_are_the_first_of_the_replicate_wherever_its_ticket_begins() -> None:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import shell
 import small
@@ -271,9 +272,24 @@ def softmax(shape: Sequence[int], classes: int) -> nn.Module:
 
 
 def test_a_net_that_gives_probabilities_is_named() -> None:
-    assert [*job.probabilities(JOB.recipe)] == []
-    (said,) = job.probabilities(recipe(model=softmax))
+    assert [*job.of_outputs(JOB.recipe)] == []
+    (said,) = job.of_outputs(recipe(model=softmax))
     assert said.startswith("the net gives probabilities (its outputs sum to 1), and the loss takes logits")
+
+
+def test_a_net_with_outputs_that_are_no_class_is_named() -> None:
+    (said,) = job.of_outputs(recipe(model=lambda shape, classes: small.net(shape, classes + 4)))
+    assert said == "the net has 7 outputs, and tiny has 3 classes"
+
+
+def test_splits_that_are_the_same_and_examples_that_are_twice_in_a_batch_are_named() -> None:
+    assert [*job.of_data(JOB.recipe)] == []
+    few = small.DATA.train.take(np.arange(12))
+    said = [*job.of_data(recipe(data=replace(small.DATA, train=few, test=few), batch_size=30))]
+    assert said == [
+        "the training and the test set of tiny have the same inputs: hold out others",
+        "batch_size=30: the training set of tiny has 12 examples, so that a step takes each of them about 2.5 times",
+    ]
 
 
 def test_what_is_reduced_is_written_into_every_row_and_changes_no_training(tmp_path: Path) -> None:

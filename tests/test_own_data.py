@@ -182,9 +182,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "minus_one": ({"targets": LABELS - 1}, "the training set of mine has the label -1: classes are 0 to C - 1"),
     "plus_minus_one": ({"targets": 2 * (LABELS > 0) - 1}, "has the label -1: classes are 0 to C - 1. Number them"),
     "ignored": ({"targets": np.where(LABELS == 2, -100, LABELS)}, "has the label -100"),
-    "from_one": ({"targets": LABELS + 1}, "has 3 classes up to 3, and not 0. Number them"),
-    "gap": ({"targets": 2 * LABELS}, "has 3 classes up to 4, and not 1. Number them from 0 on"),
-    "million": ({"targets": np.where(LABELS == 2, 10**6, LABELS)}, "up to 1000000, and not 2"),
+    "one_class": ({"targets": 0 * LABELS}, "has one class only, so that there is nothing to learn"),
+    "from_one": ({"targets": LABELS + 1}, "has 3 classes up to 3, of which none is 0. Number them"),
+    "gap": ({"targets": 2 * LABELS}, "has 3 classes up to 4, of which none is 1. Number them from 0 on"),
+    "million": ({"targets": np.where(LABELS == 2, 10**6, LABELS)}, "up to 1000000, of which none is 2"),
     "too_many": ({"classes": 2}, "has the label 2: with classes=2 they are 0 to 1"),
     "column": ({"targets": LABELS[:, None]}, "are integers, N x 1: give N labels (labels[:, 0])"),
     "text": ({"targets": LABELS.astype(str)}, "give classes as integers from 0 on"),
@@ -266,7 +267,7 @@ def test_labels_are_taken_if_and_only_if_each_class_from_0_on_has_a_training_exa
     train: np.ndarray, test: np.ndarray
 ) -> None:
     known = sorted(set(train.tolist()))
-    fine = known == list(range(len(known))) and set(test.tolist()) <= set(known)
+    fine = len(known) > 1 and known == list(range(len(known))) and set(test.tolist()) <= set(known)
     one, two = Split(VALUES[: len(train)], train), Split(VALUES[: len(test)], test)
     if fine:
         assert Data("mine", one, one, two).classes == len(known)

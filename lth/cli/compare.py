@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
     for each in comparison.setups(table, base):
         log.warning("%s: differences may come from this", each)
     if left := comparison.left_out(sides, base, found):
-        log.warning("left out: %s: no replicate has it and %s at densities%s within 5%% of each other",
-                    "; ".join(left), base.name, near)  # fmt: skip
+        log.warning("left out, since in no replicate their densities%s are within 5%% of those of %s: %s",
+                    near, base.name, "; ".join(left))  # fmt: skip
     print(found.to_csv(index=False).rstrip("\n") if arguments.format == "csv" else comparison.markdown(found, y))
     return 0

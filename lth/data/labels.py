@@ -73,10 +73,13 @@ def _implied(name: str, seen: Mapping[str, np.ndarray]) -> int:
         if len(missing := np.setdiff1d(labels, train)):
             raise UserError(f"the {which} set of {name} has the label {missing[0]}, which the training set does not "
                             f"have: leave it out, {remedy}")  # fmt: skip
+    if most == 0:
+        raise UserError(f"the training set of {name} has one class only, so that there is nothing to learn: add "
+                        "examples of others; for numbers to predict, give floats")  # fmt: skip
     if len(train) <= most:
         gap = int(np.flatnonzero(train != np.arange(len(train)))[0])
-        raise UserError(f"the training set of {name} has {len(train)} classes up to {most}, and not {gap}. {NUMBER}, "
-                        f"{remedy}")  # fmt: skip
+        raise UserError(f"the training set of {name} has {len(train)} classes up to {most}, of which none is {gap}. "
+                        f"{NUMBER}, {remedy}")  # fmt: skip
     return most + 1
 
 

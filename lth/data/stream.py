@@ -1,16 +1,13 @@
 """Inputs that need not fit in memory: a torch `Dataset` in place of an array, of which examples are read as needed."""
 
-import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lth import UserError
-from lth.seed import seed
+from lth.seed import seeded
 
 # Examples whose bytes are part of what identifies a stream, spread evenly over it.
 SAMPLED = 8
@@ -108,21 +105,6 @@ class Stream:
 
     def _name(self) -> str:
         return f"the streamed {type(self.dataset).__name__}"
-
-
-@contextmanager
-def seeded(*key: int | str) -> Iterator[None]:
-    """Seed the generators of Python, NumPy and PyTorch (the CPU's) by a key, and put them back afterwards."""
-    number, pythons, numpys = seed(*key), random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        random.seed(number)
-        np.random.seed(number % 2**32)
-        torch.default_generator.manual_seed(number)
-        try:
-            yield
-        finally:
-            random.setstate(pythons)
-            np.random.set_state(numpys)
 
 
 def _array(value: Any) -> np.ndarray:

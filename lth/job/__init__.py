@@ -1,7 +1,7 @@
 """One configuration with all its replicates: from values to trained tickets, recorded as they finish."""
 
 from lth.job.branch import Branch, Place, place
-from lth.job.idle import idle, probabilities
+from lth.job.idle import idle, of_data, of_outputs
 from lth.job.run import run, status, trainer
 from lth.job.sharing import bound, planned, trainings
 from lth.job.source import origin, origin_places
@@ -17,11 +17,12 @@ __all__ = [
     "ended",
     "idle",
     "migrate",
+    "of_data",
+    "of_outputs",
     "origin",
     "origin_places",
     "place",
     "planned",
-    "probabilities",
     "run",
     "status",
     "stored",

@@ -9,6 +9,7 @@ from lth.job.guard import guarded
 from lth.keywords import arguments, takes
 from lth.quantization.scheme import WeightBits
 from lth.recipe import Recipe
+from lth.seed import seeded
 from lth.store.digest import describe, short, sources
 from lth.ticket import Ticket, Trained
 
@@ -101,7 +102,8 @@ class Branch:
             new, ticket = self.transform(trained, bits=bits, recipe=recipe)
             yield new, replace(ticket, branch=name, bits=bits)
         for draw in range(self.draws if self.bits is None else 0):
-            new, ticket = self.transform(trained, draw=draw, recipe=recipe, init=job.init, **given)
+            with seeded("branch", trained.ticket.replicate, trained.ticket.level, draw):
+                new, ticket = self.transform(trained, draw=draw, recipe=recipe, init=job.init, **given)
             yield new, replace(ticket, branch=name, draw=draw)
 
     def places(self, name: str, replicate: int, level: int) -> list[Place]:

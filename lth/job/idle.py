@@ -1,9 +1,11 @@
-"""Settings of a job that do nothing, since it has no such level or step, and nets that learn little. They are said, and
-change no result: an experiment that is run with fewer levels or steps has some.
+"""Settings of a job that do nothing, since it has no such level or step, and data and nets of which little is learned.
+They are said, and change no result: an experiment that is run with fewer levels or steps has some.
 """
 
 from collections.abc import Iterator
+from itertools import combinations
 
+import numpy as np
 import torch
 
 from lth import stop
@@ -39,12 +41,30 @@ def idle(job: Job) -> Iterator[str]:
         yield f"lr.warmup={warmup}: training ends at step {steps}, before the rate has its full value"
 
 
-def probabilities(recipe: Recipe) -> Iterator[str]:
-    """A sentence if the net gives probabilities, and the loss takes logits. It is computed for some inputs."""
+def of_data(recipe: Recipe) -> Iterator[str]:
+    """A sentence for splits that are the same, and for a batch that has examples twice."""
+    data, size = recipe.data, recipe.batch_size
+    splits = {"training": data.train, "validation": data.validation, "test": data.test}
+    for (one, first), (other, second) in combinations(splits.items(), 2):
+        if len(first) == len(second) and not data.streams and np.array_equal(first.inputs, second.inputs):
+            yield f"the {one} and the {other} set of {data.name} have the same inputs: hold out others"
+    if size > len(data.train):
+        yield (
+            f"batch_size={size}: the training set of {data.name} has {len(data.train)} examples, so that a step takes "
+            f"each of them about {size / len(data.train):.1f} times"
+        )
+
+
+def of_outputs(recipe: Recipe) -> Iterator[str]:
+    """Sentences on a net that has outputs without a class, or gives probabilities, where the loss takes logits. They
+    are computed for some inputs.
+    """
     if recipe.task.losses is not cross_entropy:
         return
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         outputs = recipe.net().eval()(examples(recipe))
+    if (most := outputs.shape[-1]) > recipe.data.outputs:
+        yield f"the net has {most} outputs, and {recipe.data.name} has {recipe.data.outputs} classes"
     sums = outputs.sum(-1)
     if bool((outputs >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
         yield (

@@ -11,7 +11,7 @@ from lth.engine import Callback
 from lth.engine.granted import check_granted
 from lth.job import retraining
 from lth.job.compared import compared
-from lth.job.idle import idle, probabilities
+from lth.job.idle import idle, of_data, of_outputs
 from lth.job.levels import execute
 from lth.job.noted import Noted
 from lth.job.rehearsal import rehearse
@@ -72,10 +72,10 @@ def run(
 
 
 def _say_left_out(job: Job) -> None:
-    """Name the layers that are not pruned, the settings that do nothing, and a softmax at the end of the net."""
+    """Name the layers that are not pruned, the settings that do nothing, and what keeps a net from learning."""
     for name, reason in job.recipe.layers.left.items():
         log.info("%s is not pruned: %s", name, reason)
-    for sentence in (*idle(job), *probabilities(job.recipe)):
+    for sentence in (*idle(job), *of_data(job.recipe), *of_outputs(job.recipe)):
         log.warning("%s", sentence)
 
 

@@ -57,7 +57,7 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
     made = dict.fromkeys(tuple(record["overrides"]) for record in there.values() if "overrides" in record)
     for overrides in made:
         own = [word for word in overrides if key_of(word) not in keys]
-        for cfg, each in _composed([*own, *given], folder):
+        for cfg, each in _composed_again(name, [*own, *given], folder):
             cfg.name = name  # it may have been renamed
             job = _job(cfg, each, folder)
             if replicates := {r for r in job.replicates if f"{job.identity}-{r}" in there}:
@@ -74,6 +74,19 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
     known = f"experiment={name}" if name in names() else "steps=1000"
     raise UserError(f"{name}: there is no experiment of this name under {root} (root=DIR names another folder); for "
                     f"overrides, write key=value, such as {known}")  # fmt: skip
+
+
+def _composed_again(
+    name: str, overrides: Sequence[str], folder: Path | None
+) -> "list[tuple[DictConfig, tuple[str, ...]]]":
+    """The configurations of a stored experiment, whose own groups may lie in a folder that is not given here."""
+    try:
+        return _composed(overrides, folder)
+    except UserError as error:
+        if folder is not None:
+            raise
+        raise UserError(f"{name} was trained with {' '.join(overrides)}; if it was with --config-dir DIR, give that "
+                        f"here too: {error}") from error  # fmt: skip
 
 
 def _reaching(job: "Job", there: Mapping[str, Mapping[str, Any]]) -> "Job":

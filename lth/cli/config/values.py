@@ -1,6 +1,7 @@
 """Configuration -> the values of a job."""
 
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lth.recipe import Precision, Recipe
 
 log = logging.getLogger("lth")
+_WRONG = re.compile(r"missing \d+ required .*?argument.*?: '(\w+)'|unexpected keyword argument '(\w+)'")
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -54,11 +56,16 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
         return f"_target_={node._target_}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
+    if isinstance(cause, TypeError) and (found := _WRONG.search(str(cause))):
+        missing, unexpected = (None if name is None else node._get_full_key(name) for name in found.groups())
+        later = ", or, for a function that is called later, add _partial_=true beside _target_" * (
+            "_partial_" not in node
+        )
+        remedy = f"give it, as +{missing}=VALUE{later}" if missing else f"leave out {unexpected}"
+        return f"_target_={node._target_}: {cause}; {remedy}"
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
-    later = isinstance(cause, TypeError) and "missing" in str(cause) and "_partial_" not in node
-    remedy = "; for a function that is called later, add _partial_=true beside _target_" if later else ""
     said = "" if cause is None else f": {cause}".partition("Are you sure")[0]
-    return f"_target_={node._target_}: {words}{said}{remedy}"
+    return f"_target_={node._target_}: {words}{said}"
 
 
 def _misspelled(target: str) -> str:
@@ -134,7 +141,7 @@ def _recipe(cfg: DictConfig, *, writes: bool) -> "Recipe":
     from lth.recipe import Recipe
 
     functions = ("task", "optimizer", "lr", "augment", "regularization", "updater")
-    model = DictConfig({key: value for key, value in plain(cfg)["model"].items() if key != "output"})
+    model = DictConfig({key: value for key, value in plain(cfg)["model"].items() if key != "output"}, key="model")
     data = _data(plain(cfg)["data"])
     recipe = guarded_recipe(
         Recipe(
@@ -184,7 +191,7 @@ def _data(node: dict[str, Any]) -> Any:
     theirs = parameters(node["_target_"]) or ()
     ours = {key: node[key] for key in ("limit", "size") if node.get(key) is not None and key not in theirs}
     left = {*ours, *(key for key in ("limit", "size") if node.get(key) is None)}
-    data = instantiate(DictConfig({key: value for key, value in node.items() if key not in left}))
+    data = instantiate(DictConfig({key: value for key, value in node.items() if key not in left}, key="data"))
     if not isinstance(data, Data):
         return data  # refused where it is missed
     data = limited(data, ours["limit"]) if "limit" in ours else data

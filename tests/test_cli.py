@@ -129,6 +129,15 @@ def test_csv_has_a_row_for_each_trained_ticket(stored: Path, capsys: pytest.Capt
     )
 
 
+def test_a_table_of_some_rows(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["table", "--runs", str(stored), "--format", "csv", "--where"]
+    assert cli.main([*given, "level=1", "--where", "branch=ticket"]) == 0
+    rows = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert rows[["branch", "level", "replicate"]].to_numpy().tolist() == [["ticket", 1, 1], ["ticket", 1, 2]]
+    assert cli.main([*given, "level=7"]) == 2
+    assert "level=7: no row has it; there are 0, 1" in capsys.readouterr().err
+
+
 def test_all_formats_hold_the_same_table(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["table", "--runs", str(stored), "--out"]
     assert cli.main([*given, "t.parquet", "--format", "parquet"]) == 0

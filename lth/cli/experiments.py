@@ -121,8 +121,13 @@ def _command(commands: "Commands", name: str, explained: str, nargs: str | None 
     return command
 
 
-def _rows(command: argparse.ArgumentParser) -> None:
+def add_where(command: argparse.ArgumentParser) -> None:
+    """Add `--where`, which chooses rows."""
     command.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help=WHERE)
+
+
+def _rows(command: argparse.ArgumentParser) -> None:
+    add_where(command)
     command.add_argument("--format", choices=("markdown", "csv"), default="markdown", help="of the printed table")
 
 

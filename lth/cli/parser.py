@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import lth
 from lth.cli.arguments import add_out, add_runs, path
-from lth.cli.experiments import KEEPING, LOOKING, add_status
+from lth.cli.experiments import KEEPING, LOOKING, add_status, add_where
 from lth.cli.nets import NETS, add_migrate
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def _table(commands: "Commands") -> None:
         "absolute and relative accuracy (Blalock et al. 2020); csv, parquet: one row per trained ticket "
         "(default: markdown)",
     )
+    add_where(table)
     table.add_argument("--out", type=path, help="file to write (default: print)")
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from lth import UserError
-from lth.analysis import registry, results, shrinkbench, summary
+from lth.analysis import query, registry, results, shrinkbench, summary
 from lth.cli.console import log_to_console
 from lth.file import write_out
 from lth.store import table
@@ -22,6 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
         rows = results.trainings([arguments.name], arguments.runs)[arguments.name]
     if rows.empty:
         raise _nothing(arguments)
+    rows = query.where(rows, arguments.where)
     if arguments.format in TEXTS:
         data = f"{TEXTS[arguments.format](rows)}\n".encode()
     else:

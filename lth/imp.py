@@ -113,8 +113,10 @@ def prune(
             left = _without(trained, _kept(left, density, net, recipe, criterion, distribution, structure))
         return left.mask
 
-    with seeded("prune", trained.ticket.replicate, level):
+    key = trained.ticket.replicate, level
+    with seeded("rewind", *key):
         weights, step = rewind(trained)
+    with seeded("prune", *key):
         return replace(trained.ticket, weights=weights, mask=masks(trained, level, mask), step=step, level=level)
 
 

@@ -29,10 +29,10 @@ def seeded(*key: int | str) -> Iterator[None]:
     """
     number, pythons, numpys = seed(*key), random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        random.seed(number)
-        np.random.seed(number % 2**32)
-        torch.default_generator.manual_seed(number)
         try:
+            random.seed(number)
+            np.random.seed(number % 2**32)
+            torch.default_generator.manual_seed(number)
             yield
         finally:
             random.setstate(pythons)

@@ -19,6 +19,7 @@ from lth.analysis.claim import Claim, faster, gain, lowest
 
 COST = "two trainings on an abacus"
 WITH = {others}
+ALSO = {also}
 CLAIMS = [{claims}]
 
 
@@ -37,10 +38,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def experiment(folder: Path, name: str, claims: Sequence[str] = (), others: Sequence[str] = ()) -> None:
+def experiment(
+    folder: Path, name: str, claims: Sequence[str] = (), others: Sequence[str] = (), also: Sequence[str] = ()
+) -> None:
     """Write an experiment; claims are the arguments of a Claim."""
     given = ", ".join(f"Claim({claim})" for claim in claims)
-    (folder / f"{name}.py").write_text(FILE.format(claims=given, others=tuple(others)))
+    (folder / f"{name}.py").write_text(FILE.format(claims=given, others=tuple(others), also=tuple(also)))
 
 
 def tickets(name: str, accuracies: dict[int, tuple[float, float]], **other: Any) -> pd.DataFrame:

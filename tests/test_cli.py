@@ -134,6 +134,10 @@ def test_a_table_of_some_rows(stored: Path, capsys: pytest.CaptureFixture[str]) 
     assert cli.main([*given, "level=1", "--where", "branch=ticket"]) == 0
     rows = pd.read_csv(io.StringIO(capsys.readouterr().out))
     assert rows[["branch", "level", "replicate"]].to_numpy().tolist() == [["ticket", 1, 1], ["ticket", 1, 2]]
+    assert cli.main([*given[:3], "--format", "shrinkbench", "--where", "level=1"]) == 0
+    shown = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split("|")[4].strip() for line in shown] == ["1", "1"]
+    assert all("±" in line.split("|")[8] for line in shown)  # against the dense net, which is not shown
     assert cli.main([*given, "level=7"]) == 2
     assert "level=7: no row has it; there are 0, 1" in capsys.readouterr().err
 

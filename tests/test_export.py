@@ -120,7 +120,12 @@ def test_a_folder_of_ones_own_groups_is_asked_for_where_the_name_alone_is_given(
     assert run(f"--config-dir={folder.parent}", "root=here", "levels=0", "lr=slow") == 0
     with pytest.raises(UserError, match=r"first_ticket was trained with .*lr=slow.*; if it was with --config-dir DIR"):
         jobs(["first_ticket", "root=here"])
+    with pytest.raises(UserError, match=r"^there is no key 'levles'"):
+        jobs(["first_ticket", "root=here", "levles=1"], folder.parent)
     assert len(jobs(["first_ticket", "root=here"], folder.parent)) == 1
+    assert run("root=there", "levels=0") == 0
+    with pytest.raises(UserError, match=r"^there is no key 'levles'"):
+        jobs(["first_ticket", "root=there", "levles=1"])
 
 
 @pytest.mark.parametrize("wrong", [None, "levels=1", [1], {"levels": 1}])

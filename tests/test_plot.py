@@ -11,6 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
+from lth import UserError
 from lth.analysis import plot
 from lth.analysis.plot.counts import counts
 from lth.analysis.plot.style import balanced
@@ -212,6 +213,15 @@ def test_a_line_is_named_in_the_papers_words() -> None:
     precisions = [{"precision": name} for name in ("fp32", "bf16")]
     assert lines(["precision"], *precisions) == ["float32", "bfloat16"]
     assert lines(["model"], {"model": "mine"}) == ["mine"]
+
+
+def test_stale_rows_are_not_drawn_and_alone_are_refused() -> None:
+    stale = tickets().assign(stale="mine.noisy changed", early_stop_test_accuracy=0.1)
+    rows = (tickets(), pd.concat([tickets(), stale], ignore_index=True))
+    alone, both = ([line.get_ydata().tolist() for line in plot.sparsity(t).axes[0].get_lines()] for t in rows)
+    assert alone == both
+    with pytest.raises(UserError, match="all of these rows are of code that changed since"):
+        plot.sparsity(stale)
 
 
 def test_different_configurations_are_different_lines() -> None:

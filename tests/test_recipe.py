@@ -1,9 +1,11 @@
 """Recipes: the settings that decide a result, and its name (digest)."""
 
 import dataclasses
+import importlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -259,6 +261,17 @@ def test_a_function_with_the_name_of_another_has_that_which_it_is_bound_to() -> 
     for other in (magnitude, negated(options)):
         with pytest.raises(TypeError, match=r"has the name of another, .*which a decorator copied"):
             describe(other)
+
+
+def test_a_decorated_function_keeps_its_name_where_its_module_is_imported_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "again.py").write_text("import torch\n\n@torch.no_grad()\ndef scored(net):\n    return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("again")
+    scored = module.scored
+    importlib.reload(module)
+    assert describe(scored)["function"] == "again.scored"
 
 
 def test_an_argument_bound_by_position_is_an_error() -> None:

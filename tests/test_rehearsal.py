@@ -77,6 +77,30 @@ def by_trained_scores(scores: Any, mask: Any, density: Mapping[str, float]) -> d
     return {name: density[name] + 0 / (max(scores[name].flatten().tolist()) > 100) for name in mask}
 
 
+def noisy(trained: Trained, *, draw: int, recipe: Recipe, init: Any) -> tuple[Recipe, Ticket]:
+    ticket = trained.ticket
+    return recipe, replace(ticket, weights={name: w + torch.rand(w.shape) for name, w in ticket.weights.items()})
+
+
+def noisy_bits(trained: Trained, *, bits: int, recipe: Recipe) -> tuple[Recipe, Ticket]:
+    return noisy(trained, draw=bits, recipe=recipe, init=None)
+
+
+def test_what_a_branch_of_ones_own_draws_is_a_function_of_replicate_level_and_draw() -> None:
+    whole, weights = of(), list[tuple[str, float]]()
+    branches = {"noisy": job.Branch(noisy, draws=2), "noisy_bits": job.Branch(noisy_bits, bits=[8, 4])}
+    for start in (1, 2):
+        torch.manual_seed(start)
+        line = _line(whole, dense(whole.recipe, whole.init, 1), 1)
+        weights += [
+            (name, float(sum(w.sum() for w in ticket.weights.values())))
+            for name, each in branches.items()
+            for _, ticket in tickets(name, each, whole, line)
+        ]
+    assert weights[:4] == weights[4:]
+    assert len({*weights}) == 4
+
+
 def test_a_ladder_that_leaves_a_layer_nothing_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     deep = replace(of(), levels=[40])  # 0.8^40 of the weights, 0.013%
     with pytest.raises(UserError, match="would be left: ask for fewer levels"):

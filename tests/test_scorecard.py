@@ -70,6 +70,25 @@ def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folde
     ]
 
 
+def test_the_longest_of_reduced_trainings_go_first_those_of_another_experiment_too(folder: Path) -> None:
+    examples.experiment(folder, "one", [GAIN, DEEPER], also=["long"])
+    examples.experiment(folder, "long")
+    short, long = (
+        examples.tickets(name, {1: pair}, steps=steps, reduced=reduced)
+        for name, pair, steps, reduced in (
+            ("one", (0.50, 0.60), 20, "steps 20 instead of 2000, levels [4, 15] instead of all"),
+            ("long", (0.90, 0.93), 2000, "levels [4] instead of all"),
+        )
+    )
+    deep = short[short["level"] == 4].assign(level=15, density=0.036, early_stop_test_accuracy=0.53)
+    examples.commit(folder, pd.concat([short, deep], ignore_index=True))
+    examples.commit(folder, long)
+    assert [row[4:] for row in card()] == [
+        ["3.00 points", "", 1, "41.00", "reduced", "reduced: agrees (n = 1)"],
+        ["3.00 points", "", 1, "3.60", "reduced", "reduced: agrees (n = 1)"],
+    ]
+
+
 def test_results_of_several_configurations_are_no_replicates_of_one(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ENTRY = re.compile(r", (?=[a-z][\w.]* )")  # between two entries, and not between two values of a list
+_STEPS = re.compile(r"steps (\d+) instead of (\d+)$")
 Settings = Mapping[str, Mapping[str, Any]]
 EVERY_LEVEL: Mapping[str, Any] = {"levels": None}  # level by level; a list of levels prunes several rounds at once
 
@@ -46,6 +47,12 @@ def is_reduced(table: "pd.DataFrame") -> "pd.Series[bool]":
     import pandas as pd
 
     return table["reduced"].notna() if "reduced" in table else pd.Series(False, index=table.index)
+
+
+def share_of_steps(reduced: Any) -> float:
+    """The share of the full number of steps that a row had, by its column `reduced`; 1 if that does not name steps."""
+    found = _STEPS.match(entries(reduced).get("steps", "")) if _is_there(reduced) else None
+    return 1.0 if found is None else int(found[1]) / int(found[2])
 
 
 def marked(table: "pd.DataFrame", full: Settings) -> "pd.DataFrame":

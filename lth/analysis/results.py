@@ -40,10 +40,12 @@ def of(
 
 
 def tickets(experiment: ModuleType, name: str, runs: Path, unstored: set[str] | None = None) -> pd.DataFrame:
-    """The first table of `of`; committed evaluations are not read. unstored: takes the names of experiments whose
-    committed results are used, in place of a log line for each.
+    """The first table of `of`, for claims, with the rows of ALSO, experiments that are compared with these claims and
+    drawn by themselves; committed evaluations are not read. unstored: takes the names of experiments whose committed
+    results are used, in place of a log line for each.
     """
-    found = (_read(each, runs, curves=False, unstored=unstored) for each in drawn_with(experiment, name))
+    every = [*drawn_with(experiment, name), *getattr(experiment, "ALSO", ())]
+    found = (_read(each, runs, curves=False, unstored=unstored) for each in every)
     return filled(_joined([rows for rows, _ in found]))
 
 

@@ -1,7 +1,7 @@
 """Scorecard: the papers' claims beside our results. Only the papers' numbers are typed by hand."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -11,11 +11,12 @@ from lth import UserError
 from lth.analysis import registry, results
 from lth.analysis.claim import Claim, Measured, tally
 from lth.analysis.claim.verdict import NOT_COMPARED, RULE
-from lth.analysis.full import is_reduced
+from lth.analysis.full import is_reduced, share_of_steps
 from lth.analysis.markdown import aligned
 from lth.analysis.summary import with_spread
 
 log = logging.getLogger("lth")
+Scales = Sequence[tuple[str, pd.DataFrame]]
 COLUMNS = ("figure", "claim", "paper", "source", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
 PAPERS = ("paper", "in the paper's settings", "in reduced settings", "not run")
 NUMBERS = {"n", "% of weights"}
@@ -113,13 +114,18 @@ def _as_trained(files: pd.DataFrame, tickets: pd.DataFrame) -> pd.DataFrame:
     return files.assign(reduced=said.fillna(files["model"].map(only)))
 
 
-def _scales(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows at full scale, and those that are reduced."""
+def _scales(table: pd.DataFrame) -> Scales:
+    """The rows at full scale, then those that are reduced: the longest trainings, shorter ones, and all of them."""
     reduced = is_reduced(table)
-    return {"full": table[~reduced], "reduced": table[reduced]} if reduced.any() else {"full": table}
+    if not reduced.any():
+        return [("full", table)]
+    less = table[reduced]
+    shares = less["reduced"].map(share_of_steps)
+    each = [less[shares == share] for share in sorted(shares.unique(), reverse=True)]
+    return [("full", table[~reduced]), *(("reduced", part) for part in (*each, less))]
 
 
-def _row(name: str, claim: Claim, source: str, scales: Mapping[str, pd.DataFrame]) -> tuple[str | int, ...]:
+def _row(name: str, claim: Claim, source: str, scales: Scales) -> tuple[str | int, ...]:
     try:
         ours, scale = _best(claim, scales)
         verdict = claim.verdict(ours, reduced=scale == "reduced")
@@ -140,11 +146,11 @@ def _row(name: str, claim: Claim, source: str, scales: Mapping[str, pd.DataFrame
     )
 
 
-def _best(claim: Claim, scales: Mapping[str, pd.DataFrame]) -> tuple[Measured | None, str]:
+def _best(claim: Claim, scales: Scales) -> tuple[Measured | None, str]:
     """Our number and its scale: full, or reduced if nothing was run in full. Raises UserError if rows can't be
     compared, such as those of several configurations.
     """
-    for scale, table in scales.items():
+    for scale, table in scales:
         rows = table if table.empty else claim.rows(table)
         if not rows.empty and (ours := claim.measure(rows)) is not None:
             return ours, scale

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from lth.analysis import query
 from lth.analysis.branches import full_branch
 from lth.analysis.claim.rows import is_on
 from lth.analysis.markdown import aligned
@@ -16,7 +17,7 @@ from lth.analysis.variants import only_fresh
 HEAD = ("model", "data", "configuration", "level", "compression ratio of prunable weights", "theoretical speed-up")
 
 
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame, conditions: Sequence[str] = ()) -> str:
     """A row per model, data set, configuration and level: mean and deviation over replicates and draws of
 
     - compression ratio: prunable weights of the dense net over those that remain; "-" where a mask is drawn anew for
@@ -26,9 +27,12 @@ def markdown(table: pd.DataFrame) -> str:
       frozen at a value multiply beside those that remain;
     - the test metric at early stop, and its difference from the dense net of the same replicate, which has the initial
       weights of the main line and of controls that keep them; "-" where level 0 is not dense.
+
+    conditions: choose among the rows, as in `query.where`.
     """
     found, rows = metric(table), only_fresh(table)
-    rows = with_ratios(rows).assign(branch=full_branch(rows), line=short_names(rows))
+    chosen = query.where(rows, conditions).index
+    rows = with_ratios(rows).assign(branch=full_branch(rows), line=short_names(rows)).loc[chosen]
     rows = rows.sort_values("gain", kind="stable", key=pd.isna)  # of equal rows one with a dense net
     rows = rows.drop_duplicates(["config", "replicate", "branch", "draw", "level", "digest"])  # shared by experiments
     heads = [*HEAD, f"test {found.title}", "against dense", "n"]

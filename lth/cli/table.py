@@ -11,8 +11,6 @@ from lth.store import table
 from lth.store.file import OTHER_OUT, make_folder
 from lth.store.record import has_records, no_results
 
-TEXTS = {"markdown": summary.markdown, "shrinkbench": shrinkbench.markdown}
-
 
 def main(arguments: argparse.Namespace) -> int:
     """Print or write the table; returns the exit code."""
@@ -22,11 +20,13 @@ def main(arguments: argparse.Namespace) -> int:
         rows = results.trainings([arguments.name], arguments.runs)[arguments.name]
     if rows.empty:
         raise _nothing(arguments)
-    rows = query.where(rows, arguments.where)
-    if arguments.format in TEXTS:
-        data = f"{TEXTS[arguments.format](rows)}\n".encode()
+    chosen = query.where(rows, arguments.where)
+    if arguments.format == "shrinkbench":  # beside dense nets, which need not be among the chosen
+        data = f"{shrinkbench.markdown(rows, arguments.where)}\n".encode()
+    elif arguments.format == "markdown":
+        data = f"{summary.markdown(chosen)}\n".encode()
     else:
-        data = rows.to_csv(index=False).encode() if arguments.format == "csv" else rows.to_parquet(index=False)
+        data = chosen.to_csv(index=False).encode() if arguments.format == "csv" else chosen.to_parquet(index=False)
     if arguments.out is not None:
         make_folder(arguments.out.resolve().parent, OTHER_OUT)
         write_out(arguments.out, data)

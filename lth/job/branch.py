@@ -99,7 +99,8 @@ class Branch:
         if "drawn" in given:
             given["drawn"] = past.drawn()
         for bits in self.bits or ():
-            new, ticket = self.transform(trained, bits=bits, recipe=recipe)
+            with seeded("branch", trained.ticket.replicate, trained.ticket.level, str(bits)):
+                new, ticket = self.transform(trained, bits=bits, recipe=recipe)
             yield new, replace(ticket, branch=name, bits=bits)
         for draw in range(self.draws if self.bits is None else 0):
             with seeded("branch", trained.ticket.replicate, trained.ticket.level, draw):

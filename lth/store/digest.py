@@ -119,11 +119,19 @@ def _bound(function: Callable[..., Any]) -> str:
     named: Any = module
     for part in name.split("."):
         named = getattr(named, part, None)
-    if named is function or module is None or not hasattr(function, "__wrapped__"):
-        return name
-    found = next((other for other, value in vars(module).items() if value is function), None)
-    if found is None:
+    bound = next((other for other, value in vars(module).items() if value is function), name) if module else name
+    if bound == name and named is not function and getattr(named, "__code__", None) in _wrapped_code(function):
         raise _misnamed(function)
+    return name if named is function else bound
+
+
+def _wrapped_code(function: Any) -> list[Any]:
+    """The code of the functions that a function decorates. After a module was imported anew, its function of this name
+    is another one, and none of these.
+    """
+    found = []
+    while (function := getattr(function, "__wrapped__", None)) is not None:
+        found.append(getattr(function, "__code__", function))
     return found
 
 

@@ -53,11 +53,9 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
     there = {record["job"]: record for record in records(Path(root), name) if "job" in record}
     found: dict[str, tuple[Job, Path]] = {}
     held: dict[str, set[int]] = {}
-    keys = {key_of(word) for word in given}
     made = dict.fromkeys(tuple(record["overrides"]) for record in there.values() if "overrides" in record)
     for overrides in made:
-        own = [word for word in overrides if key_of(word) not in keys]
-        for cfg, each in _composed_again(name, [*own, *given], folder):
+        for cfg, each in _chosen(name, overrides, given, folder):
             cfg.name = name  # it may have been renamed
             job = _job(cfg, each, folder)
             if replicates := {r for r in job.replicates if f"{job.identity}-{r}" in there}:
@@ -76,15 +74,24 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
                     f"overrides, write key=value, such as {known}")  # fmt: skip
 
 
-def _composed_again(
-    name: str, overrides: Sequence[str], folder: Path | None
+def _chosen(
+    name: str, overrides: Sequence[str], given: Sequence[str], folder: Path | None
 ) -> "list[tuple[DictConfig, tuple[str, ...]]]":
-    """The configurations of a stored experiment, whose own groups may lie in a folder that is not given here."""
+    """The configurations of a stored experiment, by the overrides that trained it, with others in the place of some."""
+    keys = {key_of(word) for word in given}
     try:
-        return _composed(overrides, folder)
+        return _composed([*(word for word in overrides if key_of(word) not in keys), *given], folder)
+    except UserError:
+        if folder is None:
+            _check_groups(name, overrides)
+        raise
+
+
+def _check_groups(name: str, overrides: Sequence[str]) -> None:
+    """Raise UserError if what trained an experiment is not there, such as a config group of the user's own."""
+    try:
+        _composed(overrides, None)
     except UserError as error:
-        if folder is not None:
-            raise
         raise UserError(f"{name} was trained with {' '.join(overrides)}; if it was with --config-dir DIR, give that "
                         f"here too: {error}") from error  # fmt: skip
 

@@ -56,7 +56,8 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
         return f"_target_={node._target_}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
-    if isinstance(cause, TypeError) and (found := _WRONG.search(str(cause))):
+    own = f"{node._target_.rpartition('.')[2]}()", f"{node._target_.rpartition('.')[2]}.__init__()"
+    if isinstance(cause, TypeError) and str(cause).startswith(own) and (found := _WRONG.search(str(cause))):
         missing, unexpected = (None if name is None else node._get_full_key(name) for name in found.groups())
         later = ", or, for a function that is called later, add _partial_=true beside _target_" * (
             "_partial_" not in node

@@ -39,6 +39,7 @@ CONFIGURATIONS = sorted(
 ONE_SIZE = {"demo", "precision_conv_2", "precision_conv_2/fp32"}  # these have no reduced values
 ONE_SIZE |= {"evci2022_gradient_flow", "evci2022_gradient_flow/pruned_weights"}
 SCALED = [name for name in CONFIGURATIONS if name not in ONE_SIZE]
+FEWER_LEVELS = {"frankle2019_all_steps"}  # reduced to these alone, in all of the steps
 BASES = ["lenet", "conv_2", "conv_4", "conv_6", "resnet_20", "vgg_19"]
 
 
@@ -81,6 +82,7 @@ def columns(name: str) -> dict[str, Any]:
         cfg.data = configuration().data
     data, limit = configuration(name).data._target_.rpartition(".")[2], configuration(name).data.limit
     named = {"data": data if limit is None else f"{data}[:{limit}]", "steps": cfg.steps}
+    named |= {"scaling": scaling} if (scaling := configuration(name).data.get("scaling")) else {}
     own = {**values(cfg).columns, **named}
     return own if start is None else {**own, **differences(own, columns(start.removeprefix("experiment=")), start)}
 
@@ -198,6 +200,8 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig5/conv_4": ("conv_4", control("reinitialize")),
     "frankle2019_fig5/conv_6": ("conv_6", control("reinitialize")),
     "frankle2019_all_steps": ("conv_2", {}),
+    "frankle2019_scaling": ("conv_2", {"data.scaling": "unit"}),
+    "frankle2019_scaling/bytes": ("conv_2", {"data.scaling": "none"}),
     "frankle2019_fig6": ("conv_2", {"steps": 60_000, "model.dropout": 0.5, "optimizer.lr": 3e-4}),
     "frankle2019_fig6/conv_4": ("conv_4", {"steps": 75_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),
     "frankle2019_fig6/conv_6": ("conv_6", {"steps": 90_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),
@@ -466,9 +470,9 @@ def test_reduced_changes_only_how_long_how_often_and_how_deep(name: str) -> None
     changed = {key for key, value in full.items() if reduced[key] != value} - {"scale"}
     ends = (".levels", ".draws", ".steps", ".transform.step")
     controls = {key for key in changed if key.startswith("branch.") and key.endswith(ends)}
-    assert "steps" in changed
+    assert ("steps" in changed) == (name not in FEWER_LEVELS)
     assert changed - controls <= REDUCED
-    assert reduced["steps"] < full["steps"]
+    assert reduced["steps"] < full["steps"] or (name in FEWER_LEVELS and "levels" in changed)
     assert reduced["steps"] % reduced["evaluate_every"] == 0
     assert full["steps"] % full["evaluate_every"] in (0, 80)  # VGG-19's 112,480 are 1,124 intervals and 80 steps
 
@@ -636,6 +640,7 @@ LINES = {
     "frankle2019_fig4": ["iterative", "iterative, random reinit", "one-shot"],
     "frankle2019_fig5": ["Conv-2", "Conv-2, random reinit", "Conv-4", "Conv-6", "Conv-6, random reinit"],
     "frankle2019_fig6": ["Conv-2", "Conv-2, dropout 0.5", "Conv-4", "Conv-4, dropout 0.5", "Conv-6, dropout 0.5"],
+    "frankle2019_scaling": ["inputs standardized", "inputs 0 to 1", "inputs 0 to 255"],
     "frankle2019_appendix": [
         "Adam, 20% a round",
         "Adam, 40% a round",
@@ -728,7 +733,6 @@ OTHER_NETS = (
 )  # than the papers'
 ALWAYS |= {arm for name in OTHER_NETS for arm in registry.arms(name)}
 ALWAYS |= {arm for arm in registry.arms("renda2020_rewinding") if "lenet" in arm}
-FEWER_LEVELS = {"frankle2019_all_steps"}  # of the paper's steps
 ARMS = [arm for name in registry.names() for arm in registry.arms(name)]
 
 

@@ -59,8 +59,6 @@ def bootstrap(n: int, statistic: Callable[[Sequence[int]], float]) -> Interval |
     for counts, chance in _resamples(n):
         value = statistic(counts)
         chances[value] = chances.get(value, 0.0) + chance
-    if len(chances) == 1:  # as equal values of `mean_interval`
-        return None
     return _quantile(chances, TAIL), _quantile(chances, 1 - TAIL)
 
 

@@ -244,7 +244,8 @@ def test_a_training_is_the_same_in_both_kernels_but_for_rounding(changes: dict[s
 
 def test_raw_numbers_are_scaled_as_in_the_dense_kernel() -> None:
     data = diabetes()
-    classes = [replace(part, targets=(part.targets > np.median(data.train.targets)).astype(np.int64).reshape(-1)) for part in
+    middle = np.median(data.train.targets)
+    classes = [replace(part, targets=(part.targets > middle).astype(np.int64).reshape(-1)) for part in
                (data.train, data.validation, data.test)]  # fmt: skip
     data = replace(data, train=classes[0], validation=classes[1], test=classes[2])
     a, b = (trained(usual(data=data, kernel=kernel)) for kernel in ("dense", "sparse"))

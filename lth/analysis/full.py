@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ENTRY = re.compile(r", (?=[a-z][\w.]* )")  # between two entries, and not between two values of a list
-_STEPS = re.compile(r"steps (\d+) instead of (\d+)$")
+_STEPS = re.compile(r"(?:^|, )(?:branch\.[\w.]+\.)?steps (\d+) instead of (\d+)")
 Settings = Mapping[str, Mapping[str, Any]]
 EVERY_LEVEL: Mapping[str, Any] = {"levels": None}  # level by level; a list of levels prunes several rounds at once
 
@@ -49,10 +49,15 @@ def is_reduced(table: "pd.DataFrame") -> "pd.Series[bool]":
     return table["reduced"].notna() if "reduced" in table else pd.Series(False, index=table.index)
 
 
-def share_of_steps(reduced: Any) -> float:
-    """The share of the full number of steps that a row had, by its column `reduced`; 1 if that does not name steps."""
-    found = _STEPS.match(entries(reduced).get("steps", "")) if _is_there(reduced) else None
-    return 1.0 if found is None else int(found[1]) / int(found[2])
+def steps(reduced: str) -> list[tuple[int, int]]:
+    """The steps, and those in full, that the column `reduced` names, those of branches too."""
+    return [(int(now), int(full)) for now, full in _STEPS.findall(reduced)]
+
+
+def share_of_steps(reduced: str) -> float:
+    """The share of the full number of steps that a reduced row had, by this column; 1 if that does not name steps."""
+    pairs = steps(entries(reduced).get("steps", ""))
+    return pairs[0][0] / pairs[0][1] if pairs else 1.0
 
 
 def marked(table: "pd.DataFrame", full: Settings) -> "pd.DataFrame":

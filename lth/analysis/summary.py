@@ -32,12 +32,12 @@ def summary(table: pd.DataFrame, *, at_end: bool = False) -> pd.DataFrame:
     title); empty where a branch has no such level. at_end: with the metric at the end of training, as always where nets
     are quantized, which begin there. Raises UserError for rows of several variants, and for stale ones beside others.
     """
-    if (names := variants(table)).nunique() > 1:
-        raise UserError(f"rows of {', '.join(names.unique())} are not averaged: pass the rows of one configuration, or "
-                        "use lth.analysis.summary.markdown, which makes a table for each")  # fmt: skip
     if changes(table).nunique() > 1:
         raise UserError("rows of code that changed since are not averaged with others: pass those without a value in "
                         "the column stale, or use lth.analysis.summary.markdown")  # fmt: skip
+    if (names := variants(table)).nunique() > 1:
+        raise UserError(f"rows of {', '.join(names.unique())} are not averaged: pass the rows of one configuration, or "
+                        "use lth.analysis.summary.markdown, which makes a table for each")  # fmt: skip
     shown = columns(table, at_end=at_end)
     values = table[[column for column, _, _ in shown.values()]]
     cells: dict[tuple[str, str], dict[int, str | int]] = {}
@@ -88,7 +88,9 @@ def markdown(table: pd.DataFrame, *, at_end: bool = False) -> str:
     sections = [
         _section(": ".join(filter(None, [name, _given(str(variant))])), change, rows, at_end=at_end)
         for name, part in experiments
-        for (variant, change), rows in part.groupby([variants(part), changes(part)], sort=False)
+        for (variant, change), rows in part.groupby(
+            [variants(part.drop(columns="stale", errors="ignore")), changes(part)], sort=False
+        )
     ]
     rounded = quantized(table)
     caption = CAPTION.format(" and at the end" if at_end or rounded else "")

@@ -30,12 +30,13 @@ def merged(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """The table without the columns of the configuration that differ, but for `by`, data and steps: its rows are one
     line for each of these in a figure. For configurations that were made to be the points of a line.
     """
-    return table.drop(columns={*varying(table), "config"} - {*by, "data", "steps"}, errors="ignore")
+    return table.drop(columns={*varying(table), "config"} - {*by, "data", "steps", "stale"}, errors="ignore")
 
 
 def _varying(table: pd.DataFrame) -> list[str]:
-    # `reduced` is too long for a name, and what it says stands in columns of its own.
-    known = _known(table, [c for c in table if configures(c) and c != "reduced"])
+    # `reduced` is too long for a name, and what it says stands in columns of its own. Rows of a branch whose code
+    # changed since differ from the others in `stale` alone.
+    known = _known(table, [c for c in table if c == "stale" or (configures(c) and c != "reduced")])
     return [str(column) for column in known if known[column].nunique() > 1]
 
 

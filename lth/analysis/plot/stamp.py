@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis.full import entries, is_reduced
+from lth.analysis.full import entries, is_reduced, steps
 from lth.analysis.plot.labels import NAMES, model_name
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ COLOR = "#c1121f"
 WITH_STEPS = {"lr.at", "lr.steps", "lr.warmup"}  # settings that follow from the number of steps
 WIDTH = 60  # characters of a line of a stamp that says it all; else each net has its own
 LINE, GAP = 11, 10  # points that a line of a stamp takes, and what is left free below and above it
-_STEPS = re.compile(r"(?:^|, )(?:branch\.[\w.]+\.)?steps (\d+) instead of (\d+)")
 _OTHER = re.compile(r"(?:^|, )(model|data) ([^ ,]+) instead of ((?:[^ ,]+ or )*[^ ,]+)")
 
 
@@ -56,7 +55,7 @@ def reasons(table: pd.DataFrame) -> list[str]:
 
 
 def _of_model(name: str, texts: list[str]) -> list[str]:
-    pairs = [f"{int(now):,} of {int(full):,}" for text in texts for now, full in _STEPS.findall(text)]
+    pairs = [f"{now:,} of {full:,}" for text in texts for now, full in steps(text)]
     others = [
         f"{name}: {_instead(now, full)}" if name and what == "data" else _instead(now, full)
         for text in texts

@@ -292,6 +292,14 @@ def test_splits_that_are_the_same_and_examples_that_are_twice_in_a_batch_are_nam
     ]
 
 
+def test_inputs_that_are_all_the_same_are_named() -> None:
+    train = small.DATA.train
+    constant = replace(train, source=np.full_like(train.inputs, 7))
+    assert [*job.of_data(recipe(data=replace(small.DATA, train=constant)))] == [
+        "all inputs of the training set of tiny are the same, so that nothing can be learned from them"
+    ]
+
+
 def test_what_is_reduced_is_written_into_every_row_and_changes_no_training(tmp_path: Path) -> None:
     reduced = replace(JOB, levels=1, reduced="steps 20 instead of 20000")
     full = ran(replace(JOB, levels=1), tmp_path / "full")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lth import stop
+from lth.data import Split
 from lth.imp import examples
 from lth.job.values import Job
 from lth.keywords import unbound
@@ -42,7 +43,7 @@ def idle(job: Job) -> Iterator[str]:
 
 
 def of_data(recipe: Recipe) -> Iterator[str]:
-    """A sentence for splits that are the same, and for a batch that has examples twice."""
+    """A sentence for splits that are the same, for inputs that are, and for a batch that has examples twice."""
     data, size = recipe.data, recipe.batch_size
     splits = {"training": data.train, "validation": data.validation, "test": data.test}
     for (one, first), (other, second) in combinations(splits.items(), 2):
@@ -52,11 +53,18 @@ def of_data(recipe: Recipe) -> Iterator[str]:
             and all(np.array_equal(*both) for both in zip(first.chunks(), second.chunks(), strict=True))
         ):
             yield f"the {one} and the {other} set of {data.name} have the same inputs: hold out others"
+    if not data.streams and _is_constant(data.train):
+        yield f"all inputs of the training set of {data.name} are the same, so that nothing can be learned from them"
     if size > len(data.train):
         yield (
             f"batch_size={size}: the training set of {data.name} has {len(data.train)} examples, so that a step takes "
             f"each of them about {size / len(data.train):.1f} times"
         )
+
+
+def _is_constant(split: Split) -> bool:
+    first = next(split.chunks())[:1]
+    return all(bool((chunk == first).all()) for chunk in split.chunks())
 
 
 def of_outputs(recipe: Recipe) -> Iterator[str]:

@@ -29,6 +29,8 @@ def test_a_stamp_says_whether_all_is_reduced_and_from_what() -> None:
     assert (wording(beside), reasons(beside)) == ("PARTLY REDUCED", ["Conv-2: 4,000 of 20,000 steps"])
     other = rows.assign(reduced=[TEXT, "steps 3000 instead of 60000"])
     assert reasons(other) == ["4,000 of 20,000 and 3,000 of 60,000 steps"]
+    fewer_levels = rows.assign(reduced=[TEXT, "levels [5, 11] instead of all"])
+    assert reasons(fewer_levels) == ["4,000 of 20,000 and all steps"]
     levels = pd.DataFrame({"model": ["mine", "net"], "reduced": ["levels [7] instead of all", None]})
     assert (wording(levels), reasons(levels)) == ("PARTLY REDUCED", ["mine"])
     masks = "steps 5000 instead of 50380, branch.learned.transform.steps 44000 instead of 440000"

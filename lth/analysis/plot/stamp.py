@@ -56,6 +56,8 @@ def reasons(table: pd.DataFrame) -> list[str]:
 
 def _of_model(name: str, texts: list[str]) -> list[str]:
     pairs = [f"{now:,} of {full:,}" for text in texts for now, full in steps(text)]
+    if pairs and not all(map(steps, texts)):
+        pairs.append("all")
     others = [
         f"{name}: {_instead(now, full)}" if name and what == "data" else _instead(now, full)
         for text in texts

@@ -289,7 +289,10 @@ def test_beside_quantized_nets_there_is_the_accuracy_at_the_end_with_which_they_
     rows = tickets(branch=["ticket", "aware"] * 3, level=0, bits=[None, 8] * 3, final_test_accuracy=0.9)
     text = summary.markdown(rows)
     assert "aware, 8 bits: accuracy % at the end" in text
-    assert text.endswith("Quantized nets begin at the end of the training of the net that they are made from.")
+    assert text.endswith(
+        "Quantized nets begin at the end of the training of the net that they are made from; "
+        "quantization-aware ones are then trained for further steps."
+    )
     assert "at the end" not in summary.markdown(rows[rows["bits"].isna()])
 
 

@@ -13,7 +13,10 @@ from lth.analysis.variants import MISSING, changes, variants
 WIDEST = 13  # columns of a table of text, of four branches with three each; more branches stand below each other
 LONGEST = 60  # lines of a long table on a terminal, which shows one of less than twice as many whole
 CAPTION = "On the test set, at early stop{}; mean ± sample deviation over n replicates and draws."
-QUANTIZED = " Quantized nets begin at the end of the training of the net that they are made from."
+QUANTIZED = (
+    " Quantized nets begin at the end of the training of the net that they are made from; quantization-aware ones are "
+    "then trained for further steps."
+)
 
 # Title -> column, factor, digits.
 Shown = Mapping[str, tuple[str, float, int]]

@@ -28,7 +28,7 @@ from lth.analysis.claim import Claim, best_gain, faster, gain, lowest, value, wo
 
 COST = "41 trainings of 20,000 to 30,000 steps a net and replicate; scale=reduced: 5, 3 and 3 of 4,000, 1,250 and 1,000"
 FULL = full.frankle2019("conv_2", "conv_4", "conv_6", **full.EVERY_LEVEL)
-ALSO = ("frankle2019_all_steps", "frankle2019_all_levels")  # Conv-2 in all of its steps, and level by level
+ALSO = ("frankle2019_all_steps",)  # Conv-2 in all of its steps
 CONV_2, CONV_4, CONV_6 = {"model": "conv_2"}, {"model": "conv_4"}, {"model": "conv_6"}
 VALIDATION = "early_stop_val_accuracy"
 CLAIMS = [

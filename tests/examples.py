@@ -15,7 +15,7 @@ FILE = '''"""An experiment for the tests."""
 from functools import partial
 
 from lth.analysis import plot
-from lth.analysis.claim import Claim, faster, gain, lowest
+from lth.analysis.claim import Claim, faster, gain, lowest, worst
 
 COST = "two trainings on an abacus"
 WITH = {others}

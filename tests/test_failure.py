@@ -66,6 +66,15 @@ def needs(path):
     return None
 
 
+class Needs:
+    def __init__(self, path, name):
+        pass
+
+
+class Inherits(Needs):
+    pass
+
+
 class Net(nn.Module):
     def __init__(self, shape, classes):
         super().__init__()
@@ -237,8 +246,13 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
     assert "_target_=mine.nothing: mine has no 'nothing'" in failed(capsys)
     assert run("model", "narow") == 1
     assert "failed: _target_=mine.narow: mine has no 'narow'. Did you mean narrow?" in failed(capsys)
-    for given, remedy in (("", "give it, as +data.path=VALUE"), ("+data.root=x", "leave out data.root")):
-        assert shell.run("root=here", "~data", "+data._target_=mine.needs", *filter(None, [given])) == 1
+    for name, given, remedy in (
+        ("needs", "", "give it, as +data.path=VALUE"),
+        ("needs", "+data.root=x", "leave out data.root"),
+        ("Inherits", "", "give them, as +data.path=VALUE +data.name=VALUE, or, for a function that is called later,"),
+        ("Inherits", "+data._partial_=false", "give them, as +data.path=VALUE +data.name=VALUE, or, for a function"),
+    ):
+        assert shell.run("root=here", "~data", f"+data._target_=mine.{name}", *filter(None, [given])) == 1
         assert f"'; {remedy}" in failed(capsys)
     (tmp_path / "broken.py").write_text("x = 1 / 0\n")
     (tmp_path / "wrong.py").write_text("x = (\n")

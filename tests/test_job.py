@@ -296,7 +296,7 @@ def test_inputs_that_are_all_the_same_are_named() -> None:
     train = small.DATA.train
     constant = replace(train, source=np.full_like(train.inputs, 7))
     assert [*job.of_data(recipe(data=replace(small.DATA, train=constant)))] == [
-        "all inputs of the training set of tiny are the same, so that nothing can be learned from them"
+        "all inputs of the training set of tiny are the same: nothing can be learned from them"
     ]
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,12 @@ def negated(function: Any) -> Any:
 def decorated(a: int, *, one: int = 1) -> int:
     """A function with a default that its decorator replaces."""
     return a * one
+
+
+@cache
+def cached(a: int) -> int:
+    """A function without code of its own."""
+    return a
 
 
 bound = negated(options)
@@ -258,7 +264,7 @@ def test_a_function_with_the_name_of_another_has_that_which_it_is_bound_to() -> 
     assert bound.__qualname__ == "options"
     assert describe(bound)["function"] == "test_recipe.bound"
     assert describe(options)["function"] == "test_recipe.options"
-    for other in (magnitude, negated(options)):
+    for other in (magnitude, negated(options), negated(Schedule), negated(cached)):
         with pytest.raises(TypeError, match=r"has the name of another, .*which a decorator copied"):
             describe(other)
 
@@ -266,12 +272,15 @@ def test_a_function_with_the_name_of_another_has_that_which_it_is_bound_to() -> 
 def test_a_decorated_function_keeps_its_name_where_its_module_is_imported_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "again.py").write_text("import torch\n\n@torch.no_grad()\ndef scored(net):\n    return 1\n")
+    decorated = "@torch.no_grad()\n@torch.enable_grad()\ndef twice(net):\n    return 1\n"
+    (tmp_path / "again.py").write_text(
+        f"import torch\n\n@torch.no_grad()\ndef scored(net):\n    return 1\n\n{decorated}"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     module = importlib.import_module("again")
-    scored = module.scored
+    scored, twice = module.scored, module.twice
     importlib.reload(module)
-    assert describe(scored)["function"] == "again.scored"
+    assert (describe(scored)["function"], describe(twice)["function"]) == ("again.scored", "again.twice")
 
 
 def test_an_argument_bound_by_position_is_an_error() -> None:

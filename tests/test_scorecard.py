@@ -13,6 +13,7 @@ from lth import UserError, cli
 from lth.analysis import registry, results
 from lth.analysis.claim.verdict import RULE
 from lth.analysis.markdown import blocks
+from lth.analysis.report.content import gather
 from lth.analysis.scorecard import COLUMNS, SOURCES, overview, qualified, scorecard
 from lth.cli import scorecard as scorecard_command
 
@@ -23,6 +24,7 @@ FASTER = '"41%: faster", 1.5, "times", partial(faster, percent=41)'
 LOWEST = '"as good down to", 30.0, "%", lowest, kind="lowest"'
 BETTER = '"41%: better", 0.0, "points", partial(gain, percent=41)'
 HALF_AND_ONE = ["1.50 ± 0.71 points", "-4.85 to 7.85"]  # 2 points and 1: 1.5 ± 12.7062 / 2
+WORST = '"worst", 50.0, "%", partial(worst, column="early_stop_test_accuracy", down_to=2), kind="value"'
 DEEPER = '"3.6%: above dense", 0.3, "points", partial(gain, percent=3.6)'
 
 
@@ -70,8 +72,10 @@ def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folde
     ]
 
 
-def test_the_longest_of_reduced_trainings_go_first_those_of_another_experiment_too(folder: Path) -> None:
-    examples.experiment(folder, "one", [GAIN, DEEPER], also=["long"])
+def test_longer_trainings_of_another_experiment_go_first_where_they_reach_as_few_weights(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    examples.experiment(folder, "one", [GAIN, DEEPER, LOWEST, WORST], also=["long"])
     examples.experiment(folder, "long")
     short, long = (
         examples.tickets(name, {1: pair}, steps=steps, reduced=reduced)
@@ -86,7 +90,16 @@ def test_the_longest_of_reduced_trainings_go_first_those_of_another_experiment_t
     assert [row[4:] for row in card()] == [
         ["3.00 points", "", 1, "41.00", "reduced", "reduced: agrees (n = 1)"],
         ["3.00 points", "", 1, "3.60", "reduced", "reduced: agrees (n = 1)"],
+        ["3.60 %", "", 1, "3.60", "reduced", "reduced: agrees (n = 1)"],
+        ["53.00 %", "", 1, "3.60", "reduced", "reduced: differs (n = 1)"],
     ]
+    page = gather("one", Path("nowhere"), Path("nowhere")).claims
+    assert [list(row) for row in page.itertuples(index=False)] == card()
+    other = short.assign(model="mlp", config="other", reduced="model mlp instead of lenet_300_100")
+    examples.experiment(folder, "one", [GAIN])
+    examples.commit(folder, pd.concat([short.assign(config="usual"), other], ignore_index=True))
+    assert card()[0][-1] == "not compared"
+    assert "these results are of several configurations, not replicates of one" in caplog.text
 
 
 def test_results_of_several_configurations_are_no_replicates_of_one(

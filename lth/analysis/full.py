@@ -54,12 +54,6 @@ def steps(reduced: str) -> list[tuple[int, int]]:
     return [(int(now), int(full)) for now, full in _STEPS.findall(reduced)]
 
 
-def share_of_steps(reduced: str) -> float:
-    """The share of the full number of steps that a reduced row had, by this column; 1 if that does not name steps."""
-    pairs = steps(entries(reduced).get("steps", ""))
-    return pairs[0][0] / pairs[0][1] if pairs else 1.0
-
-
 def marked(table: "pd.DataFrame", full: Settings) -> "pd.DataFrame":
     """The table with a column `reduced` that says what is less than in the full settings, missing where nothing is."""
     if table.empty or not full:

@@ -4,7 +4,7 @@ A committed table is the one that `lth figure` wrote: experiments/results/<name>
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -40,13 +40,21 @@ def of(
 
 
 def tickets(experiment: ModuleType, name: str, runs: Path, unstored: set[str] | None = None) -> pd.DataFrame:
-    """The first table of `of`, for claims, with the rows of ALSO, experiments that are compared with these claims and
-    drawn by themselves; committed evaluations are not read. unstored: takes the names of experiments whose committed
-    results are used, in place of a log line for each.
+    """The first table of `of`, without reading committed evaluations. unstored: takes the names of experiments whose
+    committed results are used, in place of a log line for each.
     """
-    every = [*drawn_with(experiment, name), *getattr(experiment, "ALSO", ())]
-    found = (_read(each, runs, curves=False, unstored=unstored) for each in every)
-    return filled(_joined([rows for rows, _ in found]))
+    return filled(_joined(_tickets(drawn_with(experiment, name), runs, unstored)))
+
+
+def also(experiment: ModuleType, runs: Path, unstored: set[str] | None = None) -> list[pd.DataFrame]:
+    """The tickets of each experiment in ALSO: of longer trainings of the same nets, drawn by themselves, with which
+    the claims of this experiment are compared too.
+    """
+    return [filled(rows) for rows in _tickets(getattr(experiment, "ALSO", ()), runs, unstored)]
+
+
+def _tickets(names: Iterable[str], runs: Path, unstored: set[str] | None) -> list[pd.DataFrame]:
+    return [_read(name, runs, curves=False, unstored=unstored)[0] for name in names]
 
 
 def committed(file: str, folder: Path | None = None) -> Path | None:

@@ -11,7 +11,7 @@ from lth import UserError
 from lth.analysis import registry, results
 from lth.analysis.claim import Claim, Measured, tally
 from lth.analysis.claim.verdict import NOT_COMPARED, RULE
-from lth.analysis.full import is_reduced, share_of_steps
+from lth.analysis.full import is_reduced
 from lth.analysis.markdown import aligned
 from lth.analysis.summary import with_spread
 
@@ -34,25 +34,29 @@ def scorecard(runs: Path) -> pd.DataFrame:
     experiments = ((name, registry.load(name)) for name in registry.names())
     claiming = ((name, experiment) for name, experiment in experiments if getattr(experiment, "CLAIMS", ()))
     unstored = set[str]()
-    table = compared((name, each, results.tickets(each, name, runs, unstored)) for name, each in claiming)
+    table = compared(
+        (name, each, results.tickets(each, name, runs, unstored), results.also(each, runs, unstored))
+        for name, each in claiming
+    )
     if unstored:
         log.info("nothing is stored under %s of %s, using the committed results; lth figure NAME --run trains your own",
                  runs, ", ".join(sorted(unstored)) if registry.stored(runs) else "any experiment")  # fmt: skip
     return table
 
 
-def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame]]) -> pd.DataFrame:
-    """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with. FILES of
-    an experiment are claims about its files, SOURCE is where its claims are from (see SOURCES; default: the paper).
+def compared(experiments: Iterable[tuple[str, ModuleType, pd.DataFrame, Sequence[pd.DataFrame]]]) -> pd.DataFrame:
+    """One row per claim of these: name, experiment, its tickets and those of the experiments it is drawn with, those of
+    each experiment in ALSO. FILES of an experiment are claims about its files, SOURCE is where its claims are from (see
+    SOURCES; default: the paper).
     """
     rows = []
-    for name, experiment, tickets in experiments:
+    for name, experiment, tickets, also in experiments:
         if (source := getattr(experiment, "SOURCE", "paper")) not in ORIGINS:
             raise UserError(f"{name}: SOURCE={source}: choose {', '.join(ORIGINS)}")
-        scales = _scales(in_few_blocks(tickets))
+        scales = _scales(in_few_blocks(tickets), [*map(in_few_blocks, also)])
         rows += [_row(name, claim, source, scales) for claim in getattr(experiment, "CLAIMS", ())]
         if claims := getattr(experiment, "FILES", ()):
-            scales = _scales(_as_trained(results.files(name), tickets))
+            scales = _scales(_as_trained(results.files(name), tickets), [])
             rows += [_row(name, claim, source, scales) for claim in claims]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -114,15 +118,12 @@ def _as_trained(files: pd.DataFrame, tickets: pd.DataFrame) -> pd.DataFrame:
     return files.assign(reduced=said.fillna(files["model"].map(only)))
 
 
-def _scales(table: pd.DataFrame) -> Scales:
-    """The rows at full scale, then those that are reduced: the longest trainings, shorter ones, and all of them."""
-    reduced = is_reduced(table)
-    if not reduced.any():
-        return [("full", table)]
-    less = table[reduced]
-    shares = less["reduced"].map(share_of_steps)
-    each = [less[shares == share] for share in sorted(shares.unique(), reverse=True)]
-    return [("full", table[~reduced]), *(("reduced", part) for part in (*each, less))]
+def _scales(table: pd.DataFrame, also: Sequence[pd.DataFrame]) -> Scales:
+    """The rows at full scale, then those that are reduced, of the longer trainings in `also` before those of `table`.
+    Those of two experiments are never in one table.
+    """
+    full = [("full", each[~is_reduced(each)]) for each in (table, *also)]
+    return [*full, *(("reduced", each[is_reduced(each)]) for each in (*also, table))]
 
 
 def _row(name: str, claim: Claim, source: str, scales: Scales) -> tuple[str | int, ...]:
@@ -147,14 +148,15 @@ def _row(name: str, claim: Claim, source: str, scales: Scales) -> tuple[str | in
 
 
 def _best(claim: Claim, scales: Scales) -> tuple[Measured | None, str]:
-    """Our number and its scale: full, or reduced if nothing was run in full. Raises UserError if rows can't be
-    compared, such as those of several configurations.
+    """Our number and its scale: full, or reduced if nothing was run in full. Of several tables of a scale the first,
+    but a claim over levels takes the one with the fewest weights. Raises UserError if rows can't be compared, such as
+    those of several configurations.
     """
-    for scale, table in scales:
-        rows = table if table.empty else claim.rows(table)
-        if not rows.empty and (ours := claim.measure(rows)) is not None:
-            return ours, scale
-    return None, ""
+    found = [(scale, rows) for scale, table in scales if not table.empty and not (rows := claim.rows(table)).empty]
+    if claim.over_levels:
+        found.sort(key=lambda each: (each[0], each[1]["density"].min()))  # "full" before "reduced"
+    measured = ((claim.measure(rows), scale) for scale, rows in found)
+    return next((each for each in measured if each[0] is not None), (None, ""))
 
 
 def _text(ours: Measured | None, unit: str) -> str:

@@ -5,19 +5,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from lth.analysis import query
 from lth.analysis.branches import full_branch
 from lth.analysis.claim.rows import is_on
 from lth.analysis.markdown import aligned
 from lth.analysis.metric import metric
 from lth.analysis.plot.labels import label, short_names
 from lth.analysis.summary import mean_and_spread
-from lth.analysis.variants import only_fresh
+from lth.analysis.variants import only_fresh, some_fresh
 
 HEAD = ("model", "data", "configuration", "level", "compression ratio of prunable weights", "theoretical speed-up")
 
 
-def markdown(table: pd.DataFrame, conditions: Sequence[str] = ()) -> str:
+def markdown(table: pd.DataFrame, chosen: pd.Index | None = None) -> str:
     """A row per model, data set, configuration and level: mean and deviation over replicates and draws of
 
     - compression ratio: prunable weights of the dense net over those that remain; "-" where a mask is drawn anew for
@@ -28,10 +27,10 @@ def markdown(table: pd.DataFrame, conditions: Sequence[str] = ()) -> str:
     - the test metric at early stop, and its difference from the dense net of the same replicate, which has the initial
       weights of the main line and of controls that keep them; "-" where level 0 is not dense.
 
-    conditions: choose among the rows, as in `query.where`.
+    chosen: the rows that are shown; default: all. Stale ones are not. Raises UserError if no other is left.
     """
     found, rows = metric(table), only_fresh(table)
-    chosen = query.where(rows, conditions).index
+    chosen = some_fresh(table if chosen is None else table.loc[chosen]).index
     rows = with_ratios(rows).assign(branch=full_branch(rows), line=short_names(rows)).loc[chosen]
     rows = rows.sort_values("gain", kind="stable", key=pd.isna)  # of equal rows one with a dense net
     rows = rows.drop_duplicates(["config", "replicate", "branch", "draw", "level", "digest"])  # shared by experiments

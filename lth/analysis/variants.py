@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from lth import UserError
 from lth.store.columns import configures
 
 MISSING = "-"  # a row without a column of the configuration
@@ -53,7 +54,9 @@ def _whole(value: Any) -> Any:
 
 def _labels(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     rows = _known(table, columns).itertuples(index=False, name=None)
-    labels = [", ".join(f"{c}={v}" for c, v in zip(columns, row, strict=True)) for row in rows]
+    labels = [
+        ", ".join(f"{c}={v}" for c, v in zip(columns, row, strict=True) if (c, v) != ("stale", MISSING)) for row in rows
+    ]
     return pd.Series(labels if columns else "", index=table.index, dtype="str")
 
 
@@ -65,3 +68,10 @@ def changes(table: pd.DataFrame) -> pd.Series:
 def only_fresh(table: pd.DataFrame) -> pd.DataFrame:
     """The rows that are not stale: their code has not changed since."""
     return table if "stale" not in table else table[table["stale"].isna()].drop(columns="stale")
+
+
+def some_fresh(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are not stale; raises UserError if all are."""
+    if (found := only_fresh(table)).empty and not table.empty:
+        raise UserError("all of these rows are of code that changed since: run their experiment again")
+    return found

@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise _nothing(arguments)
     chosen = query.where(rows, arguments.where)
     if arguments.format == "shrinkbench":  # beside dense nets, which need not be among the chosen
-        data = f"{shrinkbench.markdown(rows, arguments.where)}\n".encode()
+        data = f"{shrinkbench.markdown(rows, chosen.index)}\n".encode()
     elif arguments.format == "markdown":
         data = f"{summary.markdown(chosen)}\n".encode()
     else:

@@ -45,21 +45,23 @@ def idle(job: Job) -> Iterator[str]:
 def of_data(recipe: Recipe) -> Iterator[str]:
     """A sentence for splits that are the same, for inputs that are, and for a batch that has examples twice."""
     data, size = recipe.data, recipe.batch_size
-    splits = {"training": data.train, "validation": data.validation, "test": data.test}
-    for (one, first), (other, second) in combinations(splits.items(), 2):
-        if (
-            not data.streams
-            and len(first) == len(second)
-            and all(np.array_equal(*both) for both in zip(first.chunks(), second.chunks(), strict=True))
-        ):
-            yield f"the {one} and the {other} set of {data.name} have the same inputs: hold out others"
-    if not data.streams and _is_constant(data.train):
-        yield f"all inputs of the training set of {data.name} are the same, so that nothing can be learned from them"
+    if not data.streams:
+        splits = {"training": data.train, "validation": data.validation, "test": data.test}
+        for (one, first), (other, second) in combinations(splits.items(), 2):
+            if _are_equal(first, second):
+                yield f"the {one} and the {other} set of {data.name} have the same inputs: hold out others"
+        if _is_constant(data.train):
+            yield f"all inputs of the training set of {data.name} are the same: nothing can be learned from them"
     if size > len(data.train):
         yield (
             f"batch_size={size}: the training set of {data.name} has {len(data.train)} examples, so that a step takes "
             f"each of them about {size / len(data.train):.1f} times"
         )
+
+
+def _are_equal(first: Split, second: Split) -> bool:
+    pairs = zip(first.chunks(), second.chunks(), strict=True)
+    return len(first) == len(second) and all(np.array_equal(*both) for both in pairs)
 
 
 def _is_constant(split: Split) -> bool:

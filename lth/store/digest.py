@@ -120,16 +120,19 @@ def _bound(function: Callable[..., Any]) -> str:
     for part in name.split("."):
         named = getattr(named, part, None)
     bound = next((other for other, value in vars(module).items() if value is function), name) if module else name
-    if bound == name and named is not function and getattr(named, "__code__", None) in _wrapped_code(function):
+    if named is function:
+        return name
+    own, theirs = _codes(function), _codes(named)
+    if bound == name and theirs[0] in own[1:] and own != theirs:
         raise _misnamed(function)
-    return name if named is function else bound
+    return bound
 
 
-def _wrapped_code(function: Any) -> list[Any]:
-    """The code of the functions that a function decorates. After a module was imported anew, its function of this name
-    is another one, and none of these.
+def _codes(function: Any) -> list[Any]:
+    """The code of a function and of those that it decorates, in place of objects without code themselves. They are the
+    same after a module was imported anew, in which its function of this name is another one.
     """
-    found = []
+    found = [getattr(function, "__code__", function)]
     while (function := getattr(function, "__wrapped__", None)) is not None:
         found.append(getattr(function, "__code__", function))
     return found

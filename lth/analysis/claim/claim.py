@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from lth.analysis.claim.measures import OVER_LEVELS
 from lth.analysis.claim.rows import Measured, select
 from lth.analysis.claim.verdict import verdict
+from lth.keywords import unbound
 
 Measure = Callable[[pd.DataFrame], Measured | None]
 
@@ -33,6 +35,11 @@ class Claim:
     where: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "effect"
     source: str = ""
+
+    @property
+    def over_levels(self) -> bool:
+        """True if it is about a range of levels, such as the best of them, and not about one."""
+        return unbound(self.measure)[0] in OVER_LEVELS
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that the claim is about."""

@@ -169,6 +169,9 @@ def worst(rows: pd.DataFrame, *, column: str, down_to: float) -> Measured | None
     return measured(100 * by_replicate(part, column), part)
 
 
+OVER_LEVELS = frozenset({best_gain, highest, lowest, worst})
+
+
 def _paired(
     rows: pd.DataFrame,
     percent: float,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lth import UserError
 from lth.analysis import query
 from lth.analysis.branches import branches, full_branch
 from lth.analysis.metric import metric, metric_of_curves
@@ -15,7 +14,7 @@ from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, p
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import LOOKS, MARKS, SPREAD, TOLD_APART, cycled, errorbar, finish, new_figure
-from lth.analysis.variants import only_fresh
+from lth.analysis.variants import some_fresh
 from lth.analysis.winning import winning
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def sparsity(
     columns: one for each panel; "" is the accuracy at early stop. above: a share from which the first column is shown
     once more, in a panel of its own. notes: what else the note under the figure says. Stale rows are left out.
     """
-    table = _fresh(table)
+    table = some_fresh(table)
     columns = [*columns[:1], *columns[: bool(above)], *columns[1:]]
     parts = _parts(table, rows)
     with new_figure(max(5 * len(columns), 7), 4 * len(parts), len(parts), len(columns)) as (figure, panels):
@@ -77,7 +76,7 @@ def during(
     nets whose validation loss has no minimum before the end). A panel is titled by the share at which its nets were
     evaluated last. by, rows: as in `sparsity`, without stale rows too.
     """
-    table = _fresh(table)
+    table = some_fresh(table)
     found, parts = metric_of_curves(evaluations), _parts(table, rows)
     alone = f" {_moment(pd.Series([*shares]))}" if len(shares) == 1 else ""
     with new_figure(4 * len(shares), 4 * len(parts), len(parts), len(shares), sharey="row") as (figure, panels):
@@ -92,13 +91,6 @@ def during(
             legend(row[0], beside=row[-1])
         finish(figure, title, table, shared_values(table, by))
     return figure
-
-
-def _fresh(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that are not stale; raises UserError if all are."""
-    if (found := only_fresh(table)).empty and not table.empty:
-        raise UserError("all of these rows are of code that changed since: run their experiment again")
-    return found
 
 
 def _parts(table: pd.DataFrame, rows: str) -> list[tuple[str, pd.DataFrame]]:

@@ -55,7 +55,7 @@ def gather(name: str, runs: Path, figures: Path) -> Content:
     figure = results.figure_of(experiment, name, runs, rows, evaluations)
     record = parse(experiment.__doc__ or name)
     own = rows[rows["experiment"] == name].dropna(axis=1, how="all")
-    claims = scorecard.compared([(name, experiment, rows)])
+    claims = scorecard.compared([(name, experiment, rows, results.also(experiment, runs))])
     stored = os.path.exists(runs / "trained" / str(own["digest"].iloc[0]))  # False too where it may not be looked for
     return Content(
         name=name,

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from lth.recipe import Precision, Recipe
 
 log = logging.getLogger("lth")
-_WRONG = re.compile(r"missing \d+ required .*?argument.*?: '(\w+)'|unexpected keyword argument '(\w+)'")
+_MISSING = re.compile(r"missing \d+ required .*?argument.*?: ('\w+'.*)")
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -56,17 +57,32 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
         return f"_target_={node._target_}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
-    own = f"{node._target_.rpartition('.')[2]}()", f"{node._target_.rpartition('.')[2]}.__init__()"
-    if isinstance(cause, TypeError) and str(cause).startswith(own) and (found := _WRONG.search(str(cause))):
-        missing, unexpected = (None if name is None else node._get_full_key(name) for name in found.groups())
-        later = ", or, for a function that is called later, add _partial_=true beside _target_" * (
-            "_partial_" not in node
-        )
-        remedy = f"give it, as +{missing}=VALUE{later}" if missing else f"leave out {unexpected}"
+    if isinstance(cause, TypeError) and _is_at_the_call(cause) and (remedy := _remedy(node, str(cause))):
         return f"_target_={node._target_}: {cause}; {remedy}"
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
     said = "" if cause is None else f": {cause}".partition("Are you sure")[0]
     return f"_target_={node._target_}: {words}{said}"
+
+
+def _is_at_the_call(error: TypeError) -> bool:
+    """True if the arguments did not fit, so that nothing of the function itself ran."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("hydra.")
+
+
+def _remedy(node: DictConfig, words: str) -> str:
+    """Remedy for arguments that do not fit; empty for another error."""
+    if found := _MISSING.search(words):
+        keys = [f"+{node._get_full_key(name)}=VALUE" for name in re.findall(r"'(\w+)'", found[1])]
+        later = (
+            ""
+            if node.get("_partial_")
+            else (", or, for a function that is called later, set _partial_=true beside _target_")
+        )
+        return f"give {'it' if len(keys) == 1 else 'them'}, as {' '.join(keys)}{later}"
+    return f"leave out {node._get_full_key(found[1])}" if (found := _UNEXPECTED.search(words)) else ""
 
 
 def _misspelled(target: str) -> str:

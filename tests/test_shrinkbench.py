@@ -1,8 +1,10 @@
 """The table of Blalock et al. 2020."""
 
 import pandas as pd
+import pytest
 
-from lth.analysis import shrinkbench
+from lth import UserError
+from lth.analysis import query, shrinkbench
 
 
 def row(
@@ -92,3 +94,12 @@ def test_branches_are_compared_with_the_dense_net_of_the_main_line() -> None:
     assert [line[2:4] + line[6:] for line in found if line[2] != "ticket"] == [
         ["shuffled mask", "1", "80.00", "-10.00", "1"]
     ]
+
+
+def test_stale_rows_are_not_shown_and_can_be_left_out_by_a_condition() -> None:
+    table = pd.DataFrame(ROWS).assign(stale=[None, "mine.c changed", None, "mine.c changed"])
+    fresh = shrinkbench.markdown(table)
+    assert fresh == shrinkbench.markdown(pd.DataFrame([ROWS[0], ROWS[2]]))
+    assert shrinkbench.markdown(table, query.where(table, ["stale=-"]).index) == fresh
+    with pytest.raises(UserError, match="all of these rows are of code that changed since: run their experiment"):
+        shrinkbench.markdown(table, query.where(table, ["replicate=2"]).index)

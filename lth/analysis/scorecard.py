@@ -120,7 +120,7 @@ def _as_trained(files: pd.DataFrame, tickets: pd.DataFrame) -> pd.DataFrame:
 
 def _scales(table: pd.DataFrame, also: Sequence[pd.DataFrame]) -> Scales:
     """The rows at full scale, then those that are reduced, of the longer trainings in `also` before those of `table`.
-    Those of two experiments are never in one table.
+    They are never in one table.
     """
     full = [("full", each[~is_reduced(each)]) for each in (table, *also)]
     return [*full, *(("reduced", each[is_reduced(each)]) for each in (*also, table))]

@@ -9,6 +9,7 @@ import torchvision
 from nets import ODD, RECURRENT, Net, Odd
 from small import COLOUR, DATA, Stop, adam, half_pruned, kinds_of, net, recipe, same
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 from torch.utils.flop_counter import FlopCounterMode
 
 from lth import UserError, engine, schedule
@@ -523,3 +524,13 @@ def test_small_nets_of_torchvision_are_understood(name: str) -> None:
 @pytest.mark.parametrize("name", _zoo())
 def test_every_classifier_of_torchvision_is_understood(name: str) -> None:
     _check(name, 299 if name == "inception_v3" else 224)
+
+
+def test_looking_for_prunable_weights_changes_neither_the_net_nor_its_modes() -> None:
+    net = nn.Sequential(parametrizations.spectral_norm(nn.Linear(6, 4)), nn.Dropout(), nn.Linear(4, 2)).train()
+    net[1].eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    modes = [part.training for part in net.modules()]
+    assert list(prunable(net)) == ["0.parametrizations.weight.original", "2.weight"]
+    assert [part.training for part in net.modules()] == modes
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

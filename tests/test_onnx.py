@@ -8,6 +8,8 @@ import pytest
 import torch
 from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, DefaultWeightOnlyQuantizer
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+from torch.nn.utils import weight_norm as hooked_weight_norm
 
 from lth import UserError, model
 from lth.compress import onnx as export
@@ -221,6 +223,17 @@ def test_int4_packs_the_weights_of_linear_layers() -> None:
     # 4 bits and a float32 scale for every 16 weights: 6 bits a weight where the runtime takes all three layers
     assert len(file) < 0.2 * len(plain)
     assert (logits(file, x) - logits(plain, x)).abs().max() < 0.3 * logits(plain, x).abs().max()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("normed", [parametrizations.weight_norm, parametrizations.spectral_norm, hooked_weight_norm])
+def test_int4_packs_weights_that_are_computed_from_others(normed: Callable[[nn.Module], nn.Module]) -> None:
+    module, x = net(lambda *_: nn.Sequential(nn.Flatten(), normed(nn.Linear(784, 64)))), images(20, (1, 28, 28))
+    plain = float32(module, (1, 28, 28))
+    file = export.int4(plain, x)
+    assert file is not None
+    assert export.in_float(file) == []
+    assert len(file) < 0.2 * len(plain)
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -87,8 +88,22 @@ def _originals(layer: nn.Module) -> list[str]:
     own = dict(layer.named_parameters())
     if "weight" in own:
         return ["weight"]
-    shape = getattr(getattr(layer, "weight", None), "shape", None)
+    shape = _shape(layer)
     return [name for name, p in own.items() if name.startswith(("weight_", PARAMETRIZED)) and p.shape == shape]
+
+
+def _shape(layer: nn.Module) -> torch.Size | None:
+    """The shape of the weight of a layer, computed in evaluation mode: in training a spectral norm changes its vectors
+    when it is read.
+    """
+    modes = {part: part.training for part in layer.modules()}
+    try:
+        for part in modes:
+            part.training = False
+        return getattr(getattr(layer, "weight", None), "shape", None)
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def _kind_of_conv(name: str) -> str:

@@ -7,6 +7,7 @@ returns it, and raises UserError unless the outputs are those that they should b
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -23,6 +24,7 @@ from lth.compress.onnx.products import LAYERS, constants, grouped_transposed, pl
 from lth.compress.onnx.program import INPUT, program, quiet
 from lth.engine.words import named
 
+T = TypeVar("T")
 CALIBRATION_BATCH = 100
 # Inputs that a file is verified on.
 VERIFIED = 32
@@ -71,10 +73,12 @@ def int4(model: bytes, inputs: Tensor) -> bytes | None:
     no linear layer can be quantized.
     """
     refuse_float64(model, "int4")
-    proto = onnx.load_from_string(model)
+    proto = _converted(lambda: _folded(onnx.load_from_string(model)), "int4")
+    plain = proto.SerializeToString()
     if not blocks.pack(proto):
         return None
-    return _verified(lambda: bytes(proto.SerializeToString()), model, inputs, "int4")
+    verify.like_model(plain, model, inputs[:VERIFIED])
+    return _verified(lambda: bytes(proto.SerializeToString()), plain, inputs, "int4")
 
 
 def with_metadata(model: bytes, facts: Mapping[str, str]) -> bytes:
@@ -86,15 +90,19 @@ def with_metadata(model: bytes, facts: Mapping[str, str]) -> bytes:
 
 
 def _verified(convert: Callable[[], bytes], model: bytes, inputs: Tensor, name: str) -> bytes:
-    try:
-        with quiet():
-            smaller = convert()
-    except Exception as error:  # the converters raise anything
-        raise UserError(f"ONNX Runtime can't convert the net to {name}: {named(error)}") from error
+    smaller = _converted(convert, name)
     if name == "float16":
         _survives(smaller, inputs)
     verify.like_meaning(smaller, model, inputs[:VERIFIED], name)
     return smaller
+
+
+def _converted(convert: Callable[[], T], name: str) -> T:
+    try:
+        with quiet():
+            return convert()
+    except Exception as error:  # the converters raise anything
+        raise UserError(f"ONNX Runtime can't convert the net to {name}: {named(error)}") from error
 
 
 def _survives(model: bytes, inputs: Tensor) -> None:
@@ -108,11 +116,11 @@ def _survives(model: bytes, inputs: Tensor) -> None:
 def _static(model: bytes, inputs: Tensor, operations: tuple[str, ...] | None) -> bytes:
     proto = onnx.load_from_string(model)
     plain_products(proto.graph, every=False)
+    proto = _folded(proto)
+    graph = proto.graph
     with tempfile.TemporaryDirectory() as folder:
-        plain, ready, quantized = (Path(folder) / f"{name}.onnx" for name in ("plain", "ready", "quantized"))
-        plain.write_bytes(proto.SerializeToString())
-        quant_pre_process(plain, ready, skip_symbolic_shape=True)
-        graph = onnx.load(ready).graph
+        ready, quantized = (Path(folder) / f"{name}.onnx" for name in ("ready", "quantized"))
+        ready.write_bytes(proto.SerializeToString())
         quantize_static(
             ready, quantized, _Inputs(inputs), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=operations,
@@ -121,6 +129,17 @@ def _static(model: bytes, inputs: Tensor, operations: tuple[str, ...] | None) ->
         found = onnx.load(quantized)
         zeros.keep_biases(found, constants(graph))
         return _unsigned(found)
+
+
+def _folded(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with weights that are computed from others, such as by weight norm, as values: the exporter leaves
+    large ones to be computed for every batch.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain, folded = (Path(folder) / f"{name}.onnx" for name in ("plain", "folded"))
+        plain.write_bytes(proto.SerializeToString())
+        quant_pre_process(plain, folded, skip_symbolic_shape=True)
+        return onnx.load(folded)
 
 
 def _unsigned(proto: onnx.ModelProto) -> bytes:

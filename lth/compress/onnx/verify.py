@@ -35,6 +35,11 @@ def like_net(model: bytes, net: nn.Module, inputs: Tensor) -> None:
     _close(_outputs(model, inputs), expected, "the net's")
 
 
+def like_model(model: bytes, other: bytes, inputs: Tensor) -> None:
+    """Raise UserError unless a float32 model computes what another does."""
+    _close(_outputs(model, inputs), _outputs(other, inputs), "the net's")
+
+
 def like_meaning(model: bytes, plain: bytes, inputs: Tensor, name: str) -> None:
     """Raise UserError if the outputs of a model of few bits differ from those of the float32 model `plain` by more than
     its bits allow. name: "float16", "int8" or "int4".

@@ -133,8 +133,9 @@ def _kept(
     torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
     scores = criterion(net, trained, batch(recipe, trained.ticket), **supplied(criterion, task=recipe.task))
     shares = distribution(scores, trained.mask, density)
+    mask = structure(scores, trained.mask, shares, net, examples(recipe))
     check_told_apart(scores, trained.mask, shares, criterion, structure)
-    return structure(scores, trained.mask, shares, net, examples(recipe))
+    return mask
 
 
 def _rounds(recipe: Recipe, ladder: Ladder, before: int, level: int) -> list[dict[str, float]]:

@@ -41,11 +41,17 @@ def block(page: str, containing: str) -> str:
 
 
 def commands(page: str) -> Iterator[list[str]]:
-    """The words of every `lth` command in the blocks of a page, without comments."""
+    """The words of every `lth` command in the blocks of a page, without comments: on lines of their own, within other
+    commands, and of containers.
+    """
     for line in "".join(blocks(page, "sh")).splitlines():
         program, *words = line.partition(" #")[0].split()
         if program == "lth":
             yield words
+        elif within := re.search(r"(?:&& |srun |=\S+ )lth ([^\"'&;]*)", line):
+            yield within[1].split()
+    for listed in re.findall(r"^ *command: \[lth, (.*)\]", "".join(blocks(page, "yaml")), re.MULTILINE):
+        yield [word.strip('"') for word in listed.split(", ")]
 
 
 def last_job(words: list[str]) -> list[str]:

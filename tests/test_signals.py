@@ -142,6 +142,27 @@ def test_a_signal_is_handed_on_once_everything_is_saved(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    ("how", "code"), [(None, 0), (SystemExit(7), 7), (RuntimeError("Job not requeued because: too often."), 1)]
+)
+def test_a_signal_that_comes_before_anything_is_trained_is_handed_on_at_once(
+    how: BaseException | None, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def handler(number: int, frame: object) -> None:
+        if how:
+            raise how
+
+    Path("mine.py").write_text(f"import signal\nsignal.raise_signal(signal.SIGUSR2)\n{MINE}", encoding="utf-8")
+    before = signal.signal(signal.SIGUSR2, handler)
+    try:
+        assert run(*OWN, "levels=0", "root=here") == code
+        assert signal.getsignal(signal.SIGUSR2) is handler
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert ("stopped: Job not requeued because: too often." in " ".join(capsys.readouterr().out.split())) == (code == 1)
+
+
+@pytest.mark.long
 def test_tickets_that_are_trained_side_by_side_are_all_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     given = ("levels=0", "replicate=[1,2]", "width=2")

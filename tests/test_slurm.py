@@ -15,7 +15,7 @@ from lth import UserError
 from lth.cli import main
 from lth.cli.config.compose import composed
 from lth.cli.config.launch import _returned
-from lth.cli.config.slurm import Watcher, _ended, states
+from lth.cli.config.slurm import Launcher, Watcher, _ended, states
 
 ARRAY = """\
 JobId=12 ArrayJobId=12 ArrayTaskId=4-6%2 JobName=lth JobState=PENDING Reason=Resources NodeList=
@@ -78,7 +78,7 @@ def test_the_presets_ask_for_the_cores_and_gpus_of_a_job(words: list[str], cores
 class Killed:
     """A job of submitit's that ended without a result."""
 
-    job_id, paths = "12_1", SimpleNamespace(stdout="log")
+    job_id, paths = "12_1", SimpleNamespace(stdout=Path("log"), folder=Path("slurm/12_1"))
     watcher = SimpleNamespace(get_state=lambda *_, **__: "OUT_OF_MEMORY")
 
     def results(self) -> list[JobReturn]:
@@ -86,8 +86,20 @@ class Killed:
 
 
 def test_the_end_of_a_job_that_was_killed_is_a_sentence_for_every_sweeper() -> None:
+    Path("log").touch()
     end = _ended(Killed(), ["replicate=1"])
     why = "job 12_1 of Slurm ended without a result (OUT_OF_MEMORY); the same command continues it; its log: log"
     assert (_returned(end).code, _returned(end).error) == (1, why)
     with pytest.raises(UserError, match="12_1 of Slurm ended"):
         _ = end.return_value  # as Hydra's own sweeper asks for it
+
+
+def test_a_job_whose_node_does_not_see_the_folder_names_it() -> None:
+    why = _returned(_ended(Killed(), ["replicate=1"])).error
+    assert "and wrote no log: its node may not see slurm; give root= and the folder that the command runs in" in why
+
+
+def test_a_job_without_time_before_its_signal_is_refused() -> None:
+    launcher = Launcher(submitit_folder="x", max_num_timeout=1, timeout_min=2, signal_delay_s=120)
+    with pytest.raises(UserError, match=r"timeout_min=2: a job is told to save signal_delay_s=120 seconds before its"):
+        launcher._executor()

@@ -36,7 +36,7 @@ def interrupted(job: Job, setting: Setting, store: Store, error: BaseException) 
     """The ending of a job that Ctrl-C or a signal stopped."""
     end(job, store, "interrupted")
     if isinstance(error, Ended):
-        return _handed_on(name(job), error, setting)
+        return handed_on(name(job), error, setting)
     if isinstance(error, Interrupted):
         console.print(f"{name(job)}stopped. {_saved(store.root)}", markup=False)
     else:
@@ -52,7 +52,7 @@ def end(job: Job, store: Store, status: str, error: str = "") -> None:
         jobs.status(job, store, status, error)
 
 
-def _handed_on(label: str, error: Ended, setting: Setting) -> Ending:
+def handed_on(label: str, error: Ended, setting: Setting) -> Ending:
     """The ending after a signal was handed on: the process ends as its handler wants, such as submitit's that has
     requeued the job, or the job fails with the handler's words.
     """

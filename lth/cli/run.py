@@ -16,7 +16,7 @@ from lth.cli.ending import FAILED, Ending
 from lth.cli.lenient import Lenient
 from lth.cli.results import Results
 from lth.cli.setting import Setting
-from lth.cli.signals import Ended
+from lth.cli.signals import Ended, handed_on
 from lth.cli.tracking import Silent
 from lth.engine import Interrupted
 from lth.job import Job
@@ -32,6 +32,11 @@ def run(build: Callable[[], Job], setting: Setting) -> Ending:
     torch.set_num_threads(setting.threads)
     log_to_console()
     store = Store(setting.root, keep=setting.keep, patience=setting.patience)
+    with handed_on():
+        return _run(build, setting, store)
+
+
+def _run(build: Callable[[], Job], setting: Setting, store: Store) -> Ending:
     try:
         job = build()
         job.record(store, job.replicates[0])  # describes the job, so that what has no description is an error at once
@@ -44,6 +49,8 @@ def run(build: Callable[[], Job], setting: Setting) -> Ending:
         tracker = setting.tracker(job)
     except Busy as error:
         return outcome.put_off(job, setting, store, error)
+    except Ended as error:
+        return outcome.handed_on("", error, setting)
     except (Exception, SystemExit) as error:
         return outcome.failed("", error, setting)
     try:

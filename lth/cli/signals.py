@@ -6,7 +6,7 @@
 - SIGTERM in a job of Slurm saves and trains on: a job that ends within the grace time of its preemption has failed to
   Slurm, and is not requeued. Another one, at the end of that time, saves and stops.
 - SIGUSR1 and SIGUSR2 save, then call the handler that was there before (submitit's requeues the job). Without one, the
-  training goes on.
+  training goes on. Before and after the trainings there is nothing to save.
 """
 
 import signal
@@ -58,12 +58,8 @@ class Signals:
         """
         numbers, self.waiting = [*dict.fromkeys(self.waiting)], []
         for number in numbers:
-            handler = self.before.get(number) if number in NOTICES else None
-            try:
-                if callable(handler):
-                    handler(number, None)
-            except BaseException as error:
-                raise Ended(error) from error
+            if number in NOTICES:
+                _call(self.before.get(number), number)
         return [signal.Signals(number).name for number in numbers]
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -84,3 +80,26 @@ class Signals:
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
         self.waiting.append(number)
+
+
+@contextmanager
+def handed_on() -> Iterator[None]:
+    """Call the handler of SIGUSR1 and SIGUSR2 that was there before as soon as one comes, while there is nothing to
+    save yet. Raises Ended.
+    """
+
+    def notice(number: int, frame: FrameType | None) -> None:
+        _call(before.get(number), number)
+
+    with handlers(dict.fromkeys(NOTICES, notice)) as before:
+        yield
+
+
+def _call(handler: Any, number: int) -> None:
+    try:
+        if callable(handler):
+            handler(number, None)
+    except Ended:
+        raise
+    except BaseException as error:
+        raise Ended(error) from error

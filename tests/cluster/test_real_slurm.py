@@ -31,7 +31,8 @@ from pathlib import Path
 
 def held(step, *, job):
     if Path(job).exists():
-        Path(f"{job}.pid").write_text(str(os.getpid()))
+        Path(f"{job}.new").write_text(str(os.getpid()))
+        Path(f"{job}.new").replace(f"{job}.pid")
         time.sleep(0.1)
     return 1e30 if job == "diverges" and step > 10 else 1.0
 """

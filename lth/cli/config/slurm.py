@@ -53,6 +53,12 @@ class Launcher(SlurmLauncher):  # type: ignore[misc]
         """Submits jobs with the settings of the launcher; what only Slurm has is named so."""
         own, common = dict(self.params), set(OmegaConf.structured(BaseQueueConf))
         folder, timeouts = own.pop("submitit_folder"), own.pop("max_num_timeout")
+        if 60 * own["timeout_min"] <= own["signal_delay_s"]:
+            raise UserError(
+                f"hydra.launcher.timeout_min={own['timeout_min']}: a job is told to save signal_delay_s="
+                f"{own['signal_delay_s']} seconds before its end, which is when it starts: give it more minutes, or "
+                "fewer of these seconds"
+            )
         executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=timeouts)
         executor.update_parameters(**{key if key in common else f"slurm_{key}": each for key, each in own.items()})
         return executor
@@ -78,11 +84,20 @@ def _ended(job: Any, overrides: Sequence[str]) -> JobReturn:
         why = str(error).partition("\n---")[2].rpartition("\n---")[0].strip().rpartition("\n")[2]
     except UncompletedJobError:
         state = job.watcher.get_state(job.job_id, mode="cache")
-        why = f"job {job.job_id} of Slurm ended without a result ({state}); the same command continues it"
+        why = f"job {job.job_id} of Slurm ended without a result ({state})"
+        if not job.paths.stdout.exists():
+            why += f" and wrote no log: its node may not see {job.paths.folder.parent}; give root= and the folder that "
+            why += "the command runs in on a file system that the nodes share"
+            return _failed(overrides, why)
+        why += "; the same command continues it"
     else:
         return end
+    return _failed(overrides, f"{why}; its log: {job.paths.stdout}")
+
+
+def _failed(overrides: Sequence[str], why: str) -> JobReturn:
     end = JobReturn(overrides=[*overrides], status=JobStatus.FAILED)
-    end.return_value = UserError(f"{why}; its log: {job.paths.stdout}", code=1)  # any sweeper can raise it
+    end.return_value = UserError(why, code=1)  # any sweeper can raise it
     return end
 
 

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import UserError
@@ -27,7 +29,10 @@ MEANT = {
     "optimizer.learning_rate": RATE,
     "density": SHARE,
     "sparsity": SHARE,
+    "launcher": "it is hydra/launcher, as in hydra/launcher=joblib",
+    "sweeper": "it is hydra/sweeper, as in hydra/sweeper=optuna",
 }
+LAUNCHERS = ("joblib", "slurm", "slurm_gpu", "ray_cluster")
 
 
 @contextmanager
@@ -55,6 +60,10 @@ def explanation(error: Exception) -> str:
     if sentence := choice(message, re.findall(r"path=file://(.+)", str(error))):
         return sentence
     wrong = message.partition("'")[2].partition("'")[0].split("=")[0]
+    if wrong.startswith("hydra.launcher.") and "To append to your config" in message:
+        return _of_launcher(wrong)
+    if message.startswith("Error merging override") and error.__cause__:
+        return f"{message}: {str(error.__cause__).partition(chr(10))[0]}"
     group = wrong.partition(".")[0]  # of which another option than the usual one may be chosen
     others = {f"{group}.{key.name}" for option in groups().get(group, ()) for key in option.keys}
     if message.startswith("Config group override must be") and "Got NoneType" not in message:
@@ -102,6 +111,26 @@ def _addition(message: str, wrong: str) -> str:
         return ""
     own = "" if group == "optimizer" else ", if its function is not one of lth's"
     return f"; +{wrong}=... adds it{own}"
+
+
+def _of_launcher(wrong: str) -> str:
+    """The error of a key that the chosen launcher does not have, with the launchers that do."""
+    prefix, keys = "hydra.launcher.", dict[str, set[str]]()
+    with aside(), initialize_config_dir(str(CONF), version_base="1.3"):
+        for name in LAUNCHERS:
+            file = CONF / "hydra" / "launcher" / f"{name}.yaml"
+            found = OmegaConf.load(file) if file.exists() else OmegaConf.create()
+            with suppress(HydraException):  # its plugin is not installed
+                found = compose("config", [f"hydra/launcher={name}"], return_hydra_config=True).hydra.launcher
+            own: Any = OmegaConf.to_container(found, resolve=False)
+            keys[name] = {key for key in leaves(own) if key not in {"_target_", "defaults"}}
+    short = wrong.removeprefix(prefix)
+    if having := [f"hydra/launcher={name}" for name, own in keys.items() if short in own]:
+        one = "that" if len(having) == 1 else "one of them"
+        return f"the launcher that is chosen has no key '{wrong}'; it belongs to {', '.join(having)}: add {one}"
+    near = [prefix + key for key in similar(short, set().union(*keys.values()))]
+    of_one = "lth run --cfg hydra hydra/launcher=NAME lists those of a launcher"
+    return f"there is no key '{wrong}'{did_you_mean(near)} ({of_one})"
 
 
 @contextmanager

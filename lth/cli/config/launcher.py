@@ -46,6 +46,10 @@ def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
         check_answers(str(address))
     if "joblib" not in str(launcher.get("_target_")):
         return [*overrides]
+    if launcher.n_jobs == 0:
+        raise UserError(
+            "hydra.launcher.n_jobs=0: give the number of jobs at once, or -1 for as many as suit this machine"
+        )
     processes = 1 if _is_single(cfg, overrides) else at_once(cfg.threads, cfg.device, cfg.devices)
     wanted = {"n_jobs": (-1, processes), "batch_size": ("auto", 1)}
     return [*overrides, *(f"hydra.launcher.{key}={value}" for key, (usual, value) in wanted.items()

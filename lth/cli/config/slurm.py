@@ -60,7 +60,12 @@ class Launcher(SlurmLauncher):  # type: ignore[misc]
                 "fewer of these seconds"
             )
         executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=timeouts)
-        executor.update_parameters(**{key if key in common else f"slurm_{key}": each for key, each in own.items()})
+        try:
+            executor.update_parameters(**{key if key in common else f"slurm_{key}": each for key, each in own.items()})
+        except NameError as error:  # submitit's way to say that it does not know a parameter
+            said = str(error).partition("\n")[0]
+            raise UserError(f"hydra.launcher: {said}; options of sbatch are +hydra.launcher.additional_parameters.NAME="
+                            "VALUE") from error  # fmt: skip
         return executor
 
 

@@ -47,11 +47,23 @@ def test_jobs_that_wait_run_or_are_suspended_are_waited_for_and_no_others(monkey
     assert [job for job in found if watcher.is_done(job, mode="cache")] == ["12_1", "12_3"]
 
 
+def test_why_jobs_wait_is_said_once_if_it_is_not_their_turn_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watcher = Watcher(delay_s=1)
+    watcher.register_job("12_4")
+    for reason in ("Resources", "PartitionConfig", "PartitionConfig", "Priority"):
+        scontrol(monkeypatch, ARRAY.replace("Resources", reason))
+        watcher.update()
+    said = "jobs wait for more than their turn: PartitionConfig (squeue; what they ask for is hydra.launcher)"
+    assert capsys.readouterr().err == f"lth run: {said}\n"
+
+
 def test_a_single_job_that_slurm_has_forgotten_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     scontrol(monkeypatch, "JobId=7 JobName=lth JobState=COMPLETING NodeList=n1\n")
-    assert states(["7"]).splitlines()[-1] == "7|COMPLETING|n1"
+    assert states(["7"]).splitlines()[-1] == "7|COMPLETING|n1|"
     scontrol(monkeypatch, "", "slurm_load_jobs error: Invalid job id specified")
-    assert states(["7"]).splitlines()[1:] == ["7|GONE|"]
+    assert states(["7"]).splitlines()[1:] == ["7|GONE||"]
 
 
 def test_while_slurm_can_not_be_asked_nothing_is_concluded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ log = logging.getLogger("lth")
 # Plugins of Hydra that are packages of their own -> what installs them.
 PLUGINS = {"hydra_plugins.hydra_ray_launcher": "lth[ray]", "hydra_plugins.hydra_submitit_launcher": "lth[slurm]"}
 OF_LAUNCHER = re.compile(r"[+~]*hydra[/.]launcher\b")
+CLUSTER = "`ray start --head` starts one, and RAY_ADDRESS=HOST:PORT names it"
 HERE = ("basic", "joblib")  # launchers whose jobs run on this machine, as a single job does
 
 OmegaConf.register_new_resolver("gpus_for", lambda device, devices: devices * (device in ("gpu", "cuda")), replace=True)
@@ -84,8 +85,9 @@ def check_answers(address: str) -> None:
         try:
             socket.create_connection((found["host"], int(found["port"])), timeout=10).close()
         except OSError as error:
-            raise UserError(f"no Ray cluster answers at {named} ({error.strerror or error}): `ray start --head` starts "
-                            "one, and RAY_ADDRESS=HOST:PORT names it", code=1) from error  # fmt: skip
+            raise UserError(
+                f"no Ray cluster answers at {named} ({error.strerror or error}): {CLUSTER}", code=1
+            ) from error
 
 
 def arrive(here: str, cfg: DictConfig) -> None:

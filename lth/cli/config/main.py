@@ -26,7 +26,7 @@ from lth.cli.config.conf import CONF, plain
 from lth.cli.config.contexts import announced, hydra_folder_overrides, hydra_quiet, hydra_raises, signals_handled
 from lth.cli.config.explain import explanation
 from lth.cli.config.flags import HELP, PRINTS, SHOWS, SWEEP, parted
-from lth.cli.config.launcher import arrive, check_single, check_threads, prepared
+from lth.cli.config.launcher import CLUSTER, arrive, check_single, check_threads, prepared
 from lth.cli.config.literal import literal
 from lth.cli.config.machine import take_gpu
 from lth.cli.config.overrides import swept_keys, swept_with_groups, with_params
@@ -92,6 +92,10 @@ def _run(arguments: Sequence[str], sweeping: bool, task: Task) -> int:
         return FAILED
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explanation(error)) from error
+    except ConnectionError as error:
+        if "running Ray instance" not in str(error):
+            raise
+        raise UserError(f"this machine belongs to no Ray cluster: {CLUSTER}", code=FAILED) from error
     except KeyboardInterrupt:
         raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
     return task.code

@@ -23,9 +23,12 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from lth import UserError
 from lth.cli.console import number_of
+from lth.cli.ending import INTERRUPTED
 
 # States after which a job runs no more. Suspended and preempted ones do; submitit takes some of these for the end.
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "GONE"}
+# Reasons to wait that pass.
+TURN = {"", "None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit", "Dependency"}
 LOOK = 60  # seconds between two questions to Slurm, at most; it forgets jobs some minutes after their end
 
 
@@ -72,13 +75,16 @@ class Launcher(SlurmLauncher):  # type: ignore[misc]
 def _all_ended(jobs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
     """Wait for the jobs; says where their logs are."""
     name = jobs[0].job_id.partition("_")[0]
-    there = f"{number_of(len(jobs), 'job')} of Slurm, {name}; logs: {jobs[0].paths.folder.parent}/"
-    print(f"lth run: {there}", file=sys.stderr)
+    _say(f"{number_of(len(jobs), 'job')} of Slurm, {name}; logs: {jobs[0].paths.folder.parent}/")
     try:
         return [_ended(job, words) for job, words in zip(jobs, overrides, strict=True)]
     except KeyboardInterrupt:
-        print(f"lth run: the jobs run on; scancel {name} ends them", file=sys.stderr)
-        raise
+        raise UserError(f"stopped waiting; the jobs run on. scancel {name} ends them; once they have ended, the same "
+                        "command finds what they trained", code=INTERRUPTED) from None  # fmt: skip
+
+
+def _say(words: str) -> None:
+    print(f"lth run: {words}", file=sys.stderr)
 
 
 def _ended(job: Any, overrides: Sequence[str]) -> JobReturn:
@@ -107,7 +113,11 @@ def _failed(overrides: Sequence[str], why: str) -> JobReturn:
 
 
 class Watcher(SlurmInfoWatcher):  # type: ignore[misc]
-    """States of jobs by `scontrol`, which works with and without accounting."""
+    """States of jobs by `scontrol`, which works with and without accounting. Why jobs wait is said if it is not their
+    turn alone.
+    """
+
+    said = ""
 
     def is_done(self, job_id: str, mode: str = "standard") -> bool:
         """True if a job does not run again."""
@@ -119,16 +129,21 @@ class Watcher(SlurmInfoWatcher):  # type: ignore[misc]
         self._info_dict.update(self.read_info(states(asked)))
         self._last_status_check = time.time()
         self._finished |= {job for job in asked if self.is_done(job, mode="cache")}
+        waiting = (self._info_dict.get(job, {}) for job in asked)
+        reasons = {each.get("Reason", "") for each in waiting if each.get("State") == "PENDING"} - TURN
+        if (now := ", ".join(sorted(reasons))) and now != self.said:
+            _say(f"jobs wait for more than their turn: {now} (squeue; what they ask for is hydra.launcher)")
+        self.said = now
 
 
 def states(jobs: Collection[str]) -> str:
     """The states of jobs such as 12_3 as a table with the columns of `sacct`; GONE: Slurm has forgotten it."""
-    lines = ["JobID|State|NodeList"]
+    lines = ["JobID|State|NodeList|Reason"]
     for array in sorted({job.partition("_")[0] for job in jobs}):
         command = ["scontrol", "-o", "show", "job", array]
         asked = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         if asked.returncode == 0 or "Invalid job id" in asked.stderr:  # else it can't be reached now
-            lines += [f"{job}|GONE|" for job in sorted(jobs) if job.partition("_")[0] == array]
+            lines += [f"{job}|GONE||" for job in sorted(jobs) if job.partition("_")[0] == array]
             lines += [_state(line) for line in asked.stdout.splitlines() if line.strip()]
     return "\n".join(lines)
 
@@ -138,4 +153,4 @@ def _state(line: str) -> str:
     facts = dict(word.partition("=")[::2] for word in line.split())
     task = facts.get("ArrayTaskId", "")
     name = facts["JobId"] if not task else f"{facts['ArrayJobId']}_{task if task.isdigit() else f'[{task}]'}"
-    return f"{name}|{facts['JobState']}|{facts.get('NodeList', '')}"
+    return f"{name}|{facts['JobState']}|{facts.get('NodeList', '')}|{facts.get('Reason', '')}"

@@ -31,6 +31,7 @@ from lth.cli.config.plugins import register
 from lth.cli.config.task import Task
 from lth.cli.config.trial import trial
 from lth.cli.ending import Ending
+from lth.store.file import make_folder
 
 PATIENCE = 60.0  # seconds that a job waits when it is taken up a second time in a round
 SHORTEST, LONGEST = 15.0, 240.0  # seconds that jobs wait in a round, once one has brought nothing
@@ -127,7 +128,7 @@ class Sweeper(Plugin):
     def _folder(self) -> Iterator[None]:
         """The folder in which jobs of this sweep note how they ended, while it lasts."""
         place = Path(str(self.config.hydra.sweep.dir)) / f"endings-{platform.node()}-{os.getpid()}"
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
         OmegaConf.save(self.config, place.parent / "multirun.yaml")  # as Hydra's own sweeper does
         self.task.folder = str(place.resolve())
         try:

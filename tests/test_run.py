@@ -539,6 +539,8 @@ def test_the_hint_for_more_replicates_can_be_pasted() -> None:
     said = "     more replicates, on all cores"
     assert _more(typed) == more + said
     assert _more(["-m", "debug=False"]) == f"debug=False -m replicate=1,2,3,4,5{said}"
-    assert _more(["-m", "hydra/launcher=ray_cluster"]) == f"hydra/launcher=ray_cluster -m replicate=1,2,3,4,5{said}"
+    ray = "hydra/launcher=ray_cluster"  # whose cores are others
+    assert _more(["-m", ray]) == f"{ray} -m replicate=1,2,3,4,5     more replicates"
+    assert _more(["-m", "replicate=1,2,3,4,5"]) == f"-m replicate=1,2,3,4,5,6,7,8,9,10{said}"
     assert _more(["name=a", "--debug"]) == f"name=a -m replicate=1,2,3,4,5{said}"
     assert _more(["debug=true", "name=a", "--debug"]) == "name=a     the same in full"

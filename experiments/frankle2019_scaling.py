@@ -18,14 +18,33 @@ Result (2026-11-30, n = 1, inputs of 0 to 1 only, REDUCED to 8,000 steps and two
     Bytes were not tried.
 """
 
+from functools import partial
+
 import pandas as pd
 
 from lth.analysis import full, plot
+from lth.analysis.claim import Claim, faster, gain, lowest, value
 
 COST = "a replicate: 42 trainings of 20,000 steps, and frankle2019_all_steps; scale=reduced: 6 of 8,000"
 FULL = full.frankle2019("conv_2", **full.EVERY_LEVEL)
 WITH = ("frankle2019_all_steps",)
 SCALINGS = {"standardize": "standardized", "unit": "0 to 1", "none": "0 to 255"}
+VALIDATION = "early_stop_val_accuracy"
+# Those of frankle2019_fig5 that Conv-2 has numbers for, on the inputs that are not standardized.
+CLAIMS = [
+    claim
+    for scaling in ("unit", "none")
+    for name, where in [(f"Conv-2, inputs {SCALINGS[scaling]}", {"scaling": scaling})]
+    for claim in (
+        Claim(f"{name}, 8.8%: early stop earlier than dense", 3.5, "times", partial(faster, percent=8.8), where),
+        Claim(f"{name}, 4.6%: accuracy above dense", 3.4, "points", partial(gain, percent=4.6), where),
+        Claim(f"{name}: above dense down to", 2.0, "% of weights", lowest, where, kind="lowest"),
+        Claim(f"{name}: validation accuracy, dense (H.2)", 67.6, "%", partial(value, percent=100, column=VALIDATION),
+              where, kind="value"),
+        Claim(f"{name}, 3%: validation accuracy (H.2)", 70.9, "%", partial(value, percent=3.0, column=VALIDATION),
+              where, kind="value"),
+    )
+]  # fmt: skip
 
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":

@@ -15,6 +15,7 @@ from lth.job.guard import guarded
 
 MINE = """
 import torch
+import torch
 from torch import nn
 
 
@@ -63,6 +64,11 @@ def late(step, *, at=13):
 
 
 def needs(path):
+    return None
+
+
+@torch.no_grad()
+def decorated(path):
     return None
 
 
@@ -250,6 +256,8 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
         ("needs", "", "give it, as +data.path=VALUE"),
         ("needs", "+data.root=x", "leave out data.root"),
         ("Inherits", "", "give them, as +data.path=VALUE +data.name=VALUE, or, for a function that is called later,"),
+        ("needs", "+data.path._target_=mine.needs", "give it, as +data.path.path=VALUE"),
+        ("decorated", "", "give it, as +data.path=VALUE"),
         ("Inherits", "+data._partial_=false", "give them, as +data.path=VALUE +data.name=VALUE, or, for a function"),
     ):
         assert shell.run("root=here", "~data", f"+data._target_=mine.{name}", *filter(None, [given])) == 1

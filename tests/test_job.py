@@ -300,6 +300,13 @@ def test_inputs_that_are_all_the_same_are_named() -> None:
     ]
 
 
+def test_examples_of_one_class_of_several_are_named() -> None:
+    train = replace(small.DATA.train, targets=np.zeros_like(small.DATA.train.targets))
+    assert [*job.of_data(recipe(data=replace(small.DATA, train=train)))] == [
+        "the training set of tiny has examples of one class only: there is nothing to learn"
+    ]
+
+
 def test_what_is_reduced_is_written_into_every_row_and_changes_no_training(tmp_path: Path) -> None:
     reduced = replace(JOB, levels=1, reduced="steps 20 instead of 20000")
     full = ran(replace(JOB, levels=1), tmp_path / "full")

@@ -163,6 +163,20 @@ def test_a_signal_that_comes_before_anything_is_trained_is_handed_on_at_once(
 
 
 @pytest.mark.long
+def test_a_signal_that_comes_behind_the_trainings_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handler(number: int, frame: object) -> None:
+        raise SystemExit(7)
+
+    before = signal.signal(signal.SIGUSR2, handler)
+    monkeypatch.setattr("lth.cli.results.show", lambda *_: signal.raise_signal(signal.SIGUSR2))
+    try:
+        assert run("levels=0", "root=here") == 7
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert status() == [("finished", "")]
+
+
+@pytest.mark.long
 def test_tickets_that_are_trained_side_by_side_are_all_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     given = ("levels=0", "replicate=[1,2]", "width=2")

@@ -15,7 +15,7 @@ from lth import UserError
 from lth.cli import main
 from lth.cli.config.compose import composed
 from lth.cli.config.launch import _returned
-from lth.cli.config.slurm import Launcher, Watcher, _ended, states
+from lth.cli.config.slurm import Launcher, Watcher, _all_ended, _ended, states
 
 ARRAY = """\
 JobId=12 ArrayJobId=12 ArrayTaskId=4-6%2 JobName=lth JobState=PENDING Reason=Resources NodeList=
@@ -98,7 +98,6 @@ class Killed:
 
 
 def test_the_end_of_a_job_that_was_killed_is_a_sentence_for_every_sweeper() -> None:
-    Path("log").touch()
     end = _ended(Killed(), ["replicate=1"])
     why = "job 12_1 of Slurm ended without a result (OUT_OF_MEMORY); the same command continues it; its log: log"
     assert (_returned(end).code, _returned(end).error) == (1, why)
@@ -106,7 +105,10 @@ def test_the_end_of_a_job_that_was_killed_is_a_sentence_for_every_sweeper() -> N
         _ = end.return_value  # as Hydra's own sweeper asks for it
 
 
-def test_a_job_whose_node_does_not_see_the_folder_names_it() -> None:
+def test_a_job_whose_node_does_not_see_the_folder_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    why = "job 12_1 of Slurm ended without a result (OUT_OF_MEMORY); the same command continues it; its log: log"
+    assert _returned(_ended(Killed(), ["replicate=1"])).error == why
+    monkeypatch.setattr(Killed.watcher, "get_state", lambda *_, **__: "FAILED")
     why = _returned(_ended(Killed(), ["replicate=1"])).error
     assert "and wrote no log: its node may not see slurm; give root= and the folder that the command runs in" in why
 
@@ -115,3 +117,13 @@ def test_a_job_without_time_before_its_signal_is_refused() -> None:
     launcher = Launcher(submitit_folder="x", max_num_timeout=1, timeout_min=2, signal_delay_s=120)
     with pytest.raises(UserError, match=r"timeout_min=2: a job is told to save signal_delay_s=120 seconds before its"):
         launcher._executor()
+
+
+def test_ctrl_c_leaves_the_jobs_alone_and_says_how_to_end_them(capsys: pytest.CaptureFixture[str]) -> None:
+    class Running(Killed):
+        def results(self) -> list[JobReturn]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _all_ended([Running()], [["replicate=1"]])
+    assert "the jobs run on; scancel 12 ends them. Once they have ended, the same" in capsys.readouterr().err

@@ -153,8 +153,7 @@ def _best(claim: Claim, scales: Scales) -> tuple[Measured | None, str]:
     those of several configurations.
     """
     found = [(scale, rows) for scale, table in scales if not table.empty and not (rows := claim.rows(table)).empty]
-    if claim.over_levels:
-        found.sort(key=lambda each: (each[0], each[1]["density"].min()))  # "full" before "reduced"
+    found.sort(key=lambda each: (each[0], claim.fewest(each[1])))  # "full" before "reduced"
     measured = ((claim.measure(rows), scale) for scale, rows in found)
     return next((each for each in measured if each[0] is not None), (None, ""))
 

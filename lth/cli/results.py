@@ -86,8 +86,8 @@ def show(results: Results, typed: Sequence[str] = ()) -> None:
 
 
 def _more(typed: Sequence[str]) -> str:
-    """The arguments of the next run, and what they do: five replicates in place of those that were given, ten in
-    place of five; after a trial the same in full.
+    """The arguments of the next run, and what they do: five replicates in place of those that were given, of five
+    or more twice as many; after a trial the same in full.
     """
     typed = [word for word in typed if word != "--debug"]
     full = [word for word in typed if not re.fullmatch(r"debug=(?!false).*", word, re.IGNORECASE)]
@@ -96,9 +96,10 @@ def _more(typed: Sequence[str]) -> str:
     fewer = ("-m", "--multirun", "replicate=", "hydra/launcher=basic", "hydra.launcher.n_jobs=", "hydra.mode=")
     kept = [word for word in typed if not word.startswith(fewer)]
     searches = any(word.startswith("hydra/sweeper=") for word in kept)  # each trial is the mean of its replicates
-    here = not any(word.startswith("hydra/launcher=") for word in kept)
-    numbers = (int(n) for word in typed if word.startswith("replicate=") for n in re.findall(r"\d+", word))
-    wanted = ",".join(map(str, range(1, 6 if max(numbers, default=1) < 5 else 11)))
+    here = not any(word.startswith("hydra/launcher=") and not word.endswith("=joblib") for word in kept)
+    given = [word for word in typed if word.startswith("replicate=")][-1:]
+    last = max((int(number) for word in given for number in re.findall(r"\d+", word)), default=1)
+    wanted = ",".join(map(str, range(1, 6 if last < 5 else 2 * last + 1)))
     more = shlex.join([*kept, "-m", f"replicate={f'[{wanted}]' if searches else wanted}"])
     return f"{more}     more replicates{', on all cores' * here}"
 

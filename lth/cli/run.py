@@ -32,8 +32,11 @@ def run(build: Callable[[], Job], setting: Setting) -> Ending:
     torch.set_num_threads(setting.threads)
     log_to_console()
     store = Store(setting.root, keep=setting.keep, patience=setting.patience)
-    with handed_on():
-        return _run(build, setting, store)
+    try:
+        with handed_on():
+            return _run(build, setting, store)
+    except Ended as error:
+        return outcome.handed_on("", error, setting)
 
 
 def _run(build: Callable[[], Job], setting: Setting, store: Store) -> Ending:
@@ -49,8 +52,6 @@ def _run(build: Callable[[], Job], setting: Setting, store: Store) -> Ending:
         tracker = setting.tracker(job)
     except Busy as error:
         return outcome.put_off(job, setting, store, error)
-    except Ended as error:
-        return outcome.handed_on("", error, setting)
     except (Exception, SystemExit) as error:
         return outcome.failed("", error, setting)
     try:

@@ -34,9 +34,6 @@ def classes(name: str, splits: Splits, given: int | None) -> int | None:
         if labels[0] < 0:
             raise UserError(f"the {which} set of {name} has the label {labels[0]}: classes are 0 to C - 1. {NUMBER}, "
                             "and leave out examples without a class; for numbers to predict, give floats")  # fmt: skip
-    if len(seen["training"]) == 1:
-        raise UserError(f"the training set of {name} has one class only, so that there is nothing to learn: add "
-                        "examples of others; for numbers to predict, give floats")  # fmt: skip
     return _implied(name, seen) if given is None else _confirmed(name, seen, given)
 
 
@@ -76,6 +73,9 @@ def _implied(name: str, seen: Mapping[str, np.ndarray]) -> int:
         if len(missing := np.setdiff1d(labels, train)):
             raise UserError(f"the {which} set of {name} has the label {missing[0]}, which the training set does not "
                             f"have: leave it out, {remedy}")  # fmt: skip
+    if most == 0:
+        raise UserError(f"the training set of {name} has one class only, so that there is nothing to learn: add "
+                        "examples of others; for numbers to predict, give floats")  # fmt: skip
     if len(train) <= most:
         gap = int(np.flatnonzero(train != np.arange(len(train)))[0])
         raise UserError(f"the training set of {name} has {len(train)} classes up to {most}, of which none is {gap}. "

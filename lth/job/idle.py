@@ -43,7 +43,7 @@ def idle(job: Job) -> Iterator[str]:
 
 
 def of_data(recipe: Recipe) -> Iterator[str]:
-    """A sentence for splits that are the same, for inputs that are, and for a batch that has examples twice."""
+    """A sentence for splits, inputs and classes that are the same, and for a batch that has examples twice."""
     data, size = recipe.data, recipe.batch_size
     if not data.streams:
         splits = {"training": data.train, "validation": data.validation, "test": data.test}
@@ -52,6 +52,8 @@ def of_data(recipe: Recipe) -> Iterator[str]:
                 yield f"the {one} and the {other} set of {data.name} have the same inputs: hold out others"
         if _is_constant(data.train):
             yield f"all inputs of the training set of {data.name} are the same: nothing can be learned from them"
+    if data.classes is not None and len(np.unique(data.train.targets)) == 1:
+        yield f"the training set of {data.name} has examples of one class only: there is nothing to learn"
     if size > len(data.train):
         yield (
             f"batch_size={size}: the training set of {data.name} has {len(data.train)} examples, so that a step takes "

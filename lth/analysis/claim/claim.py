@@ -36,10 +36,14 @@ class Claim:
     kind: str = "effect"
     source: str = ""
 
-    @property
-    def over_levels(self) -> bool:
-        """True if it is about a range of levels, such as the best of them, and not about one."""
-        return unbound(self.measure)[0] in OVER_LEVELS
+    def fewest(self, rows: pd.DataFrame) -> float:
+        """The lowest share of weights that its branch reaches in these rows; 1 for a claim that is not about a range of
+        levels, such as the best of them.
+        """
+        function, given = unbound(self.measure)
+        if function not in OVER_LEVELS:
+            return 1.0
+        return float(rows.loc[rows["branch"] == given.get("branch", "ticket"), "density"].min(skipna=True))
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that the claim is about."""

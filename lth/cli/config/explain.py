@@ -68,7 +68,7 @@ def explanation(error: Exception) -> str:
     others = {f"{group}.{key.name}" for option in groups().get(group, ()) for key in option.keys}
     if message.startswith("Config group override must be") and "Got NoneType" not in message:
         return f"a group takes the name of one of its options, as in lr=cosine, and no number ({RATE})"
-    if meant := MEANT.get(wrong):
+    if meant := MEANT.get(wrong) or MEANT.get(group):
         return f"there is no key '{wrong}': {meant} (lth run --help all lists all keys)"
     close = similar(wrong, keys)
     closer = similar(wrong, keys | others, cutoff=0.85)
@@ -125,12 +125,12 @@ def _of_launcher(wrong: str) -> str:
             own: Any = OmegaConf.to_container(found, resolve=False)
             keys[name] = {key for key in leaves(own) if key not in {"_target_", "defaults"}}
     short = wrong.removeprefix(prefix)
-    if having := [f"hydra/launcher={name}" for name, own in keys.items() if short in own]:
-        one = "that" if len(having) == 1 else "one of them"
-        return f"the launcher that is chosen has no key '{wrong}'; it belongs to {', '.join(having)}: add {one}"
-    near = [prefix + key for key in similar(short, set().union(*keys.values()))]
+    near = did_you_mean([prefix + key for key in similar(short, set().union(*keys.values()) - {short})])
+    having = [f"hydra/launcher={name}" for name, own in keys.items() if short in own]
+    there = f", which is one of {' and '.join(having)}" if having else ""
+    added = f"; +{wrong}=... adds it" * ("." in short and not having)  # to a part of it that takes any
     of_one = "lth run --cfg hydra hydra/launcher=NAME lists those of a launcher"
-    return f"there is no key '{wrong}'{did_you_mean(near)} ({of_one})"
+    return f"the launcher that is chosen has no key '{wrong}'{there}{added or near} ({of_one})"
 
 
 @contextmanager

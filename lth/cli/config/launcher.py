@@ -40,6 +40,8 @@ def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
     """
     cfg = composed(overrides, folder)
     launcher = cfg.hydra.launcher
+    if isinstance(launcher, str):
+        raise UserError(f"hydra.launcher={launcher}: a launcher is chosen by hydra/launcher={launcher}")
     if cfg.plan:
         return [*(each for each in overrides if not OF_LAUNCHER.match(each)), "hydra/launcher=basic"]
     check_installed(str(launcher.get("_target_")), overrides)

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         checked = validated(overrides, given.folder)
     first = checked[0]
     search.check(overrides, first)
-    if not sweeping:
+    if not sweeping and not given.has(SHOWS):
         check_single(overrides)
     if not given.has(SHOWS) and not first.plan:
         make_folder(Path(str(first.root)))

@@ -23,10 +23,10 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
 from lth import UserError
 from lth.cli.console import number_of
-from lth.cli.ending import INTERRUPTED
 
 # States after which a job runs no more. Suspended and preempted ones do; submitit takes some of these for the end.
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "GONE"}
+BEGUN = {"COMPLETED", "FAILED", "GONE"}  # those of jobs that had a node
 # Reasons to wait that pass.
 TURN = {"", "None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit", "Dependency"}
 LOOK = 60  # seconds between two questions to Slurm, at most; it forgets jobs some minutes after their end
@@ -79,8 +79,8 @@ def _all_ended(jobs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> list[
     try:
         return [_ended(job, words) for job, words in zip(jobs, overrides, strict=True)]
     except KeyboardInterrupt:
-        raise UserError(f"stopped waiting; the jobs run on. scancel {name} ends them; once they have ended, the same "
-                        "command finds what they trained", code=INTERRUPTED) from None  # fmt: skip
+        _say(f"the jobs run on; scancel {name} ends them. Once they have ended, the same command finds their results")
+        raise
 
 
 def _say(words: str) -> None:
@@ -96,7 +96,7 @@ def _ended(job: Any, overrides: Sequence[str]) -> JobReturn:
     except UncompletedJobError:
         state = job.watcher.get_state(job.job_id, mode="cache")
         why = f"job {job.job_id} of Slurm ended without a result ({state})"
-        if not job.paths.stdout.exists():
+        if state.partition(" ")[0] in BEGUN and not job.paths.stdout.exists():
             why += f" and wrote no log: its node may not see {job.paths.folder.parent}; give root= and the folder that "
             why += "the command runs in on a file system that the nodes share"
             return _failed(overrides, why)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import hydra
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lth import UserError
 from lth.cli import failure
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lth")
 _MISSING = re.compile(r"missing \d+ required .*?argument.*?: ('\w+'.*)")
+_KEY = re.compile(r"full_key: (\S+)")
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
@@ -57,32 +58,36 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
         return f"_target_={node._target_}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
-    if isinstance(cause, TypeError) and _is_at_the_call(cause) and (remedy := _remedy(node, str(cause))):
-        return f"_target_={node._target_}: {cause}; {remedy}"
+    key = found[1] if (found := _KEY.search(str(error))) else str(node._get_full_key(None))
+    called = OmegaConf.select(node._get_root(), key)  # the node itself, or one in it
+    if isinstance(cause, TypeError) and _is_at_the_call(cause, called) and (remedy := _remedy(called, key, str(cause))):
+        return f"_target_={called._target_}: {cause}; {remedy}"
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
     said = "" if cause is None else f": {cause}".partition("Are you sure")[0]
     return f"_target_={node._target_}: {words}{said}"
 
 
-def _is_at_the_call(error: TypeError) -> bool:
-    """True if the arguments did not fit, so that nothing of the function itself ran."""
+def _is_at_the_call(error: TypeError, node: DictConfig) -> bool:
+    """True if the arguments did not fit, so that nothing of the function itself ran; a decorator may have."""
+    if str(error).startswith(f"{node._target_.rpartition('.')[2]}()"):
+        return True
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("hydra.")
 
 
-def _remedy(node: DictConfig, words: str) -> str:
-    """Remedy for arguments that do not fit; empty for another error."""
+def _remedy(node: DictConfig, key: str, words: str) -> str:
+    """Remedy for arguments that do not fit; empty for another error. key: of the node."""
     if found := _MISSING.search(words):
-        keys = [f"+{node._get_full_key(name)}=VALUE" for name in re.findall(r"'(\w+)'", found[1])]
+        keys = [f"+{key}.{name}=VALUE" for name in re.findall(r"'(\w+)'", found[1])]
         later = (
             ""
             if node.get("_partial_")
             else (", or, for a function that is called later, set _partial_=true beside _target_")
         )
         return f"give {'it' if len(keys) == 1 else 'them'}, as {' '.join(keys)}{later}"
-    return f"leave out {node._get_full_key(found[1])}" if (found := _UNEXPECTED.search(words)) else ""
+    return f"leave out {key}.{found[1]}" if (found := _UNEXPECTED.search(words)) else ""
 
 
 def _misspelled(target: str) -> str:

@@ -129,7 +129,6 @@ WRONG = {
     "hydra.launcher.timeout_min=5": [
         "the launcher that is chosen has no key 'hydra.launcher.timeout_min', which is one of hydra/launcher=slurm"
     ],
-    "hydra.launcher.timeout=5": ["which is one of hydra/launcher=joblib. Did you mean hydra.launcher.timeout_min"],
     "hydra.launcher.n_job=5": ["has no key 'hydra.launcher.n_job'. Did you mean hydra.launcher.n_jobs"],
     "hydra.launcher.additional_parameters.nice=5": ["; +hydra.launcher.additional_parameters.nice=... adds it"],
     "hydra.job.num=two": ["Error merging override hydra.job.num=two: Value 'two' of type 'str' could not be"],

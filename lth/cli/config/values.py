@@ -58,8 +58,10 @@ def _reason(node: DictConfig, error: InstantiationException) -> str:
         return f"_target_={node._target_}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
-    key = found[1] if (found := _KEY.search(str(error))) else str(node._get_full_key(None))
-    called = OmegaConf.select(node._get_root(), key)  # the node itself, or one in it
+    own = str(node._get_full_key(None))
+    key = found[1] if (found := _KEY.search(str(error))) else own
+    inside = key.removeprefix(own).removeprefix(".")
+    called = OmegaConf.select(node, inside) if inside else node
     if isinstance(cause, TypeError) and _is_at_the_call(cause, called) and (remedy := _remedy(called, key, str(cause))):
         return f"_target_={called._target_}: {cause}; {remedy}"
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lth.recipe import Precision, Recipe
 
 log = logging.getLogger("lth")
+LATER = ", or, for a function that is called later, set _partial_=true beside _target_"
 _MISSING = re.compile(r"missing \d+ required .*?argument.*?: ('\w+'.*)")
 _KEY = re.compile(r"full_key: (\S+)")
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -83,11 +84,7 @@ def _remedy(node: DictConfig, key: str, words: str) -> str:
     """Remedy for arguments that do not fit; empty for another error. key: of the node."""
     if found := _MISSING.search(words):
         keys = [f"+{key}.{name}=VALUE" for name in re.findall(r"'(\w+)'", found[1])]
-        later = (
-            ""
-            if node.get("_partial_")
-            else (", or, for a function that is called later, set _partial_=true beside _target_")
-        )
+        later = "" if node.get("_partial_") else LATER
         return f"give {'it' if len(keys) == 1 else 'them'}, as {' '.join(keys)}{later}"
     return f"leave out {key}.{found[1]}" if (found := _UNEXPECTED.search(words)) else ""
 

@@ -73,14 +73,11 @@ def int4(model: bytes, inputs: Tensor) -> bytes | None:
     no linear layer can be quantized.
     """
     refuse_float64(model, "int4")
-    given = onnx.load_from_string(model)
-    proto = _converted(lambda: _folded(given), "int4")
-    used = {"", *(node.domain for node in proto.graph.node)}
-    domains = [each for each in proto.opset_import if each.domain in used]
-    for field, values in ((proto.opset_import, domains), (proto.metadata_props, given.metadata_props)):
-        kept = [*values]
-        del field[:]
-        field.extend(kept)
+    proto = _converted(lambda: _folded(onnx.load_from_string(model)), "int4")
+    domains = {"", *(node.domain for node in proto.graph.node)}
+    for idle in [each for each in proto.opset_import if each.domain not in domains]:  # of ONNX Runtime's preparation
+        proto.opset_import.remove(idle)
+    del proto.metadata_props[:]  # likewise: those of lth are written later
     plain = proto.SerializeToString()
     if not blocks.pack(proto):
         return None

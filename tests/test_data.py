@@ -2,8 +2,10 @@
 
 import pickle
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -222,6 +224,22 @@ def test_missing_files_are_named_together_with_the_remedies(
     assert "data.root" in str(error.value)
     assert "data=mnist_5k" in str(error.value)
     assert f"data={source.__name__}" in str(error.value)
+
+
+def test_of_two_processes_at_once_one_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloaded: list[str] = []
+
+    def download(url: str, download_root: str, filename: str, md5: str) -> None:
+        downloaded.append(filename)
+        time.sleep(0.05)
+        write_idx(Path(download_root), train=100, test=10)
+
+    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", download)
+    with ThreadPoolExecutor(2) as pool:  # a lock of a file holds between threads as between processes
+        found = [*pool.map(lambda n: mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / str(n))), (1, 2))]
+    assert downloaded == ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
+                          "t10k-labels-idx1-ubyte.gz"]  # fmt: skip
+    assert [len(data.train) for data in found] == [90, 90]
 
 
 def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_remedy(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Data set loaders. Source files are parsed once; later their arrays are memory-mapped from a cache."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from lth.data.check import Scaling
 from lth.data.dataset import Data, Split, held_out
 from lth.data.files import check_arrays, check_idx, in_package
 from lth.seed import seed
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 # Files of torchvision, relative to its root.
 IDX = [f"{{kind}}/raw/{part}-ubyte" for part in
@@ -110,14 +116,29 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
             "one to download to"
         )
     try:
-        for train in (True, False):
-            getattr(torchvision.datasets, kind)(root, train=train, download=True)
+        folder.mkdir(exist_ok=True)
+        with _alone(folder):
+            if not all(file.is_file() for file in files):
+                for train in (True, False):
+                    getattr(torchvision.datasets, kind)(root, train=train, download=True)
     except (OSError, RuntimeError) as error:
         missing = next((file for file in files if not file.is_file()), files[0])
         raise FileNotFoundError(
             f"data={name}: {missing} is missing and could not be downloaded. Point data.root at the folder that holds "
             f"{holds}, or use the embedded digits: data=mnist_5k ({error})"
         ) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process downloads to a folder, where there are locks: of two at once, as of a sweep, each
+    takes what the other has written so far for a damaged file.
+    """
+    with (folder / ".download").open("w") as file:
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _read_torchvision(kind: str, root: str, files: Sequence[Path]) -> Arrays:

@@ -21,8 +21,8 @@ Result (2026-11-30, REDUCED to 8,000 steps and two to four levels; n = 1, but n 
     3,600 and 5,200 with 68.98 and 69.10%: no gain, and 1.15 times earlier.
     On the validation set the dense nets have 70.7% (standardized), 69.8% (0 to 1) and 65.0% (bytes); the paper's has
     67.6%: the worse the dense net, the more there is to gain by pruning. We believe that the paper's inputs were scaled
-    less well than ours. Of what else may differ, the paper names the initialization, and its 4.3 million weights imply
-    the padding (3.3 million without zeros around the images); Adam's epsilon was not tried.
+    less well than ours. The other suspects: the paper names its initialization, and its 4.3 million weights imply
+    padding (3.3 million without); Adam's epsilon was not tried.
 """
 
 from functools import partial

@@ -119,9 +119,9 @@ def _bound(function: Callable[..., Any]) -> str:
     named: Any = module
     for part in name.split("."):
         named = getattr(named, part, None)
-    bound = next((other for other, value in vars(module).items() if value is function), name) if module else name
     if named is function:
         return name
+    bound = next((other for other, value in vars(module).items() if value is function), name) if module else name
     own, theirs = _codes(function), _codes(named)
     if bound == name and theirs[0] in own[1:] and own != theirs:
         raise _misnamed(function)

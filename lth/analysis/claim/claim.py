@@ -41,12 +41,9 @@ class Claim:
         levels, such as the best of them.
         """
         function, given = unbound(self.measure)
-        over_levels = function in OVER_LEVELS
-        return (
-            min(rows.loc[rows["branch"] == given.get("branch", "ticket"), "density"], default=1.0)
-            if over_levels
-            else 1.0
-        )
+        if function not in OVER_LEVELS:
+            return 1.0
+        return min(rows.loc[rows["branch"] == given.get("branch", "ticket"), "density"], default=1.0)
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that the claim is about."""

@@ -1,8 +1,6 @@
 """Configuration -> the values of a job."""
 
 import logging
-import re
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,28 +9,23 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import hydra
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lth import UserError
 from lth.cli import failure
 from lth.cli.config.accepted import fitted, parameters
 from lth.cli.config.compose import of_start, started_from
 from lth.cli.config.conf import chosen, plain, reductions
-from lth.cli.config.own import absent, hidden
+from lth.cli.config.remedy import reason
 from lth.cli.config.start import beside
 from lth.cli.config.trial import REDUCED
 from lth.cli.override import repeated
-from lth.store.names import did_you_mean, similar
 
 if TYPE_CHECKING:
     from lth.job import Branch, Job
     from lth.recipe import Precision, Recipe
 
 log = logging.getLogger("lth")
-LATER = ", or, for a function that is called later, set _partial_=true beside _target_"
-_MISSING = re.compile(r"missing \d+ required .*?argument.*?: ('\w+'.*)")
-_KEY = re.compile(r"full_key: (\S+)")
-_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def instantiate(node: DictConfig) -> Any:
@@ -46,56 +39,9 @@ def instantiate(node: DictConfig) -> Any:
         if cause is not None and not isinstance(cause, UserError):
             cause.add_note(f"called as {node._target_}")
             raise cause from None
-        raise UserError(_reason(node, error), code=1) from error
+        raise UserError(reason(node, error), code=1) from error
     # Hydra's own partial checks its target again at every call, and some of these are called in every step.
     return partial(value.func, **value.keywords) if isinstance(value, partial) else value
-
-
-def _reason(node: DictConfig, error: InstantiationException) -> str:
-    """The words of the function itself if it is one of lth's, else Hydra's with what they come from."""
-    cause = error.__cause__
-    sentence = hidden(node._target_) or absent(node._target_) or _misspelled(node._target_)
-    if str(error).startswith("Error locating target") and sentence:
-        return f"_target_={node._target_}: {sentence}"
-    if isinstance(cause, OSError | ValueError):
-        return str(cause)
-    own = str(node._get_full_key(None))
-    key = found[1] if (found := _KEY.search(str(error))) else own
-    inside = key.removeprefix(own).removeprefix(".")
-    called = OmegaConf.select(node, inside) if inside else node
-    if isinstance(cause, TypeError) and _is_at_the_call(cause, called) and (remedy := _remedy(called, key, str(cause))):
-        return f"_target_={called._target_}: {cause}; {remedy}"
-    words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
-    said = "" if cause is None else f": {cause}".partition("Are you sure")[0]
-    return f"_target_={node._target_}: {words}{said}"
-
-
-def _is_at_the_call(error: TypeError, node: DictConfig) -> bool:
-    """True if the arguments did not fit, so that nothing of the function itself ran; a decorator may have."""
-    if str(error).startswith(f"{node._target_.rpartition('.')[2]}()"):
-        return True
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("hydra.")
-
-
-def _remedy(node: DictConfig, key: str, words: str) -> str:
-    """Remedy for arguments that do not fit; empty for another error. key: of the node."""
-    if found := _MISSING.search(words):
-        keys = [f"+{key}.{name}=VALUE" for name in re.findall(r"'(\w+)'", found[1])]
-        later = "" if node.get("_partial_") else LATER
-        return f"give {'it' if len(keys) == 1 else 'them'}, as {' '.join(keys)}{later}"
-    return f"leave out {key}.{found[1]}" if (found := _UNEXPECTED.search(words)) else ""
-
-
-def _misspelled(target: str) -> str:
-    """Sentence on a name that an imported module lacks, with the nearest that it has; empty otherwise."""
-    module, _, name = target.rpartition(".")
-    if (loaded := sys.modules.get(module)) is None or hasattr(loaded, name):
-        return ""
-    near = similar(name, (each for each in vars(loaded) if not each.startswith("_")))
-    return f"{module} has no '{name}'{did_you_mean(near)}"
 
 
 def started(

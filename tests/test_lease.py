@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,11 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All times a hundredth; the thread that gives signs of life is left at rest."""
+    """All times a hundredth; a thread that gives signs of life, begun by a test before, does not see these leases."""
     monkeypatch.setattr(lease, "BEAT", 0.1)
     monkeypatch.setattr(lease, "PATIENCE", 0.6)
-    monkeypatch.setattr(lease, "_beating", lambda: None)
+    monkeypatch.setattr(lease, "_beating", cache(lambda: None))
+    monkeypatch.setattr(lease, "_held", {})
 
 
 def content(**different: Any) -> bytes:
@@ -76,6 +77,7 @@ def test_one_holds_a_lease_until_it_is_released(path: Path) -> None:
     assert take(path.parent / "no such folder" / "lease") is None
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_lease_stays_its_file_when_the_process_changes_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

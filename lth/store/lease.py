@@ -159,13 +159,13 @@ def _is_alive(path: Path, content: bytes) -> bool:
 @cache
 def _beating() -> None:
     """Begin to give signs of life, once for all leases of the process."""
-    threading.Thread(target=_beat, name="leases", daemon=True).start()
+    threading.Thread(target=_beat, args=(_held,), name="leases", daemon=True).start()
 
 
-def _beat() -> None:
+def _beat(held: Mapping[str, Lease]) -> None:
     while True:
         time.sleep(BEAT)
-        for lease in [*_held.values()]:
+        for lease in [*held.values()]:
             with contextlib.suppress(OSError):
                 lease.refresh()
 

@@ -30,18 +30,20 @@ from functools import partial
 import pandas as pd
 
 from lth.analysis import full, plot
-from lth.analysis.claim import Claim, faster, gain, lowest, value
+from lth.analysis.claim import Claim, best_gain, faster, gain, lowest, value
 
 COST = "a replicate: 42 trainings of 20,000 steps, and frankle2019_all_steps; scale=reduced: 10 of 8,000"
-FULL = full.frankle2019("conv_2", **full.EVERY_LEVEL)
+FULL = full.frankle2019("conv_2", "conv_4", **full.EVERY_LEVEL)
 WITH = ("frankle2019_all_steps",)
 SCALINGS = {"standardize": "standardized", "unit": "0 to 1", "none": "0 to 255"}
 VALIDATION = "early_stop_val_accuracy"
-# Those of frankle2019_fig5 that Conv-2 has numbers for, on the inputs that are not standardized.
+CONV_4 = {"model": "conv_4"}
+BYTES = "Conv-4, inputs 0 to 255"
+# Those of frankle2019_fig5 on the inputs that are not standardized.
 CLAIMS = [
-    claim
+    *(claim
     for scaling in ("unit", "none")
-    for name, where in [(f"Conv-2, inputs {SCALINGS[scaling]}", {"scaling": scaling})]
+    for name, where in [(f"Conv-2, inputs {SCALINGS[scaling]}", {"model": "conv_2", "scaling": scaling})]
     for claim in (
         Claim(f"{name}, 8.8%: early stop earlier than dense", 3.5, "times", partial(faster, percent=8.8), where),
         Claim(f"{name}, 4.6%: accuracy above dense", 3.4, "points", partial(gain, percent=4.6), where),
@@ -50,12 +52,20 @@ CLAIMS = [
               where, kind="value"),
         Claim(f"{name}, 3%: validation accuracy (H.2)", 70.9, "%", partial(value, percent=3.0, column=VALIDATION),
               where, kind="value"),
-    )
+    )),
+    Claim(f"{BYTES}, 9.2%: early stop earlier than dense", 3.5, "times", partial(faster, percent=9.2), CONV_4),
+    Claim(f"{BYTES}, 11.1%: accuracy above dense", 3.5, "points", partial(gain, percent=11.1), CONV_4),
+    Claim(f"{BYTES}: above dense down to", 2.0, "% of weights", lowest, CONV_4, kind="lowest"),
+    Claim(f"{BYTES}: best validation accuracy above dense (H.2)", 3.7, "points", partial(best_gain, column=VALIDATION),
+          CONV_4),
+    Claim(f"{BYTES}, 5.4%: validation accuracy (H.2)", 78.6, "%", partial(value, percent=5.4, column=VALIDATION),
+          CONV_4, kind="value"),
+    Claim(f"{BYTES}, 11.1%: early stop earlier than dense (H.2)", 4.27, "times", partial(faster, percent=11.1), CONV_4),
 ]  # fmt: skip
 
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
-    """Accuracy at early stop and early-stop step against percent of weights remaining, a line for each scaling."""
+    """Accuracy at early stop and early-stop step by percent of weights remaining, a line for each net and scaling."""
     inputs = pd.Categorical(tickets["scaling"].map(SCALINGS), [*SCALINGS.values()])
-    title = "Conv-2 by the scaling of its inputs (Frankle & Carbin 2019, Figure 5)"
-    return plot.sparsity(tickets.assign(inputs=inputs).sort_values("inputs"), title, by=["inputs"])
+    title = "Conv-2 and Conv-4 by the scaling of their inputs (Frankle & Carbin 2019, Figure 5)"
+    return plot.sparsity(tickets.assign(inputs=inputs).sort_values(["model", "inputs"]), title, by=["model", "inputs"])

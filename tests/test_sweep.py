@@ -365,6 +365,7 @@ def test_the_same_sweep_started_twice_is_shared_by_the_store_alone() -> None:
     trained = [len(re.findall(r"level \d: .*, [0-9.]+ s\n", each)) for each in said]
     assert sum(trained) == 12  # each of them once
     assert min(trained) >= 4
+    assert len([*Path("shared").glob("sweeps/*/*/multirun.yaml")]) == 2  # a folder each, though of one second
     assert {each["status"] for each in shell.records(Path("shared"))} == {"finished"}
     assert cli.main(["run", *given, "root=lone"]) == 0
     assert shell.results(Path("shared")) == shell.results(Path("lone"))

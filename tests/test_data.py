@@ -1,5 +1,6 @@
 """Data sets as bytes, and the batch order."""
 
+import fcntl
 import pickle
 import re
 import time
@@ -240,6 +241,34 @@ def test_of_two_processes_at_once_one_downloads(tmp_path: Path, monkeypatch: pyt
     assert downloaded == ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
                           "t10k-labels-idx1-ubyte.gz"]  # fmt: skip
     assert [len(data.train) for data in found] == [90, 90]
+
+
+def test_who_reads_a_data_set_waits_for_the_process_that_downloads_it(tmp_path: Path) -> None:
+    folder = tmp_path / "MNIST" / "raw"
+    write_idx(folder, train=100, test=10)
+    last = folder / "t10k-labels-idx1-ubyte"
+    whole = last.read_bytes()
+    with (tmp_path / ".MNIST.download").open("ab") as lock, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        last.write_bytes(whole[:10])
+        reader = pool.submit(mnist, root=str(tmp_path), validation=10, cache=str(tmp_path / "cache"))
+        with pytest.raises(TimeoutError):
+            reader.result(timeout=0.3)
+        last.write_bytes(whole)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert len(reader.result(timeout=30).train) == 90
+
+
+def test_a_download_does_without_a_lock_where_there_can_be_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".MNIST.download").mkdir()
+
+    def download(url: str, download_root: str, filename: str, md5: str) -> None:
+        write_idx(Path(download_root), train=100, test=10)
+
+    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", download)
+    assert len(mnist(root=str(tmp_path), validation=10, cache=str(tmp_path / "cache")).train) == 90
 
 
 def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_remedy(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from lth.engine import words
 from lth.job.guard import guarded
 
 MINE = """
-import torch
+import functools
+
 import torch
 from torch import nn
 
@@ -78,7 +79,26 @@ class Needs:
 
 
 class Inherits(Needs):
-    pass
+    @staticmethod
+    @torch.no_grad()
+    def deep(path):
+        return None
+
+
+def own(function):
+    @functools.wraps(function)
+    def inner(*given, **named):
+        return function(*given, **named)
+    return inner
+
+
+@own
+def wrapped(path):
+    return None
+
+
+def items(parts):
+    return None
 
 
 class Net(nn.Module):
@@ -258,10 +278,18 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
         ("Inherits", "", "give them, as +data.path=VALUE +data.name=VALUE, or, for a function that is called later,"),
         ("needs", "+data.path._target_=mine.needs", "give it, as +data.path.path=VALUE"),
         ("decorated", "", "give it, as +data.path=VALUE"),
+        ("Inherits.deep", "", "give it, as +data.path=VALUE"),
+        ("wrapped", "", "give it, as +data.path=VALUE"),
+        ("wrapped", "+data.root=x", "leave out data.root"),
+        ("items", "+data.parts=[{_target_: mine.needs}]", "give it beside its _target_, or, for a function that"),
+        ("items", "+data.parts=[[{_target_: mine.needs}]]", "give it beside its _target_, or, for a function that"),
+        ("items", "+data.parts=[{_target_: mine.needs, path: 1, pth: 2}]", "leave it out"),
         ("Inherits", "+data._partial_=false", "give them, as +data.path=VALUE +data.name=VALUE, or, for a function"),
     ):
         assert shell.run("root=here", "~data", f"+data._target_=mine.{name}", *filter(None, [given])) == 1
         assert f"'; {remedy}" in failed(capsys)
+    assert shell.run("root=here", "~data", "+data._target_=mine.needs", "+data.path._target_=mine.nedes") == 1
+    assert "failed: _target_=mine.nedes: mine has no 'nedes'. Did you mean needs?" in failed(capsys)
     (tmp_path / "broken.py").write_text("x = 1 / 0\n")
     (tmp_path / "wrong.py").write_text("x = (\n")
     assert shell.run("root=here", "lr._target_=broken.lr") == 1

@@ -1,5 +1,6 @@
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +235,39 @@ def test_int4_packs_weights_that_are_computed_from_others(normed: Callable[[nn.M
     assert file is not None
     assert export.in_float(file) == []
     assert len(file) < 0.2 * len(plain)
+
+
+@pytest.mark.long
+def test_int4_keeps_the_domains_of_the_nodes_inside_others_and_no_idle_one() -> None:
+    """A net of which one branch, by its input, has an operator that is not of ONNX itself."""
+    value = partial(onnx.helper.make_tensor_value_info, elem_type=onnx.TensorProto.FLOAT)
+    node, batch = onnx.helper.make_node, ["batch", 4]
+    then = onnx.helper.make_graph(
+        [node("Binarizer", ["h"], ["a"], domain="ai.onnx.ml")], "then", [], [value("a", shape=batch)]
+    )
+    other = onnx.helper.make_graph([node("Relu", ["h"], ["b"])], "other", [], [value("b", shape=batch)])
+    graph = onnx.helper.make_graph(
+        [
+            node("MatMul", ["images", "weight"], ["h"]),
+            node("ReduceSum", ["images"], ["sum"], keepdims=0),
+            node("Greater", ["sum", "zero"], ["positive"]),
+            node("If", ["positive"], ["logits"], then_branch=then, else_branch=other),
+        ],
+        "net",
+        [value("images", shape=["batch", 32])],
+        [value("logits", shape=batch)],
+        [
+            onnx.numpy_helper.from_array(np.full((32, 4), 0.5, np.float32), "weight"),
+            onnx.numpy_helper.from_array(np.zeros((), np.float32), "zero"),
+        ],
+    )
+    domains = [onnx.helper.make_opsetid(name, version) for name, version in (("", 18), ("ai.onnx.ml", 1), ("idle", 1))]
+    plain = onnx.helper.make_model(graph, opset_imports=domains, ir_version=9).SerializeToString()
+    x = torch.ones(4, 32)
+    file = export.int4(plain, x)
+    assert file is not None
+    assert {each.domain for each in onnx.load_from_string(file).opset_import} == {"", "ai.onnx.ml", "com.microsoft"}
+    assert torch.equal(logits(file, x), logits(plain, x))
 
 
 @pytest.mark.long

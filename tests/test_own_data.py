@@ -183,6 +183,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "plus_minus_one": ({"targets": 2 * (LABELS > 0) - 1}, "has the label -1: classes are 0 to C - 1. Number them"),
     "ignored": ({"targets": np.where(LABELS == 2, -100, LABELS)}, "has the label -100"),
     "one_class": ({"targets": 0 * LABELS}, "has one class only, so that there is nothing to learn"),
+    "one_class_of_one": ({"targets": 0 * LABELS, "classes": 1}, "has classes=1, so that there is nothing to learn"),
+    "one_class_that_is_not_0": ({"targets": 0 * LABELS + 1}, "has one class only, so that there is nothing to learn"),
     "from_one": ({"targets": LABELS + 1}, "has 3 classes up to 3, of which none is 0. Number them"),
     "gap": ({"targets": 2 * LABELS}, "has 3 classes up to 4, of which none is 1. Number them from 0 on"),
     "million": ({"targets": np.where(LABELS == 2, 10**6, LABELS)}, "up to 1000000, of which none is 2"),

@@ -127,10 +127,16 @@ WRONG = {
     "optimizer.lr=-1": ["optimizer.lr=-1", "at least 0"],
     "launcher=slurm": ["there is no key 'launcher': it is hydra/launcher, as in hydra/launcher=joblib"],
     "hydra.launcher.timeout_min=5": [
-        "the launcher that is chosen has no key 'hydra.launcher.timeout_min', which is one of hydra/launcher=slurm"
+        "the launcher that is chosen has no key 'hydra.launcher.timeout_min'; it belongs to hydra/launcher=slurm"
     ],
     "hydra.launcher.n_job=5": ["has no key 'hydra.launcher.n_job'. Did you mean hydra.launcher.n_jobs"],
-    "hydra.launcher.additional_parameters.nice=5": ["; +hydra.launcher.additional_parameters.nice=... adds it"],
+    "hydra.launcher.additional_parameters.nice=5": [
+        "'; with hydra/launcher=slurm, +hydra.launcher.additional_parameters.nice=... adds it"
+    ],
+    "hydra.launcher.ray.init.adress=5": ["Did you mean hydra.launcher.ray.init.address? ("],
+    "hydra.launcher.foo.bar=5": ["has no key 'hydra.launcher.foo.bar' ("],
+    "hydra.launcher.submitit_folder.foo=5": ["has no key 'hydra.launcher.submitit_folder.foo'"],
+    "hydra.launcher=slurm": ["hydra.launcher=slurm: a launcher is chosen by its name, as in hydra/launcher=slurm"],
     "hydra.job.num=two": ["Error merging override hydra.job.num=two: Value 'two' of type 'str' could not be"],
     "stepz=5": ["there is no key 'stepz'", "Did you mean steps"],
     "optimizer.learning=1": ["optimizer.learning"],
@@ -543,5 +549,11 @@ def test_the_hint_for_more_replicates_can_be_pasted() -> None:
     ray = "hydra/launcher=ray_cluster"  # whose cores are others
     assert _more(["-m", ray]) == f"{ray} -m replicate=1,2,3,4,5     more replicates"
     assert _more(["-m", "replicate=1,2,3,4,5"]) == f"-m replicate=1,2,3,4,5,6,7,8,9,10{said}"
+    assert _more(["replicate=2023"]) == f"-m replicate=2023,2024,2025,2026,2027{said}"
+    assert _more(["-m", "replicate=range(0,10,5)"]) == f"-m replicate=0,5,6,7,8{said}"
+    assert _more(["-m", "replicate=range(1,101)"]) == f"-m 'replicate=range(1,106)'{said}"
+    assert _more(["replicate=[3,1]", "hydra/sweeper=optuna"]) == (
+        f"hydra/sweeper=optuna -m 'replicate=[1,3,4,5,6]'{said}"
+    )
     assert _more(["name=a", "--debug"]) == f"name=a -m replicate=1,2,3,4,5{said}"
     assert _more(["debug=true", "name=a", "--debug"]) == "name=a     the same in full"

@@ -91,7 +91,7 @@ class Killed:
     """A job of submitit's that ended without a result."""
 
     job_id, paths = "12_1", SimpleNamespace(stdout=Path("log"), folder=Path("slurm/12_1"))
-    watcher = SimpleNamespace(get_state=lambda *_, **__: "OUT_OF_MEMORY")
+    watcher = SimpleNamespace(get_state=lambda *_, **__: "CANCELLED")
 
     def results(self) -> list[JobReturn]:
         raise UncompletedJobError
@@ -99,18 +99,19 @@ class Killed:
 
 def test_the_end_of_a_job_that_was_killed_is_a_sentence_for_every_sweeper() -> None:
     end = _ended(Killed(), ["replicate=1"])
-    why = "job 12_1 of Slurm ended without a result (OUT_OF_MEMORY); the same command continues it; its log: log"
+    why = "job 12_1 of Slurm ended without a result (CANCELLED); the same command continues it"
     assert (_returned(end).code, _returned(end).error) == (1, why)
     with pytest.raises(UserError, match="12_1 of Slurm ended"):
         _ = end.return_value  # as Hydra's own sweeper asks for it
 
 
 def test_a_job_whose_node_does_not_see_the_folder_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    why = "job 12_1 of Slurm ended without a result (OUT_OF_MEMORY); the same command continues it; its log: log"
-    assert _returned(_ended(Killed(), ["replicate=1"])).error == why
-    monkeypatch.setattr(Killed.watcher, "get_state", lambda *_, **__: "FAILED")
+    monkeypatch.setattr(Killed.watcher, "get_state", lambda *_, **__: "OUT_OF_MEMORY")
     why = _returned(_ended(Killed(), ["replicate=1"])).error
     assert "and wrote no log: its node may not see slurm; give root= and the folder that the command runs in" in why
+    Path("log").touch()
+    why = "job 12_1 of Slurm ended without a result (OUT_OF_MEMORY); the same command continues it; its log: log"
+    assert _returned(_ended(Killed(), ["replicate=1"])).error == why
 
 
 def test_a_job_without_time_before_its_signal_is_refused() -> None:
@@ -119,11 +120,12 @@ def test_a_job_without_time_before_its_signal_is_refused() -> None:
         launcher._executor()
 
 
-def test_ctrl_c_leaves_the_jobs_alone_and_says_how_to_end_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_leaves_the_jobs_alone_and_says_how_to_end_them() -> None:
     class Running(Killed):
         def results(self) -> list[JobReturn]:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"the jobs run on; scancel 12 ends them\. Once they have ended, the same"
+    ):
         _all_ended([Running()], [["replicate=1"]])
-    assert "the jobs run on; scancel 12 ends them. Once they have ended, the same" in capsys.readouterr().err

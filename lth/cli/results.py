@@ -20,6 +20,7 @@ from lth.analysis import summary
 from lth.analysis.branches import quantized
 from lth.analysis.metric import metric
 from lth.analysis.variants import only_fresh
+from lth.cli.config.overrides import expand
 from lth.cli.console import console
 from lth.store import table
 from lth.store.names import folder_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lth")
 MOST = 12  # figures of learning curves; each takes half a second
+LISTED = 20  # replicates that are listed one by one, at most, if they follow each other
 LONGEST = 60  # characters of a variant in the name of a file
 
 
@@ -86,8 +88,8 @@ def show(results: Results, typed: Sequence[str] = ()) -> None:
 
 
 def _more(typed: Sequence[str]) -> str:
-    """The arguments of the next run, and what they do: five replicates in place of those that were given, of five
-    or more twice as many; after a trial the same in full.
+    """The arguments of the next run, and what they do: after a trial the same in full, else the replicates that were
+    given and the next ones, which make five, or five more.
     """
     typed = [word for word in typed if word != "--debug"]
     full = [word for word in typed if not re.fullmatch(r"debug=(?!false).*", word, re.IGNORECASE)]
@@ -98,8 +100,12 @@ def _more(typed: Sequence[str]) -> str:
     searches = any(word.startswith("hydra/sweeper=") for word in kept)  # each trial is the mean of its replicates
     here = not any(word.startswith("hydra/launcher=") and not word.endswith("=joblib") for word in kept)
     given = [word for word in typed if word.startswith("replicate=")][-1:]
-    last = max((int(number) for word in given for number in re.findall(r"\d+", word)), default=1)
-    wanted = ",".join(map(str, range(1, 6 if last < 5 else 2 * last + 1)))
+    numbers = sorted({int(number) for values in expand(given or ["replicate=1"]) for value in values
+                      for number in re.findall(r"\d+", value)})  # fmt: skip
+    numbers += range(numbers[-1] + 1, numbers[-1] + 1 + (5 - len(numbers) if len(numbers) < 5 else 5))
+    wanted = ",".join(map(str, numbers))
+    if len(numbers) > LISTED and numbers[-1] - numbers[0] < len(numbers) and not searches:
+        wanted = f"range({numbers[0]},{numbers[-1] + 1})"
     more = shlex.join([*kept, "-m", f"replicate={f'[{wanted}]' if searches else wanted}"])
     return f"{more}     more replicates{', on all cores' * here}"
 

@@ -11,6 +11,7 @@ from lth.data.check import LARGEST, Splits, are_numbers, are_tokens
 if TYPE_CHECKING:
     from lth.data.dataset import Split
 
+ONE = "so that there is nothing to learn: add examples of others; for numbers to predict, give floats"
 NUMBER = "Number them from 0 on (np.searchsorted(np.unique(labels), labels))"
 
 
@@ -73,9 +74,8 @@ def _implied(name: str, seen: Mapping[str, np.ndarray]) -> int:
         if len(missing := np.setdiff1d(labels, train)):
             raise UserError(f"the {which} set of {name} has the label {missing[0]}, which the training set does not "
                             f"have: leave it out, {remedy}")  # fmt: skip
-    if most == 0:
-        raise UserError(f"the training set of {name} has one class only, so that there is nothing to learn: add "
-                        "examples of others; for numbers to predict, give floats")  # fmt: skip
+    if len(train) == 1:
+        raise UserError(f"the training set of {name} has one class only, {ONE}")
     if len(train) <= most:
         gap = int(np.flatnonzero(train != np.arange(len(train)))[0])
         raise UserError(f"the training set of {name} has {len(train)} classes up to {most}, of which none is {gap}. "
@@ -84,6 +84,8 @@ def _implied(name: str, seen: Mapping[str, np.ndarray]) -> int:
 
 
 def _confirmed(name: str, seen: Mapping[str, np.ndarray], given: int) -> int:
+    if given < 2:
+        raise UserError(f"{name} has classes={given}, {ONE}")
     for which, labels in seen.items():
         if labels[-1] >= given:
             raise UserError(f"the {which} set of {name} has the label {labels[-1]}: with classes={given} they are 0 to "

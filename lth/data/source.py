@@ -1,7 +1,7 @@
 """Data set loaders. Source files are parsed once; later their arrays are memory-mapped from a cache."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,8 @@ def _cifar(name: str, kind: str, root: str, parts: Sequence[str], cache: str | N
 
 def _torchvision(name: str, kind: str, root: str, parts: Sequence[str], cache: str | None) -> Arrays:
     files = [Path(root) / part.format(kind=kind) for part in parts]
-    if not all(file.is_file() for file in files):
-        _download(name, kind, root, files)
+    if (Path(root) / _lock(kind)).exists() or not all(file.is_file() for file in files):
+        _download(name, kind, root, files)  # or wait for the process that does
     return cached(name, files, lambda: _read_torchvision(kind, root, files), cache)
 
 
@@ -106,8 +106,6 @@ def _split(name: str, arrays: Arrays, validation: int, scaling: Scaling) -> Data
 
 
 def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
-    import torchvision.datasets
-
     folder = Path(root).resolve()
     holds = files[0].relative_to(root).parts[0]
     if not folder.parent.is_dir():  # a misspelled one, rather than one to be made
@@ -117,8 +115,10 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
         )
     try:
         folder.mkdir(exist_ok=True)
-        with _alone(folder):
+        with _alone(folder / _lock(kind)):
             if not all(file.is_file() for file in files):
+                import torchvision.datasets
+
                 for train in (True, False):
                     getattr(torchvision.datasets, kind)(root, train=train, download=True)
     except (OSError, RuntimeError) as error:
@@ -129,15 +129,20 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
         ) from error
 
 
+def _lock(kind: str) -> str:
+    """Name of the file, in the folder of a data set, that the process which downloads it has locked."""
+    return f".{kind}.download"
+
+
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process downloads to a folder, where there are locks: of two at once, as of a sweep, each
-    takes what the other has written so far for a damaged file.
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process has this file locked, where there are locks: of two downloads at once, as of a sweep,
+    each takes what the other has written so far for a damaged file.
     """
-    with (folder / ".download").open("w") as file:
+    with ExitStack() as held:
         if fcntl is not None:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(OSError):  # a file of another user, a file system without locks
+                fcntl.flock(held.enter_context(lock.open("ab")), fcntl.LOCK_EX)
         yield
 
 

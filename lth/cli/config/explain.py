@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import reduce
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -115,7 +116,8 @@ def _addition(message: str, wrong: str) -> str:
 
 def _of_launcher(wrong: str) -> str:
     """The error of a key that the chosen launcher does not have, with the launchers that do."""
-    prefix, keys = "hydra.launcher.", dict[str, set[str]]()
+    prefix, keys, takes_any = "hydra.launcher.", dict[str, set[str]](), dict[str, bool]()
+    short = wrong.removeprefix(prefix)
     with aside(), initialize_config_dir(str(CONF), version_base="1.3"):
         for name in LAUNCHERS:
             file = CONF / "hydra" / "launcher" / f"{name}.yaml"
@@ -124,13 +126,20 @@ def _of_launcher(wrong: str) -> str:
                 found = compose("config", [f"hydra/launcher={name}"], return_hydra_config=True).hydra.launcher
             own: Any = OmegaConf.to_container(found, resolve=False)
             keys[name] = {key for key in leaves(own) if key not in {"_target_", "defaults"}}
-    short = wrong.removeprefix(prefix)
-    near = did_you_mean([prefix + key for key in similar(short, set().union(*keys.values()) - {short})])
-    having = [f"hydra/launcher={name}" for name, own in keys.items() if short in own]
-    there = f", which is one of {' and '.join(having)}" if having else ""
-    added = f"; +{wrong}=... adds it" * ("." in short and not having)  # to a part of it that takes any
+            takes_any[name] = isinstance(reduce(_inside, short.split(".")[:-1], own), dict) and "." in short
+    known, taking = set().union(*keys.values()), [name for name, any_ in takes_any.items() if any_]
+    near = similar(short, known, cutoff=0.9 if taking else 0.7)
+    said = did_you_mean([prefix + key for key in near])
+    if having := [f"hydra/launcher={name}" for name, own in keys.items() if short in own]:
+        said = f"; it belongs to {', '.join(having)}: add {'that' if len(having) == 1 else 'one of them'}"
+    elif taking and not near:
+        said = f"; with hydra/launcher={taking[0]}, +{wrong}=... adds it"  # to a part of it that takes any
     of_one = "lth run --cfg hydra hydra/launcher=NAME lists those of a launcher"
-    return f"the launcher that is chosen has no key '{wrong}'{there}{added or near} ({of_one})"
+    return f"the launcher that is chosen has no key '{wrong}'{said} ({of_one})"
+
+
+def _inside(node: Any, key: str) -> Any:
+    return node.get(key) if isinstance(node, dict) else None
 
 
 @contextmanager

@@ -23,6 +23,7 @@ log = logging.getLogger("lth")
 PLUGINS = {"hydra_plugins.hydra_ray_launcher": "lth[ray]", "hydra_plugins.hydra_submitit_launcher": "lth[slurm]"}
 OF_LAUNCHER = re.compile(r"[+~]*hydra[/.]launcher\b")
 CLUSTER = "`ray start --head` starts one, and RAY_ADDRESS=HOST:PORT names it"
+CHOSEN = "a launcher is chosen by its name, as in hydra/launcher=slurm"
 HERE = ("basic", "joblib")  # launchers whose jobs run on this machine, as a single job does
 
 OmegaConf.register_new_resolver("gpus_for", lambda device, devices: devices * (device in ("gpu", "cuda")), replace=True)
@@ -40,8 +41,8 @@ def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
     """
     cfg = composed(overrides, folder)
     launcher = cfg.hydra.launcher
-    if isinstance(launcher, str):
-        raise UserError(f"hydra.launcher={launcher}: a launcher is chosen by hydra/launcher={launcher}")
+    if not isinstance(launcher, DictConfig):
+        raise UserError(f"hydra.launcher={launcher}: {CHOSEN}")
     if cfg.plan:
         return [*(each for each in overrides if not OF_LAUNCHER.match(each)), "hydra/launcher=basic"]
     check_installed(str(launcher.get("_target_")), overrides)
@@ -62,6 +63,8 @@ def prepared(overrides: Sequence[str], folder: Path | None = None) -> list[str]:
 def check_single(overrides: Sequence[str]) -> None:
     """Raise UserError for a launcher that a single job would not be run by: it runs here, in this process."""
     for word in overrides:
+        if key_of(word) == "hydra.launcher":
+            raise UserError(f"{word}: {CHOSEN}")
         if key_of(word) == "hydra/launcher" and word.partition("=")[2] not in HERE:
             raise UserError(f"{word}: a job without -m runs on this machine; add -m, which hands it to the launcher")
 

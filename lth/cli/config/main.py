@@ -96,8 +96,9 @@ def _run(arguments: Sequence[str], sweeping: bool, task: Task) -> int:
         if "running Ray instance" not in str(error):
             raise
         raise UserError(f"this machine belongs to no Ray cluster: {CLUSTER}", code=FAILED) from error
-    except KeyboardInterrupt:
-        raise UserError("stopped; the same command continues from here", code=INTERRUPTED) from None
+    except KeyboardInterrupt as stop:  # with words where the jobs themselves run on
+        words = str(stop) or "stopped; the same command continues from here"
+        raise UserError(words, code=INTERRUPTED) from None
     return task.code
 
 

@@ -2,9 +2,12 @@
 
 import re
 import sys
+from contextlib import suppress
+from typing import Any
 
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from lth.cli.config.own import absent, hidden
 from lth.store.names import did_you_mean, similar
@@ -12,45 +15,65 @@ from lth.store.names import did_you_mean, similar
 LATER = ", or, for a function that is called later, set _partial_=true beside _target_"
 _MISSING = re.compile(r"missing \d+ required .*?argument.*?: ('\w+'.*)")
 _KEY = re.compile(r"full_key: (\S+)")
+_TARGET = re.compile(r"target '([^']+)'")
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def reason(node: DictConfig, error: InstantiationException) -> str:
     """The words of the function itself if it is one of lth's, else Hydra's with what they come from."""
     cause = error.__cause__
-    sentence = hidden(node._target_) or absent(node._target_) or _misspelled(node._target_)
+    called, key, target = _called(node, error)
+    sentence = hidden(target) or absent(target) or _misspelled(target)
     if str(error).startswith("Error locating target") and sentence:
-        return f"_target_={node._target_}: {sentence}"
+        return f"_target_={target}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
-    own = str(node._get_full_key(None))
-    key = found[1] if (found := _KEY.search(str(error))) else own
-    inside = key.removeprefix(own).removeprefix(".")
-    called = (OmegaConf.select(node, inside) if inside else None) or node
-    if isinstance(cause, TypeError) and _is_at_the_call(cause, called) and (remedy := _remedy(called, key, str(cause))):
-        return f"_target_={called._target_}: {cause}; {remedy}"
+    if is_at_the_call(node, error) and (remedy := _remedy(called, key, str(cause))):
+        return f"_target_={target}: {cause}; {remedy}"
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
     said = "" if cause is None else f": {cause}".partition("Are you sure")[0]
-    return f"_target_={node._target_}: {words}{said}"
+    return f"_target_={target}: {words}{said}"
 
 
-def _is_at_the_call(error: TypeError, node: DictConfig) -> bool:
+def _called(node: DictConfig, error: InstantiationException) -> tuple[DictConfig | None, str, str]:
+    """The node whose function was called, which is this one or within it, its key and the name of the function. None
+    if it is in a list, of whose items Hydra does not tell the keys.
+    """
+    own = str(node._get_full_key(None))
+    key = found[1] if (found := _KEY.search(str(error))) else own
+    called: Any = node
+    if inside := key.removeprefix(own).removeprefix("."):
+        with suppress(OmegaConfBaseException):
+            called = OmegaConf.select(node, inside)
+    if isinstance(called, DictConfig) and "_target_" in called:
+        return called, key, str(called._target_)
+    return None, key, found[1] if (found := _TARGET.search(str(error))) else str(node._target_)
+
+
+def is_at_the_call(node: DictConfig, error: InstantiationException) -> bool:
     """True if the arguments did not fit, so that nothing of the function itself ran; a decorator may have."""
-    if str(error).startswith(f"{node._target_.rpartition('.')[2]}()"):
+    cause = error.__cause__
+    if not isinstance(cause, TypeError):
+        return False
+    name = _called(node, error)[2].rpartition(".")[2]
+    if str(cause).partition("()")[0].rpartition(".")[2] == name:
         return True
-    last = error.__traceback__
+    last = cause.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("hydra.")
 
 
-def _remedy(node: DictConfig, key: str, words: str) -> str:
+def _remedy(node: DictConfig | None, key: str, words: str) -> str:
     """Remedy for arguments that do not fit; empty for another error. key: of the node."""
     if found := _MISSING.search(words):
-        keys = [f"+{key}.{name}=VALUE" for name in re.findall(r"'(\w+)'", found[1])]
-        later = "" if node.get("_partial_") else LATER
-        return f"give {'it' if len(keys) == 1 else 'them'}, as {' '.join(keys)}{later}"
-    return f"leave out {key}.{found[1]}" if (found := _UNEXPECTED.search(words)) else ""
+        names = re.findall(r"'(\w+)'", found[1])
+        how = "beside its _target_" if node is None else f"as {' '.join(f'+{key}.{name}=VALUE' for name in names)}"
+        later = "" if node is not None and node.get("_partial_") else LATER
+        return f"give {'it' if len(names) == 1 else 'them'}{' ' if node is None else ', '}{how}{later}"
+    if found := _UNEXPECTED.search(words):
+        return "leave it out" if node is None else f"leave out {key}.{found[1]}"
+    return ""
 
 
 def _misspelled(target: str) -> str:

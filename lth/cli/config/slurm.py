@@ -26,7 +26,8 @@ from lth.cli.console import number_of
 
 # States after which a job runs no more. Suspended and preempted ones do; submitit takes some of these for the end.
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "GONE"}
-BEGUN = {"COMPLETED", "FAILED", "GONE"}  # those of jobs that had a node
+# Those of jobs that had a node, or may have had one.
+BEGUN = {"COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT", "GONE"}
 # Reasons to wait that pass.
 TURN = {"", "None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit", "Dependency"}
 LOOK = 60  # seconds between two questions to Slurm, at most; it forgets jobs some minutes after their end
@@ -79,8 +80,9 @@ def _all_ended(jobs: Sequence[Any], overrides: Sequence[Sequence[str]]) -> list[
     try:
         return [_ended(job, words) for job, words in zip(jobs, overrides, strict=True)]
     except KeyboardInterrupt:
-        _say(f"the jobs run on; scancel {name} ends them. Once they have ended, the same command finds their results")
-        raise
+        raise KeyboardInterrupt(
+            f"the jobs run on; scancel {name} ends them. Once they have ended, the same command finds their results"
+        ) from None
 
 
 def _say(words: str) -> None:
@@ -99,16 +101,13 @@ def _ended(job: Any, overrides: Sequence[str]) -> JobReturn:
         if state.partition(" ")[0] in BEGUN and not job.paths.stdout.exists():
             why += f" and wrote no log: its node may not see {job.paths.folder.parent}; give root= and the folder that "
             why += "the command runs in on a file system that the nodes share"
-            return _failed(overrides, why)
-        why += "; the same command continues it"
+        else:
+            why += "; the same command continues it"
     else:
         return end
-    return _failed(overrides, f"{why}; its log: {job.paths.stdout}")
-
-
-def _failed(overrides: Sequence[str], why: str) -> JobReturn:
+    log = f"; its log: {job.paths.stdout}" if job.paths.stdout.exists() else ""
     end = JobReturn(overrides=[*overrides], status=JobStatus.FAILED)
-    end.return_value = UserError(why, code=1)  # any sweeper can raise it
+    end.return_value = UserError(f"{why}{log}", code=1)  # any sweeper can raise it
     return end
 
 

@@ -16,7 +16,7 @@ from lth.cli import failure
 from lth.cli.config.accepted import fitted, parameters
 from lth.cli.config.compose import of_start, started_from
 from lth.cli.config.conf import chosen, plain, reductions
-from lth.cli.config.remedy import reason
+from lth.cli.config.remedy import is_at_the_call, reason
 from lth.cli.config.start import beside
 from lth.cli.config.trial import REDUCED
 from lth.cli.override import repeated
@@ -36,7 +36,7 @@ def instantiate(node: DictConfig) -> Any:
         cause = error.__cause__
         while cause is not None and not failure.is_users(cause):
             cause = cause.__cause__
-        if cause is not None and not isinstance(cause, UserError):
+        if cause is not None and not isinstance(cause, UserError) and not is_at_the_call(node, error):
             cause.add_note(f"called as {node._target_}")
             raise cause from None
         raise UserError(reason(node, error), code=1) from error

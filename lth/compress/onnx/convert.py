@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lth import UserError
 from lth.compress.onnx import blocks, verify, zeros
 from lth.compress.onnx.memory import peak_memory
-from lth.compress.onnx.products import LAYERS, constants, grouped_transposed, plain_products, refuse_float64
+from lth.compress.onnx.products import LAYERS, constants, grouped_transposed, nodes, plain_products, refuse_float64
 from lth.compress.onnx.program import INPUT, program, quiet
 from lth.engine.words import named
 
@@ -74,7 +74,7 @@ def int4(model: bytes, inputs: Tensor) -> bytes | None:
     """
     refuse_float64(model, "int4")
     proto = _converted(lambda: _folded(onnx.load_from_string(model)), "int4")
-    domains = {"", *(node.domain for node in proto.graph.node)}
+    domains = {"", *(node.domain for part in (proto.graph, *proto.functions) for node in nodes(part))}
     for idle in [each for each in proto.opset_import if each.domain not in domains]:  # of ONNX Runtime's preparation
         proto.opset_import.remove(idle)
     del proto.metadata_props[:]  # likewise: those of lth are written later

@@ -42,11 +42,11 @@ def plain_products(graph: onnx.GraphProto, *, every: bool) -> None:
 def drop_shapes(graph: onnx.GraphProto) -> None:
     """Remove transposes and initializers that nothing reads any more."""
     outputs = {each.name for each in graph.output}
-    read = set(_inputs(graph)) | outputs
+    read = {name for node in nodes(graph) for name in node.input} | outputs
     idle = [node for node in graph.node if node.op_type == "Transpose" and not set(node.output) & read]
     for node in idle:
         graph.node.remove(node)
-    read = set(_inputs(graph)) | outputs
+    read = {name for node in nodes(graph) for name in node.input} | outputs
     for tensor in [t for t in graph.initializer if t.name not in read]:
         graph.initializer.remove(tensor)
 
@@ -110,10 +110,10 @@ def option(node: onnx.NodeProto, name: str, usual: float) -> float:
     return next((float(helper.get_attribute_value(a)) for a in node.attribute if a.name == name), usual)
 
 
-def _inputs(graph: onnx.GraphProto) -> Iterable[str]:
-    """Names that the nodes of a graph read, those of the graphs inside them included."""
+def nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
+    """The nodes of a graph, and of the graphs inside them."""
     for node in graph.node:
-        yield from node.input
+        yield node
         for attribute in node.attribute:
             for inner in [attribute.g, *attribute.graphs]:
-                yield from _inputs(inner)
+                yield from nodes(inner)

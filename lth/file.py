@@ -51,7 +51,7 @@ def write_out(file: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def aside(file: Path) -> Iterator[Path]:
     """A path in the same folder to write to. At the end it takes the place of `file`; after an error it is deleted."""
-    _sweep_once(file.parent)
+    sweep_once(file.parent)
     temporary = name_aside(file)
     try:
         yield temporary
@@ -118,7 +118,7 @@ def _is_left(entry: "os.DirEntry[str]") -> bool:
     return False
 
 
-def _sweep_once(folder: Path) -> None:
+def sweep_once(folder: Path) -> None:
     """Sweep a folder at the first write of this process."""
     key = os.getpid(), folder
     if key not in _swept:

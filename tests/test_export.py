@@ -96,6 +96,11 @@ def test_a_stored_experiment_is_named_in_place_of_its_overrides(
     )
     assert "for overrides, write key=value, such as experiment=structure" in said("structure", root)
     assert "one two: give the name of one stored experiment" in said("one", "two", root)
+    for file in (tmp_path / "experiments").glob("three-debug/*.json"):
+        file.write_bytes(b"")
+    assert f"three-debug has no result under {tmp_path}, or none that can be read: lth status" in said(
+        "three-debug", root
+    )
 
 
 def test_records_without_overrides_and_those_of_another_machine_need_the_words(

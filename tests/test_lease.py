@@ -209,6 +209,12 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_the_remedy(tmp_path: P
         take(tmp_path / "lease")
 
 
+def test_a_link_to_nothing_in_the_place_of_a_lease_is_named(path: Path) -> None:
+    path.symlink_to(path.parent / "nothing")
+    with pytest.raises(OSError, match=r"lease can't be read \(a link to nothing\): move it away"):
+        take(path)
+
+
 def test_a_file_system_without_links_will_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: Any) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")

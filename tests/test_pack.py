@@ -5,6 +5,7 @@ import lzma
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -205,6 +206,28 @@ def test_a_net_whose_start_is_a_trained_weight_is_exported_elsewhere_too(capsys:
     one, other = (safetensors.numpy.load_file(f"{root}.safetensors") for root in ("here", "there"))
     assert one.keys() == other.keys()
     assert all((one[name] == other[name]).all() for name in one)
+
+
+@pytest.mark.long
+def test_a_file_whose_unpacking_was_killed_anywhere_is_unpacked_by_the_same_command(whole: Path) -> None:
+    """And nothing is left over, beside what was left of a training that was damaged."""
+    unpack(whole / "file", Path("there"))
+
+    def files(root: Path) -> dict[str, int]:
+        return {str(file.relative_to(root)): file.stat().st_size for file in root.rglob("*") if "." in file.name}
+
+    wanted = files(Path("there"))
+    for number in range(1, attack.count_operations(lambda: unpack(whole / "file", Path("count")), Path("count")), 3):
+        root = Path(f"killed-{number}")
+
+        def work(number: int = number, root: Path = root) -> None:
+            attack.kill_at(number, root)
+            unpack(whole / "file", root)
+
+        assert attack.ended(attack.forked(work)) == -signal.SIGKILL
+        unpack(whole / "file", root)
+        assert files(root) == wanted
+        assert [*root.rglob("lease")] == []
 
 
 def test_the_precision_of_an_experiment_is_packed(whole: Path) -> None:

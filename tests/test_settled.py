@@ -2,15 +2,17 @@
 
 import json
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 import shell
 from test_precision import CPUINFO, cpuinfo
 
-from lth import cli
+from lth import UserError, cli
 from lth.cli.config.compose import compositions
 from lth.cli.config.values import values
+from lth.store.file import FORMAT, write_json
 from lth.store.precision import recorded, settle
 
 # A net with convolutions on images of 8 x 8, of which a training takes a moment.
@@ -117,3 +119,37 @@ def test_a_corrupt_file_is_written_anew(content: str, tmp_path: Path) -> None:
     assert recorded(tmp_path, "one") is None
     assert settle(tmp_path, "one", "fp32") == "fp32"
     assert json.loads(file.read_text())["precision"] == "fp32"
+
+
+def conv_record(root: Path, experiment: str, job: str, precision: str) -> None:
+    """A record as a job of this precision has it: the usual one stands in no column."""
+    columns = {"model": "conv_2", **({} if precision == "fp32" else {"precision": precision})}
+    record = {"format": FORMAT, "experiment": experiment, "job": job, "columns": columns, "rows": {}}
+    (root / "experiments" / experiment).mkdir(parents=True, exist_ok=True)
+    write_json(root / "experiments" / experiment / f"{job}.json", {**record, "status": "finished", "code": {}})
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("misplaced", [True, False])
+def test_a_damaged_or_misplaced_file_is_rebuilt_from_the_records(
+    precision: str, misplaced: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = "fp32" if precision == "bf16" else "bf16"
+    settle(tmp_path, "two", other)
+    conv_record(tmp_path, "one", "a-1", precision)
+    file = tmp_path / "experiments" / "one" / ".precision.json"
+    file.write_bytes((tmp_path / "experiments" / "two" / ".precision.json").read_bytes() if misplaced else b"")
+    said = "is in the wrong place: its experiment is two" if misplaced else "is corrupt: not JSON with a checksum"
+    assert recorded(tmp_path, "one") == settle(tmp_path, "one", other) == precision
+    assert caplog.messages == 2 * [f"{file} {said}; its records say {precision}"]
+    assert settle(tmp_path, "one", other) == precision
+    assert len(caplog.messages) == 2  # it is whole again
+
+
+def test_a_damaged_file_beside_records_of_several_precisions_is_refused(tmp_path: Path) -> None:
+    for job, precision in (("a-1", "bf16"), ("b-1", "fp32")):
+        conv_record(tmp_path, "one", job, precision)
+    (tmp_path / "experiments" / "one" / ".precision.json").touch()
+    for read in (partial(recorded, tmp_path, "one"), partial(settle, tmp_path, "one", "bf16")):
+        with pytest.raises(UserError, match=r"delete it, and say which .* \(precision=bf16 or precision=fp32\)"):
+            read()

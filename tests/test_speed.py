@@ -77,7 +77,7 @@ def test_a_folder_that_can_not_be_written_is_refused_before_anything_is_measured
     assert cli.main(["speed", "--store", "--out", f"{tmp_path}/taken/tables"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert f"can't write to {tmp_path}/taken/tables: Not a directory. Set --out to another folder" in said.err
+    assert f"can't write to {tmp_path}/taken/tables: Not a directory. Set --out " in said.err
 
 
 def test_a_program_runs_until_it_prints_a_line_that_begins_with_the_words(tmp_path: Path) -> None:

@@ -1,12 +1,20 @@
 """Deleting and renaming of stored experiments: what others need stays, and what is locked."""
 
+import contextlib
 import json
 import shlex
+import shutil
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import shell
+from attack import ended, forked, kill_at
 from test_job import JOB
 
 from lth import UserError, cli, job
@@ -14,6 +22,7 @@ from lth.engine import Callback
 from lth.job import Job
 from lth.store import Store, renaming, table, upkeep
 from lth.store.locks import claimed
+from lth.store.running import lease_of
 
 DENSE = replace(JOB, branches={}, levels=0)
 
@@ -129,6 +138,66 @@ def test_a_training_that_a_record_came_to_name_since_the_plan_stays(two: Path) -
     finish(replace(JOB, name="new"), two)
     assert upkeep.carry_out(plan) == (1, 0, len(plan.trainings))
     assert len(table.tickets(two, "new")) == 3
+
+
+@pytest.mark.parametrize("where", ["record", "training"])
+def test_while_a_lease_cannot_be_read_nothing_is_deleted(where: str, two: Path) -> None:
+    before, plan = entries(two), upkeep.deletion(two, JOB.name)
+    lease = lease_of(plan.records[0]) if where == "record" else plan.trainings[-1] / "lease"
+    lease.mkdir()
+    with pytest.raises(OSError, match=r"lease can't be read \(not a regular file\): move it away"):
+        upkeep.carry_out(plan)
+    assert entries(two) == before
+    assert plan.records[0].exists()
+    lease.rmdir()
+    assert upkeep.carry_out(plan).trainings == len(plan.trainings)
+
+
+def killed_at_each_change(work: Callable[[Path], Any], store: Path) -> Iterator[Path]:
+    """Copies of a store in which a process was killed at its first change, at its second, and so on to its end."""
+    number, code = 0, -signal.SIGKILL
+    while code:
+        number += 1
+        root = Path(shutil.copytree(store, store.parent / f"{store.name}-{number}"))
+        code = ended(forked(partial(_killed, number, root, work)))
+        assert code in (0, -signal.SIGKILL)
+        yield root
+        shutil.rmtree(root)
+    assert number > 10
+
+
+def _killed(number: int, root: Path, work: Callable[[Path], Any]) -> None:
+    kill_at(number, root)
+    work(root)
+
+
+@pytest.mark.long
+def test_a_deletion_that_was_killed_anywhere_is_completed(two: Path) -> None:
+    def delete(root: Path) -> None:
+        upkeep.carry_out(upkeep.deletion(root, JOB.name))
+
+    (shared,) = table.tickets(two, "other")["digest"]
+    for root in killed_at_each_change(delete, two):
+        if any((root / "experiments" / JOB.name).glob("*.json")):
+            delete(root)
+        with pytest.raises(UserError, match="what a deletion that was stopped has left, lth gc --yes deletes"):
+            delete(root)
+        upkeep.carry_out(upkeep.garbage(root))
+        assert entries(root) == {shared}
+        assert [folder.name for folder in (root / "experiments").iterdir()] == ["other"]
+        assert [file.suffix for file in (root / "experiments" / "other").iterdir()] == [".json"]
+
+
+@pytest.mark.long
+def test_a_renaming_that_was_killed_anywhere_is_completed(two: Path) -> None:
+    before = table.tickets(two, JOB.name).drop(columns="experiment")
+    for root in killed_at_each_change(lambda root: renaming.rename(root, JOB.name, "new"), two):
+        with contextlib.suppress(UserError):  # if all was renamed
+            renaming.rename(root, JOB.name, "new", merge=True)
+        upkeep.carry_out(upkeep.garbage(root))
+        pd.testing.assert_frame_equal(table.tickets(root, "new").drop(columns="experiment"), before)
+        assert {folder.name for folder in (root / "experiments").iterdir()} == {"new", "other"}
+        assert [file.suffix for file in (root / "experiments" / "new").iterdir()] == [".json"]
 
 
 def test_while_a_record_cannot_be_read_nothing_is_deleted(two: Path) -> None:

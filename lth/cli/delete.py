@@ -26,7 +26,7 @@ def carry_out(plan: upkeep.Plan, *, yes: bool) -> int:
     try:
         found = upkeep.carry_out(plan)
     except KeyboardInterrupt:
-        raise UserError("stopped; the same command, or lth gc --yes, deletes what is left", code=INTERRUPTED) from None
+        raise UserError("stopped; lth gc --yes deletes what is left", code=INTERRUPTED) from None
     records = f"{number_of(found.records, 'record')} and " if found.records else ""
     stay = f"; {found.stay} kept, in use by another process" if found.stay else ""
     print(f"deleted {records}{number_of(found.trainings, 'training')}{stay}")

@@ -16,7 +16,11 @@ ISSUES = "this is a bug in lth, please report it with the traceback"
 # Errors whose words say what is wrong, whoever raises them: PyTorch's RuntimeError, a full disk, a value out of range.
 WORDS = (OSError, ValueError, RuntimeError, MemoryError)
 LONGEST = 500  # characters
-FULL = {errno.ENOSPC, errno.EDQUOT}  # a disk, or the share of it that one may use
+# A disk, the share of it that one may use, or a file is full -> the remedy.
+FULL = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room"),
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f)",
+}
 
 Frame = tuple[FrameType, int]  # a frame and its line
 
@@ -84,7 +88,7 @@ def words(error: BaseException) -> str:
     text = " ".join(str(error).split())
     text = text if len(text) <= LONGEST or isinstance(error, UserError) else f"{text[:LONGEST]} ..."
     if isinstance(error, OSError) and error.errno in FULL:
-        text = f"{text}: make room, and run the same command again"
+        text = f"{text}: {FULL[error.errno]}, and run the same command again"
     return " ".join([text, *(f"({note})" for note in getattr(error, "__notes__", ()))]).strip()
 
 

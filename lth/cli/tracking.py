@@ -1,6 +1,7 @@
 """Trackers mirror a job elsewhere (the store is the truth). The only door to wandb."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -68,6 +69,7 @@ class Wandb(Silent):
     ) -> None:
         mode = mode or variables.mode()
         variables.keep_silent(mode)
+        logging.raiseExceptions = False  # a log that can't be written, as on a full disk, prints no traceback a line
         import wandb  # a job without tracking does without it
 
         self.place = place = Path(os.environ.get("WANDB_DIR") or folder).resolve()

@@ -14,7 +14,6 @@ Files are written whole, carry a checksum and say what they are. Reading changes
 wrong place is named, and made again by the process that holds the lease of the entry.
 """
 
-import contextlib
 import hashlib
 import io
 import re
@@ -30,8 +29,6 @@ from lth.recipe import Recipe
 from lth.store.digest import describe
 from lth.store.environment import environment, gpu, instructions
 from lth.store.file import FORMAT, Corrupt, Missing, Name, Newer, check_format, check_types, read_json, write_json
-from lth.store.lease import clear
-from lth.store.locks import TRAINING_LEASE
 from lth.store.result import forget_partial, read_result
 from lth.store.tensors import read_mask, read_tensors, write_mask, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights
@@ -158,13 +155,6 @@ def make_ready(entry: Path, recipe: Recipe, ticket: Ticket) -> None:
             raise UserError(str(error), code=1) from error
         except Corrupt:
             weights_file(entry, step).unlink(missing_ok=True)
-
-
-def tidy(entry: Path) -> None:
-    """Delete what processes that were killed left in a finished entry."""
-    with contextlib.suppress(OSError):  # nothing of it matters
-        sweep(entry)
-        clear(entry / TRAINING_LEASE)
 
 
 def _kept(entry: Path) -> list[int]:

@@ -36,19 +36,21 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def own_and_all(root: Path, experiment: str) -> tuple[dict[Path, dict[str, Any]], dict[Path, dict[str, Any]]]:
-    """The records of an experiment, and all; raises UserError if it has none."""
+def own_and_all(
+    root: Path, experiment: str, more: str = ""
+) -> tuple[dict[Path, dict[str, Any]], dict[Path, dict[str, Any]]]:
+    """The records of an experiment, and all; raises UserError if it has none. more: another remedy."""
     every = every_record(root)
     own = {file: record for file, record in every.items() if file.parent.name == folder_of(experiment)}
     if not own:
-        raise unknown(root, experiment, (str(record["experiment"]) for record in every.values()))
+        raise unknown(root, experiment, (str(record["experiment"]) for record in every.values()), more)
     return own, every
 
 
-def unknown(root: Path, experiment: str, stored: Iterable[str]) -> UserError:
-    """The error for an experiment of which nothing is stored; it names those that are."""
+def unknown(root: Path, experiment: str, stored: Iterable[str], more: str = "") -> UserError:
+    """The error for an experiment of which nothing is stored; it names those that are. more: another remedy."""
     names = ", ".join(sorted({*stored})) or "nothing"
-    return UserError(f"there is no experiment '{experiment}' under {root}; stored: {names}")
+    return UserError(f"there is no experiment '{experiment}' under {root}; stored: {names}{more}")
 
 
 def check_ended(experiment: str, records: Iterable[Mapping[str, Any]], otherwise: str = "") -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from lth.file import name_aside, read_whole
+from lth.file import name_aside, read_whole, sweep_once
 
 LARGEST = 2**16  # bytes
 NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
@@ -19,7 +19,9 @@ def read(path: Path) -> bytes | None:
     try:
         return read_whole(path, LARGEST)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        if not path.is_symlink():
+            return None
+        raise OSError(errno.ELOOP, f"{path} can't be read (a link to nothing): move it away") from None
     except OSError as error:
         if error.errno == errno.ESTALE:  # deleted while it was read
             return None
@@ -28,6 +30,7 @@ def read(path: Path) -> bytes | None:
 
 def create(path: Path, content: bytes) -> bool:
     """Create a file with its content, at once; False if there is one. Raises OSError."""
+    sweep_once(path.parent)
     aside = name_aside(path)
     try:
         _write(aside, content)

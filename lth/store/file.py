@@ -106,8 +106,8 @@ def check_types(file: Path, value: Mapping[str, Any], types: Mapping[str, type |
 
 
 # Remedies where a folder can't be written to. A command of a store names it by --runs, lth run by root=.
-ELSEWHERE = "Set root= (--runs) to another folder"
-OTHER_OUT = "Set --out to another folder"
+ELSEWHERE = "Set root= (--runs) to a folder that can be written to"
+OTHER_OUT = "Set --out (of lth run: root=) to a folder that can be written to"
 
 
 def make_folder(folder: Path, remedy: str = ELSEWHERE) -> None:

@@ -66,6 +66,11 @@ def folder_of(name: str) -> str:
     return os.fsdecode(name.encode(errors="surrogateescape"))
 
 
+def name_of(folder: Path) -> str:
+    """The name of the experiment whose records a folder holds; the same in a locale of ASCII."""
+    return os.fsencode(folder.name).decode(errors="replace")
+
+
 def experiment_folder(root: Path, name: str) -> Path:
     """The folder of an experiment in a store, with its records."""
     return root / "experiments" / folder_of(name)

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lth import UserError
-from lth.file import folder_aside, read_whole, write_out
+from lth.file import folder_aside, read_whole, sweep, write_out
 from lth.store import precision
 from lth.store.every import unknown
-from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
+from lth.store.file import Corrupt, Missing, Name, Newer, cant_write, make_folder, write_json
 from lth.store.locks import claimed, locked, saying
 from lth.store.masks import read_arrays
 from lth.store.names import check_name, experiment_folder
 from lth.store.record import LEASE, listed, read_record, record_files, records
+from lth.store.remains import tidy
 from lth.store.result import forget_partial, is_complete, read_result
 from lth.store.stale import merged
 from lth.store.upkeep import BUSY
@@ -34,6 +35,7 @@ NAMES = re.compile(
     rf"trained/[0-9a-f]{{20}}/({PARTS.pattern})|"
     rf"experiments/(?!\.)[^/\0]+/((?!\.)[^/\0]+\.json|{re.escape(precision.FILE)})"
 )
+OTHER_RUNS = "Set --runs to another folder"
 MOST, HEAD = 2**30, 2**24  # bytes that a file unpacks to, and those of them that are left for the names of its parts
 MEMORY = 2**27  # bytes that decompression may take beside them
 log = logging.getLogger("lth")
@@ -79,11 +81,14 @@ def unpack(file: Path, root: Path) -> Unpacked:
     Nothing is added unless all of the file is what it should be. Raises UserError.
     """
     content = _content(file)
-    make_folder(root, "Set --runs to another folder")
+    make_folder(root, OTHER_RUNS)
     with folder_aside(root) as folder:
-        for name, data in content.items():
-            make_folder((folder / name).parent)
-            (folder / name).write_bytes(data)
+        try:
+            for name, data in content.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(data)
+        except OSError as error:
+            raise cant_write(root, error, OTHER_RUNS) from error
         entries, written = listed(folder / "trained"), [*record_files(folder)]
         try:
             found = {record: read_record(record) for record in written}
@@ -97,11 +102,11 @@ def unpack(file: Path, root: Path) -> Unpacked:
         names = {str(value["experiment"]) for value in found.values()}
         for name in names:
             _check_name(name, file)
+        begun = {name: precision.recorded(folder, name) for name in names}
         added = sum(_put(entry, root / "trained" / entry.name) for entry in entries)
         for record, value in found.items():
             _add(value, root / record.relative_to(folder))
-        for name in names:
-            chosen = precision.recorded(folder, name)
+        for name, chosen in begun.items():
             if chosen and (there := precision.settle(root, name, chosen, saying(BUSY))) != chosen:
                 log.warning("%s was begun in %s here: precision=%s finds what was unpacked", name, there, chosen)
     return Unpacked(len(found), added, len(entries) - added)
@@ -188,8 +193,10 @@ def _unreadable(error: Corrupt) -> UserError:
 def _put(entry: Path, target: Path) -> bool:
     """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes."""
     if is_complete(target) and _is_intact(target):
+        tidy(target)
         return False
     with claimed([target], saying(BUSY)):
+        sweep(target)
         if is_complete(target) and _is_intact(target):
             return False
         for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete

@@ -7,18 +7,27 @@ have to agree. Imports no PyTorch.
 """
 
 import contextlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from lth.store.file import Corrupt, check_types, make_folder, read_json, write_json
-from lth.store.names import experiment_folder
+from lth import UserError
+from lth.store.file import Corrupt, Missing, check_types, make_folder, read_json, write_json
+from lth.store.names import experiment_folder, name_of
+from lth.store.record import records
 
+log = logging.getLogger("lth")
 FILE, LEASE = ".precision.json", ".lease"
 
 
 def recorded(root: Path, experiment: str) -> str | None:
-    """The precision that an experiment was begun with; None if it is not known. Changes nothing."""
-    return _read(_file(root, experiment))
+    """The precision that an experiment was begun with; None if it is not known. Changes nothing. Raises UserError if
+    the file is damaged, and records have several.
+    """
+    try:
+        return _read(_file(root, experiment))
+    except Corrupt as error:
+        return _of_records(root, experiment, error)
 
 
 def settle(root: Path, experiment: str, chosen: str, wait: Callable[[], None] = lambda: None) -> str:
@@ -26,11 +35,16 @@ def settle(root: Path, experiment: str, chosen: str, wait: Callable[[], None] = 
     from lth.store.locks import locked  # what only reads a store does without
 
     file = _file(root, experiment)
-    if (found := _read(file)) is not None:
-        return found
+    with contextlib.suppress(Corrupt):
+        if (found := _read(file)) is not None:
+            return found
     make_folder(file.parent)
     with locked(file.with_suffix(LEASE), wait):
-        if (found := _read(file)) is None:
+        try:
+            found = _read(file)
+        except Corrupt as error:
+            found, chosen = None, _of_records(root, experiment, error) or chosen
+        if found is None:
             write_json(file, {"experiment": experiment, "precision": chosen})
     return found or chosen
 
@@ -54,10 +68,25 @@ def _file(root: Path, experiment: str) -> Path:
 
 
 def _read(file: Path) -> str | None:
-    """The precision in a file; None if it is absent or corrupt."""
+    """The precision in a file; None if it is absent. Raises Corrupt."""
     try:
         content = read_json(file)
-        check_types(file, content, {"precision": str})
-    except Corrupt:
+    except Missing:
         return None
+    check_types(file, content, {"experiment": str, "precision": str})
+    if content["experiment"] != name_of(file.parent):
+        raise Corrupt(f"{file} is in the wrong place: its experiment is {content['experiment']}")
     return str(content["precision"])
+
+
+def _of_records(root: Path, experiment: str, error: Corrupt) -> str | None:
+    """The precision that all records of an experiment have, whose file is damaged; None if there are none. Raises
+    UserError if there are several: a net without convolutions may have another.
+    """
+    found = {str(record["columns"].get("precision", "fp32")) for record in records(root, experiment)}
+    if len(found) > 1:
+        raise UserError(f"{error}: delete it, and say which precision {experiment} was begun with (precision="
+                        f"{' or precision='.join(sorted(found))})", code=1)  # fmt: skip
+    precision = next(iter(found), None)
+    log.warning("%s; its records say %s", error, precision or "nothing of it, so that it is chosen anew")
+    return precision

@@ -1,7 +1,6 @@
 """Records: the trainings of one replicate of one configuration, and their status. Imports no PyTorch."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from lth.store.file import (
 )
 from lth.store.legacy import upgraded
 from lth.store.locks import locked
-from lth.store.names import check_name, experiment_folder
+from lth.store.names import check_name, experiment_folder, name_of
 from lth.store.running import begin, end, is_held, keep
 from lth.store.stale import ADDED, BRANCH_CODE, beside, branches_changed, changed, latest_sources
 
@@ -175,8 +174,7 @@ def read_record(file: Path) -> dict[str, Any]:
     check_format(file, record.get("format"))
     record = {"status": "running", "error": "", "code": {}, **record}  # version 0.1 had no code
     check_types(file, record, {"experiment": str, "columns": dict, "rows": dict, "status": str, "code": dict})
-    folder = os.fsencode(file.parent.name).decode(errors="replace")  # the same in a locale of ASCII
-    wanted = {"experiment": folder, "job": file.stem}
+    wanted = {"experiment": name_of(file.parent), "job": file.stem}
     if found := {key: record[key] for key in wanted if key in record and record[key] != wanted[key]}:
         raise Corrupt(f"{file} is in the wrong place: its {' and '.join(f'{k} is {v}' for k, v in found.items())}")
     for cells in (record["columns"], *record["rows"].values()):

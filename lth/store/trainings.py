@@ -13,7 +13,6 @@ from lth.store.entry import (
     partial_file,
     read_entry,
     read_weights,
-    tidy,
     write_entry,
     write_weights,
 )
@@ -21,6 +20,7 @@ from lth.store.file import Corrupt, Missing, Name
 from lth.store.folder import Folder
 from lth.store.lease import Lease
 from lth.store.locks import claimed
+from lth.store.remains import tidy
 from lth.store.result import is_complete
 from lth.store.tensors import read_tensors, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights, masked

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 
 from lth import UserError
 from lth.store.every import check_ended, every_record, own_and_all
+from lth.store.exclusive import read
 from lth.store.file import Corrupt
 from lth.store.lease import is_undecided, take
 from lth.store.locks import TRAINING_LEASE, locked, saying
 from lth.store.precision import forget
 from lth.store.record import LEASE, listed, read_record
+from lth.store.remains import tidy_experiment
 from lth.store.result import is_complete
 from lth.store.running import lease_of
 
@@ -66,7 +68,7 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
     """The records of an experiment, and the trainings that no other one needs. Raises UserError if nothing is stored,
     if a record can't be read, or, unless `running`, if a job of it has not ended.
     """
-    own, every = own_and_all(root, experiment)
+    own, every = own_and_all(root, experiment, "; what a deletion that was stopped has left, lth gc --yes deletes")
     if not running:
         check_ended(experiment, own.values(), "; lth delete --running deletes it all the same")
     others = _named(record for file, record in every.items() if file not in own)
@@ -107,14 +109,22 @@ class Deleted(NamedTuple):
 
 def carry_out(plan: Plan) -> Deleted:
     """Delete what a plan names, the records first, except for trainings that another process is at, or that a record
-    has come to name.
+    has come to name; then what killed processes left beside the records. Raises OSError, with nothing deleted, if a
+    lease can't be read.
     """
     _check_own(plan.root)
+    for record in (*plan.records, *plan.failed):
+        read(lease_of(record))
+        read(record.with_suffix(LEASE))
+    for training in plan.trainings:
+        read(training / TRAINING_LEASE)
     for file in plan.records:
         drop_record(file)
     failed = sum(_drop_failed(file) for file in plan.failed)
     parts = range(0, len(plan.trainings), HELD)
     gone = sum(_delete(plan.root, plan.trainings[start : start + HELD]) for start in parts)
+    for folder in filter(Path.is_dir, listed(plan.root / "experiments")):
+        tidy_experiment(folder)
     return Deleted(len(plan.records) + failed, gone, len(plan.trainings) - gone)
 
 

@@ -13,7 +13,7 @@ from lth.cli.config.literal import literal
 from lth.cli.config.own import see_own_modules
 from lth.cli.override import key_of
 from lth.store.names import check_name
-from lth.store.record import records
+from lth.store.record import has_records, no_results, records
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -64,11 +64,15 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
     if found:
         return [(_reaching(replace(job, replicates=sorted(held[key])), there), at) for key, (job, at) in found.items()]
     if made:
-        chosen = " ".join(word for word in given if not word.startswith("root="))
+        if not (chosen := " ".join(word for word in given if not word.startswith("root="))):
+            raise UserError(f"{name}: its jobs under {root} have other settings than their lth run would have now; "
+                            f"lth table {name} lists them, and key=value gives those that differ")  # fmt: skip
         raise UserError(f"{name}: none of its jobs under {root} has {chosen}; lth table {name} lists them")
     if there:
         raise UserError(f"{name} was stored without the overrides that made it, by an older version, from Python or by "
                         "lth unpack: write those of its lth run (name=... experiment=...)")  # fmt: skip
+    if has_records(Path(root), name):
+        raise UserError(no_results(Path(root), name), code=1)
     known = f"experiment={name}" if name in names() else "steps=1000"
     raise UserError(f"{name}: there is no experiment of this name under {root} (root=DIR names another folder); for "
                     f"overrides, write key=value, such as {known}")  # fmt: skip

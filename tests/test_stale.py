@@ -57,6 +57,38 @@ def test_a_changed_function_makes_new_numbers_and_the_old_ones_are_stale(capsys:
     assert (rows["stale"].notna().sum(), old in set(rows[rows["stale"].isna()]["digest"])) == (2, True)
 
 
+DIGITS = """from lth.data import Data, Split, mnist_5k
+
+
+def digits(most=9):
+    every = mnist_5k()
+    parts = [Split(s.inputs[s.targets <= most], s.targets[s.targets <= most]) for s in (every.train, every.validation)]
+    return Data("digits", *parts, Split(every.test.inputs[{start}::9], every.test.targets[{start}::9]), classes=10)
+"""
+
+
+@pytest.mark.long
+def test_results_on_data_that_changed_are_stale_and_those_of_other_arguments_are_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def on(start: int, *given: str) -> str:
+        Path("mine.py").write_text(DIGITS.format(start=start), encoding="utf-8")
+        sys.modules.pop("mine", None)
+        own = ["name=own", "levels=0", "~data", "+data._target_=mine.digits"]
+        assert shell.run(*own, *given) == 0
+        return capsys.readouterr().out
+
+    for most in (3, 4):
+        assert "changed" not in on(0, f"+data.most={most}")
+    assert table.tickets(Path("runs")).get("stale") is None
+    assert "mine.digits(most=4) changed in what it returns: its older results are stale" in on(1, "+data.most=4")
+    rows = table.tickets(Path("runs"))
+    assert [*rows["stale"].dropna()] == ["mine.digits(most=4) changed in what it returns"]
+    assert len(rows) == 3
+    assert cli.main(["show", rows["digest"].iloc[0]]) == 0
+    assert re.search(r"\bdata .* digits .* scaling=standardize, sha256=[0-9a-f]{8}\.\.\.", capsys.readouterr().out)
+
+
 def test_the_code_of_a_function_is_read_from_its_file_as_from_the_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

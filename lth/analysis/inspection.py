@@ -62,6 +62,8 @@ def parts(found: Inspection) -> list[Row]:
 
 
 def _part(name: str, value: Any) -> Row:
+    if isinstance(value, Mapping) and "fingerprint" in value:
+        return name, str(value["name"]), f"scaling={value['scaling']}, sha256={value['fingerprint'][:8]}...", ""
     if not isinstance(value, Mapping) or "function" not in value:
         return name, _named(value), "", ""
     arguments = {key: each for key, each in value.items() if key not in ("function", "source", "version")}

@@ -34,7 +34,8 @@ class Job:
     untrained, where they start. save_every: seconds between saves of a running training. `reduced` names what is
     smaller than in the paper, for the tables. start: the job whose tickets are trained here, each at its level, and
     pruned no further; replicate r takes those of replicate r. What prunes is then that of `start`. overrides: those of
-    `lth run` that made it, for its records.
+    `lth run` that made it, for its records. data_call: the user's own function that gave the data set, with its
+    arguments: where it gives other data later, older results are stale.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Job:
     train_from: int = 0
     start: "Job | None" = None
     overrides: Sequence[str] | None = None
+    data_call: str = ""
 
     def __post_init__(self) -> None:
         for name in PRUNES if self.start is not None else ():
@@ -149,7 +151,8 @@ class Job:
     def record(self, store: Store, replicate: int) -> Record:
         """The file that lists the trainings of a replicate."""
         description, shared = self.description, {**self.columns, "replicate": replicate}
-        code = {"science": short(sourceless(description)), "sources": dict(sources(description))}
+        given = {self.data_call: {"what it returns": short(describe(self.recipe.data))}} if self.data_call else {}
+        code = {"science": short(sourceless(description)), "sources": {**dict(sources(description)), **given}}
         code["branches"] = {name: branch.code for name, branch in self.branches.items()}
         steps = [self.steps(place) for place in self.places() if place.replicate == replicate]
         planned = {"trainings": len(steps), "steps": math.ceil(sum(steps) / len(steps))}

@@ -92,6 +92,7 @@ def values(
         reduced=REDUCED if cfg.debug else reductions(cfg),
         start=start,
         overrides=repeated(overrides),
+        data_call=_data_call(resolved["data"]),
     )
 
 
@@ -147,6 +148,14 @@ def _precision(recipe: "Recipe", cfg: DictConfig, *, writes: bool) -> "Precision
         log.info("precision=auto is %s: the first job of %s chose it on its hardware; here %s is the fastest, and "
                  "precision=%s trains with that", kept, name, here, here)  # fmt: skip
     return known.get(kept, here)
+
+
+def _data_call(node: dict[str, Any]) -> str:
+    """A data function that is not one of lth's, with its arguments, such as mine.digits(most=4); else empty."""
+    given = ", ".join(
+        f"{key}={value}" for key, value in sorted(node.items()) if key != "_target_" and value is not None
+    )
+    return "" if node["_target_"].startswith("lth.") else f"{node['_target_']}{f'({given})' * bool(given)}"
 
 
 def _data(node: dict[str, Any]) -> Any:

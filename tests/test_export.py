@@ -91,6 +91,7 @@ def test_a_stored_experiment_is_named_in_place_of_its_overrides(
     text = said("three-debug", root)
     assert "these overrides name 3 nets: give one replicate and one value of each key: " in text
     assert "criterion=random batch_size=20 levels=[2]" in text
+    assert said("three-debug", root, "batch_size=60").endswith("of each key: replicate=1; replicate=2\n")
     assert f"two: there is no experiment of this name under {tmp_path} (root=DIR names another folder)" in said(
         "two", root
     )

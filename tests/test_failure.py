@@ -290,6 +290,11 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
         assert f"'; {remedy}" in failed(capsys)
     assert shell.run("root=here", "~data", "+data._target_=mine.needs", "+data.path._target_=mine.nedes") == 1
     assert "failed: _target_=mine.nedes: mine has no 'nedes'. Did you mean needs?" in failed(capsys)
+    (tmp_path / "phd").mkdir()
+    for name in ("__init__", "models"):
+        (tmp_path / "phd" / f"{name}.py").touch()
+    assert shell.run("root=here", "model._target_=phd.modells.vit") == 1
+    assert "failed: _target_=phd.modells.vit: phd has no module modells. Did you mean models?" in failed(capsys)
     (tmp_path / "broken.py").write_text("x = 1 / 0\n")
     (tmp_path / "wrong.py").write_text("x = (\n")
     assert shell.run("root=here", "lr._target_=broken.lr") == 1

@@ -241,7 +241,10 @@ def test_so_are_those_of_nets_and_data_sets() -> None:
     ("given", "sentence"),
     [
         (["lr._target_=mine.falling", "lr.warmup=0"], "lr=mine.falling does not take warmup: it takes step, rate"),
-        (["lr._target_=mine.falling", "+lr.rat=0.5"], "lr=mine.falling does not take rat: it takes step, rate"),
+        (
+            ["lr._target_=mine.falling", "+lr.rat=0.5"],
+            "lr=mine.falling does not take rat: it takes step, rate. Did you mean rate?",
+        ),
         (
             ["optimizer._target_=mine.descent", "optimizer.fused=false"],
             "optimizer=mine.descent does not take fused: it takes parameters, lr",

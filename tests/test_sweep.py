@@ -99,9 +99,14 @@ def test_values_that_an_option_of_a_sweep_holds_are_refused(tmp_path: Path, caps
 
 
 @pytest.mark.parametrize(
-    ("override", "why"), [("replicate=range(3,1)", "it has no values"), ("replicate=range(1,3,0)", "its step is 0")]
+    ("override", "why"),
+    [
+        ("replicate=range(3,1)", "it has no values"),
+        ("replicate=range(1,3,0)", "its step is 0"),
+        ("replicate=1,2,1", "replicate=1,2,1: a value stands there twice; give each of them once"),
+    ],
 )
-def test_a_range_without_values_is_refused(override: str, why: str) -> None:
+def test_values_that_are_none_or_twice_there_are_refused(override: str, why: str) -> None:
     with pytest.raises(UserError, match=why):
         expand([override])
 

@@ -57,8 +57,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _apart(jobs: Sequence[tuple[Job, Path]]) -> str:
-    """The overrides that tell jobs apart, such as ": replicate=1; replicate=2"; empty if there are none."""
-    words = [job.overrides or () for job, _ in jobs]
+    """The overrides that tell nets apart, such as ": replicate=1; replicate=2"; empty if there are none."""
+    words = [[*(word for word in job.overrides or () if not word.startswith("replicate=")), f"replicate={replicate}"]
+             for job, _ in jobs for replicate in job.replicates]  # fmt: skip
     common = set(words[0]).intersection(*words)
     told = dict.fromkeys(" ".join(word for word in each if word not in common) for each in words)
     some = [*filter(None, told)]

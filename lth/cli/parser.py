@@ -8,6 +8,7 @@ import lth
 from lth.cli.arguments import add_out, add_runs, path
 from lth.cli.experiments import KEEPING, LOOKING, add_status, add_where
 from lth.cli.nets import NETS, add_migrate
+from lth.store.names import did_you_mean, similar
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -25,6 +26,9 @@ class _Exact(argparse.ArgumentParser):
 def parsed(given: list[str]) -> argparse.Namespace:
     """Parse arguments, with key=value overrides in any place; argparse alone accepts them in one place only."""
     parser = _parser()
+    if given and not given[0].startswith("-") and given[0] not in (known := _commands(parser)):
+        near = did_you_mean(similar(given[0], known))
+        parser.error(f"there is no command '{given[0]}'{near} (lth --help lists them)")
     options, rest = parser.parse_known_args(given)
     if rest and (not hasattr(options, "overrides") or any(word.startswith("-") for word in rest)):
         words = " ".join(rest)
@@ -56,14 +60,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def options() -> dict[str, tuple[list[str], bool]]:
     """Command -> its options, such as --runs, and whether it takes the name of an experiment."""
-    (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
     return {
         name: (
             [flag for action in command._actions for flag in action.option_strings if flag.startswith("--")],
             any(action.dest == "name" for action in command._actions),
         )
-        for name, command in commands.choices.items()
+        for name, command in _commands(_parser()).items()
     }
+
+
+def _commands(parser: argparse.ArgumentParser) -> "dict[str, argparse.ArgumentParser]":
+    """Command -> its parser."""
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return commands.choices
 
 
 def _completion(commands: "Commands") -> None:

@@ -18,6 +18,7 @@ from lth.job.checks import CHECKS, check_optimizer, check_settings
 from lth.job.layers import kind
 from lth.keywords import decorators, signature, supplied, unbound
 from lth.recipe import Recipe
+from lth.store.names import did_you_mean, similar
 from lth.ticket import Ticket, Trained
 
 # The arguments that functions of a role are called with by position, and those by keyword; the ones of GIVEN only where
@@ -118,7 +119,8 @@ def _check_taken(guard: Guarded) -> None:
     anything = any(each.kind is each.VAR_KEYWORD for each in taken.values())
     positional = [name for name, each in taken.items() if each.kind is each.POSITIONAL_ONLY]
     if (wrong := [name for name in guard.keywords if name not in taken]) and not anything:
-        raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}")
+        near = did_you_mean([name for each in wrong for name in similar(each, taken)])
+        raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}{near}")
     if (wrong := [name for name in guard.keywords if name in positional]) and not anything:
         raise UserError(f"{guard} takes {wrong[0]} by position only: leave out the / in {given}, or {wrong[0]}")
     if guard.role not in CALLED:

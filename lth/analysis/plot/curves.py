@@ -79,8 +79,7 @@ def _curve(axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: "str
     name += f", {line}" if line else ""
     values = part.groupby("step")["shown"].agg(SPREAD)
     axes.plot(values.index, values["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1)
-    if branch == "ticket":
-        axes.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)
+    axes.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)
 
 
 def _early(evaluations: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from lth.analysis.plot.axis import percent_axis
 from lth.analysis.plot.labels import label
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import MARKS, SPREAD, TOLD_APART, bars, cycled, errorbar, finish, new_figure
+from lth.analysis.plot.style import SPREAD, bars, errorbar, finish, look, new_figure
 from lth.analysis.query import title
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def lines(
     notes: Sequence[str] = (),
 ) -> "Figure":
     """A panel for each (name, points of `lth.analysis.series`, rows that they are of), one below the other: means, bars
-    from minimum to maximum, each line's own color and marker.
+    from minimum to maximum, in the looks of `style.look`.
     """
     with new_figure(WIDE, HIGH * len(panels), len(panels), 1, sharex=x != "density") as (figure, grid):
         for (name, points, rows), (axes,) in zip(panels, grid, strict=True):
@@ -46,11 +46,13 @@ def lines(
 
 def _panel(axes: "Axes", points: pd.DataFrame, x: str) -> None:
     pairs = dict.fromkeys(zip(points["line"], points["branch"], strict=True))
-    for at, (line, branch) in enumerate(pairs):
+    names, places = ([*dict.fromkeys(points[column])] for column in ("line", "branch"))
+    for line, branch in pairs:
+        style = look(names.index(line) if len(names) > 1 else None, branch, places)
         part = points[(points["line"] == line) & (points["branch"] == branch)]
         if x != "step" and branch != "ticket" and part["level"].min() > 0:
             part = pd.concat([points[(points["line"] == line) & _is_dense(points)], part])
-        _line(axes, part.sort_values(["level", "x"]), label(line, branch), at, across=x != "step")
+        _line(axes, part.sort_values(["level", "x"]), {"label": label(line, branch), **style}, across=x != "step")
     _axis(axes, points, x)
 
 
@@ -58,19 +60,14 @@ def _is_dense(points: pd.DataFrame) -> pd.Series:
     return (points["branch"] == "ticket") & (points["level"] == 0)
 
 
-def _line(axes: "Axes", part: pd.DataFrame, name: str, at: int, *, across: bool) -> None:
-    style: Any = {
-        "label": name,
-        "color": cycled(at),
-        "linestyle": "-" if at < TOLD_APART else "--",
-    }
+def _line(axes: "Axes", part: pd.DataFrame, style: dict[str, Any], *, across: bool) -> None:
     if not across:
-        axes.plot(part["x"], part["mean"], linewidth=1.3, **style)
+        axes.plot(part["x"], part["mean"], linewidth=1.3, **{**style, "marker": ""})
         axes.fill_between(part["x"], part["min"], part["max"], color=style["color"], alpha=0.15, linewidth=0)
         return
     left, right = bars(part[["x", "x_min", "x_max"]].set_axis(SPREAD, axis=1))
     sideways = [left, right] if (left + right).any() else None
-    errorbar(axes, part["x"], part, xerr=sideways, marker=MARKS[at % len(MARKS)], elinewidth=0.8, **style)
+    errorbar(axes, part["x"], part, xerr=sideways, elinewidth=0.8, **style)
 
 
 def _axis(axes: "Axes", points: pd.DataFrame, x: str) -> None:

@@ -13,7 +13,7 @@ from lth.analysis.plot.axis import percent_axis
 from lth.analysis.plot.labels import UNTRAINED, branch_label, in_order, names, panel_title, shared_values, short_names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
-from lth.analysis.plot.style import LOOKS, MARKS, SPREAD, TOLD_APART, cycled, errorbar, finish, new_figure
+from lth.analysis.plot.style import SPREAD, errorbar, finish, look, new_figure
 from lth.analysis.variants import some_fresh
 from lth.analysis.winning import winning
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEP = "early_stop_step"
-AGAIN = (0, (3, 2))  # dashes of the tickets whose colors others have
-DASHES = ("-.", "--", ":")  # of branches where colors tell lines apart; the first branch is the ticket
 
 
 def sparsity(
@@ -142,25 +140,9 @@ def _lines(
             label = _label(rows, branch, column) if judged else branch_label(branch)
             if several:
                 label = (str(name) or label) if branch == "ticket" else f"{name}, {label}"
-            style = _by_name(index, branch, places) if several else _by_branch(branch, places)
+            style = look(index if several else None, branch, places)
             _line(axes, _with_dense(rows, branch), column, label, **style)
     percent_axis(axes, 100 * table["density"])
-
-
-def _by_name(index: int, branch: str, places: Sequence[str]) -> dict[str, Any]:
-    """Style of a line whose color tells its name, and its dashes the branch; marks of tickets are filled."""
-    solid = "-" if index < TOLD_APART else AGAIN
-    dashes = solid if branch == "ticket" else DASHES[places.index(branch) % len(DASHES)]
-    look = {"color": cycled(index), "marker": MARKS[index % len(MARKS)], "linestyle": dashes}
-    return look if branch == "ticket" else {**look, "markerfacecolor": "none"}
-
-
-def _by_branch(branch: str, places: Sequence[str]) -> dict[str, Any]:
-    """Style of a line whose color tells the branch: its own, if all have one, since others may be near it."""
-    at = places.index(branch)
-    own = all(each in LOOKS for each in places)
-    color, marker = LOOKS[branch] if own else (cycled(at), MARKS[at % len(MARKS)])
-    return {"color": color, "marker": marker, "linestyle": "-" if branch == "ticket" else "--"}
 
 
 def _label(rows: pd.DataFrame, branch: str, column: str) -> str:

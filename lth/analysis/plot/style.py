@@ -3,7 +3,7 @@
 import hashlib
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,8 @@ LOOKS = {  # color and marker of a branch
 }
 SPREAD = ["mean", "min", "max"]  # of a point: its place, and the ends of its bar
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
+DASHES = ("-.", "--", ":")  # of branches where colors tell lines apart; the first branch is the ticket
+AGAIN = (0, (3, 2))  # dashes of the tickets whose colors others have
 TOLD_APART = 10  # colors that differ at a glance, C0 to C9
 OTHER_STEPS = {"rewind.steps": "pruned nets", OWN_STEPS: "some branches"}
 HEAD = 85  # characters in a line of the title of a figure of 10 inches
@@ -58,6 +60,25 @@ def new_figure(
 def cycled(at: int) -> str:
     """The color of the line at this place; after TOLD_APART lines they begin again."""
     return f"C{at % TOLD_APART}"
+
+
+def look(at: int | None, branch: str, places: Sequence[str]) -> dict[str, Any]:
+    """Style of the line of a branch. at: place of its name, if there are several: its color tells the name, its dashes
+    the branch, and marks of tickets are filled; None: its color tells the branch, its own if all of places have one,
+    since others may be near it. places: every branch, in order.
+    """
+    if at is None:
+        color, marker = LOOKS[branch] if {*places} <= LOOKS.keys() else _cycled(places.index(branch))
+        return {"color": color, "marker": marker, "linestyle": "-" if branch == "ticket" else "--"}
+    color, marker = _cycled(at)
+    if branch == "ticket":
+        return {"color": color, "marker": marker, "linestyle": "-" if at < TOLD_APART else AGAIN}
+    dashes = DASHES[places.index(branch) % len(DASHES)]
+    return {"color": color, "marker": marker, "linestyle": dashes, "markerfacecolor": "none"}
+
+
+def _cycled(at: int) -> tuple[str, str]:
+    return cycled(at), MARKS[at % len(MARKS)]
 
 
 def bars(values: pd.DataFrame) -> list[pd.Series]:

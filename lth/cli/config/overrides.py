@@ -48,6 +48,9 @@ def extremes(overrides: Sequence[str], *, jobs: float = math.inf) -> list[list[s
     """The same, with both ends of an interval. jobs: most that the values may be together; of one key, LONGEST."""
     parsed = OverridesParser.create().parse_overrides([*overrides])
     counts = [*map(_count, parsed)]
+    for override in parsed:
+        if isinstance(found := override.value(), ChoiceSweep) and len({*map(str, found.list)}) < len(found.list):
+            raise UserError(f"{override.input_line}: a value stands there twice; give each of them once")
     for override, count in zip(parsed, counts, strict=True):
         if override.is_sweep_override() and count in (0, math.inf):
             why = "it has no values" if count == 0 else "its step is 0"

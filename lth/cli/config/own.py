@@ -2,10 +2,12 @@
 
 import os
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 
 from lth.cli.handlers import variable
 from lth.store.names import did_you_mean, similar
@@ -25,14 +27,28 @@ def workers_as_here() -> AbstractContextManager[None]:
 
 
 def absent(target: str) -> str:
-    """A sentence if the module of a target such as mien.smallest is not there; else ""."""
+    """A sentence if the module of a target such as mien.smallest, or of mine.modells.net, is not there; else ""."""
     name, _, function = target.partition(".")
     if not name or not function:
         return "write module.function, such as mine.smallest"
     if name in sys.modules or find_spec(name) is not None:
-        return ""
+        return _absent_part(name, function)
     near = did_you_mean(similar(name, [file.stem for file in Path.cwd().glob("*.py")]))
     return f"there is no module {name}{near or '.'} Your own modules are looked for in {Path.cwd()}, where lth runs"
+
+
+def _absent_part(package: str, rest: str) -> str:
+    """A sentence if a package that can be imported has no module of the next name, nor anything else of it."""
+    name, _, function = rest.partition(".")
+    with suppress(ImportError):
+        loaded = import_module(package)
+        if not function or not hasattr(loaded, "__path__") or hasattr(loaded, name):
+            return ""
+        modules = [module.name for module in iter_modules(loaded.__path__)]
+        if name in modules:
+            return _absent_part(f"{package}.{name}", function)
+        return f"{package} has no module {name}{did_you_mean(similar(name, modules))}"
+    return ""
 
 
 def hidden(target: str) -> str:

@@ -37,7 +37,7 @@ FULL = full.frankle2019("conv_2", "conv_4", **full.EVERY_LEVEL)
 WITH = ("frankle2019_all_steps",)
 SCALINGS = {"standardize": "standardized", "unit": "0 to 1", "none": "0 to 255"}
 VALIDATION = "early_stop_val_accuracy"
-CONV_4 = {"model": "conv_4"}
+CONV_4 = {"model": "conv_4", "scaling": "none"}
 BYTES = "Conv-4, inputs 0 to 255"
 # Those of frankle2019_fig5 on the inputs that are not standardized.
 CLAIMS = [

@@ -202,6 +202,8 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_all_steps": ("conv_2", {}),
     "frankle2019_scaling": ("conv_2", {"data.scaling": "unit"}),
     "frankle2019_scaling/bytes": ("conv_2", {"data.scaling": "none"}),
+    "frankle2019_scaling/conv_4": ("conv_4", {}),
+    "frankle2019_scaling/bytes_conv_4": ("conv_4", {"data.scaling": "none"}),
     "frankle2019_fig6": ("conv_2", {"steps": 60_000, "model.dropout": 0.5, "optimizer.lr": 3e-4}),
     "frankle2019_fig6/conv_4": ("conv_4", {"steps": 75_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),
     "frankle2019_fig6/conv_6": ("conv_6", {"steps": 90_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),

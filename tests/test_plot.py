@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
 
 from lth import UserError
 from lth.analysis import plot
 from lth.analysis.plot.counts import counts
+from lth.analysis.plot.legend import legend, uncover
 from lth.analysis.plot.style import balanced
 from lth.analysis.variants import merged
 
@@ -616,6 +618,21 @@ def test_the_legend_of_many_lines_is_beside_the_panels_and_nothing_is_cut(count:
     assert panel.width > 2 * figure.dpi
     title = figure._suptitle.get_window_extent()
     assert 0 <= title.x0 < title.x1 <= width
+
+
+@pytest.mark.parametrize(("crossing", "is_inside"), [(False, True), (True, False)])
+def test_a_legend_of_few_lines_is_in_the_panel_only_where_it_covers_none(crossing: bool, is_inside: bool) -> None:
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    for n in range(4):
+        x = np.linspace(0, 1, 200)
+        axes.plot(x, np.sin(60 * x + n) if crossing else x * n, label=f"line {n}")
+    legend(axes)
+    uncover(figure)
+    figure.draw_without_rendering()
+    box, panel = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert (panel.x0 <= box.x0 < box.x1 <= panel.x1) == is_inside
+    assert (panel.x1 <= box.x0) != is_inside
 
 
 @pytest.mark.long

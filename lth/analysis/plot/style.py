@@ -15,6 +15,7 @@ import lth
 from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.counts import counts, several
 from lth.analysis.plot.labels import NAMES, model_name
+from lth.analysis.plot.legend import uncover
 from lth.analysis.plot.stamp import reductions
 from lth.file import aside, read_whole
 from lth.store.file import OTHER_OUT, make_folder
@@ -99,6 +100,7 @@ def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[st
     figure.suptitle(balanced(title, round(HEAD * figure.get_figwidth() / 10)))
     spreads = [f"{spread} from minimum to maximum"] if spread and several(table) else []
     note(figure, [", ".join(_settings(table)), counts(table), *spreads, origin(table), *reductions(table), *notes])
+    uncover(figure)
 
 
 def balanced(text: str, width: int) -> str:

@@ -101,6 +101,12 @@ def items(parts):
     return None
 
 
+def alike():
+    def alike(most):
+        return None
+    return alike(mosst=3)
+
+
 class Net(nn.Module):
     def __init__(self, shape, classes):
         super().__init__()
@@ -290,6 +296,13 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
         assert f"'; {remedy}" in failed(capsys)
     assert shell.run("root=here", "~data", "+data._target_=mine.needs", "+data.path._target_=mine.nedes") == 1
     assert "failed: _target_=mine.nedes: mine has no 'nedes'. Did you mean needs?" in failed(capsys)
+    assert shell.run("root=here", "~data", "+data._target_=mine.alike") == 1
+    assert re.search(r"failed: mine.alike \(mine.py:\d+\) raised TypeError: .*'mosst' \(called as", failed(capsys))
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "__init__.py").touch()
+    (tmp_path / "odd" / "sub.py").write_text("raise RuntimeError('no library')\n")
+    assert shell.run("root=here", "model._target_=odd.sub.deep.net") == 1
+    assert "RuntimeError: no library" in failed(capsys)
     (tmp_path / "phd").mkdir()
     for name in ("__init__", "models"):
         (tmp_path / "phd" / f"{name}.py").touch()

@@ -220,6 +220,12 @@ def test_jobs_of_a_sweep_see_one_gpu_each_also_behind_one_on_the_cpu(monkeypatch
     assert {*granted} <= {"GPU-a", "GPU-b"}
 
 
+def test_sweeps_that_begin_in_one_second_have_folders_of_their_own() -> None:
+    folders = [Path(str(composed([f"replicate={n}"]).hydra.sweep.dir)) for n in range(2)]
+    assert all(re.fullmatch(r"\d\d-\d\d-\d\d\.\d{6}", folder.name) for folder in folders)
+    assert folders[0] != folders[1]
+
+
 # ---- threads and cores
 
 

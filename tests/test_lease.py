@@ -211,7 +211,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_the_remedy(tmp_path: P
 
 def test_a_link_to_nothing_in_the_place_of_a_lease_is_named(path: Path) -> None:
     path.symlink_to(path.parent / "nothing")
-    with pytest.raises(OSError, match=r"lease can't be read \(a link to nothing\): move it away"):
+    with pytest.raises(OSError, match=r"lease can't be read \(a broken symbolic link\): move it away"):
         take(path)
 
 

@@ -245,6 +245,7 @@ def test_so_are_those_of_nets_and_data_sets() -> None:
             ["lr._target_=mine.falling", "+lr.rat=0.5"],
             "lr=mine.falling does not take rat: it takes step, rate. Did you mean rate?",
         ),
+        (["lr._target_=mine.falling", "+lr.stp=0.5"], "lr=mine.falling does not take stp: it takes step, rate"),
         (
             ["optimizer._target_=mine.descent", "optimizer.fused=false"],
             "optimizer=mine.descent does not take fused: it takes parameters, lr",
@@ -255,4 +256,5 @@ def test_so_are_those_of_nets_and_data_sets() -> None:
 def test_a_key_that_was_given_is_not_left_out(given: list[str], sentence: str) -> None:
     with pytest.raises(UserError) as refused:
         of(*given)
+    assert "Did you mean step" not in str(refused.value)  # lth itself gives it
     assert str(refused.value).startswith(sentence)

@@ -16,7 +16,7 @@ from lth import UserError
 from lth.analysis import plot
 from lth.analysis.plot.counts import counts
 from lth.analysis.plot.legend import legend, uncover
-from lth.analysis.plot.style import balanced
+from lth.analysis.plot.style import balanced, look
 from lth.analysis.variants import merged
 
 
@@ -618,6 +618,13 @@ def test_the_legend_of_many_lines_is_beside_the_panels_and_nothing_is_cut(count:
     assert panel.width > 2 * figure.dpi
     title = figure._suptitle.get_window_extent()
     assert 0 <= title.x0 < title.x1 <= width
+
+
+def test_lines_of_twelve_names_and_six_branches_look_different_each() -> None:
+    places = ["ticket", "reinitialize", "shuffle", "8 bits", "6 bits", "4 bits"]
+    for names in (range(12), [None]):
+        looks = [tuple(look(at, branch, places).items()) for at in names for branch in places]
+        assert len({*looks}) == len(looks)
 
 
 @pytest.mark.parametrize(("crossing", "is_inside"), [(False, True), (True, False)])

@@ -2,14 +2,13 @@
 
 import json
 import threading
-from functools import partial
 from pathlib import Path
 
 import pytest
 import shell
 from test_precision import CPUINFO, cpuinfo
 
-from lth import UserError, cli
+from lth import cli
 from lth.cli.config.compose import compositions
 from lth.cli.config.values import values
 from lth.store.file import FORMAT, write_json
@@ -146,10 +145,8 @@ def test_a_damaged_or_misplaced_file_is_rebuilt_from_the_records(
     assert len(caplog.messages) == 2  # it is whole again
 
 
-def test_a_damaged_file_beside_records_of_several_precisions_is_refused(tmp_path: Path) -> None:
+def test_nets_without_convolutions_do_not_hide_the_precision_of_the_others(tmp_path: Path) -> None:
     for job, precision in (("a-1", "bf16"), ("b-1", "fp32")):
         conv_record(tmp_path, "one", job, precision)
     (tmp_path / "experiments" / "one" / ".precision.json").touch()
-    for read in (partial(recorded, tmp_path, "one"), partial(settle, tmp_path, "one", "bf16")):
-        with pytest.raises(UserError, match=r"delete it, and say which .* \(precision=bf16 or precision=fp32\)"):
-            read()
+    assert recorded(tmp_path, "one") == "bf16"

@@ -89,6 +89,27 @@ def test_results_on_data_that_changed_are_stale_and_those_of_other_arguments_are
     assert re.search(r"\bdata .* digits .* scaling=standardize, sha256=[0-9a-f]{8}\.\.\.", capsys.readouterr().out)
 
 
+@pytest.mark.long
+def test_of_two_calls_that_give_the_same_data_both_are_known_also_in_jobs_that_start_from_them() -> None:
+    def on(start: int, name: str, *given: str) -> None:
+        Path("mine.py").write_text(DIGITS.format(start=start), encoding="utf-8")
+        sys.modules.pop("mine", None)
+        assert shell.run(f"name={name}", *given) == 0
+
+    own, there = ["levels=0", "~data", "+data._target_=mine.digits"], "start=data._target_=mine.digits"
+    on(0, "own", *own)
+    on(0, "own", *own, "+data.most=9")
+    on(0, "other", there)
+    on(1, "own", *own)
+    on(1, "other", there)
+    for name, count in (("own", 2), ("other", 6)):
+        rows = table.tickets(Path("runs"), name)
+        assert len(rows) == count
+        (change,) = {*rows["stale"].dropna()}
+        assert re.fullmatch(r"mine\.digits(\(.*\))? changed in what it returns", change)
+        assert rows["stale"].isna().sum() == count // 2
+
+
 def test_the_code_of_a_function_is_read_from_its_file_as_from_the_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,7 +103,7 @@ def test_values_that_an_option_of_a_sweep_holds_are_refused(tmp_path: Path, caps
     [
         ("replicate=range(3,1)", "it has no values"),
         ("replicate=range(1,3,0)", "its step is 0"),
-        ("replicate=1,2,1", "replicate=1,2,1: a value stands there twice; give each of them once"),
+        ("replicate=1,2,1", "replicate=1,2,1: a value is listed twice; list each value once"),
     ],
 )
 def test_values_that_are_none_or_twice_there_are_refused(override: str, why: str) -> None:
@@ -370,7 +370,6 @@ def test_the_same_sweep_started_twice_is_shared_by_the_store_alone() -> None:
     trained = [len(re.findall(r"level \d: .*, [0-9.]+ s\n", each)) for each in said]
     assert sum(trained) == 12  # each of them once
     assert min(trained) >= 4
-    assert len([*Path("shared").glob("sweeps/*/*/multirun.yaml")]) == 2  # a folder each, though of one second
     assert {each["status"] for each in shell.records(Path("shared"))} == {"finished"}
     assert cli.main(["run", *given, "root=lone"]) == 0
     assert shell.results(Path("shared")) == shell.results(Path("lone"))

@@ -22,6 +22,7 @@ from lth.engine import Callback
 from lth.job import Job
 from lth.store import Store, renaming, table, upkeep
 from lth.store.locks import claimed
+from lth.store.precision import recorded, settle
 from lth.store.running import lease_of
 
 DENSE = replace(JOB, branches={}, levels=0)
@@ -140,6 +141,13 @@ def test_a_training_that_a_record_came_to_name_since_the_plan_stays(two: Path) -
     assert len(table.tickets(two, "new")) == 3
 
 
+def test_the_precision_of_an_experiment_that_begins_stays(two: Path) -> None:
+    settle(two, "fresh", "bf16")
+    upkeep.carry_out(upkeep.deletion(two, "other"))
+    upkeep.carry_out(upkeep.garbage(two))
+    assert recorded(two, "fresh") == "bf16"
+
+
 @pytest.mark.parametrize("where", ["record", "training"])
 def test_while_a_lease_cannot_be_read_nothing_is_deleted(where: str, two: Path) -> None:
     before, plan = entries(two), upkeep.deletion(two, JOB.name)
@@ -180,7 +188,7 @@ def test_a_deletion_that_was_killed_anywhere_is_completed(two: Path) -> None:
     for root in killed_at_each_change(delete, two):
         if any((root / "experiments" / JOB.name).glob("*.json")):
             delete(root)
-        with pytest.raises(UserError, match="what a deletion that was stopped has left, lth gc --yes deletes"):
+        with pytest.raises(UserError, match="lth gc --yes deletes what an interrupted deletion left"):
             delete(root)
         upkeep.carry_out(upkeep.garbage(root))
         assert entries(root) == {shared}

@@ -119,7 +119,9 @@ def _check_taken(guard: Guarded) -> None:
     anything = any(each.kind is each.VAR_KEYWORD for each in taken.values())
     positional = [name for name, each in taken.items() if each.kind is each.POSITIONAL_ONLY]
     if (wrong := [name for name in guard.keywords if name not in taken]) and not anything:
-        near = did_you_mean([name for each in wrong for name in similar(each, taken)])
+        called, named = CALLED.get(guard.role, ((), ()))
+        free = [name for name in [*taken][len(called) :] if name not in (*named, *guard.keywords)]
+        near = did_you_mean([*dict.fromkeys(name for each in wrong for name in similar(each, free))])
         raise UserError(f"{guard} does not take {', '.join(wrong)}: it takes {', '.join(taken)}{near}")
     if (wrong := [name for name in guard.keywords if name in positional]) and not anything:
         raise UserError(f"{guard} takes {wrong[0]} by position only: leave out the / in {given}, or {wrong[0]}")

@@ -21,6 +21,7 @@ from lth.stop import accuracy_drop
 from lth.store import Record, Store
 from lth.store.columns import SCIENCE
 from lth.store.digest import describe, short, sourceless, sources
+from lth.store.stale import RETURNED
 from lth.ticket import Ticket, Trained, Weights
 
 Device = Literal["auto", "cpu", "gpu", "cuda", "mps"]  # accelerators of Lightning that the engine knows
@@ -151,7 +152,8 @@ class Job:
     def record(self, store: Store, replicate: int) -> Record:
         """The file that lists the trainings of a replicate."""
         description, shared = self.description, {**self.columns, "replicate": replicate}
-        given = {self.data_call: {"what it returns": short(describe(self.recipe.data))}} if self.data_call else {}
+        both = [self] if self.start is None else [self, self.start]
+        given = {job.data_call: {RETURNED: short(describe(job.recipe.data))} for job in both if job.data_call}
         code = {"science": short(sourceless(description)), "sources": {**dict(sources(description)), **given}}
         code["branches"] = {name: branch.code for name, branch in self.branches.items()}
         steps = [self.steps(place) for place in self.places() if place.replicate == replicate]

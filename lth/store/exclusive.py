@@ -21,7 +21,7 @@ def read(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         if not path.is_symlink():
             return None
-        raise OSError(errno.ELOOP, f"{path} can't be read (a link to nothing): move it away") from None
+        raise OSError(errno.ELOOP, f"{path} can't be read (a broken symbolic link): move it away") from None
     except OSError as error:
         if error.errno == errno.ESTALE:  # deleted while it was read
             return None

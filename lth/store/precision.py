@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from lth import UserError
 from lth.store.file import Corrupt, Missing, check_types, make_folder, read_json, write_json
 from lth.store.names import experiment_folder, name_of
 from lth.store.record import records
@@ -21,9 +20,7 @@ FILE, LEASE = ".precision.json", ".lease"
 
 
 def recorded(root: Path, experiment: str) -> str | None:
-    """The precision that an experiment was begun with; None if it is not known. Changes nothing. Raises UserError if
-    the file is damaged, and records have several.
-    """
+    """The precision that an experiment was begun with; None if it is not known. Changes nothing."""
     try:
         return _read(_file(root, experiment))
     except Corrupt as error:
@@ -80,13 +77,10 @@ def _read(file: Path) -> str | None:
 
 
 def _of_records(root: Path, experiment: str, error: Corrupt) -> str | None:
-    """The precision that all records of an experiment have, whose file is damaged; None if there are none. Raises
-    UserError if there are several: a net without convolutions may have another.
+    """The precision that the records of an experiment have, whose file is damaged; None if there are none. Nets that
+    the hardware does not decide for have fp32 beside bf16.
     """
     found = {str(record["columns"].get("precision", "fp32")) for record in records(root, experiment)}
-    if len(found) > 1:
-        raise UserError(f"{error}: delete it, and say which precision {experiment} was begun with (precision="
-                        f"{' or precision='.join(sorted(found))})", code=1)  # fmt: skip
-    precision = next(iter(found), None)
+    precision = next((each for each in ("bf16", "fp32") if each in found), None)
     log.warning("%s; its records say %s", error, precision or "nothing of it, so that it is chosen anew")
     return precision

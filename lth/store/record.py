@@ -22,7 +22,7 @@ from lth.store.legacy import upgraded
 from lth.store.locks import locked
 from lth.store.names import check_name, experiment_folder, name_of
 from lth.store.running import begin, end, is_held, keep
-from lth.store.stale import ADDED, BRANCH_CODE, beside, branches_changed, changed, latest_sources
+from lth.store.stale import ADDED, BRANCH_CODE, beside, branches_changed, changed, latest_sources, with_calls
 
 log = logging.getLogger("lth")
 LEASE = ".lease"  # the end of the name of the lease of a record
@@ -101,7 +101,8 @@ class Record:
         with locked(self.file.with_suffix(LEASE), self.wait):
             old = self._old()
             name = {"format": FORMAT, "experiment": self.experiment, "job": self.job}
-            facts = {"columns": dict(self.columns), "code": dict(self.code), "planned": dict(self.planned)}
+            code = with_calls(self.code, old.get("code", {}))
+            facts = {"columns": dict(self.columns), "code": code, "planned": dict(self.planned)}
             made = {} if self.overrides is None else {"overrides": [*self.overrides]}
             new = {**old, **name, **facts, **made, **change(old)}
             if new["status"] == "running":

@@ -9,6 +9,7 @@ from typing import Any
 # Cells of a row of a branch that are in no table: its code, and when the row was added.
 BRANCH_CODE, ADDED = "branch_code", "added"
 SETTINGS = "branch_settings"
+RETURNED = "what it returns"  # in the place of a file: of a function of the user's that gives a data set
 Sources = Mapping[str, Mapping[str, str]]
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -45,6 +46,12 @@ def changed(before: Sources, now: Sources) -> list[str]:
         if function in now
     }
     return [f"{function} changed in {', '.join(files)}" for function, files in sorted(found.items()) if files]
+
+
+def with_calls(code: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The code of a record, with the data functions that it named before: several calls may give its data set."""
+    calls = {call: files for call, files in before.get("sources", {}).items() if RETURNED in files}
+    return {**code, "sources": {**calls, **code.get("sources", {})}}
 
 
 def beside(rows: Rows, place: str, new: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -68,7 +68,7 @@ def deletion(root: Path, experiment: str, *, running: bool = False) -> Plan:
     """The records of an experiment, and the trainings that no other one needs. Raises UserError if nothing is stored,
     if a record can't be read, or, unless `running`, if a job of it has not ended.
     """
-    own, every = own_and_all(root, experiment, "; what a deletion that was stopped has left, lth gc --yes deletes")
+    own, every = own_and_all(root, experiment, "; lth gc --yes deletes what an interrupted deletion left")
     if not running:
         check_ended(experiment, own.values(), "; lth delete --running deletes it all the same")
     others = _named(record for file, record in every.items() if file not in own)

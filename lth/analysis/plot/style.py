@@ -37,7 +37,8 @@ LOOKS = {  # color and marker of a branch
 }
 SPREAD = ["mean", "min", "max"]  # of a point: its place, and the ends of its bar
 MARKS = "osv^DPX<>p*h"  # of lines that no branch tells apart
-DASHES = ("-.", "--", ":")  # of branches where colors tell lines apart; the first branch is the ticket
+# Dashes of branches where colors tell lines apart; the first branch is the ticket.
+DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 3)), (0, (3, 1, 1, 1)))
 AGAIN = (0, (3, 2))  # dashes of the tickets whose colors others have
 TOLD_APART = 10  # colors that differ at a glance, C0 to C9
 OTHER_STEPS = {"rewind.steps": "pruned nets", OWN_STEPS: "some branches"}
@@ -74,7 +75,8 @@ def look(at: int | None, branch: str, places: Sequence[str]) -> dict[str, Any]:
     color, marker = _cycled(at)
     if branch == "ticket":
         return {"color": color, "marker": marker, "linestyle": "-" if at < TOLD_APART else AGAIN}
-    dashes = DASHES[places.index(branch) % len(DASHES)]
+    turns = 3 * (at // TOLD_APART)  # where colors begin again
+    dashes = DASHES[(places.index(branch) - 1 + turns) % len(DASHES)]
     return {"color": color, "marker": marker, "linestyle": dashes, "markerfacecolor": "none"}
 
 

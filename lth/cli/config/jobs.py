@@ -65,8 +65,10 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
         return [(_reaching(replace(job, replicates=sorted(held[key])), there), at) for key, (job, at) in found.items()]
     if made:
         if not (chosen := " ".join(word for word in given if not word.startswith("root="))):
-            raise UserError(f"{name}: its jobs under {root} have other settings than their lth run would have now; "
-                            f"lth table {name} lists them, and key=value gives those that differ")  # fmt: skip
+            raise UserError(
+                f"{name}: its jobs under {root} are not what their lth run would do now: a setting, a "
+                "function of yours or what it returns has changed since. Run it again, or change it back"
+            )
         raise UserError(f"{name}: none of its jobs under {root} has {chosen}; lth table {name} lists them")
     if there:
         raise UserError(f"{name} was stored without the overrides that made it, by an older version, from Python or by "

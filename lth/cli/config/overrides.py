@@ -50,7 +50,7 @@ def extremes(overrides: Sequence[str], *, jobs: float = math.inf) -> list[list[s
     counts = [*map(_count, parsed)]
     for override in parsed:
         if isinstance(found := override.value(), ChoiceSweep) and len({*map(str, found.list)}) < len(found.list):
-            raise UserError(f"{override.input_line}: a value stands there twice; give each of them once")
+            raise UserError(f"{override.input_line}: a value is listed twice; list each value once")
     for override, count in zip(parsed, counts, strict=True):
         if override.is_sweep_override() and count in (0, math.inf):
             why = "it has no values" if count == 0 else "its step is 0"

@@ -40,9 +40,9 @@ def absent(target: str) -> str:
 def _absent_part(package: str, rest: str) -> str:
     """A sentence if a package that can be imported has no module of the next name, nor anything else of it."""
     name, _, function = rest.partition(".")
-    with suppress(ImportError):
+    with suppress(Exception):  # a package may raise anything
         loaded = import_module(package)
-        if not function or not hasattr(loaded, "__path__") or hasattr(loaded, name):
+        if not name or not function or not hasattr(loaded, "__path__") or hasattr(loaded, name):
             return ""
         modules = [module.name for module in iter_modules(loaded.__path__)]
         if name in modules:

@@ -3,6 +3,7 @@
 import re
 import sys
 from contextlib import suppress
+from traceback import walk_tb
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -23,8 +24,9 @@ def reason(node: DictConfig, error: InstantiationException) -> str:
     """The words of the function itself if it is one of lth's, else Hydra's with what they come from."""
     cause = error.__cause__
     called, key, target = _called(node, error)
-    sentence = hidden(target) or absent(target) or _misspelled(target)
-    if str(error).startswith("Error locating target") and sentence:
+    if str(error).startswith("Error locating target") and (
+        sentence := hidden(target) or absent(target) or _misspelled(target)
+    ):
         return f"_target_={target}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
@@ -55,13 +57,11 @@ def is_at_the_call(node: DictConfig, error: InstantiationException) -> bool:
     cause = error.__cause__
     if not isinstance(cause, TypeError):
         return False
+    frames = [frame for frame, _ in walk_tb(cause.__traceback__)]
     name = _called(node, error)[2].rpartition(".")[2]
-    if str(cause).partition("()")[0].rpartition(".")[2] == name:
-        return True
-    last = cause.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("hydra.")
+    if str(cause).partition("()")[0].rpartition(".")[2] == name:  # of another of this name, if this one has begun
+        return name not in [frame.f_code.co_name for frame in frames]
+    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("hydra.")
 
 
 def _remedy(node: DictConfig | None, key: str, words: str) -> str:

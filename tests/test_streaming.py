@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -309,9 +310,9 @@ def test_one_held_out_folder_is_the_test_set_and_validation_is_drawn_by_a_fixed_
 def test_the_centre_of_an_image_is_seven_eighths_of_its_shorter_side(tmp_path: Path) -> None:
     pixels = np.zeros((64, 96, 3), np.uint8)
     pixels[4:60, 20:76] = 200  # the centre, 56 x 56
-    for part in ("train", "val", "test"):
-        (tmp_path / part / "a").mkdir(parents=True)
-        Image.fromarray(pixels).save(tmp_path / part / "a" / "0.png")
+    for part, name in product(("train", "val", "test"), "ab"):
+        (tmp_path / part / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / part / name / "0.png")
     data = image_folder(root=str(tmp_path), size=56)
     assert (data.train.inputs[0] == 200).all()
 

@@ -37,6 +37,18 @@ def reason(node: DictConfig, error: InstantiationException) -> str:
     return f"_target_={target}: {words}{said}"
 
 
+def is_at_the_call(node: DictConfig, error: InstantiationException) -> bool:
+    """True if the arguments did not fit, so that nothing of the function itself ran; a decorator may have."""
+    cause = error.__cause__
+    if not isinstance(cause, TypeError):
+        return False
+    frames = [frame for frame, _ in walk_tb(cause.__traceback__)]
+    name = _called(node, error)[2].rpartition(".")[2]
+    if str(cause).partition("()")[0].rpartition(".")[2] == name:  # of another of this name, if this one has begun
+        return name not in [frame.f_code.co_name for frame in frames]
+    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("hydra.")
+
+
 def _called(node: DictConfig, error: InstantiationException) -> tuple[DictConfig | None, str, str]:
     """The node whose function was called, which is this one or within it, its key and the name of the function. None
     if it is in a list, of whose items Hydra does not tell the keys.
@@ -50,18 +62,6 @@ def _called(node: DictConfig, error: InstantiationException) -> tuple[DictConfig
     if isinstance(called, DictConfig) and "_target_" in called:
         return called, key, str(called._target_)
     return None, key, found[1] if (found := _TARGET.search(str(error))) else str(node._target_)
-
-
-def is_at_the_call(node: DictConfig, error: InstantiationException) -> bool:
-    """True if the arguments did not fit, so that nothing of the function itself ran; a decorator may have."""
-    cause = error.__cause__
-    if not isinstance(cause, TypeError):
-        return False
-    frames = [frame for frame, _ in walk_tb(cause.__traceback__)]
-    name = _called(node, error)[2].rpartition(".")[2]
-    if str(cause).partition("()")[0].rpartition(".")[2] == name:  # of another of this name, if this one has begun
-        return name not in [frame.f_code.co_name for frame in frames]
-    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("hydra.")
 
 
 def _remedy(node: DictConfig | None, key: str, words: str) -> str:

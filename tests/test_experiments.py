@@ -642,7 +642,10 @@ LINES = {
     "frankle2019_fig4": ["iterative", "iterative, random reinit", "one-shot"],
     "frankle2019_fig5": ["Conv-2", "Conv-2, random reinit", "Conv-4", "Conv-6", "Conv-6, random reinit"],
     "frankle2019_fig6": ["Conv-2", "Conv-2, dropout 0.5", "Conv-4", "Conv-4, dropout 0.5", "Conv-6, dropout 0.5"],
-    "frankle2019_scaling": ["inputs standardized", "inputs 0 to 1", "inputs 0 to 255"],
+    "frankle2019_scaling": [
+        *(f"Conv-2, inputs {scaling}" for scaling in ("standardized", "0 to 1", "0 to 255")),
+        *(f"Conv-4, inputs {scaling}" for scaling in ("standardized", "0 to 255")),
+    ],
     "frankle2019_appendix": [
         "Adam, 20% a round",
         "Adam, 40% a round",

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from lth import UserError
 from lth.analysis import plot
 from lth.analysis.plot.counts import counts
-from lth.analysis.plot.legend import legend, uncover
+from lth.analysis.plot.legend import legend, saved
 from lth.analysis.plot.style import balanced, look
 from lth.analysis.variants import merged
 
@@ -635,8 +635,7 @@ def test_a_legend_of_few_lines_is_in_the_panel_only_where_it_covers_none(crossin
         x = np.linspace(0, 1, 200)
         axes.plot(x, np.sin(60 * x + n) if crossing else x * n, label=f"line {n}")
     legend(axes)
-    uncover(figure)
-    figure.draw_without_rendering()
+    saved(figure, figure.draw_without_rendering)
     box, panel = axes.get_legend().get_window_extent(), axes.get_window_extent()
     assert (panel.x0 <= box.x0 < box.x1 <= panel.x1) == is_inside
     assert (panel.x1 <= box.x0) != is_inside

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lth.analysis import registry, results, scorecard
 from lth.analysis.cost.statement import Statement, statement
+from lth.analysis.plot.legend import saved
 from lth.analysis.report import files
 from lth.analysis.report.blocks import Picture
 from lth.analysis.report.lab import Record, parse
@@ -77,11 +78,15 @@ def _picture(figure: "Figure", title: str, description: str) -> Picture:
     """The figure as deterministic SVG with text as paths."""
     import matplotlib
 
-    data = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "path"}):
+    def svg() -> bytes:
+        data = io.BytesIO()
         figure.savefig(data, format="svg", metadata={"Date": None})
+        return data.getvalue()
+
+    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "path"}):
+        picture = saved(figure, svg)
     caption = " ".join(description.split()) or title
-    return Picture(caption, f"{title}. {caption}", "image/svg+xml", data.getvalue())
+    return Picture(caption, f"{title}. {caption}", "image/svg+xml", picture)
 
 
 def _versions(tickets: pd.DataFrame, runs: Path) -> dict[str, Sequence[str]]:

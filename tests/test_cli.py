@@ -247,7 +247,7 @@ def test_a_figure_without_stored_results_is_drawn_from_the_committed_ones_and_sa
         ("figure frankle2019_fig44", "Did you mean frankle2019_fig4"),
         ("report frankle2019_fig4 --run x", "unrecognized arguments of lth report: --run x"),
         ("export --runs=x", "root=DIR names the folder"),
-        ("--debug status", "--debug: options stand behind the command, as in lth status --runs DIR"),
+        ("--debug status", "--debug: options go after the command, as in lth status --runs DIR"),
         ("runn", "there is no command 'runn'. Did you mean run? (lth --help lists them)"),
         ("export --runs x", "unrecognized arguments of lth export: --runs; root=DIR names the folder"),
         ("best demo --top -2", "-2: give a whole number, at least 1"),

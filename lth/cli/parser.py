@@ -27,7 +27,7 @@ def parsed(given: list[str]) -> argparse.Namespace:
     """Parse arguments, with key=value overrides in any place; argparse alone accepts them in one place only."""
     parser = _parser()
     if given and given[0].startswith("-") and given[0] not in ("-h", "--help", "--version"):
-        parser.error(f"{given[0]}: options stand behind the command, as in lth status --runs DIR")
+        parser.error(f"{given[0]}: options go after the command, as in lth status --runs DIR")
     if given and not given[0].startswith("-") and given[0] not in (known := _commands(parser)):
         near = did_you_mean(similar(given[0], known))
         parser.error(f"there is no command '{given[0]}'{near} (lth --help lists them)")

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 from lth import UserError
 from lth.store import lease
 from lth.store.file import make_folder
-from lth.store.lease import Lease, take
+from lth.store.lease import Lease, is_undecided, take
 from lth.store.running import waiting_for
 
 log = logging.getLogger("lth")
 POLL = 0.02, 1.0  # seconds between two looks at a lease of another process: at first, and at most
+LOOK = 1.0  # seconds between two looks at a lease whose owner may be dead
 TRAINING_LEASE = "lease"  # in the folder of the training
 T = TypeVar("T")
 
@@ -47,6 +48,21 @@ def claimed(
             with waiting_for(wanted):
                 _until(free, wait)
         yield leases
+
+
+@contextlib.contextmanager
+def holding(folders: Iterable[Path]) -> Iterator[list[Path]]:
+    """Hold the leases of those folders that no other process holds, once it is known which these are."""
+    with contextlib.ExitStack() as stack:
+        held, left = list[Path](), list(folders)
+        while left:
+            for folder in left:
+                if lease := take(folder / TRAINING_LEASE):
+                    stack.callback(lease.release)
+                    held.append(folder)
+            left = [folder for folder in left if folder not in held and is_undecided(folder / TRAINING_LEASE)]
+            time.sleep(LOOK if left else 0)
+        yield held
 
 
 @contextlib.contextmanager

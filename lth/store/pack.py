@@ -9,24 +9,21 @@ The file is compressed by xz: a line of JSON that names the files and their size
 import json
 import logging
 import lzma
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lth import UserError
-from lth.file import folder_aside, read_whole, sweep, write_out
+from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
+from lth.store.added import add, check_masks, is_whole, put
 from lth.store.every import unknown
-from lth.store.file import Corrupt, Missing, Name, Newer, cant_write, make_folder, write_json
-from lth.store.locks import claimed, locked, saying
-from lth.store.masks import read_arrays
+from lth.store.file import Corrupt, Missing, Newer, cant_write, make_folder
+from lth.store.locks import saying
 from lth.store.names import check_name, experiment_folder
-from lth.store.record import LEASE, listed, read_record, record_files, records
-from lth.store.remains import tidy
-from lth.store.result import forget_partial, is_complete, read_result
-from lth.store.stale import merged
+from lth.store.record import listed, read_record, record_files, records
+from lth.store.result import read_result
 from lth.store.upkeep import BUSY
 
 FORMAT = "lth pack 1"
@@ -59,7 +56,7 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     try:
         rows = [row for each in own for row in read_record(each)["rows"].values()]
         entries = [root / "trained" / digest for digest in dict.fromkeys(str(row["digest"]) for row in rows)]
-        whole = [entry for entry in entries if _is_whole(entry)]
+        whole = [entry for entry in entries if is_whole(entry)]
     except Corrupt as error:
         raise _unreadable(error) from error
     if missing := len(entries) - len(whole):
@@ -94,7 +91,7 @@ def unpack(file: Path, root: Path) -> Unpacked:
             found = {record: read_record(record) for record in written}
             for entry in entries:
                 read_result(entry)
-                _check_masks(entry)
+                check_masks(entry)
         except Corrupt as error:
             raise UserError(f"{file} is corrupt: {str(error).replace(str(folder), '')}", code=1) from error
         for record in written:
@@ -103,9 +100,9 @@ def unpack(file: Path, root: Path) -> Unpacked:
         for name in names:
             _check_name(name, file)
         begun = {name: precision.recorded(folder, name) for name in names}
-        added = sum(_put(entry, root / "trained" / entry.name) for entry in entries)
+        added = sum(put(entry, root / "trained" / entry.name) for entry in entries)
         for record, value in found.items():
-            _add(value, root / record.relative_to(folder))
+            add(value, root / record.relative_to(folder))
         for name, chosen in begun.items():
             if chosen and (there := precision.settle(root, name, chosen, saying(BUSY))) != chosen:
                 log.warning("%s was begun in %s here: precision=%s finds what was unpacked", name, there, chosen)
@@ -139,34 +136,6 @@ def _cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
         at += size
 
 
-def _is_whole(entry: Path) -> bool:
-    """True if a training is there; False if it is not, or not finished. Raises Corrupt, also if a mask of it is."""
-    try:
-        read_result(entry)
-    except Missing:
-        return False
-    _check_masks(entry)
-    return True
-
-
-def _check_masks(entry: Path) -> None:
-    """Raise Corrupt unless the mask of a training is there, and all masks made from it are what they should be."""
-    read_arrays(entry / "mask.safetensors", Name(entry.name, "mask"))
-    for part in entry.glob("pruned-*.safetensors"):
-        read_arrays(part, Name(entry.name, "pruned", part.stem.removeprefix("pruned-")))
-
-
-def _is_intact(entry: Path) -> bool:
-    """True if a training is there and can be read, if only by a newer version."""
-    try:
-        return _is_whole(entry)
-    except Newer:
-        return True
-    except Corrupt as error:
-        log.warning("%s; it is replaced", error)
-        return False
-
-
 def _check_name(name: str, file: Path) -> None:
     """Raise UserError if the name that an experiment has in a file is none."""
     try:
@@ -188,35 +157,3 @@ def _check_readable(record: Path) -> None:
 def _unreadable(error: Corrupt) -> UserError:
     remedy = "" if isinstance(error, Newer) else ": run its experiment again; if that can't replace it, move it away"
     return UserError(f"{error}{remedy}", code=1)
-
-
-def _put(entry: Path, target: Path) -> bool:
-    """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes."""
-    if is_complete(target) and _is_intact(target):
-        tidy(target)
-        return False
-    with claimed([target], saying(BUSY)):
-        sweep(target)
-        if is_complete(target) and _is_intact(target):
-            return False
-        for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
-            os.replace(part, target / part.name)
-        forget_partial(target)
-    return True
-
-
-def _add(record: dict[str, Any], target: Path) -> None:
-    """Write a record, or add its rows to the one that is there, which stays as it is otherwise. Without its overrides:
-    they may name any function, and whoever packed the file could have it called here.
-    """
-    make_folder(target.parent)
-    with locked(target.with_suffix(LEASE), saying(BUSY)):
-        alone: dict[str, Any] = {"status": _at_rest(record["status"])}
-        there = read_record(target) if target.exists() else alone
-        known = {key: value for key, value in record.items() if key != "overrides"}
-        write_json(target, {**known, **there, "rows": merged(record["rows"], there.get("rows", {}))})
-
-
-def _at_rest(status: str) -> str:
-    """Status of a job that may run elsewhere, and does not here."""
-    return "interrupted" if status in ("running", "waiting") else status

@@ -1,4 +1,4 @@
-"""Remains of killed processes in the folders of a store, of which nothing matters. Imports no PyTorch."""
+"""Leftovers of killed processes in the folders of a store; none of them is needed. Imports no PyTorch."""
 
 import contextlib
 from pathlib import Path

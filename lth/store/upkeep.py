@@ -9,8 +9,7 @@ import re
 import secrets
 import shutil
 import stat
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +18,7 @@ from lth import UserError
 from lth.store.every import check_ended, every_record, own_and_all
 from lth.store.exclusive import read
 from lth.store.file import Corrupt
-from lth.store.lease import is_undecided, take
-from lth.store.locks import TRAINING_LEASE, locked, saying
+from lth.store.locks import TRAINING_LEASE, holding, locked, saying
 from lth.store.precision import forget
 from lth.store.record import LEASE, listed, read_record
 from lth.store.remains import tidy_experiment
@@ -30,7 +28,6 @@ from lth.store.running import lease_of
 DIGEST = re.compile(r"[0-9a-f]{20}")
 GONE = ".gone-"  # begins the name of a folder that is being deleted
 HELD = 100  # trainings whose leases are held at once
-LOOK = 1.0  # seconds between two looks at a lease whose owner may be dead
 BUSY = "another process writes to this experiment: try again when it has ended"
 
 
@@ -144,7 +141,7 @@ def _delete(root: Path, trainings: Sequence[Path]) -> int:
     A folder gets another name before the records are read: a job that found a training in the store names it in its
     record, and then looks whether it is still there. So one of the two sees the other.
     """
-    with _free(trainings) as folders:
+    with holding(trainings) as folders:
         moved = {folder: folder.rename(_gone(folder)) for folder in folders}
         needed = {*moved}
         try:
@@ -190,18 +187,3 @@ def _check_own(root: Path) -> None:
         raise UserError(f"{root / 'trained'} is a link: other stores may need what lies there", code=1)
     if (records := root / "experiments").is_symlink() and not records.exists():
         raise UserError(f"{records} is a link to nothing: what its records need is not known", code=1)
-
-
-@contextlib.contextmanager
-def _free(folders: Iterable[Path]) -> Iterator[list[Path]]:
-    """Hold the leases of those folders that no other process holds, once it is known which these are."""
-    with contextlib.ExitStack() as stack:
-        free, left = list[Path](), list(folders)
-        while left:
-            for folder in left:
-                if lease := take(folder / TRAINING_LEASE):
-                    stack.callback(lease.release)
-                    free.append(folder)
-            left = [folder for folder in left if folder not in free and is_undecided(folder / TRAINING_LEASE)]
-            time.sleep(LOOK if left else 0)
-        yield free

@@ -1,0 +1,78 @@
+"""Trainings and records from elsewhere, added to a store; what is there stays as it is. Imports no PyTorch."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from lth.file import sweep
+from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
+from lth.store.locks import claimed, locked, saying
+from lth.store.masks import read_arrays
+from lth.store.record import LEASE, listed, read_record
+from lth.store.remains import tidy
+from lth.store.result import forget_partial, is_complete, read_result
+from lth.store.stale import merged
+from lth.store.upkeep import BUSY
+
+log = logging.getLogger("lth")
+
+
+def put(entry: Path, target: Path) -> bool:
+    """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes."""
+    if is_complete(target) and _is_intact(target):
+        tidy(target)
+        return False
+    with claimed([target], saying(BUSY)):
+        sweep(target)
+        if is_complete(target) and _is_intact(target):
+            return False
+        for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
+            os.replace(part, target / part.name)
+        forget_partial(target)
+    return True
+
+
+def add(record: dict[str, Any], target: Path) -> None:
+    """Write a record, or add its rows to the one that is there, which stays as it is otherwise. Without its overrides:
+    they may name any function, and whoever packed the file could have it called here.
+    """
+    make_folder(target.parent)
+    with locked(target.with_suffix(LEASE), saying(BUSY)):
+        alone: dict[str, Any] = {"status": _at_rest(record["status"])}
+        there = read_record(target) if target.exists() else alone
+        known = {key: value for key, value in record.items() if key != "overrides"}
+        write_json(target, {**known, **there, "rows": merged(record["rows"], there.get("rows", {}))})
+
+
+def is_whole(entry: Path) -> bool:
+    """True if a training is there; False if it is not, or not finished. Raises Corrupt, also if a mask of it is."""
+    try:
+        read_result(entry)
+    except Missing:
+        return False
+    check_masks(entry)
+    return True
+
+
+def check_masks(entry: Path) -> None:
+    """Raise Corrupt unless the mask of a training is there, and all masks made from it are what they should be."""
+    read_arrays(entry / "mask.safetensors", Name(entry.name, "mask"))
+    for part in entry.glob("pruned-*.safetensors"):
+        read_arrays(part, Name(entry.name, "pruned", part.stem.removeprefix("pruned-")))
+
+
+def _is_intact(entry: Path) -> bool:
+    """True if a training is there and can be read, if only by a newer version."""
+    try:
+        return is_whole(entry)
+    except Newer:
+        return True
+    except Corrupt as error:
+        log.warning("%s; it is replaced", error)
+        return False
+
+
+def _at_rest(status: str) -> str:
+    """Status of a job that may run elsewhere, and does not here."""
+    return "interrupted" if status in ("running", "waiting") else status

@@ -15,8 +15,9 @@ from lth.augment import flip_crop
 from lth.data import rows
 from lth.engine import Interrupted, State, fastest
 from lth.engine import train as train_all
+from lth.engine.graph import say_once
 from lth.model import conv_2, conv_4, lenet_300_100, mlp, resnet_20
-from lth.recipe import Recipe
+from lth.recipe import Precision, Recipe
 from lth.store import environment
 from lth.ticket import Ticket, Trained, masked
 
@@ -218,6 +219,24 @@ def test_the_fastest_precision_of_convolutions_is_bfloat16_where_the_processor_m
     cpuinfo(tmp_path, monkeypatch, CPUINFO.format(flags=flags))
     for model in (conv_2, resnet_20):
         assert fastest(model((3, 32, 32), 10), "cpu") == expected
+
+
+@pytest.mark.parametrize(("flags", "precision", "warned"), [
+    ("", "bf16", True), ("avx512_bf16", "bf16", False), ("", "fp32", False),
+])  # fmt: skip
+def test_bfloat16_on_a_processor_that_does_not_multiply_it_is_said_to_be_slow(
+    flags: str, precision: Precision, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    cpuinfo(tmp_path, monkeypatch, CPUINFO.format(flags=flags))
+    say_once.cache_clear()
+    settings = colour(steps=1, precision=precision)
+    train(half_pruned(settings), settings)
+    train(half_pruned(settings), settings)
+    assert caplog.messages == warned * [
+        "precision=bf16 is slow here, since no instructions for bfloat16 are known of this device: precision=fp32 may "
+        "be several times faster"
+    ]
 
 
 def test_the_fastest_precision_of_a_fully_connected_net_is_float32(

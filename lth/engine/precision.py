@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lth import UserError
+from lth.engine.graph import say_once
 from lth.layer import has
 from lth.recipe import Precision
 from lth.store.environment import cpu_flags
@@ -19,11 +20,14 @@ def fastest(net: nn.Module, device: str = "auto") -> Precision:
 
     device: as for `train`. For small linear layers the conversions cost more than bfloat16 gains.
     """
-    if not by_hardware(net):
-        return "fp32"
+    return "bf16" if by_hardware(net) and multiplies_bf16(device) else "fp32"
+
+
+def multiplies_bf16(device: str = "auto") -> bool:
+    """True if the hardware is known to multiply bfloat16; elsewhere PyTorch computes it slowly. device: as for `train`."""
     if device != "cpu" and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if BF16_FLAGS & cpu_flags() else "fp32"
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(BF16_FLAGS & cpu_flags())
 
 
 def by_hardware(net: nn.Module) -> bool:
@@ -39,13 +43,17 @@ def exact(device: torch.device) -> torch.dtype:
 @contextlib.contextmanager
 def arithmetic(precision: Precision, device: str) -> Iterator[None]:
     """Let CUDA multiply float32 as float32 unless the precision is "tf32" (19 bits, in linear layers and convolutions).
-    PyTorch's own default is TensorFloat-32 in convolutions alone. Raises UserError for "tf32" where there is no CUDA.
+    PyTorch's own default is TensorFloat-32 in convolutions alone. Raises UserError for "tf32" where there is no CUDA;
+    logs once that "bf16" is slow where the hardware lacks it.
     """
     flags = torch.backends.cuda.matmul, torch.backends.cudnn
     if precision == "tf32" and (device == "cpu" or not torch.cuda.is_available()):
         raise UserError(
             f"precision=tf32 needs an NVIDIA GPU, and there is none with device={device}; use precision=fp32"
         )
+    if precision == "bf16" and not multiplies_bf16(device):
+        say_once("precision=bf16 is slow here, since no instructions for bfloat16 are known of this device: "
+                 "precision=fp32 may be several times faster")  # fmt: skip
     before = [flag.allow_tf32 for flag in flags]
     _allow_tf32([precision == "tf32"] * 2)
     try:

@@ -15,6 +15,7 @@ from typing import Any
 
 import safetensors.torch
 import shell
+import torch
 from test_store import JOB, ran
 
 from lth import UserError, job
@@ -28,6 +29,9 @@ BOTH = replace(JOB, replicates=[1, 2])
 # Events of the interpreter that change a file.
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.scandir"}
 Damage = Callable[[Path, list[Path], random.Random], None]
+# Autograd chooses its threads at its first use, none on a CPU. After that, children made by a fork may train whatever
+# the tests of this process did before: torch.export registers a device, whose thread no fork survives.
+torch.ones(1, requires_grad=True).backward()
 
 
 def flip(file: Path, _: list[Path], chance: random.Random) -> None:

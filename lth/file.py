@@ -20,6 +20,8 @@ from io import BufferedReader
 from pathlib import Path
 
 DAY = 24 * 60 * 60
+# Errors that say that a folder is not there or not to be written to.
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 LARGEST = 2**34  # bytes that are read of one file
 ASIDE = re.compile(r"\.aside-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-(?P<started>-?\d+)-[0-9a-f]{16}(\.\w+)?")
 # Names aside of older versions, in a store.
@@ -61,7 +63,8 @@ def aside(file: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise OSError(error.errno, f"can't write {file}: {error.strerror or error}") from error
+            remedy = ". Choose a folder that can be written to" if error.errno in CLOSED else ""
+            raise OSError(error.errno, f"can't write {file}: {error.strerror or error}{remedy}") from error
         raise
 
 

@@ -13,12 +13,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from shell import TINY, run
-from small import DATA, half_pruned, recipe, trained
+from small import DATA, half_pruned, recipe, same, trained
 
 import lth
 from lth import UserError, cli
+from lth.cli import export
 from lth.cli.config import jobs
-from lth.compress import formats, nets
+from lth.compress import formats, nets, package
 from lth.store import Record
 from lth.store.file import Corrupt, read_json, write_json
 from lth.store.record import read_record
@@ -41,6 +42,21 @@ def exported(stored: Path, form: str) -> tuple[Path, Trained, torch.nn.Module]:
     assert cli.main(["export", *given, "--level", "1", "--format", form]) == 0
     ((job, trained),) = nets.select(jobs(given), [1])
     return Path(next(Path().glob("first_ticket-2-level-1-*"))), trained, job.recipe.net(7)
+
+
+def test_without_a_format_the_ending_of_the_file_chooses_it(stored: Path) -> None:
+    def written(file: str, *words: str) -> Path:
+        assert cli.main(["export", "first_ticket", f"root={stored}", "--out", file, *words]) == 0
+        return Path(file)
+
+    weights = load_file(written("net.safetensors"))
+    assert same(torch.load(written("net.pt"), weights_only=True), weights)
+    unpacked, _ = package.unpack(written("net.lth").read_bytes())
+    assert same(unpacked.state_dict(), weights)
+    assert {name.rpartition("/")[0] for name in load_file(written("of.safetensors", "--format", "ticket"))} == {
+        "start", "mask", "end",
+    }  # fmt: skip
+    assert all(export._ending(form) == ending for ending, form in export.USUAL.items())
 
 
 @pytest.mark.long

@@ -456,20 +456,18 @@ def test_a_recursion_without_end_is_a_bug_although_it_is_a_runtime_error() -> No
 def test_sentences_are_no_bugs() -> None:
     for error in (
         UserError("take another"),
-        OSError(13, "Permission denied"),
         MemoryError("too much"),
         ValueError("far"),
     ):
         assert not failure.is_bug(error)
         assert failure.explain(error) == str(error)
+    assert failure.explain(OSError(13, "Permission denied", "here")) == "Permission denied: 'here'"
+    assert not failure.is_bug(OSError(13, "Permission denied"))
     assert failure.report(UserError("take another"), debug=False) == ("", "take another")
 
 
 def test_a_full_disk_is_given_a_remedy() -> None:
-    assert (
-        failure.words(OSError(28, "No space left"))
-        == "[Errno 28] No space left: make room, and run the same command again"
-    )
+    assert failure.words(OSError(28, "No space left")) == "No space left: make room, and run the same command again"
 
 
 def test_long_words_are_cut_and_lines_are_joined() -> None:

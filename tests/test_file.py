@@ -1,6 +1,7 @@
 """Files that are whole or absent: names aside, leftovers of dead processes, and what is no regular file."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -49,6 +50,16 @@ def test_a_file_is_whole_while_threads_of_one_process_write_it_again_and_again(t
         seen.add(read_whole(tmp_path / "file"))
     assert seen <= set(contents)
     assert [f.name for f in tmp_path.iterdir()] == ["file"]
+
+
+def test_where_nothing_can_be_written_the_error_names_the_file_and_the_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "file"
+    said = f"can't write {re.escape(str(file))}: No such file or directory. Choose a folder that can be written to"
+    with pytest.raises(OSError, match=said):
+        write_whole(file, b"")
+    full = OSError(28, "No space left on device")  # freed, not chosen anew
+    with pytest.raises(OSError, match=r"can't write .*other: No space left on device$"), aside(tmp_path / "other"):
+        raise full
 
 
 def test_what_a_dead_process_left_is_swept_by_the_next_writer(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from lth.store.file import OTHER_OUT, make_folder
 from lth.ticket import density
 
 MOST = 4  # jobs that an error tells apart
-ENDINGS = {".lth", ".onnx", *(f".{kind}" for _, kind in plain.FORMATS.values())}
+# Ending of --out -> the format that it stands for, unless another is given.
+USUAL = {".onnx": "float32", ".lth": "lth", ".pt": "state_dict", ".pt2": "program", ".safetensors": "safetensors"}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -33,7 +34,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"these overrides name {count} nets: give one replicate and one value of each key{_apart(jobs)}"
         )
-    form = {"onnx": "float32"}.get(arguments.format, arguments.format)
+    given = arguments.format or USUAL.get(arguments.out.suffix if arguments.out else "", "float32")
+    form = {"onnx": "float32"}.get(given, given)
     if form == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
     ending = _ending(form)
@@ -75,7 +77,7 @@ def _ending(name: str) -> str:
 
 def _check_ending(file: Path, form: str, ending: str) -> None:
     """Raise UserError for a name that ends as those of files of another format do."""
-    if file.suffix in ENDINGS - {ending}:
+    if file.suffix in USUAL and file.suffix != ending:
         raise UserError(f"--out {file}: format {form} is a {ending} file; name it {file.with_suffix(ending)}")
 
 

@@ -85,7 +85,8 @@ def named(error: BaseException) -> str:
 
 def words(error: BaseException) -> str:
     """The message of an exception in one line, with the notes that were added to it."""
-    text = " ".join(str(error).split())
+    said = str(error).removeprefix(f"[Errno {error.errno}] ") if isinstance(error, OSError) else str(error)
+    text = " ".join(said.split())
     text = text if len(text) <= LONGEST or isinstance(error, UserError) else f"{text[:LONGEST]} ..."
     if isinstance(error, OSError) and error.errno in FULL:
         text = f"{text}: {FULL[error.errno]}, and run the same command again"

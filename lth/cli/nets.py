@@ -33,9 +33,9 @@ def _export(commands: "Commands") -> None:
     export.add_argument("--level", type=int, help="level of the net; 0: dense (default: the last that is stored)")
     export.add_argument(
         "--format",
-        default="float32",
-        help="PyTorch: ticket (W_k, mask and W_T), safetensors, state_dict, program (.pt2); ONNX: float32 (or onnx), "
-        "float16, int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits)",
+        help="PyTorch: ticket (W_k, mask and W_T), safetensors, state_dict (.pt), program (.pt2); ONNX: float32 (or "
+        "onnx), float16, int8, int4, compact, compact-int8; lth format: lth, lth-1 to lth-8 (bits) (default: by the "
+        "ending of --out, else float32)",
     )
     export.add_argument("--out", type=path, help="file to write (default: named after experiment, level and format)")
 

@@ -24,9 +24,9 @@ def fastest(net: nn.Module, device: str = "auto") -> Precision:
 
 
 def multiplies_bf16(device: str = "auto") -> bool:
-    """True if the hardware is known to multiply bfloat16; elsewhere PyTorch computes it slowly. device: as for `train`."""
+    """True if the hardware is known to multiply bfloat16, which is slow elsewhere. device: as for `train`."""
     if device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(BF16_FLAGS & cpu_flags())
 
 

@@ -64,6 +64,10 @@ def late(step, *, at=13):
     return helper({}) if step == at else 1.0
 
 
+def placed(path, /):
+    return path
+
+
 def needs(path):
     return None
 
@@ -285,6 +289,8 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
         ("needs", "+data.path._target_=mine.needs", "give it, as +data.path.path=VALUE"),
         ("decorated", "", "give it, as +data.path=VALUE"),
         ("Inherits.deep", "", "give it, as +data.path=VALUE"),
+        ("placed", "", "arguments are given by name: take the / out of its signature"),
+        ("placed", "+data.path=x", "arguments are given by name: take the / out of its signature"),
         ("wrapped", "", "give it, as +data.path=VALUE"),
         ("wrapped", "+data.root=x", "leave out data.root"),
         ("items", "+data.parts=[{_target_: mine.needs}]", "give it beside its _target_, or, for a function that"),

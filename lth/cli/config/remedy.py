@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lth.cli.config.accepted import parameters
 from lth.cli.config.own import absent, hidden
 from lth.store.names import did_you_mean, similar
 
@@ -18,6 +19,7 @@ _MISSING = re.compile(r"missing \d+ required .*?argument.*?: ('\w+'.*)")
 _KEY = re.compile(r"full_key: (\S+)")
 _TARGET = re.compile(r"target '([^']+)'")
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+_BY_PLACE = "positional-only arguments passed as keyword arguments"
 
 
 def reason(node: DictConfig, error: InstantiationException) -> str:
@@ -30,7 +32,7 @@ def reason(node: DictConfig, error: InstantiationException) -> str:
         return f"_target_={target}: {sentence}"
     if isinstance(cause, OSError | ValueError):
         return str(cause)
-    if is_at_the_call(node, error) and (remedy := _remedy(called, key, str(cause))):
+    if is_at_the_call(node, error) and (remedy := _remedy(called, key, target, str(cause))):
         return f"_target_={target}: {cause}; {remedy}"
     words = f"{error}".partition(", set env var")[0].partition("full_key:")[0]
     said = "" if cause is None else f": {cause}".partition("Are you sure")[0]
@@ -64,16 +66,25 @@ def _called(node: DictConfig, error: InstantiationException) -> tuple[DictConfig
     return None, key, found[1] if (found := _TARGET.search(str(error))) else str(node._target_)
 
 
-def _remedy(node: DictConfig | None, key: str, words: str) -> str:
+def _remedy(node: DictConfig | None, key: str, target: str, words: str) -> str:
     """Remedy for arguments that do not fit; empty for another error. key: of the node."""
-    if found := _MISSING.search(words):
-        names = re.findall(r"'(\w+)'", found[1])
+    found = _MISSING.search(words)
+    names = re.findall(r"'(\w+)'", found[1]) if found else []
+    if _BY_PLACE in words or any(_is_by_place(target, name) for name in names):
+        return "arguments are given by name: take the / out of its signature"
+    if names:
         how = "beside its _target_" if node is None else f"as {' '.join(f'+{key}.{name}=VALUE' for name in names)}"
         later = "" if node is not None and node.get("_partial_") else LATER
         return f"give {'it' if len(names) == 1 else 'them'}{' ' if node is None else ', '}{how}{later}"
     if found := _UNEXPECTED.search(words):
         return "leave it out" if node is None else f"leave out {key}.{found[1]}"
     return ""
+
+
+def _is_by_place(target: str, name: str) -> bool:
+    """True if a function takes this argument by its position alone."""
+    found = (parameters(target) or {}).get(name)
+    return found is not None and found.kind is found.POSITIONAL_ONLY
 
 
 def _misspelled(target: str) -> str:

@@ -9,7 +9,7 @@ Expect
 Cost
     Full, a replicate: 42 trainings of Conv-2 of 20,000 steps, 42 of Conv-4 of 25,000, and those of
     frankle2019_all_steps. Reduced: 10 of 8,000 steps, 10 to 30 minutes each on two cores of an AMD EPYC, 10 of
-    5,000, 16 to 30 minutes, and 3 of 20,000.
+    5,000 (7 of them run), 13 to 30 minutes, and 3 of 20,000.
 Result (2026-11-30, Conv-2 REDUCED to 8,000 steps and two to four levels, Conv-4 to 5,000 steps and two to three; n = 1,
     but n = 2 of Conv-2 on bytes for the dense net, 33.0 and 8.8%, mean and deviation;
     results/frankle2019_scaling.md)

@@ -76,6 +76,23 @@ def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored
 
 
 @pytest.mark.long
+def test_an_experiment_whose_data_have_changed_since_has_nothing_to_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text"
+    text.write_text("to be or not to be, that is the question: " * 40)
+    small = ["data.length=8", "model.d_model=16", "branch=[]", "levels=0", "steps=2", "evaluate_every=1"]
+    words = [f"root={tmp_path}", "experiment=transformer", "name=talk", f"data.file={text}", *small]
+    assert cli.main(["run", *words, "device=cpu", "tracking=none"]) == 0
+    text.write_text("whether it is nobler in the mind to suffer: " * 40)
+    assert cli.main(["export", "talk", f"root={tmp_path}"]) == 2
+    assert (
+        f"talk: its lth run would now train something else than what its jobs under {tmp_path} trained: a setting, a "
+        "function of yours or the data has changed. Run it again, or undo the change"
+    ) in capsys.readouterr().err
+
+
+@pytest.mark.long
 def test_a_stored_experiment_is_named_in_place_of_its_overrides(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

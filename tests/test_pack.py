@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lth import UserError, cli
-from lth.store import records, table
+from lth.store import added, records, table, upkeep
 from lth.store.file import write_json
 from lth.store.pack import _content, pack, unpack
 from lth.store.precision import recorded, settle
@@ -267,6 +267,37 @@ def test_masks_are_what_they_should_be_when_they_are_packed_and_unpacked(whole: 
         pack(Path("here"), "first_ticket", Path("other"))
     assert unpack(whole / "file", Path("here")) == (1, 1, 4)  # the training is replaced
     assert file.read_bytes() == data
+
+
+def test_weights_of_a_damaged_training_go_with_it(whole: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They may be of another machine than the result that takes its place; and damage that stays is found each time."""
+    shutil.copytree(whole / "runs", "here")
+    weights, junk = (file.parent for file in sorted(Path("here").glob("trained/*/step-20.safetensors"))[:2])
+    (weights / "result.json").write_text("x")
+    (junk / f"pruned-{'a' * 20}.safetensors").write_bytes(b"junk")
+    assert unpack(whole / "file", Path("here")) == (1, 2, 3)
+    assert sorted(message.endswith("; it is replaced") for message in caplog.messages) == [True, True]
+    unpack(whole / "file", Path("new"))
+    for entry in (weights, junk):
+        there = Path("new/trained") / entry.name
+        assert {file.name: file.read_bytes() for file in entry.iterdir()} == {
+            file.name: file.read_bytes() for file in there.iterdir()
+        }
+    assert unpack(whole / "file", Path("here")) == (1, 0, 5)
+
+
+def test_what_is_unpacked_is_never_garbage(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even while it is: lth gc of another process deletes what no record names."""
+    root, seen = Path("there"), []
+
+    def put(entry: Path, target: Path) -> bool:
+        done = added.put(entry, target)
+        seen.append(upkeep.garbage(root).trainings)
+        return done
+
+    monkeypatch.setattr("lth.store.pack.put", put)
+    assert unpack(whole / "file", root) == (1, 5, 0)
+    assert seen == [()] * 5
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x"])

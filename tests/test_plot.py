@@ -10,12 +10,10 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
-from matplotlib.figure import Figure
 
 from lth import UserError
 from lth.analysis import plot
 from lth.analysis.plot.counts import counts
-from lth.analysis.plot.legend import legend, saved
 from lth.analysis.plot.style import balanced, look
 from lth.analysis.variants import merged
 
@@ -627,18 +625,27 @@ def test_lines_of_twelve_names_and_six_branches_look_different_each() -> None:
         assert len({*looks}) == len(looks)
 
 
-@pytest.mark.parametrize(("crossing", "is_inside"), [(False, True), (True, False)])
-def test_a_legend_of_few_lines_is_in_the_panel_only_where_it_covers_none(crossing: bool, is_inside: bool) -> None:
-    figure = Figure(layout="constrained")
-    axes = figure.subplots()
-    for n in range(4):
-        x = np.linspace(0, 1, 200)
-        axes.plot(x, np.sin(60 * x + n) if crossing else x * n, label=f"line {n}")
-    legend(axes)
-    saved(figure, figure.draw_without_rendering)
-    box, panel = axes.get_legend().get_window_extent(), axes.get_window_extent()
-    assert (panel.x0 <= box.x0 < box.x1 <= panel.x1) == is_inside
-    assert (panel.x1 <= box.x0) != is_inside
+@pytest.mark.parametrize("is_crossed", [False, True])
+def test_a_legend_of_few_lines_is_in_the_panel_only_where_it_covers_none(is_crossed: bool) -> None:
+    """And looks the same beside it."""
+    x = np.linspace(0, 1, 200)
+    lines = [
+        pd.DataFrame(
+            {"line": f"line {n}", "branch": "ticket", "level": 0, "x": x, "mean": mean, "min": mean, "max": mean}
+        )
+        for n in range(4)
+        for mean in [np.sin(60 * x + n) if is_crossed else x * n]
+    ]
+    figure = plot.lines([("panel", pd.concat(lines), tickets())], "step", "test_accuracy", "lines")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    shown = axes.get_legend()
+    assert shown is not None
+    box, panel = shown.get_window_extent(), axes.get_window_extent()
+    assert (panel.x0 <= box.x0 < box.x1 <= panel.x1) == (not is_crossed)
+    assert (panel.x1 <= box.x0) == is_crossed
+    assert not shown.get_frame_on()
+    assert {text.get_fontname() for text in shown.get_texts()} == {axes.yaxis.label.get_fontname()} == {"DejaVu Serif"}
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
 from lth.analysis import plot, registry, results, series
-from lth.analysis.plot.stamp import COLOR, reasons, stamp, wording
+from lth.analysis.plot.stamp import COLOR, reasons, reductions, stamp, wording
 from lth.analysis.winning import winning
 
 TEXT = "steps 4000 instead of 20000, evaluate_every 200 instead of 100, rewind.steps 10 instead of 20"
@@ -69,6 +69,16 @@ def test_a_stamp_is_between_the_panel_and_its_title_and_covers_neither(title: st
     own, box = axes.title.get_window_extent(), text.get_bbox_patch().get_window_extent()  # type: ignore[union-attr]
     assert axes.get_window_extent().y1 < box.y0
     assert box.y1 < (own if title else above.get_window_extent()).y0
+
+
+def test_a_reduction_that_two_versions_worded_differently_is_said_once() -> None:
+    said = [
+        "levels [5, 11] instead of 20, steps 8 instead of 20",
+        "steps 8 instead of 20, levels [5, 11] instead of all",
+    ]
+    for texts in (said, said[::-1]):
+        rows = pd.DataFrame({"model": "net", "reduced": [*texts, "steps 4 instead of 20", None]})
+        assert reductions(rows) == [f"REDUCED (net): {said[0]}", "REDUCED (net): steps 4 instead of 20"]
 
 
 @pytest.mark.long

@@ -7,29 +7,34 @@ from typing import Any
 
 from lth.file import sweep
 from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
-from lth.store.locks import claimed, locked, saying
+from lth.store.locks import BUSY, TRAINING_LEASE, claimed, locked, saying
 from lth.store.masks import read_arrays
 from lth.store.record import LEASE, listed, read_record
 from lth.store.remains import tidy
-from lth.store.result import forget_partial, is_complete, read_result
+from lth.store.result import is_complete, read_result
 from lth.store.stale import merged
-from lth.store.upkeep import BUSY
 
 log = logging.getLogger("lth")
 
 
 def put(entry: Path, target: Path) -> bool:
-    """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes."""
-    if is_complete(target) and _is_intact(target):
+    """Move a training into the store; False if it is there. What was left of an interrupted or damaged one goes, its
+    weights too: they need not be those of the result that is moved here, which may be of another machine.
+    """
+    if _damage(target) is None:
         tidy(target)
         return False
     with claimed([target], saying(BUSY)):
         sweep(target)
-        if is_complete(target) and _is_intact(target):
+        if (damage := _damage(target)) is None:
             return False
-        for part in sorted(listed(entry), key=lambda each: each.name == "result.json"):  # which makes it complete
+        if is_complete(target):
+            log.warning("%s; it is replaced", damage)
+        for part in sorted(listed(target), key=_is_result, reverse=True):
+            if part.name != TRAINING_LEASE and not part.is_dir():
+                part.unlink(missing_ok=True)
+        for part in sorted(listed(entry), key=_is_result):
             os.replace(part, target / part.name)
-        forget_partial(target)
     return True
 
 
@@ -62,15 +67,21 @@ def check_masks(entry: Path) -> None:
         read_arrays(part, Name(entry.name, "pruned", part.stem.removeprefix("pruned-")))
 
 
-def _is_intact(entry: Path) -> bool:
-    """True if a training is there and can be read, if only by a newer version."""
+def _damage(entry: Path) -> Corrupt | None:
+    """Error that says why a training is not there; None if it is there and can be read, if only by a newer version."""
     try:
-        return is_whole(entry)
+        read_result(entry)
+        check_masks(entry)
     except Newer:
-        return True
+        return None
     except Corrupt as error:
-        log.warning("%s; it is replaced", error)
-        return False
+        return error
+    return None
+
+
+def _is_result(file: Path) -> bool:
+    """True for the file that makes a training complete, which is the first to go and the last to come."""
+    return file.name == "result.json"
 
 
 def _at_rest(status: str) -> str:

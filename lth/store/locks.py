@@ -16,6 +16,7 @@ from lth.store.running import waiting_for
 log = logging.getLogger("lth")
 POLL = 0.02, 1.0  # seconds between two looks at a lease of another process: at first, and at most
 LOOK = 1.0  # seconds between two looks at a lease whose owner may be dead
+BUSY = "another process writes to this experiment: try again when it has ended"  # what `saying` says of one
 TRAINING_LEASE = "lease"  # in the folder of the training
 T = TypeVar("T")
 
@@ -57,8 +58,8 @@ def holding(folders: Iterable[Path]) -> Iterator[list[Path]]:
         held, left = list[Path](), list(folders)
         while left:
             for folder in left:
-                if lease := take(folder / TRAINING_LEASE):
-                    stack.callback(lease.release)
+                if own := take(folder / TRAINING_LEASE):
+                    stack.callback(own.release)
                     held.append(folder)
             left = [folder for folder in left if folder not in held and is_undecided(folder / TRAINING_LEASE)]
             time.sleep(LOOK if left else 0)

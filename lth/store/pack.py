@@ -20,11 +20,10 @@ from lth.store import precision
 from lth.store.added import add, check_masks, is_whole, put
 from lth.store.every import unknown
 from lth.store.file import Corrupt, Missing, Newer, cant_write, make_folder
-from lth.store.locks import saying
+from lth.store.locks import BUSY, saying
 from lth.store.names import check_name, experiment_folder
 from lth.store.record import listed, read_record, record_files, records
 from lth.store.result import read_result
-from lth.store.upkeep import BUSY
 
 FORMAT = "lth pack 1"
 PARTS = re.compile(r"result\.json|evaluations\.parquet|mask\.safetensors|pruned-\w+\.safetensors|compared-\w+\.json")
@@ -99,13 +98,13 @@ def unpack(file: Path, root: Path) -> Unpacked:
         names = {str(value["experiment"]) for value in found.values()}
         for name in names:
             _check_name(name, file)
-        begun = {name: precision.recorded(folder, name) for name in names}
-        added = sum(put(entry, root / "trained" / entry.name) for entry in entries)
-        for record, value in found.items():
-            add(value, root / record.relative_to(folder))
-        for name, chosen in begun.items():
+        for name in names:
+            chosen = precision.recorded(folder, name)
             if chosen and (there := precision.settle(root, name, chosen, saying(BUSY))) != chosen:
                 log.warning("%s was begun in %s here: precision=%s finds what was unpacked", name, there, chosen)
+        for record, value in found.items():  # first: what no record names is garbage
+            add(value, root / record.relative_to(folder))
+        added = sum(put(entry, root / "trained" / entry.name) for entry in entries)
     return Unpacked(len(found), added, len(entries) - added)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from lth import UserError
 from lth.store.every import check_ended, own_and_all
 from lth.store.file import FORMAT, write_json
-from lth.store.locks import locked, saying
+from lth.store.locks import BUSY, locked, saying
 from lth.store.names import check_name, experiment_folder, folder_of
 from lth.store.precision import follow
 from lth.store.record import LEASE, read_record
 from lth.store.stale import merged
-from lth.store.upkeep import BUSY, drop_record
+from lth.store.upkeep import drop_record
 
 
 def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:

@@ -18,7 +18,7 @@ from lth import UserError
 from lth.store.every import check_ended, every_record, own_and_all
 from lth.store.exclusive import read
 from lth.store.file import Corrupt
-from lth.store.locks import TRAINING_LEASE, holding, locked, saying
+from lth.store.locks import BUSY, TRAINING_LEASE, holding, locked, saying
 from lth.store.precision import forget
 from lth.store.record import LEASE, listed, read_record
 from lth.store.remains import tidy_experiment
@@ -28,7 +28,6 @@ from lth.store.running import lease_of
 DIGEST = re.compile(r"[0-9a-f]{20}")
 GONE = ".gone-"  # begins the name of a folder that is being deleted
 HELD = 100  # trainings whose leases are held at once
-BUSY = "another process writes to this experiment: try again when it has ended"
 
 
 @dataclass(frozen=True)

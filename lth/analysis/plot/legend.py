@@ -1,22 +1,22 @@
 """Legends that cover no data: beside the panel where there are many lines, their names wrapped."""
 
+import copy
 import textwrap
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
 FEW = 4  # lines whose names fit into the panel
 SHORT, WRAP = 28, 34  # characters of such a name, and of a line of a longer one
-T = TypeVar("T")
 LOOK: Any = {"fontsize": 8, "title_fontsize": 8, "handlelength": 3}
 WIDE, HIGH = 2.9, 0.2  # inches that a legend beside a panel takes, and that each of its lines does
 
 
 def legend(axes: "Axes", title: str = "", *, beside: "Axes | None" = None) -> None:
-    """Add the legend of a panel: in it for few short names (but see `saved`), else to the right of it, or of the
+    """Add the legend of a panel: in it for few short names (but see `uncover`), else to the right of it, or of the
     panel `beside`, where the figure becomes wider for it, and higher if it has one row. None without names, nor with
     `beside` if the legend before has the same names, as in a row of panels above.
     """
@@ -34,17 +34,19 @@ def legend(axes: "Axes", title: str = "", *, beside: "Axes | None" = None) -> No
         _put_beside(beside or axes, given)
 
 
-def saved(figure: Any, save: Callable[[], T]) -> T:
-    """Save a figure; returns what `save` does. If a legend is seen to cover data, it moves to the right of its panel,
-    and the figure is saved again: to draw every figure twice would shift panels by less than a pixel.
+def uncover(figure: "Figure") -> None:
+    """Move the legends that cover data, in a figure that has all of its parts, to the right of their panels. A copy is
+    drawn to see which do: to draw the figure itself twice would shift panels by less than a pixel.
     """
-    done = save()
-    inside, figure._lth_inside = getattr(figure, "_lth_inside", []), []
-    moved = [each for each in inside if _covers(each[0], each[0].get_legend())]
-    for axes, place, given in moved:
-        axes.get_legend().remove()
-        _put_beside(place, given)
-    return save() if moved else done
+    inside: list[tuple[Axes, Axes, dict[str, Any]]] = getattr(figure, "_lth_inside", [])
+    if not inside:
+        return
+    drawn = copy.deepcopy(figure)
+    drawn.draw_without_rendering()
+    for (axes, place, given), (seen, *_) in zip(inside, drawn._lth_inside, strict=True):
+        if _covers(seen, seen.get_legend()):
+            axes.get_legend().remove()  # type: ignore[union-attr]
+            _put_beside(place, given)
 
 
 def _covers(axes: "Axes", legend: "Legend") -> bool:

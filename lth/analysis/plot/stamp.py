@@ -81,10 +81,12 @@ def reductions(table: pd.DataFrame) -> list[str]:
     if "reduced" not in table:
         return []
     found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
-    texts = []
+    texts = dict[tuple[str, frozenset[str]], str]()
     for model, text in found:
         every = entries(text)
         said = [what for key, what in every.items() if key not in WITH_STEPS or "steps" not in every]
-        # Version 0.1 and early 0.2 wrote None for all levels.
-        texts.append((model_name(model), ", ".join(said).replace("instead of None", "instead of all")))
-    return [f"REDUCED ({model}): {what}" for model, what in dict.fromkeys(texts)]
+        # Version 0.1 and early 0.2 wrote None for all levels; "all" and their number are the same.
+        what = ", ".join(said).replace("instead of None", "instead of all")
+        same = model_name(model), frozenset(each.partition(" instead of ")[0] for each in said)
+        texts[same] = what if "instead of all" not in what else texts.get(same, what)
+    return [f"REDUCED ({model}): {what}" for (model, _), what in texts.items()]

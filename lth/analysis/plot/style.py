@@ -5,7 +5,6 @@ import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ import lth
 from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.counts import counts, several
 from lth.analysis.plot.labels import NAMES, model_name
-from lth.analysis.plot.legend import saved
+from lth.analysis.plot.legend import uncover
 from lth.analysis.plot.stamp import reductions
 from lth.file import aside, read_whole
 from lth.store.file import OTHER_OUT, make_folder
@@ -103,6 +102,7 @@ def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[st
     figure.suptitle(balanced(title, round(HEAD * figure.get_figwidth() / 10)))
     spreads = [f"{spread} from minimum to maximum"] if spread and several(table) else []
     note(figure, [", ".join(_settings(table)), counts(table), *spreads, origin(table), *reductions(table), *notes])
+    uncover(figure)
 
 
 def balanced(text: str, width: int) -> str:
@@ -154,8 +154,7 @@ def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]
         with aside(file) as temporary, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks: boxes
             metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
-            own = metadata | ({"Keywords": key} if key else {})
-            saved(figure, partial(figure.savefig, temporary, dpi=150, metadata=own))
+            figure.savefig(temporary, dpi=150, metadata=metadata | ({"Keywords": key} if key else {}))
         figure.set_layout_engine("none")  # keeps the layout: to find it is a quarter of the time
     note_sums(files)
     return files

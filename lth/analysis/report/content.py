@@ -12,7 +12,6 @@ import pandas as pd
 
 from lth.analysis import registry, results, scorecard
 from lth.analysis.cost.statement import Statement, statement
-from lth.analysis.plot.legend import saved
 from lth.analysis.report import files
 from lth.analysis.report.blocks import Picture
 from lth.analysis.report.lab import Record, parse
@@ -78,15 +77,11 @@ def _picture(figure: "Figure", title: str, description: str) -> Picture:
     """The figure as deterministic SVG with text as paths."""
     import matplotlib
 
-    def svg() -> bytes:
-        data = io.BytesIO()
-        figure.savefig(data, format="svg", metadata={"Date": None})
-        return data.getvalue()
-
+    data = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "path"}):
-        picture = saved(figure, svg)
+        figure.savefig(data, format="svg", metadata={"Date": None})
     caption = " ".join(description.split()) or title
-    return Picture(caption, f"{title}. {caption}", "image/svg+xml", picture)
+    return Picture(caption, f"{title}. {caption}", "image/svg+xml", data.getvalue())
 
 
 def _versions(tickets: pd.DataFrame, runs: Path) -> dict[str, Sequence[str]]:

@@ -21,7 +21,7 @@ from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.seed import seed, seeded
-from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, masked
+from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, masked, remaining
 from lth.weights import initial
 
 Criterion = Callable[..., dict[str, Tensor]]
@@ -111,6 +111,10 @@ def prune(
             if ladder.rounds > 1:
                 scored(trained.ticket, level, done, ladder.rounds)
             left = _without(trained, _kept(left, density, net, recipe, criterion, distribution, structure))
+        if remaining(left.mask) == remaining(trained.mask):
+            log.warning("level %d removes nothing from level %d: the schedule asks for less than one weight or unit of "
+                        "each layer, or for what the structure keeps (structure=neuron the units of the output layer, "
+                        "structure=n_of_m its n of m)", level, trained.ticket.level)  # fmt: skip
         return left.mask
 
     key = trained.ticket.replicate, level

@@ -158,7 +158,7 @@ class Recipe:
         if not self.penalized(net, ["none"]):
             raise UserError(f"regularization: {type(net).__name__} has no batch norm with scales; use l1, l2 or none")
         try:
-            found = layers(net, self.data.example(), self.output)
+            found = layers(self.net(), self.data.example(), self.output)  # as it was before the passes above
         except ValueError as error:
             if not isinstance(error, UserError):  # batch norm
                 error.add_note("on one input in evaluation: give batch norm running statistics")

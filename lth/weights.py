@@ -4,6 +4,7 @@ A module registered under two names and a tied parameter stand in `state_dict()`
 first name stands for all, so that one parameter has one mask, one count and one value.
 """
 
+import copy
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -72,6 +73,12 @@ def shared(net: nn.Module) -> set[int]:
     """Identities (`id`) of the parameters that have several names."""
     names = Counter(id(parameter) for _, parameter in net.named_parameters(remove_duplicate=False))
     return {each for each, count in names.items() if count > 1}
+
+
+def copied(net: nn.Module) -> nn.Module:
+    """A copy of the net; weights that were computed, which Python can't copy, are computed again when it is called."""
+    tensors = (x for layer in net.modules() for x in vars(layer).values() if isinstance(x, Tensor))
+    return copy.deepcopy(net, {id(x): x.detach().clone() for x in tensors if not x.is_leaf})
 
 
 def memory(x: Tensor) -> int:

@@ -466,3 +466,21 @@ def test_wanda_adds_up_the_calls_of_a_layer_and_refuses_inputs_that_it_does_not_
     with pytest.raises(UserError, match="in_proj_weight is not the weight"):
         criterion.wanda(attention, trained(attention.state_dict(), attention.state_dict(),
                         {"in_proj_weight": torch.ones(12, 4, dtype=torch.bool)}), (x, x))  # fmt: skip
+
+
+def test_synflow_of_layers_of_several_types_is_computed_in_them() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(16, 2, bias=False).double(), nn.Linear(2, 3, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(self.one(x.flatten(1).double()).relu().float())  # type: ignore[no-any-return]
+
+    settings = recipe(model=lambda *_: Mixed())
+    start = half_pruned(settings)
+    done = trained(start.weights, start.weights, start.mask)
+    scores = criterion.synflow(settings.net(), done, batch(settings, start))
+    one, two = (done.weights()[name].double().abs() * start.mask[name] for name in ("one.weight", "two.weight"))
+    torch.testing.assert_close(scores["one.weight"], one * two.sum(0)[:, None])  # each path from input to output
+    torch.testing.assert_close(scores["two.weight"].double(), two * one.sum(1))

@@ -323,3 +323,20 @@ def test_a_supermask_of_a_net_whose_batch_norm_has_no_statistics_yet_is_refused(
         return
     with pytest.raises(UserError, match="whose batch norm has no statistics yet"):
         control(done, draw=0, recipe=settings, init=glorot_normal, line=[done])
+
+
+@pytest.mark.parametrize(("control", "takes_line"), [
+    (branch.freeze, False), (branch.edge_popup, False), (branch.learned_supermask, True),
+])  # fmt: skip
+def test_branches_that_change_layers_give_lazy_ones_their_sizes(control: Callable[..., Any], takes_line: bool) -> None:
+    def lazy(shape: Any, outputs: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(outputs))
+
+    settings = recipe(model=lazy)
+    start = half_pruned(settings)
+    done = trained(start.weights, start.weights, start.mask, level=1)
+    line = {"line": [done]} if takes_line else {}
+    changed, ticket = control(done, draw=0, recipe=settings, init=glorot_normal, **line)
+    assert {name: w.shape for name, w in changed.net().state_dict().items()} == {
+        n: w.shape for n, w in ticket.weights.items()
+    }

@@ -250,3 +250,13 @@ def test_a_real_run_of_neurons_gives_ever_smaller_nets_that_start_from_rows_and_
         assert torch.equal(small.get_parameter("1.weight"), theta_0["1.weight"][rows])
         assert torch.equal(small.get_parameter("3.weight"), theta_0["3.weight"][inner][:, rows])
         assert remaining(mask) == sum(p.numel() for p in small.parameters() if p.ndim == 2)
+
+
+@pytest.mark.parametrize(("rate", "levels"), [(0.5, []), (0.0, [1])])
+def test_a_level_that_removes_nothing_is_told(rate: float, levels: list[int], caplog: pytest.LogCaptureFixture) -> None:
+    """All that is to go falls on the units of the output layer, which stay."""
+    settings, ladder = recipe(), iterative(1, linear=rate, output=0.5)
+    start = untrained(dense(settings, glorot_normal))
+    prune(start, 1, recipe=settings, ladder=ladder, structure=structure.neuron, rewind=stay)
+    said = "level 1 removes nothing from level 0: the schedule asks for less than one weight or unit of each layer"
+    assert [each.startswith(said) for each in caplog.messages] == [True] * len(levels)

@@ -150,6 +150,15 @@ def test_a_net_that_changes_its_weights_when_it_is_evaluated_is_refused(
         layers(net, example)
 
 
+def test_the_recipe_refuses_such_a_net_although_it_has_looked_at_its_outputs_before() -> None:
+    def clipped(shape: object, outputs: int) -> nn.Module:
+        return Net(lambda n, x: n.head(n.words((8 * x.flatten(1)).long()).mean(1)),
+                   words=nn.Embedding(9, 5, max_norm=0.1), head=nn.Linear(5, outputs))  # fmt: skip
+
+    with pytest.raises(UserError, match=r"changes words\.weight whenever it is evaluated"):
+        recipe(model=clipped).layers  # noqa: B018
+
+
 @odd
 def test_a_ladder_prunes_odd_nets_exactly_and_what_is_multiplied_is_zero_where_the_mask_is(case: Odd) -> None:
     job = recipe(model=case, optimizer=adam, steps=4, evaluate_every=2)

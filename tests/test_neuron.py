@@ -188,3 +188,33 @@ def test_an_output_that_is_no_number_equals_nothing() -> None:
     assert neuron.difference(one, nan, x) == "in evaluation its outputs differ"
     masked = "in evaluation the outputs of the masked net are not finite"
     assert [neuron.difference(nan, other, x) for other in (one, nan)] == [masked] * 2
+
+
+def test_a_layer_without_outputs_has_no_units() -> None:
+    class Empty(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.none, self.head = nn.Linear(6, 4), nn.Linear(6, 0), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(torch.cat([self.body(x), self.none(x)], 1))  # type: ignore[no-any-return]
+
+    found = neuron.units(Empty(), torch.rand(4, 6))
+    assert [[part.name for part in group.parts] for group in found.groups] == [
+        ["body.weight", "body.bias", "head.weight"]
+    ]
+
+
+def test_units_beside_an_embedding_whose_gradients_are_sparse_are_found() -> None:
+    class Words(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = nn.Embedding(9, 5, sparse=True)
+            self.body, self.head = nn.Linear(5, 4), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.body(self.words(x).mean(1)).relu())  # type: ignore[no-any-return]
+
+    found = neuron.units(Words(), torch.tensor([[1, 2, 3], [4, 5, 6]]))
+    assert [group.size for group in found.groups] == [4]
+    assert not found.whole

@@ -572,3 +572,11 @@ def test_a_layer_without_weights_is_left_as_it_is() -> None:
     calibrate(model, [some(0, 9, 16)])
     assert [name for name, _ in layers(model)] == ["body.weight", "head.weight"]
     assert model(some(1, 2, 16)).shape == (2, 3)
+
+
+def test_a_net_whose_weight_is_computed_is_copied_after_it_was_called() -> None:
+    with pytest.warns(FutureWarning):
+        net = nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 4)), nn.ReLU(), nn.Linear(4, 3))
+    x = torch.rand(2, 6)
+    net(x)  # after which its weight is no leaf
+    assert torch.allclose(quantized(net, Scheme(8, None))(x), net(x), atol=0.05)

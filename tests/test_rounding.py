@@ -13,9 +13,11 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 from torchvision import models
 
+import lth
 from lth import UserError
 from lth.layer import prunable
 from lth.quantization import Scheme, calibrate, layers, left, quantized, quantized_in_place
+from lth.quantization.left import INPUTS
 
 aten = torch.ops.aten
 ONLY_IN_TRAINING = "called in training alone"
@@ -166,6 +168,66 @@ def test_a_weight_computed_by_a_function_with_its_own_gradient_keeps_it(transpos
     assert left(net, x[:1]) == {}
 
 
+TURNED: dict[str, Callable[[Tensor], Tensor]] = {
+    "as it is": lambda weight: weight.T,
+    "a copy": lambda weight: weight.T.contiguous(),
+    "scaled": lambda weight: 1.0 * weight.T,
+    "scaled before": lambda weight: (1.0 * weight).T.contiguous(),
+    "parts": lambda weight: torch.cat([weight.T[:2], weight.T[2:]]),
+}
+
+
+@pytest.mark.parametrize("way", TURNED)
+@pytest.mark.parametrize("units", [4, 6])
+def test_a_scale_for_each_output_of_a_weight_that_is_transposed_and_computed(units: int, way: str) -> None:
+    torch.manual_seed(0)
+    net = Forward(lambda m, x: x @ TURNED[way](m.a.weight), a=nn.Linear(6, units, bias=False))
+    with torch.no_grad():
+        net.a.weight.mul_(10.0 ** torch.arange(units)[:, None])
+    weight = net.a.weight.detach()
+    largest = weight.abs().amax(1, keepdim=True) / 3  # symmetric, 3 bits: -3 to 3
+    rounded, x = largest * (weight / largest).round(), inputs((6,), 1)
+    made = quantized(net, Scheme(3, None))
+    calibrate(made, [x])
+    torch.testing.assert_close(made.eval()(x), x @ rounded.T)
+    assert left(made, x[:1]) == {}
+
+
+def test_what_is_computed_in_both_ways_from_a_square_weight_is_rounded_as_the_weight_of_a_layer_alone() -> None:
+    symmetric = Forward(lambda m, x: functional.linear(x, m.a.weight + m.a.weight.T), a=nn.Linear(6, 6))
+    assert left(made(lambda: symmetric, (6,)), inputs((6,), 1, 1)) == {}
+    unclear = Forward(lambda m, x: x @ (m.a.weight + m.a.weight.T), a=nn.Linear(6, 6))
+    assert left(made(lambda: unclear, (6,)), inputs((6,), 1, 1)).keys() == {"a.weight"}
+
+
+@pytest.mark.parametrize("bias", [lambda a: a.bias[None], lambda a: (2 * a.bias)[None], lambda a: a.bias])
+def test_what_is_added_to_a_product_is_no_factor(bias: Callable[[nn.Linear], Tensor]) -> None:
+    for product in (
+        lambda a, x: torch.addmm(bias(a), x, a.weight.T),
+        lambda a, x: torch.baddbmm(bias(a)[None], x[None], a.weight.T[None])[0],
+        lambda a, x: torch.addbmm(bias(a).expand(len(x), 9), x[None], a.weight.T[None]),
+    ):
+        net = reads(product)()
+        assert lth.layer.layers(net, inputs((12,), 1, 1)).kinds == {"a.weight": "output"}
+        assert lth.layer.macs(net, inputs((12,), 1, 1)) == 12 * 9
+        assert left(made(lambda net=net: net, (12,)), inputs((12,), 1, 1)) == {}
+
+
+def test_a_weight_whose_product_is_not_followed_is_named_as_such() -> None:
+    net, x = reads(lambda a, x: (x[:, None] * a.weight).sum(-1))(), inputs((12,), 1, 1)
+    kept = Forward(lambda m, x: m.b(m.a(x)), a=net, b=nn.Linear(9, 3))
+    assert lth.layer.layers(kept, x).left == {"a.a.weight": lth.layer.UNFOLLOWED}
+    assert left(made(lambda: kept, (12,)), x) == {"a.a.weight": INPUTS}
+
+
+def test_a_rounded_weight_that_autocast_converts_is_rounded() -> None:
+    def product(layer: nn.Linear, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return layer(x).float()
+
+    assert left(made(reads(product), (12,)), inputs((12,), 1, 1)) == {}
+
+
 def test_a_detached_weight_gets_no_gradient() -> None:
     net = made(reads(lambda layer, x: functional.linear(x, layer.weight.detach(), layer.bias)), (12,))
     net(inputs((12,), 1)).sum().backward()
@@ -186,6 +248,9 @@ def test_weights_batched_by_vmap_are_refused() -> None:
     stacked, x = {name: torch.stack([value, value]) for name, value in net.state_dict().items()}, inputs((12,), 1)
     with pytest.raises(UserError, match="compute quantized nets one by one"):
         torch.vmap(lambda weights: torch.func.functional_call(net, weights, (x,)))(stacked)
+    inside = quantized_in_place(reads(lambda a, x: torch.vmap(lambda row: a.weight @ row)(x))(), COARSE)
+    with pytest.raises(UserError, match=r"a.weight is read inside a transform of torch.func, such as vmap"):
+        inside(x)
 
 
 def test_data_written_into_a_buffer_are_data() -> None:

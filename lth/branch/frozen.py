@@ -15,6 +15,7 @@ from torch.nn import functional
 from lth import UserError
 from lth.branch.control import Init
 from lth.layer import only_its_own
+from lth.model.check import built
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights
 
@@ -45,7 +46,7 @@ def frozen_model(
     shape: Sequence[int], outputs: int, *, model: Callable[..., nn.Module], layers: Sequence[str]
 ) -> nn.Module:
     """`model(shape, outputs)` with frozen values beside these weights, as the model of a recipe."""
-    net = model(shape, outputs)
+    net = built(model, shape, outputs)
     for name in layers:
         layer = net.get_submodule(name.rpartition(".")[0])
         if type(layer) not in KINDS or not name.endswith("weight"):

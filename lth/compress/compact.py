@@ -13,7 +13,7 @@ from lth.neuron import Group
 from lth.neuron.coupling import coupled
 from lth.neuron.equality import DOUBLE, ROUNDED
 from lth.ticket import Mask, Weights, masked
-from lth.weights import load, shared
+from lth.weights import copied, load, shared
 
 Smaller = Callable[[Sequence[Group]], tuple[nn.Module, Sequence[Tensor], Mask]]
 
@@ -46,7 +46,7 @@ def compact(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> nn
     inputs = constants(net, masked(weights, mask), mask, example)
     without_idle = partial(_without_idle, net, masked(weights, mask), mask, inputs)
     small, left = _equal(net, masked(weights, mask), example, without_idle, training=False)
-    read = _without_unread_inputs(neuron.copied(small), left).eval()
+    read = _without_unread_inputs(copied(small), left).eval()
     return read if not neuron.difference(small, read, example, training=False) else small.eval()
 
 
@@ -54,7 +54,7 @@ def _equal(
     net: nn.Module, weights: Weights, example: Tensor, without: Smaller, *, training: bool
 ) -> tuple[nn.Module, Mask]:
     """The smaller net, and the mask of its weights: without units of all groups, or else of those that are exact."""
-    big = neuron.copied(net)
+    big = copied(net)
     load(big, weights)
     inputs = probes(big, example)
     for find in (_all_groups, neuron.groups):

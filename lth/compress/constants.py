@@ -6,9 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from lth import neuron
 from lth.ticket import Mask, Weights
-from lth.weights import load
+from lth.weights import copied, load
 
 # Layer's weight -> (value of each input channel, whether that is constant).
 Inputs = Mapping[str, tuple[Tensor, Tensor]]
@@ -22,7 +21,7 @@ def constants(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> 
 
     Probed once, since folding does not change the output of a unit that remains.
     """
-    probe, found = neuron.copied(net), Found()
+    probe, found = copied(net), Found()
     load(probe, weights)
     inputs = probes(probe, example)
     for name in mask:
@@ -47,7 +46,7 @@ def probes(net: nn.Module, example: Tensor) -> Tensor:
         noise = torch.randint(int(low), int(high) + 1, example.shape, generator=random, dtype=example.dtype)
     with torch.no_grad():
         try:
-            finite = bool(neuron.copied(net).eval()(noise).isfinite().all())
+            finite = bool(copied(net).eval()(noise).isfinite().all())
         except Exception:  # such as of an index that is computed from the inputs
             finite = False
     return torch.cat([example, shuffled, *([noise] if finite else [])])

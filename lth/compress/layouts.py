@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lth import UserError, neuron, quantization
+from lth import UserError, quantization
 from lth.compress.compact import compact, shrunk
 from lth.engine.words import named
 from lth.imp import examples
 from lth.layer import macs
 from lth.recipe import Recipe
 from lth.ticket import Mask, Trained, full_mask, masked, remaining, total
-from lth.weights import load, weights_of
+from lth.weights import copied, load, weights_of
 
 log = logging.getLogger("lth")
 
@@ -94,7 +94,7 @@ def _dense(net: nn.Module, example: Tensor) -> Layout:
 
 def _csr(net: nn.Module, mask: Mask, example: Tensor) -> Layout:
     """The net with CSR in place of plain linear layers that have pruned weights."""
-    sparse, skipped = neuron.copied(net), full_mask(net)
+    sparse, skipped = copied(net), full_mask(net)
     parts = [*net.named_modules(remove_duplicate=False)]
     for name, kept in mask.items():
         weight = net.get_parameter(name)

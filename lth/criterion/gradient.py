@@ -9,11 +9,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lth import UserError
 from lth.criterion.batch import Batch
-from lth.neuron import copied
 from lth.seed import seed
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained, masked
-from lth.weights import called
+from lth.weights import called, copied
 
 log = logging.getLogger("lth")
 
@@ -52,34 +51,37 @@ def grasp(
 
 def synflow(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
     """|W| dR/d|W| at W_T, R the sum of the outputs for one input of ones through the net of absolute values, in
-    evaluation and float64, or float32 if the net takes nothing else: data decide nothing (Tanaka et al. 2020, Section
-    5, whose code takes the absolute value of running statistics too). Meant to be scored again in 100 rounds:
-    schedule=one_shot schedule.rounds=100.
+    evaluation and float64, or float32 or the types of its layers if the net takes nothing else: data decide nothing
+    (Tanaka et al. 2020, Section 5, whose code takes the absolute value of running statistics too). Meant to be scored
+    again in 100 rounds: schedule=one_shot schedule.rounds=100.
     """
     if not batch[0].is_floating_point():
         raise UserError("criterion=synflow needs inputs that are numbers, not tokens: take another, such as magnitude")
-    try:
-        return _flow(net, trained, batch[0].shape[1:], torch.float64)
-    except RuntimeError as error:
-        log.debug("criterion=synflow scores in float32, since in float64: %s", error)
-    scores = _flow(net, trained, batch[0].shape[1:], torch.float32)
+    for dtype in (torch.float64, torch.float32):
+        try:
+            scores = _flow(net, trained, batch[0].shape[1:], dtype)
+            break
+        except RuntimeError as error:
+            log.debug("criterion=synflow does not score in %s: %s", dtype, error)
+    else:
+        scores = _flow(net, trained, batch[0].shape[1:], None)
     if not all(s.isfinite().all() for s in scores.values()):
         raise UserError(f"criterion=synflow: scores of {type(net).__name__} are too large for float32, and it does not "
                         "compute in float64; take another, such as criterion=snip")  # fmt: skip
     return scores
 
 
-def _flow(net: nn.Module, trained: Trained, shape: Sequence[int], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The scores of `synflow`, computed in this type."""
+def _flow(net: nn.Module, trained: Trained, shape: Sequence[int], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """The scores of `synflow`, computed in this type; None for those that the layers have."""
     weights = {name: _absolute(w, dtype) for name, w in masked(trained.weights(), trained.mask).items()}
     leaves = [weights[name].requires_grad_() for name in trained.mask]
-    outputs = called(copied(net).to(dtype).eval(), weights, torch.ones(1, *shape, dtype=dtype))
+    outputs = called(copied(net).to(dtype=dtype).eval(), weights, torch.ones(1, *shape, dtype=dtype))
     gradients = _by(outputs.sum(), leaves)
     return {name: (w * g).detach() for name, w, g in zip(trained.mask, leaves, gradients, strict=True)}
 
 
-def _absolute(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    return weight.detach().to(dtype).abs() if weight.is_floating_point() else weight
+def _absolute(weight: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return weight.detach().to(dtype or weight.dtype).abs() if weight.is_floating_point() else weight
 
 
 def _by(value: Tensor, leaves: Sequence[Tensor], *, create_graph: bool = False) -> Sequence[Tensor]:

@@ -11,7 +11,7 @@ from lth.layer.kind import (
     prunable,
     rows_first,
 )
-from lth.layer.layers import NO_LAYER, TRAINING, UNUSED, Layers, layers, reached
+from lth.layer.layers import NO_LAYER, TRAINING, UNFOLLOWED, UNUSED, Layers, layers, reached
 from lth.layer.trace import Cost, Trace, macs, trace
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "NO_LAYER",
     "TRAINING",
     "TRANSPOSED",
+    "UNFOLLOWED",
     "UNUSED",
     "Cost",
     "Layers",

@@ -15,6 +15,7 @@ from lth.layer.trace import trace
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
 TRAINING = "it is used in training alone, and the net is judged without it"
+UNFOLLOWED = "what it is multiplied with is not followed: use it in a linear layer, a convolution or a matrix product"
 COMPUTED = "the layer computes its weight from it, and zeros do not stay zeros"
 
 
@@ -47,8 +48,10 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
             "nothing trains or stores them: keep layers in nn.ModuleList or nn.ModuleDict, tensors in nn.Parameter"
         )
     left = dict.fromkeys(sorted(seen.others), NO_LAYER)
-    found = reached(net, seen.outputs, [name for name in kinds if name in seen.cost.uses])
-    left |= {name: UNUSED for name in kinds if name not in found}
+    found = reached(net, seen.outputs, kinds)
+    left |= {
+        name: UNFOLLOWED if name in found else UNUSED for name in kinds if name not in found & seen.cost.uses.keys()
+    }
     left |= {name: COMPUTED for name in seen.computed if name not in left and not _keeps_zeros(net, example, name)}
     used = {name: kind for name, kind in kinds.items() if name not in left}
     return Layers({**used, **dict.fromkeys(_outputs(used, seen.feeds, output), "output")}, left)

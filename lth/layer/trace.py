@@ -27,8 +27,15 @@ UNCOUNTED: dict[Any, Callable[..., int]] = {
     torch.ops.aten._cudnn_rnn: lambda x, weights, *_, **__: _recurrent(x, weights),
     torch.ops.aten._trilinear: lambda x, weight, *_, **__: weight.numel() * x[..., 0].numel(),  # nn.Bilinear
 }
-# Products with a vector, which that counter does not know either -> which argument has an entry for each of them.
-VECTORS: dict[Any, int] = {torch.ops.aten.mv: 0, torch.ops.aten.addmv: 1, torch.ops.aten.dot: 0}
+# Products which that counter does not know either -> multiply-accumulates.
+OTHERS: dict[Any, Callable[..., int]] = {
+    torch.ops.aten.mv: lambda matrix, *_, **__: matrix.numel(),
+    torch.ops.aten.addmv: lambda _, matrix, *__, **___: matrix.numel(),
+    torch.ops.aten.dot: lambda vector, *_, **__: vector.numel(),
+    torch.ops.aten.addbmm: lambda _, one, other, **__: one.numel() * other.shape[-1],
+}
+# Products to which their first argument is added.
+ADDING = {torch.ops.aten.addmm, torch.ops.aten.addmv, torch.ops.aten.addbmm, torch.ops.aten.baddbmm}
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +118,7 @@ class _Recorder(TorchDispatchMode):
         self.uses: dict[str, float] = {}
         self.multiplied: dict[str, list[Tensor]] = {}
         self.computed: dict[str, list[Tensor]] = {}
+        self.casts: dict[int, Tensor] = {}  # memory of a copy of another type -> what it is a copy of
         self.others: set[str] = set()
         self.fixed, self.alive = 0, list[Tensor]()
 
@@ -128,11 +136,15 @@ class _Recorder(TorchDispatchMode):
             self.others |= {name for each in origins if not each.data for name in each.names}
             origin.feeds = frozenset()
         if (count := _of_product(func.overloadpacket, args, kwargs, out, data=origin.data)) is not None:
-            origin.feeds = self._multiply([x for x in inputs if x.ndim > 1 and x.numel()], origin, count)
+            added = inputs[:1] if func.overloadpacket in ADDING else []
+            factors = [x for x in inputs[len(added) :] if x.ndim > 1 and x.numel()]
+            origin.feeds = self._multiply(factors, origin, count).union(*(self._origin(x).feeds for x in added))
         for x in tree_leaves(out):
             if isinstance(x, Tensor) and memory(x) not in self.parameters:  # in place: embeddings with max_norm
                 self.alive.append(x)
                 self.origins[memory(x)] = origin
+                if func.overloadpacket is torch.ops.aten._to_copy:
+                    self.casts[memory(x)] = self.casts.get(memory(inputs[0]), inputs[0])
         return out
 
     def feeds(self, outputs: Any) -> frozenset[str]:
@@ -153,7 +165,7 @@ class _Recorder(TorchDispatchMode):
             return frozenset() if weights else origin.feeds
         (name,) = names
         self.uses[name] = self.uses.get(name, 0) + count / self.sizes[name]
-        self.multiplied.setdefault(name, []).extend(weights)
+        self.multiplied.setdefault(name, []).extend(self.casts.get(memory(x), x) for x in weights)
         if copies := [x for x in weights if memory(x) not in self.parameters]:
             self.computed.setdefault(name, []).extend(copies)
         return frozenset(names)
@@ -170,8 +182,8 @@ def _of_product(operation: Any, args: Any, kwargs: Any, out: Any, *, data: bool)
     """Multiply-accumulates of a product; None for any other operation, such as the norm that spectral normalization
     estimates from the weight alone. data: the example takes part.
     """
-    if operation in VECTORS and data:
-        return int(args[VECTORS[operation]].numel())
+    if operation in OTHERS and data:
+        return OTHERS[operation](*args, **kwargs)
     flops = flop_registry.get(operation)
     return None if flops is None else int(flops(*args, **kwargs, out_val=out)) // 2
 

@@ -1,6 +1,6 @@
 """Refusals of nets that can't be trained here, and of outputs that fit neither the data nor the task."""
 
-import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from lth import UserError
 from lth.data import Data
 from lth.task import Task
-from lth.weights import first_names, in_one_memory
+from lth.weights import copied, first_names, in_one_memory
 
 
 def check_net(net: Any) -> None:
@@ -52,12 +52,22 @@ def materialize(net: nn.Module, inputs: Tensor) -> None:
             net.train()
 
 
+def built(model: Callable[..., nn.Module], shape: Sequence[int], outputs: int) -> nn.Module:
+    """`model(shape, outputs)` with the sizes that lazy layers take, of numbers or else of tokens."""
+    net = model(shape, outputs)
+    try:
+        materialize(net, torch.zeros(1, *shape))
+    except RuntimeError:
+        materialize(net, torch.zeros(1, *shape, dtype=torch.int64))
+    return net
+
+
 def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
     """Outputs of the net in training, with their gradient; raises UserError if they, or those in evaluation, are no
     tensor, and if the net changes its inputs or keeps what it learns where no file has it.
     """
     name, outputs = type(net).__name__, torch.empty(0)
-    twin = copy.deepcopy(net) if _hidden(net) else None
+    twin = copied(net) if _hidden(net) else None
     for mode in ("evaluation", "training"):
         given = inputs.clone()
         try:

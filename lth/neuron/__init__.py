@@ -7,7 +7,7 @@ compared with the masked one, values and gradients (`equality`).
 from lth.neuron.equality import difference
 from lth.neuron.exact import Units, groups, units
 from lth.neuron.group import Group, Part, left, selected, total, without
-from lth.neuron.removal import copied, smaller
+from lth.neuron.removal import smaller
 
 # Inputs that nets are compared on.
 EXAMPLES = 4
@@ -17,7 +17,6 @@ __all__ = [
     "Group",
     "Part",
     "Units",
-    "copied",
     "difference",
     "groups",
     "left",

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from lth.neuron.graph import NotRemovable, Passed, roots, traced
 from lth.neuron.group import Group, Part
-from lth.neuron.removal import NORMS, PLAIN_CONVOLUTIONS, copied
-from lth.weights import first_names, weights_of
+from lth.neuron.removal import NORMS, PLAIN_CONVOLUTIONS
+from lth.weights import copied, first_names, weights_of
 
 
 def coupled(net: nn.Module, example: Tensor, kinds: Mapping[str, str]) -> tuple[list[Group], dict[str, str]]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lth.neuron.removal import copied
+from lth.weights import copied
 
 Gradients = Mapping[str, Tensor]
 Select = Callable[[Gradients], Gradients] | None
@@ -36,12 +36,12 @@ def difference(
     number, for nets that compute in float64. Random numbers are the same in both: dropout keeps everything.
     """
     reasons = []
-    for change, largest in ((_double, tolerance), (_single, SINGLE)):
+    for change, largest in ((_double, tolerance), (_single, SINGLE), (_same, SINGLE)):
         x = change(inputs)
         a, b = (change(copied(each)) for each in (net, small))
         try:
             expected = _run(a, x, False)
-        except Exception as error:  # a net may compute in float32 alone
+        except Exception as error:  # a net may compute in float32 alone, or in layers of several types
             reasons.append(f"{type(error).__name__}: {error}")
             continue
         said = _compared(expected, b, x, False, kept, largest)
@@ -64,6 +64,10 @@ def _double(x: Any) -> Any:
 
 def _single(x: Any) -> Any:
     return x.float() if isinstance(x, nn.Module) or x.is_floating_point() else x
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,8 @@ def _run(net: nn.Module, x: Tensor, training: bool, seed: int = 0) -> _Result:
         if not loss.requires_grad:
             return _Result(outputs, {})
         found = torch.autograd.grad(loss, list(learned.values()), allow_unused=True, materialize_grads=True)
-    return _Result([y.detach() for y in outputs], dict(zip(learned, found, strict=True)))
+    dense = [g.to_dense() if g.is_sparse else g for g in found]  # those of embeddings may be sparse
+    return _Result([y.detach() for y in outputs], dict(zip(learned, dense, strict=True)))
 
 
 def _weights(y: Tensor) -> Tensor:

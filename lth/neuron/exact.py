@@ -11,9 +11,9 @@ from lth.layer import layers
 from lth.neuron.coupling import coupled
 from lth.neuron.equality import difference, floats
 from lth.neuron.group import Group, selected, without
-from lth.neuron.removal import copied, smaller
+from lth.neuron.removal import smaller
 from lth.ticket import Mask, full_mask, masked
-from lth.weights import load, weights_of
+from lth.weights import copied, load, weights_of
 
 
 @dataclass(frozen=True, eq=False)

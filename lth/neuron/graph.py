@@ -82,7 +82,7 @@ def roots(graph: Any, outputs: list[nn.Module]) -> Iterator[tuple[str, list[Pass
             continue
         written = {each.layer for each in found if not each.reads}
         done |= written
-        if not written & set(outputs):
+        if found and not written & set(outputs):  # a layer without outputs has no units
             yield name, found
 
 

@@ -1,12 +1,11 @@
 """The net without some of its units."""
 
-import copy
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 from lth.neuron.group import Group, selected
-from lth.weights import first_names, load
+from lth.weights import copied, first_names, load
 
 PLAIN_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
@@ -28,12 +27,6 @@ def smaller(
             _set_sizes(layer)
     load(small, kept)
     return small
-
-
-def copied(net: nn.Module) -> nn.Module:
-    """A copy of the net; weights that were computed, which Python can't copy, are computed again when it is called."""
-    tensors = (x for layer in net.modules() for x in vars(layer).values() if isinstance(x, Tensor))
-    return copy.deepcopy(net, {id(x): x.detach().clone() for x in tensors if not x.is_leaf})
 
 
 def _like(old: Tensor, values: Tensor) -> Tensor:

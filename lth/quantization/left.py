@@ -34,7 +34,7 @@ def left(net: nn.Module, example: Tensor) -> dict[str, str]:
     for layer in quantization.layers:
         operands = seen.multiplied.get(layer.name, [])
         if not operands:
-            reasons[layer.name] = UNUSED
+            reasons[layer.name] = INPUTS if layer.name in watch.names else UNUSED
         elif any(memory(x) not in rounded for x in operands):
             reasons[layer.name] = COMPUTED
         elif len(operands) > watch.inputs.count(layer.name):

@@ -1,6 +1,5 @@
 """Quantized nets: a net that rounds its weights and inputs in every forward pass, and the calibration of its ranges."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.model.check import materialize
+from lth.model.check import built
 from lth.quantization.grid import Bits
 from lth.quantization.layer import Quantized, found
 from lth.quantization.rounding import Rounding, Watch
 from lth.quantization.scheme import Calibration, Scheme
-from lth.weights import load, weights_of
+from lth.weights import copied, load, weights_of
 
 
 class Quantization:
@@ -60,7 +59,7 @@ class _Rounds:
 
 def quantized(net: nn.Module, scheme: Scheme) -> nn.Module:
     """Copy of the net whose linear, convolution and attention layers round; parameters keep their names and values."""
-    return quantized_in_place(copy.deepcopy(net), scheme)
+    return quantized_in_place(copied(net), scheme)
 
 
 def quantized_model(
@@ -76,12 +75,7 @@ def quantized_model(
 ) -> nn.Module:
     """`model(shape, classes)` with quantized layers, as the model of a recipe."""
     scheme = Scheme(weight_bits, activation_bits, per_channel, symmetric, calibration)
-    net = model(shape, classes)
-    try:
-        materialize(net, torch.zeros(1, *shape))
-    except RuntimeError:  # a net that takes tokens
-        materialize(net, torch.zeros(1, *shape, dtype=torch.int64))
-    return quantized_in_place(net, scheme)
+    return quantized_in_place(built(model, shape, classes), scheme)
 
 
 def layers(net: nn.Module) -> Iterator[tuple[str, Quantized]]:

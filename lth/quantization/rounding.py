@@ -7,7 +7,8 @@ standardization) is followed and rounded when it meets data. Training and evalua
 kernels of transformers, which would read the weights unseen, are not taken while a mode is on.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,12 +23,13 @@ from lth.weights import memory
 
 
 class Watch:
-    """A record of forward passes. rounded: every rounded weight. inputs: name of a weight, once for each product whose
-    inputs were rounded, or would be.
+    """A record of forward passes. rounded: every rounded weight. names: of these. inputs: name of a weight, once for
+    each product whose inputs were rounded, or would be.
     """
 
     def __init__(self) -> None:
         self.rounded: list[Tensor] = []
+        self.names = set[str]()
         self.inputs: list[str] = []
 
 
@@ -35,7 +37,8 @@ class Rounding(TorchFunctionMode):
     """Rounds in one forward pass. Tensors are told apart by the memory that they share with their views.
 
     origins: memory -> weights that it is computed from, none for other parameters and constants; data are not in it.
-    wholes: memory -> tensors of the shape of a weight. ready: memory -> the weight that is rounded there.
+    wholes: memory -> tensors of the shape of a weight, True if they lie as its transpose, None if that is not known.
+    ready: memory -> the weight that is rounded there.
     """
 
     def __init__(self, net: nn.Module, layers: Iterable[Quantized], watch: Watch | None) -> None:
@@ -45,14 +48,14 @@ class Rounding(TorchFunctionMode):
         self.alive: list[Tensor] = []
         self.origins = {memory(t): frozenset[str]() for t in (*net.parameters(), *net.buffers())}
         self.origins.pop(0, None)
-        self.wholes: dict[int, list[tuple[Tensor, Quantized]]] = {}
+        self.wholes: dict[int, list[tuple[Tensor, Quantized, bool | None]]] = {}
         self.ready: dict[int, Quantized] = {}
         self.rounded: dict[tuple[int, bool, int], Tensor] = {}
         for layer in self.layers.values():
             if not memory(layer.weight):
                 raise UserError(f"{layer.name} has no memory of its own (torch.func.vmap), so its products can't be "
                                 "followed: compute quantized nets one by one")  # fmt: skip
-            self._note(layer.weight, frozenset({layer.name}), layer)
+            self._note(layer.weight, frozenset({layer.name}), (layer, False))
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -65,13 +68,14 @@ class Rounding(TorchFunctionMode):
             return func(*args, **kwargs)
         origins = [self._origin(x) for x in tensors(args, kwargs)]
         if None not in origins and not (name in LAYERS and any(origins)):
-            return self._follow(func(*args, **kwargs), origins)
+            return self._follow(func(*args, **kwargs), [*tensors(args, kwargs)], origins)
         written = args[:1] if in_place(name) else ()
         for x in (*written, kwargs.get("out")):
             self._forget(x)
         if any(origins):
-            args = (*written, *mapped(self._round, args[len(written) :]))
-            kwargs = {key: mapped(self._round, x) for key, x in kwargs.items()}
+            change = partial(self._round, straight=name in LAYERS)
+            args = (*written, *mapped(change, args[len(written) :]))
+            kwargs = {key: mapped(change, x) for key, x in kwargs.items()}
             args, kwargs = self._round_input(name, args, kwargs)
         return func(*args, **kwargs)
 
@@ -79,21 +83,31 @@ class Rounding(TorchFunctionMode):
         """Weights that a tensor is computed from; None if data take part."""
         return self.origins.get(memory(x))
 
-    def _follow(self, out: Any, origins: list[frozenset[str] | None]) -> Any:
+    def _follow(self, out: Any, inputs: list[Tensor], origins: list[frozenset[str] | None]) -> Any:
         """Note what is computed from parameters alone."""
         names = frozenset[str]().union(*(origin for origin in origins if origin))
         for x in tensors((out,), {}):
             same = [layer for name in names if _alike(x, (layer := self.layers[name]).weight)]
-            self._note(x, names, same[0] if len(same) == 1 else None)
+            self._note(x, names, (same[0], self._turned(x, inputs, same[0])) if len(same) == 1 else None)
         return out
 
-    def _note(self, x: Tensor, names: frozenset[str], layer: Quantized | None) -> None:
+    def _turned(self, x: Tensor, inputs: list[Tensor], layer: Quantized) -> bool | None:
+        """True if a tensor that is computed from these lies as the transpose of a weight does. Of a weight with two
+        equal sizes they must all lie in one way; None if that is not known.
+        """
+        if len({*layer.weight.shape}) == layer.weight.ndim:
+            return x.shape != layer.weight.shape
+        known = [(each, *whole) for each in inputs for whole in self.wholes.get(memory(each), ()) if whole[1] is layer]
+        ways = {None if turned is None else _way(each, whole, turned) for each, whole, _, turned in known}
+        return ways.pop() if len(ways) == 1 else None
+
+    def _note(self, x: Tensor, names: frozenset[str], whole: tuple[Quantized, bool | None] | None) -> None:
         place = memory(x)
         if not place:
             return
         self.origins[place] = self.origins.get(place, frozenset()) | names
-        if layer is not None and (x is layer.weight or place not in self.wholes):
-            self.wholes.setdefault(place, []).append((x, layer))
+        if whole is not None and (x is whole[0].weight or place not in self.wholes):
+            self.wholes.setdefault(place, []).append((x, *whole))
         self.alive.append(x)  # memory must not be given to another tensor while it is followed
 
     def _forget(self, x: Any) -> None:
@@ -101,17 +115,21 @@ class Rounding(TorchFunctionMode):
         if isinstance(x, Tensor):
             self.origins.pop(memory(x), None)
 
-    def _round(self, x: Tensor) -> Tensor:
-        """The same view of the rounded weight if the tensor is a view of a weight, or of what is computed from it."""
-        for whole, layer in self.wholes.get(memory(x), ()):
+    def _round(self, x: Tensor, straight: bool) -> Tensor:
+        """The same view of the rounded weight if the tensor is a view of a weight, or of what is computed from it.
+        straight: True where it is the weight of a layer, so that outputs are its rows if nothing else is known.
+        """
+        for whole, layer, turned in self.wholes.get(memory(x), ()):
+            if turned is None and not straight:
+                continue
             offset = int(x.storage_offset() - whole.storage_offset())
             if memory(x) in self.origins and offset >= 0 and offset + _extent(x) <= _extent(whole):
                 base = x if x._base is None else x._base  # that of a function with gradients of its own, for one
-                return self._view(x, base if _same_layout(base, whole) else whole, layer)
+                return self._view(x, base if _same_layout(base, whole) else whole, layer, bool(turned))
         return x
 
-    def _view(self, x: Tensor, whole: Tensor, layer: Quantized) -> Tensor:
-        rounded = self._rounded(whole, layer)
+    def _view(self, x: Tensor, whole: Tensor, layer: Quantized, turned: bool) -> Tensor:
+        rounded = self._rounded(whole, layer, turned)
         if x is whole:
             return rounded
         learns = torch.is_grad_enabled() and x.requires_grad
@@ -121,19 +139,27 @@ class Rounding(TorchFunctionMode):
         view = rounded.as_strided(x.shape, x.stride(), offset)
         return view if learns else view.detach()
 
-    def _rounded(self, whole: Tensor, layer: Quantized) -> Tensor:
+    def _rounded(self, whole: Tensor, layer: Quantized, turned: bool) -> Tensor:
         """Rounded values, computed once in a forward pass."""
         key = id(whole), torch.is_grad_enabled(), 0 if whole.is_inference() else whole._version
         if key not in self.rounded:
+            straight = whole.mT if turned else whole
             if layer.observed == [] and whole is not layer.weight:
-                layer.calibrate_weight(whole)
-            turned = whole.shape != layer.weight.shape
-            rounded = layer.rounded(whole.mT).mT if turned else layer.rounded(whole)
+                layer.calibrate_weight(straight)
+            try:
+                rounded = layer.rounded(straight)
+            except RuntimeError as error:
+                if "functorch" not in str(error):
+                    raise
+                raise UserError(f"{layer.name} is read inside a transform of torch.func, such as vmap, in which "
+                                "weights can't be rounded: compute without it") from error  # fmt: skip
+            rounded = rounded.mT if turned else rounded
             self.rounded[key] = rounded
             self.ready[memory(rounded)] = layer
             self._note(rounded, frozenset({layer.name}), None)
             self.alive.append(whole)
             self.watch.rounded.append(rounded)
+            self.watch.names.add(layer.name)
         return self.rounded[key]
 
     def _round_input(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -150,6 +176,22 @@ class Rounding(TorchFunctionMode):
 def _alike(x: Tensor, weight: Tensor) -> bool:
     """True if it has the shape of the weight, or of its transpose."""
     return x.shape == weight.shape or (x.ndim > 1 and x.mT.shape == weight.shape)
+
+
+def _way(x: Tensor, whole: Tensor, turned: bool) -> bool | None:
+    """`turned` for a tensor in the memory of another if it lies as that one does, the opposite if as its transpose,
+    else None.
+    """
+    for like, way in ((whole, turned), (whole.mT, not turned)):
+        axes = [axis for axis, size in enumerate(like.shape) if size > 1]
+        if x.ndim == like.ndim and _order(x, axes) == _order(like, axes):
+            return way
+    return None
+
+
+def _order(x: Tensor, axes: Sequence[int]) -> list[int]:
+    """These axes by the distance of their values in memory; not all of them if two can't be told apart."""
+    return [axis for _, axis in sorted({x.stride(axis): axis for axis in axes}.items())]
 
 
 def _same_layout(x: Tensor, y: Tensor) -> bool:

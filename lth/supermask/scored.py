@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.layer import only_its_own
+from lth.model.check import built
 from lth.seed import uniform
 from lth.ticket import Mask, top
 
@@ -42,7 +43,7 @@ def scored_model(
     weight -> how many of its layer take part, those with the highest magnitudes of scores. Scores start as the weights
     of a linear layer in PyTorch do. Raises UserError for layers other than linear ones and convolutions.
     """
-    net = _frozen(model(shape, outputs))
+    net = _frozen(built(model, shape, outputs))
     for name, count in kept.items():
         layer = _score(net, name, partial(_highest, kept=count))
         nn.init.kaiming_uniform_(layer.get_parameter("scores"), a=math.sqrt(5))
@@ -63,7 +64,7 @@ def bernoulli_model(
 
     A draw is a function of the buffers `key` and `step` of its layer; a pass in training counts, one in evaluation not.
     """
-    net = _frozen(model(shape, outputs))
+    net = _frozen(built(model, shape, outputs))
     for name in layers:
         layer = _score(net, name, partial(_drawn, rescaled=rescaled))
         nn.init.zeros_(layer.get_parameter("scores"))

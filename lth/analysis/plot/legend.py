@@ -41,7 +41,7 @@ def uncover(figure: "Figure") -> None:
     inside: list[tuple[Axes, Axes, dict[str, Any]]] = getattr(figure, "_lth_inside", [])
     if not inside:
         return
-    drawn = copy.deepcopy(figure)
+    drawn: Any = copy.deepcopy(figure)
     drawn.draw_without_rendering()
     for (axes, place, given), (seen, *_) in zip(inside, drawn._lth_inside, strict=True):
         if _covers(seen, seen.get_legend()):

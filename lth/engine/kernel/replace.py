@@ -1,7 +1,6 @@
 """Sparse linear layers in any net: which layers, whether the net is the same with them, and what is packed."""
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +13,7 @@ from lth.engine.rates import elementwise, grouping
 from lth.keywords import unbound
 from lth.recipe import Recipe
 from lth.ticket import Mask
-from lth.weights import shared
+from lth.weights import copied, shared
 
 if TYPE_CHECKING:
     from lth.engine.kernel.linear import SparseLinear
@@ -33,7 +32,7 @@ def sparse_layers(net: nn.Module, recipe: Recipe, mask: Mask) -> "dict[str, Spar
     if not names or not _learns_alike(net, recipe, mask):
         return {}
     try:
-        trial, other = deepcopy(net), deepcopy(net)  # whose buffers may change
+        trial, other = copied(net), copied(net)  # whose buffers may change
     except Exception:  # a net that can't be copied
         return {}
     layers = _put(trial, names, mask)

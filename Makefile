@@ -30,6 +30,7 @@ setup: $(VENV)/.compiled ## create the virtual environment .venv
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lth needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
+	@echo 'installing PyTorch and the other packages in $(VENV): up to 7 GB, minutes'
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
 	@touch $@
 

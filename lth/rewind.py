@@ -35,8 +35,8 @@ def fine_tune(trained: Trained, *, steps: int = 500, rate: Rate = "schedule") ->
     if rate not in get_args(Rate):
         raise UserError(f"rewind.rate={rate}: choose one of {', '.join(get_args(Rate))}")
     if steps < 0 or (rate == "schedule" and steps > trained.steps):
-        raise UserError(f"rewind.steps={steps}: training has {trained.steps} steps; give 0 to {trained.steps}, or more "
-                        "with rewind.rate=last")  # fmt: skip
+        raise UserError(f"rewind.steps={steps}: the training has {trained.steps:,} steps; give 0 to {trained.steps}, "
+                        "or more with rewind.rate=last")  # fmt: skip
     end = trained.ticket.step or trained.steps
     return trained.weights(), end if rate == "last" else trained.steps - steps
 
@@ -44,5 +44,5 @@ def fine_tune(trained: Trained, *, steps: int = 500, rate: Rate = "schedule") ->
 def _check(trained: Trained, step: int) -> None:
     if not 0 <= step < trained.steps:
         raise UserError(
-            f"rewind.step={step}: training has {trained.steps} steps, rewind to one of 0 to {trained.steps - 1}"
+            f"rewind.step={step}: the training has {trained.steps:,} steps, rewind to one of 0 to {trained.steps - 1}"
         )

@@ -322,7 +322,7 @@ def test_children_of_the_dense_net_begin_at_the_weights_of_a_step_of_its_trainin
     made = child(ticket, 1, {5: w_5}, step=5)
     assert made.step == 5
     assert same(made.weights, w_5)
-    with pytest.raises(UserError, match=r"connect\.step=20: training has 20 steps"):
+    with pytest.raises(UserError, match=r"connect\.step=20: the training has 20 steps"):
         child(ticket, 1, step=20)
 
 
@@ -387,7 +387,7 @@ def test_fan_in_counts_the_inputs_of_a_transposed_convolution() -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (["branch.connect.transform.step=1000"], "branch.connect.transform.step=1000: training has 1000 steps"),
+        (["branch.connect.transform.step=1000"], "branch.connect.transform.step=1000: the training has 1,000 steps"),
         (["branch.connect.transform.step=-1"], "branch.connect.transform.step=-1: must be at least 0"),
         (["branch.connect.transform.of=other"], "branch.connect.transform.of=other: choose one of ticket, reinit"),
         (

@@ -72,7 +72,25 @@ def test_a_ticket_is_its_weights_at_k_its_mask_and_its_weights_at_the_end(stored
     net.load_state_dict({name: w * ticket.get(f"mask/{name}", 1) for name, w in start.items()})  # m * W_k
     with safe_open(file, "pt") as opened:
         facts = opened.metadata()
+    header = json.JSONDecoder().raw_decode(file.read_bytes()[8:].decode(errors="replace"))[0]["__metadata__"]
+    assert list(header) == sorted(facts)  # the same bytes each time
     assert (facts["step"], facts["steps"], facts["level"], facts["replicate"]) == ("5", "20", "1", "2")
+
+
+@pytest.mark.long
+def test_files_of_several_jobs_have_names_of_their_own_and_what_is_replaced_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"root={tmp_path}", "name=two", "steps=10", "levels=1") == 0
+    assert run(f"root={tmp_path}", "name=two", "steps=10", "levels=1", "criterion=random") == 0
+    for job in ("magnitude", "random"):
+        words = ["two", f"root={tmp_path}", "replicate=1", f"criterion={job}", "--format", "ticket"]
+        assert cli.main(["export", *words]) == 0
+        capsys.readouterr()
+        assert Path(f"two-1-criterion={job}-level-1-ticket.safetensors").is_file()
+        for replaced in (True, False):
+            assert cli.main(["export", *words, "--out", "ticket.safetensors"]) == 0
+            assert ("; replaced another file" in capsys.readouterr().out) == (replaced and job == "random")
 
 
 @pytest.mark.long

@@ -23,6 +23,7 @@ from lth.engine.kernel.block import Block, Examples
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.choice import why_dense
 from lth.engine.kernel.update import Update, is_plain
+from lth.engine.usage import Usage
 from lth.imp import dense
 from lth.init import glorot_normal
 from lth.recipe import Recipe
@@ -645,3 +646,29 @@ def test_a_task_of_numbers_is_trained_without_autograd_as_with_it() -> None:
     nn.functional.mse_loss(by_hand(x[batch]), y[batch]).backward()
     optimizer.step()
     assert all(torch.allclose(value, done.at(1)[name], atol=1e-7) for name, value in by_hand.state_dict().items())
+
+
+def test_the_kernel_is_compiled_before_the_clock_of_a_training_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a call of no steps, whose arguments have the types that those of all later calls have."""
+    seen: list[tuple[str, int]] = []
+
+    def noted(owner: type, name: str) -> None:
+        method = getattr(owner, name)
+
+        def noting(self: Any, *given: Any) -> Any:
+            result = method(self, *given)
+            compilations = len(compiled.steps.signatures) + len(compiled.score.signatures)
+            seen.append((f"{name} {len(given[0])}" if name == "take" else name, compilations))
+            return result
+
+        monkeypatch.setattr(owner, name, noting)
+
+    noted(Usage, "start")
+    noted(Block, "take")
+    noted(Block, "score")
+    settings = recipe(kernel="sparse", optimizer=adam)
+    engine.train([half_pruned(settings)], recipe=settings, device="cpu")
+    names = [name for name, _ in seen]
+    assert names[: names.index("start")] == ["score", "take 0", "score"]
+    assert "take 0" not in names[names.index("start") :]
+    assert len({count for _, count in seen[2:]}) == 1

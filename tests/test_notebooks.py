@@ -2,12 +2,14 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+RESULTS = Path(__file__).parent.parent / "experiments" / "results"
 LOGIC = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.If, ast.With, ast.Try)
 
 every = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
@@ -24,6 +26,12 @@ def test_there_are_notebooks() -> None:
         "03_compress",
         "04_take_away",
     ]
+
+
+@every
+def test_the_figures_that_a_notebook_draws_are_committed(file: Path) -> None:
+    drawn = re.findall(r'results\.drawn\("(\w+)"\)', "\n".join("".join(cell["source"]) for cell in cells(file)))
+    assert not [name for name in drawn if not (RESULTS / f"{name}.csv").is_file()]
 
 
 @every

@@ -14,6 +14,7 @@ from matplotlib.container import ErrorbarContainer
 from lth import UserError
 from lth.analysis import plot
 from lth.analysis.plot.counts import counts
+from lth.analysis.plot.labels import data_name
 from lth.analysis.plot.style import balanced, look
 from lth.analysis.variants import merged
 
@@ -715,3 +716,26 @@ def test_the_first_third_is_that_of_the_lines_that_are_drawn() -> None:
 )
 def test_titles_break_between_words_into_lines_of_like_length(title: str, width: int, lines: list[str]) -> None:
     assert balanced(title, width).splitlines() == lines
+
+
+def test_a_curve_of_a_single_evaluation_begins_at_step_0() -> None:
+    two = evaluations()[lambda t: t["step"].isin([0, 5000])]
+    (axes,) = plot.curves(two, tickets()).axes
+    assert {tuple(line.get_xdata()) for line in axes.lines} == {(0, 5000)}
+    several = plot.curves(evaluations(), tickets()).axes[0]
+    assert {tuple(line.get_xdata()) for line in several.lines} == {(2500, 5000)}
+
+
+@pytest.mark.parametrize(("accuracy", "top"), [(1.0, 100.11), (0.5, None)])
+def test_no_axis_of_accuracies_goes_far_beyond_100(accuracy: float, top: float | None) -> None:
+    figure = plot.sparsity(tickets().assign(early_stop_test_accuracy=accuracy))
+    bottom, highest = figure.axes[0].get_ylim()
+    assert bottom < 100 * accuracy < highest
+    assert top is None or highest == pytest.approx(top, abs=0.02)
+
+
+def test_a_data_set_is_called_as_in_papers_with_its_limit() -> None:
+    names = ["mnist", "mnist[:500]", "cifar10[:5000]", "mine", "cifar10@16x16"]
+    assert [data_name(name) for name in names] == [
+        "MNIST", "MNIST, 500 examples", "CIFAR-10, 5,000 examples", "mine", "cifar10@16x16",
+    ]  # fmt: skip

@@ -184,7 +184,14 @@ def test_at_a_density_the_nearest_level_of_the_baseline_is_compared() -> None:
     sides = [base, side("near", 1.0, 0.64, 0.5), side("far", 1.0, 0.64)]
     found = comparison.compare(sides, base, "accuracy", at=0.5)
     assert found[["configuration", "density"]].to_numpy().tolist() == [["near", 0.5]]
-    assert comparison.left_out(sides, base, found) == ["far"]
+    assert comparison.left_out(sides, base, found, at=0.5) == ["far"]
+    found = comparison.compare(sides, base, "accuracy")
+    assert found[["configuration", "density"]].to_numpy().tolist() == [
+        ["near", 1.0], ["near", 0.64], ["near", 0.5], ["far", 1.0], ["far", 0.64],
+    ]  # fmt: skip
+    other = side("other", 1.0, 0.7, 0.51)
+    found = comparison.compare([base, other], base, "accuracy")
+    assert comparison.left_out([base, other], base, found) == ["other (level 1)"]
 
 
 def test_of_one_replicate_there_is_a_difference_and_no_interval() -> None:

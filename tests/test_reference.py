@@ -94,7 +94,7 @@ def test_the_version_is_that_of_lth(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("quantization.aware.bits=[4]", "belongs to quantization=aware: add that"),
+        ("quantization.aware.bits=[4]", "belongs to quantization=aware: choose that"),
         pytest.param(
             "quantization.post_training.transform.images=5",
             "belongs to quantization=post_training",

@@ -55,7 +55,7 @@ def test_learning_rate_rewinding_keeps_the_trained_weights_and_only_the_step_goe
 @pytest.mark.parametrize("how", [rewind.weights, rewind.learning_rate])
 @pytest.mark.parametrize("k", [-1, 10, 11])
 def test_a_step_outside_the_training_is_an_error_that_names_the_range(how: object, k: int) -> None:
-    with pytest.raises(ValueError, match=f"rewind.step={k}: training has 10 steps, rewind to one of 0 to 9"):
+    with pytest.raises(ValueError, match=f"rewind.step={k}: the training has 10 steps, rewind to one of 0 to 9"):
         how(example(), step=k)  # type: ignore[operator]
 
 
@@ -283,5 +283,5 @@ def test_fine_tuning_at_the_last_rate_goes_on_after_the_end_however_often_a_net_
 def test_fine_tuning_for_more_steps_than_there_are_is_an_error(steps: int) -> None:
     settings = recipe()
     parent = engine.train([half_pruned(settings)], recipe=settings)[0]
-    with pytest.raises(ValueError, match=f"rewind.steps={steps}: training has 20 steps"):
+    with pytest.raises(ValueError, match=f"rewind.steps={steps}: the training has 20 steps"):
         rewind.fine_tune(parent, steps=steps)

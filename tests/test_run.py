@@ -496,6 +496,8 @@ def test_ctrl_c_stops_between_two_steps_and_the_same_command_continues_to_the_sa
 
     for root in ("here", "undisturbed"):
         assert run(*given, f"root={root}") == 0
+        goes_on = "ticket, replicate 1, level 0 continues from step 14" in capsys.readouterr().out
+        assert goes_on == (root == "here")
     assert shell.results(tmp_path / "here") == shell.results(tmp_path / "undisturbed")
     assert not partial.exists()
 

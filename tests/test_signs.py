@@ -224,7 +224,7 @@ def test_of_an_older_result_it_is_missing(runs: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
-        ("reset", ["step=1000"], "branch.reset.transform.step=1000: training has 1000 steps"),
+        ("reset", ["step=1000"], "branch.reset.transform.step=1000: the training has 1,000 steps"),
         ("reset", ["step=5", "train_from=1"], "step=5: train_from=1 trains no dense net"),
         ("flip_signs", ["share=1.5"], "branch.flip_signs.transform.share=1.5: must be at most 1"),
         ("flip_signs", ["share=-0.5"], "share=-0.5: must be at least 0"),

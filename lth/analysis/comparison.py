@@ -71,9 +71,16 @@ def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) 
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def left_out(found: Sequence[Side], base: Side, compared: pd.DataFrame) -> list[str]:
-    """Names of the sides that had nothing to compare with the base."""
-    return [side.name for side in found if side.name not in {base.name, *compared["configuration"]}]
+def left_out(found: Sequence[Side], base: Side, compared: pd.DataFrame, at: float | None = None) -> list[str]:
+    """Names of the sides that had nothing to compare with the base; of all densities with the levels that had not."""
+    left = []
+    for side in found:
+        seen = compared.loc[compared["configuration"] == side.name, "density"]
+        levels = side.rows.groupby("level")["density"].mean()
+        lost = [str(level) for level, density in levels.items() if not any(math.isclose(density, d) for d in seen)]
+        if side is not base and (seen.empty or (at is None and lost)):
+            left.append(side.name if seen.empty else f"{side.name} (level {', '.join(lost)})")
+    return left
 
 
 def setups(table: pd.DataFrame, base: Side) -> list[str]:

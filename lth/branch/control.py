@@ -154,7 +154,7 @@ def connect(
     if ticket.step >= step:
         return recipe, replace(ticket, order=draw)
     if step >= trained.steps:
-        raise UserError(f"connect.step={step}: training has {trained.steps} steps, give one before its end")
+        raise UserError(f"connect.step={step}: the training has {trained.steps:,} steps, give one before its end")
     return recipe, replace(ticket, weights=weights_at(trained, step, moved=recipe.moves_mask), step=step, order=draw)
 
 

@@ -33,8 +33,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(f"{what}; lth table lists replicates and densities", code=1)
     for each in comparison.setups(table, base):
         log.warning("%s: differences may come from this", each)
-    if left := comparison.left_out(sides, base, found):
-        log.warning("left out, since in no replicate their densities%s are within 5%% of those of %s: %s",
-                    near, base.name, "; ".join(left))  # fmt: skip
+    if left := comparison.left_out(sides, base, found, arguments.at):
+        log.warning("left out, since no replicate has %s at a density%s within 5%% of theirs: %s",
+                    base.name, near, "; ".join(left))  # fmt: skip
     print(found.to_csv(index=False).rstrip("\n") if arguments.format == "csv" else comparison.markdown(found, y))
     return 0

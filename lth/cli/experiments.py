@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
 
 STORED = "a stored experiment: the value of name= in lth run"
+OR_OURS = f"{STORED}; or one of lth's own, of which results are committed"
 WHERE = "only rows with this value, such as level=3 or criterion=magnitude,movement; again for further keys"
 
 
 def _plot(commands: "Commands") -> None:
-    plot = _command(commands, "plot", "draw any column of an experiment's results over any other")
+    plot = _command(commands, "plot", "draw any column of an experiment's results over any other", experiment=OR_OURS)
     plot.add_argument(
         "--x",
         default="density",
@@ -42,6 +43,7 @@ def _compare(commands: "Commands") -> None:
         "compare",
         "compare configurations, branches or experiments: differences within each replicate",
         nargs="+",
+        experiment=OR_OURS,
     )
     compare.add_argument("--at", type=share, help="density of the baseline, such as 0.2 or 20%% (default: all)")
     compare.add_argument(
@@ -54,7 +56,12 @@ def _compare(commands: "Commands") -> None:
 
 
 def _best(commands: "Commands") -> None:
-    best = _command(commands, "best", "rank configurations and levels by validation data, and report the test set")
+    best = _command(
+        commands,
+        "best",
+        "rank configurations and levels by validation data, and report the test set",
+        experiment=OR_OURS,
+    )
     best.add_argument("--by", default="validation", help="validation (the metric) or loss (default: validation)")
     best.add_argument("--at", type=share, help="only nets of at most this density, such as 0.2 or 20%%")
     best.add_argument("--top", type=count, default=10, help="how many to list (default: 10)")
@@ -75,7 +82,7 @@ def _rename(commands: "Commands") -> None:
 
 def _delete(commands: "Commands") -> None:
     delete = _command(commands, "delete", "delete an experiment, and the trainings that no other experiment needs")
-    delete.add_argument("--running", action="store_true", help="even if a job of it is running, or was killed")
+    delete.add_argument("--running", action="store_true", help="even if one of its jobs is running, or was killed")
     _dry(delete)
 
 
@@ -113,10 +120,12 @@ LOOKING: tuple[Callable[["Commands"], None], ...] = (_plot, _compare, _best, _sh
 KEEPING: tuple[Callable[["Commands"], None], ...] = (_pack, _unpack, _rename, _delete, _gc)
 
 
-def _command(commands: "Commands", name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:
+def _command(
+    commands: "Commands", name: str, explained: str, nargs: str | None = None, experiment: str = STORED
+) -> argparse.ArgumentParser:
     """A command whose first argument is an experiment, or several."""
     command: argparse.ArgumentParser = commands.add_parser(name, help=explained)
-    command.add_argument("name", nargs=nargs, help=STORED)
+    command.add_argument("name", nargs=nargs, help=experiment)
     add_runs(command)
     return command
 

@@ -11,6 +11,7 @@ from lth.analysis.plot.labels import model_name
 from lth.cli import config
 from lth.cli.console import log_to_console
 from lth.cli.display import on_stderr
+from lth.cli.override import key_of
 from lth.compress import plain
 from lth.compress.nets import Net, select
 from lth.compress.scaled import line
@@ -18,9 +19,11 @@ from lth.file import write_out
 from lth.job import Job
 from lth.schedule import rungs
 from lth.store.file import OTHER_OUT, make_folder
+from lth.store.names import folder_of
 from lth.ticket import density
 
 MOST = 4  # jobs that an error tells apart
+NOT_TELLING = {"replicate", "root"}  # keys that are in the name of a file anyway, or do not tell jobs apart
 # Ending of --out -> the format that it stands for, unless another is given.
 USUAL = {".onnx": "float32", ".lth": "lth", ".pt": "state_dict", ".pt2": "program", ".safetensors": "safetensors"}
 
@@ -51,11 +54,20 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.out:
         _check_ending(arguments.out, form, ending)
     ticket = net[1].ticket
-    target = arguments.out or Path(f"{job.name}-{ticket.replicate}-level-{ticket.level}-{form}{ending}")
+    told = [job.name, str(ticket.replicate), *_telling(arguments.overrides), f"level-{ticket.level}-{form}"]
+    target = arguments.out or Path(folder_of("-".join(told).replace("/", "_")) + ending)
+    replaced = "; replaced another file" if target.is_file() and target.read_bytes() != content else ""
     write_out(target, content)
     percent = 100 * density(net[1].mask)
-    print(f"{target}  {len(content):,} bytes  ({ticket}, {percent:.2f}% of the weights); {line(job.recipe.data)}")
+    net_of = f"({ticket}, {percent:.2f}% of the weights)"
+    print(f"{target}  {len(content):,} bytes  {net_of}; {line(job.recipe.data)}{replaced}")
     return 0
+
+
+def _telling(overrides: Sequence[str]) -> list[str]:
+    """The given overrides that choose a job of an experiment that is named; those that trained it are many."""
+    chosen = overrides if any("=" not in word for word in overrides) else ()
+    return [word for word in chosen if "=" in word and key_of(word) not in NOT_TELLING]
 
 
 def _apart(jobs: Sequence[tuple[Job, Path]]) -> str:

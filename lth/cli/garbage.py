@@ -22,4 +22,6 @@ def main(arguments: argparse.Namespace) -> int:
     if plan.partial and not arguments.partial:
         interrupted = number_of(plan.partial, "interrupted training")
         print(f"{interrupted} kept, to be continued; --partial deletes such trainings too")
+    if not (plan.failed or plan.trainings):
+        return 0
     return carry_out(plan, yes=arguments.yes)

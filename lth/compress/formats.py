@@ -90,8 +90,8 @@ def attempt(make: Callable[[], T]) -> T | Failure:
 
 def _writer(writers: Mapping[str, Writer], name: str) -> Writer:
     if name not in writers:
-        raise UserError(f"there is no format {name!r}: choose {', '.join(ONNX)}, lth, lth-1 to lth-8, or, "
-                        f"of lth export, {', '.join(plain.FORMATS)}")  # fmt: skip
+        raise UserError(f"there is no format {name!r}: choose {', '.join(ONNX)}, lth, lth-1 to lth-8; lth export "
+                        f"has {', '.join(plain.FORMATS)} too")  # fmt: skip
     return writers[name]
 
 

@@ -85,4 +85,5 @@ def _trainer(device: str, max_epochs: int, max_steps: int, number: int) -> pl.Tr
             plugins=[LightningEnvironment()],
         )
     except (MisconfigurationException, ValueError) as error:
-        raise UserError(f"device={device}: {error} device=cpu always works") from error
+        why = str(error).rstrip("!. ")
+        raise UserError(f"device={device} can't be used here ({why}): device=cpu always works") from error

@@ -24,8 +24,8 @@ def rename(root: Path, old: str, new: str, *, merge: bool = False) -> int:
     if new == old or any(target.exists() and target.samefile(file.parent) for file in own):
         raise UserError(f"{old} has this name already, as far as this disk can tell")
     if not merge and any(file.parent == target for file in every):
-        raise UserError(f"{new} is stored too: take another name, or --merge to put both together, as "
-                        "after a renaming that was stopped")  # fmt: skip
+        raise UserError(f"an experiment named {new} is stored already: take another name, or join both with --merge, "
+                        "as after a renaming that was stopped")  # fmt: skip
     check_ended(old, own.values())
     follow(root, old, new)
     for file in own:

@@ -22,10 +22,22 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor], **metadata: str) ->
 
 
 def encoded(tensors: Mapping[str, Tensor], **metadata: str) -> bytes:
-    """The bytes of such a file. Tensors may share their memory; in the file each has its own."""
+    """The bytes of such a file, always the same. Tensors may share their memory; in the file each has its own."""
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     checksum = _tensor_checksum(tensors, metadata)
-    return bytes(safetensors.torch.save(tensors, metadata={**metadata, "sha256": checksum}))
+    return _in_order(safetensors.torch.save(tensors, metadata={**metadata, "sha256": checksum}))
+
+
+def _in_order(file: bytes) -> bytes:
+    """The file with its metadata in order: the library writes them in another one each time. A header has its length in
+    front, a little-endian u64, and spaces behind up to a multiple of 8.
+    """
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[end:]
 
 
 def read_tensors(file: Path, name: Name) -> dict[str, Tensor]:

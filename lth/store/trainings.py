@@ -98,6 +98,9 @@ class Trainings:
         states = {
             ticket: self.folder.intact(partial(read_tensors, file, names[ticket])) for ticket, file in files.items()
         }
+        for ticket, state in states.items():
+            if state is not None:
+                log.info("%s continues from step %d", ticket, int(state["step"]))
         trained = self.train(
             [*entries],
             states={ticket: state for ticket, state in states.items() if state is not None},

@@ -64,7 +64,8 @@ def curves(
 def _curves(axes: "Axes", evaluations: pd.DataFrame, values: pd.Series) -> None:
     from matplotlib import colormaps
 
-    shown = evaluations.assign(shown=values)[evaluations["step"] > 0]
+    several = evaluations.loc[evaluations["step"] > 0, "step"].nunique() > 1
+    shown = evaluations.assign(shown=values)[(evaluations["step"] > 0) | (not several)]  # a line needs two points
     drawn = [*dict.fromkeys(shown.sort_values(["level", "line"])[["level", "line"]].itertuples(False, None))]
     apart = shown["line"].nunique() > 1 and len(drawn) <= TOLD_APART
     for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
@@ -72,6 +73,7 @@ def _curves(axes: "Axes", evaluations: pd.DataFrame, values: pd.Series) -> None:
         color = f"C{at}" if apart else colormaps["viridis"](0.9 * at / max(len(drawn) - 1, 1))
         _curve(axes, part, str(branch), str(line), color)
     axes.set_xlabel("step")
+    axes.locator_params(axis="x", integer=True)
 
 
 def _curve(axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: "str | tuple[float, ...]") -> None:

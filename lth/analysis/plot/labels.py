@@ -150,6 +150,13 @@ def model_name(model: object) -> str:
     return NAMES.get(str(model), str(model))
 
 
+def data_name(data: object) -> str:
+    """Name of a data set (a value of the column `data`) as papers write it; mnist[:500] has at most 500 in a split."""
+    name, _, limit = str(data).partition("[:")
+    said = NAMES.get(name, name)
+    return f"{said}, {int(limit.removesuffix(']')):,} examples" if limit.removesuffix("]").isdigit() else said
+
+
 def panel_title(column: str, value: Any) -> str:
     """The title of the panels of one value of a column, such as "Conv-2", "rate 0.1" or "rewind.step=10"."""
     text = str(value)

@@ -14,7 +14,7 @@ import pandas as pd
 import lth
 from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.counts import counts, several
-from lth.analysis.plot.labels import NAMES, model_name
+from lth.analysis.plot.labels import data_name, model_name
 from lth.analysis.plot.legend import uncover
 from lth.analysis.plot.stamp import reductions
 from lth.file import aside, read_whole
@@ -43,6 +43,7 @@ AGAIN = (0, (3, 2))  # dashes of the tickets whose colors others have
 TOLD_APART = 10  # colors that differ at a glance, C0 to C9
 OTHER_STEPS = {"rewind.steps": "pruned nets", OWN_STEPS: "some branches"}
 HEAD = 85  # characters in a line of the title of a figure of 10 inches
+PERCENT = 100.0
 FOOT = 170  # characters in a line of the note under a figure of 10 inches
 
 
@@ -102,7 +103,16 @@ def finish(figure: "Figure", title: str, table: pd.DataFrame, notes: Iterable[st
     figure.suptitle(balanced(title, round(HEAD * figure.get_figwidth() / 10)))
     spreads = [f"{spread} from minimum to maximum"] if spread and several(table) else []
     note(figure, [", ".join(_settings(table)), counts(table), *spreads, origin(table), *reductions(table), *notes])
+    for axes in figure.axes:
+        _at_most_100(axes)
     uncover(figure)
+
+
+def _at_most_100(axes: "Axes") -> None:
+    """Let an axis of accuracies, none of which is above 100%, end just above it."""
+    bottom, top = axes.get_ylim()
+    if axes.get_ylabel().endswith("(%)") and axes.dataLim.y1 <= PERCENT < top:
+        axes.set_ylim(top=PERCENT + 0.02 * (PERCENT - bottom))
 
 
 def balanced(text: str, width: int) -> str:
@@ -135,7 +145,7 @@ def _settings(table: pd.DataFrame) -> list[str]:
     for (model, data, steps), rows in table.groupby(["model", "data", "steps"], sort=False):
         given = {what: _numbers(rows, column) for column, what in OTHER_STEPS.items()}
         others = [f"{what} {' or '.join(own)}" for what, own in given.items() if own]
-        where = f"{model_name(model)} on {NAMES.get(data, data)}"
+        where = f"{model_name(model)} on {data_name(data)}"
         behind = f" ({'; '.join(others)})" if others else ""
         found.append(f"{where}, {steps:,} steps{behind}")
     return found

@@ -38,7 +38,7 @@ def _check_step(config: Config, name: str, target: str, node: Config) -> None:
     steps, early, step = config["steps"], config["train_from"], node["transform"]["step"]
     said = f"branch.{name}.transform.step={step}"
     if target in ("connect", "reset") and step >= steps:
-        raise UserError(f"{said}: training has {steps} steps, give one before its end")
+        raise UserError(f"{said}: the training has {steps:,} steps, give one before its end")
     if target == "connect" and step and (of := node["transform"].get("of", "ticket")) != "ticket":
         raise UserError(f"{said}: children of of={of} begin where the ticket does, so that it says nothing; leave it "
                         "at 0, or use of=ticket")  # fmt: skip

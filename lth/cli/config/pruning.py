@@ -89,8 +89,8 @@ def _check_updater(config: Config) -> None:
         raise UserError(f"updater.density={density}: the share that remains in the end, above 0 and at most 1")
     if not 0 <= begin < end <= steps or every < 1 or (end - begin) % every:
         raise UserError(
-            f"updater.begin={begin}, updater.end={end}, updater.every={every}: training has {steps} steps; give 0 <= "
-            "begin < end <= steps, and a multiple of `every` steps between them"
+            f"updater.begin={begin}, updater.end={end}, updater.every={every}: the training has {steps:,} steps; give "
+            "0 <= begin < end <= steps, and a multiple of `every` steps between them"
         )
 
 
@@ -100,7 +100,7 @@ def _check_moving(node: Config, steps: int) -> None:
         raise UserError(f"updater.drop_fraction={fraction}: the share that is dropped and grown, above 0 and at most 1")
     if not 0 < every < end <= steps:
         raise UserError(
-            f"updater.every={every}, updater.end={end}: training has {steps} steps; give 0 < every < end <= steps"
+            f"updater.every={every}, updater.end={end}: the training has {steps:,} steps; give 0 < every < end <= steps"
         )
 
 

@@ -60,10 +60,12 @@ def _check_quantization(config: Config) -> None:
 def _check_rewind(config: Config) -> None:
     rewind, steps = config["rewind"], config["steps"]
     if rewind.get("steps", 0) > steps and rewind.get("rate") != "last":
-        raise UserError(f"rewind.steps={rewind['steps']}: training has {steps} steps; give 0 to {steps}, or more with "
-                        "rewind.rate=last")  # fmt: skip
+        raise UserError(f"rewind.steps={rewind['steps']}: the training has {steps:,} steps; give 0 to {steps}, or more "
+                        "with rewind.rate=last")  # fmt: skip
     if not 0 <= rewind.get("step", 0) < steps:
-        raise UserError(f"rewind.step={rewind['step']}: training has {steps} steps, rewind to one of 0 to {steps - 1}")
+        raise UserError(
+            f"rewind.step={rewind['step']}: the training has {steps:,} steps, rewind to one of 0 to {steps - 1}"
+        )
     name, keep = rewind["_target_"].removeprefix("lth.rewind."), config["store"]["keep"]
     if name in ("learning_rate", "fine_tune") and keep != "all":
         raise UserError(f"store.keep={keep}: rewind={name} continues from the trained weights, use store.keep=all")

@@ -4,6 +4,7 @@ A job that needs what another process trains is put off while there are others, 
 machines shares a sweep by the store alone.
 """
 
+import logging
 import math
 import os
 import platform
@@ -33,6 +34,7 @@ from lth.cli.config.trial import trial
 from lth.cli.ending import Ending
 from lth.store.file import make_folder
 
+log = logging.getLogger("lth")
 PATIENCE = 60.0  # seconds that a job waits when it is taken up a second time in a round
 SHORTEST, LONGEST = 15.0, 240.0  # seconds that jobs wait in a round, once one has brought nothing
 
@@ -65,7 +67,10 @@ class Sweeper(Plugin):
 
     def run(self, arguments: Sequence[str]) -> None:
         """Run the jobs that these overrides stand for."""
-        self.finish([*product(*expand(arguments))])
+        jobs = [*product(*expand(arguments))]
+        if len(jobs) > 1:
+            log.info("%d jobs", len(jobs))
+        self.finish(jobs)
 
     def finish(self, jobs: Sequence[Sequence[str]]) -> list[Ending]:
         """Run these jobs until none is put off any more; returns how each ended."""

@@ -1,6 +1,9 @@
 """Steps of a fully connected net on kept weights only: a whole block of steps is one call of a compiled kernel."""
 
+import logging
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +14,15 @@ from torch.optim import SGD, AdamW, Optimizer
 from lth import regularization
 from lth.engine.kernel import compiled, packed
 from lth.keywords import arguments
+
+log = logging.getLogger("lth")
+
+
+@lru_cache(maxsize=1)
+def announce() -> None:
+    """Say that the kernels are compiled, which takes a while, unless this machine has them."""
+    if not any(Path(compiled.steps.stats.cache_path or ".").glob("compiled.*")):
+        log.info("compiling the kernels of sparse training, once on this machine ...")
 
 
 class Examples(NamedTuple):

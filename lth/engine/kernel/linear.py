@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from lth.engine.kernel import compiled, packed
+from lth.engine.kernel.block import announce
 
 
 class SparseLinear(nn.Module):
@@ -16,6 +17,7 @@ class SparseLinear(nn.Module):
 
     def __init__(self, layer: nn.Linear, mask: Tensor) -> None:
         super().__init__()
+        announce()
         self.places, self.shape = packed.places_of(mask), mask.shape
         self.weight, self.bias = nn.Parameter(self.pack(layer.weight.detach())), layer.bias
         self.net = packed.net([layer], [self.places])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import augment
-from lth.engine.kernel.block import Block, Examples
+from lth.engine.kernel.block import Block, Examples, announce
 from lth.keywords import unbound
 from lth.recipe import Recipe
 
@@ -36,6 +36,7 @@ class Sparse:
         self.mean, self.deviation = (each.astype(self.block.kind) for each in _scaling(recipe))
         features = layers[0].in_features
         self.neutral = np.zeros(features, self.block.kind), np.ones(features, self.block.kind)
+        self._compile(loop)
 
     def pieces(self, loop: "Loop", block: Tensor) -> Iterator[Tensor]:
         """Steps of a block (int64, steps x B) that are taken in one go; after those of `keep` there is a cut."""
@@ -75,6 +76,19 @@ class Sparse:
     def load(self) -> None:
         """Take over what is in net and optimizer."""
         self.block.load()
+
+    def _compile(self, loop: "Loop") -> None:
+        """Have the kernel compiled, or read from its cache, by no step and no score: the training's clock stands."""
+        announce()
+        none = torch.empty(0, dtype=torch.int64)
+        for split in ("train", "validation"):
+            inputs, targets = loop.splits[split]
+            x = loop.scaled(inputs.index_select(0, none), raw=split == "train")
+            examples = self._examples(x, targets.index_select(0, none))
+            self.block.score(examples)
+            if split == "train":
+                steps = none.numpy().reshape(0, loop.recipe.batch_size)
+                self.block.take(steps, self._examples(inputs, targets) if self.resident else examples, [])
 
     def _examples(self, inputs: Tensor, targets: Tensor) -> Examples:
         scaling = (self.mean, self.deviation) if inputs.dtype == torch.uint8 else self.neutral

@@ -236,7 +236,8 @@ def test_all_draws_available_figures_and_names_missing_ones(
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == drawn
     said = capsys.readouterr()
     missing = (
-        "lth figure: nothing of {0} is stored under nowhere; lth figure {0} --run trains it: two trainings on an abacus"
+        "lth figure: nothing of {0} is stored under nowhere; "
+        "lth figure {0} --run trains it (two trainings on an abacus)"
     )
     committed = "{0}: nothing under nowhere, using the committed results; lth figure {0} --run trains your own"
     assert said.err.splitlines() == [

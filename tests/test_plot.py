@@ -739,3 +739,18 @@ def test_a_data_set_is_called_as_in_papers_with_its_limit() -> None:
     assert [data_name(name) for name in names] == [
         "MNIST", "MNIST, 500 examples", "CIFAR-10, 5,000 examples", "mine", "cifar10@16x16",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("x", "is_shared"), [("density", True), ("step", False)])
+def test_panels_below_each_other_share_their_accuracies_but_over_steps_each_has_its_own(
+    x: str, is_shared: bool
+) -> None:
+    panels = []
+    for name, accuracy in (("low", 40.0), ("high", 90.0)):
+        values = pd.DataFrame({"line": "", "branch": "ticket", "level": [0, 1], "density": [1.0, 0.5], "x": [1.0, 0.5],
+                               "mean": [accuracy, accuracy + 1]})  # fmt: skip
+        for column in ("x_min", "x_max"):
+            values[column] = values["x"]
+        panels.append((name, values.assign(min=values["mean"], max=values["mean"]), tickets()))
+    low, high = plot.lines(panels, x, "test_accuracy", "two").axes
+    assert (low.get_ylim() == high.get_ylim()) == is_shared

@@ -308,7 +308,8 @@ def test_the_page_is_written_where_the_command_says(
     said = capsys.readouterr()
     assert said.out == "a/folder/two.html\n"
     missing = (
-        "lth report: nothing of one is stored under nowhere; lth figure one --run trains it: two trainings on an abacus"
+        "lth report: nothing of one is stored under nowhere; "
+        "lth figure one --run trains it (two trainings on an abacus)"
     )
     assert said.err.splitlines()[0] == missing
     assert [file.name for file in (tmp_path / "a" / "folder").iterdir()] == ["two.html"]
@@ -320,7 +321,7 @@ def test_without_a_name_the_experiments_are_listed_and_a_wrong_one_is_named(
     assert cli.main(["report"]) == 0
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == len(registry.names())
-    assert said.err == "\nlth report NAME writes one of them, lth report all those of lth\n"
+    assert said.err == "\nlth report NAME writes one of them, lth report all writes all that come with lth\n"
     assert cli.main(["report", "nosuch"]) == 2
     assert capsys.readouterr().err.startswith("lth report: there is no experiment 'nosuch'. Choose one of evci20")
 

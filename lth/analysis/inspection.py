@@ -116,7 +116,7 @@ def layers(mask: Arrays) -> pd.DataFrame:
     """One row per layer: weights kept and in all, outputs (rows) and inputs (columns) that keep no weight."""
     return pd.DataFrame([
         {"layer": name.removesuffix(".weight"), "shape": " x ".join(map(str, kept.shape)), "kept": int(kept.sum()),
-         "of": kept.size, "%": 100 * kept.mean(), "outputs gone": _empty(kept, 0), "inputs gone": _empty(kept, 1)}
+         "of": kept.size, "%": 100 * kept.mean(), "empty outputs": _empty(kept, 0), "empty inputs": _empty(kept, 1)}
         for name, kept in mask.items()
     ])  # fmt: skip
 

@@ -38,10 +38,10 @@ def select(name: str, what: str, runs: Path, *, several: bool = True) -> list[st
         return [name]
     meant = did_you_mean(similar(name, [*names(), *stored(runs)])) or "."
     own = [each for each in stored(runs) if each not in names()]
-    yours = f"yours under {runs} ({', '.join(own)}), or of " if own else f"(nothing is stored under {runs}) "
-    raise UserError(
-        f"there is no {what} '{name}'{meant} Choose one of {yours}{', '.join(names())}{', or all' * several}"
-    )
+    yours = f"yours under {runs} ({', '.join(own)}), or of " if own else ""
+    none = "" if stored(runs) else f"; nothing is stored under {runs}"
+    every = f"{', '.join(names())}{', or all' * several}"
+    raise UserError(f"there is no {what} '{name}'{meant} Choose one of {yours}{every}{none}")
 
 
 def listing(runs: Path) -> str:

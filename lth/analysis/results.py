@@ -112,7 +112,7 @@ def drawn(name: str, runs: Path = Path("runs")) -> "Figure":
 def figure_of(experiment: ModuleType, name: str, runs: Path, rows: pd.DataFrame, evaluations: pd.DataFrame) -> "Figure":
     """The figure of an experiment, from what `of` gives; raises UserError if there are none."""
     if rows.empty or name not in set(rows["experiment"]):
-        cost = f": {experiment.COST}" if experiment.COST else ""
+        cost = f" ({experiment.COST})" if experiment.COST else ""
         raise _nothing(name, runs, f"lth figure {name} --run trains it{cost}")
     figure: Figure = experiment.draw(rows, evaluations)
     return figure

@@ -63,7 +63,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 def offer(listing: str, command: str, does: str) -> int:
     """Print what a command that was given no name can take, and on stderr how; returns the exit code."""
     print(listing)
-    print(f"\nlth {command} NAME {does} one of them, lth {command} all those of lth", file=sys.stderr)
+    print(f"\nlth {command} NAME {does} one of them, lth {command} all {does} all that come with lth", file=sys.stderr)
     return 0
 
 

@@ -29,9 +29,10 @@ def lines(
     notes: Sequence[str] = (),
 ) -> "Figure":
     """A panel for each (name, points of `lth.analysis.series`, rows that they are of), one below the other: means, bars
-    from minimum to maximum, in the looks of `style.look`.
+    from minimum to maximum, in the looks of `style.look`. Panels share their y axis, except over steps.
     """
-    with new_figure(WIDE, HIGH * len(panels), len(panels), 1, sharex=x != "density") as (figure, grid):
+    shared = {"sharex": x != "density", "sharey": x != "step"}
+    with new_figure(WIDE, HIGH * len(panels), len(panels), 1, **shared) as (figure, grid):
         for (name, points, rows), (axes,) in zip(panels, grid, strict=True):
             _panel(axes, points, x)
             axes.set_title(name, fontsize=9)

@@ -22,7 +22,7 @@ from lth.layer import layers
 from lth.model import torchvision
 from lth.neuron import Group
 from lth.ticket import Mask, Trained, full_mask, masked
-from lth.weights import load, weights_of
+from lth.weights import copied, load, weights_of
 
 SHAPE = (1, 4, 4)
 INPUTS = example_of(SHAPE, 5, torch.float64)
@@ -63,7 +63,7 @@ def outputs_and_gradients(net: nn.Module, x: Tensor, training: bool) -> tuple[Te
 
 
 def with_mask(net: nn.Module, mask: Mapping[str, Tensor]) -> nn.Module:
-    other = neuron.copied(net)
+    other = copied(net)
     load(other, masked(weights_of(net), mask))
     return other
 
@@ -106,7 +106,7 @@ def test_units_of_any_net_are_removed_exactly_or_stay_and_are_named(
         return
     assert_same(big, small, found.groups, gone, training=False)
     if not set(names) & (RANDOM | UNSTABLE):
-        assert_same(neuron.copied(big), neuron.copied(small), found.groups, gone, training=True)
+        assert_same(copied(big), copied(small), found.groups, gone, training=True)
 
 
 @settings(deadline=None, max_examples=15)

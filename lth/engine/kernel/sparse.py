@@ -78,17 +78,15 @@ class Sparse:
         self.block.load()
 
     def _compile(self, loop: "Loop") -> None:
-        """Have the kernel compiled, or read from its cache, by no step and no score: the training's clock stands."""
+        """Have the kernel compiled, or read from its cache, by no step and no score: the training's clock stands, and
+        data that stream are not asked for.
+        """
         announce()
         none = torch.empty(0, dtype=torch.int64)
-        for split in ("train", "validation"):
-            inputs, targets = loop.splits[split]
-            x = loop.scaled(inputs.index_select(0, none), raw=split == "train")
-            examples = self._examples(x, targets.index_select(0, none))
-            self.block.score(examples)
-            if split == "train":
-                steps = none.numpy().reshape(0, loop.recipe.batch_size)
-                self.block.take(steps, self._examples(inputs, targets) if self.resident else examples, [])
+        examples = self._examples(torch.empty(0, len(self.mean)), none)
+        self.block.score(examples)
+        steps = none.numpy().reshape(0, loop.recipe.batch_size)
+        self.block.take(steps, self._examples(*loop.splits["train"]) if self.resident else examples, [])
 
     def _examples(self, inputs: Tensor, targets: Tensor) -> Examples:
         scaling = (self.mean, self.deviation) if inputs.dtype == torch.uint8 else self.neutral

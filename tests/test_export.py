@@ -44,7 +44,7 @@ def exported(stored: Path, form: str) -> tuple[Path, Trained, torch.nn.Module]:
     return Path(next(Path().glob("first_ticket-2-level-1-*"))), trained, job.recipe.net(7)
 
 
-def test_without_a_format_the_ending_of_the_file_chooses_it(stored: Path) -> None:
+def test_without_a_format_the_ending_of_the_file_chooses_it(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def written(file: str, *words: str) -> Path:
         assert cli.main(["export", "first_ticket", f"root={stored}", "--out", file, *words]) == 0
         return Path(file)
@@ -56,7 +56,13 @@ def test_without_a_format_the_ending_of_the_file_chooses_it(stored: Path) -> Non
     assert {name.rpartition("/")[0] for name in load_file(written("of.safetensors", "--format", "ticket"))} == {
         "start", "mask", "end",
     }  # fmt: skip
-    assert all(export._ending(form) == ending for ending, form in export.USUAL.items())
+    assert all(export._ending(form) == ending for ending, form in export.USUAL.items() if ending != ".pth")
+    assert Path("net.pt").read_bytes()[:2] == written("net.PTH").read_bytes()[:2] == b"PK"  # as torch.save writes
+    assert cli.main(["export", "first_ticket", f"root={stored}", "--out", "net.bin"]) == 2
+    assert (
+        "--out net.bin: .bin is the ending of no format (.onnx, .lth, .pt, .pth, .pt2, .safetensors are): give --format"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.long
@@ -105,7 +111,7 @@ def test_an_experiment_whose_data_have_changed_since_has_nothing_to_export(
     text.write_text("whether it is nobler in the mind to suffer: " * 40)
     assert cli.main(["export", "talk", f"root={tmp_path}"]) == 2
     assert (
-        f"talk: its lth run would now train something else than what its jobs under {tmp_path} trained: a setting, a "
+        f"talk: its lth run would now train something other than its jobs under {tmp_path} did: a setting, a "
         "function of yours or the data has changed. Run it again, or undo the change"
     ) in capsys.readouterr().err
 

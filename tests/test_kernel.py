@@ -4,6 +4,8 @@ import pickle
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from lth.augment import flip_crop
 from lth.data import Data, Split, diabetes, normalized
 from lth.data import rows as rows_of
 from lth.engine.kernel import compiled
-from lth.engine.kernel.block import Block, Examples
+from lth.engine.kernel.block import Block, Examples, announce
 from lth.engine.kernel.chain import chain
 from lth.engine.kernel.choice import why_dense
 from lth.engine.kernel.update import Update, is_plain
@@ -677,3 +679,20 @@ def test_the_kernel_is_compiled_before_the_clock_of_a_training_starts(
     assert names[: names.index("start")] == ["score", "take 0"]
     assert "take 0" not in names[names.index("start") :]
     assert len({count for _, count in seen[1:]}) == 1
+
+
+@pytest.mark.parametrize(("name", "said"), [("linear", 0), ("steps", 1)])
+def test_a_kernel_is_said_to_be_compiled_unless_it_is_on_the_disk(
+    name: str, said: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Kernel:
+        __name__ = name
+        stats = SimpleNamespace(cache_path=str(tmp_path))
+
+    caplog.set_level("INFO", "lth")
+    for there in ("compiled.cpython-311.pyc", "compiled.linear-423.py311.nbi"):  # Python's own, and numba's
+        (tmp_path / there).touch()
+    kernel = Kernel()
+    announce(kernel)
+    announce(kernel)
+    assert caplog.messages == ["compiling a kernel of sparse training, once on this machine ..."] * said

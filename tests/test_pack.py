@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from lth import UserError, cli
 from lth.store import added, records, table, upkeep
-from lth.store.file import write_json
+from lth.store.file import Corrupt, write_json
 from lth.store.pack import _content, pack, unpack
 from lth.store.precision import recorded, settle
 from lth.store.record import read_record
@@ -284,6 +284,19 @@ def test_weights_of_a_damaged_training_go_with_it(whole: Path, caplog: pytest.Lo
             file.name: file.read_bytes() for file in there.iterdir()
         }
     assert unpack(whole / "file", Path("here")) == (1, 0, 5)
+
+
+def test_a_training_that_the_disk_does_not_let_be_read_is_kept(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(whole / "runs", "here")
+    before = {file: file.read_bytes() for file in Path("here").glob("trained/*/*")}
+
+    def fails(entry: Path) -> None:
+        raise Corrupt(f"{entry} can't be read: Input/output error") from OSError(5, "Input/output error")
+
+    monkeypatch.setattr(added, "check_masks", fails)
+    with pytest.raises(UserError, match="can't be read: Input/output error"):
+        unpack(whole / "file", Path("here"))
+    assert {file: file.read_bytes() for file in Path("here").glob("trained/*/*")} == before
 
 
 def test_what_is_unpacked_is_never_garbage(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

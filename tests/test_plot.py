@@ -722,6 +722,11 @@ def test_a_curve_of_a_single_evaluation_begins_at_step_0() -> None:
     two = evaluations()[lambda t: t["step"].isin([0, 5000])]
     (axes,) = plot.curves(two, tickets()).axes
     assert {tuple(line.get_xdata()) for line in axes.lines} == {(0, 5000)}
+    mixed = evaluations()[lambda t: (t["step"] != 2500) | (t["level"] != 7)]  # one level was evaluated once
+    assert {tuple(line.get_xdata()) for line in plot.curves(mixed, tickets()).axes[0].lines} == {
+        (0, 5000),
+        (2500, 5000),
+    }
     several = plot.curves(evaluations(), tickets()).axes[0]
     assert {tuple(line.get_xdata()) for line in several.lines} == {(2500, 5000)}
 

@@ -234,8 +234,8 @@ def test_bfloat16_on_a_processor_that_does_not_multiply_it_is_said_to_be_slow(
     train(half_pruned(settings), settings)
     train(half_pruned(settings), settings)
     assert caplog.messages == warned * [
-        "precision=bf16 is slow here, since no instructions for bfloat16 are known of this device: precision=fp32 may "
-        "be several times faster"
+        "precision=bf16 is slow here, since this device is not known to have instructions for bfloat16: precision=fp32 "
+        "may be several times faster"
     ]
 
 

@@ -174,6 +174,14 @@ TURNED: dict[str, Callable[[Tensor], Tensor]] = {
     "scaled": lambda weight: 1.0 * weight.T,
     "scaled before": lambda weight: (1.0 * weight).T.contiguous(),
     "parts": lambda weight: torch.cat([weight.T[:2], weight.T[2:]]),
+    "scaled parts": lambda weight: torch.cat([1.0 * weight.T[:2], 1.0 * weight.T[2:]]),
+    "rows": lambda weight: torch.stack([1.0 * row for row in weight]).T,
+    "flat": lambda weight: (1.0 * weight.flatten()).view(weight.shape).T,
+    "flat as a copy": lambda weight: (1.0 * weight.T.flatten()).view(weight.T.shape),
+    "written": lambda weight: torch.empty_like(weight.T).copy_(weight.T),
+    "added in place": lambda weight: torch.zeros_like(weight.T).add_(weight.T),
+    "of a batch of one": lambda weight: (1.0 * weight[None])[0].T,
+    "averaged": lambda weight: torch.stack([weight, weight]).mean(0).T,
 }
 
 
@@ -193,6 +201,33 @@ def test_a_scale_for_each_output_of_a_weight_that_is_transposed_and_computed(uni
     assert left(made, x[:1]) == {}
 
 
+@pytest.mark.parametrize("way", TURNED)
+def test_a_layer_that_multiplies_by_the_transpose_of_what_is_computed_has_a_scale_for_each_output(way: str) -> None:
+    torch.manual_seed(0)
+    net = Forward(lambda m, x: functional.linear(x, TURNED[way](m.a.weight).T), a=nn.Linear(6, 6, bias=False))
+    with torch.no_grad():
+        net.a.weight.mul_(10.0 ** torch.arange(6)[:, None])
+    weight = net.a.weight.detach()
+    largest = weight.abs().amax(1, keepdim=True) / 3
+    made, x = quantized(net, Scheme(3, None)), inputs((6,), 1)
+    calibrate(made, [x])
+    torch.testing.assert_close(made.eval()(x), x @ (largest * (weight / largest).round()).T)
+
+
+def test_a_filter_that_is_computed_as_a_matrix_is_rounded() -> None:
+    def unfolded(m: nn.Module, x: Tensor) -> Tensor:
+        rows = functional.normalize(m.a.weight.view(6, -1), dim=1).view(6, 3, 3, 3)  # type: ignore[operator, union-attr]
+        return rows.flatten(1) @ functional.unfold(x, 3)
+
+    net = Forward(unfolded, a=nn.Conv2d(3, 6, 3, bias=False))
+    assert left(made(lambda: net, (3, 5, 5)), inputs((3, 5, 5), 1, 1)) == {}
+
+
+@pytest.mark.parametrize("bits", ["fp16", "bf16", 8])
+def test_a_rounded_weight_of_another_type_is_no_weight_in_float(bits: int | str) -> None:
+    assert left(quantized(nn.Sequential(nn.Linear(6, 4)), Scheme(bits, None)), inputs((6,), 1, 1)) == {}
+
+
 def test_what_is_computed_in_both_ways_from_a_square_weight_is_rounded_as_the_weight_of_a_layer_alone() -> None:
     symmetric = Forward(lambda m, x: functional.linear(x, m.a.weight + m.a.weight.T), a=nn.Linear(6, 6))
     assert left(made(lambda: symmetric, (6,)), inputs((6,), 1, 1)) == {}
@@ -206,6 +241,7 @@ def test_what_is_added_to_a_product_is_no_factor(bias: Callable[[nn.Linear], Ten
         lambda a, x: torch.addmm(bias(a), x, a.weight.T),
         lambda a, x: torch.baddbmm(bias(a)[None], x[None], a.weight.T[None])[0],
         lambda a, x: torch.addbmm(bias(a).expand(len(x), 9), x[None], a.weight.T[None]),
+        lambda a, x: (0 * x[:, :9]).addmm_(x, a.weight.T) + bias(a),
     ):
         net = reads(product)()
         assert lth.layer.layers(net, inputs((12,), 1, 1)).kinds == {"a.weight": "output"}

@@ -1,5 +1,6 @@
 """The stamp on reduced panels, and where a ticket is called winning."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,16 @@ def test_a_reduction_that_two_versions_worded_differently_is_said_once() -> None
     ]
     for texts in (said, said[::-1]):
         rows = pd.DataFrame({"model": "net", "reduced": [*texts, "steps 4 instead of 20", None]})
-        assert reductions(rows) == [f"REDUCED (net): {said[0]}", "REDUCED (net): steps 4 instead of 20"]
+        found = [re.split(", (?=steps|levels)", each.removeprefix("REDUCED (net): ")) for each in reductions(rows)]
+        assert [sorted(each) for each in found] == [
+            ["levels [5, 11] instead of 20", "steps 8 instead of 20"], ["steps 4 instead of 20"],
+        ]  # fmt: skip
+
+
+def test_reductions_from_different_settings_are_all_said() -> None:
+    said = ["steps 4 instead of 20", "steps 4 instead of 40", "levels 5 instead of all, steps 4 instead of 20",
+            "levels 5 instead of 20, steps 4 instead of 40"]  # fmt: skip
+    assert reductions(pd.DataFrame({"model": "net", "reduced": said})) == [f"REDUCED (net): {each}" for each in said]
 
 
 @pytest.mark.long

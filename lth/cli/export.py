@@ -11,7 +11,7 @@ from lth.analysis.plot.labels import model_name
 from lth.cli import config
 from lth.cli.console import log_to_console
 from lth.cli.display import on_stderr
-from lth.cli.override import key_of
+from lth.cli.override import PLACES, key_of
 from lth.compress import plain
 from lth.compress.nets import Net, select
 from lth.compress.scaled import line
@@ -23,9 +23,15 @@ from lth.store.names import folder_of
 from lth.ticket import density
 
 MOST = 4  # jobs that an error tells apart
-NOT_TELLING = {"replicate", "root"}  # keys that are in the name of a file anyway, or do not tell jobs apart
 # Ending of --out -> the format that it stands for, unless another is given.
-USUAL = {".onnx": "float32", ".lth": "lth", ".pt": "state_dict", ".pt2": "program", ".safetensors": "safetensors"}
+USUAL = {
+    ".onnx": "float32",
+    ".lth": "lth",
+    ".pt": "state_dict",
+    ".pth": "state_dict",
+    ".pt2": "program",
+    ".safetensors": "safetensors",
+}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -37,7 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"these overrides name {count} nets: give one replicate and one value of each key{_apart(jobs)}"
         )
-    given = arguments.format or USUAL.get(arguments.out.suffix if arguments.out else "", "float32")
+    given = arguments.format or _usual(arguments.out)
     form = {"onnx": "float32"}.get(given, given)
     if form == "torchscript":
         raise UserError("torchscript: PyTorch has deprecated it; program is its successor, a .pt2 file of torch.export")
@@ -64,10 +70,20 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _usual(file: Path | None) -> str:
+    """The format that the ending of a file stands for."""
+    ending = file.suffix.lower() if file else ""
+    if ending and ending not in USUAL:
+        raise UserError(
+            f"--out {file}: {ending} is the ending of no format ({', '.join(USUAL)} are): give --format too"
+        )
+    return USUAL.get(ending, "float32")
+
+
 def _telling(overrides: Sequence[str]) -> list[str]:
     """The given overrides that choose a job of an experiment that is named; those that trained it are many."""
     chosen = overrides if any("=" not in word for word in overrides) else ()
-    return [word for word in chosen if "=" in word and key_of(word) not in NOT_TELLING]
+    return sorted(word for word in chosen if "=" in word and not key_of(word).startswith((*PLACES, "replicate")))
 
 
 def _apart(jobs: Sequence[tuple[Job, Path]]) -> str:
@@ -89,7 +105,7 @@ def _ending(name: str) -> str:
 
 def _check_ending(file: Path, form: str, ending: str) -> None:
     """Raise UserError for a name that ends as those of files of another format do."""
-    if file.suffix in USUAL and file.suffix != ending:
+    if file.suffix in USUAL and USUAL[file.suffix] != USUAL[ending]:
         raise UserError(f"--out {file}: format {form} is a {ending} file; name it {file.with_suffix(ending)}")
 
 

@@ -52,7 +52,7 @@ def arithmetic(precision: Precision, device: str) -> Iterator[None]:
             f"precision=tf32 needs an NVIDIA GPU, and there is none with device={device}; use precision=fp32"
         )
     if precision == "bf16" and not multiplies_bf16(device):
-        say_once("precision=bf16 is slow here, since no instructions for bfloat16 are known of this device: "
+        say_once("precision=bf16 is slow here, since this device is not known to have instructions for bfloat16: "
                  "precision=fp32 may be several times faster")  # fmt: skip
     before = [flag.allow_tf32 for flag in flags]
     _allow_tf32([precision == "tf32"] * 2)

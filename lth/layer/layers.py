@@ -15,7 +15,7 @@ from lth.layer.trace import trace
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
 TRAINING = "it is used in training alone, and the net is judged without it"
-UNFOLLOWED = "what it is multiplied with is not followed: use it in a linear layer, a convolution or a matrix product"
+UNFOLLOWED = "the outputs depend on it, but not through a product of it alone that is followed"
 COMPUTED = "the layer computes its weight from it, and zeros do not stay zeros"
 
 

@@ -32,10 +32,16 @@ OTHERS: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mv: lambda matrix, *_, **__: matrix.numel(),
     torch.ops.aten.addmv: lambda _, matrix, *__, **___: matrix.numel(),
     torch.ops.aten.dot: lambda vector, *_, **__: vector.numel(),
-    torch.ops.aten.addbmm: lambda _, one, other, **__: one.numel() * other.shape[-1],
+    **dict.fromkeys(
+        (torch.ops.aten.addmm_, torch.ops.aten.addbmm, torch.ops.aten.addbmm_, torch.ops.aten.baddbmm_),
+        lambda _, one, other, **__: one.numel() * other.shape[-1],
+    ),
 }
+OTHERS[torch.ops.aten.addmv_] = OTHERS[torch.ops.aten.addmv]
 # Products to which their first argument is added.
-ADDING = {torch.ops.aten.addmm, torch.ops.aten.addmv, torch.ops.aten.addbmm, torch.ops.aten.baddbmm}
+ADDING = {
+    getattr(torch.ops.aten, f"{name}{end}") for name in ("addmm", "addmv", "addbmm", "baddbmm") for end in ("", "_")
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +64,9 @@ class Trace:
     """Findings of one forward pass of one example.
 
     feeds: the prunable weights whose products become the outputs without passing another weight. multiplied: prunable
-    weight -> what was multiplied with data: it, views of it, values computed from it; computed: the last alone. others:
-    parameters that are multiplied or looked up and can't be pruned.
+    weight -> what was multiplied with data: it, views of it, values computed from it; computed: the last alone. casts:
+    memory of a copy of another type -> what it is a copy of. others: parameters that are multiplied or looked up and
+    can't be pruned.
     """
 
     outputs: Any
@@ -67,6 +74,7 @@ class Trace:
     feeds: frozenset[str]
     multiplied: Mapping[str, list[Tensor]]
     computed: Mapping[str, list[Tensor]]
+    casts: Mapping[int, Tensor]
     others: frozenset[str]
 
 
@@ -82,7 +90,7 @@ def trace(net: nn.Module, example: Tensor) -> Trace:
     feeds = recorder.feeds(outputs)
     others = frozenset(recorder.others - names.keys())
     cost = Cost(recorder.uses, recorder.sizes, recorder.fixed)
-    return Trace(outputs, cost, feeds, recorder.multiplied, recorder.computed, others)
+    return Trace(outputs, cost, feeds, recorder.multiplied, recorder.computed, recorder.casts, others)
 
 
 def macs(net: nn.Module, example: Tensor, kept: Mapping[str, int] | None = None) -> int:
@@ -118,7 +126,7 @@ class _Recorder(TorchDispatchMode):
         self.uses: dict[str, float] = {}
         self.multiplied: dict[str, list[Tensor]] = {}
         self.computed: dict[str, list[Tensor]] = {}
-        self.casts: dict[int, Tensor] = {}  # memory of a copy of another type -> what it is a copy of
+        self.casts: dict[int, Tensor] = {}
         self.others: set[str] = set()
         self.fixed, self.alive = 0, list[Tensor]()
 
@@ -165,7 +173,7 @@ class _Recorder(TorchDispatchMode):
             return frozenset() if weights else origin.feeds
         (name,) = names
         self.uses[name] = self.uses.get(name, 0) + count / self.sizes[name]
-        self.multiplied.setdefault(name, []).extend(self.casts.get(memory(x), x) for x in weights)
+        self.multiplied.setdefault(name, []).extend(weights)
         if copies := [x for x in weights if memory(x) not in self.parameters]:
             self.computed.setdefault(name, []).extend(copies)
         return frozenset(names)

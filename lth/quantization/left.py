@@ -35,7 +35,7 @@ def left(net: nn.Module, example: Tensor) -> dict[str, str]:
         operands = seen.multiplied.get(layer.name, [])
         if not operands:
             reasons[layer.name] = INPUTS if layer.name in watch.names else UNUSED
-        elif any(memory(x) not in rounded for x in operands):
+        elif any(rounded.isdisjoint((memory(x), memory(seen.casts.get(memory(x), x)))) for x in operands):
             reasons[layer.name] = COMPUTED
         elif len(operands) > watch.inputs.count(layer.name):
             reasons[layer.name] = INPUTS

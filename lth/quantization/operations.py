@@ -21,6 +21,7 @@ OPERANDS: dict[str, tuple[int, str, str]] = {
     "tensordot": (0, "a", "b"),
     "einsum": (1, "", ""),
 }
+OPERANDS |= {f"{name}_": OPERANDS[name] for name in ("addmm", "addmv", "addbmm", "baddbmm")}
 IN_PLACE = {"__setitem__", *(f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "div", "pow"))}
 # Attention asks whether a mode is on before it does anything else. This is the same code with "no" for an answer, so
 # that the operations in it are seen.

@@ -7,7 +7,7 @@ standardization) is followed and rounded when it meets data. Training and evalua
 kernels of transformers, which would read the weights unseen, are not taken while a mode is on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,7 @@ class Rounding(TorchFunctionMode):
 
     origins: memory -> weights that it is computed from, none for other parameters and constants; data are not in it.
     wholes: memory -> tensors of the shape of a weight, True if they lie as its transpose, None if that is not known.
-    ready: memory -> the weight that is rounded there.
+    ways: (memory, weight) -> the same of tensors of any shape. ready: memory -> the weight that is rounded there.
     """
 
     def __init__(self, net: nn.Module, layers: Iterable[Quantized], watch: Watch | None) -> None:
@@ -49,6 +49,7 @@ class Rounding(TorchFunctionMode):
         self.origins = {memory(t): frozenset[str]() for t in (*net.parameters(), *net.buffers())}
         self.origins.pop(0, None)
         self.wholes: dict[int, list[tuple[Tensor, Quantized, bool | None]]] = {}
+        self.ways: dict[tuple[int, str], bool | None] = {}
         self.ready: dict[int, Quantized] = {}
         self.rounded: dict[tuple[int, bool, int], Tensor] = {}
         for layer in self.layers.values():
@@ -68,7 +69,7 @@ class Rounding(TorchFunctionMode):
             return func(*args, **kwargs)
         origins = [self._origin(x) for x in tensors(args, kwargs)]
         if None not in origins and not (name in LAYERS and any(origins)):
-            return self._follow(func(*args, **kwargs), [*tensors(args, kwargs)], origins)
+            return self._follow(name, func(*args, **kwargs), [*tensors(args, kwargs)], origins)
         written = args[:1] if in_place(name) else ()
         for x in (*written, kwargs.get("out")):
             self._forget(x)
@@ -83,22 +84,34 @@ class Rounding(TorchFunctionMode):
         """Weights that a tensor is computed from; None if data take part."""
         return self.origins.get(memory(x))
 
-    def _follow(self, out: Any, inputs: list[Tensor], origins: list[frozenset[str] | None]) -> Any:
-        """Note what is computed from parameters alone."""
-        names = frozenset[str]().union(*(origin for origin in origins if origin))
+    def _follow(self, name: str, out: Any, inputs: list[Tensor], origins: list[frozenset[str] | None]) -> Any:
+        """Note what is computed from parameters alone. name: of the operation; zeros_like and the like have nothing of
+        their arguments.
+        """
+        names = frozenset[str]().union(*(o for o in origins if o)) if not name.endswith("_like") else frozenset[str]()
+        ways = {each: self._way_of(each, inputs) for each in names}
         for x in tensors((out,), {}):
-            same = [layer for name in names if _alike(x, (layer := self.layers[name]).weight)]
-            self._note(x, names, (same[0], self._turned(x, inputs, same[0])) if len(same) == 1 else None)
+            if in_place(name):
+                self.wholes.pop(memory(x), None)
+            for each, way in ways.items():
+                if in_place(name) or memory(x) not in self.wholes:
+                    self.ways[memory(x), each] = way
+            same = [layer for each in names if _alike(x, (layer := self.layers[each]).weight)]
+            self._note(x, names, (same[0], self._turned(x, same[0], ways)) if len(same) == 1 else None)
         return out
 
-    def _turned(self, x: Tensor, inputs: list[Tensor], layer: Quantized) -> bool | None:
-        """True if a tensor that is computed from these lies as the transpose of a weight does. Of a weight with two
-        equal sizes they must all lie in one way; None if that is not known.
-        """
-        if len({*layer.weight.shape}) == layer.weight.ndim:
-            return x.shape != layer.weight.shape
-        known = [(each, *whole) for each in inputs for whole in self.wholes.get(memory(each), ()) if whole[1] is layer]
-        ways = {None if turned is None else _way(each, whole, turned) for each, whole, _, turned in known}
+    def _turned(self, x: Tensor, layer: Quantized, ways: dict[str, bool | None]) -> bool | None:
+        """True if a tensor lies as the transpose of a weight does; None if that is not known of a square one."""
+        rows, *columns = layer.weight.shape
+        return ways[layer.name] if [rows] == columns else x.shape != layer.weight.shape
+
+    def _way_of(self, name: str, inputs: list[Tensor]) -> bool | None:
+        """True if the tensors among these that are computed from a weight lie as its transpose; None if not all do."""
+        ways = set[bool | None]()
+        for x in inputs:
+            if name in (self._origin(x) or ()):
+                wholes = [(w, turned) for w, layer, turned in self.wholes.get(memory(x), ()) if layer.name == name]
+                ways |= {_seen(x, *each) for each in wholes} or {self.ways.get((memory(x), name), False)}
         return ways.pop() if len(ways) == 1 else None
 
     def _note(self, x: Tensor, names: frozenset[str], whole: tuple[Quantized, bool | None] | None) -> None:
@@ -117,7 +130,7 @@ class Rounding(TorchFunctionMode):
 
     def _round(self, x: Tensor, straight: bool) -> Tensor:
         """The same view of the rounded weight if the tensor is a view of a weight, or of what is computed from it.
-        straight: True where it is the weight of a layer, so that outputs are its rows if nothing else is known.
+        straight: True where it is the weight of a layer, whose outputs are its rows if nothing else is known.
         """
         for whole, layer, turned in self.wholes.get(memory(x), ()):
             if turned is None and not straight:
@@ -125,6 +138,7 @@ class Rounding(TorchFunctionMode):
             offset = int(x.storage_offset() - whole.storage_offset())
             if memory(x) in self.origins and offset >= 0 and offset + _extent(x) <= _extent(whole):
                 base = x if x._base is None else x._base  # that of a function with gradients of its own, for one
+                turned = _seen(x, whole, False) if turned is None else turned
                 return self._view(x, base if _same_layout(base, whole) else whole, layer, bool(turned))
         return x
 
@@ -178,20 +192,13 @@ def _alike(x: Tensor, weight: Tensor) -> bool:
     return x.shape == weight.shape or (x.ndim > 1 and x.mT.shape == weight.shape)
 
 
-def _way(x: Tensor, whole: Tensor, turned: bool) -> bool | None:
-    """`turned` for a tensor in the memory of another if it lies as that one does, the opposite if as its transpose,
-    else None.
-    """
-    for like, way in ((whole, turned), (whole.mT, not turned)):
-        axes = [axis for axis, size in enumerate(like.shape) if size > 1]
-        if x.ndim == like.ndim and _order(x, axes) == _order(like, axes):
-            return way
-    return None
-
-
-def _order(x: Tensor, axes: Sequence[int]) -> list[int]:
-    """These axes by the distance of their values in memory; not all of them if two can't be told apart."""
-    return [axis for _, axis in sorted({x.stride(axis): axis for axis in axes}.items())]
+def _seen(x: Tensor, whole: Tensor, turned: bool | None) -> bool | None:
+    """True if a tensor in the memory of another lies as the transpose of a weight. turned: the same of the other."""
+    if turned is None or not x.ndim or not x.stride(-1):
+        return None
+    if x.stride(-1) == whole.stride(-1):
+        return turned
+    return not turned if x.ndim == whole.ndim else None
 
 
 def _same_layout(x: Tensor, y: Tensor) -> bool:

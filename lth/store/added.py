@@ -1,11 +1,13 @@
 """Trainings and records from elsewhere, added to a store; what is there stays as it is. Imports no PyTorch."""
 
+import errno
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
-from lth.file import sweep
+from lth import UserError
+from lth.file import ASIDE, sweep
 from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
 from lth.store.locks import BUSY, TRAINING_LEASE, claimed, locked, saying
 from lth.store.masks import read_arrays
@@ -31,7 +33,7 @@ def put(entry: Path, target: Path) -> bool:
         if is_complete(target):
             log.warning("%s; it is replaced", damage)
         for part in sorted(listed(target), key=_is_result, reverse=True):
-            if part.name != TRAINING_LEASE and not part.is_dir():
+            if part.name != TRAINING_LEASE and not part.is_dir() and not ASIDE.fullmatch(part.name):
                 part.unlink(missing_ok=True)
         for part in sorted(listed(entry), key=_is_result):
             os.replace(part, target / part.name)
@@ -68,13 +70,17 @@ def check_masks(entry: Path) -> None:
 
 
 def _damage(entry: Path) -> Corrupt | None:
-    """Error that says why a training is not there; None if it is there and can be read, if only by a newer version."""
+    """Error that says why a training is not there; None if it is there and can be read, if only by a newer version.
+    Raises UserError if the disk does not let it be read.
+    """
     try:
         read_result(entry)
         check_masks(entry)
     except Newer:
         return None
     except Corrupt as error:
+        if getattr(error.__cause__, "errno", None) not in (None, errno.ENOENT):  # it may be readable in a moment
+            raise UserError(str(error), code=1) from error
         return error
     return None
 

@@ -64,8 +64,7 @@ def curves(
 def _curves(axes: "Axes", evaluations: pd.DataFrame, values: pd.Series) -> None:
     from matplotlib import colormaps
 
-    several = evaluations.loc[evaluations["step"] > 0, "step"].nunique() > 1
-    shown = evaluations.assign(shown=values)[(evaluations["step"] > 0) | (not several)]  # a line needs two points
+    shown = evaluations.assign(shown=values)
     drawn = [*dict.fromkeys(shown.sort_values(["level", "line"])[["level", "line"]].itertuples(False, None))]
     apart = shown["line"].nunique() > 1 and len(drawn) <= TOLD_APART
     for (level, branch, line), part in shown.groupby(["level", "branch", "line"], sort=True):
@@ -79,6 +78,8 @@ def _curves(axes: "Axes", evaluations: pd.DataFrame, values: pd.Series) -> None:
 def _curve(axes: "Axes", part: pd.DataFrame, branch: str, line: str, color: "str | tuple[float, ...]") -> None:
     name = f"{100 * part['density'].mean():.1f}" + (" reinit" if branch == "reinitialize" else "")
     name += f", {line}" if line else ""
+    later = part[part["step"] > 0]
+    part = later if later["step"].nunique() > 1 else part  # a line needs two points
     values = part.groupby("step")["shown"].agg(SPREAD)
     axes.plot(values.index, values["mean"], "-" if branch == "ticket" else "--", color=color, label=name, linewidth=1)
     axes.fill_between(values.index, values["min"], values["max"], color=color, alpha=0.15, linewidth=0)

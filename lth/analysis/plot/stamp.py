@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOR = "#c1121f"
+INSTEAD = " instead of "
 WITH_STEPS = {"lr.at", "lr.steps", "lr.warmup"}  # settings that follow from the number of steps
 WIDTH = 60  # characters of a line of a stamp that says it all; else each net has its own
 LINE, GAP = 11, 10  # points that a line of a stamp takes, and what is left free below and above it
@@ -81,12 +83,24 @@ def reductions(table: pd.DataFrame) -> list[str]:
     if "reduced" not in table:
         return []
     found = table[["model", "reduced"]].dropna().drop_duplicates().itertuples(False, None)
-    texts = dict[tuple[str, frozenset[str]], str]()
+    texts = dict[str, list[dict[str, str]]]()
     for model, text in found:
-        every = entries(text)
-        said = [what for key, what in every.items() if key not in WITH_STEPS or "steps" not in every]
-        # Version 0.1 and early 0.2 wrote None for all levels; "all" and their number are the same.
-        what = ", ".join(said).replace("instead of None", "instead of all")
-        same = model_name(model), frozenset(each.partition(" instead of ")[0] for each in said)
-        texts[same] = what if "instead of all" not in what else texts.get(same, what)
-    return [f"REDUCED ({model}): {what}" for (model, _), what in texts.items()]
+        every = entries(text.replace("instead of None", "instead of all"))  # as 0.1 and early 0.2 wrote
+        said = {key: what for key, what in every.items() if key not in WITH_STEPS or "steps" not in every}
+        own = texts.setdefault(model_name(model), [])
+        same = next((each for each in own if _are_one(each, said)), None)
+        if same is None:
+            own.append(said)
+        else:
+            same.update({key: what for key, what in said.items() if not what.endswith(f"{INSTEAD}all")})
+    return [f"REDUCED ({model}): {', '.join(each.values())}" for model, own in texts.items() for each in own]
+
+
+def _are_one(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """True if two reductions differ at most in that one says "all" where the other says how many these are."""
+    return one.keys() == other.keys() and all(
+        one[key] == other[key]
+        or (one[key].partition(INSTEAD)[0] == other[key].partition(INSTEAD)[0]
+            and f"{INSTEAD}all" in (one[key][-len(INSTEAD) - 3 :], other[key][-len(INSTEAD) - 3 :]))
+        for key in one
+    )  # fmt: skip

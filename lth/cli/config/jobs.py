@@ -66,7 +66,7 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
     if made:
         if not (chosen := " ".join(word for word in given if not word.startswith("root="))):
             raise UserError(
-                f"{name}: its lth run would now train something else than what its jobs under {root} trained: a "
+                f"{name}: its lth run would now train something other than its jobs under {root} did: a "
                 "setting, a function of yours or the data has changed. Run it again, or undo the change"
             )
         raise UserError(f"{name}: none of its jobs under {root} has {chosen}; lth table {name} lists them")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ from lth.keywords import arguments
 log = logging.getLogger("lth")
 
 
-@lru_cache(maxsize=1)
-def announce() -> None:
-    """Say that the kernels are compiled, which takes a while, unless this machine has them."""
-    if not any(Path(compiled.steps.stats.cache_path or ".").glob("compiled.*")):
-        log.info("compiling the kernels of sparse training, once on this machine ...")
+@cache
+def announce(kernel: Any) -> None:
+    """Say that a kernel is compiled, which takes a while, unless this machine has it."""
+    folder = kernel.stats.cache_path
+    if folder is None or not any(Path(folder).glob(f"compiled.{kernel.__name__}-*.nbi")):
+        log.info("compiling a kernel of sparse training, once on this machine ...")
 
 
 class Examples(NamedTuple):

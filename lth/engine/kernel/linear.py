@@ -17,7 +17,7 @@ class SparseLinear(nn.Module):
 
     def __init__(self, layer: nn.Linear, mask: Tensor) -> None:
         super().__init__()
-        announce()
+        announce(compiled.linear)
         self.places, self.shape = packed.places_of(mask), mask.shape
         self.weight, self.bias = nn.Parameter(self.pack(layer.weight.detach())), layer.bias
         self.net = packed.net([layer], [self.places])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import augment
+from lth.engine.kernel import compiled
 from lth.engine.kernel.block import Block, Examples, announce
 from lth.keywords import unbound
 from lth.recipe import Recipe
@@ -78,10 +79,10 @@ class Sparse:
         self.block.load()
 
     def _compile(self, loop: "Loop") -> None:
-        """Have the kernel compiled, or read from its cache, by no step and no score: the training's clock stands, and
-        data that stream are not asked for.
+        """Compile the kernel, or load it from its cache, by a call of zero steps, before the training's clock starts.
+        Data that stream are not asked for.
         """
-        announce()
+        announce(compiled.steps)
         none = torch.empty(0, dtype=torch.int64)
         examples = self._examples(torch.empty(0, len(self.mean)), none)
         self.block.score(examples)

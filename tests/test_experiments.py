@@ -200,6 +200,8 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig5/conv_4": ("conv_4", control("reinitialize")),
     "frankle2019_fig5/conv_6": ("conv_6", control("reinitialize")),
     "frankle2019_all_steps": ("conv_2", {}),
+    "frankle2019_ablation": ("conv_2", {"init._target_": "lth.init.kaiming_normal"}),
+    "frankle2019_ablation/epsilon": ("conv_2", {"optimizer.eps": 1e-7}),
     "frankle2019_scaling": ("conv_2", {"data.scaling": "unit"}),
     "frankle2019_scaling/bytes": ("conv_2", {"data.scaling": "none"}),
     "frankle2019_scaling/conv_4": ("conv_4", {}),

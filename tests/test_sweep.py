@@ -154,6 +154,17 @@ def test_a_sweep_of_too_many_jobs_is_refused_before_they_are_listed(
     assert " ".join(swept) in said
 
 
+def test_a_sweep_says_how_many_jobs_it_has_and_a_single_job_does_not(capfd: pytest.CaptureFixture[str]) -> None:
+    for values, said in (("1,2", ["2 jobs"]), ("1", [])):
+        assert (
+            cli.main(
+                ["run", "-m", f"replicate={values}", *shell.TINY, "levels=0", "root=here", "hydra.launcher.n_jobs=1"]
+            )
+            == 0
+        )
+        assert [line for line in capfd.readouterr().out.splitlines() if line.endswith("jobs")] == said
+
+
 # ---- jobs that are put off
 
 

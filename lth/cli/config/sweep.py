@@ -4,7 +4,6 @@ A job that needs what another process trains is put off while there are others, 
 machines shares a sweep by the store alone.
 """
 
-import logging
 import math
 import os
 import platform
@@ -31,10 +30,10 @@ from lth.cli.config.overrides import expand, is_group
 from lth.cli.config.plugins import register
 from lth.cli.config.task import Task
 from lth.cli.config.trial import trial
+from lth.cli.console import console
 from lth.cli.ending import Ending
 from lth.store.file import make_folder
 
-log = logging.getLogger("lth")
 PATIENCE = 60.0  # seconds that a job waits when it is taken up a second time in a round
 SHORTEST, LONGEST = 15.0, 240.0  # seconds that jobs wait in a round, once one has brought nothing
 
@@ -68,8 +67,8 @@ class Sweeper(Plugin):
     def run(self, arguments: Sequence[str]) -> None:
         """Run the jobs that these overrides stand for."""
         jobs = [*product(*expand(arguments))]
-        if len(jobs) > 1:
-            log.info("%d jobs", len(jobs))
+        if len(jobs) > 1 and not self.config.get("plan"):
+            console.print(f"{len(jobs)} jobs", style="dim")
         self.finish(jobs)
 
     def finish(self, jobs: Sequence[Sequence[str]]) -> list[Ending]:

@@ -231,6 +231,12 @@ def test_a_rounded_weight_of_another_type_is_no_weight_in_float(bits: int | str)
 def test_what_is_computed_in_both_ways_from_a_square_weight_is_rounded_as_the_weight_of_a_layer_alone() -> None:
     symmetric = Forward(lambda m, x: functional.linear(x, m.a.weight + m.a.weight.T), a=nn.Linear(6, 6))
     assert left(made(lambda: symmetric, (6,)), inputs((6,), 1, 1)) == {}
+    both = Forward(lambda m, x: functional.linear(x, t := m.a.weight + m.a.weight.T) + functional.linear(x, t.T),
+                   a=nn.Linear(6, 6))  # fmt: skip
+    weight, x = (both.a.weight + both.a.weight.T).detach(), inputs((6,), 1)  # type: ignore[union-attr, operator]
+    largest = weight.abs().amax(1, keepdim=True) / 3
+    calibrate(net := quantized(both, Scheme(3, None)), [x])
+    torch.testing.assert_close(net.eval()(x), 2 * x @ (largest * (weight / largest).round()).T)
     unclear = Forward(lambda m, x: x @ (m.a.weight + m.a.weight.T), a=nn.Linear(6, 6))
     assert left(made(lambda: unclear, (6,)), inputs((6,), 1, 1)).keys() == {"a.weight"}
 

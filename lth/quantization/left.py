@@ -29,12 +29,12 @@ def left(net: nn.Module, example: Tensor) -> dict[str, str]:
     quantization: Quantization = net._quantization  # type: ignore[assignment]
     with quantization.watched() as watch:
         seen = trace(net, example)
-    rounded = {memory(x) for x in watch.rounded}
+    names, rounded = {name for name, _ in watch.rounded}, {memory(x) for _, x in watch.rounded}
     reasons = dict.fromkeys(sorted(seen.others), NO_LAYER)
     for layer in quantization.layers:
         operands = seen.multiplied.get(layer.name, [])
         if not operands:
-            reasons[layer.name] = INPUTS if layer.name in watch.names else UNUSED
+            reasons[layer.name] = INPUTS if layer.name in names else UNUSED
         elif any(rounded.isdisjoint((memory(x), memory(seen.casts.get(memory(x), x)))) for x in operands):
             reasons[layer.name] = COMPUTED
         elif len(operands) > watch.inputs.count(layer.name):

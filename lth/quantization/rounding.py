@@ -18,18 +18,18 @@ from torch.overrides import TorchFunctionMode
 
 from lth import UserError
 from lth.quantization.layer import Quantized
+from lth.quantization.layout import alike, extent, same_layout, seen
 from lth.quantization.operations import ATTENTION, LAYERS, in_place, mapped, operands, replaced, tensors
 from lth.weights import memory
 
 
 class Watch:
-    """A record of forward passes. rounded: every rounded weight. names: of these. inputs: name of a weight, once for
+    """A record of forward passes. rounded: name and values of every rounded weight. inputs: name of a weight, once for
     each product whose inputs were rounded, or would be.
     """
 
     def __init__(self) -> None:
-        self.rounded: list[Tensor] = []
-        self.names = set[str]()
+        self.rounded: list[tuple[str, Tensor]] = []
         self.inputs: list[str] = []
 
 
@@ -51,7 +51,7 @@ class Rounding(TorchFunctionMode):
         self.wholes: dict[int, list[tuple[Tensor, Quantized, bool | None]]] = {}
         self.ways: dict[tuple[int, str], bool | None] = {}
         self.ready: dict[int, Quantized] = {}
-        self.rounded: dict[tuple[int, bool, int], Tensor] = {}
+        self.rounded: dict[tuple[int, bool, bool, int], Tensor] = {}
         for layer in self.layers.values():
             if not memory(layer.weight):
                 raise UserError(f"{layer.name} has no memory of its own (torch.func.vmap), so its products can't be "
@@ -85,8 +85,8 @@ class Rounding(TorchFunctionMode):
         return self.origins.get(memory(x))
 
     def _follow(self, name: str, out: Any, inputs: list[Tensor], origins: list[frozenset[str] | None]) -> Any:
-        """Note what is computed from parameters alone. name: of the operation; zeros_like and the like have nothing of
-        their arguments.
+        """Note what is computed from parameters alone. name: of the operation; zeros_like and the like take no
+        values from their arguments.
         """
         names = frozenset[str]().union(*(o for o in origins if o)) if not name.endswith("_like") else frozenset[str]()
         ways = {each: self._way_of(each, inputs) for each in names}
@@ -96,7 +96,7 @@ class Rounding(TorchFunctionMode):
             for each, way in ways.items():
                 if in_place(name) or memory(x) not in self.wholes:
                     self.ways[memory(x), each] = way
-            same = [layer for each in names if _alike(x, (layer := self.layers[each]).weight)]
+            same = [layer for each in names if alike(x, (layer := self.layers[each]).weight)]
             self._note(x, names, (same[0], self._turned(x, same[0], ways)) if len(same) == 1 else None)
         return out
 
@@ -111,7 +111,7 @@ class Rounding(TorchFunctionMode):
         for x in inputs:
             if name in (self._origin(x) or ()):
                 wholes = [(w, turned) for w, layer, turned in self.wholes.get(memory(x), ()) if layer.name == name]
-                ways |= {_seen(x, *each) for each in wholes} or {self.ways.get((memory(x), name), False)}
+                ways |= {seen(x, *each) for each in wholes} or {self.ways.get((memory(x), name), False)}
         return ways.pop() if len(ways) == 1 else None
 
     def _note(self, x: Tensor, names: frozenset[str], whole: tuple[Quantized, bool | None] | None) -> None:
@@ -136,10 +136,10 @@ class Rounding(TorchFunctionMode):
             if turned is None and not straight:
                 continue
             offset = int(x.storage_offset() - whole.storage_offset())
-            if memory(x) in self.origins and offset >= 0 and offset + _extent(x) <= _extent(whole):
+            if memory(x) in self.origins and offset >= 0 and offset + extent(x) <= extent(whole):
                 base = x if x._base is None else x._base  # that of a function with gradients of its own, for one
-                turned = _seen(x, whole, False) if turned is None else turned
-                return self._view(x, base if _same_layout(base, whole) else whole, layer, bool(turned))
+                turned = seen(x, whole, False) if turned is None else turned
+                return self._view(x, base if same_layout(base, whole) else whole, layer, bool(turned))
         return x
 
     def _view(self, x: Tensor, whole: Tensor, layer: Quantized, turned: bool) -> Tensor:
@@ -155,7 +155,7 @@ class Rounding(TorchFunctionMode):
 
     def _rounded(self, whole: Tensor, layer: Quantized, turned: bool) -> Tensor:
         """Rounded values, computed once in a forward pass."""
-        key = id(whole), torch.is_grad_enabled(), 0 if whole.is_inference() else whole._version
+        key = id(whole), turned, torch.is_grad_enabled(), 0 if whole.is_inference() else whole._version
         if key not in self.rounded:
             straight = whole.mT if turned else whole
             if layer.observed == [] and whole is not layer.weight:
@@ -172,8 +172,7 @@ class Rounding(TorchFunctionMode):
             self.ready[memory(rounded)] = layer
             self._note(rounded, frozenset({layer.name}), None)
             self.alive.append(whole)
-            self.watch.rounded.append(rounded)
-            self.watch.names.add(layer.name)
+            self.watch.rounded.append((layer.name, rounded))
         return self.rounded[key]
 
     def _round_input(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -185,26 +184,3 @@ class Rounding(TorchFunctionMode):
                 self.watch.inputs.append(layer.name)
                 return replaced(args, kwargs, slots[1 - at], layer.input(values[1 - at]))
         return args, kwargs
-
-
-def _alike(x: Tensor, weight: Tensor) -> bool:
-    """True if it has the shape of the weight, or of its transpose."""
-    return x.shape == weight.shape or (x.ndim > 1 and x.mT.shape == weight.shape)
-
-
-def _seen(x: Tensor, whole: Tensor, turned: bool | None) -> bool | None:
-    """True if a tensor in the memory of another lies as the transpose of a weight. turned: the same of the other."""
-    if turned is None or not x.ndim or not x.stride(-1):
-        return None
-    if x.stride(-1) == whole.stride(-1):
-        return turned
-    return not turned if x.ndim == whole.ndim else None
-
-
-def _same_layout(x: Tensor, y: Tensor) -> bool:
-    return (x.shape, x.stride(), x.storage_offset()) == (y.shape, y.stride(), y.storage_offset())
-
-
-def _extent(x: Tensor) -> int:
-    """Number of places in memory from its first value to its last."""
-    return 1 + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))

@@ -98,9 +98,7 @@ def reductions(table: pd.DataFrame) -> list[str]:
 
 def _are_one(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """True if two reductions differ at most in that one says "all" where the other says how many these are."""
-    return one.keys() == other.keys() and all(
-        one[key] == other[key]
-        or (one[key].partition(INSTEAD)[0] == other[key].partition(INSTEAD)[0]
-            and f"{INSTEAD}all" in (one[key][-len(INSTEAD) - 3 :], other[key][-len(INSTEAD) - 3 :]))
-        for key in one
-    )  # fmt: skip
+    if one.keys() != other.keys():
+        return False
+    pairs = [(one[key].split(INSTEAD), other[key].split(INSTEAD)) for key in one]
+    return all(a[0] == b[0] and (a == b or "all" in (a[-1], b[-1])) for a, b in pairs)

@@ -1,6 +1,7 @@
 """Names and paths of every kind: used as they were typed, or refused before anything is written."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from small import many
 from lth import UserError, cli
 from lth.cli.config.literal import literal, quoted
 from lth.store import Record, records
-from lth.store.names import check_name, check_path, check_project
+from lth.store.names import check_name, check_path, check_project, file_of
 
 ODD = "é 日本(1)[x],a=b&c'd#{e};f!g@h%i+j"
 # A name, and a part of the sentence.
@@ -90,6 +91,22 @@ def test_a_name_is_allowed_only_if_it_is_one_part_of_a_path(name: str) -> None:
         check_name(name)
         assert (Path("above") / name).parts == ("above", name)
         assert name.isprintable()
+
+
+@many
+@given(st.lists(st.text(max_size=80), min_size=1, max_size=4))
+def test_words_that_name_a_file_are_one_part_of_a_path_of_few_bytes(words: list[str]) -> None:
+    name = file_of(["mine", *words])
+    assert (Path("above") / f"{name}.png").parts == ("above", f"{name}.png")
+    assert len(os.fsencode(name)) <= 200
+
+
+def test_the_words_that_name_a_file_are_told() -> None:
+    assert (
+        file_of(["mine_loss_over_step", "by=criterion,draw", "level=3"])
+        == "mine_loss_over_step-by=criterion,draw-level=3"
+    )
+    assert file_of(["mine", "experiment=structure/neurons"]) == "mine-experiment=structure_neurons"
 
 
 def test_the_records_of_a_name_are_those_of_no_other(tmp_path: Path) -> None:

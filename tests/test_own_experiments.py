@@ -67,7 +67,7 @@ def test_a_plot_is_a_table_and_a_figure(stored: Path, tmp_path: Path, capsys: py
         assert point.n == len(part) == 2
     assert lth(capsys, *given).splitlines()[0].startswith("| configuration | level | percent of weights remaining")
     assert {f.name for f in (tmp_path / "figures").iterdir()} == {
-        "mine_accuracy_over_density.png", "mine_accuracy_over_density.pdf"
+        "mine_accuracy_over_density-by=criterion.png", "mine_accuracy_over_density-by=criterion.pdf"
     }  # fmt: skip
 
 

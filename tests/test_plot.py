@@ -49,13 +49,14 @@ def evaluations() -> pd.DataFrame:
 
 
 def bars(axes: Axes) -> dict[str, list[tuple[float, float, float, float]]]:
-    """Label -> (x, mean, lower end, upper end) of each point."""
+    """Label -> (x, mean, lower end, upper end) of each point; both ends of a line without bars are its means."""
     read = {}
     for container in axes.containers:
         assert isinstance(container, ErrorbarContainer)
-        line, _, (collection,) = container.lines
-        ends = [(segment[0][1], segment[1][1]) for segment in collection.get_segments()]
-        points = zip(np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), ends, strict=True)
+        line, _, collections = container.lines
+        means = np.asarray(line.get_ydata())
+        ends = [(segment[0][1], segment[1][1]) for each in collections for segment in each.get_segments()]
+        points = zip(np.asarray(line.get_xdata()), means, ends or zip(means, means, strict=True), strict=True)
         read[str(container.get_label())] = [(float(x), float(y), float(a), float(b)) for x, y, (a, b) in points]
     return read
 
@@ -338,10 +339,15 @@ def test_configurations_that_are_points_of_a_line_are_joined() -> None:
     assert bars(plot.sparsity(joined, by=["model"]).axes[0]) == bars(plot.sparsity(rows, by=["model"]).axes[0])
 
 
-def test_replicates_of_the_same_accuracy_have_a_bar_of_no_length() -> None:
+def test_a_bar_of_no_length_is_drawn_beside_others_alone() -> None:
     assert (0.1 + 0.1 + 0.1) / 3 > 0.1  # in floating point, so that the mean is above the greatest
-    read = bars(plot.sparsity(tickets().assign(early_stop_test_accuracy=0.1)).axes[0])
-    assert read["ticket"] == [pytest.approx((x, 10, 10, 10)) for x in (100, 50, 20)]
+    one = tickets()["level"] == 7
+    rows = tickets().assign(early_stop_test_accuracy=lambda t: t["early_stop_test_accuracy"].mask(one, 0.1))
+    axes = plot.sparsity(rows).axes[0]
+    assert axes.containers[0].has_yerr
+    assert bars(axes)["ticket"][-1] == pytest.approx((20, 10, 10, 10))
+    for equal in (rows.assign(early_stop_test_accuracy=0.1), rows.query("replicate == 1")):
+        assert not any(each.has_yerr for each in plot.sparsity(equal).axes[0].containers)
 
 
 def test_a_branch_that_begins_at_level_0_does_not_start_from_the_dense_net() -> None:

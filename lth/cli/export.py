@@ -19,7 +19,7 @@ from lth.file import write_out
 from lth.job import Job
 from lth.schedule import rungs
 from lth.store.file import OTHER_OUT, make_folder
-from lth.store.names import folder_of
+from lth.store.names import file_of
 from lth.ticket import density
 
 MOST = 4  # jobs that an error tells apart
@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
         _check_ending(arguments.out, form, ending)
     ticket = net[1].ticket
     told = [job.name, str(ticket.replicate), *_telling(arguments.overrides), f"level-{ticket.level}-{form}"]
-    target = arguments.out or Path(folder_of("-".join(told).replace("/", "_")) + ending)
+    target = arguments.out or Path(file_of(told) + ending)
     replaced = "; replaced another file" if target.is_file() and target.read_bytes() != content else ""
     write_out(target, content)
     percent = 100 * density(net[1].mask)

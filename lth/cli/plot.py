@@ -13,12 +13,15 @@ from lth.analysis.plot import labels
 from lth.analysis.summary import with_spread
 from lth.analysis.variants import MISSING
 from lth.cli.console import log_to_console
+from lth.store.names import file_of
 
 Panels = list[tuple[str, pd.DataFrame, pd.DataFrame]]  # name, points, the rows that they are of
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print mean, spread and n at each point and write <out>/<name>_<y>_over_<x>.*; returns the exit code."""
+    """Print mean, spread and n at each point and write <out>/<name>_<y>_over_<x>[-by=...][-rows=...][-where].*; returns
+    the exit code.
+    """
     log_to_console(stderr=True)
     rows, evaluations = results.tables(arguments.name, arguments.runs)
     rows = query.where(rows, arguments.where)
@@ -42,10 +45,18 @@ def main(arguments: argparse.Namespace) -> int:
         for name, part in _parts(rows, arguments.rows)
     ]
     figure = plot.lines(panels, x, y, arguments.name, arguments.where)
-    files = plot.save(figure, arguments.out, f"{arguments.name}_{word}_over_{arguments.x}")
+    files = plot.save(figure, arguments.out, _file(arguments, word))
     print(*files, sep="\n", file=sys.stderr)  # files first, since what reads the text may end, as head does
     print(_csv(panels) if arguments.format == "csv" else _markdown(panels, x, y))
     return 0
+
+
+def _file(arguments: argparse.Namespace, y: str) -> str:
+    """The name of the figure's files, by which figures of other choices have other names."""
+    by = [f"by={','.join(arguments.by)}"] if arguments.by else []
+    rows = [f"rows={arguments.rows}"] if arguments.rows else []
+    told = [f"{arguments.name}_{y}_over_{arguments.x}", *by, *rows, *arguments.where]
+    return file_of(told)
 
 
 def _with_points(rows: pd.DataFrame, evaluations: pd.DataFrame, x: str, y: str) -> pd.DataFrame:

@@ -66,6 +66,12 @@ def folder_of(name: str) -> str:
     return os.fsdecode(name.encode(errors="surrogateescape"))
 
 
+def file_of(words: Iterable[str]) -> str:
+    """Words joined by dashes as the name of a file, without its ending."""
+    text = re.sub(f"[{re.escape(FORBIDDEN)}]", "_", "-".join(words))
+    return folder_of(text.encode(errors="surrogateescape")[:LONGEST].decode(errors="ignore"))
+
+
 def name_of(folder: Path) -> str:
     """The name of the experiment whose records a folder holds; the same in a locale of ASCII."""
     return os.fsencode(folder.name).decode(errors="replace")

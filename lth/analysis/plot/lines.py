@@ -66,8 +66,7 @@ def _line(axes: "Axes", part: pd.DataFrame, style: dict[str, Any], *, across: bo
         axes.plot(part["x"], part["mean"], linewidth=1.3, **{**style, "marker": ""})
         axes.fill_between(part["x"], part["min"], part["max"], color=style["color"], alpha=0.15, linewidth=0)
         return
-    left, right = bars(part[["x", "x_min", "x_max"]].set_axis(SPREAD, axis=1))
-    sideways = [left, right] if (left + right).any() else None
+    sideways = bars(part[["x", "x_min", "x_max"]].set_axis(SPREAD, axis=1))
     errorbar(axes, part["x"], part, xerr=sideways, elinewidth=0.8, **style)
 
 

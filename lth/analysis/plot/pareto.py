@@ -6,7 +6,7 @@ import pandas as pd
 
 from lth.analysis.plot.labels import model_name, percent
 from lth.analysis.plot.stamp import reductions, stamp
-from lth.analysis.plot.style import new_figure, note, origin
+from lth.analysis.plot.style import SPREAD, errorbar, new_figure, note, origin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def pareto(table: pd.DataFrame, title: str = "") -> "Figure":
         panels[0].set_ylabel("test accuracy through the file (%)")
         figure.suptitle(title)
         n = table.groupby("model")["replicate"].nunique()
-        counts = ", ".join(f"n={count} {model_name(model)}" for model, count in n.items())
+        counts = ", ".join(f"n={count} ({model_name(model)})" for model, count in n.items())
         note(figure, [counts, origin(table), *reductions(table)])
     return figure
 
@@ -59,11 +59,11 @@ def _points(axes: "Axes", table: pd.DataFrame, formats: list[str]) -> None:
     edge = front(points)
     axes.plot(edge["bytes"], edge["accuracy"], color="gray", linewidth=1, zorder=1, label="Pareto front")
     for point in points.itertuples():
-        bar = [[max(point.accuracy - point.low, 0)], [max(point.high - point.accuracy, 0)]]
+        spread = pd.DataFrame([[point.accuracy, point.low, point.high]], columns=SPREAD)
         color = f"C{nets.index((point.variant, point.level))}"
-        axes.errorbar(
-            point.bytes, point.accuracy, yerr=bar, color=color, markersize=6, capsize=2,
-            marker=_marker(formats, point.format), linestyle="", label=f"{percent(point.density)}, {point.format}",
+        errorbar(
+            axes, point.bytes, spread, color=color, markersize=6, marker=_marker(formats, point.format), linestyle="",
+            label=f"{percent(point.density)}, {point.format}",
         )  # fmt: skip
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

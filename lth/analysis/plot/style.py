@@ -85,8 +85,12 @@ def _cycled(at: int) -> tuple[str, str]:
     return cycled(at), MARKS[at % len(MARKS)]
 
 
-def bars(values: pd.DataFrame) -> list[pd.Series]:
-    """Lengths of error bars from mean to min and to max, columns SPREAD; rounding can put the mean outside of them."""
+def bars(values: pd.DataFrame) -> list[pd.Series] | None:
+    """Lengths of error bars from mean to min and to max, columns SPREAD; rounding can put the mean outside of them.
+    None if no point has any spread, so that the legend shows no bar either.
+    """
+    if (values["max"] <= values["min"]).all():
+        return None
     return [(values["mean"] - values["min"]).clip(lower=0), (values["max"] - values["mean"]).clip(lower=0)]
 
 

@@ -168,50 +168,129 @@ def test_a_weight_computed_by_a_function_with_its_own_gradient_keeps_it(transpos
     assert left(net, x[:1]) == {}
 
 
-TURNED: dict[str, Callable[[Tensor], Tensor]] = {
-    "as it is": lambda weight: weight.T,
-    "a copy": lambda weight: weight.T.contiguous(),
-    "scaled": lambda weight: 1.0 * weight.T,
-    "scaled before": lambda weight: (1.0 * weight).T.contiguous(),
-    "parts": lambda weight: torch.cat([weight.T[:2], weight.T[2:]]),
-    "scaled parts": lambda weight: torch.cat([1.0 * weight.T[:2], 1.0 * weight.T[2:]]),
-    "rows": lambda weight: torch.stack([1.0 * row for row in weight]).T,
-    "flat": lambda weight: (1.0 * weight.flatten()).view(weight.shape).T,
-    "flat as a copy": lambda weight: (1.0 * weight.T.flatten()).view(weight.T.shape),
-    "written": lambda weight: torch.empty_like(weight.T).copy_(weight.T),
-    "added in place": lambda weight: torch.zeros_like(weight.T).add_(weight.T),
-    "of a batch of one": lambda weight: (1.0 * weight[None])[0].T,
-    "averaged": lambda weight: torch.stack([weight, weight]).mean(0).T,
+def written(weight: Tensor) -> Tensor:
+    """A tensor that other values are in first."""
+    place = (1.0 * weight.T).contiguous().view(weight.shape)
+    place[:] = weight
+    return place
+
+
+COMPUTED: dict[str, Callable[[Tensor], Tensor]] = {  # from a square weight too, along its rows or columns in memory
+    "itself": lambda w: w,
+    "a copy of the transpose": lambda w: w.T.contiguous().T,
+    "scaled": lambda w: 1.0 * w,
+    "the transpose scaled": lambda w: (1.0 * w.T).T,
+    "scaled before": lambda w: (1.0 * w).T.contiguous().T,
+    "parts": lambda w: torch.cat([1.0 * w[:2], 1.0 * w[2:]]),
+    "parts of the transpose": lambda w: torch.cat([1.0 * w.T[:2], 1.0 * w.T[2:]]).T,
+    "rows": lambda w: torch.stack([1.0 * row for row in w]),
+    "columns": lambda w: torch.stack([1.0 * column for column in w.T]).T,
+    "rows as columns": lambda w: torch.stack([1.0 * row for row in w], 1).T,
+    "flat": lambda w: (1.0 * w.flatten()).view(w.shape),
+    "the transpose flat": lambda w: (1.0 * w.T.flatten()).view(w.T.shape).T,
+    "copied": lambda w: torch.empty_like(w.T).copy_(w.T).T,
+    "added in place": lambda w: w.new_zeros(w.T.shape).add_(w.T).T,
+    "written over": written,
+    "a batch of one": lambda w: (1.0 * w[None])[0],
+    "averaged": lambda w: torch.stack([w, w]).mean(0),
+    "columns in another order": lambda w: torch.cat([w[:, ::2], w[:, 1::2]], 1),
+    "rows in another order": lambda w: torch.cat([w.T[:, ::2], w.T[:, 1::2]], 1).T,
+    "axes of size 1": lambda w: (1.0 * w.T[:, :, None, None])[:, :, 0, 0].T,
+    "einsum": lambda w: torch.einsum("oi,o->io", w, torch.ones(len(w))).T,
+    "multiplied by the identity": lambda w: w @ torch.eye(6),
+}
+PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # all are x @ w.T
+    "linear": functional.linear,
+    "right": lambda x, w: x @ w.T,
+    "left": lambda x, w: (w @ x.T).T,
+    "of numpy's order": lambda x, w: w.T.__rmatmul__(x),
+    "batch": lambda x, w: torch.bmm(w.expand(len(x), *w.shape), x[:, :, None])[:, :, 0],
+    "heads": lambda x, w: (x @ w.view(2, -1, 6).mT).movedim(0, 1).flatten(1),
+    "inner": torch.inner,
+    "einsum": lambda x, w: torch.einsum("bi,oi->bo", x, w),
+    "einsum without outputs": lambda x, w: torch.einsum("zi,yi", [x, w]).T,
+    "tensordot": lambda x, w: torch.tensordot(x, w, dims=([1], [-1])),
+    "tensordot of axes in order": lambda x, w: torch.tensordot(x, w.T, dims=1),
+    "each by vector": lambda x, w: torch.stack([w.mv(each) for each in x]),
+    "convolution": lambda x, w: functional.conv1d(x[:, :, None], w[:, :, None])[:, :, 0],
+    "transposed convolution": lambda x, w: functional.conv_transpose1d(x[:, :, None], w.T[:, :, None])[:, :, 0],
 }
 
 
-@pytest.mark.parametrize("way", TURNED)
+@pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("units", [4, 6])
-def test_a_scale_for_each_output_of_a_weight_that_is_transposed_and_computed(units: int, way: str) -> None:
+def test_a_weight_that_is_computed_has_a_scale_for_each_output(units: int, product: str) -> None:
     torch.manual_seed(0)
-    net = Forward(lambda m, x: x @ TURNED[way](m.a.weight), a=nn.Linear(6, units, bias=False))
+    layer, x = nn.Linear(6, units, bias=False), inputs((6,), 1)
     with torch.no_grad():
-        net.a.weight.mul_(10.0 ** torch.arange(units)[:, None])
-    weight = net.a.weight.detach()
-    largest = weight.abs().amax(1, keepdim=True) / 3  # symmetric, 3 bits: -3 to 3
-    rounded, x = largest * (weight / largest).round(), inputs((6,), 1)
-    made = quantized(net, Scheme(3, None))
-    calibrate(made, [x])
-    torch.testing.assert_close(made.eval()(x), x @ rounded.T)
+        layer.weight.mul_(10.0 ** torch.arange(units)[:, None])
+    for name, computed in COMPUTED.items():
+        if product == "heads" and not computed(layer.weight).is_contiguous():
+            continue
+        net = Forward(lambda m, x, f=computed: PRODUCTS[product](x, f(m.a.weight)), a=layer)
+        made = quantized(net, Scheme(3, None))
+        calibrate(made, [x])
+        weight = computed(layer.weight.detach())
+        largest = weight.abs().amax(1, keepdim=True) / 3  # symmetric, 3 bits: -3 to 3
+        expected = x @ (largest * (weight / largest).round()).T
+        torch.testing.assert_close(made.eval()(x), expected, rtol=1e-4, atol=1e-4, msg=lambda t, n=name: f"{n}: {t}")
+        assert left(made, x[:1]) == {}, name
+
+
+@pytest.mark.parametrize("inputs_", [4, 5])
+def test_a_filter_that_is_transposed_and_computed_has_a_scale_for_each_output(inputs_: int) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(inputs_, 4, 3, bias=False), inputs((inputs_, 5, 5), 1)
+    with torch.no_grad():
+        layer.weight.mul_(10.0 ** torch.arange(4).view(4, 1, 1, 1))
+    weight = layer.weight.detach()
+    largest = weight.abs().amax((1, 2, 3), keepdim=True) / 3
+    expected = functional.conv2d(x, largest * (weight / largest).round())
+    for computed in (lambda w: (1.0 * w.transpose(0, 1)).transpose(0, 1), lambda w: w.flip(2, 3).flip(2, 3)):
+        net = Forward(lambda m, x, f=computed: functional.conv2d(x, f(m.a.weight)), a=layer)
+        calibrate(made := quantized(net, Scheme(3, None)), [x])
+        torch.testing.assert_close(made.eval()(x), expected)
+        assert left(made, x[:1]) == {}
+
+
+def test_a_square_weight_that_is_computed_and_used_both_ways_has_scales_for_both() -> None:
+    torch.manual_seed(0)
+    net = Forward(lambda m, x: functional.linear(x, t := 2 * m.a.weight) + functional.linear(x, t.T), a=nn.Linear(6, 6))
+    with torch.no_grad():
+        net.a.weight.mul_(10.0 ** torch.arange(6)[:, None])
+    weight, x = 2 * net.a.weight.detach(), inputs((6,), 1)
+    rounded = [(largest := w.abs().amax(1, keepdim=True) / 3) * (w / largest).round() for w in (weight, weight.T)]
+    calibrate(made := quantized(net, Scheme(3, None)), [x])
+    torch.testing.assert_close(made.eval()(x), x @ (rounded[0] + rounded[1]).T)
     assert left(made, x[:1]) == {}
 
 
-@pytest.mark.parametrize("way", TURNED)
-def test_a_layer_that_multiplies_by_the_transpose_of_what_is_computed_has_a_scale_for_each_output(way: str) -> None:
-    torch.manual_seed(0)
-    net = Forward(lambda m, x: functional.linear(x, TURNED[way](m.a.weight).T), a=nn.Linear(6, 6, bias=False))
-    with torch.no_grad():
-        net.a.weight.mul_(10.0 ** torch.arange(6)[:, None])
-    weight = net.a.weight.detach()
-    largest = weight.abs().amax(1, keepdim=True) / 3
-    made, x = quantized(net, Scheme(3, None)), inputs((6,), 1)
-    calibrate(made, [x])
-    torch.testing.assert_close(made.eval()(x), x @ (largest * (weight / largest).round()).T)
+def test_a_square_weight_that_is_computed_and_is_in_no_product_of_two_matrices_is_named() -> None:
+    net = Forward(lambda m, x: (x[:, None] * (2 * m.a.weight)).sum(-1), a=nn.Linear(6, 6, bias=False))
+    assert left(made(lambda: net, (6,)), inputs((6,), 1, 1)).keys() == {"a.weight"}
+
+
+@pytest.mark.parametrize("constant", ["new_tensor", "tensor"])
+def test_a_table_of_the_type_of_a_weight_is_not_rounded(constant: str) -> None:
+    table = inputs((6,), 1).tolist()
+    tables = {"new_tensor": lambda w: w.new_tensor(table), "tensor": lambda _: torch.tensor(table)}
+    net = Forward(lambda m, x: functional.linear(x, tables[constant](m.a.weight)) + 0 * m.a(x), a=nn.Linear(6, 6))
+    x = inputs((6,), 2)
+    calibrate(made := quantized(net, Scheme(2, None)), [x])
+    torch.testing.assert_close(made.eval()(x), x @ torch.tensor(table).T)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_computed_weight_that_changes_in_place_is_rounded_anew(mode: Callable[[], Any]) -> None:
+    def twice(m: nn.Module, x: Tensor) -> Tensor:
+        weight = 1.0 * m.a.weight  # type: ignore[operator, union-attr]
+        return functional.linear(x, weight) + functional.linear(x, weight.mul_(2))
+
+    net, x = Forward(twice, a=nn.Linear(6, 4, bias=False)), inputs((6,), 1)
+    calibrate(made := quantized(net, Scheme(3, None)), [x])
+    once = quantized(nn.Sequential(net.a), Scheme(3, None))  # type: ignore[arg-type]
+    with mode():
+        torch.testing.assert_close(made.eval()(x), 3 * once(x))
 
 
 def test_a_filter_that_is_computed_as_a_matrix_is_rounded() -> None:
@@ -226,19 +305,6 @@ def test_a_filter_that_is_computed_as_a_matrix_is_rounded() -> None:
 @pytest.mark.parametrize("bits", ["fp16", "bf16", 8])
 def test_a_rounded_weight_of_another_type_is_no_weight_in_float(bits: int | str) -> None:
     assert left(quantized(nn.Sequential(nn.Linear(6, 4)), Scheme(bits, None)), inputs((6,), 1, 1)) == {}
-
-
-def test_what_is_computed_in_both_ways_from_a_square_weight_is_rounded_as_the_weight_of_a_layer_alone() -> None:
-    symmetric = Forward(lambda m, x: functional.linear(x, m.a.weight + m.a.weight.T), a=nn.Linear(6, 6))
-    assert left(made(lambda: symmetric, (6,)), inputs((6,), 1, 1)) == {}
-    both = Forward(lambda m, x: functional.linear(x, t := m.a.weight + m.a.weight.T) + functional.linear(x, t.T),
-                   a=nn.Linear(6, 6))  # fmt: skip
-    weight, x = (both.a.weight + both.a.weight.T).detach(), inputs((6,), 1)  # type: ignore[union-attr, operator]
-    largest = weight.abs().amax(1, keepdim=True) / 3
-    calibrate(net := quantized(both, Scheme(3, None)), [x])
-    torch.testing.assert_close(net.eval()(x), 2 * x @ (largest * (weight / largest).round()).T)
-    unclear = Forward(lambda m, x: x @ (m.a.weight + m.a.weight.T), a=nn.Linear(6, 6))
-    assert left(made(lambda: unclear, (6,)), inputs((6,), 1, 1)).keys() == {"a.weight"}
 
 
 @pytest.mark.parametrize("bias", [lambda a: a.bias[None], lambda a: (2 * a.bias)[None], lambda a: a.bias])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.layer import CONVOLUTIONS, prunable, rows_first
+from lth.layer import CONVOLUTIONS, TRANSPOSED, prunable, rows_first
 from lth.quantization.scheme import Scheme
 from lth.weights import first_names
 
@@ -49,9 +49,14 @@ class Quantized:
         return len(rows_first(self.layer, self.weight))
 
     @property
+    def output_axis(self) -> int:
+        """Axis of the weight along which its output channels, or those of a group, lie."""
+        return int(isinstance(self.layer, TRANSPOSED))
+
+    @property
     def grids(self) -> int:
-        """Number of grids of the weight."""
-        return self.channels if self.scheme.per_channel else 1
+        """Number of grids of the weight, or of roundings to a float type."""
+        return self.channels if self.scheme.per_channel and self.scheme.integer_weights else 1
 
     @property
     def weight_share(self) -> Tensor | None:

@@ -1,20 +1,24 @@
-"""Places of tensors in memory: which lie alike, and which as the transpose of another."""
+"""Places of tensors in memory: which lie alike, and along which axis of one another goes."""
 
 from torch import Tensor
 
 
-def alike(x: Tensor, weight: Tensor) -> bool:
-    """True if it has the shape of the weight, or of its transpose."""
-    return x.shape == weight.shape or (x.ndim > 1 and x.mT.shape == weight.shape)
+def orientations(x: Tensor, weight: Tensor) -> list[bool]:
+    """False if a tensor has the shape of the weight, True if it has that of its transpose: both if the first two axes
+    are as long, none if it has neither shape.
+    """
+    swapped = [x.transpose(0, 1)] if x.ndim > 1 else []
+    return [bool(way) for way, each in enumerate([x, *swapped]) if each.shape == weight.shape]
 
 
-def seen(x: Tensor, whole: Tensor, turned: bool | None) -> bool | None:
-    """True if a tensor in the memory of another lies as the transpose of a weight. turned: the same of the other."""
-    if turned is None or not x.ndim or not x.stride(-1):
-        return None
-    if x.stride(-1) == whole.stride(-1):
-        return turned
-    return not turned if x.ndim == whole.ndim else None
+def axis_along(whole: Tensor, stride: int) -> int | None:
+    """The axis of a tensor that steps of this many places in its memory go along; None if they go along several."""
+    found = []
+    sizes = zip(whole.stride(), whole.shape, range(whole.ndim), strict=True)
+    for step, axis in sorted(((step, axis) for step, size, axis in sizes if size > 1 and step), reverse=True):
+        steps, stride = divmod(stride, step)
+        found += [axis] * bool(steps)
+    return found[0] if len(found) == 1 and not stride else None
 
 
 def same_layout(x: Tensor, y: Tensor) -> bool:

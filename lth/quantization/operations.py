@@ -65,6 +65,11 @@ def replaced(args: tuple[Any, ...], kwargs: dict[str, Any], slot: int | str, val
     return args, {**kwargs, slot: value}
 
 
+def is_constant(name: str) -> bool:
+    """True if an operation takes type and device from its first argument, and no values."""
+    return name.endswith("_like") or name.startswith("new_")
+
+
 def in_place(name: str) -> bool:
     """True if an operation writes into its first argument."""
     return name in IN_PLACE or (name.endswith("_") and not name.endswith("__"))

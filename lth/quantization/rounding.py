@@ -3,7 +3,8 @@
 Not layers but operations are looked at, so that whoever reads a weight sees it rounded: a layer's own forward, a
 subclass's, attention (which multiplies by the weight of its output layer without calling it), a tied embedding or plain
 `F.linear(x, layer.weight)`. What is computed from a weight and other parameters alone (weight norm, weight
-standardization) is followed and rounded when it meets data. Training and evaluation take the same path: the fused
+standardization) is followed and rounded when it meets data, with one scale for each output of the layer, or, if its
+shape does not tell these from the inputs, of the product. Training and evaluation take the same path: the fused
 kernels of transformers, which would read the weights unseen, are not taken while a mode is on.
 """
 
@@ -18,8 +19,9 @@ from torch.overrides import TorchFunctionMode
 
 from lth import UserError
 from lth.quantization.layer import Quantized
-from lth.quantization.layout import alike, extent, same_layout, seen
-from lth.quantization.operations import ATTENTION, LAYERS, in_place, mapped, operands, replaced, tensors
+from lth.quantization.layout import axis_along, extent, orientations, same_layout
+from lth.quantization.operations import ATTENTION, LAYERS, in_place, is_constant, mapped, operands, replaced, tensors
+from lth.quantization.outputs import Slots, output_axes
 from lth.weights import memory
 
 
@@ -37,8 +39,8 @@ class Rounding(TorchFunctionMode):
     """Rounds in one forward pass. Tensors are told apart by the memory that they share with their views.
 
     origins: memory -> weights that it is computed from, none for other parameters and constants; data are not in it.
-    wholes: memory -> tensors of the shape of a weight, True if they lie as its transpose, None if that is not known.
-    ways: (memory, weight) -> the same of tensors of any shape. ready: memory -> the weight that is rounded there.
+    wholes: memory -> tensors of the shape of a weight or of its transpose, and the weight that they are computed from.
+    rounded: memory -> what was made of such tensors. ready: memory -> the weight that is rounded there.
     """
 
     def __init__(self, net: nn.Module, layers: Iterable[Quantized], watch: Watch | None) -> None:
@@ -48,15 +50,14 @@ class Rounding(TorchFunctionMode):
         self.alive: list[Tensor] = []
         self.origins = {memory(t): frozenset[str]() for t in (*net.parameters(), *net.buffers())}
         self.origins.pop(0, None)
-        self.wholes: dict[int, list[tuple[Tensor, Quantized, bool | None]]] = {}
-        self.ways: dict[tuple[int, str], bool | None] = {}
+        self.wholes: dict[int, list[tuple[Tensor, Quantized]]] = {}
         self.ready: dict[int, Quantized] = {}
-        self.rounded: dict[tuple[int, bool, bool, int], Tensor] = {}
+        self.rounded: dict[int, dict[tuple[int, bool, bool, int], Tensor]] = {}
         for layer in self.layers.values():
             if not memory(layer.weight):
                 raise UserError(f"{layer.name} has no memory of its own (torch.func.vmap), so its products can't be "
                                 "followed: compute quantized nets one by one")  # fmt: skip
-            self._note(layer.weight, frozenset({layer.name}), (layer, False))
+            self._note(layer.weight, frozenset({layer.name}), layer)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -67,83 +68,76 @@ class Rounding(TorchFunctionMode):
                 return ATTENTION(*args, **kwargs)
         if name in ("__get__", "__set__"):  # shapes, and views such as x.T, which share memory
             return func(*args, **kwargs)
+        changed = args[:1] if in_place(name) else ()
+        written = [*tensors((*changed, kwargs.get("out")), {})]
         origins = [self._origin(x) for x in tensors(args, kwargs)]
         if None not in origins and not (name in LAYERS and any(origins)):
-            return self._follow(name, func(*args, **kwargs), [*tensors(args, kwargs)], origins)
-        written = args[:1] if in_place(name) else ()
-        for x in (*written, kwargs.get("out")):
-            self._forget(x)
+            out = func(*args, **kwargs)
+            names = frozenset[str]() if is_constant(name) else frozenset[str]().union(*filter(None, origins))
+            self._follow(names, written or tensors((out,), {}), in_place=bool(written))
+            return out
+        for x in written:
+            self.origins.pop(memory(x), None)  # data are written into it
         if any(origins):
-            change = partial(self._round, straight=name in LAYERS)
-            args = (*written, *mapped(change, args[len(written) :]))
-            kwargs = {key: mapped(change, x) for key, x in kwargs.items()}
-            args, kwargs = self._round_input(name, args, kwargs)
+            args, slots = operands(name, args)
+            axes = output_axes(name, args, kwargs, slots)
+            rounded = [self._rounded_argument(x, axes.get(at, [])) for at, x in enumerate(args)]
+            args = (*changed, *rounded[len(changed) :])
+            kwargs = {key: self._rounded_argument(x, axes.get(key, [])) for key, x in kwargs.items()}
+            args, kwargs = self._round_input(name, args, kwargs, slots)
         return func(*args, **kwargs)
 
     def _origin(self, x: Tensor) -> frozenset[str] | None:
         """Weights that a tensor is computed from; None if data take part."""
         return self.origins.get(memory(x))
 
-    def _follow(self, name: str, out: Any, inputs: list[Tensor], origins: list[frozenset[str] | None]) -> Any:
-        """Note what is computed from parameters alone. name: of the operation; zeros_like and the like take no
-        values from their arguments.
-        """
-        names = frozenset[str]().union(*(o for o in origins if o)) if not name.endswith("_like") else frozenset[str]()
-        ways = {each: self._way_of(each, inputs) for each in names}
-        for x in tensors((out,), {}):
-            if in_place(name):
+    def _follow(self, names: frozenset[str], made: Iterable[Tensor], *, in_place: bool) -> None:
+        """Note what is computed from parameters alone. names: of the weights among them."""
+        for x in made:
+            if in_place:
                 self.wholes.pop(memory(x), None)
-            for each, way in ways.items():
-                if in_place(name) or memory(x) not in self.wholes:
-                    self.ways[memory(x), each] = way
-            same = [layer for each in names if alike(x, (layer := self.layers[each]).weight)]
-            self._note(x, names, (same[0], self._turned(x, same[0], ways)) if len(same) == 1 else None)
-        return out
+                self.rounded.pop(memory(x), None)
+            same = [layer for each in names if orientations(x, (layer := self.layers[each]).weight)]
+            self._note(x, names, same[0] if len(same) == 1 else None)
 
-    def _turned(self, x: Tensor, layer: Quantized, ways: dict[str, bool | None]) -> bool | None:
-        """True if a tensor lies as the transpose of a weight does; None if that is not known of a square one."""
-        rows, *columns = layer.weight.shape
-        return ways[layer.name] if [rows] == columns else x.shape != layer.weight.shape
-
-    def _way_of(self, name: str, inputs: list[Tensor]) -> bool | None:
-        """True if the tensors among these that are computed from a weight lie as its transpose; None if not all do."""
-        ways = set[bool | None]()
-        for x in inputs:
-            if name in (self._origin(x) or ()):
-                wholes = [(w, turned) for w, layer, turned in self.wholes.get(memory(x), ()) if layer.name == name]
-                ways |= {seen(x, *each) for each in wholes} or {self.ways.get((memory(x), name), False)}
-        return ways.pop() if len(ways) == 1 else None
-
-    def _note(self, x: Tensor, names: frozenset[str], whole: tuple[Quantized, bool | None] | None) -> None:
+    def _note(self, x: Tensor, names: frozenset[str], layer: Quantized | None) -> None:
         place = memory(x)
         if not place:
             return
         self.origins[place] = self.origins.get(place, frozenset()) | names
-        if whole is not None and (x is whole[0].weight or place not in self.wholes):
-            self.wholes.setdefault(place, []).append((x, *whole))
+        if layer is not None and (x is layer.weight or place not in self.wholes):
+            self.wholes.setdefault(place, []).append((x, layer))
         self.alive.append(x)  # memory must not be given to another tensor while it is followed
 
-    def _forget(self, x: Any) -> None:
-        """Data were written into it."""
-        if isinstance(x, Tensor):
-            self.origins.pop(memory(x), None)
+    def _rounded_argument(self, x: Any, outputs: list[int]) -> Any:
+        """An argument with every weight in it rounded. outputs: axes that the outputs have too, if it is an operand."""
+        return mapped(partial(self._round, outputs=outputs), x)
 
-    def _round(self, x: Tensor, straight: bool) -> Tensor:
-        """The same view of the rounded weight if the tensor is a view of a weight, or of what is computed from it.
-        straight: True where it is the weight of a layer, whose outputs are its rows if nothing else is known.
-        """
-        for whole, layer, turned in self.wholes.get(memory(x), ()):
-            if turned is None and not straight:
-                continue
+    def _round(self, x: Tensor, outputs: list[int]) -> Tensor:
+        """The same view of the rounded weight if the tensor is a view of a weight, or of what is computed from it."""
+        for whole, layer in self.wholes.get(memory(x), ()):
             offset = int(x.storage_offset() - whole.storage_offset())
-            if memory(x) in self.origins and offset >= 0 and offset + extent(x) <= extent(whole):
-                base = x if x._base is None else x._base  # that of a function with gradients of its own, for one
-                turned = seen(x, whole, False) if turned is None else turned
-                return self._view(x, base if same_layout(base, whole) else whole, layer, bool(turned))
+            if memory(x) not in self.origins or offset < 0 or offset + extent(x) > extent(whole):
+                continue
+            base = x if x._base is None else x._base  # that of a function with gradients of its own, for one
+            if (transposed := self._transposed(x, whole, layer, outputs)) is not None:
+                return self._view(x, base if same_layout(base, whole) else whole, layer, transposed)
         return x
 
-    def _view(self, x: Tensor, whole: Tensor, layer: Quantized, turned: bool) -> Tensor:
-        rounded = self._rounded(whole, layer, turned)
+    def _transposed(self, x: Tensor, whole: Tensor, layer: Quantized, outputs: list[int]) -> bool | None:
+        """True if the outputs lie in a tensor as they do in the transpose of the weight that it is computed from; None
+        if neither its shape nor the product tells. x: the view of it that is multiplied. outputs: axes of x.
+        """
+        if whole is layer.weight:
+            return False
+        shapes = orientations(whole, layer.weight)
+        if len(shapes) == 1 or layer.grids == 1:
+            return shapes[0]
+        axes = {axis_along(whole, x.stride(axis)) for axis in outputs if x.shape[axis] > 1 and x.stride(axis)}
+        return axes.pop() != layer.output_axis if len(axes) == 1 and axes <= {0, 1} else None
+
+    def _view(self, x: Tensor, whole: Tensor, layer: Quantized, transposed: bool) -> Tensor:
+        rounded = self._rounded(whole, layer, transposed)
         if x is whole:
             return rounded
         learns = torch.is_grad_enabled() and x.requires_grad
@@ -153,11 +147,12 @@ class Rounding(TorchFunctionMode):
         view = rounded.as_strided(x.shape, x.stride(), offset)
         return view if learns else view.detach()
 
-    def _rounded(self, whole: Tensor, layer: Quantized, turned: bool) -> Tensor:
+    def _rounded(self, whole: Tensor, layer: Quantized, transposed: bool) -> Tensor:
         """Rounded values, computed once in a forward pass."""
-        key = id(whole), turned, torch.is_grad_enabled(), 0 if whole.is_inference() else whole._version
-        if key not in self.rounded:
-            straight = whole.mT if turned else whole
+        key = id(whole), transposed, torch.is_grad_enabled(), 0 if whole.is_inference() else whole._version
+        known = self.rounded.setdefault(memory(whole), {})
+        if key not in known:
+            straight = whole.transpose(0, 1) if transposed else whole
             if layer.observed == [] and whole is not layer.weight:
                 layer.calibrate_weight(straight)
             try:
@@ -167,17 +162,15 @@ class Rounding(TorchFunctionMode):
                     raise
                 raise UserError(f"{layer.name} is read inside a transform of torch.func, such as vmap, in which "
                                 "weights can't be rounded: compute without it") from error  # fmt: skip
-            rounded = rounded.mT if turned else rounded
-            self.rounded[key] = rounded
+            known[key] = rounded = rounded.transpose(0, 1) if transposed else rounded
             self.ready[memory(rounded)] = layer
             self._note(rounded, frozenset({layer.name}), None)
             self.alive.append(whole)
             self.watch.rounded.append((layer.name, rounded))
-        return self.rounded[key]
+        return known[key]
 
-    def _round_input(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def _round_input(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], slots: Slots) -> tuple[Any, Any]:
         """Round the other operand of a product with a rounded weight."""
-        args, slots = operands(name, args)
         values: list[Any] = [args[slot] if isinstance(slot, int) else kwargs[slot] for slot in slots]
         for at in (1,) if name in LAYERS else (1, 0) if slots else ():
             if layer := self.ready.get(memory(values[at])):

@@ -12,6 +12,7 @@ from lth import cli
 from lth.analysis.claim.rows import select
 from lth.store import table
 from lth.store.defaults import completed, filled
+from lth.store.source import source_now
 
 MINE = """import torch
 
@@ -40,13 +41,32 @@ def test_the_default_of_a_function_of_the_users_own_is_read_from_its_file(monkey
     monkeypatch.syspath_prepend(str(Path.cwd()))
     Path("mine_of_defaults.py").write_text(MINE, encoding="utf-8")
     ours, theirs = {"criterion": "smallest"}, {"criterion": "magnitude"}
-    wanted, own = ["criterion.power", "criterion.floor", "criterion.nosuch"], ["mine_of_defaults.smallest"]
+    wanted = ["criterion.power", "criterion.floor", "criterion.nosuch"]
+
+    def code(name: str) -> dict[str, object]:
+        return {"sources": {name: source_now(name)}}
+
+    own = code("mine_of_defaults.smallest")
     assert completed(ours, wanted, own) == {**ours, "criterion.power": 1, "criterion.floor": 0}
     assert completed(theirs, wanted, own) == theirs
-    assert completed(ours, wanted, ["gone.smallest"]) == ours
+    assert completed(ours, wanted, {"sources": {"gone.smallest": {"gone.py": "1"}}}) == ours
+    assert completed(ours, wanted, {"sources": {"mine_of_defaults.smallest": {"mine_of_defaults.py": "1"}}}) == ours
+    mine = MINE.replace("torch\n", "torch\n\ndoubled = lambda f: f\n")
     for number, (decorator, known) in enumerate([("torch.no_grad()", True), ("doubled", False)]):
-        Path(f"mine_{number}.py").write_text(MINE.replace("def", f"@{decorator}\ndef"), encoding="utf-8")
-        assert ("criterion.floor" in completed(ours, wanted, [f"mine_{number}.smallest"])) == known
+        Path(f"mine_{number}.py").write_text(mine.replace("def", f"@{decorator}\ndef"), encoding="utf-8")
+        assert ("criterion.floor" in completed(ours, wanted, code(f"mine_{number}.smallest"))) == known
+
+
+@pytest.mark.long
+def test_a_default_is_that_of_the_training_whatever_the_function_has_now(capsys: pytest.CaptureFixture[str]) -> None:
+    mine = Path("mine_that_changes.py")
+    mine.write_text(MINE, encoding="utf-8")
+    criterion = "criterion._target_=mine_that_changes.smallest"
+    assert shell.run("-m", "root=here", "levels=1", criterion, "+criterion.power=1,2", "hydra/launcher=basic") == 0
+    mine.write_text(MINE.replace("power=1.0", "power=3.0"), encoding="utf-8")
+    assert sorted(table.tickets(Path("here"))["criterion.power"]) == [1, 1, 2, 2]
+    mine.unlink()
+    assert sorted(table.tickets(Path("here"))["criterion.power"]) == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from lth import augment, regularization
 from lth.job import start
 from lth.keywords import unbound
-from lth.store.digest import describe
+from lth.store.digest import describe, described_defaults
 from lth.task import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 def shared(job: "Job") -> dict[str, Any]:
     """Functions of a job by name, and their arguments that aren't defaults."""
     recipe, path = job.recipe, job.path
-    science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": job.init}
-    science |= {name: getattr(job, name) for name in ("criterion", "distribution", "structure", "schedule")}
-    science |= {"rewind": job.rewind}
-    usual = {"augment": augment.none, "regularization": regularization.none}
-    science |= {name: f for name, none in usual.items() if unbound(f := getattr(recipe, name))[0] is not none}
-    science |= {"updater": recipe.updater} if recipe.moves_mask else {}
-    described = {name: _flat(name, function) for name, function in science.items()}
+    described = {name: _flat(name, function) for name, function in _functions(job).items()}
     own = {
         **described.pop("model"),
         "data": recipe.data.name,
@@ -43,10 +37,35 @@ def shared(job: "Job") -> dict[str, Any]:
     return own if job.start is None else {**own, **start.columns(job, own, job.start)}
 
 
+def defaults(job: "Job") -> dict[str, Any]:
+    """Defaults of the functions of the user's own that a job has, by column: they may be others later."""
+    return {
+        f"{name}.{key}": _cell(value)
+        for name, function in _functions(job).items()
+        if "source" in describe(function)
+        for key, value in described_defaults(function).items()
+    }
+
+
+def _functions(job: "Job") -> dict[str, Any]:
+    recipe = job.recipe
+    science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": job.init}
+    science |= {name: getattr(job, name) for name in ("criterion", "distribution", "structure", "schedule")}
+    science |= {"rewind": job.rewind}
+    usual = {"augment": augment.none, "regularization": regularization.none}
+    science |= {name: f for name, none in usual.items() if unbound(f := getattr(recipe, name))[0] is not none}
+    science |= {"updater": recipe.updater} if recipe.moves_mask else {}
+    return science
+
+
 def _flat(name: str, function: Any) -> dict[str, Any]:
     """A function as columns: {"rewind": "weights", "rewind.step": 100}."""
     described = describe(function)
     short_name = described.pop("function").rpartition(".")[2]
     described.pop("source", None)
-    return {name: short_name} | {f"{name}.{key}": value if isinstance(value, str | int | float) else str(value)
-                                 for key, value in described.items()}  # fmt: skip
+    return {name: short_name} | {f"{name}.{key}": _cell(value) for key, value in described.items()}
+
+
+def _cell(described: Any) -> Any:
+    """A described value as a column has it."""
+    return described if isinstance(described, str | int | float) else str(described)

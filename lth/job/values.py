@@ -155,6 +155,8 @@ class Job:
         both = [self] if self.start is None else [self, self.start]
         given = {job.data_call: {RETURNED: short(describe(job.recipe.data))} for job in both if job.data_call}
         code = {"science": short(sourceless(description)), "sources": {**dict(sources(description)), **given}}
+        if own := columns.defaults(self):
+            code["defaults"] = own
         code["branches"] = {name: branch.code for name, branch in self.branches.items()}
         steps = [self.steps(place) for place in self.places() if place.replicate == replicate]
         planned = {"trainings": len(steps), "steps": math.ceil(sum(steps) / len(steps))}

@@ -1,7 +1,8 @@
 """Values of the configuration that records leave out because they are the defaults of their functions.
 
 A recipe is described without its defaults (see `lth.store.digest`), and so are the columns of a record: of a sweep over
-a rate, the training with the default has no column. A table gives it its value. Defaults are read from the source.
+a rate, the training with the default has no column. A table gives it its value. A record notes the defaults of
+functions of the user's, which may change; others are read from the source.
 """
 
 import ast
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lth.store.source import source_now
 from lth.store.source.definition import definition
 
 if TYPE_CHECKING:
@@ -17,15 +19,20 @@ if TYPE_CHECKING:
 # Column -> its value where a row has none.
 USUAL = {"rewind.step": 0, "task": "classification", "precision": "fp32", "kernel": "auto", "threads": 1,
          "augment": "none", "regularization": "none", "updater": "none", "layers_kept": 1}  # fmt: skip
+NONE: Mapping[str, Any] = {}
 ROOMS = {"optimizer": "torch.optim"}  # column -> where its functions are, if not in the module of lth of this name
 
 
-def completed(columns: Mapping[str, Any], wanted: Iterable[str], own: Iterable[str] = ()) -> dict[str, Any]:
-    """The columns of a record with the defaults of those of `wanted` that it lacks. own: import paths of functions of
-    the user's, such as "mine.smallest".
+def completed(columns: Mapping[str, Any], wanted: Iterable[str], code: Mapping[str, Any] = NONE) -> dict[str, Any]:
+    """The columns of a record with the defaults of those of `wanted` that it lacks. code: that of the record, whose
+    "defaults" are of functions of the user's; older versions noted none, and the source has them if it did not change.
     """
-    paths = {path.rpartition(".")[2]: path for path in own}
-    found = {column: _default(column, columns, paths) for column in wanted if column not in columns}
+    noted, paths = code.get("defaults"), dict[str, str]()
+    if noted is None:
+        own = code.get("sources", {})
+        paths = {path.rpartition(".")[2]: path for path, files in own.items() if _source(path) == files}
+    lacking = [column for column in wanted if column not in columns]
+    found = {column: (noted or {}).get(column, _default(column, columns, paths)) for column in lacking}
     return {**columns, **{column: value for column, value in found.items() if value is not None}}
 
 
@@ -59,6 +66,9 @@ def _default(column: str, columns: Mapping[str, Any], own: Mapping[str, str]) ->
     group, _, key = column.partition(".")
     name = str(columns.get(group))
     return _defaults(own.get(name) or f"{ROOMS.get(group, f'lth.{group}')}.{name}").get(key)
+
+
+_source = cache(source_now)
 
 
 @cache

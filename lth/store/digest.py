@@ -5,6 +5,7 @@ give the same description, so that YAML and Python find each other's results. Fu
 that moving a file loses nothing; a user's own function has its import path and digests of the code it reaches.
 """
 
+import contextlib
 import hashlib
 import importlib
 import inspect
@@ -70,6 +71,16 @@ def describe(value: Any) -> Any:
     if callable(value):
         return _function(value)
     raise TypeError(f"{value!r} can't be part of a recipe: give a function, numbers, text, lists or mappings of them")
+
+
+def described_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Argument -> description of its default, of those that have one that can be described."""
+    parameters, described = signature(unbound(function)[0]).parameters, {}
+    for name, default in ((name, p.default) for name, p in parameters.items()):
+        if default is not None and default is not inspect.Parameter.empty:
+            with contextlib.suppress(TypeError):
+                described[name] = describe(default)
+    return described
 
 
 def sources(description: Any) -> Iterator[tuple[str, dict[str, str]]]:

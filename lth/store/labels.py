@@ -13,7 +13,7 @@ def told_apart(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
     replicate=2" (of a single one its replicate), and a key to sort by.
     """
     wanted = {column for record in records for column in record["columns"]}
-    full = [completed(each["columns"], wanted, each["code"].get("sources", ())) for each in records]
+    full = [completed(each["columns"], wanted, each["code"]) for each in records]
     different = [c for c in sorted(wanted - UNTOLD, key=_last) if len({str(each.get(c)) for each in full}) > 1]
     names = different or ["replicate"]
     if len({_words(each, names) for each in full}) < len(full):

@@ -129,8 +129,8 @@ def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
     mark_branches(found)
     changes, named = stale(found), {column for record in found for column in record["columns"] if "." in column}
     for record in found:
-        if own := record["code"].get("sources"):
-            record["columns"] = completed(record["columns"], named, own)
+        if record["code"].get("sources"):
+            record["columns"] = completed(record["columns"], named, record["code"])
         if change := changes.get((record["experiment"], record.get("job", ""))):
             record["columns"]["stale"] = change
         for item in record["rows"].values():

@@ -37,7 +37,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "Gaussian He weights": {"init": "kaiming_normal"},
     "epsilon 1e-7": {"optimizer.eps": 1e-7},
 }
-# Those of frankle2019_fig5.
+# The claims of frankle2019_fig5.
 CLAIMS = [
     claim
     for name, where in ARMS.items()
@@ -55,8 +55,9 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step by percent of weights remaining, a line for each change."""
     shown = tickets[(tickets["model"] == "conv_2") & (tickets["branch"] == "ticket")]
     epsilon = shown.get("optimizer.eps", pd.Series(index=shown.index, dtype=float)).fillna(EPSILON)
-    names = ["Gaussian Glorot weights", *ARMS]
-    weights = (shown["init"] == "kaiming_normal").map({True: names[1], False: names[0]})
-    change = pd.Categorical(weights.where(epsilon == EPSILON, names[2]), names)
+    names = dict(zip([("glorot_normal", EPSILON), ("kaiming_normal", EPSILON), ("glorot_normal", 1e-7)],
+                     ["Gaussian Glorot weights", *ARMS], strict=True))  # fmt: skip
+    change = pd.Categorical(map(names.get, zip(shown["init"], epsilon, strict=True)), names.values())
+    shown = shown.assign(**{"with": change}).dropna(subset="with")  # of one change each
     title = "Conv-2 from other weights, and with another epsilon of Adam (Frankle & Carbin 2019, Figure 5)"
-    return plot.sparsity(shown.assign(**{"with": change}).sort_values("with"), title, by=["with"])
+    return plot.sparsity(shown.sort_values("with"), title, by=["with"])

@@ -113,8 +113,8 @@ def prune(
             left = _without(trained, _kept(left, density, net, recipe, criterion, distribution, structure))
         if remaining(left.mask) == remaining(trained.mask):
             log.warning("level %d removes nothing from level %d: the schedule asks for less than one weight or unit of "
-                        "each layer, or only for what the structure keeps: the units of the output layer (neuron), "
-                        "n of every m (n_of_m)", level, trained.ticket.level)  # fmt: skip
+                        "each layer, or the structure keeps what is left (neuron the units of the output layer, "
+                        "n_of_m n of every m)", level, trained.ticket.level)  # fmt: skip
         return left.mask
 
     key = trained.ticket.replicate, level

@@ -152,12 +152,25 @@ def test_the_loop_from_python_finds_tickets_down_to_level_7(capsys: pytest.Captu
 
 
 @pytest.mark.long
+def test_a_loop_of_ones_own_keeps_what_is_pruned_at_0(capsys: pytest.CaptureFixture[str]) -> None:
+    page = {"__name__": "page"}
+    exec(block("howto/python.md", "start = dense(").replace("steps=500,", "steps=5,"), page)
+    capsys.readouterr()
+    exec(block("howto/python.md", "def plain(tickets").replace("steps=100", "steps=5"), page)
+    lines = [line.rpartition(" ") for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _, _ in lines] == [f"ticket, replicate 1, level {level}" for level in range(8)]
+    assert int(lines[0][2]) <= 266_610  # weights and biases
+    assert 55_000 <= int(lines[7][2]) <= 56_094 + 410
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("page", "words"),
     [
         ("howto/criterion.md", ["criterion._target_=mine.smallest", "levels=1"]),
         ("howto/criterion.md", ["--config-dir", "conf_mine", "criterion=smallest", "criterion.power=2", "levels=1"]),
         ("howto/model.md", ["model._target_=mine.two_convolutions", "levels=1"]),
+        ("howto/model.md", ["--config-dir", "conf_mine", "model=two_convolutions", "levels=0"]),
         ("howto/updater.md", ["--config-dir", "conf_mine", "updater=halve", "updater.at=3", "levels=0"]),
         ("howto/function.md", ["lr._target_=mine.halving", "+lr.half=400", "levels=0"]),
     ],

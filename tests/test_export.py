@@ -58,11 +58,11 @@ def test_without_a_format_the_ending_of_the_file_chooses_it(stored: Path, capsys
     }  # fmt: skip
     assert all(export._ending(form) == ending for ending, form in export.USUAL.items() if ending != ".pth")
     assert Path("net.pt").read_bytes()[:2] == written("net.PTH").read_bytes()[:2] == b"PK"  # as torch.save writes
+    assert cli.main(["export", "first_ticket", f"root={stored}", "--out", "net.ONNX", "--format", "lth"]) == 2
+    assert "--out net.ONNX: format lth is a .lth file; name it net.lth" in capsys.readouterr().err
     assert cli.main(["export", "first_ticket", f"root={stored}", "--out", "net.bin"]) == 2
-    assert (
-        "--out net.bin: .bin is the ending of no format (.onnx, .lth, .pt, .pth, .pt2, .safetensors are): give --format"
-        in capsys.readouterr().err
-    )
+    known = ".onnx, .lth, .pt, .pth, .pt2, .safetensors"
+    assert f"no format has the ending .bin (known: {known}); give --format as well" in capsys.readouterr().err
 
 
 @pytest.mark.long
@@ -90,7 +90,15 @@ def test_files_of_several_jobs_have_names_of_their_own_and_what_is_replaced_is_t
     assert run(f"root={tmp_path}", "name=two", "steps=10", "levels=1") == 0
     assert run(f"root={tmp_path}", "name=two", "steps=10", "levels=1", "criterion=random") == 0
     for job in ("magnitude", "random"):
-        words = ["two", f"root={tmp_path}", "replicate=1", f"criterion={job}", "--format", "ticket"]
+        words = [
+            "two",
+            f"root={tmp_path}",
+            "replicate=1",
+            "criterion=movement",
+            f"criterion={job}",
+            "--format",
+            "ticket",
+        ]
         assert cli.main(["export", *words]) == 0
         capsys.readouterr()
         assert Path(f"two-1-criterion={job}-level-1-ticket.safetensors").is_file()
@@ -181,7 +189,7 @@ def test_a_folder_of_ones_own_groups_is_asked_for_where_the_name_alone_is_given(
     folder.mkdir(parents=True)
     (folder / "slow.yaml").write_text("_target_: lth.lr.constant\n_partial_: true\nwarmup: 3\n", encoding="utf-8")
     assert run(f"--config-dir={folder.parent}", "root=here", "levels=0", "lr=slow") == 0
-    with pytest.raises(UserError, match=r"first_ticket was trained with .*lr=slow.*; if it was with --config-dir DIR"):
+    with pytest.raises(UserError, match=r"first_ticket: .*lr=slow.* If it was trained with --config-dir DIR, give"):
         jobs(["first_ticket", "root=here"])
     with pytest.raises(UserError, match=r"^there is no key 'levles'"):
         jobs(["first_ticket", "root=here", "levles=1"], folder.parent)

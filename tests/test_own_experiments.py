@@ -71,6 +71,31 @@ def test_a_plot_is_a_table_and_a_figure(stored: Path, tmp_path: Path, capsys: py
     }  # fmt: skip
 
 
+def test_a_branch_is_named_once_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["plot", "quantization", "--where", "model=lenet_300_100", "--y", "final_accuracy", "--runs", "nowhere"]
+    by, alone = (
+        pd.read_csv(io.StringIO(lth(capsys, *given, *more, "--format", "csv"))) for more in (["--by", "branch"], [])
+    )
+    assert by.equals(alone)
+
+
+def test_a_side_without_a_common_replicate_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = [
+        "data=mnist_5k",
+        "model=mlp",
+        "model.hidden=[8]",
+        "steps=2",
+        "evaluate_every=1",
+        "levels=0",
+        "tracking=none",
+    ]
+    for name, replicates in (("one", "[1,2]"), ("two", "2"), ("three", "3")):
+        assert cli.main(["run", *words, f"name={name}", f"replicate={replicates}", f"root={tmp_path}"]) == 0
+    assert cli.main(["compare", "one", "two", "three", "--runs", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert "not compared, since no replicate of one has a level within 5% of theirs: three" in said
+
+
 @pytest.mark.parametrize(
     "given",
     [

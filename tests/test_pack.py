@@ -286,6 +286,21 @@ def test_weights_of_a_damaged_training_go_with_it(whole: Path, caplog: pytest.Lo
     assert unpack(whole / "file", Path("here")) == (1, 0, 5)
 
 
+@pytest.mark.parametrize("damage", ["longer", "a circle of links"])
+def test_a_training_that_can_never_be_read_is_replaced(whole: Path, damage: str) -> None:
+    shutil.copytree(whole / "runs", "here")
+    file = min(Path("here").glob("trained/*/mask.safetensors"))
+    data = file.read_bytes()
+    file.unlink()
+    if damage == "longer":
+        with file.open("wb") as stream:
+            stream.truncate(2**40)  # takes no room
+    else:
+        file.symlink_to(file.name)
+    assert unpack(whole / "file", Path("here")) == (1, 1, 4)
+    assert file.read_bytes() == data
+
+
 def test_a_training_that_the_disk_does_not_let_be_read_is_kept(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(whole / "runs", "here")
     before = {file: file.read_bytes() for file in Path("here").glob("trained/*/*")}
@@ -294,7 +309,9 @@ def test_a_training_that_the_disk_does_not_let_be_read_is_kept(whole: Path, monk
         raise Corrupt(f"{entry} can't be read: Input/output error") from OSError(5, "Input/output error")
 
     monkeypatch.setattr(added, "check_masks", fails)
-    with pytest.raises(UserError, match="can't be read: Input/output error"):
+    with pytest.raises(
+        UserError, match="can't be read: Input/output error: run the same command again, or move it away"
+    ):
         unpack(whole / "file", Path("here"))
     assert {file: file.read_bytes() for file in Path("here").glob("trained/*/*")} == before
 

@@ -752,9 +752,12 @@ def test_a_data_set_is_called_as_in_papers_with_its_limit() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("x", "is_shared"), [("density", True), ("step", False)])
+@pytest.mark.parametrize(
+    ("x", "y", "is_shared"),
+    [("density", "final_test_accuracy", True), ("step", "test_accuracy", False), ("density", "seconds", False)],
+)
 def test_panels_below_each_other_share_their_accuracies_but_over_steps_each_has_its_own(
-    x: str, is_shared: bool
+    x: str, y: str, is_shared: bool
 ) -> None:
     panels = []
     for name, accuracy in (("low", 40.0), ("high", 90.0)):
@@ -763,5 +766,5 @@ def test_panels_below_each_other_share_their_accuracies_but_over_steps_each_has_
         for column in ("x_min", "x_max"):
             values[column] = values["x"]
         panels.append((name, values.assign(min=values["mean"], max=values["mean"]), tickets()))
-    low, high = plot.lines(panels, x, "test_accuracy", "two").axes
+    low, high = plot.lines(panels, x, y, "two").axes
     assert (low.get_ylim() == high.get_ylim()) == is_shared

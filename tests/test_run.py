@@ -345,6 +345,16 @@ def test_a_disk_with_no_room_at_all_is_a_clear_error(tmp_path: Path, capsys: pyt
     assert run("root=here") == 0
 
 
+def test_a_disk_that_is_full_when_figures_are_drawn_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("root=here") == 0
+    with shell.drawing(), shell.file_size_limit(15_000):
+        assert run("root=here") == 0
+    said = "".join(capsys.readouterr())
+    assert "no figure could be drawn: can't write here/figures/first_ticket/" in said
+    assert "File too large: raise the limit" in said
+    assert [*Path("here/figures").rglob("*.*")] == []
+
+
 # ---- plan and sweep
 
 

@@ -285,6 +285,18 @@ def test_the_keys_of_other_functions_are_free() -> None:
     assert "there is no key 'branch.mine.drows'. Did you mean branch.mine.draws?" in error(config, usual)
 
 
+def test_a_branch_that_no_file_names_has_the_keys_of_all() -> None:
+    config = composed()
+    config["branch"] = {"mine": {"transform": {"_target_": "mine.branch", "_partial_": True}}}
+    config["branch"]["mine"] |= {"levels": [1], "draws": 2, "compare": None}
+    usual = composed() | {"branch": {"mine": {"transform": {"_target_": "mine.branch", "_partial_": True}}}}
+    validate(config, usual)
+    config["branch"]["mine"]["draws"] = "two"
+    assert error(config, usual) == "branch.mine.draws=two: must be a whole number, such as 1"
+    config["branch"]["mine"] |= {"draws": 2, "bits": 4}
+    assert "there is no key 'branch.mine.bits'" in error(config, usual)
+
+
 def test_what_may_be_null_says_so_among_its_choices() -> None:
     config = composed("quantization=[aware]")
     config["quantization"]["aware"]["transform"]["activation_bits"] = 9

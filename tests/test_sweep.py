@@ -16,6 +16,7 @@ from lth import UserError, cli
 from lth.cli import config
 from lth.cli.config import order
 from lth.cli.config.flags import Arguments, parted
+from lth.cli.config.literal import literal
 from lth.cli.config.overrides import expand, swept_with_groups, with_params
 from lth.cli.config.sweep import Sweeper
 from lth.cli.config.task import Task, failures
@@ -109,6 +110,12 @@ def test_values_that_an_option_of_a_sweep_holds_are_refused(tmp_path: Path, caps
 def test_values_that_are_none_or_twice_there_are_refused(override: str, why: str) -> None:
     with pytest.raises(UserError, match=why):
         expand([override])
+
+
+@pytest.mark.parametrize("values", ["1,,2", "1,2,", ",2"])
+def test_a_comma_too_many_is_named(values: str) -> None:
+    with pytest.raises(UserError, match=f"replicate={values}: one of its values is empty: remove a comma, or write ''"):
+        literal([f"replicate={values}"], sweeping=True)
 
 
 def test_without_a_swept_group_nothing_is_rewritten() -> None:

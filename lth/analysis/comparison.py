@@ -72,7 +72,7 @@ def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) 
 
 
 def left_out(found: Sequence[Side], base: Side, compared: pd.DataFrame, at: float | None = None) -> list[str]:
-    """Names of the sides that had nothing to compare with the base; without `at`, also the levels that had nothing."""
+    """Names of the sides that had nothing to compare with the base; without `at`, also levels without a counterpart."""
     left = []
     for side in found:
         seen = compared.loc[compared["configuration"] == side.name, "density"]

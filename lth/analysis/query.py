@@ -137,7 +137,9 @@ def scale(column: str) -> float:
 
 
 def digits(column: str, values: pd.Series) -> int:
-    """Digits after the point of shown values: fewer of percent and of large ones."""
+    """Digits after the point of shown values: fewer of percent and of large ones, none of steps."""
+    if column in ("early_stop_step", "steps"):
+        return 0
     return 2 if scale(column) == 100 or values.abs().max() >= 100 else 4
 
 
@@ -148,8 +150,8 @@ def title(column: str) -> str:
         "layers_kept": "layers that keep weights (%)",
         "early_stop_val_loss": "validation loss at early stop",
         "early_stop_step": "early-stop step",
-        "macs": "multiply-accumulates of training (of all weights)",
-        "macs_remaining": "multiply-accumulates of training (of remaining weights)",
+        "macs": "multiply-accumulates of training and evaluation (of all weights)",
+        "macs_remaining": "multiply-accumulates of training and evaluation (of remaining weights)",
         "seconds": "seconds of training",
         FLIPS: "sign flips (% of kept weights)",
     }

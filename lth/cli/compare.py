@@ -34,6 +34,11 @@ def main(arguments: argparse.Namespace) -> int:
     for each in comparison.setups(table, base):
         log.warning("%s: differences may come from this", each)
     if left := comparison.left_out(sides, base, found, arguments.at):
-        log.warning("not compared, since %s has no such level%s: %s", base.name, near, "; ".join(left))
+        log.warning(
+            "not compared, since no replicate of %s has a level%s within 5%% of theirs: %s",
+            base.name,
+            near,
+            "; ".join(left),
+        )
     print(found.to_csv(index=False).rstrip("\n") if arguments.format == "csv" else comparison.markdown(found, y))
     return 0

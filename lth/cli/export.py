@@ -72,10 +72,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _usual(file: Path | None) -> str:
     """The format that the ending of a file stands for."""
-    ending = file.suffix.lower() if file else ""
+    ending = _suffix(file) if file else ""
     if ending and ending not in USUAL:
         raise UserError(
-            f"--out {file}: {ending} is the ending of no format ({', '.join(USUAL)} are): give --format too"
+            f"--out {file}: no format has the ending {ending} (known: {', '.join(USUAL)}); give --format as well"
         )
     return USUAL.get(ending, "float32")
 
@@ -83,7 +83,8 @@ def _usual(file: Path | None) -> str:
 def _telling(overrides: Sequence[str]) -> list[str]:
     """The given overrides that choose a job of an experiment that is named; those that trained it are many."""
     chosen = overrides if any("=" not in word for word in overrides) else ()
-    return sorted(word for word in chosen if "=" in word and not key_of(word).startswith((*PLACES, "replicate")))
+    last = {key_of(word): word for word in chosen if "=" in word}
+    return sorted(word for key, word in last.items() if not key.startswith((*PLACES, "replicate")))
 
 
 def _apart(jobs: Sequence[tuple[Job, Path]]) -> str:
@@ -103,9 +104,13 @@ def _ending(name: str) -> str:
     return ".lth" if name.startswith("lth") else ".onnx"
 
 
+def _suffix(file: Path) -> str:
+    return file.suffix.lower()
+
+
 def _check_ending(file: Path, form: str, ending: str) -> None:
     """Raise UserError for a name that ends as those of files of another format do."""
-    if file.suffix in USUAL and USUAL[file.suffix] != USUAL[ending]:
+    if USUAL.get(_suffix(file), USUAL[ending]) != USUAL[ending]:
         raise UserError(f"--out {file}: format {form} is a {ending} file; name it {file.with_suffix(ending)}")
 
 

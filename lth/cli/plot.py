@@ -27,6 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
     rows = query.where(rows, arguments.where)
     for column in [*arguments.by, *filter(None, [arguments.rows])]:
         query.check_column(rows, column)
+    by = [column for column in arguments.by if column != "branch"]  # each is a line in any case
     over_steps = arguments.x == "step"
     word = arguments.y or metric(rows).name
     y = query.curve(evaluations, word) if over_steps else query.number(rows, word)
@@ -37,9 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     panels: Panels = [
         (
             name,
-            series.curves(part, evaluations, y, arguments.by)
-            if over_steps
-            else series.points(part, x, y, arguments.by),
+            series.curves(part, evaluations, y, by) if over_steps else series.points(part, x, y, by),
             part,
         )
         for name, part in _parts(rows, arguments.rows)

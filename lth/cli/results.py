@@ -22,6 +22,7 @@ from lth.analysis.metric import metric
 from lth.analysis.variants import only_fresh
 from lth.cli.config.overrides import expand
 from lth.cli.console import console
+from lth.cli.failure import words
 from lth.store import table
 from lth.store.names import folder_of
 
@@ -60,6 +61,9 @@ class Results:
             return []
         try:
             return [*_draw(self)]
+        except OSError as error:
+            log.warning("no figure could be drawn: %s", words(error))
+            return []
         except Exception as error:
             log.warning("no figure could be drawn (%s: %s)", type(error).__name__, error)
             return []

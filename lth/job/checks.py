@@ -1,7 +1,6 @@
 """Checks of results: CHECKS[role](guard, value, *arguments) raises UserError for one that the role does not allow."""
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
@@ -57,8 +56,8 @@ def check_settings(guard: Role, of: type, bound: Mapping[str, Any]) -> None:
 
 
 def _lr(guard: Role, factor: Any, step: Any, *unused: Any) -> None:
-    if isinstance(factor, bool) or not isinstance(factor, Real) or math.isnan(factor):
-        raise guard.wrong(f"{kind(factor)} at step {step}", "it must return a number, the factor on optimizer.lr")
+    if isinstance(factor, bool) or not isinstance(factor, Real) or not float(factor) >= 0:
+        raise guard.wrong(f"{kind(factor)} at step {step}", "it must return 0 or more, the factor on optimizer.lr")
 
 
 def _augment(guard: Role, images: Any, given: Tensor, *unused: Any) -> None:

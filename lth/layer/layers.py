@@ -15,7 +15,7 @@ from lth.layer.trace import trace
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
 TRAINING = "it is used in training alone, and the net is judged without it"
-UNFOLLOWED = "the outputs depend on it, but not through a product of it alone that is followed"
+UNFOLLOWED = "the outputs depend on it, but through no product of it alone that lth can follow"
 COMPUTED = "the layer computes its weight from it, and zeros do not stay zeros"
 
 

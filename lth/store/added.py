@@ -16,6 +16,8 @@ from lth.store.remains import tidy
 from lth.store.result import is_complete, read_result
 from lth.store.stale import merged
 
+# Errors after which a file may be readable in a moment, or by another user, and that of what is no file (EINVAL).
+KEPT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.EINVAL}
 log = logging.getLogger("lth")
 
 
@@ -79,8 +81,8 @@ def _damage(entry: Path) -> Corrupt | None:
     except Newer:
         return None
     except Corrupt as error:
-        if getattr(error.__cause__, "errno", None) not in (None, errno.ENOENT):  # it may be readable in a moment
-            raise UserError(str(error), code=1) from error
+        if getattr(error.__cause__, "errno", None) in KEPT:
+            raise UserError(f"{error}: run the same command again, or move it away", code=1) from error
         return error
     return None
 

@@ -29,9 +29,9 @@ def lines(
     notes: Sequence[str] = (),
 ) -> "Figure":
     """A panel for each (name, points of `lth.analysis.series`, rows that they are of), one below the other: means, bars
-    from minimum to maximum, in the looks of `style.look`. Panels share their y axis, except over steps.
+    from minimum to maximum, in the looks of `style.look`. Panels of accuracies share their axis, except over steps.
     """
-    shared = {"sharex": x != "density", "sharey": x != "step"}
+    shared = {"sharex": x != "density", "sharey": x != "step" and y.endswith("accuracy")}
     with new_figure(WIDE, HIGH * len(panels), len(panels), 1, **shared) as (figure, grid):
         for (name, points, rows), (axes,) in zip(panels, grid, strict=True):
             _panel(axes, points, x)
@@ -77,6 +77,7 @@ def _axis(axes: "Axes", points: pd.DataFrame, x: str) -> None:
         percent_axis(axes, points["x"])
         return
     if x == "step":
+        axes.locator_params(axis="x", integer=True)
         _from_the_first_tenth(axes, points)
     elif points["x"].min() > 0 and points["x"].max() > LOGARITHMIC * points["x"].min():
         axes.set_xscale("log")

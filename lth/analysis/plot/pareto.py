@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "osDv^P*Xhd"
+FEW = 50  # times the smallest file that the largest is
 
 
 def pareto(table: pd.DataFrame, title: str = "") -> "Figure":
@@ -47,7 +48,7 @@ def front(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _points(axes: "Axes", table: pd.DataFrame, formats: list[str]) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     keys = ["variant", "level", "format"]
     groups = table.assign(accuracy=100 * table["accuracy"]).groupby(keys, sort=False)
@@ -66,6 +67,8 @@ def _points(axes: "Axes", table: pd.DataFrame, formats: list[str]) -> None:
             label=f"{percent(point.density)}, {point.format}",
         )  # fmt: skip
     axes.set_xscale("log")
+    few = points["bytes"].max() < FEW * points["bytes"].min()  # else powers of ten are marks enough
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

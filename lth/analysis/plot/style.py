@@ -1,6 +1,7 @@
 """Common parts of all figures: style, error bars, the note under a figure, saving. Imports matplotlib on first use."""
 
 import hashlib
+import io
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from lth.analysis.plot.counts import counts, several
 from lth.analysis.plot.labels import data_name, model_name
 from lth.analysis.plot.legend import uncover
 from lth.analysis.plot.stamp import reductions
-from lth.file import aside, read_whole
+from lth.file import read_whole, write_whole
 from lth.store.file import OTHER_OUT, make_folder
 from lth.store.record import OWN_STEPS
 
@@ -165,10 +166,14 @@ def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]
     make_folder(folder, OTHER_OUT)
     files = _files(folder, name)
     for file in files:
-        with aside(file) as temporary, warnings.catch_warnings():
+        drawing = io.BytesIO()  # since matplotlib hides the error of a full disk
+        with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks: boxes
             metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
-            figure.savefig(temporary, dpi=150, metadata=metadata | ({"Keywords": key} if key else {}))
+            figure.savefig(
+                drawing, format=file.suffix[1:], dpi=150, metadata=metadata | ({"Keywords": key} if key else {})
+            )
+        write_whole(file, drawing.getvalue())
         figure.set_layout_engine("none")  # keeps the layout: to find it is a quarter of the time
     note_sums(files)
     return files

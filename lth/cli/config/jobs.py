@@ -98,8 +98,8 @@ def _check_groups(name: str, overrides: Sequence[str]) -> None:
     try:
         _composed(overrides, None)
     except UserError as error:
-        raise UserError(f"{name} was trained with {' '.join(overrides)}; if it was with --config-dir DIR, give that "
-                        f"here too: {error}") from error  # fmt: skip
+        raise UserError(f"{name}: {error}. If it was trained with --config-dir DIR, give that here too; it was trained "
+                        f"with {' '.join(overrides)}") from error  # fmt: skip
 
 
 def _reaching(job: "Job", there: Mapping[str, Mapping[str, Any]]) -> "Job":

@@ -50,6 +50,8 @@ def _literal(override: str, sweeping: bool) -> str:
         if equals and value[:1] in ("[", "{") and not is_text:
             return override  # Hydra's own message names the place
         values = value.split(",") if sweeping and not is_text else [value]
+        if "" in values[1:] or values[0] == "" != value:
+            raise UserError(f"{override}: one of its values is empty: remove a comma, or write ''")
         if not equals or parsed(literally := f"{key}={','.join(map(quoted, values))}") is None:
             known = f"experiment={override}" if override in names() else "steps=1000"
             raise UserError(f"{shown(override)}: write key=value, such as {known}")

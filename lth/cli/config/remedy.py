@@ -15,6 +15,7 @@ from lth.cli.config.own import absent, hidden
 from lth.store.names import did_you_mean, similar
 
 LATER = ", or, for a function that is called later, set _partial_=true beside _target_"
+AT_ONCE = ("data", "task")  # config groups whose functions are called when a job is made
 _MISSING = re.compile(r"missing \d+ required .*?argument.*?: ('\w+'.*)")
 _KEY = re.compile(r"full_key: (\S+)")
 _TARGET = re.compile(r"target '([^']+)'")
@@ -74,8 +75,12 @@ def _remedy(node: DictConfig | None, key: str, target: str, words: str) -> str:
         return "arguments are given by name: take the / out of its signature"
     if names:
         how = "beside its _target_" if node is None else f"as {' '.join(f'+{key}.{name}=VALUE' for name in names)}"
-        later = "" if node is not None and node.get("_partial_") else LATER
-        return f"give {'it' if len(names) == 1 else 'them'}{' ' if node is None else ', '}{how}{later}"
+        give = f"give {'it' if len(names) == 1 else 'them'}{' ' if node is None else ', '}{how}"
+        if node is not None and node.get("_partial_"):
+            return give
+        if "." not in key and key not in AT_ONCE:
+            return f"set _partial_=true beside _target_, since lth calls it later, or {give}"
+        return f"{give}{LATER}"
     if found := _UNEXPECTED.search(words):
         return "leave it out" if node is None else f"leave out {key}.{found[1]}"
     return ""

@@ -28,8 +28,9 @@ KEPT = {
     "data.limit": Annotation((int, type(None))),
     "data.size": Annotation((int, type(None)), items=Annotation((int,))),
 }
-# Classes whose fields are the keys beside `transform`.
+# Classes whose fields are the keys beside `transform`, and those that there are in each group.
 ENTRIES = {"branch": "lth.job.Branch", "quantization": "lth.job.Branch"}
+BESIDE = {"branch": ("levels", "draws", "compare"), "quantization": ("levels", "bits")}
 ALIASES = {
     "device": "lth.job.values.Device",
     "kernel": "lth.recipe.Kernel",
@@ -66,18 +67,14 @@ def _check_keys(config: Config, usual: Config) -> None:
             _check_value(key, given[key], _annotation(key, default), default)
             check_bound(key, key, given[key])
     for key in sorted(given.keys() - defaults.keys()):
-        known = key.startswith(ours) or _in_function(config, key) or _is_left_out(key, given[key], defaults)
-        if not known:
+        if not (key.startswith(ours) or _in_function(config, key) or _is_field(key)):
             raise _unknown(key, defaults)
 
 
-def _is_left_out(key: str, value: Any, defaults: Config) -> bool:
-    """Test for null in place of a function that an entry can do without, such as branch.NAME.compare."""
+def _is_field(key: str) -> bool:
+    """Test for a key beside the function of an entry, such as branch.NAME.levels; a file need not name them all."""
     group, _, rest = key.partition(".")
-    _, _, field = rest.partition(".")
-    fields = parameters(ENTRIES[group]) if group in ENTRIES else {}
-    optional = field in fields and fields[field].default is None
-    return value is None and optional and any(each.startswith(f"{key}.") for each in defaults)
+    return rest.partition(".")[2] in BESIDE.get(group, ())
 
 
 def _in_function(config: Config, key: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from lth import UserError
 from lth.analysis import comparison, query, ranking, series
 from lth.analysis.metric import Metric
-from lth.analysis.variants import only_fresh
+from lth.analysis.variants import only_fresh, variants
 
 
 def rows() -> pd.DataFrame:
@@ -272,3 +272,22 @@ def test_stale_rows_are_in_the_table_and_not_among_the_current() -> None:
     assert set(only_fresh(table)["criterion"]) == {"random"}
     assert "stale" not in only_fresh(table)
     assert len(only_fresh(rows())) == 8
+
+
+# ---- what tells configurations apart
+
+
+def test_settings_that_another_one_decides_tell_nothing_apart() -> None:
+    rows = pd.DataFrame(
+        [("tiny", None, 0.2, None, "a"), ("mlp", "[8]", 0.2, 1, "b"), ("mlp", "[8]", 0.4, 1, "c")],
+        columns=["model", "model.hidden", "schedule.linear", "rewind.step", "config"],
+    )
+    assert [*variants(rows)] == [
+        "model=tiny, schedule.linear=0.2, rewind.step=-",
+        "model=mlp, schedule.linear=0.2, rewind.step=1",
+        "model=mlp, schedule.linear=0.4, rewind.step=1",
+    ]
+    wider = rows.assign(**{"model.hidden": [None, "[8]", "[9]"], "schedule.linear": 0.2})
+    assert [*variants(wider)] == [f"model={net}, rewind.step={k}" for net, k in (
+        ("tiny, model.hidden=-", "-"), ("mlp, model.hidden=[8]", 1), ("mlp, model.hidden=[9]", 1)
+    )]  # fmt: skip

@@ -15,7 +15,22 @@ def variants(table: pd.DataFrame) -> pd.Series:
     """Each row's values of the configuration columns that differ within the table, such as "rewind.step=100"; "" if
     none does. Rows of different variants are never averaged; `config`, a digest, tells apart what no column does.
     """
-    return _labels(table, varying(table))
+    return _labels(table, telling(table))
+
+
+def telling(table: pd.DataFrame) -> list[str]:
+    """The columns of `varying` but those that another decides, as model does model.hidden of a single MLP."""
+    columns = varying(table)
+    known = _known(table, columns)
+
+    def decides(group: str, column: str) -> bool:
+        return (
+            group != column
+            and group in columns
+            and bool((known.groupby(group, sort=False)[column].nunique() == 1).all())
+        )
+
+    return [column for column in columns if not decides(column.partition(".")[0], column)]
 
 
 def varying(table: pd.DataFrame) -> list[str]:

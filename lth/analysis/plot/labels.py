@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from lth.analysis.variants import variants, varying
+from lth.analysis.variants import telling, variants
 
 LABELS = {
     "ticket": "ticket",
@@ -165,7 +165,7 @@ def panel_title(column: str, value: Any) -> str:
 
 def short_names(table: pd.DataFrame, by: Sequence[str] = ()) -> pd.Series:
     """`names` in few words: text without its key, "magnitude, rewind.step=100". by: default: all that differ."""
-    columns = [*by] or varying(table)
+    columns = [*by] or telling(table)
     texts = [column for column in columns if column in table and not pd.api.types.is_numeric_dtype(table[column])]
     shared = pd.Series([value for column in texts for value in table[column].dropna().unique()]).duplicated(keep=False)
     return names(table, columns, _plain if shared.any() else _short)

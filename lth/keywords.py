@@ -30,7 +30,8 @@ def _as_in(outer: inspect.Parameter, inner: inspect.Parameter) -> inspect.Parame
     """An argument of an inner function as the outer one takes it; by position as before, where it has no default."""
     if outer.kind is outer.KEYWORD_ONLY:
         return outer
-    return inner.replace(default=outer.default) if outer.empty not in (outer.default, inner.default) else inner
+    both = outer.default is not outer.empty and inner.default is not inner.empty
+    return inner.replace(default=outer.default) if both else inner
 
 
 def decorators(function: Callable[..., Any]) -> list[Callable[..., Any]]:

@@ -1,17 +1,20 @@
 """Defaults in tables: a row whose record leaves a value out has the value that its function would take."""
 
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import shell
+import torch
 
 from lth import cli
 from lth.analysis.claim.rows import select
 from lth.store import table
 from lth.store.defaults import completed, filled
+from lth.store.digest import described_defaults
 from lth.store.source import source_now
 
 MINE = """import torch
@@ -55,6 +58,23 @@ def test_the_default_of_a_function_of_the_users_own_is_read_from_its_file(monkey
     for number, (decorator, known) in enumerate([("torch.no_grad()", True), ("doubled", False)]):
         Path(f"mine_{number}.py").write_text(mine.replace("def", f"@{decorator}\ndef"), encoding="utf-8")
         assert ("criterion.floor" in completed(ours, wanted, code(f"mine_{number}.smallest"))) == known
+
+
+def test_a_function_of_ones_own_has_no_default_of_one_of_the_same_name() -> None:
+    ours, wanted = {"optimizer": "SGD"}, ["optimizer.momentum", "optimizer.lr"]
+    changed = {"sources": {"mine.SGD": {"mine.py": "1"}}}
+    assert completed(ours, wanted) == {**ours, "optimizer.momentum": 0, "optimizer.lr": 0.001}
+    assert completed(ours, wanted, changed) == ours
+    assert completed(ours, wanted, changed | {"defaults": {"optimizer.lr": 0.5}}) == {**ours, "optimizer.lr": 0.5}
+
+
+def test_defaults_that_can_not_be_described_are_left_out() -> None:
+    def mine(
+        net: object, *, act: object = torch.relu, table: object = np.ones(3), width: int = 8, rate: float = 1.0
+    ) -> None:
+        pass
+
+    assert described_defaults(partial(mine, width=9)) == {"width": 8, "rate": 1}
 
 
 @pytest.mark.long

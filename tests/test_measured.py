@@ -26,7 +26,7 @@ def lost(rows: list[dict[str, object]], out: Path, caplog: pytest.LogCaptureFixt
 def test_a_table_that_lacks_measurements_of_the_former_one_says_how_many(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said = "mine_files replaces a table with {} other measurements; another folder for --out keeps both"
+    said = "the former mine_files had {} measurements that this one lacks; give another folder as --out to keep both"
     assert lost(ROWS, tmp_path, caplog) == lost(ROWS, tmp_path, caplog) == []
     assert lost([*ROWS, {**ROWS[0], "level": 5}], tmp_path, caplog) == []
     assert lost(ROWS[1:], tmp_path, caplog) == [said.format(2)]

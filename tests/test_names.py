@@ -107,6 +107,8 @@ def test_the_words_that_name_a_file_are_told() -> None:
         == "mine_loss_over_step-by=criterion,draw-level=3"
     )
     assert file_of(["mine", "experiment=structure/neurons"]) == "mine-experiment=structure_neurons"
+    long = ["a" * 190, "level=1"]
+    assert file_of([*long, "int8"]) != file_of([*long, "int4"])
 
 
 def test_the_records_of_a_name_are_those_of_no_other(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_side_without_a_common_replicate_is_told(capsys: pytest.CaptureFixture
         assert cli.main(["run", *words, f"name={name}", f"replicate={replicates}", f"root={tmp_path}"]) == 0
     assert cli.main(["compare", "one", "two", "three", "--runs", str(tmp_path)]) == 0
     said = capsys.readouterr().err
-    assert "not compared, since no replicate of one has a level within 5% of theirs: three" in said
+    assert "not compared, since no replicate of one has a density within 5% of theirs: three" in said
 
 
 @pytest.mark.parametrize(

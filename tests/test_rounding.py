@@ -208,9 +208,13 @@ PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # all are x @ w.T
     "heads": lambda x, w: (x @ w.view(2, -1, 6).mT).movedim(0, 1).flatten(1),
     "inner": torch.inner,
     "einsum": lambda x, w: torch.einsum("bi,oi->bo", x, w),
+    "einsum of any batch": lambda x, w: torch.einsum("...i,oi->...o", x, w),
+    "einsum of any batch without outputs": lambda x, w: torch.einsum("oi,...i", w, x),
     "einsum without outputs": lambda x, w: torch.einsum("zi,yi", [x, w]).T,
     "tensordot": lambda x, w: torch.tensordot(x, w, dims=([1], [-1])),
     "tensordot of axes in order": lambda x, w: torch.tensordot(x, w.T, dims=1),
+    "tensordot of a tensor": lambda x, w: torch.tensordot(x, w, dims=torch.tensor([[1], [1]])),
+    "each output by a layer": lambda x, w: torch.cat([functional.linear(x, w[i : i + 1]) for i in range(len(w))], 1),
     "each by vector": lambda x, w: torch.stack([w.mv(each) for each in x]),
     "convolution": lambda x, w: functional.conv1d(x[:, :, None], w[:, :, None])[:, :, 0],
     "transposed convolution": lambda x, w: functional.conv_transpose1d(x[:, :, None], w.T[:, :, None])[:, :, 0],
@@ -270,11 +274,38 @@ def test_a_square_weight_that_is_computed_and_is_in_no_product_of_two_matrices_i
     assert left(made(lambda: net, (6,)), inputs((6,), 1, 1)).keys() == {"a.weight"}
 
 
-@pytest.mark.parametrize("constant", ["new_tensor", "tensor"])
-def test_a_table_of_the_type_of_a_weight_is_not_rounded(constant: str) -> None:
+@pytest.mark.parametrize("calibration", ["mean_squared_error", "percentile"])
+def test_ranges_that_were_calibrated_for_other_outputs_are_not_taken(calibration: str) -> None:
+    layer, x = nn.Linear(64, 64, bias=False), inputs((64,), 1)
+    scheme = Scheme(4, None, calibration=calibration)  # type: ignore[arg-type]
+    for first, named in (("rows", set()), ("columns", {"a.weight"})):
+        both = {
+            "rows": lambda x, w: functional.linear(x, 2 * w),
+            "columns": lambda x, w: functional.linear(x, (2 * w).T),
+        }
+        net = Forward(lambda m, x, f=both[first]: f(x, m.a.weight) + m.a(x), a=layer)
+        calibrate(made := quantized(net, scheme), [x])
+        assert left(made, x[:1]).keys() == named
+        if not named:
+            alone = quantized(nn.Sequential(layer), scheme)
+            calibrate(alone, [x])
+            torch.testing.assert_close(made.eval()(x), 3 * alone.eval()(x))
+
+
+def test_a_weight_of_which_a_part_is_written_is_still_the_weight() -> None:
+    def zeroed(m: nn.Module, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            m.a.weight[0].zero_()  # type: ignore[index, union-attr]
+        (twice := 2 * m.a.weight)[:2].mul_(2)  # type: ignore[operator]
+        return m.a(x) + functional.linear(x, twice)  # type: ignore[operator]
+
+    net = Forward(zeroed, a=nn.Linear(6, 4, bias=False))
+    assert left(made(lambda: net, (6,)), inputs((6,), 1, 1)) == {}
+
+
+def test_a_table_of_the_type_of_a_weight_is_not_rounded() -> None:
     table = inputs((6,), 1).tolist()
-    tables = {"new_tensor": lambda w: w.new_tensor(table), "tensor": lambda _: torch.tensor(table)}
-    net = Forward(lambda m, x: functional.linear(x, tables[constant](m.a.weight)) + 0 * m.a(x), a=nn.Linear(6, 6))
+    net = Forward(lambda m, x: functional.linear(x, m.a.weight.new_tensor(table)) + 0 * m.a(x), a=nn.Linear(6, 6))
     x = inputs((6,), 2)
     calibrate(made := quantized(net, Scheme(2, None)), [x])
     torch.testing.assert_close(made.eval()(x), x @ torch.tensor(table).T)

@@ -293,7 +293,11 @@ def test_a_branch_that_no_file_names_has_the_keys_of_all() -> None:
     validate(config, usual)
     config["branch"]["mine"]["draws"] = "two"
     assert error(config, usual) == "branch.mine.draws=two: must be a whole number, such as 1"
-    config["branch"]["mine"] |= {"draws": 2, "bits": 4}
+    config["branch"]["mine"] |= {"draws": 2, "compare": True}
+    assert error(config, usual) == (
+        "branch.mine.compare=True: must be null or a function, branch.mine.compare._target_=module.function"
+    )
+    config["branch"]["mine"] |= {"compare": None, "bits": 4}
     assert "there is no key 'branch.mine.bits'" in error(config, usual)
 
 

@@ -22,15 +22,11 @@ def telling(table: pd.DataFrame) -> list[str]:
     """The columns of `varying` but those that another decides, as model does model.hidden of a single MLP."""
     columns = varying(table)
     known = _known(table, columns)
-
-    def decides(group: str, column: str) -> bool:
-        return (
-            group != column
-            and group in columns
-            and bool((known.groupby(group, sort=False)[column].nunique() == 1).all())
-        )
-
-    return [column for column in columns if not decides(column.partition(".")[0], column)]
+    pairs = [(column, column.partition(".")[0]) for column in columns if "." in column]
+    decided = {
+        c for c, group in pairs if group in columns and (known.groupby(group, sort=False)[c].nunique() == 1).all()
+    }
+    return [column for column in columns if column not in decided]
 
 
 def varying(table: pd.DataFrame) -> list[str]:

@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
         log.warning("%s: differences may come from this", each)
     if left := comparison.left_out(sides, base, found, arguments.at):
         log.warning(
-            "not compared, since no replicate of %s has a level%s within 5%% of theirs: %s",
+            "not compared, since no replicate of %s has a density%s within 5%% of theirs: %s",
             base.name,
             near,
             "; ".join(left),

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -44,18 +45,17 @@ def main(arguments: argparse.Namespace) -> int:
         for name, part in _parts(rows, arguments.rows)
     ]
     figure = plot.lines(panels, x, y, arguments.name, arguments.where)
-    files = plot.save(figure, arguments.out, _file(arguments, word))
+    files = plot.save(figure, arguments.out, _file(arguments, word, by))
     print(*files, sep="\n", file=sys.stderr)  # files first, since what reads the text may end, as head does
     print(_csv(panels) if arguments.format == "csv" else _markdown(panels, x, y))
     return 0
 
 
-def _file(arguments: argparse.Namespace, y: str) -> str:
+def _file(arguments: argparse.Namespace, y: str, by: Sequence[str]) -> str:
     """The name of the figure's files, by which figures of other choices have other names."""
-    by = [f"by={','.join(arguments.by)}"] if arguments.by else []
-    rows = [f"rows={arguments.rows}"] if arguments.rows else []
-    told = [f"{arguments.name}_{y}_over_{arguments.x}", *by, *rows, *arguments.where]
-    return file_of(told)
+    named = {"by": ",".join(by), "rows": arguments.rows}
+    told = [f"{key}={value}" for key, value in named.items() if value]
+    return file_of([f"{arguments.name}_{y}_over_{arguments.x}", *told, *sorted(arguments.where)])
 
 
 def _with_points(rows: pd.DataFrame, evaluations: pd.DataFrame, x: str, y: str) -> pd.DataFrame:

@@ -29,7 +29,11 @@ def write(table: pd.DataFrame, text: str, out: Path, name: str) -> list[Path]:
     of a former table are not repeated in this one.
     """
     if lost := _lost(out / f"{name}.csv", table):
-        log.warning("%s replaces a table with %d other measurements; another folder for --out keeps both", name, lost)
+        log.warning(
+            "the former %s had %d measurements that this one lacks; give another folder as --out to keep both",
+            name,
+            lost,
+        )
     return committed.write(out, {f"{name}.csv": table.to_csv(index=False), f"{name}.md": f"{text}\n"})
 
 

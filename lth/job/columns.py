@@ -48,6 +48,7 @@ def defaults(job: "Job") -> dict[str, Any]:
 
 
 def _functions(job: "Job") -> dict[str, Any]:
+    """The functions of a job by the names of their columns."""
     recipe = job.recipe
     science = {"model": recipe.model, "optimizer": recipe.optimizer, "lr": recipe.lr, "init": job.init}
     science |= {name: getattr(job, name) for name in ("criterion", "distribution", "structure", "schedule")}

@@ -12,7 +12,7 @@ LAYERS = {"linear", "convolution", *(f"conv{kind}{n}d" for kind in ("", "_transp
 # Products -> place of the first operand, and the names of both. In all but those of layers a weight is either.
 OPERANDS: dict[str, tuple[int, str, str]] = {
     **dict.fromkeys(LAYERS, (0, "input", "weight")),
-    **dict.fromkeys(("matmul", "__matmul__", "__rmatmul__", "inner"), (0, "input", "other")),
+    **dict.fromkeys(("matmul", "__matmul__", "__rmatmul__", "linalg_matmul", "inner"), (0, "input", "other")),
     **dict.fromkeys(("mm", "bmm"), (0, "input", "mat2")),
     **dict.fromkeys(("addbmm", "baddbmm"), (1, "batch1", "batch2")),
     "mv": (0, "input", "vec"),

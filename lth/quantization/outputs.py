@@ -12,7 +12,7 @@ Slots = Sequence[int | str]
 
 def output_axes(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], slots: Slots) -> dict[int | str, list[int]]:
     """Place or keyword of an operand -> its axes that the outputs have too. name: the operation's. slots: of the two
-    operands, as `operands` gives them. Operands whose axes are not known are left out: inputs of layers, for one.
+    operands, as `operands` gives them. Operands whose axes are not known are left out, such as inputs of layers.
     """
     if name == "convolution" or not slots:
         return {}
@@ -20,9 +20,10 @@ def output_axes(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], slots:
         return {slots[1]: [1 if "transpose" in name else 0]}
     a, b = (args[slot] if isinstance(slot, int) else kwargs[slot] for slot in slots)
     if name == "einsum":
-        return dict(zip(slots, _of_equation(args[0]), strict=True))
+        return dict(zip(slots, _of_equation(args[0], (a, b)), strict=True))
     if name == "tensordot":
         summed = args[2] if len(args) > 2 else kwargs.get("dims", 2)
+        summed = summed.tolist() if isinstance(summed, Tensor) else summed
         return dict(zip(slots, _of_tensordot(a, b, summed), strict=True))
     if name == "__rmatmul__":
         return {slots[1]: _left(b), slots[0]: _right(a)}
@@ -39,13 +40,14 @@ def _right(b: Tensor) -> list[int]:
     return [axis for axis in range(b.ndim) if axis != b.ndim - 2] if b.ndim > 1 else []
 
 
-def _of_equation(equation: str) -> list[list[int]]:
-    """Axes of both operands of an einsum; none where the equation has dots."""
-    inputs, arrow, outputs = equation.replace(" ", "").partition("->")
-    if "." in equation:
-        return [[], []]
-    kept = outputs if arrow else [letter for letter in inputs if inputs.count(letter) == 1]
-    return [[at for at, letter in enumerate(operand) if letter in kept] for operand in inputs.split(",")]
+def _of_equation(equation: str, operands: Sequence[Tensor]) -> list[list[int]]:
+    """Axes of both operands of an einsum. Dots stand for the axes that no letter has, and are outputs."""
+    inputs, arrow, outputs = equation.replace(" ", "").replace("...", ".").partition("->")
+    kept = outputs if arrow else ["."] + [letter for letter in inputs if inputs.count(letter) == 1]
+    return [
+        [at for at, letter in enumerate(letters.replace(".", "." * (x.ndim - len(letters) + 1))) if letter in kept]
+        for letters, x in zip(inputs.split(","), operands, strict=True)
+    ]
 
 
 def _of_tensordot(a: Tensor, b: Tensor, summed: Any) -> list[list[int]]:

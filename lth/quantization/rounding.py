@@ -40,7 +40,8 @@ class Rounding(TorchFunctionMode):
 
     origins: memory -> weights that it is computed from, none for other parameters and constants; data are not in it.
     wholes: memory -> tensors of the shape of a weight or of its transpose, and the weight that they are computed from.
-    rounded: memory -> what was made of such tensors. ready: memory -> the weight that is rounded there.
+    ready: memory -> the weight that is rounded there. first: name of a weight -> True if the outputs of its first
+    product lie along the axis of the inputs of its layer.
     """
 
     def __init__(self, net: nn.Module, layers: Iterable[Quantized], watch: Watch | None) -> None:
@@ -52,7 +53,8 @@ class Rounding(TorchFunctionMode):
         self.origins.pop(0, None)
         self.wholes: dict[int, list[tuple[Tensor, Quantized]]] = {}
         self.ready: dict[int, Quantized] = {}
-        self.rounded: dict[int, dict[tuple[int, bool, bool, int], Tensor]] = {}
+        self.rounded: dict[tuple[int, bool, bool, int], Tensor] = {}
+        self.first: dict[str, bool] = {}
         for layer in self.layers.values():
             if not memory(layer.weight):
                 raise UserError(f"{layer.name} has no memory of its own (torch.func.vmap), so its products can't be "
@@ -94,10 +96,13 @@ class Rounding(TorchFunctionMode):
     def _follow(self, names: frozenset[str], made: Iterable[Tensor], *, in_place: bool) -> None:
         """Note what is computed from parameters alone. names: of the weights among them."""
         for x in made:
-            if in_place:
-                self.wholes.pop(memory(x), None)
-                self.rounded.pop(memory(x), None)
             same = [layer for each in names if orientations(x, (layer := self.layers[each]).weight)]
+            if in_place:  # what the whole is of other weights, or of other places, is no longer what it was
+                self.wholes[memory(x)] = [
+                    (whole, layer)
+                    for whole, layer in self.wholes.pop(memory(x), [])
+                    if names <= {layer.name} and (whole is layer.weight or not same)
+                ]
             self._note(x, names, same[0] if len(same) == 1 else None)
 
     def _note(self, x: Tensor, names: frozenset[str], layer: Quantized | None) -> None:
@@ -105,7 +110,7 @@ class Rounding(TorchFunctionMode):
         if not place:
             return
         self.origins[place] = self.origins.get(place, frozenset()) | names
-        if layer is not None and (x is layer.weight or place not in self.wholes):
+        if layer is not None and (x is layer.weight or not self.wholes.get(place)):
             self.wholes.setdefault(place, []).append((x, layer))
         self.alive.append(x)  # memory must not be given to another tensor while it is followed
 
@@ -128,13 +133,24 @@ class Rounding(TorchFunctionMode):
         """True if the outputs lie in a tensor as they do in the transpose of the weight that it is computed from; None
         if neither its shape nor the product tells. x: the view of it that is multiplied. outputs: axes of x.
         """
-        if whole is layer.weight:
-            return False
         shapes = orientations(whole, layer.weight)
         if len(shapes) == 1 or layer.grids == 1:
             return shapes[0]
-        axes = {axis_along(whole, x.stride(axis)) for axis in outputs if x.shape[axis] > 1 and x.stride(axis)}
-        return axes.pop() != layer.output_axis if len(axes) == 1 and axes <= {0, 1} else None
+        if whole is layer.weight:
+            found: bool | None = False
+        else:
+            summed = [axis for axis in range(x.ndim) if axis not in outputs]
+            along, across = (self._along(x, whole, axes) for axes in (outputs, summed))
+            axis = along if along is not None or across is None else 1 - across  # a single output has no axis
+            found = None if axis is None else axis != layer.output_axis
+        if found is None or layer.scheme.calibration == "min_max":
+            return found
+        return found if found == self.first.setdefault(layer.name, found) else None  # its ranges are of those outputs
+
+    def _along(self, x: Tensor, whole: Tensor, axes: Iterable[int]) -> int | None:
+        """The one of the first two axes of a tensor that all of these axes of a view go along; None if none is."""
+        found = {axis_along(whole, x.stride(axis)) for axis in axes if x.shape[axis] > 1 and x.stride(axis)}
+        return found.pop() if len(found) == 1 and found <= {0, 1} else None
 
     def _view(self, x: Tensor, whole: Tensor, layer: Quantized, transposed: bool) -> Tensor:
         rounded = self._rounded(whole, layer, transposed)
@@ -149,9 +165,9 @@ class Rounding(TorchFunctionMode):
 
     def _rounded(self, whole: Tensor, layer: Quantized, transposed: bool) -> Tensor:
         """Rounded values, computed once in a forward pass."""
-        key = id(whole), transposed, torch.is_grad_enabled(), 0 if whole.is_inference() else whole._version
-        known = self.rounded.setdefault(memory(whole), {})
-        if key not in known:
+        changes = whole.is_inference()  # and does not tell
+        key = id(whole), transposed, torch.is_grad_enabled(), 0 if changes else whole._version
+        if key not in self.rounded or (changes and whole is not layer.weight):
             straight = whole.transpose(0, 1) if transposed else whole
             if layer.observed == [] and whole is not layer.weight:
                 layer.calibrate_weight(straight)
@@ -162,12 +178,12 @@ class Rounding(TorchFunctionMode):
                     raise
                 raise UserError(f"{layer.name} is read inside a transform of torch.func, such as vmap, in which "
                                 "weights can't be rounded: compute without it") from error  # fmt: skip
-            known[key] = rounded = rounded.transpose(0, 1) if transposed else rounded
+            self.rounded[key] = rounded = rounded.transpose(0, 1) if transposed else rounded
             self.ready[memory(rounded)] = layer
             self._note(rounded, frozenset({layer.name}), None)
             self.alive.append(whole)
             self.watch.rounded.append((layer.name, rounded))
-        return known[key]
+        return self.rounded[key]
 
     def _round_input(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], slots: Slots) -> tuple[Any, Any]:
         """Round the other operand of a product with a rounded weight."""

@@ -16,8 +16,8 @@ from lth.store.remains import tidy
 from lth.store.result import is_complete, read_result
 from lth.store.stale import merged
 
-# Errors after which a file may be readable in a moment, or by another user, and that of what is no file (EINVAL).
-KEPT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.EINVAL}
+# Errors of files that never become readable; after others they may in a moment, or by another user.
+LOST = {None, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EFBIG}
 log = logging.getLogger("lth")
 
 
@@ -81,7 +81,7 @@ def _damage(entry: Path) -> Corrupt | None:
     except Newer:
         return None
     except Corrupt as error:
-        if getattr(error.__cause__, "errno", None) in KEPT:
+        if getattr(error.__cause__, "errno", None) not in LOST:
             raise UserError(f"{error}: run the same command again, or move it away", code=1) from error
         return error
     return None

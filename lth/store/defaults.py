@@ -27,10 +27,9 @@ def completed(columns: Mapping[str, Any], wanted: Iterable[str], code: Mapping[s
     """The columns of a record with the defaults of those of `wanted` that it lacks. code: that of the record, whose
     "defaults" are of functions of the user's; older versions noted none, and the source has them if it did not change.
     """
-    noted, paths = code.get("defaults"), dict[str, str]()
-    if noted is None:
-        own = code.get("sources", {})
-        paths = {path.rpartition(".")[2]: path for path, files in own.items() if _source(path) == files}
+    noted = code.get("defaults")
+    known = {path: noted is None and _source(path) == files for path, files in code.get("sources", {}).items()}
+    paths = {path.rpartition(".")[2]: path if known[path] else "" for path in known}
     lacking = [column for column in wanted if column not in columns]
     found = {column: (noted or {}).get(column, _default(column, columns, paths)) for column in lacking}
     return {**columns, **{column: value for column, value in found.items() if value is not None}}
@@ -65,7 +64,7 @@ def _default(column: str, columns: Mapping[str, Any], own: Mapping[str, str]) ->
         return USUAL[column]
     group, _, key = column.partition(".")
     name = str(columns.get(group))
-    return _defaults(own.get(name) or f"{ROOMS.get(group, f'lth.{group}')}.{name}").get(key)
+    return _defaults(own.get(name, f"{ROOMS.get(group, f'lth.{group}')}.{name}")).get(key)
 
 
 _source = cache(source_now)

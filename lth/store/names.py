@@ -3,6 +3,7 @@ Imports no PyTorch.
 """
 
 import difflib
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -67,9 +68,11 @@ def folder_of(name: str) -> str:
 
 
 def file_of(words: Iterable[str]) -> str:
-    """Words joined by dashes as the name of a file, without its ending."""
+    """Words joined by dashes as the name of a file, without its ending; a digest of all ends one that is cut."""
     text = re.sub(f"[{re.escape(FORBIDDEN)}]", "_", "-".join(words))
-    return folder_of(text.encode(errors="surrogateescape")[:LONGEST].decode(errors="ignore"))
+    if len(data := text.encode(errors="surrogateescape")) > LONGEST:
+        text = data[: LONGEST - 9].decode(errors="ignore") + f"-{hashlib.sha256(data).hexdigest()[:8]}"
+    return folder_of(text)
 
 
 def name_of(folder: Path) -> str:

@@ -1,5 +1,6 @@
 """Accuracy against size of files."""
 
+import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "osDv^P*Xhd"
-FEW = 50  # times the smallest file that the largest is
+# Ratio of the largest file to the smallest -> marks of the axis between powers of ten.
+MARKS = {5.0: range(1, 10), 50.0: (1, 2, 5), math.inf: (1,)}
 
 
 def pareto(table: pd.DataFrame, title: str = "") -> "Figure":
@@ -67,8 +69,8 @@ def _points(axes: "Axes", table: pd.DataFrame, formats: list[str]) -> None:
             label=f"{percent(point.density)}, {point.format}",
         )  # fmt: skip
     axes.set_xscale("log")
-    few = points["bytes"].max() < FEW * points["bytes"].min()  # else powers of ten are marks enough
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    ratio = points["bytes"].max() / points["bytes"].min()
+    axes.xaxis.set_major_locator(LogLocator(subs=next(marks for most, marks in MARKS.items() if ratio <= most)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

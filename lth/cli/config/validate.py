@@ -123,6 +123,11 @@ def _parameters(prefix: str, target: str) -> dict[str, Parameter]:
 
 
 def _check_entry(prefix: str, entry: Config, fields: Mapping[str, Parameter]) -> None:
+    compare = entry.get("compare")
+    if not (compare is None or (isinstance(compare, Mapping) and "_target_" in compare)):
+        raise UserError(
+            f"{prefix}compare={compare}: must be null or a function, {prefix}compare._target_=module.function"
+        )
     for name in entry.keys() & fields.keys() - {"transform"}:
         _check_value(f"{prefix}{name}", entry[name], fields[name].annotation, fields[name].default)
         check_bound(f"{prefix}{name}", f"lth.job.{name}", entry[name])

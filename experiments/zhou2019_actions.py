@@ -13,18 +13,17 @@ Expect (the paper's figures; orderings, as notes of others tell them)
     tickets. "Drawn anew" means a fresh draw here, and the layer's initial weights, permuted, in the authors' code.
 Cost
     Full: 25 trainings of 50,380 steps and 54 more of branches a replicate. Reduced: 7 of 5,000 and 54.
-Result (2026-11-27; AMD EPYC, one thread; results/zhou2019_actions.md)
-    n = 3 down to 2.9% of the weights at levels 12 and 16 (replicates 2, 3: levels=16 and branch.NAME.levels=[12,16]),
-    elsewhere n = 1. Accuracy at early stop, 7.0 and 2.9% of the weights: tickets 98.18 (0.11) and 97.89 (0.04)%. With
-    their signs kept, weights drawn anew have 98.09 (0.19) and 97.68 (0.12)%, permuted 98.10 (0.06) and 97.75 (0.10),
-    constant 98.17 (0.09) and 97.78 (0.02); without them 97.44 (0.04) and 96.81 (0.18), 97.56 (0.17) and 96.98 (0.15),
-    97.38 (0.07) and 96.76 (0.14). So all orders of signs reproduce. Pruned weights that are frozen at their initial
-    values cost 0.28 (0.20) points at 7.0%, which is not settled with three replicates, and 0.27 (0.02) at 2.9%, which
-    reproduces. Frozen only if they grew they add 0.14 (0.06) and 0.11 (0.06) to the ticket, neither of them settled;
-    that this is above freezing all of them, by 0.41 (0.14) and 0.38 (0.04), reproduces. At 0.5% (n = 1) both ways of
-    freezing are above setting them to 0, by 0.4 and 1.7 points, and permuted weights without signs above re-initialized
-    ones by 4.6. A tenth of the steps, every fourth level (n = 1, no longer in the table), showed the same orders at 7.0
-    and 2.9%.
+Result (2026-11-30; AMD EPYC, one thread; results/zhou2019_actions.md)
+    n = 5 down to 2.9% of the weights at levels 12 and 16 (replicates 2 to 5: levels=16 and branch.NAME.levels=[12,16]),
+    elsewhere n = 1. Accuracy at early stop, 7.0 and 2.9% of the weights: tickets 98.22 (0.10) and 97.85 (0.12)%. With
+    their signs kept, weights drawn anew have 98.13 (0.14) and 97.69 (0.10)%, permuted 98.16 (0.09) and 97.72 (0.13),
+    constant 98.20 (0.08) and 97.75 (0.04); without them 97.46 (0.04) and 96.86 (0.15), 97.58 (0.12) and 96.86 (0.19),
+    97.45 (0.12) and 96.68 (0.15). So all orders of signs reproduce. Pruned weights that are frozen at their initial
+    values cost 0.26 (0.14) points at 7.0% and 0.23 (0.07) at 2.9%. Frozen only if they grew they add 0.10 (0.06) points
+    to the ticket at 7.0%, and at 2.9% 0.11 (0.12), which is not settled; that this is above freezing all of them, by
+    0.36 (0.12) and 0.33 (0.12), reproduces. At 0.5% (n = 1) both ways of freezing are above setting them to 0, by 0.4
+    and 1.7 points, and permuted weights without signs above re-initialized ones by 4.6. A tenth of the steps, every
+    fourth level (n = 1, no longer in the table), showed the same orders at 7.0 and 2.9%.
 """
 
 from functools import partial

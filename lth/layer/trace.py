@@ -180,11 +180,9 @@ class _Recorder(TorchDispatchMode):
 
     def _name(self, x: Tensor) -> str:
         """The prunable weight that this operand is, or is computed from alone or together with smaller ones."""
-        same = [n for n in self._origin(x).names if n in self.sizes and memory(x)]
-        if not same:
-            return ""
-        held = x.untyped_storage().nbytes() // x.element_size()  # x may be a part: attention's keys, for one
-        whole = same if memory(x) in self.parameters else [n for n in same if self.sizes[n] == held]
+        same = [n for n in self._origin(x).names if n in self.sizes and memory(x)]  # a sparse tensor has no memory
+        held = [n for n in same if self.sizes[n] == x.untyped_storage().nbytes() // x.element_size()]
+        whole = same if memory(x) in self.parameters else held  # x may be a part: attention's keys, for one
         return whole[0] if len(whole) == 1 else ""
 
 

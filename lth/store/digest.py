@@ -78,7 +78,7 @@ def described_defaults(function: Callable[..., Any]) -> dict[str, Any]:
     parameters, described = signature(unbound(function)[0]).parameters, {}
     for name, default in ((name, p.default) for name, p in parameters.items()):
         if default is not None and default is not inspect.Parameter.empty:
-            with contextlib.suppress(Exception):  # it is a note: a job that takes no part in it needs none
+            with contextlib.suppress(Exception):  # only a note, which must not stop a job
                 described[name] = describe(default)
     return described
 

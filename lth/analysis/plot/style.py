@@ -87,9 +87,7 @@ def _cycled(at: int) -> tuple[str, str]:
 
 
 def bars(values: pd.DataFrame) -> list[pd.Series] | None:
-    """Lengths of error bars from mean to min and to max, columns SPREAD; rounding can put the mean outside of them.
-    None if no point has any spread, so that the legend shows no bar either.
-    """
+    """Lengths of bars from mean to min and max (columns SPREAD; rounding may put it outside); None if all are 0."""
     if (values["max"] <= values["min"]).all():
         return None
     return [(values["mean"] - values["min"]).clip(lower=0), (values["max"] - values["mean"]).clip(lower=0)]
@@ -164,15 +162,13 @@ def _numbers(rows: pd.DataFrame, column: str) -> list[str]:
 def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]:
     """Write PNG and PDF, each whole or not at all, with the key in their metadata; returns the paths."""
     make_folder(folder, OTHER_OUT)
-    files = _files(folder, name)
+    files, keys = _files(folder, name), {"Keywords": key} if key else {}
     for file in files:
         drawing = io.BytesIO()  # since matplotlib hides the error of a full disk
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks: boxes
-            metadata = {"CreationDate": None} if file.suffix == ".pdf" else {}
-            figure.savefig(
-                drawing, format=file.suffix[1:], dpi=150, metadata=metadata | ({"Keywords": key} if key else {})
-            )
+            metadata = keys | ({"CreationDate": None} if file.suffix == ".pdf" else {})
+            figure.savefig(drawing, format=file.suffix[1:], dpi=150, metadata=metadata)
         write_whole(file, drawing.getvalue())
         figure.set_layout_engine("none")  # keeps the layout: to find it is a quarter of the time
     note_sums(files)

@@ -537,7 +537,7 @@ def test_a_device_that_there_is_not_is_told_before_stored_results(capsys: pytest
     capsys.readouterr()
     assert run("levels=1", "device=gpu") == 1
     said = capsys.readouterr().out
-    assert "failed: device=gpu: " in said
+    assert "failed: device=gpu can't be used here (" in said
     assert "[1/2]" not in said
 
 

@@ -17,6 +17,7 @@ import lth
 from lth import UserError
 from lth.layer import prunable
 from lth.quantization import Scheme, calibrate, layers, left, quantized, quantized_in_place
+from lth.quantization import operations as calls
 from lth.quantization.left import INPUTS
 
 aten = torch.ops.aten
@@ -267,6 +268,14 @@ def test_a_square_weight_that_is_computed_and_used_both_ways_has_scales_for_both
     calibrate(made := quantized(net, Scheme(3, None)), [x])
     torch.testing.assert_close(made.eval()(x), x @ (rounded[0] + rounded[1]).T)
     assert left(made, x[:1]) == {}
+
+
+def test_a_call_that_is_no_product_of_two_tensors_has_no_operands() -> None:
+    x, w, bias = torch.ones(2, 3), torch.ones(3, 4), torch.ones(4)
+    assert calls.operands("addmm", (bias, x, w), {})[1] == [1, 2]
+    assert calls.operands("addmm", (bias, x), {"mat2": w})[1] == [1, "mat2"]
+    assert calls.operands("addmm", (1.0, bias, 1.0, x, w), {})[1] == []  # the form that PyTorch has deprecated
+    assert calls.operands("relu", (x,), {})[1] == []
 
 
 def test_a_square_weight_that_is_computed_and_is_in_no_product_of_two_matrices_is_named() -> None:

@@ -32,14 +32,18 @@ ATTENTION = FunctionType(
 )
 
 
-def operands(name: str, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int | str]]:
-    """The arguments of a call, and in them the places or keywords of the two operands if it is a product, else none."""
+def operands(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], list[int | str]]:
+    """The arguments of a call, and in them the places or keywords of the two operands if it is a product of tensors,
+    else none.
+    """
     if name == "einsum" and len(args) == 2:
         args = (args[0], *args[1])
     if name not in OPERANDS or (name == "einsum" and not (isinstance(args[0], str) and len(args) == 3)):
         return args, []
     start, *keys = OPERANDS[name]
-    return args, [start + i if start + i < len(args) else key for i, key in enumerate(keys)]
+    slots = [start + i if start + i < len(args) else key for i, key in enumerate(keys)]
+    values = [args[slot] if isinstance(slot, int) else kwargs.get(slot) for slot in slots]
+    return args, slots if all(isinstance(value, Tensor) for value in values) else []
 
 
 def tensors(args: Iterable[Any], kwargs: dict[str, Any]) -> Iterator[Tensor]:

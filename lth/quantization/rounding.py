@@ -81,7 +81,7 @@ class Rounding(TorchFunctionMode):
         for x in written:
             self.origins.pop(memory(x), None)  # data are written into it
         if any(origins):
-            args, slots = operands(name, args)
+            args, slots = operands(name, args, kwargs)
             axes = output_axes(name, args, kwargs, slots)
             rounded = [self._rounded_argument(x, axes.get(at, [])) for at, x in enumerate(args)]
             args = (*changed, *rounded[len(changed) :])

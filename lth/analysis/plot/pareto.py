@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "osDv^P*Xhd"
-# Ratio of the largest file to the smallest -> marks of the axis between powers of ten.
-MARKS = {5.0: range(1, 10), 50.0: (1, 2, 5), math.inf: (1,)}
+# Ratio of the largest file to the smallest, at most -> multiples of powers of ten that the axis is labeled at.
+TICKS = {5.0: range(1, 10), 50.0: (1, 2, 5), math.inf: (1,)}
 
 
 def pareto(table: pd.DataFrame, title: str = "") -> "Figure":
@@ -70,7 +70,7 @@ def _points(axes: "Axes", table: pd.DataFrame, formats: list[str]) -> None:
         )  # fmt: skip
     axes.set_xscale("log")
     ratio = points["bytes"].max() / points["bytes"].min()
-    axes.xaxis.set_major_locator(LogLocator(subs=next(marks for most, marks in MARKS.items() if ratio <= most)))
+    axes.xaxis.set_major_locator(LogLocator(subs=next(ticks for most, ticks in TICKS.items() if ratio <= most)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

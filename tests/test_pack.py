@@ -101,6 +101,20 @@ def test_a_record_that_is_there_keeps_its_rows_and_gets_those_that_it_lacks(whol
     assert read_record(file)["rows"] == {**own, last: missing}
 
 
+@pytest.mark.parametrize(("planned", "ended"), [(5, "finished"), (6, "interrupted")])
+def test_a_job_that_was_interrupted_here_ends_with_its_trainings_from_elsewhere(
+    whole: Path, planned: int, ended: str
+) -> None:
+    unpack(whole / "file", Path("there"))
+    (file,) = Path("there").glob("experiments/*/*.json")
+    record = read_record(file)
+    plan = {**record["planned"], "trainings": planned}
+    assert record["planned"]["trainings"] == 5
+    write_json(file, {**record, "status": "interrupted", "planned": plan})
+    unpack(whole / "file", Path("there"))
+    assert read_record(file)["status"] == ended
+
+
 def test_a_training_is_complete_only_once_all_of_it_is_unpacked(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moved, replace = list[Path](), os.replace
 
@@ -217,6 +231,7 @@ def test_a_file_whose_unpacking_was_killed_anywhere_is_unpacked_by_the_same_comm
         return {str(file.relative_to(root)): file.stat().st_size for file in root.rglob("*") if "." in file.name}
 
     wanted = files(Path("there"))
+    entries = len(list(Path("there").glob("trained/*")))
     for number in range(1, attack.count_operations(lambda: unpack(whole / "file", Path("count")), Path("count")), 3):
         root = Path(f"killed-{number}")
 
@@ -225,7 +240,10 @@ def test_a_file_whose_unpacking_was_killed_anywhere_is_unpacked_by_the_same_comm
             unpack(whole / "file", root)
 
         assert attack.ended(attack.forked(work)) == -signal.SIGKILL
+        there = len(list(root.glob("trained/*/result.json")))
+        assert all(record["status"] != "finished" or there == entries for record in records(root))
         unpack(whole / "file", root)
+        assert {record["status"] for record in records(root)} == {"finished"}
         assert files(root) == wanted
         assert [*root.rglob("lease")] == []
 

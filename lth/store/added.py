@@ -43,15 +43,22 @@ def put(entry: Path, target: Path) -> bool:
 
 
 def add(record: dict[str, Any], target: Path) -> None:
-    """Write a record, or add its rows to the one that is there, which stays as it is otherwise. Without its overrides:
-    they may name any function, and whoever packed the file could have it called here.
+    """Write a record, as interrupted until `settle`, or add its rows to the one that is there, which stays as it is
+    otherwise. Without its overrides: they may name any function, and whoever packed the file could have it called here.
     """
     make_folder(target.parent)
     with locked(target.with_suffix(LEASE), saying(BUSY)):
-        alone: dict[str, Any] = {"status": _at_rest(record["status"])}
-        there = read_record(target) if target.exists() else alone
+        there = read_record(target) if target.exists() else {"status": "interrupted"}
         known = {key: value for key, value in record.items() if key != "overrides"}
         write_json(target, {**known, **there, "rows": merged(record["rows"], there.get("rows", {}))})
+
+
+def settle(record: dict[str, Any], target: Path) -> None:
+    """Give a record whose trainings were added the status it had elsewhere, unless more was planned here or less."""
+    with locked(target.with_suffix(LEASE), saying(BUSY)):
+        there = read_record(target)
+        if there["status"] == "interrupted" and there.get("planned") == record.get("planned"):
+            write_json(target, {**there, "status": _at_rest(record["status"])})
 
 
 def is_whole(entry: Path) -> bool:

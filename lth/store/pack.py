@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lth import UserError
 from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
-from lth.store.added import add, check_masks, is_whole, put
+from lth.store.added import add, check_masks, is_whole, put, settle
 from lth.store.every import unknown
 from lth.store.file import Corrupt, Missing, Newer, cant_write, make_folder
 from lth.store.locks import BUSY, saying
@@ -93,8 +93,9 @@ def unpack(file: Path, root: Path) -> Unpacked:
                 check_masks(entry)
         except Corrupt as error:
             raise UserError(f"{file} is corrupt: {str(error).replace(str(folder), '')}", code=1) from error
-        for record in written:
-            _check_readable(root / record.relative_to(folder))
+        places = {record: root / record.relative_to(folder) for record in written}
+        for place in places.values():
+            _check_readable(place)
         names = {str(value["experiment"]) for value in found.values()}
         for name in names:
             _check_name(name, file)
@@ -103,8 +104,10 @@ def unpack(file: Path, root: Path) -> Unpacked:
             if chosen and (there := precision.settle(root, name, chosen, saying(BUSY))) != chosen:
                 log.warning("%s was begun in %s here: precision=%s finds what was unpacked", name, there, chosen)
         for record, value in found.items():  # first: what no record names is garbage
-            add(value, root / record.relative_to(folder))
+            add(value, places[record])
         added = sum(put(entry, root / "trained" / entry.name) for entry in entries)
+        for record, value in found.items():
+            settle(value, places[record])
     return Unpacked(len(found), added, len(entries) - added)
 
 

@@ -311,6 +311,38 @@ def test_what_stays_in_float_is_named_in_the_log_first_and_in_the_table(
     assert {t.ticket.bits for t in done} == {None, 8, 4, "fp16"}
 
 
+def both_ways(shape: Sequence[int], classes: int) -> nn.Module:
+    """A square weight, first with its outputs in the columns, then as it is: one scale for each output is not both."""
+
+    def forward(net: Any, x: torch.Tensor) -> torch.Tensor:
+        x = x.flatten(1)
+        return net.head(x @ (2 * net.square.weight) + net.square(x))  # type: ignore[no-any-return]
+
+    return Forward(forward, square=nn.Linear(16, 16), head=nn.Linear(16, classes))
+
+
+@pytest.mark.long
+def test_what_stays_in_float_is_that_of_each_quantization(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Ranges of the whole weight, or that follow it, suit both ways."""
+    caplog.set_level(logging.INFO)
+    given: dict[str, dict[str, Any]] = {
+        "fitted": {"calibration": "percentile"},
+        "whole": {"calibration": "percentile", "per_channel": False},
+        "plain": {},
+    }
+    branches = {name: Branch(partial(quantization.post_training, **each), bits=[4]) for name, each in given.items()}
+    both = replace(JOB, recipe=recipe(model=both_ways, steps=4), levels=0, branches=branches)
+    job.run(both, Store(tmp_path), Callback(), lambda _: None)
+    assert "square.weight stays in float in some of its quantizations: " in caplog.text
+    rows = table.tickets(tmp_path).set_index("branch")
+    assert {name: rows["left_in_float"].fillna("")[name] for name in given} == {
+        "fitted": "square.weight", "whole": "", "plain": "",
+    }  # fmt: skip
+    floats = 16 + 3 + 2 * 2  # biases, and two ends of the inputs of each layer
+    assert rows["bytes"]["whole"] == (256 + 48) // 2 + 4 * (floats + 2)
+    assert rows["bytes"]["plain"] == (256 + 48) // 2 + 4 * (floats + 16 + 3)
+
+
 def test_layouts_of_quantized_nets_are_refused() -> None:
     new, ticket = quantization.post_training(trained_by(PLAIN), recipe=PLAIN, bits=8)
     (after,) = train([ticket], recipe=new, device="cpu")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lth import UserError, early_bird
 from lth.job.guard import guarded
 from lth.keywords import arguments, takes
-from lth.quantization.scheme import WeightBits
+from lth.quantization.scheme import Scheme, WeightBits
 from lth.recipe import Recipe
 from lth.seed import seeded
 from lth.store.digest import describe, short, sources
@@ -83,6 +83,11 @@ class Branch:
     def argument(self, name: str) -> Any:
         """An argument of the transform: as it is bound, or its default; None if it has neither."""
         return arguments(self.transform)[1].get(name)
+
+    def scheme(self, bits: int | str) -> Scheme:
+        """Settings by which a quantization rounds weights to this width; inputs stay in float."""
+        given = {name: self.argument(name) for name in ("per_channel", "symmetric", "calibration")}
+        return Scheme(bits, None, **{name: value for name, value in given.items() if value is not None})
 
     def epochs(self, recipe: Recipe) -> list[int]:
         """Steps of the training before at which epochs end that the transform looks at; none if it looks at none."""

@@ -20,7 +20,8 @@ def row(job: Job, recipe: Recipe, trained: Trained) -> dict[str, Any]:
         columns["steps"] = job.recipe.steps  # those of its line (see `lth.store.table`)
     if trained.ticket.bits is None:
         return columns
-    left = quantization.left_in_float(job.recipe)
+    scheme = job.branches[trained.ticket.branch].scheme(trained.ticket.bits)
+    left = quantization.left_in_float(job.recipe, scheme)
     names = {"left_in_float": ", ".join(left)} if left else {}
     return {**columns, "bytes": quantization.size(recipe.net(), trained.mask, left), **names}
 

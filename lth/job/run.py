@@ -101,9 +101,11 @@ def _source(
 
 
 def _name_left_in_float(job: Job) -> None:
-    if any(branch.bits for branch in job.branches.values()):
-        for name, why in quantization.left_in_float(job.recipe).items():
-            log.info("%s stays in float where the net is quantized: %s", name, why)
+    schemes = [branch.scheme(bits) for branch in job.branches.values() for bits in branch.bits or ()]
+    left = [quantization.left_in_float(job.recipe, scheme) for scheme in schemes]
+    for name, why in dict(pair for each in left for pair in each.items()).items():
+        where = "where the net is quantized" if all(name in each for each in left) else "in some of its quantizations"
+        log.info("%s stays in float %s: %s", name, where, why)
 
 
 def status(job: Job, store: Store, status: str, error: str = "") -> None:

@@ -1,6 +1,7 @@
 """Matrices that a quantized net leaves in float, found by looking at what is multiplied."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from torch import Tensor, nn
@@ -12,16 +13,16 @@ from lth.recipe import Recipe
 from lth.weights import memory
 
 UNUSED = "in evaluation it is not multiplied, alone, with what comes from the inputs"
-COMPUTED = "what is multiplied is computed from it in a way that is not followed"
+COMPUTED = "what is multiplied is computed from it in a way that is not followed, or in two that need different scales"
 INPUTS = "its weights are rounded, its inputs are not: its product is not that of a layer or of two matrices"
 
 
-@lru_cache(maxsize=1)
-def left_in_float(recipe: Recipe) -> Mapping[str, str]:
-    """Every matrix that is not rounded if the net of this recipe is quantized -> why: prunable layers, and others that
-    are multiplied or looked up.
+@lru_cache(maxsize=32)
+def left_in_float(recipe: Recipe, scheme: Scheme) -> Mapping[str, str]:
+    """Every matrix that is not rounded if the net of this recipe is quantized by a scheme -> why: prunable layers, and
+    others that are multiplied or looked up. The inputs stay in float: nothing has calibrated them.
     """
-    return left(quantized_in_place(recipe.net(), Scheme(activation_bits=None)), recipe.data.example())
+    return left(quantized_in_place(recipe.net(), replace(scheme, activation_bits=None)), recipe.data.example())
 
 
 def left(net: nn.Module, example: Tensor) -> dict[str, str]:

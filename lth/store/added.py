@@ -48,7 +48,7 @@ def add(record: dict[str, Any], target: Path) -> None:
     """
     make_folder(target.parent)
     with locked(target.with_suffix(LEASE), saying(BUSY)):
-        there = read_record(target) if target.exists() else {"status": "interrupted"}
+        there: dict[str, Any] = read_record(target) if target.exists() else {"status": "interrupted"}
         known = {key: value for key, value in record.items() if key != "overrides"}
         write_json(target, {**known, **there, "rows": merged(record["rows"], there.get("rows", {}))})
 

@@ -10,7 +10,8 @@ Expect
 Cost
     Full, a replicate: 42 trainings of 20,000 steps, and the tickets of frankle2019_fig5. Reduced: 8 of 4,000 steps, 13
     to 24 minutes each on two cores of an Intel Xeon without bfloat16 beside other work, and those of frankle2019_fig5.
-Result (2026-11-30, n = 1, REDUCED to a fifth of the steps; results/frankle2019_ablation.md)
+Result (2026-11-30, n = 1, REDUCED to a fifth of the steps, evaluated every 200 steps (the paper: 100);
+    results/frankle2019_ablation.md)
     Gaussian He weights: the dense net stops at step 2,200 with 66.54%, tickets of 33.0 and 8.8% of the weights at steps
     1,600 and 2,000 with 67.89 and 67.80%; 66.98, 67.44 and 68.08% on the validation set (the paper's dense net:
     67.6%). So 8.8% is 1.26 points more accurate and 1.10 times earlier; 4.6% was not run. Of Gaussian Glorot weights,

@@ -43,6 +43,11 @@ CLAIMS = [
               partial(between, percent=percent, ours=RESET, theirs=FAST[rate]), ADAM)
         for rate, percent in ((0.4, 2.9), (0.6, 2.6), (0.8, 4.0))
     ),
+    *(
+        Claim(f"G, {percent}%: SGD at rate 0.4 beside Adam", 0.0, "points",
+              partial(between, percent=percent, ours=SGD, theirs=RESET), kind="value")
+        for percent in (100.0, 21.1, 3.6)
+    ),
     Claim("G: SGD at rate 0.4 as good as dense down to", 1.0, "% of weights", lowest, SGD, kind="lowest"),
 ]  # fmt: skip
 

@@ -30,6 +30,8 @@ CLAIMS = [
     Claim("21.1%: early stop earlier than dense", 38.0, "%", partial(earlier, percent=21.1)),
     Claim("13.5%: accuracy above dense", 0.3, "points", partial(gain, percent=13.5)),
     Claim("as good as dense down to", 3.6, "% of weights", lowest, kind="lowest"),
+    Claim("early stop no later than dense down to", 3.6, "% of weights", partial(lowest, over="step"), kind="lowest",
+          source="memory"),
     Claim("best accuracy at step 50,000 above dense", 0.35, "points", partial(best_gain, column=FINAL)),
     Claim("training accuracy at the end, worst ticket above 5%", 100.0, "%",
           partial(worst, column="final_train_accuracy", down_to=5.0), kind="value"),

@@ -9,10 +9,11 @@ Expect (the paper)
 Cost
     Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 3 of 3,000
     steps for Conv-2, 2 of 3,000 for Conv-4, 2 of 3,600 for Conv-6.
-Result (2026-11-24, n = 2, REDUCED to 3,000 of the 60,000 steps, Conv-2 only; results/frankle2019_fig6.md)
+Result (2026-11-24, n = 2, REDUCED to 3,000 of the 60,000 steps, Conv-2 only, evaluated every 300 steps (the paper:
+    100), in bfloat16; results/frankle2019_fig6.md)
     Tickets of 17.0% of the weights reach 70.14%, the dense net 69.58%, tickets of 3.7% 67.87%. Dropout does not improve
-    the dense net (-0.71 +- 0.73 points against Figure 5's 4,000 steps; the paper trains with dropout for three times
-    the steps), and 3.7% stay 2.41 +- 0.52 points below the dense net without dropout. The claim does not reproduce in a
+    the dense net (-0.71 (0.73) points against Figure 5's 4,000 steps; the paper trains with dropout for three times
+    the steps), and 3.7% stay 2.41 (0.52) points below the dense net without dropout. The claim does not reproduce in a
     twentieth of the steps: the validation loss still falls at the last step.
 """
 

@@ -9,7 +9,8 @@ Expect (the paper, accuracy at 10,000, 20,000 and 30,000 steps)
 Cost
     Full: 41 trainings of 30,000 steps for each line and replicate; needs a GPU. Reduced: 5 of 2,000 steps a line, 32
     minutes on one core of a busy AMD EPYC.
-Result (2026-11-24, n = 1, REDUCED to 2,000 of the 30,000 steps, rate 0.1 only; results/frankle2019_fig8.md)
+Result (2026-11-24, n = 1, REDUCED to 2,000 of the 30,000 steps, rate 0.1 only, evaluated every 200 steps (the paper:
+    100), in bfloat16; results/frankle2019_fig8.md)
     At the end, tickets of 41.7, 21.9 and 11.8% of the weights reach 81.4, 82.8 and 82.9%, the dense net 79.6%, a random
     re-initialization of 21.9% 76.3%; after 30% of the steps the tickets have 66.3, 74.8 and 76.2%, the dense net 61.4%
     and the re-initialized one 55.9%. In so short a training, tickets win even at the learning rate at which the paper

@@ -11,8 +11,8 @@ Cost
     frankle2019_all_steps. Reduced: 10 of 8,000 steps, 10 to 30 minutes each on two cores of an AMD EPYC, 10 of
     5,000 (7 of them run), 13 to 30 minutes, and 3 of 20,000.
 Result (2026-11-30, Conv-2 REDUCED to 8,000 steps and two to four levels, Conv-4 to 5,000 steps and two to three; n = 1,
-    but n = 2 of Conv-2 on bytes for the dense net, 33.0 and 8.8%, mean and deviation;
-    results/frankle2019_scaling.md)
+    but n = 2 of Conv-2 on bytes for the dense net, 33.0 and 8.8%, mean and deviation; evaluated every 200 steps (the
+    paper: 100); results/frankle2019_scaling.md)
     Conv-2 on bytes of 0 to 255: the dense net stops at step 2,600 (566) with 64.45 (0.55)%, tickets of 33.0, 8.8,
     4.6 and 3.0% of the weights at steps 900 (141), 900 (141), 800 and 1,000 with 64.89 (0.89), 65.48 (0.46), 64.55
     and 64.79%; at the last step 63.90 (1.18), and 65.58 (0.85), 66.17 (0.48), 65.38 and 64.69%. Within each

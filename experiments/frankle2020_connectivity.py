@@ -23,6 +23,8 @@ Result (2026-11-29, LeNet-300-100 in full with three pairs of children each, n =
     rate (by hand): here only 35 weights remain in the output layer to be shuffled. Later, dense nets become more
     stable, 0.53 (0.45) points at k = 25, 0.34 (0.08) at 50 and 0.06 (0.08) at 1,000; tickets have 0.03 to 0.07 at every
     k. Controls do not settle: at k above 0 re-initialized ones have 0.7 to 2.2 points, shuffled masks 0.9 to 4.0.
+    Dense nets of replicates 2 and 3 were trained twice, with other last digits: those of k = 0 (of replicate 2 also of
+    25) are not those of later k.
     ResNet-20, REDUCED to a thirtieth of the steps, dense, two children of each k, n = 1, 77.3 to 77.4% accurate: those
     of W_0 disagree in 19.7% of the images, and the instability is 33.2 points, with 59.3% errors half-way; those of
     W_500 disagree in 13.5%, and the instability is 0.7 points: not stable at first, and stable later, as in the paper.

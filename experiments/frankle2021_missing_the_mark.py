@@ -20,13 +20,13 @@ Result (2026-11-27, REDUCED: another net and data than the paper's, n = 3; AMD E
     results/frankle2021_missing_the_mark.md)
     Mean accuracy at early stop. Shuffled or re-initialized, masks of SNIP, GraSP and SynFlow lose 0.3 points at most at
     6.9 and 1.8% of the weights. With inverted scores SNIP loses 1.5 points at 6.9% and 7.3 at 1.8%, SynFlow everything
-    (11.35%), GraSP 0.2 at most. At 0.9% means differ by more, which three replicates do not settle: shuffled, SNIP,
-    GraSP and SynFlow lose 1.0 (0.6), 1.9 (1.1) and 1.3 (0.4) points; re-initialized, still 0.4 at most; inverted GraSP
-    is 0.9 (0.3) above GraSP. Magnitude after training is 0.5 to 0.7 points above them at 6.9% (97.89%), and loses 1.0
-    points shuffled, 0.3 re-initialized. At 1.8% it is below them: 90.9% against 95.6 to 95.8%. Its one threshold for
-    all layers leaves the output layer too little: of 1,000 weights 17 at 1.8% and 8 at 0.9%, those of SNIP 383 and 304
-    (counted by hand in the masks of replicate 1). Replicates 1 and 2, except for GraSP, come from a different
-    machine, on which GraSP gave the same 40 nets to the last bit.
+    (11.35%), GraSP 0.3 at most at 21 to 1.8%. At 0.9% means differ by more: shuffled, SNIP, GraSP and SynFlow lose 1.0
+    (0.6), 1.9 (1.1) and 1.3 (0.4) points, of which three replicates settle SynFlow's; re-initialized, still 0.4 at
+    most; inverted GraSP is 0.9 (0.3) above GraSP. Magnitude after training is 0.5 to 0.7 points above them at 6.9%
+    (97.89%), and loses 1.0 points shuffled, 0.3 re-initialized. At 1.8% it is below them: 90.9% against 95.6 to 95.8%.
+    Its one threshold for all layers leaves the output layer too little: of 1,000 weights 17 at 1.8% and 8 at 0.9%,
+    those of SNIP 383 and 304 (counted by hand in the masks of replicate 1). Replicates 1 and 2, except for GraSP, come
+    from a different machine, on which GraSP gave the same 40 nets to the last bit.
 """
 
 from collections.abc import Sequence

@@ -29,8 +29,9 @@ Result (2026-11-29, LeNet-300-100, all steps, REDUCED: another net and other dat
     96.30% at levels 11 to 15, the first replicate here 97.43, 97.45, 97.25, 96.55 and 96.19% (by hand, one order of the
     data). On masks of IMP, weights drawn anew with the signs of the end have 98.22 (0.10) and 97.96 (0.05)%, with those
     of the start 98.04 (0.08) and 97.76 (0.12)%, which is not settled; final magnitudes with random signs 96.45 (0.20)
-    and 95.98 (0.12)%, a new draw 97.15 (0.15) and 96.57 (0.24)%: there it is the signs that matter. On masks of LRR
-    this holds at 3.6% only: signs of the end 97.39 (0.10) and 94.13 (0.63)%, a new draw 96.58 (0.20) and 93.83 (0.30)%.
+    and 95.98 (0.12)%, a new draw 97.15 (0.15) and 96.57 (0.24)%: on these masks, signs matter more than magnitudes.
+    On masks of LRR signs of the end, 97.39 (0.10) and 94.13 (0.63)%, are above random signs at both densities, but
+    above a new draw, 96.58 (0.20) and 93.83 (0.30)%, at 3.6% only.
     Training on does not help masks of IMP (98.09 (0.17) and 97.95 (0.03)%), nor random masks (94.65 (0.29) and 92.82
     (0.48)%, drawn anew 95.87 (0.08) and 93.70 (0.33)%), unlike in the paper.
     Conv-2, 4.6% of the weights, is as in the paper: IMP has 65.77%, LRR 69.35%, the dense net 67.91%. Rewound, LRR's

@@ -9,7 +9,8 @@ Command
 Expect (the paper's table, from memory: error of test images)
     LeNet-300-100: dense 1.7%, 5% of the weights 1.6%, 2% of them 2.4%. Caffe's LeNet-5: dense 0.9%, 2% of the weights
     0.8%, 1% of them 1.1%.
-    Unlike in the authors' code, the weights that were scored are trained, not a fresh draw, and biases are not pruned;
+    Unlike in the paper, 5,000 training images are held out for validation, not a tenth; unlike in the authors' code,
+    the weights that were scored are trained, not a fresh draw, and biases are not pruned;
     there, weights are N(0, 1 / inputs), truncated at two standard deviations, and plain SGD is the default for both
     nets. Here LeNet-5 is trained with plain SGD, since when dense it diverges with the paper's momentum of 0.9;
     LeNet-300-100 is trained with that momentum.

@@ -22,8 +22,8 @@ Result (2026-11-29, arms without Fashion-MNIST, all steps, REDUCED: another net 
     At early stop, 6.95% of the weights, against the target's own tickets, and above permuted masks of the transferred
     tickets, in points: on MNIST tickets of 5,000 images -0.55 (0.14) and 0.61 (0.20), of SGD -0.11 (0.16) and 1.04
     (0.12); on MNIST with SGD tickets of Adam 0.02 (0.13) and 1.45 (0.16); on 5,000 images tickets of all of MNIST 1.82
-    (0.16) and 4.44 (0.40), which have seen the other images. So tickets of the optimizers can be exchanged as far as
-    three replicates tell, and those of more data are the better ones. Fashion-MNIST: not run, the data were not at
+    (0.16) and 4.44 (0.40), which have seen the other images. With three replicates, tickets of SGD and Adam are
+    interchangeable, and those of more data are better. Fashion-MNIST: not run, the data were not at
     hand.
 """
 

@@ -56,17 +56,17 @@ TICKETS = {"lenet_300_100": 3.6, "conv_2": 8.8, "resnet_20": 21.9}
 def _claims(model: str, percent: float) -> list[Claim]:
     net, name = {"model": model}, plot.NAMES[model]
 
-    def against(text: str, share: float, ours: Side, theirs: Side, kind: str = "value") -> Claim:
+    def against(text: str, share: float, ours: Side, theirs: Side, kind: str = "value", other: str = "") -> Claim:
         measure = partial(between, percent=share, ours={**net, **ours}, theirs={**net, **theirs}, column=FINAL)
-        return Claim(f"{name}, {text}", 0.0, "points", measure, net, kind)
+        return Claim(f"{name}, {text}", 0.0, "points", measure, net, kind, net=other)
 
     rounded, float32 = {"branch": "post_training", "bits": 8}, {"branch": "ticket"}
     aware_3, rounded_3 = {"branch": "aware", "bits": 3}, {"branch": "post_training", "bits": 3}
     return [
         against("dense: 8 bits against float32", 100, rounded, float32),
         against(f"{percent:g}%: 8 bits against float32", percent, rounded, float32),
-        against("dense: 3 bits, trained above rounded", 100, aware_3, rounded_3, "effect"),
-        against(f"{percent:g}%: 3 bits, trained above rounded", percent, aware_3, rounded_3, "effect"),
+        against("dense: 3 bits, trained above rounded", 100, aware_3, rounded_3, "effect", "ResNet-50"),
+        against(f"{percent:g}%: 3 bits, trained above rounded", percent, aware_3, rounded_3, "effect", "ResNet-50"),
     ]
 
 

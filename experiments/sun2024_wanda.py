@@ -16,10 +16,10 @@ Result (2026-11-29, REDUCED: a small net, not a language model; n = 3, mean and 
     thread; results/sun2024_wanda.md)
     At 64 and 41% of the weights Wanda is below magnitude within a layer, by 0.20 (0.04) and 1.62 (0.54) points; at 51,
     33 and 26% three replicates do not settle it (51.2%: Wanda 96.94 (0.46)%, magnitude 97.37 (0.18) within a layer and
-    97.29 (0.18) within an output). From 21% down Wanda loses less: 86.59 (0.83), 77.47 (3.49) and 73.27 (6.99)%, 9.1
-    (2.7) points above magnitude in a layer, and 61.05 (2.41), 35.63 (8.81) and 37.76 (5.33)% at 10.7%, 25.4 (6.4)
-    points above. It is the norms of the inputs that help: within a layer, Wanda's score has 87.45 (0.55) and 64.24
-    (3.93)%.
+    97.29 (0.18) within an output). From 21% down Wanda loses less: at 21% it has 86.59 (0.83)%, magnitude within a
+    layer 77.47 (3.49), 9.1 (2.7) points less, and within an output 73.27 (6.99); at 10.7% Wanda 61.05 (2.41)%,
+    magnitude 35.63 (8.81), 25.4 (6.4) points less, and 37.76 (5.33). It is the norms of the inputs that help: within a
+    layer, Wanda's score has 87.45 (0.55) and 64.24 (3.93)%.
 """
 
 from functools import partial

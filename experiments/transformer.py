@@ -1,4 +1,4 @@
-"""Has a transformer winning tickets? A small decoder on a small text, beside random re-initialization.
+"""Does a transformer have winning tickets? A small decoder on a small text, beside random re-initialization.
 
 No figure of a paper: Frankle & Carbin 2019 prune fully connected and convolutional nets. The net has two blocks of
 width 64 with four heads, 100,800 weights in linear layers, rewound to step 0; the text is the names of Unicode's

@@ -523,8 +523,10 @@ FILES = pd.DataFrame(
         [2, 0, 1.0, "float32", 1.0, 0.0],
         [1, 0, 1.0, "int8", 4.0, -0.1],
         [2, 0, 1.0, "int8", 3.0, 0.0],
-        [1, 9, 0.135, "lth-5", 40.0, 0.3],
-        [2, 9, 0.135, "lth-5", 44.0, -0.2],
+        [1, 9, 0.135, "lth-5", 40.0, 0.31],
+        [2, 9, 0.135, "lth-5", 44.0, 0.30],
+        [1, 9, 0.135, "lth-4", 50.0, 0.3],  # an interval of -3.1 to 3.2
+        [2, 9, 0.135, "lth-4", 50.0, -0.2],
         [1, 15, 0.036, "lth-5", 90.0, -0.1],
         [2, 15, 0.036, "lth-5", 92.0, 0.0],
     ],
@@ -540,6 +542,7 @@ def test_a_number_of_a_file_is_that_of_its_format_and_net() -> None:
     assert file_value(FILES, column="smaller", name="int4") is None
 
 
-def test_the_smallest_file_at_no_loss_loses_nothing_on_average() -> None:
+def test_the_smallest_file_at_no_loss_loses_nothing_on_average_nor_within_the_interval() -> None:
     assert numbers(smallest_file(FILES)) == pytest.approx(((40 * 44) ** 0.5, 2.827357, 2, 13.5))
+    assert smallest_file(FILES[FILES["replicate"] == 1]).mean == 50.0  # a single replicate has no interval
     assert smallest_file(FILES[FILES["points"] < 0]) is None

@@ -72,6 +72,16 @@ def test_full_results_go_before_reduced_ones_and_are_never_mixed_with_them(folde
     ]
 
 
+def test_what_a_paper_says_of_another_net_is_never_reproduced(folder: Path) -> None:
+    examples.experiment(folder, "one", [BETTER, f'{BETTER}, net="AlexNet"', f'{DEEPER}, net="AlexNet"'])
+    examples.commit(folder, examples.tickets("one", {1: (0.90, 0.92), 2: (0.80, 0.821)}))
+    assert [[row[1], *row[-2:]] for row in card()] == [
+        ["41%: better", "full", "reproduced"],
+        ["41%: better (AlexNet)", "reduced", "reduced: agrees"],
+        ["3.6%: above dense (AlexNet)", "", "not run"],
+    ]
+
+
 def test_longer_trainings_of_another_experiment_go_first_where_they_reach_as_few_weights(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -326,7 +336,7 @@ def test_the_scorecard_has_a_row_for_every_claim_of_every_experiment(card_of_the
         (name, claim) for name, each in experiments for part in ("CLAIMS", "FILES") for claim in getattr(each, part, ())
     ]
     table = card_of_the_project
-    assert list(zip(table["figure"], table["claim"], strict=True)) == [(name, claim.text) for name, claim in claims]
+    assert list(zip(table["figure"], table["claim"], strict=True)) == [(name, claim.name) for name, claim in claims]
     assert not table.duplicated(["figure", "claim"]).any()
 
 

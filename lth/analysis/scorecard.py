@@ -129,13 +129,14 @@ def _scales(table: pd.DataFrame, also: Sequence[pd.DataFrame]) -> Scales:
 def _row(name: str, claim: Claim, source: str, scales: Scales) -> tuple[str | int, ...]:
     try:
         ours, scale = _best(claim, scales)
+        scale = "reduced" if scale and claim.net else scale
         verdict = claim.verdict(ours, reduced=scale == "reduced")
     except UserError as error:
-        log.warning("%s: '%s' is not compared: %s", name, claim.text, error)
+        log.warning("%s: '%s' is not compared: %s", name, claim.name, error)
         ours, scale, verdict = None, "", NOT_COMPARED
     return (
         name,
-        claim.text,
+        claim.name,
         f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else DIRECTION,
         claim.source or source,
         _text(ours, claim.unit),

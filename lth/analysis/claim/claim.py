@@ -23,6 +23,7 @@ class Claim:
     measure: table -> our number.
     where: the rows that the claim is about, as in `select`.
     source: of the claim, if it is another than SOURCE of its experiment (see `lth.analysis.scorecard`).
+    net: of the paper, if it is another than ours, which is reduced then.
     kind: "effect" (the larger the better reproduced; 0: more than none), "lowest" (a percentage of weights, the
         smaller the better), "value" (an accuracy in percent, the closer the better), "point" (a percentage of weights,
         or a share such as a disagreement, likewise) or "error" (in percent, likewise).
@@ -35,6 +36,12 @@ class Claim:
     where: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "effect"
     source: str = ""
+    net: str = ""
+
+    @property
+    def name(self) -> str:
+        """The text, with the paper's net if that is another."""
+        return f"{self.text} ({self.net})" if self.net else self.text
 
     def fewest(self, rows: pd.DataFrame) -> float:
         """The lowest share of weights that its branch reaches in these rows; 1 for a claim that is not about a range of

@@ -21,7 +21,8 @@ A verdict needs an interval. "±" is the sample deviation over n replicates; the
 (Student's t, for values that are not all equal; of the lowest percentage of weights the bootstrap over replicates, from
 n = 4 on). Ratios, such as of early-stop steps, have the geometric mean, with the deviation and the interval of their
 logarithms. Differences are taken within a replicate, before the mean. A best or worst level is chosen on the same
-replicates; the interval does not correct for that choice.
+replicates; the interval does not correct for that choice. "Down to" is the lowest percentage whose mean is as good,
+whatever lies between.
 
 - reproduced: the interval contains the paper's number or lies beyond it, and none of it is off by more than a factor of
   2, counted from no effect (0, or 1 for a ratio). For a claim without a number ("more than 0"), the whole interval

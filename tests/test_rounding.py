@@ -489,3 +489,134 @@ def test_every_layer_of_a_small_net_of_torchvision_is_rounded(name: str) -> None
 @pytest.mark.parametrize("name", models.list_models(module=models))
 def test_every_layer_of_every_classifier_of_torchvision_is_rounded(name: str) -> None:
     check_of_torchvision(name)
+
+
+def rounded(weight: Tensor) -> Tensor:
+    """By 3 bits, with a scale for each row: independent of the project."""
+    scale = weight.detach().abs().flatten(1).amax(1).view(-1, *[1] * (weight.ndim - 1)) / 3
+    return scale * (weight.detach() / scale).round()
+
+
+def three_bits(net: nn.Module, x: Tensor) -> nn.Module:
+    """The net, its weights rounded to 3 bits, in evaluation."""
+    calibrate(new := quantized(net, Scheme(3, None)), [x])
+    return new.eval()
+
+
+def test_a_computed_weight_that_the_net_keeps_is_rounded_in_every_pass() -> None:
+    """The usual cache for evaluation, and that of parametrizations."""
+
+    def cached(net: Any, x: Tensor) -> Tensor:
+        if net.cache is None:
+            net.cache = functional.normalize(net.a.weight, dim=1)
+        return functional.linear(x, net.cache)
+
+    x = inputs((12,), 1)
+    net = three_bits(Forward(cached, a=nn.Linear(12, 9, bias=False), cache=None), x)
+    wanted = x @ rounded(functional.normalize(net.a.weight, dim=1)).T
+    for _ in range(3):
+        torch.testing.assert_close(net(x), wanted)
+        assert left(net, x[:1]) == {}
+    normed = three_bits(nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(12, 9))), x)
+    with nn.utils.parametrize.cached():
+        assert torch.equal(normed(x), normed(x))
+
+
+def test_a_token_that_the_net_makes_is_looked_up_rounded() -> None:
+    def sentence(net: Any, tokens: Tensor) -> Tensor:
+        begin = net.embedding(torch.zeros(len(tokens), 1, dtype=torch.long))
+        return net.head(torch.cat([begin, net.embedding(tokens)], 1))  # type: ignore[no-any-return]
+
+    net = Forward(sentence, embedding=nn.Embedding(11, 12), head=nn.Linear(12, 11, bias=False))
+    net.head.weight = net.embedding.weight
+    tokens = torch.tensor([[1, 2], [3, 10]])
+    weight = rounded(net.head.weight)
+    wanted = weight[torch.tensor([[0, 1, 2], [0, 3, 10]])] @ weight.T
+    torch.testing.assert_close(three_bits(net, tokens)(tokens), wanted)
+
+
+@pytest.mark.parametrize("state", ["buffer", "parameter", "made"])
+def test_a_weight_that_multiplies_a_first_state_is_rounded_there_too(state: str) -> None:
+    first = inputs((9,), 3, 1)
+
+    def recurrent(net: Any, x: Tensor) -> Tensor:
+        h = (torch.linspace(0, 1, 9)[None] if state == "made" else net.first).expand(len(x), -1)
+        for at in range(x.shape[1]):
+            h = torch.tanh(x[:, at] @ net.a.weight.T + h @ net.b.weight.T)
+        return h
+
+    net = Forward(recurrent, a=nn.Linear(12, 9, bias=False), b=nn.Linear(9, 9, bias=False))
+    net.first = nn.Parameter(first.clone()) if state == "parameter" else nn.Buffer(first.clone())
+    x, h = inputs((2, 12), 1), (torch.linspace(0, 1, 9)[None] if state == "made" else first)
+    for at in range(2):
+        h = torch.tanh(x[:, at] @ rounded(net.a.weight).T + h @ rounded(net.b.weight).T)
+    made = three_bits(net, x)
+    torch.testing.assert_close(made(x), h)
+    assert left(made, x[:1]).keys() == ({"first"} if state == "parameter" else set())
+
+
+def test_learned_queries_that_a_layer_projects_are_inputs_of_it() -> None:
+    net = Forward(lambda m, x: m.a(m.queries) + m.b(x), a=nn.Linear(12, 9), b=nn.Linear(12, 9))
+    net.queries = nn.Parameter(inputs((12,), 3, 1))
+    calibrate(made := quantized(net, COARSE), [inputs((12,), 1)])
+    (of_queries, _), _ = operands(made.eval(), inputs((12,), 1))
+    assert len(of_queries.unique()) <= 4 < len(net.queries.unique())
+    assert left(made, inputs((12,), 1, 1)).keys() == {"queries"}
+
+
+def test_a_column_of_a_computed_square_weight_outside_of_a_product_is_named() -> None:
+    """Which of its axes has the outputs is not known: no scale for each input."""
+
+    def columns(m: Any, x: Tensor) -> Any:
+        return sum(x[:, at, None] * (2 * m.a.weight)[:, at] for at in range(12))
+
+    net = Forward(columns, a=nn.Linear(12, 12))
+    x = inputs((12,), 1)
+    made = three_bits(net, x)
+    torch.testing.assert_close(made(x), net(x))
+    assert left(made, x[:1]).keys() == {"a.weight"}
+
+
+@pytest.mark.parametrize("like", [lambda w, x: w.type_as(x), lambda w, x: w.to(x)])
+def test_a_weight_that_takes_the_type_of_the_inputs_is_rounded_once(like: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def standardized(layer: nn.Linear, x: Tensor) -> Tensor:
+        weight = like(layer.weight, x)
+        return functional.linear(x, weight - weight.mean(1, keepdim=True))
+
+    net, x = reads(standardized)(), inputs((12,), 1)
+    weight = net.a.weight.detach()
+    torch.testing.assert_close(three_bits(net, x)(x), x @ rounded(weight - weight.mean(1, keepdim=True)).T)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_checkpointed_part_that_reads_weights_itself_rounds_in_the_backward_pass(reentrant: bool) -> None:
+    def gradient(call: Callable[[nn.Module, Tensor], Tensor]) -> Tensor:
+        torch.manual_seed(0)
+        part = Forward(lambda m, x: functional.linear(x, m.a.weight).square(), a=nn.Linear(12, 9))
+        calibrate(net := quantized(Forward(lambda m, x: call(m.part, x), part=part), COARSE), [inputs((12,), 1)])
+        x = inputs((12,), 1).requires_grad_()
+        net(x).square().sum().backward()
+        assert torch.equal(net.part(x), net(x))
+        return net.part.a.weight.grad  # type: ignore[no-any-return]
+
+    again = gradient(lambda part, x: checkpoint(part, x, use_reentrant=reentrant))
+    assert torch.equal(again, gradient(lambda part, x: part(x)))
+
+
+@pytest.mark.parametrize("flat", [lambda w: w.flatten(1), lambda w: w[:, :, 0, 0], lambda w: w.squeeze()])
+def test_a_one_by_one_filter_in_channels_last_is_rounded_as_a_matrix(flat: Callable[[Tensor], Tensor]) -> None:
+    filters = nn.Conv2d(12, 9, 1, bias=False).to(memory_format=torch.channels_last)
+    net, x = Forward(lambda m, x: functional.linear(x, flat(m.a.weight)), a=filters), inputs((12,), 1)
+    made = three_bits(net, x)
+    torch.testing.assert_close(made(x), x @ rounded(filters.weight.flatten(1)).T)
+    assert left(made, x[:1]) == {}
+
+
+def test_what_can_not_be_quantized_is_refused() -> None:
+    net = nn.Sequential(nn.Linear(12, 3))
+    with pytest.raises(UserError, match="quantized already"):
+        quantized(quantized(net, COARSE), COARSE)
+    with pytest.raises(UserError, match=r"0\.weight can't be quantized: it has no shape yet: call the net once"):
+        quantized(nn.Sequential(nn.LazyLinear(3)), COARSE)
+    with pytest.raises(UserError, match=r"0\.weight can't be quantized: it is complex"):
+        quantized(nn.Sequential(nn.Linear(12, 3, dtype=torch.complex64)), COARSE)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lth import UserError
 from lth.layer import CONVOLUTIONS, TRANSPOSED, prunable, rows_first
@@ -115,6 +116,9 @@ def found(net: nn.Module, scheme: Scheme) -> Iterator[Quantized]:
     for path, layer in net.named_modules():
         for part in _parts(layer):
             parameter = layer.get_parameter(part)
+            if is_lazy(parameter) or parameter.is_complex():
+                reason = "is complex" if parameter.is_complex() else "has no shape yet: call the net once"
+                raise UserError(f"{f'{path}.{part}'.lstrip('.')} can't be quantized: it {reason}")
             if id(parameter) not in seen:
                 seen.add(id(parameter))
                 yield Quantized(first[f"{path}.{part}" if path else part], layer, part, scheme)

@@ -26,6 +26,11 @@ def same_layout(x: Tensor, y: Tensor) -> bool:
     return (x.shape, x.stride(), x.storage_offset()) == (y.shape, y.stride(), y.storage_offset())
 
 
+def steps(x: Tensor) -> list[int]:
+    """Strides of the axes that have more than one place: those of the others may be any."""
+    return [stride for stride, size in zip(x.stride(), x.shape, strict=True) if size > 1]
+
+
 def extent(x: Tensor) -> int:
     """Number of places in memory from its first value to its last."""
     return 1 + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))

@@ -34,8 +34,10 @@ def left(net: nn.Module, example: Tensor) -> dict[str, str]:
     reasons = dict.fromkeys(sorted(seen.others), NO_LAYER)
     for layer in quantization.layers:
         operands = seen.multiplied.get(layer.name, [])
-        if not operands:
-            reasons[layer.name] = INPUTS if layer.name in names else UNUSED
+        if not operands and layer.name not in names:
+            reasons[layer.name] = UNUSED
+        elif not operands and layer.name not in watch.inputs:
+            reasons[layer.name] = INPUTS
         elif any(rounded.isdisjoint((memory(x), memory(seen.casts.get(memory(x), x)))) for x in operands):
             reasons[layer.name] = COMPUTED
         elif len(operands) > watch.inputs.count(layer.name):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ class Quantization:
         self.net, self.layers = net, list(found(net, scheme))
         self.watch: Watch | None = None
         self.on = False
+        self.made: list[tuple[ref[Tensor], Quantized]] = []  # by the last pass
 
     @contextmanager
     def rounding(self) -> Iterator[None]:
@@ -31,11 +33,14 @@ class Quantization:
             yield
             return
         self.on = True
+        kept = [(x, layer) for made, layer in self.made if (x := made()) is not None]
+        mode = Rounding(self.net, self.layers, self.watch, kept)
         try:
-            with Rounding(self.net, self.layers, self.watch):
+            with mode:
                 yield
         finally:
             self.on = False
+            self.made = [(ref(x), layer) for x, layer in mode.origins.made]
 
     @contextmanager
     def watched(self) -> Iterator[Watch]:
@@ -48,7 +53,9 @@ class Quantization:
 
 
 class _Rounds:
-    """Base class of the classes that a quantized net, and each of its layers, take in place of their own."""
+    """Base class of the classes that a quantized net, and each part of it, take in place of their own: a part may be
+    called alone, as when it is computed again for the backward pass (checkpointing).
+    """
 
     _quantization: Quantization
 
@@ -129,9 +136,14 @@ def _observe(net: nn.Module, batches: Sequence[Tensor], layers: Iterable[Quantiz
 
 
 def quantized_in_place(net: nn.Module, scheme: Scheme) -> nn.Module:
-    """The net itself, made to round."""
+    """The net itself, made to round. Raises UserError if it is quantized."""
+    if any(layers(net)):
+        raise UserError("the net is quantized already: quantize the one that it was made from")
     quantization = Quantization(net, scheme)
-    for part in {net, *(layer.layer for layer in quantization.layers)}:
+    rounded = {net, *(layer.layer for layer in quantization.layers)}
+    # A class with a metaclass of its own, such as TorchScript's, can't be the base of another one.
+    for part in [part for part in net.modules() if type(type(part)) is type]:
         part._quantization = quantization  # type: ignore[assignment]
-        part.__class__ = type(f"Quantized{type(part).__name__}", (_Rounds, type(part)), {})
+        name = "Quantized" * (part in rounded) + type(part).__name__
+        part.__class__ = type(name, (_Rounds, type(part)), {})
     return net

@@ -22,6 +22,10 @@ OPERANDS: dict[str, tuple[int, str, str]] = {
     "einsum": (1, "", ""),
 }
 OPERANDS |= {f"{name}_": OPERANDS[name] for name in ("addmm", "addmv", "addbmm", "baddbmm")}
+# Operations in which a weight is read, whatever its other operand is, such as an index that the net makes.
+READ = LAYERS | {"embedding"}
+# Operations that take of all arguments but the first the type or the shape alone.
+ALIKE = {"to", "type_as", "expand_as", "view_as", "reshape_as"}
 IN_PLACE = {"__setitem__", *(f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "div", "pow"))}
 # Attention asks whether a mode is on before it does anything else. This is the same code with "no" for an answer, so
 # that the operations in it are seen.
@@ -53,6 +57,11 @@ def tensors(args: Iterable[Any], kwargs: dict[str, Any]) -> Iterator[Tensor]:
             yield x
         elif isinstance(x, list | tuple):
             yield from tensors(x, {})
+
+
+def sources(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
+    """Every tensor whose values an operation takes."""
+    return tensors(args[:1], {}) if name in ALIKE else tensors(args, kwargs)
 
 
 def mapped(change: Callable[[Tensor], Tensor], x: Any) -> Any:

@@ -19,8 +19,21 @@ from torch.overrides import TorchFunctionMode
 
 from lth import UserError
 from lth.quantization.layer import Quantized
-from lth.quantization.layout import axis_along, extent, orientations, same_layout
-from lth.quantization.operations import ATTENTION, LAYERS, in_place, is_constant, mapped, operands, replaced, tensors
+from lth.quantization.layout import axis_along, extent, orientations, same_layout, steps
+from lth.quantization.operations import (
+    ATTENTION,
+    LAYERS,
+    OPERANDS,
+    READ,
+    in_place,
+    is_constant,
+    mapped,
+    operands,
+    replaced,
+    sources,
+    tensors,
+)
+from lth.quantization.origins import Origins
 from lth.quantization.outputs import Slots, output_axes
 from lth.weights import memory
 
@@ -38,28 +51,22 @@ class Watch:
 class Rounding(TorchFunctionMode):
     """Rounds in one forward pass. Tensors are told apart by the memory that they share with their views.
 
-    origins: memory -> weights that it is computed from, none for other parameters and constants; data are not in it.
-    wholes: memory -> tensors of the shape of a weight or of its transpose, and the weight that they are computed from.
-    ready: memory -> the weight that is rounded there. first: name of a weight -> True if the outputs of its first
-    product lie along the axis of the inputs of its layer.
+    kept: `made` of the origins of the pass before, as far as the net has kept it, as in a cache. ready: memory -> the
+    weight that is rounded there. first: name of a weight -> True if the outputs of its first product lie along the axis
+    of the inputs of its layer.
     """
 
-    def __init__(self, net: nn.Module, layers: Iterable[Quantized], watch: Watch | None) -> None:
+    def __init__(
+        self, net: nn.Module, layers: Iterable[Quantized], watch: Watch | None, kept: Iterable[tuple[Tensor, Quantized]]
+    ) -> None:
         super().__init__()
-        self.layers = {layer.name: layer for layer in layers}
         self.watch = watch or Watch()
-        self.alive: list[Tensor] = []
-        self.origins = {memory(t): frozenset[str]() for t in (*net.parameters(), *net.buffers())}
-        self.origins.pop(0, None)
-        self.wholes: dict[int, list[tuple[Tensor, Quantized]]] = {}
+        self.origins = Origins(net, layers)
         self.ready: dict[int, Quantized] = {}
         self.rounded: dict[tuple[int, bool, bool, int], Tensor] = {}
         self.first: dict[str, bool] = {}
-        for layer in self.layers.values():
-            if not memory(layer.weight):
-                raise UserError(f"{layer.name} has no memory of its own (torch.func.vmap), so its products can't be "
-                                "followed: compute quantized nets one by one")  # fmt: skip
-            self._note(layer.weight, frozenset({layer.name}), layer)
+        for x, layer in kept:
+            self.origins.note(x, frozenset({layer.name}), layer)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -72,64 +79,40 @@ class Rounding(TorchFunctionMode):
             return func(*args, **kwargs)
         changed = args[:1] if in_place(name) else ()
         written = [*tensors((*changed, kwargs.get("out")), {})]
-        origins = [self._origin(x) for x in tensors(args, kwargs)]
-        if None not in origins and not (name in LAYERS and any(origins)):
+        origins = [self.origins.of(x) for x in sources(name, args, kwargs)]
+        if None not in origins and not (name in READ and any(origins)):
             out = func(*args, **kwargs)
             names = frozenset[str]() if is_constant(name) else frozenset[str]().union(*filter(None, origins))
-            self._follow(names, written or tensors((out,), {}), in_place=bool(written))
-            return out
+            if written or name not in OPERANDS or all(origins) or self.origins.is_shaped(out, names):
+                self.origins.follow(names, written or tensors((out,), {}), in_place=bool(written))
+                return out
         for x in written:
-            self.origins.pop(memory(x), None)  # data are written into it
+            self.origins.forget(x)  # data are written into it
         if any(origins):
             args, slots = operands(name, args, kwargs)
             axes = output_axes(name, args, kwargs, slots)
-            rounded = [self._rounded_argument(x, axes.get(at, [])) for at, x in enumerate(args)]
+            rounded = [self._rounded_argument(x, axes.get(at)) for at, x in enumerate(args)]
             args = (*changed, *rounded[len(changed) :])
-            kwargs = {key: self._rounded_argument(x, axes.get(key, [])) for key, x in kwargs.items()}
+            kwargs = {key: self._rounded_argument(x, axes.get(key)) for key, x in kwargs.items()}
             args, kwargs = self._round_input(name, args, kwargs, slots)
         return func(*args, **kwargs)
 
-    def _origin(self, x: Tensor) -> frozenset[str] | None:
-        """Weights that a tensor is computed from; None if data take part."""
-        return self.origins.get(memory(x))
-
-    def _follow(self, names: frozenset[str], made: Iterable[Tensor], *, in_place: bool) -> None:
-        """Note what is computed from parameters alone. names: of the weights among them."""
-        for x in made:
-            same = [layer for each in names if orientations(x, (layer := self.layers[each]).weight)]
-            if in_place:  # what the whole is of other weights, or of other places, is no longer what it was
-                self.wholes[memory(x)] = [
-                    (whole, layer)
-                    for whole, layer in self.wholes.pop(memory(x), [])
-                    if names <= {layer.name} and (whole is layer.weight or not same)
-                ]
-            self._note(x, names, same[0] if len(same) == 1 else None)
-
-    def _note(self, x: Tensor, names: frozenset[str], layer: Quantized | None) -> None:
-        place = memory(x)
-        if not place:
-            return
-        self.origins[place] = self.origins.get(place, frozenset()) | names
-        if layer is not None and (x is layer.weight or not self.wholes.get(place)):
-            self.wholes.setdefault(place, []).append((x, layer))
-        self.alive.append(x)  # memory must not be given to another tensor while it is followed
-
-    def _rounded_argument(self, x: Any, outputs: list[int]) -> Any:
-        """An argument with every weight in it rounded. outputs: axes that the outputs have too, if it is an operand."""
+    def _rounded_argument(self, x: Any, outputs: list[int] | None) -> Any:
+        """An argument with every weight in it rounded. outputs: axes that the outputs have too, if they are known."""
         return mapped(partial(self._round, outputs=outputs), x)
 
-    def _round(self, x: Tensor, outputs: list[int]) -> Tensor:
+    def _round(self, x: Tensor, outputs: list[int] | None) -> Tensor:
         """The same view of the rounded weight if the tensor is a view of a weight, or of what is computed from it."""
-        for whole, layer in self.wholes.get(memory(x), ()):
+        for whole, layer in self.origins.wholes.get(memory(x), ()):
             offset = int(x.storage_offset() - whole.storage_offset())
-            if memory(x) not in self.origins or offset < 0 or offset + extent(x) > extent(whole):
+            if self.origins.of(x) is None or offset < 0 or offset + extent(x) > extent(whole):
                 continue
             base = x if x._base is None else x._base  # that of a function with gradients of its own, for one
             if (transposed := self._transposed(x, whole, layer, outputs)) is not None:
                 return self._view(x, base if same_layout(base, whole) else whole, layer, transposed)
         return x
 
-    def _transposed(self, x: Tensor, whole: Tensor, layer: Quantized, outputs: list[int]) -> bool | None:
+    def _transposed(self, x: Tensor, whole: Tensor, layer: Quantized, outputs: list[int] | None) -> bool | None:
         """True if the outputs lie in a tensor as they do in the transpose of the weight that it is computed from; None
         if neither its shape nor the product tells. x: the view of it that is multiplied. outputs: axes of x.
         """
@@ -138,6 +121,8 @@ class Rounding(TorchFunctionMode):
             return shapes[0]
         if whole is layer.weight:
             found: bool | None = False
+        elif outputs is None:
+            return None
         else:
             summed = [axis for axis in range(x.ndim) if axis not in outputs]
             along, across = (self._along(x, whole, axes) for axes in (outputs, summed))
@@ -157,7 +142,7 @@ class Rounding(TorchFunctionMode):
         if x is whole:
             return rounded
         learns = torch.is_grad_enabled() and x.requires_grad
-        if rounded.stride() != whole.stride() or (learns and not rounded.requires_grad):
+        if steps(rounded) != steps(whole) or (learns and not rounded.requires_grad):
             return x
         offset = int(x.storage_offset() - whole.storage_offset() + rounded.storage_offset())
         view = rounded.as_strided(x.shape, x.stride(), offset)
@@ -180,8 +165,8 @@ class Rounding(TorchFunctionMode):
                                 "weights can't be rounded: compute without it") from error  # fmt: skip
             self.rounded[key] = rounded = rounded.transpose(0, 1) if transposed else rounded
             self.ready[memory(rounded)] = layer
-            self._note(rounded, frozenset({layer.name}), None)
-            self.alive.append(whole)
+            self.origins.note(rounded, frozenset({layer.name}), None)
+            self.origins.alive.append(whole)
             self.watch.rounded.append((layer.name, rounded))
         return self.rounded[key]
 

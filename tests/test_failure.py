@@ -300,6 +300,9 @@ def test_what_cannot_be_called_or_imported_is_named(capsys: pytest.CaptureFixtur
     ):
         assert shell.run("root=here", "~data", f"+data._target_=mine.{name}", *filter(None, [given])) == 1
         assert f"'; {remedy}" in failed(capsys)
+    for branch in ("+branch.mine.transform._target_=mine.needs", "+branch.reinitialize.compare._target_=mine.needs"):
+        assert shell.run("root=here", "branch=reinitialize", branch) == 1
+        assert "'; set _partial_=true beside _target_, since lth calls it later, or give it, as +" in failed(capsys)
     assert shell.run("root=here", "~data", "+data._target_=mine.needs", "+data.path._target_=mine.nedes") == 1
     assert "failed: _target_=mine.nedes: mine has no 'nedes'. Did you mean needs?" in failed(capsys)
     assert shell.run("root=here", "~data", "+data._target_=mine.alike") == 1

@@ -16,6 +16,7 @@ from lth.store.names import did_you_mean, similar
 
 LATER = ", or, for a function that is called later, set _partial_=true beside _target_"
 AT_ONCE = ("data", "task")  # config groups whose functions are called when a job is made
+LATE = ("transform", "compare")  # keys of a branch whose functions are called later
 _MISSING = re.compile(r"missing \d+ required .*?argument.*?: ('\w+'.*)")
 _KEY = re.compile(r"full_key: (\S+)")
 _TARGET = re.compile(r"target '([^']+)'")
@@ -78,7 +79,8 @@ def _remedy(node: DictConfig | None, key: str, target: str, words: str) -> str:
         give = f"give {'it' if len(names) == 1 else 'them'}{' ' if node is None else ', '}{how}"
         if node is not None and node.get("_partial_"):
             return give
-        if "." not in key and key not in AT_ONCE:
+        group, _, last = key.rpartition(".")
+        if last in LATE if group else key not in AT_ONCE:
             return f"set _partial_=true beside _target_, since lth calls it later, or {give}"
         return f"{give}{LATER}"
     if found := _UNEXPECTED.search(words):

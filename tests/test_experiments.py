@@ -235,12 +235,12 @@ def test_a_figure_changes_of_its_nets_settings_what_the_paper_changes(name: str)
 
 def test_the_test_sees_every_figure() -> None:
     ours = {name for name in CONFIGURATIONS if name.startswith("frankle2019_")}
-    assert set(CHANGES) == {name for name in ours if not name.startswith("frankle2019_stabilizing")}
+    assert set(CHANGES) == {name for name in ours if not name.startswith("frankle2019b_stabilizing")}
 
 
 @pytest.mark.parametrize(("arm", "epoch"), [("", 6), *((f"/epoch_{n}", n) for n in (0, 2, 4, 10))])
 def test_resnet_50_is_trained_for_90_epochs_of_imagenet_and_rewound_to_one_of_them(arm: str, epoch: int) -> None:
-    keys, per_epoch = scaled(f"frankle2019_stabilizing{arm}", "full"), 1_281_167 // 1024
+    keys, per_epoch = scaled(f"frankle2019b_stabilizing{arm}", "full"), 1_281_167 // 1024
     assert {key: keys[key] for key in ("model.name", "batch_size", "optimizer.lr", "optimizer.momentum")} == {
         "model.name": "resnet50", "batch_size": 1024, "optimizer.lr": 0.4, "optimizer.momentum": 0.9,
     }  # fmt: skip
@@ -251,7 +251,7 @@ def test_resnet_50_is_trained_for_90_epochs_of_imagenet_and_rewound_to_one_of_th
     assert keys["rewind.step"] == epoch * per_epoch
     shares = [round(100 * (1 - keys["schedule.conv"]) ** level) for level in keys["levels"]]
     assert shares == [70, 50, 30, 20, 10]
-    reduced = scaled(f"frankle2019_stabilizing{arm}", "reduced")
+    reduced = scaled(f"frankle2019b_stabilizing{arm}", "reduced")
     for key in ("lr.warmup", "rewind.step"):
         assert reduced[key] / reduced["steps"] == pytest.approx(keys[key] / keys["steps"])
     assert [at / reduced["steps"] for at in reduced["lr.at"]] == [at / keys["steps"] for at in keys["lr.at"]]
@@ -664,7 +664,7 @@ LINES = {
     ],
     "morcos2019_transfer": ["own", "own, shuffled mask", "of MNIST", "of MNIST with SGD", "of Fashion-MNIST"],
     "frankle2019_hyperparameters": ["rate 0.0003", "rate 0.8", "rate 0.01", "Gaussian He", "deviation 0.03", "[25, 9]"],
-    "frankle2019_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
+    "frankle2019b_stabilizing": ["epoch 0", "epoch 0, random reinit", "epoch 2", "epoch 6", "epoch 10"],
     "gadhikar2024_signs": ["ticket", "trained further", "reset at the end", "random reinit, signs of the end"],
     "renda2020_rewinding": ["weights, 75% repeated", "learning rate, 90% repeated", "fine-tuning, 10%"],
     "frankle2021_missing_the_mark": ["ticket", "shuffled mask", "random reinit", "inverted scores"],

@@ -239,13 +239,13 @@ def _spy(shape: Any, classes: int, *, seen: list[Tensor]) -> torch.nn.Module:
 def imagenet(folder: Path, tmp_path: Path, *words: str) -> int:
     """Try the experiment on ImageNet with a folder of images."""
     given = [f"data.root={folder}", "data.size=16", f"root={tmp_path / 'runs'}", "tracking=none", "precision=fp32"]
-    return cli.main(["run", "experiment=frankle2019_stabilizing", "debug=true", "device=cpu", *given, *words])
+    return cli.main(["run", "experiment=frankle2019b_stabilizing", "debug=true", "device=cpu", *given, *words])
 
 
 @pytest.mark.long
 def test_the_experiment_on_imagenet_runs_on_a_folder_of_images(folder: Path, tmp_path: Path) -> None:
     assert imagenet(folder, tmp_path, "model.name=shufflenet_v2_x0_5", "workers=1", "levels=[35]") == 0
-    rows, _ = tables(tmp_path / "runs", "frankle2019_stabilizing-debug")
+    rows, _ = tables(tmp_path / "runs", "frankle2019b_stabilizing-debug")
     assert [round(100 * density) for density in rows["density"]] == [100, 70]
     assert {*rows["data"]} == {"image_folder[:100]"}
     assert {*rows["rewind.step"]} == {1}
@@ -254,7 +254,7 @@ def test_the_experiment_on_imagenet_runs_on_a_folder_of_images(folder: Path, tmp
 @pytest.mark.slow
 def test_resnet_50_is_pruned_rewound_and_trained_by_two_processes(folder: Path, tmp_path: Path) -> None:
     assert imagenet(folder, tmp_path, "devices=2") == 0
-    rows, _ = tables(tmp_path / "runs", "frankle2019_stabilizing-debug")
+    rows, _ = tables(tmp_path / "runs", "frankle2019b_stabilizing-debug")
     assert [round(100 * density) for density in rows["density"]] == [100, 70, 50]
     assert (rows["total"] > 23e6).all()
 

@@ -1,7 +1,7 @@
 """Frankle et al. 2019 (Stabilizing the Lottery Ticket Hypothesis, arXiv 1903.01611): ResNet-50 on ImageNet, rewound.
 
 Command
-    lth figure frankle2019_stabilizing --run data.root=DIR devices=4 workers=12      the paper's settings, on 4 GPUs
+    lth figure frankle2019b_stabilizing --run data.root=DIR devices=4 workers=12      the paper's settings, on 4 GPUs
 Expect (the paper, top-1 accuracy in percent after 90 epochs, by the epoch of rewinding and the share of weights left)
               70%    50%    30%    20%    10%
     random  75.55  74.79  73.43  72.31  69.32      a random re-initialization

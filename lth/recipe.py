@@ -16,6 +16,7 @@ from lth.data import Data, normalized
 from lth.keywords import takes
 from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, prunable, reached
 from lth.model.check import check_net, check_shape, check_task, materialize, outputs_of
+from lth.model.kept import check_kept
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 
@@ -176,6 +177,7 @@ class Recipe:
         rows = np.arange(count) % len(self.data.train)
         inputs, targets = normalized(self.data, self.data.train.take(rows))
         outputs = outputs_of(net, inputs)
+        check_kept(self.net(), inputs)
         check_shape(net, outputs, self.data, len(inputs))
         check_task(self.task, outputs, targets)
         return reached(net, outputs, prunable(net))

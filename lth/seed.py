@@ -23,20 +23,32 @@ def generator(*key: int | str) -> torch.Generator:
 
 
 @contextmanager
-def seeded(*key: int | str) -> Iterator[None]:
-    """Seed the generators of Python, NumPy and PyTorch (the CPU's) by a key, and put them back afterwards: functions of
+def undisturbed(*devices: int) -> Iterator[None]:
+    """Put the generators of Python, NumPy and PyTorch back afterwards, the CPU's and those of these GPUs: functions of
     the user's own may draw from them.
     """
-    number, pythons, numpys = seed(*key), random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    pythons, numpys = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=devices):
         try:
-            random.seed(number)
-            np.random.seed(number % 2**32)
-            torch.default_generator.manual_seed(number)
             yield
         finally:
             random.setstate(pythons)
             np.random.set_state(numpys)
+
+
+def start_host(number: int) -> None:
+    """Seed the generators of Python, NumPy and PyTorch (the CPU's)."""
+    random.seed(number)
+    np.random.seed(number % 2**32)
+    torch.default_generator.manual_seed(number)
+
+
+@contextmanager
+def seeded(*key: int | str) -> Iterator[None]:
+    """Seed the generators of Python, NumPy and PyTorch (the CPU's) by a key, and put them back afterwards."""
+    with undisturbed():
+        start_host(seed(*key))
+        yield
 
 
 def uniform(key: Tensor, step: Tensor, like: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """Training, compared with a plain PyTorch loop, interrupted and uninterrupted."""
 
+import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
@@ -38,7 +40,7 @@ from lth.engine import Callback, Interrupted, NonFiniteLoss, State, generators
 from lth.engine import train as train_all
 from lth.imp import dense
 from lth.init import glorot_normal
-from lth.model import resnet_20
+from lth.model import mlp, resnet_20
 from lth.recipe import Kernel, Recipe
 from lth.ticket import Ticket, Trained
 
@@ -435,6 +437,26 @@ def test_a_training_interrupted_many_times_equals_an_uninterrupted_one() -> None
     settings = disturbable(dropout_net, adam)
     ticket = half_pruned(settings)
     assert_equal(resumed(ticket, settings, [5] * 5, keep=[3, 11]), undisturbed(dropout_net, adam))
+
+
+class HostDropout(nn.Sequential):
+    """Scales outputs by numbers of Python and NumPy in training."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        noise = random.gauss(1, 0.1) * np.random.normal(1, 0.1) if self.training else 1.0
+        outputs: Tensor = super().forward(x) * noise
+        return outputs
+
+
+def test_random_numbers_of_python_and_numpy_are_those_of_the_ticket_and_resumed_too() -> None:
+    settings = disturbable(lambda shape, classes: HostDropout(*mlp(shape, classes, hidden=[8])), adam)
+    ticket = half_pruned(settings)
+    random.seed(1)
+    before = random.getstate(), str(np.random.get_state())
+    whole = train(ticket, settings, keep=[3, 11])
+    assert (random.getstate(), str(np.random.get_state())) == before
+    random.seed(2)
+    assert_equal(resumed(ticket, settings, [3, 4], keep=[3, 11]), whole)
 
 
 def test_a_resumed_training_of_a_rewound_ticket_equals_an_uninterrupted_one() -> None:

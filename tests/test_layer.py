@@ -364,6 +364,39 @@ class Extra(nn.Linear):
         pass
 
 
+OWN = torch.Generator()
+
+
+class Keeping(nn.Module):
+    """Outputs are shifted by something that changes in training, or always."""
+
+    def __init__(self, name: str, change: object, *, buffer: bool = False, always: bool = False) -> None:
+        super().__init__()
+        self.part, self.name, self.change, self.always = nn.Linear(16, 3), name, change, always
+        if buffer:
+            self.register_buffer(name, torch.zeros(3))
+        else:
+            setattr(self, name, torch.zeros(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.part(x.flatten(1))
+        if self.training or self.always:
+            setattr(self, self.name, self.change(self, h))  # type: ignore[operator]
+        return h - getattr(self, self.name)  # type: ignore[no-any-return]
+
+
+class Growing(nn.Module):
+    """A net that makes its layer when it is called first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part: nn.Module | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.part = self.part or nn.Linear(16, 3)
+        return self.part(x.flatten(1))  # type: ignore[no-any-return]
+
+
 def _pruned() -> nn.Module:
     layer = nn.Linear(16, 3)
     torch.nn.utils.prune.random_unstructured(layer, "weight", 0.5)
@@ -382,6 +415,16 @@ REFUSED = {
                        r"changes its inputs in evaluation.*as x = x \* 0.5 does"),
     "hidden sum": (lambda: Seen("sum"), "seen of Seen changes in training and is in no state dict"),
     "hidden mean": (lambda: Seen("mean of the last"), "seen of Seen changes in training and is in no state dict"),
+    "a tensor that is no buffer": (lambda: Keeping("mean", lambda net, h: 0.9 * net.mean + 0.1 * h.detach().mean(0)),
+                                   "mean of Keeping changes in training and is in no state dict: keep it in a persist"),
+    "a counter": (lambda: Keeping("count", lambda net, _: net.count + 1), "count of Keeping changes in training"),
+    "a parity": (lambda: Keeping("odd", lambda net, _: 1 - net.odd), "odd of Keeping changes in training"),
+    "a generator of its own": (lambda: Raw(lambda p, x: p(x.flatten(1)) + torch.rand(3, generator=OWN)),
+                               "Something, such as a counter or a generator of random numbers, of Raw changes"),
+    "an evaluation that counts": (lambda: Keeping("mean", lambda net, h: 0.9 * net.mean + 0.1 * h.detach().mean(0),
+                                                  buffer=True, always=True),
+                                  "Keeping changes mean whenever it is evaluated.*: change it if self.training"),
+    "made in the first pass": (lambda: Growing(), r"Growing makes or drops parameters in its first pass .part.bias"),
     "nothing prunable": (lambda: Raw(lambda p, x: x.flatten(1)[:, :3] * p, nn.Parameter(torch.ones(3))),
                          "has no weights to prune .it has no such layer"),
     "only a frozen layer": (lambda: Raw(lambda p, x: p(x.flatten(1)), nn.Linear(16, 3).requires_grad_(False)),

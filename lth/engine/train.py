@@ -19,6 +19,7 @@ from lth.engine.side_by_side import Shared, side_by_side
 from lth.engine.state import State, state_of
 from lth.engine.width import Width, groups, is_stack, on_cpu
 from lth.recipe import Recipe
+from lth.seed import undisturbed
 from lth.ticket import Ticket, Trained, Weights, masked
 
 
@@ -90,7 +91,7 @@ def each(
 
 def _generators_undisturbed() -> contextlib.AbstractContextManager[None]:
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    return torch.random.fork_rng(devices=devices)
+    return undisturbed(*devices)
 
 
 def _train_stack(tickets: list[Ticket], states: Mapping[Ticket, State], shared: Shared) -> list[Trained]:

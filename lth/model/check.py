@@ -10,8 +10,9 @@ from torch.nn.utils.prune import BasePruningMethod
 
 from lth import UserError
 from lth.data import Data
+from lth.seed import undisturbed
 from lth.task import Task
-from lth.weights import copied, first_names, in_one_memory
+from lth.weights import first_names, in_one_memory
 
 
 def check_net(net: Any) -> None:
@@ -64,14 +65,13 @@ def built(model: Callable[..., nn.Module], shape: Sequence[int], outputs: int) -
 
 def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
     """Outputs of the net in training, with their gradient; raises UserError if they, or those in evaluation, are no
-    tensor, and if the net changes its inputs or keeps what it learns where no file has it.
+    tensor, and if the net changes its inputs or makes parameters.
     """
-    name, outputs = type(net).__name__, torch.empty(0)
-    twin = copied(net) if _hidden(net) else None
+    name, outputs, own = type(net).__name__, torch.empty(0), {*dict(net.named_parameters())}
     for mode in ("evaluation", "training"):
         given = inputs.clone()
         try:
-            with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            with undisturbed(), torch.enable_grad():
                 outputs = net.train(mode == "training")(given)
         except Exception as error:
             if mode == "training" and len(inputs) == 1 and "more than 1 value per channel" in str(error):
@@ -83,6 +83,11 @@ def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
                 f"{name} in {mode} on a batch of shape {tuple(inputs.shape)}, its only input{_sizes(inputs)}"
             )
             raise
+        if made := {*dict(net.named_parameters())} ^ own:
+            raise UserError(
+                f"{name} makes or drops parameters in its first pass ({', '.join(sorted(made))}): make them in "
+                "__init__, or take lazy layers such as nn.LazyLinear"
+            )
         if not isinstance(outputs, Tensor):
             raise UserError(
                 f"{name} gives a {type(outputs).__name__} in {mode}: return the logits alone, a tensor B x C (nets of "
@@ -91,40 +96,6 @@ def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
         if mode == "evaluation" and not torch.equal(given, inputs):
             raise UserError(f"{name} changes its inputs in evaluation, which are those of later evaluations too: write "
                             "to a tensor of its own, as x = x * 0.5 does in place of x.mul_(0.5)")  # fmt: skip
-    if twin is not None:
-        _check_buffers(twin, inputs)
-    return outputs
-
-
-def _hidden(net: nn.Module) -> list[str]:
-    """Names of the buffers that are in no state dict."""
-    stored = net.state_dict(keep_vars=True).keys()
-    return [name for name, _ in net.named_buffers(remove_duplicate=False) if name not in stored]
-
-
-def _check_buffers(net: nn.Module, inputs: Tensor) -> None:
-    """Refuse a net that gathers something in buffers that are in no state dict, by which its outputs differ. What it
-    computes again in each pass, such as positions, is none of that.
-    """
-    hidden, found = _hidden(net), []
-    state = {name: buffer.clone() for name, buffer in net.named_buffers() if name not in hidden}
-    for batch in (inputs, inputs[:1].expand_as(inputs).clone()):
-        _passed(net, batch, training=True)
-        for training in (False, True):
-            for name, buffer in state.items():
-                net.get_buffer(name).copy_(buffer)
-            found.append(_passed(net, inputs, training=training))
-    pairs = zip(found[:2], found[2:], strict=True)
-    if not all(torch.allclose(*pair, rtol=0, atol=0, equal_nan=True) for pair in pairs):
-        raise UserError(f"{' or '.join(hidden)} of {type(net).__name__} changes in training and is in no state dict: "
-                        "register the buffer with persistent=True, so that it is stored with the weights")  # fmt: skip
-
-
-def _passed(net: nn.Module, inputs: Tensor, *, training: bool) -> Tensor:
-    """Outputs of a pass, of the same randomness in each."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
-        outputs: Tensor = net.train(training)(inputs.clone())
     return outputs
 
 

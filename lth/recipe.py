@@ -22,6 +22,7 @@ from lth.ticket import Mask
 
 Precision = Literal["fp32", "tf32", "bf16"]
 Kernel = Literal["auto", "dense", "sparse"]
+EXAMPLES, FEW, MANY = 8, 4, 16  # inputs, and nets, few or many, in which layers are sought that one input does not use
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +161,7 @@ class Recipe:
             raise UserError(f"regularization: {type(net).__name__} has no batch norm with scales; use l1, l2 or none")
         try:
             found = layers(self.net(), self.data.example(), self.output)  # as it was before the passes above
+            found = self._with_others(found)
         except ValueError as error:
             if not isinstance(error, UserError):  # batch norm
                 error.add_note("on one input in evaluation: give batch norm running statistics")
@@ -168,8 +170,22 @@ class Recipe:
             reasons = "; ".join(f"{name}: {why}" for name, why in found.left.items()) or "it has no such layer"
             name = type(net).__name__
             raise UserError(f"{name} has no weights to prune ({reasons}): give it linear or convolution layers")
+        kinds = {name: found.kinds[name] for name in self.kinds_by_type if name in found.kinds}
         alone = {name: TRAINING for name, why in found.left.items() if why == UNUSED and name in trained}
-        return Layers(found.kinds, {**found.left, **alone})
+        return Layers(kinds, {**found.left, **alone})
+
+    def _with_others(self, found: Layers) -> Layers:
+        """The layers that one example uses and, of a net that sends each on a way of its own, those of others."""
+        some, before = self.data.example(min(EXAMPLES, len(self.data.train))), found
+        for seed in range(MANY):
+            net = self.net(seed)
+            unused = [
+                name for name, why in found.left.items() if why == UNUSED and net.get_parameter(name).requires_grad
+            ]
+            if not unused or (seed == FEW and found.kinds == before.kinds):
+                break
+            found |= layers(net, some, self.output)
+        return found
 
     def _trained(self, net: nn.Module) -> set[str]:
         """Prunable weights that learn in training; raises UserError if its outputs fit neither targets nor task."""

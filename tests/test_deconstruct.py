@@ -325,9 +325,39 @@ def test_a_supermask_of_a_net_whose_batch_norm_has_no_statistics_yet_is_refused(
         control(done, draw=0, recipe=settings, init=glorot_normal, line=[done])
 
 
-@pytest.mark.parametrize(("control", "takes_line"), [
+class Reading(nn.Module):
+    """An autoencoder whose decoder is the transpose of its encoder's weight, or its encoder again."""
+
+    def __init__(self, outputs: int, *, beside: bool) -> None:
+        super().__init__()
+        self.code, self.head, self.beside = nn.Linear(16, 16), nn.Linear(16, outputs), beside
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.code(x.flatten(1)).relu()
+        again = nn.functional.linear(h, self.code.weight.t()) if self.beside else self.code(h)
+        return self.head(again)  # type: ignore[no-any-return]
+
+
+CHANGING = pytest.mark.parametrize(("control", "takes_line"), [
     (branch.freeze, False), (branch.edge_popup, False), (branch.learned_supermask, True),
 ])  # fmt: skip
+
+
+@CHANGING
+def test_a_weight_that_the_net_reads_beside_its_layer_is_refused(control: Callable[..., Any], takes_line: bool) -> None:
+    for beside in (True, False):
+        settings = recipe(model=lambda _, outputs, beside=beside: Reading(outputs, beside=beside))
+        start = half_pruned(settings)
+        done = trained(start.weights, start.weights, start.mask, level=1)
+        given = {"draw": 0, "recipe": settings, "init": glorot_normal, **({"line": [done]} if takes_line else {})}
+        if not beside:
+            control(done, **given)
+            continue
+        with pytest.raises(UserError, match="branch: Reading reads the weight of code beside the layer"):
+            control(done, **given)
+
+
+@CHANGING
 def test_branches_that_change_layers_give_lazy_ones_their_sizes(control: Callable[..., Any], takes_line: bool) -> None:
     def lazy(shape: Any, outputs: int) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(outputs))

@@ -1,8 +1,10 @@
 """Layers of a net: which are prunable, which gives the outputs, what each costs; and training of nets that are odd."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -16,7 +18,8 @@ from lth import UserError, engine, schedule
 from lth.branch import random_sparsity, reinitialize, reset
 from lth.imp import check, dense, prune
 from lth.init import glorot_normal
-from lth.layer import layers, macs, prunable, trace
+from lth.layer import UNUSED, layers, macs, prunable, trace
+from lth.quantization import Scheme, left_in_float
 from lth.structure import weight
 from lth.task import Task, correct, cross_entropy
 from lth.ticket import Trained, total
@@ -148,6 +151,36 @@ def test_a_net_that_changes_its_weights_when_it_is_evaluated_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=f"changes {changed} whenever it is evaluated"):
         layers(net, example)
+
+
+class Routed(nn.Module):
+    """A mixture of experts, of which each example takes one, and a layer that none does."""
+
+    def __init__(self, shape: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.router = nn.Linear(16, 3)
+        self.experts = nn.ModuleList(nn.Linear(16, classes) for _ in range(3))
+        self.spare = nn.Linear(16, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        share, chosen = self.router(x).softmax(1).max(1)
+        outputs = x.new_zeros(len(x), self.experts[0].out_features)
+        for at, expert in enumerate(self.experts):
+            if (own := chosen == at).any():
+                outputs[own] = expert(x[own]) * share[own, None]
+        return outputs
+
+
+def test_layers_that_only_some_examples_use_are_pruned_whatever_the_first_example_is() -> None:
+    for at in range(6):
+        moved = replace(DATA, train=DATA.train.take(np.roll(np.arange(len(DATA.train)), -at)))
+        found = recipe(model=Routed, data=moved).layers
+        assert [*found.kinds] == ["router.weight", *(f"experts.{e}.weight" for e in range(3))]
+        assert {found.kinds[f"experts.{e}.weight"] for e in range(3)} == {"output"}
+        assert found.left == {"spare.weight": UNUSED}
+    left = left_in_float(recipe(model=Routed), Scheme(4))
+    assert left.keys() == {"spare.weight"}
 
 
 def test_the_recipe_refuses_such_a_net_although_it_has_looked_at_its_outputs_before() -> None:

@@ -14,25 +14,35 @@ from torch.nn import functional
 
 from lth import UserError
 from lth.branch.control import Init
+from lth.branch.reads import only_layers_read
 from lth.layer import only_its_own
 from lth.model.check import built
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights
 
 
-class FrozenLinear(nn.Linear):
-    """Linear layer that adds frozen values to its weights."""
+class Frozen(nn.Module):
+    """Base class of layers that add frozen values to their weights."""
 
+    weight: Tensor
     frozen: Tensor
+
+    def disguise(self) -> None:
+        """Change both: what the layer computes stays, but for rounding."""
+        with torch.no_grad():
+            self.weight.add_(1)
+            self.frozen.sub_(1)
+
+
+class FrozenLinear(Frozen, nn.Linear):
+    """Linear layer that adds frozen values to its weights."""
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight + self.frozen, self.bias)
 
 
-class FrozenConv2d(nn.Conv2d):
+class FrozenConv2d(Frozen, nn.Conv2d):
     """Convolution that adds frozen values to its weights."""
-
-    frozen: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         outputs: Tensor = self._conv_forward(x, self.weight + self.frozen, self.bias)
@@ -89,8 +99,9 @@ def _frozen(recipe: Recipe, ticket: Ticket, values: Weights) -> tuple[Recipe, Ti
     """The ticket with these values where it is pruned, and the recipe whose net has a place for them."""
     names = [*ticket.mask]
     held = {_buffer(name): values[name].masked_fill(ticket.mask[name], 0) for name in names}
-    model = partial(frozen_model, model=recipe.model, layers=names)
-    return replace(recipe, model=model), replace(ticket, weights={**ticket.weights, **held})
+    new = replace(recipe, model=partial(frozen_model, model=recipe.model, layers=names))
+    only_layers_read(new)
+    return new, replace(ticket, weights={**ticket.weights, **held})
 
 
 def _growing(line: Sequence[Trained], start: Weights) -> dict[str, Tensor]:

@@ -30,6 +30,11 @@ class Layers:
     kinds: Mapping[str, str]
     left: Mapping[str, str]
 
+    def __or__(self, other: "Layers") -> "Layers":
+        """The layers that are used by the examples of either: a net may send each on another way."""
+        kinds = {**self.kinds, **{name: kind for name, kind in other.kinds.items() if name not in self.kinds}}
+        return Layers(kinds, {name: why for name, why in {**other.left, **self.left}.items() if name not in kinds})
+
 
 def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
     """Prunable weights by kind. example: one input as the net sees it, 1 x shape. output: name of the output layer, ""

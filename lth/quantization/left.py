@@ -22,7 +22,9 @@ def left_in_float(recipe: Recipe, scheme: Scheme) -> Mapping[str, str]:
     """Every matrix that is not rounded if the net of this recipe is quantized by a scheme -> why: prunable layers, and
     others that are multiplied or looked up. The inputs stay in float: nothing has calibrated them.
     """
-    return left(quantized_in_place(recipe.net(), replace(scheme, activation_bits=None)), recipe.data.example())
+    found = left(quantized_in_place(recipe.net(), replace(scheme, activation_bits=None)), recipe.data.example())
+    others = recipe.layers.kinds  # those of them that this example does not use are used by others
+    return {name: why for name, why in found.items() if why != UNUSED or name not in others}
 
 
 def left(net: nn.Module, example: Tensor) -> dict[str, str]:

@@ -24,6 +24,11 @@ class Scored(nn.Module):
     weights, with gradients of the scores.
     """
 
+    def disguise(self) -> None:
+        """Change the weights that do not take part: what the layer computes stays."""
+        with torch.no_grad():
+            self.weight.add_(self.choose(self) == 0)
+
     weight: Tensor
     scores: Tensor
     bias: Tensor | None

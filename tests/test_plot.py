@@ -1,5 +1,6 @@
 """Figures of a table made by hand; their content is read back."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +403,13 @@ def test_a_ticket_that_starts_later_has_no_accuracy_there() -> None:
     late = learning(500, 1000)
     assert np.isnan(plot.accuracy_at(table, late, 0.3)[0])
     assert list(plot.accuracy_at(table, late, 0.5)) == [0.5]
+
+
+def test_a_name_in_a_script_that_the_font_lacks_gives_no_warnings(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = plot.sparsity(tickets().assign(how="日本"), "日本", by=["how"])
+        plot.save(figure, tmp_path, "日本")
 
 
 def test_no_ticket_is_called_winning_where_panels_share_one_legend() -> None:

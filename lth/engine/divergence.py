@@ -14,11 +14,14 @@ class NonFiniteLoss(ArithmeticError):
     def at(cls, which: str, loss: float, step: int, ticket: Ticket) -> "NonFiniteLoss":
         """The error of a ticket at a step. which: training or validation."""
         if step == ticket.step and which == "validation":
-            return cls(
-                f"the validation loss is {loss} before the first step of {ticket}: the net can't compute with these "
-                "weights. A normalized layer (weight_norm, spectral_norm) divides by 0 where a row has no weight left: "
-                "ask for fewer levels"
+            empty = any(not kept.flatten(1).any(1).all() for kept in ticket.mask.values())
+            why = (
+                "the net can't compute with these weights. A normalized layer (weight_norm, spectral_norm) divides by "
+                "0 where a row has no weight left: ask for fewer levels"
+                if empty
+                else "look at what the net computes with its first weights, at the init, and at the data"
             )
+            return cls(f"the validation loss is {loss} before the first step of {ticket}: {why}")
         return cls(
             f"the {which} loss is {loss} at step {step} of {ticket}; a lower learning rate (optimizer.lr) or a "
             "warm-up (lr.warmup) usually helps. Finished trainings are kept"

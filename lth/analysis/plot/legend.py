@@ -2,6 +2,9 @@
 
 import copy
 import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +37,14 @@ def legend(axes: "Axes", title: str = "", *, beside: "Axes | None" = None) -> No
         _put_beside(beside or axes, given)
 
 
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Give no warnings of names in a script that the font lacks, which are drawn as boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
+
+
 def uncover(figure: "Figure") -> None:
     """Move the legends that cover data, in a figure that has all of its parts, to the right of their panels. A copy is
     drawn to see which do: to draw the figure itself twice would shift panels by less than a pixel.
@@ -42,7 +53,8 @@ def uncover(figure: "Figure") -> None:
     if not inside:
         return
     drawn: Any = copy.deepcopy(figure)
-    drawn.draw_without_rendering()
+    with any_script():
+        drawn.draw_without_rendering()
     for (axes, place, given), (seen, *_) in zip(inside, drawn._lth_inside, strict=True):
         if _covers(seen, seen.get_legend()):
             axes.get_legend().remove()  # type: ignore[union-attr]

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import textwrap
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -16,7 +15,7 @@ import lth
 from lth.analysis.committed import note as note_sums
 from lth.analysis.plot.counts import counts, several
 from lth.analysis.plot.labels import data_name, model_name
-from lth.analysis.plot.legend import uncover
+from lth.analysis.plot.legend import any_script, uncover
 from lth.analysis.plot.stamp import reductions
 from lth.file import read_whole, write_whole
 from lth.store.file import OTHER_OUT, make_folder
@@ -165,8 +164,7 @@ def save(figure: "Figure", folder: Path, name: str, key: str = "") -> list[Path]
     files, keys = _files(folder, name), {"Keywords": key} if key else {}
     for file in files:
         drawing = io.BytesIO()  # since matplotlib hides the error of a full disk
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks: boxes
+        with any_script():
             metadata = keys | ({"CreationDate": None} if file.suffix == ".pdf" else {})
             figure.savefig(drawing, format=file.suffix[1:], dpi=150, metadata=metadata)
         write_whole(file, drawing.getvalue())

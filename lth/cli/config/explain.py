@@ -101,7 +101,8 @@ def _remedy(message: str, wrong: str) -> str:
     """The remedy for a key of a group that is off."""
     if message.startswith("there is no key") and (having := options_with(wrong)):
         one = "that" if len(having) == 1 else "one of them"
-        return f" with the groups chosen here; it belongs to {', '.join(having)}: choose {one}"
+        own = f", or give it to a function of your own (+{wrong}=...)"
+        return f" with the groups chosen here; it belongs to {', '.join(having)}: choose {one}{own}"
     return ""
 
 

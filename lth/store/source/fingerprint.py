@@ -11,7 +11,10 @@ from lth.store.source.module import Module, contents, find_module, full_name, ha
 from lth.store.source.syntax import IMPORT, Chain, Import, Statement
 
 DIGITS = 20
-DYNAMIC = {"eval", "exec", "globals"}  # code that uses one of these may reach any name of its module
+# Code that uses one of these may reach any name of its module.
+DYNAMIC = {"eval", "exec", "globals"}
+DYNAMIC_PARTS = {"__subclasses__", "__globals__"}
+MODULES = ("sys", "modules")
 
 Ref = tuple[Module, Chain]
 Source = dict[str, str]  # SHA-256, first 20 hex digits, by file, relative to the folder of the top package
@@ -132,6 +135,15 @@ class _Reach:
         for chain in statement.uses:
             yield statement.module, chain
             yield from self.targets(statement.imports, chain)
+            if DYNAMIC_PARTS & {*chain} or self.is_table(statement, chain):
+                yield statement.module, ()
+        for name in statement.loaded:
+            yield from [(statement.module, ())] if name is None else self.member(name, ())
+
+    def is_table(self, statement: Statement, chain: Chain) -> bool:
+        """Check for the table of all modules, sys.modules, by whatever name."""
+        imports = [*statement.module.imports, *statement.imports]
+        return any(bound == chain[0] and (name, *member, *chain[1:])[:2] == MODULES for bound, name, member in imports)
 
     def targets(self, imports: Iterable[Import], chain: Chain) -> Iterator[Ref]:
         for bound, target, member in imports:

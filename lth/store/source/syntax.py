@@ -2,7 +2,9 @@
 
 import ast
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
+from importlib.util import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
 
 DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 IMPORT = ast.Import | ast.ImportFrom
+IMPORTING = ("import_module", "__import__")  # functions that import a module by its name
 UNSEEN = ("ctx", "kind", "type_comment")  # fields of syntax trees that change nothing
 
 Chain = tuple[str, ...]  # a dotted name, ("helpers", "scale"); () is the whole module
@@ -131,6 +134,20 @@ class Statement:
     @cached_property
     def uses(self) -> set[Chain]:
         return {*_chains(self.node)}
+
+    @cached_property
+    def loaded(self) -> list[str | None]:
+        """Modules that calls import by name; None for a name that is computed."""
+        imports = [*self.module.imports, *self.imports]
+        importing = {*IMPORTING, *(bound for bound, _, member in imports if member[-1:] == IMPORTING[:1])}
+        calls = [node for node in ast.walk(self.node) if isinstance(node, ast.Call) and node.args]
+        names = [call.args[0] for call in calls if (_chain(call.func) or ("",))[-1] in importing]
+        return [self._loaded(name.value) if isinstance(name, ast.Constant) else None for name in names]
+
+    def _loaded(self, name: object) -> str | None:
+        with suppress(ImportError):  # a relative name that leads nowhere
+            return resolve_name(name, self.module.package) if isinstance(name, str) else None
+        return None
 
     @cached_property
     def decorators(self) -> list[Chain]:

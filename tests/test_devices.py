@@ -18,7 +18,7 @@ from torch import Tensor, distributed, nn
 
 from lth import UserError, augment, regularization
 from lth.data import rows, streamed
-from lth.engine import Callback, Interrupted, NonFiniteLoss, saving, train
+from lth.engine import Callback, Interrupted, NonFiniteLoss, check_devices, saving, train
 from lth.engine.batch_norm import synchronize
 from lth.engine.ranks import Ranks
 from lth.store.digest import describe
@@ -55,6 +55,46 @@ def close(one: Trained, other: Trained) -> None:
     for name in a:
         torch.testing.assert_close(a[name], b[name], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(one.evaluations, other.evaluations, rtol=1e-4, atol=1e-5)
+
+
+class Noisy(nn.Sequential):
+    """A net that draws random numbers without a layer for it."""
+
+    def __init__(self, shape: Any, classes: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(16, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(super().forward(x), training=self.training)
+
+
+class Mixing(nn.Module):
+    """A net that centers, or keeps the mean of, what a batch has in training."""
+
+    mean: Tensor
+
+    def __init__(self, classes: int, *, center: bool) -> None:
+        super().__init__()
+        self.layer, self.center = nn.Linear(16, classes), center
+        self.register_buffer("mean", torch.zeros(classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.layer(x.flatten(1))
+        if self.training:
+            self.mean.mul_(0.9).add_(h.detach().mean(0), alpha=0.1)
+        return h - h.mean(0) if self.training and self.center else h
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_a_net_that_mixes_the_examples_of_a_batch_is_refused(center: bool) -> None:
+    settings = recipe(model=lambda _, classes: Mixing(classes, center=center))
+    with pytest.raises(UserError, match="devices=2: the net mixes the examples of a batch"):
+        check_devices(settings, 2, "cpu", "auto")
+    check_devices(settings, 1, "cpu", "auto")
+
+
+@pytest.mark.parametrize("model", [conv_net, dropout_net, Noisy])
+def test_batch_norm_and_what_is_random_mix_nothing(model: Any) -> None:
+    check_devices(recipe(model=model), 2, "cpu", "auto")
 
 
 class ToAll(Callback):

@@ -15,6 +15,7 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from lth import UserError
 from lth.engine.followers import Followers
+from lth.engine.mixing import mixes
 from lth.engine.ranks import Ranks
 from lth.engine.side_by_side import Shared
 from lth.engine.state import State
@@ -43,6 +44,9 @@ def check_devices(recipe: Recipe, devices: int, device: str, width: Width) -> No
                         "several; leave one of the two out")  # fmt: skip
     if recipe.kernel == "sparse":
         raise UserError(f"kernel=sparse, devices={devices}: its steps are those of one process; use kernel=auto")
+    if mixes(recipe):
+        raise UserError(f"devices={devices}: the net mixes the examples of a batch, so that its parts on several "
+                        "devices are not the batch: use devices=1")  # fmt: skip
     if on_cuda(device) and devices > (count := torch.cuda.device_count()):
         raise UserError(f"devices={devices}: this process sees {count} GPUs; give at most {count}, or device=cpu")
     if not on_cuda(device) and not on_cpu(device):

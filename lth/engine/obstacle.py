@@ -70,7 +70,7 @@ def bound_to_one(recipe: Recipe) -> str:
             return LEAVES_OUT
         if own is None:
             return LEAVES_OUT
-    if len(own) != len(stacked) or not _close(own, stacked):
+    if len(own) != len(stacked) or not close(own, stacked):
         return "the net keeps values that are neither parameters nor buffers in their place"
     return ""
 
@@ -106,14 +106,14 @@ def unmappable(recipe: Recipe) -> str:
         return f"torch.func can't map the net over several weights ({named(error)})"
     return (
         ""
-        if _close(_gradients(recipe, IN_TURN), together)
+        if close(_gradients(recipe, IN_TURN), together)
         else "mapped over several weights by torch.func, the net gives other gradients than alone"
     )
 
 
-def _close(one: list[Tensor], other: list[Tensor]) -> bool:
+def close(one: list[Tensor], other: list[Tensor]) -> bool:
     """Equal but for rounding, also where a gradient is 0 but for rounding."""
-    rounding = TOLERANCE * max(float(tensor.norm()) for tensor in one)
+    rounding = TOLERANCE * max((float(tensor.norm()) for tensor in one), default=0.0)
     pairs = zip(one, other, strict=True)
     return all(float((a - b).norm()) <= TOLERANCE * (float(a.norm()) + rounding) for a, b in pairs)
 

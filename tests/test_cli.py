@@ -119,6 +119,7 @@ def test_markdown_shows_mean_and_spread_of_each_level(stored: Path, capsys: pyte
     assert cells[3][4] == "2"
 
 
+@pytest.mark.long
 def test_csv_has_a_row_for_each_trained_ticket(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = pd.read_csv(io.StringIO(_csv(stored, capsys)))
     found = sorted(rows[["branch", "replicate", "level", "remaining", "total"]].to_numpy().tolist())

@@ -176,6 +176,7 @@ def test_nets_are_selected_in_the_order_asked_for_with_the_dense_one_first_where
         levels([3], with_dense=True)
 
 
+@pytest.mark.long
 def test_of_a_run_that_is_named_with_fewer_levels_too_each_level_is_selected_once(tmp_path: Path) -> None:
     given = ["model=mlp", "model.hidden=[8]", "steps=4", "data.limit=60", "tracking=none", f"root={tmp_path}"]
     assert config.main([*given, "levels=2"]) == 0

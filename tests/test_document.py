@@ -230,6 +230,7 @@ def test_values_of_an_entry_that_is_not_chosen_are_named_unless_the_command_line
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.long
 def test_a_file_that_chooses_other_branches_than_the_one_that_it_builds_on_needs_no_values_of_those(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_stored_experiment_is_named_in_place_of_its_overrides(
     )
 
 
+@pytest.mark.long
 def test_records_without_overrides_and_those_of_another_machine_need_the_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +185,7 @@ def test_records_without_overrides_and_those_of_another_machine_need_the_words(
     assert len(jobs(["first_ticket", "root=there"])) == 1
 
 
+@pytest.mark.long
 def test_a_folder_of_ones_own_groups_is_asked_for_where_the_name_alone_is_given(tmp_path: Path) -> None:
     folder = tmp_path / "groups" / "lr"
     folder.mkdir(parents=True)

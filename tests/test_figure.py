@@ -285,6 +285,7 @@ def test_every_committed_number_of_an_early_stop_is_what_its_curve_says() -> Non
         assert rows["early_stop_test_accuracy"].to_numpy() == pytest.approx(found, abs=1e-12)
 
 
+@pytest.mark.long
 def test_the_scorecard_beside_the_committed_results_is_that_of_these_results(
     card_of_the_project: pd.DataFrame,
 ) -> None:

@@ -181,6 +181,7 @@ def test_keys_of_an_option_that_ones_own_function_does_not_take_are_left_out(
     assert getattr(job if role == "schedule" else job.recipe, role).keywords == keywords
 
 
+@pytest.mark.long
 def test_a_default_of_ones_own_function_wins_over_the_value_of_the_option_that_it_replaces() -> None:
     """`lr=constant` has warmup=0, `rewind=weights` step=0; the functions have 5 and 10."""
     for given, rate, rewind in (([], {}, {}), (["lr.warmup=0", "rewind.step=7"], {"warmup": 0}, {"step": 7})):
@@ -201,6 +202,7 @@ def test_the_values_of_a_file_that_names_a_function_stay_also_if_an_option_of_lt
         assert job.recipe.lr.keywords == keywords
 
 
+@pytest.mark.long
 def test_a_trial_leaves_out_what_the_function_does_not_take_too() -> None:
     """`at`, whose steps are fewer in a trial."""
     assert of("lr=drop", "lr._target_=mine.warm", "debug=true").recipe.lr.keywords == {}
@@ -215,6 +217,7 @@ def test_a_trial_leaves_out_what_the_function_does_not_take_too() -> None:
             assert {*branch.transform.keywords} <= {"bits"}
 
 
+@pytest.mark.long
 def test_a_trial_keeps_what_a_file_holds_that_is_no_number_of_steps(tmp_path: Path) -> None:
     """No option of lth's has seven hidden units."""
     (tmp_path / "own" / "model").mkdir(parents=True)

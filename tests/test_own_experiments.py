@@ -79,6 +79,7 @@ def test_a_branch_is_named_once_in_its_line(capsys: pytest.CaptureFixture[str]) 
     assert by.equals(alone)
 
 
+@pytest.mark.long
 def test_a_side_without_a_common_replicate_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = [
         "data=mnist_5k",
@@ -126,6 +127,7 @@ def test_what_was_not_measured_is_refused(stored: Path, capsys: pytest.CaptureFi
     assert "bytes: only quantized trainings have it" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_what_some_rows_have_is_drawn_of_them_alone(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["plot", "quantization", "--y", "bytes", "--rows", "branch", "--runs", "nowhere"]
     points = pd.read_csv(io.StringIO(lth(capsys, *given, "--format", "csv")))

@@ -221,6 +221,7 @@ def test_the_same_results_draw_the_same_figure(fig4: Content) -> None:
     assert again.pictures == fig4.pictures
 
 
+@pytest.mark.long
 def test_reductions_are_stated_at_the_top() -> None:
     content = gather("frankle2019_fig5", NOWHERE, NOWHERE)
     top = page(content).partition("</header>")[0]

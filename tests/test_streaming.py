@@ -130,6 +130,7 @@ def test_workers_change_nothing_and_resuming_goes_on_with_the_same_images(folder
     assert alike(done(ticket, settings, states=states, workers=1), expected)
 
 
+@pytest.mark.long
 def test_what_a_data_set_draws_at_random_depends_on_replicate_step_and_place_alone() -> None:
     settings = recipe(data=lazy(COLOUR, noise=True), model=conv_net, evaluate_every=20)
     ticket, states = half_pruned(settings), dict[Ticket, Any]()

@@ -161,6 +161,7 @@ def test_a_sweep_of_too_many_jobs_is_refused_before_they_are_listed(
     assert " ".join(swept) in said
 
 
+@pytest.mark.long
 def test_a_sweep_says_how_many_jobs_it_has_and_a_single_job_does_not(capfd: pytest.CaptureFixture[str]) -> None:
     for values, said in (("1,2", ["2 jobs"]), ("1", [])):
         assert (

@@ -178,11 +178,11 @@ class Recipe:
         """The layers that one example uses and, of a net that sends each on a way of its own, those of others."""
         some, before = self.data.example(min(EXAMPLES, len(self.data.train))), found
         for seed in range(MANY):
-            net = self.net(seed)
-            unused = [
-                name for name, why in found.left.items() if why == UNUSED and net.get_parameter(name).requires_grad
-            ]
+            unused = [name for name, why in found.left.items() if why == UNUSED]
             if not unused or (seed == FEW and found.kinds == before.kinds):
+                break
+            net = self.net(seed)
+            if not any(net.get_parameter(name).requires_grad for name in unused):
                 break
             found |= layers(net, some, self.output)
         return found

@@ -14,15 +14,16 @@ from torch import Tensor, nn
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data, normalized
 from lth.keywords import takes
-from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, prunable, reached
+from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, prunable, reached, with_others
 from lth.model.check import check_net, check_shape, check_task, materialize, outputs_of
 from lth.model.kept import check_kept
+from lth.seed import start_host, undisturbed
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 
 Precision = Literal["fp32", "tf32", "bf16"]
 Kernel = Literal["auto", "dense", "sparse"]
-EXAMPLES, FEW, MANY = 8, 4, 16  # inputs, and nets, few or many, in which layers are sought that one input does not use
+EXAMPLES, NETS = 4, 16  # inputs, and nets, in which layers are sought that one input does not use
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +141,8 @@ class Recipe:
 
     def net(self, seed: int = 0) -> nn.Module:
         """A fresh network. What an init leaves as the model made it is drawn from `seed`, whatever was drawn before."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with undisturbed():
+            start_host(seed)
             net = self.model(self.data.shape, self.data.outputs)
             check_net(net)
             materialize(net, self.data.example())
@@ -161,7 +162,8 @@ class Recipe:
             raise UserError(f"regularization: {type(net).__name__} has no batch norm with scales; use l1, l2 or none")
         try:
             found = layers(self.net(), self.data.example(), self.output)  # as it was before the passes above
-            found = self._with_others(found)
+            some = self.data.example(min(EXAMPLES, len(self.data.train)))
+            found = with_others(found, map(self.net, range(NETS)), some, self.output)
         except ValueError as error:
             if not isinstance(error, UserError):  # batch norm
                 error.add_note("on one input in evaluation: give batch norm running statistics")
@@ -170,22 +172,11 @@ class Recipe:
             reasons = "; ".join(f"{name}: {why}" for name, why in found.left.items()) or "it has no such layer"
             name = type(net).__name__
             raise UserError(f"{name} has no weights to prune ({reasons}): give it linear or convolution layers")
+        if self.output and "output" not in found.kinds.values():
+            raise UserError(f"model.output={self.output}: the layers of this net are {', '.join(found.kinds)}")
         kinds = {name: found.kinds[name] for name in self.kinds_by_type if name in found.kinds}
         alone = {name: TRAINING for name, why in found.left.items() if why == UNUSED and name in trained}
         return Layers(kinds, {**found.left, **alone})
-
-    def _with_others(self, found: Layers) -> Layers:
-        """The layers that one example uses and, of a net that sends each on a way of its own, those of others."""
-        some, before = self.data.example(min(EXAMPLES, len(self.data.train))), found
-        for seed in range(MANY):
-            unused = [name for name, why in found.left.items() if why == UNUSED]
-            if not unused or (seed == FEW and found.kinds == before.kinds):
-                break
-            net = self.net(seed)
-            if not any(net.get_parameter(name).requires_grad for name in unused):
-                break
-            found |= layers(net, some, self.output)
-        return found
 
     def _trained(self, net: nn.Module) -> set[str]:
         """Prunable weights that learn in training; raises UserError if its outputs fit neither targets nor task."""

@@ -357,6 +357,22 @@ def test_a_weight_that_the_net_reads_beside_its_layer_is_refused(control: Callab
             control(done, **given)
 
 
+def test_weights_of_any_size_can_be_frozen() -> None:
+    """What the layers compute is changed by nothing, not even by rounding."""
+
+    def small(shape: object, outputs: int) -> nn.Module:
+        net = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Linear(8, outputs))
+        nn.init.normal_(net[2].weight, std=1e-5)
+        nn.init.zeros_(net[2].bias)
+        return net
+
+    settings = recipe(model=small)
+    start = half_pruned(settings)
+    branch.freeze(
+        trained(start.weights, start.weights, start.mask, level=1), draw=0, recipe=settings, init=glorot_normal
+    )
+
+
 @CHANGING
 def test_branches_that_change_layers_give_lazy_ones_their_sizes(control: Callable[..., Any], takes_line: bool) -> None:
     def lazy(shape: Any, outputs: int) -> nn.Module:

@@ -13,6 +13,7 @@ import pytest
 import shell
 import torch
 from small import COLOUR, DATA, Stop, conv_net, copied, dropout_net, exploding, half_pruned, momentum, recipe, same, sgd
+from test_layer import Routed
 from test_streaming import Odd, lazy
 from torch import Tensor, distributed, nn
 
@@ -92,8 +93,15 @@ def test_a_net_that_mixes_the_examples_of_a_batch_is_refused(center: bool) -> No
     check_devices(settings, 1, "cpu", "auto")
 
 
-@pytest.mark.parametrize("model", [conv_net, dropout_net, Noisy])
-def test_batch_norm_and_what_is_random_mix_nothing(model: Any) -> None:
+def unkept(shape: Any, classes: int) -> nn.Module:
+    """Batch norm without statistics, which several devices take over the whole batch too."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Linear(8, classes)
+    )
+
+
+@pytest.mark.parametrize("model", [conv_net, dropout_net, Noisy, unkept, Routed])
+def test_batch_norm_experts_and_what_is_random_mix_nothing(model: Any) -> None:
     check_devices(recipe(model=model), 2, "cpu", "auto")
 
 

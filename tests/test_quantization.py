@@ -311,6 +311,17 @@ def test_what_stays_in_float_is_named_in_the_log_first_and_in_the_table(
     assert {t.ticket.bits for t in done} == {None, 8, 4, "fp16"}
 
 
+def own(trained: Trained, *, bits: int, recipe: Recipe, calibration: int = 16) -> tuple[Recipe, Any]:
+    """A quantization of the user's, to widths that lth does not have, with an argument of another meaning."""
+    return quantization.post_training(trained, recipe=recipe, bits=2 * bits)
+
+
+def test_a_quantization_of_the_users_own_may_have_other_widths_and_arguments(tmp_path: Path) -> None:
+    mine = replace(JOB, recipe=recipe(steps=4), levels=0, branches={"mine": Branch(own, bits=[1])})  # type: ignore[list-item]
+    done = job.run(mine, Store(tmp_path), Callback(), lambda _: None)
+    assert [each.ticket.bits for each in done] == [None, 1]
+
+
 def both_ways(shape: Sequence[int], classes: int) -> nn.Module:
     """A square weight, first with its outputs in the columns, then as it is: one scale for each output is not both."""
 

@@ -612,6 +612,12 @@ def test_a_one_by_one_filter_in_channels_last_is_rounded_as_a_matrix(flat: Calla
     assert left(made, x[:1]) == {}
 
 
+def test_a_slice_of_a_sequential_net_is_called_rounded() -> None:
+    layers = nn.Sequential(nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 3))
+    net, x = Forward(lambda m, x: m.layers[2:](m.layers[:2](x)), layers=layers), inputs((12,), 1)
+    torch.testing.assert_close(three_bits(net, x)(x), three_bits(layers, x)(x))
+
+
 def test_what_can_not_be_quantized_is_refused() -> None:
     net = nn.Sequential(nn.Linear(12, 3))
     with pytest.raises(UserError, match="quantized already"):

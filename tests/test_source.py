@@ -246,6 +246,8 @@ ROUNDABOUT = {
     "__globals__": ("def g(): return 5\ndef h(): pass", "h.__globals__['g']"),
     "import_module": ("import importlib", "importlib.import_module('plug').g"),
     "import_module by another name": ("from importlib import import_module as load", "load('plug').g"),
+    "import_module of a part": ("import importlib", "importlib.import_module('.sub', package='pack').g"),
+    "import_module by keyword": ("import importlib", "importlib.import_module(name='plug').g"),
     "__import__": ("", "__import__('plug').g"),
     "a computed name": ("import importlib\ndef g(): return 5", "importlib.import_module(__name__).g"),
     "submodule": ("import pack.sub", "pack.sub.g"),

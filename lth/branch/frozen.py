@@ -14,24 +14,23 @@ from torch.nn import functional
 
 from lth import UserError
 from lth.branch.control import Init
-from lth.branch.reads import only_layers_read
-from lth.layer import only_its_own
+from lth.layer import Changed, only_its_own, only_layers_read
 from lth.model.check import built
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights
 
 
-class Frozen(nn.Module):
+class Frozen(Changed):
     """Base class of layers that add frozen values to their weights."""
 
     weight: Tensor
     frozen: Tensor
 
     def disguise(self) -> None:
-        """Change both: what the layer computes stays, but for rounding."""
-        with torch.no_grad():
-            self.weight.add_(1)
-            self.frozen.sub_(1)
+        """Change the weights, and frozen values that are 0, such that their sums stay."""
+        change = torch.where(self.weight == 0, 1, -2 * self.weight)
+        self.weight.add_(change)
+        self.frozen.sub_(change)
 
 
 class FrozenLinear(Frozen, nn.Linear):
@@ -100,7 +99,7 @@ def _frozen(recipe: Recipe, ticket: Ticket, values: Weights) -> tuple[Recipe, Ti
     names = [*ticket.mask]
     held = {_buffer(name): values[name].masked_fill(ticket.mask[name], 0) for name in names}
     new = replace(recipe, model=partial(frozen_model, model=recipe.model, layers=names))
-    only_layers_read(new)
+    only_layers_read(new.net(), recipe.data.example(min(2, len(recipe.data.train))))
     return new, replace(ticket, weights={**ticket.weights, **held})
 
 

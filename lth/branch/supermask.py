@@ -11,9 +11,9 @@ from torch.nn.modules.batchnorm import _NormBase
 from lth import UserError, lr, updater
 from lth import supermask as scored
 from lth.branch.control import Init
-from lth.branch.reads import only_layers_read
 from lth.branch.sign import constants
 from lth.branch.steps import trains
+from lth.layer import only_layers_read
 from lth.recipe import Recipe
 from lth.seed import seed
 from lth.ticket import Ticket, Trained
@@ -86,7 +86,7 @@ def learned_supermask(
         batch_size=batch_size,
         evaluate_every=max(1, recipe.evaluate_every * steps // recipe.steps),
     )
-    only_layers_read(new)
+    only_layers_read(new.net(), recipe.data.example(min(2, len(recipe.data.train))))
     keys = {
         f"{name.removesuffix('weight')}key": torch.tensor(seed("learned_supermask", start.replicate, draw, name))
         for name in start.mask
@@ -116,7 +116,7 @@ def edge_popup(
     optimizer: Callable[..., torch.optim.Optimizer] = recipe.optimizer
     optimizer = optimizer if rate is None else partial(optimizer, lr=rate)
     new = replace(recipe, model=model, optimizer=optimizer, updater=partial(scored.settled, at=recipe.steps))
-    only_layers_read(new)
+    only_layers_read(new.net(), recipe.data.example(min(2, len(recipe.data.train))))
     scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))
     factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items() if n} if scaled else {}
     weights = {name: w * factors[name] if name in factors else w for name, w in ticket.weights.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lth import UserError, early_bird
-from lth.job.guard import guarded
+from lth.job.guard import Guarded, guarded
 from lth.keywords import arguments, takes
 from lth.quantization.scheme import Scheme, WeightBits
 from lth.recipe import Recipe
@@ -85,7 +85,11 @@ class Branch:
         return arguments(self.transform)[1].get(name)
 
     def scheme(self, bits: int | str) -> Scheme:
-        """Settings by which a quantization rounds weights to this width; inputs stay in float."""
+        """Settings by which a quantization rounds weights to this width, inputs in float; of a function of the user's,
+        whose arguments may mean something else, the defaults.
+        """
+        if isinstance(self.transform, Guarded):
+            return Scheme(activation_bits=None)
         given = {name: self.argument(name) for name in ("per_channel", "symmetric", "calibration")}
         return Scheme(bits, None, **{name: value for name, value in given.items() if value is not None})
 

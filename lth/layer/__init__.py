@@ -1,5 +1,6 @@
 """The layers of a net that can be pruned: which they are, which gives the outputs, and what each of them costs."""
 
+from lth.layer.changed import Changed, only_layers_read
 from lth.layer.kind import (
     BATCH_NORMS,
     CONVOLUTIONS,
@@ -11,7 +12,7 @@ from lth.layer.kind import (
     prunable,
     rows_first,
 )
-from lth.layer.layers import NO_LAYER, TRAINING, UNFOLLOWED, UNUSED, Layers, layers, reached
+from lth.layer.layers import NO_LAYER, TRAINING, UNFOLLOWED, UNUSED, Layers, layers, reached, with_others
 from lth.layer.trace import Cost, Trace, macs, trace
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "TRANSPOSED",
     "UNFOLLOWED",
     "UNUSED",
+    "Changed",
     "Cost",
     "Layers",
     "Trace",
@@ -30,9 +32,11 @@ __all__ = [
     "layers",
     "macs",
     "only_its_own",
+    "only_layers_read",
     "outputs_first",
     "prunable",
     "reached",
     "rows_first",
     "trace",
+    "with_others",
 ]

@@ -16,6 +16,7 @@ NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
 TRAINING = "it is used in training alone, and the net is judged without it"
 UNFOLLOWED = "the outputs depend on it, but through no product of it alone that lth can follow"
+FEW = 2  # nets without new layers after which no others are looked at
 COMPUTED = "the layer computes its weight from it, and zeros do not stay zeros"
 
 
@@ -33,12 +34,14 @@ class Layers:
     def __or__(self, other: "Layers") -> "Layers":
         """The layers that are used by the examples of either: a net may send each on another way."""
         kinds = {**self.kinds, **{name: kind for name, kind in other.kinds.items() if name not in self.kinds}}
-        return Layers(kinds, {name: why for name, why in {**other.left, **self.left}.items() if name not in kinds})
+        known = {name: why for name, why in self.left.items() if why != UNUSED}
+        left = {**self.left, **other.left, **known}
+        return Layers(kinds, {name: why for name, why in left.items() if name not in kinds})
 
 
 def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
-    """Prunable weights by kind. example: one input as the net sees it, 1 x shape. output: name of the output layer, ""
-    to find it. The net is not modified.
+    """Prunable weights by kind. example: an input as the net sees it, 1 x shape, or several. output: name of the output
+    layer, "" to find it. The net is not modified.
     """
     kinds, before = prunable(net), {name: p.detach().clone() for name, p in net.named_parameters()}
     seen = trace(net, example)
@@ -59,7 +62,25 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
     }
     left |= {name: COMPUTED for name in seen.computed if name not in left and not _keeps_zeros(net, example, name)}
     used = {name: kind for name, kind in kinds.items() if name not in left}
-    return Layers({**used, **dict.fromkeys(_outputs(used, seen.feeds, output), "output")}, left)
+    return Layers({**used, **dict.fromkeys(_outputs(kinds, used, seen.feeds, output), "output")}, left)
+
+
+def with_others(found: Layers, nets: Iterable[nn.Module], examples: Tensor, output: str = "") -> Layers:
+    """The layers that one example uses and, of a net that sends each on a way of its own, those that others use. nets:
+    of other weights, which may send all examples elsewhere; they are looked at as long as some show new layers, and at
+    first for a few.
+    """
+    if UNUSED not in found.left.values():
+        return found
+    first = found.kinds
+    for number, net in enumerate(nets):
+        unused = [name for name, why in found.left.items() if why == UNUSED]
+        if not any(net.get_parameter(name).requires_grad for name in unused):
+            break
+        if number == FEW and found.kinds == first:
+            break
+        found |= layers(net, examples, output)
+    return found
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -107,10 +128,11 @@ def _keeps_zeros(net: nn.Module, example: Tensor, name: str) -> bool:
     return all(int((value == 0).sum()) >= int((~kept).sum()) for value in values)  # in whatever order they lie
 
 
-def _outputs(kinds: Mapping[str, str], feeds: frozenset[str], output: str) -> list[str]:
+def _outputs(kinds: Iterable[str], used: Iterable[str], feeds: frozenset[str], output: str) -> list[str]:
+    """Names of the output layers, among those that are used. kinds: all prunable ones."""
     if not output:
-        return [name for name in kinds if name in feeds]
+        return [name for name in used if name in feeds]
     named = [name for name in kinds if output in (name, name.rpartition(".")[0])]
     if not named:
-        raise UserError(f"model.output={output}: the layers of this net are {', '.join(kinds)}")
-    return named
+        raise UserError(f"model.output={output}: the layers of this net are {', '.join(used)}")
+    return [name for name in named if name in used]

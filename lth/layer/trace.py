@@ -79,7 +79,7 @@ class Trace:
 
 
 def trace(net: nn.Module, example: Tensor) -> Trace:
-    """Follow one example, 1 x shape, through the net in evaluation mode."""
+    """Follow one example, 1 x shape, or several at once, through the net in evaluation mode."""
     names, mode = prunable(net), net.training
     recorder = _Recorder(net, names, example)
     try:

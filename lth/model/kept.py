@@ -12,31 +12,32 @@ from lth.weights import load, weights_of
 
 
 def check_kept(net: nn.Module, inputs: Tensor) -> None:
-    """Raise UserError if passes in training change later outputs by something that is in no state dict, or passes in
-    evaluation do by anything. What is computed again in each pass, such as positions, or is only looked at, such as the
-    last attention, is none of that. net: is used up.
+    """Raise UserError if passes change later outputs by something that is in no state dict, or passes in evaluation do
+    by anything. What is computed again in each pass, such as positions, or is only looked at, such as the last
+    attention, is none of that. net: is used up.
     """
     saved = {name: value.detach().clone() for name, value in weights_of(net).items()}
-    first, other = _outputs(net, inputs, saved), inputs[:1].expand_as(inputs).clone()
-    for batches in ((inputs, other), (other,)):  # even and odd numbers of passes, for what alternates
-        for batch in batches:
-            _passed(net, batch, training=True)
-        if _same(first, _outputs(net, inputs, saved)):
-            continue
-        before = _attributes(net)
-        _passed(net, other, training=True)
-        after = _attributes(net)
-        names = sorted(name for name, value in after.items() if not _is_equal(before.get(name), value))
-        hidden = " or ".join(names) or "Something, such as a counter or a generator of random numbers,"
-        raise UserError(f"{hidden} of {type(net).__name__} changes in training and is in no state dict: keep it in a "
-                        "persistent buffer (register_buffer), which is stored with the weights")  # fmt: skip
-    if not _same(first, _outputs(net, inputs, saved, evaluated=other)):
-        load(net, saved)
-        _passed(net, other, training=False)
-        names = [name for name, value in weights_of(net).items() if not _is_equal(value, saved[name])]
+    before, first, other = _attributes(net), _outputs(net, inputs, saved), inputs[:1].expand_as(inputs).clone()
+    # Numbers of passes that show what alternates, too, whether evaluations count or not.
+    for batch in (inputs, other):
+        _passed(net, batch, training=True)
+    load(net, saved)
+    _passed(net, other, training=False)
+    after = _attributes(net)
+    changed = [name for name, value in weights_of(net).items() if not _is_equal(value, saved[name])]
+    name = type(net).__name__
+    if not _same(first, _outputs(net, inputs, saved)):
+        names = [key for key, value in after.items() if not _is_equal(before.get(key), value)]
+        perhaps = f" (perhaps {' or '.join(sorted(names))})" if names else ""
         raise UserError(
-            f"{type(net).__name__} changes {', '.join(names) or 'something'} whenever it is evaluated, so that its "
-            "results would depend on how often that is: change it if self.training"
+            f"outputs of {name} depend on what earlier passes left behind{perhaps}, which is in no state dict: keep it "
+            "in persistent buffers (register_buffer) that change in training alone, and draw random numbers from the "
+            "generators that PyTorch, Python or NumPy have for all"
+        )
+    if changed and not _same(first, _outputs(net, inputs, saved, evaluated=other)):
+        raise UserError(
+            f"{name} changes {', '.join(changed)} whenever it is evaluated, so that its results would depend on how "
+            "often that is: change it if self.training"
         )
 
 
@@ -55,9 +56,9 @@ def _outputs(
 
 def _passed(net: nn.Module, inputs: Tensor, *, training: bool) -> Tensor:
     """Outputs of a pass, of the same randomness in each."""
-    with seeded("kept"), torch.no_grad():
+    with seeded("kept"), torch.set_grad_enabled(training):
         outputs: Tensor = net.train(training)(inputs.clone())
-    return outputs
+    return outputs.detach()
 
 
 def _attributes(net: nn.Module) -> dict[str, Any]:
@@ -65,10 +66,9 @@ def _attributes(net: nn.Module) -> dict[str, Any]:
     stored = {*net.state_dict(keep_vars=True)}
     found: dict[str, Any] = {name: value.clone() for name, value in net.named_buffers() if name not in stored}
     for path, part in net.named_modules():
-        for key, value in vars(part).items():
-            if key != "training" and not key.startswith("_"):
-                name = f"{path}.{key}".removeprefix(".")
-                found[name] = value.detach().clone() if isinstance(value, Tensor) else value
+        for key in vars(part).keys() - vars(nn.Module()).keys():
+            value = vars(part)[key]
+            found[f"{path}.{key}".removeprefix(".")] = value.detach().clone() if isinstance(value, Tensor) else value
     return found
 
 

@@ -1,7 +1,7 @@
 """Quantized nets: a net that rounds its weights and inputs in every forward pass, and the calibration of its ranges."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import ref
 
@@ -60,7 +60,8 @@ class _Rounds:
     _quantization: Quantization
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with self._quantization.rounding():
+        own = vars(self).get("_quantization")  # not of a slice of an nn.Sequential, which is of the same class
+        with nullcontext() if own is None else own.rounding():
             return super().__call__(*args, **kwargs)  # type: ignore[misc]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.layer import only_its_own
+from lth.layer import Changed, only_its_own
 from lth.model.check import built
 from lth.seed import uniform
 from lth.ticket import Mask, top
@@ -19,15 +19,14 @@ Tensors = Mapping[str, Tensor]
 Choose = Callable[[Any], Tensor]
 
 
-class Scored(nn.Module):
+class Scored(Changed):
     """Base class of the classes that layers of a scored net take in place of their own. choose: layer -> factors of its
     weights, with gradients of the scores.
     """
 
     def disguise(self) -> None:
-        """Change the weights that do not take part: what the layer computes stays."""
-        with torch.no_grad():
-            self.weight.add_(self.choose(self) == 0)
+        """Change the weights that do not take part."""
+        self.weight.add_(self.choose(self) == 0)
 
     weight: Tensor
     scores: Tensor

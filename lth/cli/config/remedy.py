@@ -79,8 +79,8 @@ def _remedy(node: DictConfig | None, key: str, target: str, words: str) -> str:
         give = f"give {'it' if len(names) == 1 else 'them'}{' ' if node is None else ', '}{how}"
         if node is not None and node.get("_partial_"):
             return give
-        group, _, last = key.rpartition(".")
-        if last in LATE if group else key not in AT_ONCE:
+        of_branch, last = "." in key, key.rpartition(".")[2]
+        if (of_branch and last in LATE) or not (of_branch or key in AT_ONCE):
             return f"set _partial_=true beside _target_, since lth calls it later, or {give}"
         return f"{give}{LATER}"
     if found := _UNEXPECTED.search(words):

@@ -140,13 +140,17 @@ class Statement:
         """Modules that calls import by name; None for a name that is computed."""
         imports = [*self.module.imports, *self.imports]
         importing = {*IMPORTING, *(bound for bound, _, member in imports if member[-1:] == IMPORTING[:1])}
-        calls = [node for node in ast.walk(self.node) if isinstance(node, ast.Call) and node.args]
-        names = [call.args[0] for call in calls if (_chain(call.func) or ("",))[-1] in importing]
-        return [self._loaded(name.value) if isinstance(name, ast.Constant) else None for name in names]
+        calls = [node for node in ast.walk(self.node) if isinstance(node, ast.Call)]
+        return [self._loaded(call) for call in calls if (_chain(call.func) or ("",))[-1] in importing]
 
-    def _loaded(self, name: object) -> str | None:
+    def _loaded(self, call: ast.Call) -> str | None:
+        given: dict[str | None, ast.expr] = {each.arg: each.value for each in call.keywords}
+        given |= dict(zip(("name", "package"), call.args, strict=False))
+        name, package = (each.value if isinstance(each := given.get(key), ast.Constant) else None
+                         for key in ("name", "package"))  # fmt: skip
         with suppress(ImportError):  # a relative name that leads nowhere
-            return resolve_name(name, self.module.package) if isinstance(name, str) else None
+            if isinstance(name, str):
+                return resolve_name(name, package if isinstance(package, str) else self.module.package)
         return None
 
     @cached_property

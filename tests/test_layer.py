@@ -477,7 +477,7 @@ REFUSED = {
     "changed inputs": (lambda: Raw(lambda p, x: p(x.mul_(0.5).flatten(1))),
                        r"changes its inputs in evaluation.*as x = x \* 0.5 does"),
     "hidden sum": (lambda: Seen("sum"), "outputs of Seen depend on what .* .perhaps seen., which is in no"),
-    "hidden mean": (lambda: Seen("mean of the last"), "outputs of Seen depend on what .* .perhaps seen., which is in no"),
+    "hidden mean": (lambda: Seen("mean of the last"), "outputs of Seen depend on .* .perhaps seen., which is in no"),
     "a tensor that is no buffer": (lambda: Keeping("mean", lambda net, h: 0.9 * net.mean + 0.1 * h.detach().mean(0)),
                                    r"\(perhaps mean\), which .*: keep it in persistent"),
     "a counter": (lambda: Keeping("count", lambda net, _: net.count + 1), r"left behind \(perhaps count\)"),

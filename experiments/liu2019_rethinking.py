@@ -7,10 +7,10 @@ Command
     lth figure liu2019_rethinking --run data.root=DIR                                  both nets
     lth figure liu2019_rethinking --run scale=reduced data.root=DIR                    a tenth of the steps
     lth run -m experiment=liu2019_rethinking replicate=1,2,3 data.root=DIR             LeNet-300-100 alone
-Expect (the paper's conclusion; its tables are of other nets; for Conv-2 the rate is a tenth of theirs, and images are
-    not augmented)
+Expect (the paper's conclusion; its tables are of other nets)
     Pruned whole filters at a time, a net that is trained from scratch is as good as the fine-tuned one, or better:
     already after as many epochs as the dense net had (Scratch-E), the more so after as many operations (Scratch-B).
+    For Conv-2 the rate here is a tenth of theirs, and images are not augmented.
 Cost
     A replicate of LeNet-300-100: 137,500 steps, and for each of three levels 34,375 of fine-tuning, 137,500 (E) and
     275,000 (B). Of Conv-2: 28,125, and twice 7,031, 28,125 and 56,250; its masks do not make a step faster.

@@ -12,15 +12,17 @@ Cost
     Full, a replicate: 23 configurations of 19 trainings of 50,000 steps; those of Adam at 0.0012 are shared with
     frankle2019_fig3, of SGD at 0.4 with frankle2019_appendix; 36 to 39 minutes each on one busy core of an AMD EPYC.
     Reduced: 161 trainings of 5,000 steps.
-Result (2026-11-29, n = 1; Adam at 0.0012 and SGD at 0.4 and 0.8 in full, the rest REDUCED to 5,000 of the 50,000 steps
-    and six levels; AMD EPYC, one thread; results/frankle2019_hyperparameters.md)
-    In full, at 100, 21.1 and 3.6% of the weights, Adam has 97.76, 98.11 and 98.22% at early stop, SGD at rate 0.4
-    97.57, 98.29 and 97.78%, at rate 0.8 97.49, 97.95 and 98.10%: within half a point of Adam, but below it in five of
-    six; frankle2019_appendix has three replicates at 0.4. At 0.8 the loss was NaN after 15 steps with standardized
-    inputs, so this arm scales its inputs to [0, 1]. Reduced, a pruned net is better than the dense one at every rate of
-    Adam and SGD, with momentum at 0.1 by 1.7 points. Gaussian He and deviations of 0.03 and 0.1 are within 0.6 points
-    of Gaussian Glorot at every level; 0.3 is 2 to 6 points below. Nets of (50, 17) hidden units or more are no worse at
-    21.1% of the weights than when dense; (25, 9) has 93.7% there, 95.1% when dense.
+Result (2026-11-30, n = 1; Adam at 0.0012 and SGD at 0.8 (n = 3, mean and standard deviation) and SGD at 0.4 in full,
+    the rest REDUCED to 5,000 of the 50,000 steps and six levels; AMD EPYC, one thread;
+    results/frankle2019_hyperparameters.md)
+    In full, at 100, 21.1 and 3.6% of the weights, Adam has 97.64 (0.13), 98.21 (0.09) and 98.20 (0.04)% at early stop,
+    SGD at rate 0.8 97.50 (0.45), 98.13 (0.17) and 98.05 (0.09)%, at rate 0.4 97.57, 98.29 and 97.78%: pruned nets at
+    0.8 are within half a point of Adam's, as in the paper; frankle2019_appendix has three replicates at 0.4. At 0.8 the
+    loss was NaN after 15 steps with standardized inputs, so this arm scales its inputs to [0, 1]. Reduced, a pruned net
+    is better than the dense one at every rate of Adam and SGD, with momentum at 0.1 by 1.7 points. Gaussian He and
+    deviations of 0.03 and 0.1 are within 0.6 points of Gaussian Glorot at every level; 0.3 is 2 to 6 points below. Nets
+    of (50, 17) hidden units or more are no worse at 21.1% of the weights than when dense; (25, 9) has 93.7% there,
+    95.1% when dense.
 """
 
 from functools import partial, reduce

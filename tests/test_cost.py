@@ -395,7 +395,7 @@ def test_watts_of_a_gpu_that_nothing_ran_on_are_mentioned(store: Path, capsys: p
 
 
 def test_results_from_before_the_ledger_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["cost", "frankle2019_fig3", "--runs", "nowhere"]) == 0
+    assert cli.main(["cost", "frankle2019_fig8", "--runs", "nowhere"]) == 0
     said = capsys.readouterr().out
     assert "one CPU core is assumed" in said
     assert "MACs: 0 of" in said

@@ -18,12 +18,12 @@ Result (2026-11-30, LeNet-300-100 n = 6, speeds n = 3, mean (deviation); Intel X
     results/structure.md, structure_layouts.md)
     At 50% of the weights, connections have 98.46 (0.11)%, 2:4 98.30 (0.07)%, neurons 98.27 (0.10)%, dense 98.45
     (0.07)%; at 10%, connections 97.40 (0.20)%, neurons 95.71 (0.27)%. So at 50% connections lose 0.19 (0.12) points
-    less than neurons, and 2:4, 0.15 (0.04) points below dense, is not between them, but as neurons are: above them by
-    0.03 (0.10) points, which is not settled. Stored with their zeros, all are as slow as the dense net. As sparse rows
-    (CSR), connections run at 0.60 (0.01) times its speed at 50% and 2.05 (0.03) times at 10%, at batch 128, and slower
-    at batch 1. Without the removed neurons, the net is 2.07 (0.02) times faster at half of its parameters and 5.79
-    (0.05) times at a tenth. 2:4 has no kernel on a CPU. ResNet-20, n = 1, REDUCED to 400 of 30,000 steps, without half
-    of its weights is 1.36 times faster.
+    less than neurons, and 2:4, 0.15 (0.04) points below dense, is not between them but level with neurons: above them
+    by 0.03 (0.10) points, which is not settled. Stored with their zeros, all are as slow as the dense net. As sparse
+    rows (CSR), connections run at 0.60 (0.01) times its speed at 50% and 2.05 (0.03) times at 10%, at batch 128, and
+    slower at batch 1. Without the removed neurons, the net is 2.07 (0.02) times faster at half of its parameters and
+    5.79 (0.05) times at a tenth. 2:4 has no kernel on a CPU. ResNet-20, n = 1, REDUCED to 400 of 30,000 steps, without
+    half of its weights is 1.36 times faster.
     Tried for 2:4 (2026-11-27, n = 3, AMD EPYC, where it is 0.15 (0.03) points below dense): trained again for all
     20,000 steps from the trained weights, as Mishra et al. do, from memory (lth run -m experiment=structure/two_of_four
     name=two_of_four rewind=learning_rate ~rewind.steps replicate=1,2,3), it equals dense, -0.06 (0.11); from the

@@ -188,7 +188,7 @@ def batch(recipe: Recipe, ticket: Ticket) -> Batch:
 
 def examples(recipe: Recipe) -> Tensor:
     """The first inputs of the training set, as the net sees them, on which a smaller net is compared."""
-    return recipe.data.example(min(EXAMPLES, len(recipe.data.train)))
+    return recipe.data.examples(EXAMPLES)
 
 
 def first_images(recipe: Recipe, ticket: Ticket, count: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data, normalized
 from lth.keywords import takes
-from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, prunable, reached, with_others
+from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, no_output, prunable, reached, with_others
 from lth.model.check import check_net, check_shape, check_task, materialize, outputs_of
 from lth.model.kept import check_kept
 from lth.seed import start_host, undisturbed
@@ -162,8 +162,8 @@ class Recipe:
             raise UserError(f"regularization: {type(net).__name__} has no batch norm with scales; use l1, l2 or none")
         try:
             found = layers(self.net(), self.data.example(), self.output)  # as it was before the passes above
-            some = self.data.example(min(EXAMPLES, len(self.data.train)))
-            found = with_others(found, map(self.net, range(NETS)), some, self.output)
+            nets = map(self.net, range(NETS))
+            found = with_others(found, nets, self.data.examples(EXAMPLES), self.output)
         except ValueError as error:
             if not isinstance(error, UserError):  # batch norm
                 error.add_note("on one input in evaluation: give batch norm running statistics")
@@ -173,7 +173,7 @@ class Recipe:
             name = type(net).__name__
             raise UserError(f"{name} has no weights to prune ({reasons}): give it linear or convolution layers")
         if self.output and "output" not in found.kinds.values():
-            raise UserError(f"model.output={self.output}: the layers of this net are {', '.join(found.kinds)}")
+            raise no_output(self.output, found.kinds)
         kinds = {name: found.kinds[name] for name in self.kinds_by_type if name in found.kinds}
         alone = {name: TRAINING for name, why in found.left.items() if why == UNUSED and name in trained}
         return Layers(kinds, {**found.left, **alone})

@@ -43,6 +43,12 @@ def start_host(number: int) -> None:
     torch.default_generator.manual_seed(number)
 
 
+def start_all(number: int) -> None:
+    """Seed the generators of Python, NumPy and PyTorch, on all devices."""
+    torch.manual_seed(number)
+    start_host(number)
+
+
 @contextmanager
 def seeded(*key: int | str) -> Iterator[None]:
     """Seed the generators of Python, NumPy and PyTorch (the CPU's) by a key, and put them back afterwards."""

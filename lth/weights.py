@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
@@ -67,6 +68,11 @@ def in_one_memory(net: nn.Module) -> tuple[str, str] | None:
         if (at := memory(p)) and p.numel() and names.setdefault(at, name) != name:
             return names[at], name
     return None
+
+
+def equal(one: Tensor, other: Tensor) -> bool:
+    """True if two tensors have the same shape and values, NaN the same as NaN."""
+    return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def shared(net: nn.Module) -> set[int]:

@@ -33,11 +33,13 @@ from small import (
 )
 from torch import Tensor, nn
 
-from lth import lr
+from lth import criterion, lr
 from lth.augment import flip_crop
 from lth.data import Split, rows
 from lth.engine import Callback, Interrupted, NonFiniteLoss, State, generators
 from lth.engine import train as train_all
+from lth.engine.obstacle import obstacle
+from lth.imp import batch as first_batch
 from lth.imp import dense
 from lth.init import glorot_normal
 from lth.model import mlp, resnet_20
@@ -457,6 +459,20 @@ def test_random_numbers_of_python_and_numpy_are_those_of_the_ticket_and_resumed_
     assert (random.getstate(), str(np.random.get_state())) == before
     random.seed(2)
     assert_equal(resumed(ticket, settings, [3, 4], keep=[3, 11]), whole)
+
+
+def test_trials_of_a_net_leave_the_generators_of_python_and_numpy_alone() -> None:
+    settings = disturbable(lambda shape, classes: HostDropout(*mlp(shape, classes, hidden=[8])), adam)
+    trained = train(half_pruned(settings), settings)
+    scored = []
+    for number in (1, 2):
+        random.seed(number)
+        seen = random.getstate(), str(np.random.get_state())
+        assert obstacle(replace(settings, steps=number)) == "the net draws random numbers of Python or NumPy"
+        assert [*settings.layers.kinds] == ["1.weight", "3.weight"]
+        scored.append(criterion.snip(settings.net().train(), trained, first_batch(settings, trained.ticket)))
+        assert (random.getstate(), str(np.random.get_state())) == seen
+    assert all(torch.equal(scored[0][name], scored[1][name]) for name in scored[0])
 
 
 def test_a_resumed_training_of_a_rewound_ticket_equals_an_uninterrupted_one() -> None:

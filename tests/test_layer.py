@@ -483,7 +483,7 @@ REFUSED = {
     "a counter": (lambda: Keeping("count", lambda net, _: net.count + 1), r"left behind \(perhaps count\)"),
     "a parity": (lambda: Keeping("odd", lambda net, _: 1 - net.odd), r"left behind \(perhaps odd\)"),
     "a generator of its own": (lambda: Raw(lambda p, x: p(x.flatten(1)) + torch.rand(3, generator=OWN)),
-                               "outputs of Raw depend on what .*behind, which .* the generators that"),
+                               "outputs of Raw depend on what .*behind, which .* global generators of"),
     "an evaluation that counts": (lambda: Keeping("mean", lambda net, h: 0.9 * net.mean + 0.1 * h.detach().mean(0),
                                                   buffer=True, always=True),
                                   "Keeping changes mean whenever it is evaluated.*: change it if self.training"),

@@ -99,7 +99,7 @@ def _frozen(recipe: Recipe, ticket: Ticket, values: Weights) -> tuple[Recipe, Ti
     names = [*ticket.mask]
     held = {_buffer(name): values[name].masked_fill(ticket.mask[name], 0) for name in names}
     new = replace(recipe, model=partial(frozen_model, model=recipe.model, layers=names))
-    only_layers_read(new.net(), recipe.data.example(min(2, len(recipe.data.train))))
+    only_layers_read(new.net(), recipe.data.examples(2))
     return new, replace(ticket, weights={**ticket.weights, **held})
 
 

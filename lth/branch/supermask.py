@@ -86,7 +86,7 @@ def learned_supermask(
         batch_size=batch_size,
         evaluate_every=max(1, recipe.evaluate_every * steps // recipe.steps),
     )
-    only_layers_read(new.net(), recipe.data.example(min(2, len(recipe.data.train))))
+    only_layers_read(new.net(), recipe.data.examples(2))
     keys = {
         f"{name.removesuffix('weight')}key": torch.tensor(seed("learned_supermask", start.replicate, draw, name))
         for name in start.mask
@@ -116,7 +116,7 @@ def edge_popup(
     optimizer: Callable[..., torch.optim.Optimizer] = recipe.optimizer
     optimizer = optimizer if rate is None else partial(optimizer, lr=rate)
     new = replace(recipe, model=model, optimizer=optimizer, updater=partial(scored.settled, at=recipe.steps))
-    only_layers_read(new.net(), recipe.data.example(min(2, len(recipe.data.train))))
+    only_layers_read(new.net(), recipe.data.examples(2))
     scores = weights_of(new.net(seed("edge_popup", ticket.replicate, ticket.level, draw)))
     factors = {name: (ticket.mask[name].numel() / n) ** 0.5 for name, n in kept.items() if n} if scaled else {}
     weights = {name: w * factors[name] if name in factors else w for name, w in ticket.weights.items()}

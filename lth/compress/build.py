@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lth.compress.codec import Refused
+from lth.seed import start_all
 from lth.weights import first_names
 
 SPARE = 2**24  # values that a net may allocate beside its weights while it is built: masks, tables of positions
@@ -24,7 +25,7 @@ def built(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> nn.M
     Sizes are compared on the device "meta" first, which allocates nothing. A net that computes while it is built, such
     as a RegNet, can't be built there: it may then allocate four times what the file declares.
     """
-    torch.manual_seed(0)
+    start_all(0)
     try:
         with torch.device("meta"):
             plan = build()
@@ -33,7 +34,7 @@ def built(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> nn.M
             net = build()
     else:
         _check(plan, weights)
-        torch.manual_seed(0)
+        start_all(0)
         net = build()
     check(net, weights)
     return net

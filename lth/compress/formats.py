@@ -21,6 +21,7 @@ from lth.data import Data
 from lth.engine.words import named
 from lth.imp import examples, first_images
 from lth.recipe import Recipe
+from lth.seed import undisturbed
 from lth.ticket import Trained, remaining, total
 
 BITS = (5, 4)
@@ -159,7 +160,7 @@ def _packed(trained: Trained, recipe: Recipe, bits: int | None, inputs: Callable
 
 
 def _same(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), undisturbed():
         return torch.equal(one.eval()(inputs), other.eval()(inputs))
 
 

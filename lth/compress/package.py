@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 
 from lth import UserError, model, quantization
@@ -13,6 +12,7 @@ from lth.compress import codec
 from lth.compress.build import built, check, size
 from lth.compress.codec import Refused
 from lth.recipe import Recipe
+from lth.seed import undisturbed
 from lth.store.digest import describe
 from lth.ticket import Mask, Trained, masked
 from lth.weights import load
@@ -50,7 +50,7 @@ def unpack(file: bytes, net: nn.Module | Architecture | None = None) -> tuple[nn
     """
     contents = codec.decode(file, partial(_size, net))
     try:
-        with torch.random.fork_rng(devices=[]):
+        with undisturbed():
             found = _net(net, contents)
         load(found, contents.weights)
     except Refused:
@@ -67,7 +67,7 @@ def _size(net: nn.Module | Architecture | None, description: Mapping[str, Any]) 
     if isinstance(net, nn.Module):
         return size(net)
     shape, classes, _ = _described(description)
-    with torch.random.fork_rng(devices=[]):
+    with undisturbed():
         return size(partial(net, shape, classes))
 
 

@@ -139,6 +139,10 @@ class Data:
             raise UserError(f"example({count}): the training set of {self.name} has {len(self.train)} inputs")
         return scaling.normalized(self, self.train.take(np.arange(count)))[0]
 
+    def examples(self, most: int) -> Tensor:
+        """`example` of so many, or of all that there are."""
+        return self.example(min(most, len(self.train)))
+
 
 def held_out(train: Split, validation: int) -> tuple[Split, Split]:
     """(train, validation). validation: number of training examples that are held out, the same whatever the run."""

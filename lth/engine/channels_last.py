@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lth.data import normalized
 from lth.layer import has
 from lth.recipe import Recipe
+from lth.seed import undisturbed
 
 
 def of(inputs: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ def suits(recipe: Recipe) -> bool:
         return False
     images = of(normalized(data, data.train.take(np.arange(2) % len(data.train)))[0])
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with undisturbed(), torch.no_grad():
             net.eval()(images)
             net.train()(images)
     except Exception:  # whatever a net raises on them

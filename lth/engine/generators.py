@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lth.seed import seed, start_host, undisturbed
+from lth.seed import seed, start_all, start_host, undisturbed
 from lth.ticket import Ticket
 
 
@@ -22,8 +22,7 @@ def seeded(ticket: Ticket) -> dict[str, Tensor]:
 
 def start(ticket: Ticket) -> None:
     """Seed the generators for a ticket's training, on all devices."""
-    torch.manual_seed(_seed(ticket))
-    start_host(_seed(ticket))
+    start_all(_seed(ticket))
 
 
 def current(device: torch.device) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from lth.engine.stacked import Stacked
 from lth.engine.words import named
 from lth.layer import prunable
 from lth.recipe import Recipe
+from lth.seed import start_all, undisturbed
 from lth.weights import weights_of
 
 EXAMPLES, TOLERANCE = 4, 1e-3
@@ -28,7 +29,7 @@ def obstacle(recipe: Recipe) -> str:
     """Reason why tickets of a recipe can't share their steps exactly; empty if they can."""
     if reason := bound_to_one(recipe):
         return reason
-    with torch.random.fork_rng(devices=[]):
+    with undisturbed():
         before = drawn_on_host()
         try:
             _gradients(recipe, IN_TURN)
@@ -57,13 +58,13 @@ def bound_to_one(recipe: Recipe) -> str:
     stack = Stacked(net, [weights_of(net)] * 2)
     if grouping(optimizer, net) != grouping(recipe.optimizer(stack.parameters()), stack):
         return "the optimizer groups parameters by their shape, or leaves some out"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with undisturbed():
+        start_all(0)
         _, *before = drawn_on_host()
         own = _gradients_alone(recipe)
         if [*drawn_on_host()[1:]] != before:
             return "the net draws random numbers of Python or NumPy"
-        torch.manual_seed(0)
+        start_all(0)
         try:
             stacked = _gradients(recipe, IN_TURN)
         except UserError:

@@ -14,6 +14,7 @@ from lth.imp import examples
 from lth.job.values import Job
 from lth.keywords import unbound
 from lth.recipe import Recipe
+from lth.seed import undisturbed
 from lth.task import cross_entropy
 
 LEAST = 1e-4  # of the rate: a last factor below it is taken to be a decay towards 0, as of lr=cosine
@@ -77,7 +78,7 @@ def of_outputs(recipe: Recipe) -> Iterator[str]:
     """
     if recipe.task.losses is not cross_entropy:
         return
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with undisturbed(), torch.no_grad():
         outputs = recipe.net().eval()(examples(recipe))
     if (most := outputs.shape[-1]) > recipe.data.outputs:
         yield f"the net has {most} outputs, and {recipe.data.name} has {recipe.data.outputs} classes"

@@ -21,6 +21,7 @@ from lth.job.branch import Branch, Past
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.schedule import rungs
+from lth.seed import undisturbed
 from lth.ticket import Mask, Ticket, Trained, masked
 
 log = logging.getLogger("lth")
@@ -39,7 +40,7 @@ def rehearse(job: Job) -> None:
     for name, branch in job.branches.items():
         for level in _first_levels(job, branch):
             try:
-                with torch.random.fork_rng(devices=[]), silent():
+                with undisturbed(), silent():
                     _try_out(name, replace(branch, draws=1), small, line(level), branch.epochs(job.recipe)[:EPOCHS])
             except (UserError, AttributeError, NameError, TypeError):
                 raise

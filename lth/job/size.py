@@ -9,6 +9,7 @@ from lth import UserError
 from lth.data.memory import memory
 from lth.keywords import unbound
 from lth.recipe import Recipe
+from lth.seed import undisturbed
 
 FLOAT = 4  # bytes
 
@@ -32,7 +33,7 @@ def _weights(recipe: Recipe) -> int:
     function, _ = unbound(recipe.model)
     if not str(getattr(function, "__module__", "")).startswith("lth."):
         return 0
-    with contextlib.suppress(RuntimeError, NotImplementedError), torch.random.fork_rng(devices=[]):
+    with contextlib.suppress(RuntimeError, NotImplementedError), undisturbed():
         with torch.device("meta"):
             net = recipe.model(recipe.data.shape, recipe.data.outputs)
         return sum(p.numel() for p in net.parameters())

@@ -12,7 +12,7 @@ from lth.layer.kind import (
     prunable,
     rows_first,
 )
-from lth.layer.layers import NO_LAYER, TRAINING, UNFOLLOWED, UNUSED, Layers, layers, reached, with_others
+from lth.layer.layers import NO_LAYER, TRAINING, UNFOLLOWED, UNUSED, Layers, layers, no_output, reached, with_others
 from lth.layer.trace import Cost, Trace, macs, trace
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "has",
     "layers",
     "macs",
+    "no_output",
     "only_its_own",
     "only_layers_read",
     "outputs_first",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.seed import seeded
-from lth.weights import copied
+from lth.weights import copied, equal
 
 
 class Changed(nn.Module):
@@ -27,8 +27,7 @@ def only_layers_read(net: nn.Module, inputs: Tensor) -> None:
         if isinstance(layer, Changed):
             with torch.no_grad():
                 layer.disguise()
-            pairs = zip(before, _outputs(net, inputs), strict=True)
-            if not all(torch.allclose(*pair, rtol=0, atol=0, equal_nan=True) for pair in pairs):
+            if not all(map(equal, before, _outputs(net, inputs))):
                 raise UserError(
                     f"branch: {type(net).__name__} reads the weight of {name or 'its layer'} beside the layer, which a "
                     "branch that changes how layers compute would miss: call the layer alone, or leave the branch out"

@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 from lth import UserError
 from lth.layer.kind import prunable
 from lth.layer.trace import trace
+from lth.weights import equal
 
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
@@ -32,7 +33,7 @@ class Layers:
     left: Mapping[str, str]
 
     def __or__(self, other: "Layers") -> "Layers":
-        """The layers that are used by the examples of either: a net may send each on another way."""
+        """The layers that are used by the examples of either: a net may send each along another path."""
         kinds = {**self.kinds, **{name: kind for name, kind in other.kinds.items() if name not in self.kinds}}
         known = {name: why for name, why in self.left.items() if why != UNUSED}
         left = {**self.left, **other.left, **known}
@@ -45,7 +46,7 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
     """
     kinds, before = prunable(net), {name: p.detach().clone() for name, p in net.named_parameters()}
     seen = trace(net, example)
-    if changed := [name for name, p in net.named_parameters() if not _same(p, before[name])]:
+    if changed := [name for name, p in net.named_parameters() if not equal(p, before[name])]:
         raise UserError(
             f"{type(net).__name__} changes {', '.join(changed)} whenever it is evaluated, so that its results would "
             "depend on how often that is: leave out max_norm of embeddings, or compute from a copy (clone())"
@@ -66,9 +67,9 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
 
 
 def with_others(found: Layers, nets: Iterable[nn.Module], examples: Tensor, output: str = "") -> Layers:
-    """The layers that one example uses and, of a net that sends each on a way of its own, those that others use. nets:
-    of other weights, which may send all examples elsewhere; they are looked at as long as some show new layers, and at
-    first for a few.
+    """The layers that one example uses and, of a net that sends each along a path of its own, those that others use.
+    nets: of other weights, which may send all examples elsewhere; they are looked at as long as some show new layers,
+    and at first for a few.
     """
     if UNUSED not in found.left.values():
         return found
@@ -81,11 +82,6 @@ def with_others(found: Layers, nets: Iterable[nn.Module], examples: Tensor, outp
             break
         found |= layers(net, examples, output)
     return found
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    """True if these are equal, NaN to NaN."""
-    return bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def reached(net: nn.Module, outputs: Any, names: Iterable[str]) -> set[str]:
@@ -128,11 +124,16 @@ def _keeps_zeros(net: nn.Module, example: Tensor, name: str) -> bool:
     return all(int((value == 0).sum()) >= int((~kept).sum()) for value in values)  # in whatever order they lie
 
 
+def no_output(output: str, used: Iterable[str]) -> UserError:
+    """The error for an output layer that is none of those that are used."""
+    return UserError(f"model.output={output}: the layers of this net are {', '.join(used)}")
+
+
 def _outputs(kinds: Iterable[str], used: Iterable[str], feeds: frozenset[str], output: str) -> list[str]:
     """Names of the output layers, among those that are used. kinds: all prunable ones."""
     if not output:
         return [name for name in used if name in feeds]
     named = [name for name in kinds if output in (name, name.rpartition(".")[0])]
     if not named:
-        raise UserError(f"model.output={output}: the layers of this net are {', '.join(used)}")
+        raise no_output(output, used)
     return [name for name in named if name in used]

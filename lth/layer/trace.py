@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from lth.layer.kind import prunable
+from lth.seed import undisturbed
 from lth.weights import memory
 
 # Operations that take weights and that PyTorch's counter does not know -> multiply-accumulates. Each weight is used
@@ -83,7 +84,7 @@ def trace(net: nn.Module, example: Tensor) -> Trace:
     names, mode = prunable(net), net.training
     recorder = _Recorder(net, names, example)
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad(), recorder:
+        with undisturbed(), torch.enable_grad(), recorder:
             outputs = net.eval()(example)
     finally:
         net.train(mode)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.seed import seeded
-from lth.weights import load, weights_of
+from lth.weights import equal, load, weights_of
 
 
 def check_kept(net: nn.Module, inputs: Tensor) -> None:
@@ -32,7 +32,7 @@ def check_kept(net: nn.Module, inputs: Tensor) -> None:
         raise UserError(
             f"outputs of {name} depend on what earlier passes left behind{perhaps}, which is in no state dict: keep it "
             "in persistent buffers (register_buffer) that change in training alone, and draw random numbers from the "
-            "generators that PyTorch, Python or NumPy have for all"
+            "global generators of PyTorch, Python or NumPy"
         )
     if changed and not _same(first, _outputs(net, inputs, saved, evaluated=other)):
         raise UserError(
@@ -78,5 +78,5 @@ def _same(one: list[Tensor], other: list[Tensor]) -> bool:
 
 def _is_equal(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+        return equal(a, b)
     return a is b or (isinstance(a, int | float | str) and a == b)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch_pruning._helpers import _HybridIndex
 
 from lth import UserError
+from lth.seed import undisturbed
 
 # Operations on each number alone, or on the places of each channel, and products with a layer's weight.
 HARMLESS = re.compile(
@@ -55,7 +56,7 @@ class Passed:
 def traced(net: nn.Module, example: Tensor) -> Any:
     """Torch-Pruning's graph of this net object. Raises UserError."""
     try:
-        with torch.enable_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with torch.enable_grad(), undisturbed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch_pruning.DependencyGraph().build_dependency(net.eval(), example, verbose=False)
     except Exception as error:  # Torch-Pruning raises anything on operations that it does not know

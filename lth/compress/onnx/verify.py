@@ -11,6 +11,7 @@ from lth import UserError
 from lth.compress.onnx import meaning
 from lth.compress.onnx.runtime import logits, session
 from lth.engine.words import first_line, named
+from lth.seed import undisturbed
 
 # Largest difference of float32 outputs, relative to the largest output: the order of sums differs.
 ROUNDING = 1e-4
@@ -61,7 +62,7 @@ def _batches(inputs: Tensor) -> Sequence[Tensor]:
 
 def _net_outputs(net: nn.Module, x: Tensor) -> Tensor:
     """Outputs of a pass in evaluation mode, float32."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), undisturbed():
         try:
             found, again = net(x), net(x)
         except Exception as error:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from lth.engine import evaluation
 from lth.engine.kernel.dense import Dense
 from lth.engine.kernel.update import Update
 from lth.engine.parts import backward, part_of
-from lth.seed import seed, start_host
+from lth.seed import seed, start_all
 
 if TYPE_CHECKING:
     from lth.engine.loop import Loop
@@ -53,9 +52,7 @@ class Plain:
         if self.dense is not None:
             return self.dense.gradients(loop.scaled(x, raw=True), y)
         if loop.ranks.rank:  # the first process goes on with the generator of the training
-            number = seed("training", loop.ticket.noise, loop.step, loop.ranks.rank)
-            torch.manual_seed(number)
-            start_host(number)
+            start_all(seed("training", loop.ticket.noise, loop.step, loop.ranks.rank))
         loss = loop.recipe.task.loss(loop.outputs(x, raw=True), y)
         loop.optimizer.zero_grad()
         penalty = loop.recipe.regularization(loop.penalized)

@@ -12,6 +12,7 @@ from lth.engine.kernel.update import has_hooks
 from lth.engine.rates import elementwise, grouping
 from lth.keywords import unbound
 from lth.recipe import Recipe
+from lth.seed import start_all, undisturbed
 from lth.ticket import Mask
 from lth.weights import copied, shared
 
@@ -112,9 +113,9 @@ def _gradients(net: nn.Module, recipe: Recipe) -> dict[str, Tensor | None]:
 
 def _outputs(net: nn.Module, recipe: Recipe, *, grad: bool = True) -> Tensor | None:
     try:
-        with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(grad):
-            torch.manual_seed(0)
-            outputs: Tensor = net(recipe.data.example(min(2, len(recipe.data.train))))
+        with undisturbed(), torch.set_grad_enabled(grad):
+            start_all(0)
+            outputs: Tensor = net(recipe.data.examples(2))
     except Exception:  # whatever a net raises that looks at its layers
         return None
     return outputs

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from lth import UserError
-from lth.seed import seeded
+from lth.seed import seeded, undisturbed
 
 
 def weights_of(net: nn.Module) -> dict[str, Tensor]:
@@ -29,6 +29,15 @@ def initial(init: Callable[[nn.Module, int], Mapping[str, Tensor]], net: nn.Modu
     with seeded("weights", seed):
         weights = init(net, seed)
     return {name: weights[name] for name in weights_of(net)}
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module | None:
+    """The net without memory for its values; None of one that computes while it is built."""
+    try:
+        with undisturbed(), torch.device("meta"):
+            return build()
+    except Exception:  # of the many that a missing value can lead to
+        return None
 
 
 def load(net: nn.Module, weights: Mapping[str, Tensor]) -> None:

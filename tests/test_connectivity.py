@@ -448,7 +448,7 @@ def test_a_job_compares_the_nets_of_a_branch_and_stores_what_it_finds(tmp_path: 
         for draw, (here, there) in enumerate([(0, 1), (1, 2), (2, 0)]):
             row = found.loc[("connect", level, draw)]
             assert row["distance"] == pytest.approx(connectivity.distance(weights[here], weights[there], mask))
-            errors = connectivity.errors_of(row["line_errors"])
+            errors = [float(error) for error in row["line_errors"].split()]
             assert len(errors) == 3
             assert errors[0] == pytest.approx(1 - row["final_test_accuracy"], abs=1e-4)
             assert row["barrier"] == pytest.approx(barrier(errors), abs=1e-4)

@@ -1,6 +1,7 @@
 """Layers of a net: which are prunable, which gives the outputs, what each costs; and training of nets that are odd."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -298,6 +299,12 @@ def test_the_user_names_the_output_layer_and_an_unknown_name_lists_the_layers() 
     assert layers(model, IMAGE, "body").kinds == {"body.weight": "output", "head.weight": "linear"}
     with pytest.raises(UserError, match=r"model.output=tail: .*body.weight, head.weight"):
         layers(model, IMAGE, "tail")
+
+
+def test_a_normalized_output_layer_is_named_as_any_other() -> None:
+    body, head = nn.Linear(IMAGE[0].numel(), 3), parametrizations.weight_norm(nn.Linear(3, 2))
+    model = nn.Sequential(OrderedDict(flat=nn.Flatten(), body=body, head=head))
+    assert layers(model, IMAGE, "head").kinds["head.parametrizations.weight.original1"] == "output"
 
 
 def test_a_normalized_row_without_weights_is_named_before_the_first_step() -> None:

@@ -1,6 +1,5 @@
 """One stored training: where it belongs, its recipe with the file of each function, its mask and learning curve."""
 
-import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-import lth
 from lth import UserError
 from lth.store.columns import SCIENCE
 from lth.store.file import Corrupt, Name
@@ -16,6 +14,7 @@ from lth.store.masks import Arrays, Kept, read_arrays
 from lth.store.record import records
 from lth.store.result import read_result
 from lth.store.source import source_now
+from lth.store.source.definition import definition
 from lth.store.stale import mark_branches
 
 Row = tuple[str, str, str, str]  # part of the recipe, function or value, arguments, file
@@ -103,13 +102,11 @@ def place(function: str, source: Mapping[str, str] | None) -> str:
 
 def _place_in_lth(public: str) -> str:
     """`lth/criterion/weights.py:12` of criterion.magnitude; empty if it is no function of lth."""
-    package, (room, _, name) = Path(lth.__file__).parent, public.partition(".")
-    files = [package / f"{room}.py", *sorted((package / room).glob("*.py"))]
-    for file in filter(Path.is_file, files):
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-                return f"{file.relative_to(package.parent)}:{node.lineno}"
-    return ""
+    try:
+        module, found = definition(f"lth.{public}")
+    except LookupError:
+        return ""
+    return f"{module.replace('.', '/')}.py:{found.lineno}"
 
 
 def layers(mask: Arrays) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from lth import UserError
 from lth.branch.control import Init
-from lth.layer import Changed, only_its_own, only_layers_read
+from lth.layer import Changed, layer_of, only_its_own, only_layers_read
 from lth.model.check import built
 from lth.recipe import Recipe
 from lth.ticket import Ticket, Trained, Weights
@@ -57,7 +57,7 @@ def frozen_model(
     """`model(shape, outputs)` with frozen values beside these weights, as the model of a recipe."""
     net = built(model, shape, outputs)
     for name in layers:
-        layer = net.get_submodule(name.rpartition(".")[0])
+        layer = net.get_submodule(layer_of(name))
         if type(layer) not in KINDS or not name.endswith("weight"):
             kind = type(layer).__name__
             raise UserError(

@@ -54,7 +54,7 @@ def duration(seconds: float) -> str:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows, the header first, as CSV to be printed."""
+    """Rows, the header first, as CSV, without the last line break."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue().rstrip("\n")

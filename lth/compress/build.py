@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lth.compress.codec import Refused
-from lth.seed import start_all
-from lth.weights import first_names
+from lth.seed import start_host
+from lth.weights import first_names, on_meta
 
 SPARE = 2**24  # values that a net may allocate beside its weights while it is built: masks, tables of positions
 MISMATCH = "the tensors of the file do not match its architecture"
@@ -25,16 +25,11 @@ def built(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> nn.M
     Sizes are compared on the device "meta" first, which allocates nothing. A net that computes while it is built, such
     as a RegNet, can't be built there: it may then allocate four times what the file declares.
     """
-    start_all(0)
-    try:
-        with torch.device("meta"):
-            plan = build()
-    except Exception:  # of the many that a missing value can lead to
-        with _Bounded(SPARE + 4 * sum(weight.numel() for weight in weights.values())):
-            net = build()
-    else:
+    plan = on_meta(build)
+    if plan is not None:
         _check(plan, weights)
-        start_all(0)
+    start_host(0)
+    with _Bounded(SPARE + 4 * sum(w.numel() for w in weights.values())) if plan is None else nullcontext():
         net = build()
     check(net, weights)
     return net
@@ -42,12 +37,8 @@ def built(build: Callable[[], nn.Module], weights: Mapping[str, Tensor]) -> nn.M
 
 def size(net: nn.Module | Callable[[], nn.Module]) -> int:
     """Number of values of a net, or of the one that a function builds; 0 of one that can't be built on "meta"."""
-    try:
-        with torch.device("meta"):
-            state = (net if isinstance(net, nn.Module) else net()).state_dict()
-    except Exception:  # of the many that a missing value can lead to
-        return 0
-    return sum(tensor.numel() for tensor in state.values() if not is_lazy(tensor))
+    found = net if isinstance(net, nn.Module) else on_meta(net)
+    return 0 if found is None else sum(x.numel() for x in found.state_dict().values() if not is_lazy(x))
 
 
 def check(net: nn.Module, weights: Mapping[str, Tensor]) -> None:

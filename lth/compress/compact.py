@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError, neuron
-from lth.compress.constants import Inputs, constants, layer_name, probes
-from lth.layer import layers
+from lth.compress.constants import Inputs, constants, probes
+from lth.layer import layer_of, layers
 from lth.neuron import Group
 from lth.neuron.coupling import coupled
 from lth.neuron.equality import DOUBLE, ROUNDED
@@ -127,7 +127,7 @@ def _idle(net: nn.Module, group: Group, mask: Mask, inputs: Inputs) -> Tensor:
     for part in group.of(mask, 1):
         unread = ~mask[part.name].movedim(1, 0).flatten(1).any(1)
         value, constant = inputs.get(part.name, (torch.zeros(len(unread)), torch.zeros_like(unread)))
-        layer = net.get_submodule(layer_name(part.name))
+        layer = net.get_submodule(layer_of(part.name))
         fits = unread | (constant & ((value == 0) | _takes_constants(layer)))
         foldable[part.unit[~fits & (part.unit >= 0)]] = False
     return foldable | (neuron.total(group, mask, 1) == 0)
@@ -142,7 +142,7 @@ def _takes_constants(layer: nn.Module) -> bool:
 def _fold(weights: dict[str, Tensor], group: Group, units: Tensor, inputs: Inputs) -> None:
     """Add the contribution of these (constant or unread) units to the biases of their consumers."""
     for part in group.of(inputs, 1):
-        columns, bias = units[part.unit] & (part.unit >= 0), f"{layer_name(part.name)}.bias"
+        columns, bias = units[part.unit] & (part.unit >= 0), f"{layer_of(part.name)}.bias"
         if columns.any() and bias in weights:
             constants = inputs[part.name][0][columns].double()
             added = torch.tensordot(weights[part.name][:, columns].double(), constants, ([1], [0]))
@@ -155,11 +155,11 @@ def _without_unread_inputs(net: nn.Module, mask: Mask) -> nn.Module:
     """
     several = shared(net)
     for name, kept in mask.items():
-        layer, read = net.get_submodule(layer_name(name)), kept.any(0)
+        layer, read = net.get_submodule(layer_of(name)), kept.any(0)
         if layer is net or type(layer) is not nn.Linear or id(layer.weight) in several:
             continue
         if not read.all():
             index = read.nonzero().flatten() if read.any() else torch.tensor([0])
             layer.in_features, layer.weight = len(index), nn.Parameter(layer.weight.detach()[:, index].clone())
-            net.set_submodule(layer_name(name), nn.Sequential(Select(index), layer))
+            net.set_submodule(layer_of(name), nn.Sequential(Select(index), layer))
     return net

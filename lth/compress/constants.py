@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from lth.layer import layer_of
 from lth.ticket import Mask, Weights
 from lth.weights import copied, load
 
@@ -25,7 +26,7 @@ def constants(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> 
     load(probe, weights)
     inputs = probes(probe, example)
     for name in mask:
-        layer = probe.get_submodule(layer_name(name))
+        layer = probe.get_submodule(layer_of(name))
         if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
             layer.register_forward_pre_hook(partial(_note, found, name), with_kwargs=True)
     with torch.no_grad():
@@ -63,8 +64,3 @@ def _constant(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     rows = x.movedim(axis, -1).flatten(0, -2)
     low, high = rows.amin(0), rows.amax(0)
     return low, torch.isclose(low, high, rtol=ROUNDING, atol=0)
-
-
-def layer_name(name: str) -> str:
-    """Name of the layer that a weight belongs to."""
-    return name.rpartition(".")[0]

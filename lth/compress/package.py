@@ -67,8 +67,7 @@ def _size(net: nn.Module | Architecture | None, description: Mapping[str, Any]) 
     if isinstance(net, nn.Module):
         return size(net)
     shape, classes, _ = _described(description)
-    with undisturbed():
-        return size(partial(net, shape, classes))
+    return size(partial(net, shape, classes))
 
 
 def _net(net: nn.Module | Architecture | None, contents: codec.Contents) -> nn.Module:

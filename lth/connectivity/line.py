@@ -114,13 +114,8 @@ def outputs(net: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def text(errors: Sequence[float]) -> str:
-    """Errors on a line as the text of a cell; `errors_of` reads it."""
+    """Errors on a line as the text of a cell, with a space between two."""
     return " ".join(f"{error:.5g}" for error in errors)
-
-
-def errors_of(cell: str) -> list[float]:
-    """The errors on a line from the text of its cell."""
-    return [float(word) for word in cell.split()]
 
 
 def _score(net: nn.Module, examples: Examples, task: Task) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lth import UserError
 from lth.criterion.batch import Batch
-from lth.seed import seed, start_all, undisturbed
+from lth.seed import seeded
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained, masked
 from lth.weights import called, copied
@@ -99,8 +99,7 @@ def _loss(
     net: nn.Module, trained: Trained, weights: dict[str, Tensor], batch: Batch, task: Task, temperature: float = 1.0
 ) -> Tensor:
     inputs, targets = batch
-    with undisturbed():
-        start_all(seed("criterion", trained.ticket.replicate, trained.ticket.level))
+    with seeded("criterion", trained.ticket.replicate, trained.ticket.level):
         outputs: Tensor = called(net, weights, inputs)
     return task.loss(outputs if temperature == 1 else outputs / temperature, targets)
 

@@ -17,7 +17,7 @@ from lth.engine.stacked import Stacked
 from lth.engine.words import named
 from lth.layer import prunable
 from lth.recipe import Recipe
-from lth.seed import start_all, undisturbed
+from lth.seed import start_host, undisturbed
 from lth.weights import weights_of
 
 EXAMPLES, TOLERANCE = 4, 1e-3
@@ -59,12 +59,12 @@ def bound_to_one(recipe: Recipe) -> str:
     if grouping(optimizer, net) != grouping(recipe.optimizer(stack.parameters()), stack):
         return "the optimizer groups parameters by their shape, or leaves some out"
     with undisturbed():
-        start_all(0)
+        start_host(0)
         _, *before = drawn_on_host()
         own = _gradients_alone(recipe)
         if [*drawn_on_host()[1:]] != before:
             return "the net draws random numbers of Python or NumPy"
-        start_all(0)
+        start_host(0)
         try:
             stacked = _gradients(recipe, IN_TURN)
         except UserError:

@@ -1,15 +1,13 @@
 """The least memory that a job takes, found before anything is allocated."""
 
-import contextlib
 import math
-
-import torch
+from functools import partial
 
 from lth import UserError
 from lth.data.memory import memory
 from lth.keywords import unbound
 from lth.recipe import Recipe
-from lth.seed import undisturbed
+from lth.weights import on_meta
 
 FLOAT = 4  # bytes
 
@@ -33,8 +31,5 @@ def _weights(recipe: Recipe) -> int:
     function, _ = unbound(recipe.model)
     if not str(getattr(function, "__module__", "")).startswith("lth."):
         return 0
-    with contextlib.suppress(RuntimeError, NotImplementedError), undisturbed():
-        with torch.device("meta"):
-            net = recipe.model(recipe.data.shape, recipe.data.outputs)
-        return sum(p.numel() for p in net.parameters())
-    return 0
+    net = on_meta(partial(recipe.model, recipe.data.shape, recipe.data.outputs))
+    return 0 if net is None else sum(p.numel() for p in net.parameters())

@@ -32,14 +32,14 @@ def prunable(net: nn.Module) -> dict[str, str]:
 def bias_of(name: str) -> str:
     """The name that the bias beside a prunable weight has, if there is one."""
     bias = "in_proj_bias" if name.rpartition(".")[2] in PROJECTIONS else "bias"
-    return f"{layer}.{bias}" if (layer := _layer_of(name)) else bias
+    return f"{layer}.{bias}" if (layer := layer_of(name)) else bias
 
 
 def outputs_first(net: nn.Module, name: str, weight: Tensor) -> Tensor:
     """A weight, or a tensor of its shape, with its outputs along the first axis, and back: a transposed convolution has
     the inputs of each group first.
     """
-    return rows_first(net.get_submodule(_layer_of(name)), weight)
+    return rows_first(net.get_submodule(layer_of(name)), weight)
 
 
 def rows_first(layer: nn.Module, weight: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def _is_empty(net: nn.Module, name: str) -> bool:
     return not is_lazy(weight) and weight.numel() == 0
 
 
-def _layer_of(name: str) -> str:
+def layer_of(name: str) -> str:
     """The name of the layer that a prunable weight belongs to."""
     return (name.partition(PARAMETRIZED) if PARAMETRIZED in name else name.rpartition("."))[0].removesuffix(".")
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lth import UserError
-from lth.layer.kind import prunable
+from lth.layer.kind import layer_of, prunable
 from lth.layer.trace import trace
 from lth.weights import equal
 
@@ -133,7 +133,7 @@ def _outputs(kinds: Iterable[str], used: Iterable[str], feeds: frozenset[str], o
     """Names of the output layers, among those that are used. kinds: all prunable ones."""
     if not output:
         return [name for name in used if name in feeds]
-    named = [name for name in kinds if output in (name, name.rpartition(".")[0])]
+    named = [name for name in kinds if output in (name, layer_of(name))]
     if not named:
         raise no_output(output, used)
     return [name for name in named if name in used]

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from lth.layer import layers
+from lth.layer import layer_of, layers
 from lth.neuron.coupling import coupled
 from lth.neuron.equality import difference, floats
 from lth.neuron.group import Group, selected, without
@@ -43,7 +43,7 @@ def units(net: nn.Module, example: Tensor) -> Units:
     mask = full_mask(net, kinds)
     exact = _exact(net, example, mask, (), found)
     mixed = {part.name: _reason(group, mask) for group in found if group not in exact for part in group.of(mask, 0)[:1]}
-    return Units(exact, {**whole, **{name.rpartition(".")[0]: why for name, why in mixed.items()}})
+    return Units(exact, {**whole, **{layer_of(name): why for name, why in mixed.items()}})
 
 
 def _reason(group: Group, mask: Mask) -> str:

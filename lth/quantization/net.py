@@ -14,7 +14,7 @@ from lth.quantization.grid import Bits
 from lth.quantization.layer import Quantized, found
 from lth.quantization.rounding import Rounding, Watch
 from lth.quantization.scheme import Calibration, Scheme
-from lth.seed import start_all, undisturbed
+from lth.seed import start_host, undisturbed
 from lth.weights import copied, load, weights_of
 
 
@@ -130,7 +130,7 @@ def _observe(net: nn.Module, batches: Sequence[Tensor], layers: Iterable[Quantiz
     seen = {layer: [*layer.observed] for layer in layers if layer.observed}
     before = {name: value.clone() for name, value in weights_of(net).items()}
     with undisturbed():
-        start_all(0)
+        start_host(0)
         net.train()(batches[0])
     load(net, before)
     for layer, observed in seen.items():

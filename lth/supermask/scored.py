@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError
-from lth.layer import Changed, only_its_own
+from lth.layer import Changed, layer_of, only_its_own
 from lth.model.check import built
 from lth.seed import uniform
 from lth.ticket import Mask, top
@@ -81,7 +81,7 @@ def settled(step: int, weights: Tensors, gradients: Tensors, mask: Mask, *, net:
     """Updater of a scored net: at step `at`, the weights that were chosen become the mask."""
     if step != at:
         return mask
-    layers = {name: net.get_submodule(name.rpartition(".")[0]) for name in mask}
+    layers = {name: net.get_submodule(layer_of(name)) for name in mask}
     return {
         name: layer.choose(layer).bool() if isinstance(layer, Scored) else mask[name] for name, layer in layers.items()
     }
@@ -93,7 +93,7 @@ def _frozen(net: nn.Module) -> nn.Module:
 
 def _score(net: nn.Module, name: str, choose: Choose) -> nn.Module:
     """Give the layer of this weight scores, and what they choose by; the layer."""
-    layer = net.get_submodule(name.rpartition(".")[0])
+    layer = net.get_submodule(layer_of(name))
     if type(layer) not in SCORED or not name.endswith("weight"):
         raise UserError(
             f"branch: {name} of a {type(layer).__name__} can't be chosen by scores; weights of linear layers and "

@@ -17,7 +17,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from lth.cli.config.conf import CONF
-from lth.cli.config.keys import leaves
+from lth.cli.config.keys import leaves, nodes
 from lth.cli.config.literal import parsed
 from lth.cli.config.trial import shrinks
 from lth.cli.override import key_of
@@ -40,18 +40,18 @@ def left_out(cfg: DictConfig, overrides: Sequence[str]) -> Iterator[tuple[str, s
     """(node, key) of these keys."""
     given = {*chain.from_iterable(map(_keys, overrides))}
     config: Any = OmegaConf.to_container(cfg)
-    for prefix, node in _own_nodes(config):
+    for prefix, node in nodes(config, own=True):
         group = prefix.partition(".")[0]
-        replaces = group != "optimizer" and f"{prefix}._target_" in given
+        replaces = group != "optimizer" and f"{prefix}_target_" in given
         if (taken := parameters(str(node["_target_"]))) is None:
             continue
         for name in node.keys() - {"_target_", "_partial_"}:
             needed = name in taken and not (replaces and taken[name].default is not inspect.Parameter.empty)
-            brought = _brought(group, f"{prefix}.{name}")
-            smaller = config["debug"] and shrinks(f"{prefix}.{name}")  # than in any option
+            brought = _brought(group, f"{prefix}{name}")
+            smaller = config["debug"] and shrinks(f"{prefix}{name}")  # than in any option
             as_brought = node[name] in brought or (smaller and brought)
-            if not needed and f"{prefix}.{name}" not in given and as_brought:
-                yield prefix, name
+            if not needed and f"{prefix}{name}" not in given and as_brought:
+                yield prefix[:-1], name
 
 
 def _keys(override: str) -> list[str]:
@@ -71,15 +71,6 @@ def parameters(target: str) -> Mapping[str, inspect.Parameter] | None:
     finally:
         log.disabled = False
     return None if any(each.kind is each.VAR_KEYWORD for each in found.values()) else found
-
-
-def _own_nodes(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(dotted key, node) of functions that are not lth's."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            if "_target_" in value and not str(value["_target_"]).startswith("lth."):
-                yield f"{prefix}{key}", value
-            yield from _own_nodes(value, f"{prefix}{key}.")
 
 
 @cache

@@ -14,10 +14,10 @@ def leaves(config: Config, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def nodes(config: Config, prefix: str = "") -> Iterator[tuple[str, Config]]:
-    """Yield (dotted prefix, node) for every node that names a function of lth."""
+def nodes(config: Config, *, own: bool = False, prefix: str = "") -> Iterator[tuple[str, Config]]:
+    """Yield (dotted prefix, node) for every node that names a function of lth; own: of the user's instead."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            if str(value.get("_target_", "")).startswith("lth."):
+            if "_target_" in value and str(value["_target_"]).startswith("lth.") is not own:
                 yield f"{prefix}{key}.", value
-            yield from nodes(value, f"{prefix}{key}.")
+            yield from nodes(value, own=own, prefix=f"{prefix}{key}.")

@@ -4,9 +4,7 @@ A trial is a function of the seed, its number and the trials before it. So the s
 those that are stored are read: it continues a search that was stopped, with and without a storage of Optuna's.
 """
 
-import csv
 import importlib.util
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +18,7 @@ from lth.cli.config.overrides import searches, swept_keys, values
 from lth.cli.config.plugins import register
 from lth.cli.config.search_space import check_study, distribution
 from lth.cli.config.sweep import Sweeper
-from lth.cli.console import number_of
+from lth.cli.console import csv_text, number_of
 from lth.cli.ending import Ending, objectives
 from lth.file import write_text
 
@@ -176,9 +174,7 @@ def _write(file: Path, study: Any, names: Sequence[str], keys: Sequence[str]) ->
         [place, trial.state.name.lower(), *(trial.values or [""] * len(names)), *(trial.params[key] for key in keys)]
         for place, trial in sorted(_places(study).items())
     ]
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([["trial", "state", *names, *keys], *rows])
-    write_text(file, text.getvalue())
+    write_text(file, csv_text([["trial", "state", *names, *keys], *rows]) + "\n")
 
 
 def _best(study: Any, names: Sequence[str]) -> str:

@@ -11,8 +11,9 @@ from lth.engine.kernel.choice import PENALTIES, why_dense
 from lth.engine.kernel.update import has_hooks
 from lth.engine.rates import elementwise, grouping
 from lth.keywords import unbound
+from lth.layer import layer_of
 from lth.recipe import Recipe
-from lth.seed import start_all, undisturbed
+from lth.seed import start_host, undisturbed
 from lth.ticket import Mask
 from lth.weights import copied, shared
 
@@ -45,7 +46,7 @@ def _eligible(net: nn.Module, recipe: Recipe, mask: Mask) -> Iterator[str]:
     for name, kept in mask.items():
         if "." not in name:  # the net itself is the layer
             continue
-        layer = net.get_submodule(name.rpartition(".")[0])
+        layer = net.get_submodule(layer_of(name))
         usual = type(layer) is nn.Linear and is_plain_module(layer) and layer.weight.requires_grad
         few = kept.numel() >= LEAST and kept.sum() <= LAYER_SHARE * kept.numel()
         if usual and id(layer.weight) not in several and (few or recipe.kernel == "sparse"):
@@ -67,7 +68,7 @@ def _put(net: nn.Module, names: list[str], mask: Mask) -> "dict[str, SparseLinea
 
     found = {}
     for name in names:
-        path = name.rpartition(".")[0]
+        path = layer_of(name)
         found[name] = SparseLinear(net.get_submodule(path), mask[name])  # type: ignore[arg-type]
         net.set_submodule(path, found[name])
     return found
@@ -114,7 +115,7 @@ def _gradients(net: nn.Module, recipe: Recipe) -> dict[str, Tensor | None]:
 def _outputs(net: nn.Module, recipe: Recipe, *, grad: bool = True) -> Tensor | None:
     try:
         with undisturbed(), torch.set_grad_enabled(grad):
-            start_all(0)
+            start_host(0)
             outputs: Tensor = net(recipe.data.examples(2))
     except Exception:  # whatever a net raises that looks at its layers
         return None

@@ -18,6 +18,7 @@ from lth import UserError
 from lth.layer import prunable
 from lth.quantization import Scheme, calibrate, layers, left, quantized, quantized_in_place
 from lth.quantization import operations as calls
+from lth.quantization.left import COMPUTED as NOT_FOLLOWED
 from lth.quantization.left import INPUTS
 
 aten = torch.ops.aten
@@ -562,6 +563,34 @@ def test_learned_queries_that_a_layer_projects_are_inputs_of_it() -> None:
     (of_queries, _), _ = operands(made.eval(), inputs((12,), 1))
     assert len(of_queries.unique()) <= 4 < len(net.queries.unique())
     assert left(made, inputs((12,), 1, 1)).keys() == {"queries"}
+
+
+@pytest.mark.parametrize("spectral", [nn.utils.parametrizations.spectral_norm, nn.utils.spectral_norm])
+def test_a_weight_is_rounded_once_it_is_divided_by_its_spectral_norm(spectral: Any) -> None:
+    torch.manual_seed(0)
+    net, x = nn.Sequential(spectral(nn.Linear(12, 9))).eval(), inputs((12,), 1)
+    net(x)
+    wanted = functional.linear(x, rounded(net[0].weight), net[0].bias)
+    made = three_bits(net, x)
+    torch.testing.assert_close(made(x), wanted)
+    assert left(made, x[:1]) == {}
+
+
+def test_a_weight_that_is_rounded_before_another_is_computed_from_it_does_not_stay_in_float() -> None:
+    net = Forward(lambda m, x: x @ (m.a.weight - m.a.weight @ m.mean).T, a=nn.Linear(12, 9))
+    net.mean, x = nn.Buffer(torch.full((12, 1), 1 / 12)), inputs((12,), 1)
+    weight = rounded(net.a.weight)
+    made = three_bits(net, x)
+    torch.testing.assert_close(made(x), x @ (weight - weight @ net.mean).T)
+    assert left(made, x[:1]) == {"a.weight": INPUTS}
+
+
+def test_a_weight_that_is_also_multiplied_in_float_stays_in_float() -> None:
+    def both(m: Any, x: Tensor) -> Any:
+        return m.a(x) + sum(x[:, at, None] * (2 * m.a.weight)[:, at] for at in range(12))
+
+    x = inputs((12,), 1)
+    assert left(three_bits(Forward(both, a=nn.Linear(12, 12)), x), x[:1]) == {"a.weight": NOT_FOLLOWED}
 
 
 def test_a_column_of_a_computed_square_weight_outside_of_a_product_is_named() -> None:

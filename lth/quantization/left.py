@@ -14,7 +14,7 @@ from lth.weights import memory
 
 UNUSED = "in evaluation it is not multiplied, alone, with what comes from the inputs"
 COMPUTED = "what is multiplied is computed from it in a way that is not followed, or in two that need different scales"
-INPUTS = "its weights are rounded, its inputs are not: its product is not that of a layer or of two matrices"
+INPUTS = "its weights are rounded, its inputs are not: no layer, nor a product of two matrices, takes both as they are"
 
 
 @lru_cache(maxsize=32)
@@ -41,7 +41,7 @@ def left(net: nn.Module, example: Tensor) -> dict[str, str]:
         elif not operands and layer.name not in watch.inputs:
             reasons[layer.name] = INPUTS
         elif any(rounded.isdisjoint((memory(x), memory(seen.casts.get(memory(x), x)))) for x in operands):
-            reasons[layer.name] = COMPUTED
+            reasons[layer.name] = INPUTS if layer.name in names - watch.unrounded else COMPUTED
         elif len(operands) > watch.inputs.count(layer.name):
             reasons[layer.name] = INPUTS
     return reasons

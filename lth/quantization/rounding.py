@@ -39,12 +39,13 @@ from lth.weights import memory
 
 
 class Watch:
-    """A record of forward passes. rounded: name and values of every rounded weight. inputs: name of a weight, once for
-    each product whose inputs were rounded, or would be.
+    """A record of forward passes. rounded: name and values of every rounded weight. unrounded: names of weights that
+    meet data in float. inputs: name of a weight, once for each product whose inputs were rounded, or would be.
     """
 
     def __init__(self) -> None:
         self.rounded: list[tuple[str, Tensor]] = []
+        self.unrounded: set[str] = set()
         self.inputs: list[str] = []
 
 
@@ -83,7 +84,8 @@ class Rounding(TorchFunctionMode):
         if None not in origins and not (name in READ and any(origins)):
             out = func(*args, **kwargs)
             names = frozenset[str]() if is_constant(name) else frozenset[str]().union(*filter(None, origins))
-            if written or name not in OPERANDS or all(origins) or self.origins.is_shaped(out, names):
+            is_query = name in OPERANDS and name != "mv" and not all(origins)  # constants that a layer projects
+            if written or not is_query or self.origins.is_shaped(out, names):
                 self.origins.follow(names, written or tensors((out,), {}), in_place=bool(written))
                 return out
         for x in written:
@@ -94,6 +96,8 @@ class Rounding(TorchFunctionMode):
             rounded = [self._rounded_argument(x, axes.get(at)) for at, x in enumerate(args)]
             args = (*changed, *rounded[len(changed) :])
             kwargs = {key: self._rounded_argument(x, axes.get(key)) for key, x in kwargs.items()}
+            read = [x for x in tensors(args[len(changed) :], kwargs) if memory(x) not in self.ready]
+            self.watch.unrounded.update(*filter(None, map(self.origins.of, read)))
             args, kwargs = self._round_input(name, args, kwargs, slots)
         return func(*args, **kwargs)
 

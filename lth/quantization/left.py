@@ -34,14 +34,18 @@ def left(net: nn.Module, example: Tensor) -> dict[str, str]:
         seen = trace(net, example)
     names, rounded = {name for name, _ in watch.rounded}, {memory(x) for _, x in watch.rounded}
     reasons = dict.fromkeys(sorted(seen.others), NO_LAYER)
+
+    def is_rounded(x: Tensor) -> bool:
+        return not rounded.isdisjoint((memory(x), memory(seen.casts.get(memory(x), x))))
+
     for layer in quantization.layers:
         operands = seen.multiplied.get(layer.name, [])
         if not operands and layer.name not in names:
             reasons[layer.name] = UNUSED
         elif not operands and layer.name not in watch.inputs:
             reasons[layer.name] = INPUTS
-        elif any(rounded.isdisjoint((memory(x), memory(seen.casts.get(memory(x), x)))) for x in operands):
-            reasons[layer.name] = INPUTS if layer.name in names - watch.unrounded else COMPUTED
-        elif len(operands) > watch.inputs.count(layer.name):
+        elif layer.name in watch.unrounded or layer.name not in names:
+            reasons[layer.name] = COMPUTED
+        elif len(operands) > watch.inputs.count(layer.name) or not all(map(is_rounded, operands)):
             reasons[layer.name] = INPUTS
     return reasons

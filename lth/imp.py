@@ -20,7 +20,7 @@ from lth.keywords import supplied
 from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
-from lth.seed import seed, seeded
+from lth.seed import seed, seeded, undisturbed
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, masked, remaining
 from lth.weights import initial
 
@@ -161,7 +161,8 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     copied = replace(ticket, weights=masked(ticket.weights, {}), mask={n: m.clone() for n, m in ticket.mask.items()})
     unchecked = getattr(criterion, "unchecked", criterion)  # its result counts after training
     try:
-        unchecked(recipe.net(), untrained(copied), batch(recipe, ticket), **supplied(criterion, task=recipe.task))
+        with undisturbed():
+            unchecked(recipe.net(), untrained(copied), batch(recipe, ticket), **supplied(criterion, task=recipe.task))
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:

@@ -17,7 +17,7 @@ from lth.keywords import takes
 from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, no_output, prunable, reached, with_others
 from lth.model.check import check_net, check_shape, check_task, materialize, outputs_of
 from lth.model.kept import check_kept
-from lth.seed import start_host, undisturbed
+from lth.seed import seeded, start_host, undisturbed
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Mask
 
@@ -161,7 +161,8 @@ class Recipe:
         if not self.penalized(net, ["none"]):
             raise UserError(f"regularization: {type(net).__name__} has no batch norm with scales; use l1, l2 or none")
         try:
-            found = layers(self.net(), self.data.example(), self.output)  # as it was before the passes above
+            with seeded("layers"):
+                found = layers(self.net(), self.data.example(), self.output)  # as it was before the passes above
             nets = map(self.net, range(NETS))
             found = with_others(found, nets, self.data.examples(EXAMPLES), self.output)
         except ValueError as error:

@@ -24,8 +24,8 @@ def generator(*key: int | str) -> torch.Generator:
 
 @contextmanager
 def undisturbed(*devices: int) -> Iterator[None]:
-    """Put the generators of Python, NumPy and PyTorch back afterwards, the CPU's and those of these GPUs: functions of
-    the user's own may draw from them.
+    """Put the generators of Python, NumPy and PyTorch (the CPU's, and those of the given GPUs) back afterwards:
+    functions of the user's own may draw from them.
     """
     pythons, numpys = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=devices):

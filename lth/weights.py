@@ -80,8 +80,9 @@ def in_one_memory(net: nn.Module) -> tuple[str, str] | None:
 
 
 def equal(one: Tensor, other: Tensor) -> bool:
-    """True if two tensors have the same shape and values, NaN the same as NaN."""
-    return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+    """True if two tensors have the same shape, type and values, NaN the same as NaN."""
+    alike = one.shape == other.shape and one.dtype == other.dtype
+    return alike and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def shared(net: nn.Module) -> set[int]:

@@ -1,8 +1,9 @@
 """Nets beside each other: the line between two, barrier, distance, disagreement, ensembles; and their branch."""
 
 import math
+import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -505,6 +506,22 @@ def wrong(*unused: Any, **options: Any) -> Any:
 def test_a_comparison_of_the_users_own_that_gives_no_columns_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"branch\.connect\.compare gave 'nothing': it must return a list"):
         ran(replace(JOB, levels=0, branches={"connect": replace(CONNECT, levels=[0], compare=wrong)}), tmp_path)
+
+
+def drawn(net: nn.Module, nets: Sequence[Any], *unused: Any, **options: Any) -> Any:
+    """A comparison that draws its result."""
+    return [{"number": random.random() + np.random.random() + float(torch.rand(()))} for _ in nets]
+
+
+def test_what_a_comparison_draws_is_a_function_of_replicate_and_level(tmp_path: Path) -> None:
+    found = []
+    for number in (1, 2):
+        random.seed(number)
+        what = replace(JOB, levels=0, branches={"connect": replace(CONNECT, levels=[0], compare=drawn)})
+        ran(what, tmp_path / str(number))
+        found.append(rows_of(tmp_path / str(number)).loc["connect"]["number"].tolist())
+    assert found[0] == found[1]
+    assert len({*found[0]}) == 3
 
 
 @pytest.mark.long

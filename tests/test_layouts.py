@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -167,6 +168,28 @@ def test_every_layer_of_a_weight_that_layers_share_is_sparse() -> None:
     csr = layouts(trained(weights, weights, mask), tied)["csr"]
     assert [name for name, part in csr.net.named_modules() if isinstance(part, Sparse)] == ["a", "b", "c"]
     assert (csr.parameters, csr.macs) == (32 + 48 + 16 + 16 + 3, 3 * 32 + 48)
+
+
+class Reading(nn.Module):
+    """A net that calls one layer and reads the weight of another."""
+
+    def __init__(self, shape: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.read, self.called = nn.Linear(16, 16), nn.Linear(16, classes)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.called(nn.functional.linear(x.flatten(1), self.read.weight.view(16, 16)))
+
+
+def test_a_layer_whose_weight_the_net_reads_stays_dense_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    reading = recipe(model=Reading)
+    mask = {name: torch.arange(m.numel()).view_as(m) % 8 == 0 for name, m in full_mask(reading.net()).items()}
+    weights = masked(weights_of(reading.net()), mask)
+    with caplog.at_level(logging.WARNING, logger="lth"):
+        csr = layouts(trained(weights, weights, mask), reading)["csr"]
+    assert [name for name, part in csr.net.named_modules() if isinstance(part, Sparse)] == ["called"]
+    assert (csr.parameters, csr.macs) == (16 * 16 + 16 + 6 + 3, 16 * 16 + 6)
+    assert "layout csr keeps read.weight dense: Reading does not compute the same with sparse layers" in caplog.text
 
 
 def row(shape: Sequence[int], classes: int) -> nn.Module:

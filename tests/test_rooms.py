@@ -17,7 +17,7 @@ OPENINGS = {"what", "of", "whether", "as", "where", "how", "which", "those", "th
 
 # From bottom to top. Imports point down or sideways, never up. Add every new file or folder of lth/ to a layer.
 LAYERS = [
-    {"file", "ticket", "weights", "layer", "recipe", "imp", "seed", "keywords"}
+    {"file", "ticket", "weights", "layer", "recipe", "imp", "seed", "keywords", "halving"}
     | {"model", "data", "init", "augment", "task", "lr", "regularization"}
     | {"criterion", "schedule", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"}
     | {"supermask", "connectivity", "transfer", "early_bird"},

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lth.layer import layer_of
+from lth.seed import undisturbed
 from lth.ticket import Mask, Weights
 from lth.weights import copied, load
 
@@ -16,6 +17,7 @@ Found = dict[str, tuple[Tensor, Tensor]]
 ROUNDING = 1e-6
 
 
+@undisturbed()
 def constants(net: nn.Module, weights: Weights, mask: Mask, example: Tensor) -> Inputs:
     """Map each layer's weight to the value of each input channel and whether it is constant: the same for all probes
     and at all places in them.

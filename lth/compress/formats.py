@@ -21,7 +21,7 @@ from lth.data import Data
 from lth.engine.words import named
 from lth.imp import examples, first_images
 from lth.recipe import Recipe
-from lth.seed import undisturbed
+from lth.seed import seeded
 from lth.ticket import Trained, remaining, total
 
 BITS = (5, 4)
@@ -160,8 +160,11 @@ def _packed(trained: Trained, recipe: Recipe, bits: int | None, inputs: Callable
 
 
 def _same(one: nn.Module, other: nn.Module, inputs: Tensor) -> bool:
-    with torch.no_grad(), undisturbed():
-        return torch.equal(one.eval()(inputs), other.eval()(inputs))
+    outputs = []
+    for net in (one, other):
+        with torch.no_grad(), seeded("same"):
+            outputs.append(net.eval()(inputs))
+    return torch.equal(*outputs)
 
 
 def _compact(trained: Trained, recipe: Recipe) -> nn.Module:

@@ -16,6 +16,7 @@ from lth.compress.layouts import masked_net
 from lth.engine.words import first_line
 from lth.imp import examples
 from lth.recipe import Recipe
+from lth.seed import undisturbed
 from lth.store.digest import describe
 from lth.store.tensors import encoded
 from lth.ticket import Trained, Weights
@@ -48,6 +49,7 @@ def state_dict(trained: Trained, recipe: Recipe) -> bytes:
     return file.getvalue()
 
 
+@undisturbed()
 def program(trained: Trained, recipe: Recipe) -> bytes:
     """A .pt2 file of the net in evaluation mode, for batches of any size, which needs none of its source:
     torch.export.load(file).module()(inputs). Raises UserError if PyTorch can't trace the net.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lth import UserError
+from lth.seed import undisturbed
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Weights
 from lth.weights import load
@@ -109,7 +110,7 @@ def estimate_norm(net: nn.Module, inputs: Tensor) -> None:
 def outputs(net: nn.Module, inputs: Tensor) -> Tensor:
     """Outputs of a net as it is set, N x C or N x T x C; no batch of one example, which batch norm can't take."""
     parts = max(1, len(inputs) // BATCH)
-    with torch.no_grad():
+    with torch.no_grad(), undisturbed():
         return torch.cat([net(part) for part in inputs.tensor_split(parts)])
 
 

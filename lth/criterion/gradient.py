@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +41,15 @@ def grasp(
     if not temperature > 0:
         raise UserError(f"criterion.temperature={temperature}: outputs are divided by it, give a number above 0")
     weights, leaves = _leaves(trained)
-    with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
-        loss = _loss(net, trained, weights, batch, task, temperature)
-    given = _by(loss, leaves, create_graph=True)
-    first = [g * trained.mask[name] for name, g in zip(trained.mask, given, strict=True)]  # the flow of what is left
-    flow = torch.stack([(g * g.detach()).sum() for g in first]).sum()
-    second = _by(flow, leaves)
+    with _numbers(trained):
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            loss = _loss(net, weights, batch, task, temperature)
+        given = _by(loss, leaves, create_graph=True)
+        first = [
+            g * trained.mask[name] for name, g in zip(trained.mask, given, strict=True)
+        ]  # the flow of what is left
+        flow = torch.stack([(g * g.detach()).sum() for g in first]).sum()
+        second = _by(flow, leaves)
     return {name: (w * h).detach() for name, w, h in zip(trained.mask, leaves, second, strict=True)}
 
 
@@ -75,8 +79,9 @@ def _flow(net: nn.Module, trained: Trained, shape: Sequence[int], dtype: torch.d
     """The scores of `synflow`, computed in this type; None for those that the layers have."""
     weights = {name: _absolute(w, dtype) for name, w in masked(trained.weights(), trained.mask).items()}
     leaves = [weights[name].requires_grad_() for name in trained.mask]
-    outputs = called(copied(net).to(dtype=dtype).eval(), weights, torch.ones(1, *shape, dtype=dtype))
-    gradients = _by(outputs.sum(), leaves)
+    with _numbers(trained):
+        outputs = called(copied(net).to(dtype=dtype).eval(), weights, torch.ones(1, *shape, dtype=dtype))
+        gradients = _by(outputs.sum(), leaves)
     return {name: (w * g).detach() for name, w, g in zip(trained.mask, leaves, gradients, strict=True)}
 
 
@@ -95,12 +100,14 @@ def _leaves(trained: Trained) -> tuple[dict[str, Tensor], list[Tensor]]:
     return weights, [weights[name].requires_grad_() for name in trained.mask]
 
 
-def _loss(
-    net: nn.Module, trained: Trained, weights: dict[str, Tensor], batch: Batch, task: Task, temperature: float = 1.0
-) -> Tensor:
+def _numbers(trained: Trained) -> AbstractContextManager[None]:
+    """Random numbers of a pass, and of parts that are computed again in the backward pass."""
+    return seeded("criterion", trained.ticket.replicate, trained.ticket.level)
+
+
+def _loss(net: nn.Module, weights: dict[str, Tensor], batch: Batch, task: Task, temperature: float = 1.0) -> Tensor:
     inputs, targets = batch
-    with seeded("criterion", trained.ticket.replicate, trained.ticket.level):
-        outputs: Tensor = called(net, weights, inputs)
+    outputs: Tensor = called(net, weights, inputs)
     return task.loss(outputs if temperature == 1 else outputs / temperature, targets)
 
 
@@ -109,5 +116,6 @@ def _gradients(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """m * W_T, and the gradients of the loss by its prunable weights."""
     weights, leaves = _leaves(trained)
-    gradients = _by(_loss(net, trained, weights, batch, task), leaves)
+    with _numbers(trained):
+        gradients = _by(_loss(net, weights, batch, task), leaves)
     return {name: w.detach() for name, w in weights.items()}, dict(zip(trained.mask, gradients, strict=True))

@@ -140,7 +140,7 @@ class Data:
         return scaling.normalized(self, self.train.take(np.arange(count)))[0]
 
     def examples(self, most: int) -> Tensor:
-        """`example` of so many, or of all that there are."""
+        """The first `most` training inputs, or all if there are fewer, as `example` gives them."""
         return self.example(min(most, len(self.train)))
 
 

@@ -18,6 +18,7 @@ from lth.job.masks import mask_key
 from lth.job.values import Job
 from lth.keywords import takes
 from lth.recipe import Recipe
+from lth.seed import seeded
 from lth.store import Store
 from lth.store.digest import describe, short
 from lth.ticket import Trained
@@ -73,7 +74,7 @@ def _measure(
 ) -> dict[str, Columns]:
     kept = {name: torch.stack([each.mask[name] for each in nets]).any(0) for name in nets[0].mask}
     parts, first = count(), nets[0].ticket
-    with on_processor(recipe.threads):
+    with on_processor(recipe.threads), seeded("compare", first.branch, first.replicate, first.level):
         rows = compare(
             recipe.net(),
             [each.weights() for each in nets],

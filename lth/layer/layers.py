@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 from lth import UserError
 from lth.layer.kind import layer_of, prunable
 from lth.layer.trace import trace
+from lth.seed import seeded
 from lth.weights import equal
 
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
@@ -80,7 +81,8 @@ def with_others(found: Layers, nets: Iterable[nn.Module], examples: Tensor, outp
             break
         if number == FEW and found.kinds == first:
             break
-        found |= layers(net, examples, output)
+        with seeded("layers", number):  # of its own, so that a path that is chosen at random is another one
+            found |= layers(net, examples, output)
     return found
 
 
@@ -125,7 +127,7 @@ def _keeps_zeros(net: nn.Module, example: Tensor, name: str) -> bool:
 
 
 def no_output(output: str, used: Iterable[str]) -> UserError:
-    """The error for an output layer that is none of those that are used."""
+    """The error for a `model.output` that names no layer in use."""
     return UserError(f"model.output={output}: the layers of this net are {', '.join(used)}")
 
 

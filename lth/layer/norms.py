@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from lth import UserError
 from lth.layer.kind import CONVOLUTIONS
+from lth.seed import seeded
 from lth.weights import called
 
 _Call = tuple[nn.Module, Tensor]
@@ -53,7 +54,7 @@ def _calls(
     hooks = [layer.register_forward_pre_hook(watch(name), with_kwargs=True) for name, layer in every]
     mode = net.training
     try:
-        with torch.no_grad():
+        with torch.no_grad(), seeded("norms"):
             called(net.eval(), {name: weight.clone() for name, weight in weights.items()}, inputs)
     finally:
         net.train(mode)

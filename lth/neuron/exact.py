@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from lth.halving import most
 from lth.layer import layer_of, layers
 from lth.neuron.coupling import coupled
 from lth.neuron.equality import difference, floats
@@ -41,7 +42,7 @@ def units(net: nn.Module, example: Tensor) -> Units:
     kinds = layers(net, example).kinds
     found, whole = coupled(net, example, kinds)
     mask = full_mask(net, kinds)
-    exact = _exact(net, example, mask, (), found)
+    exact = most(found, lambda groups: all(_same(net, example, mask, groups, seed) for seed in (0, 1)))
     mixed = {part.name: _reason(group, mask) for group in found if group not in exact for part in group.of(mask, 0)[:1]}
     return Units(exact, {**whole, **{layer_of(name): why for name, why in mixed.items()}})
 
@@ -52,21 +53,6 @@ def _reason(group: Group, mask: Mask) -> str:
         return f"{unread[0]} reads them and is not pruned"
     between = f" ({', '.join(group.operations[:4])} may mix them)" if group.operations else ""
     return f"without some of its units the net would compute something else{between}"
-
-
-def _exact(
-    net: nn.Module, example: Tensor, mask: Mask, known: Sequence[Group], others: Sequence[Group]
-) -> Sequence[Group]:
-    """The known groups and as many of the others as can be removed with them; halves, to find the few that can't."""
-    if not others:
-        return known
-    both = [*known, *others]
-    if all(_same(net, example, mask, both, seed) for seed in (0, 1)):
-        return both
-    if len(others) == 1:
-        return known
-    half = len(others) // 2
-    return _exact(net, example, mask, _exact(net, example, mask, known, others[:half]), others[half:])
 
 
 def _same(net: nn.Module, example: Tensor, mask: Mask, groups: Sequence[Group], seed: int) -> bool:

@@ -112,7 +112,8 @@ def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> None:
         layer.calibrate_weight(layer.weight)
         layer.observed = []
     try:
-        with torch.no_grad():
+        with torch.no_grad(), undisturbed():
+            start_host(0)
             _observe(net, batches, observing)
     finally:
         net.train(mode)
@@ -129,9 +130,7 @@ def _observe(net: nn.Module, batches: Sequence[Tensor], layers: Iterable[Quantiz
         return
     seen = {layer: [*layer.observed] for layer in layers if layer.observed}
     before = {name: value.clone() for name, value in weights_of(net).items()}
-    with undisturbed():
-        start_host(0)
-        net.train()(batches[0])
+    net.train()(batches[0])
     load(net, before)
     for layer, observed in seen.items():
         layer.observed = observed

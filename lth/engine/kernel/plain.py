@@ -9,7 +9,7 @@ from lth.engine import evaluation
 from lth.engine.kernel.dense import Dense
 from lth.engine.kernel.update import Update
 from lth.engine.parts import backward, part_of
-from lth.seed import seed, start_all
+from lth.seed import seed, start_all, start_host
 
 if TYPE_CHECKING:
     from lth.engine.loop import Loop
@@ -52,7 +52,8 @@ class Plain:
         if self.dense is not None:
             return self.dense.gradients(loop.scaled(x, raw=True), y)
         if loop.ranks.rank:  # the first process goes on with the generator of the training
-            start_all(seed("training", loop.ticket.noise, loop.step, loop.ranks.rank))
+            start = start_host if loop.device.type == "cpu" else start_all
+            start(seed("training", loop.ticket.noise, loop.step, loop.ranks.rank))
         loss = loop.recipe.task.loss(loop.outputs(x, raw=True), y)
         loop.optimizer.zero_grad()
         penalty = loop.recipe.regularization(loop.penalized)

@@ -1,7 +1,9 @@
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -158,6 +160,29 @@ def test_int8_of_a_layer_that_is_called_twice_and_has_a_unit_without_weights() -
     with torch.no_grad():
         module.b.weight[4:] = 0
     assert export.int8(float32(module), images(50))  # verified
+
+
+class Twins(nn.Module):
+    """Two views of an image by the same convolution and batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 3))
+        self.after = nn.Sequential(nn.BatchNorm2d(32), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.head(torch.cat([self.after(self.part(each)) for each in (x, x.flip(3))], 1))
+
+
+def test_a_convolution_with_batch_norm_that_is_called_twice_is_stored_once_under_its_own_name() -> None:
+    torch.manual_seed(0)
+    net, x = Twins().eval(), torch.rand(8, 3, 8, 8)
+    model = export.float32(net, x)
+    for file in (export.int8(model, x), export.int4(model, x)):
+        sizes = [math.prod(t.dims) for t in onnx.load_from_string(file or b"").graph.initializer if len(t.dims) == 4]
+        assert sorted(sizes) == [16 * 27, 32 * 144]
+    assert export.in_float(file or b"") == ["part.0.weight (Conv)", "part.3.weight (Conv)"]
 
 
 def test_a_layer_without_any_weight_keeps_its_biases_in_int8() -> None:

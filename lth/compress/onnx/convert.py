@@ -20,7 +20,15 @@ from torch import Tensor, nn
 from lth import UserError
 from lth.compress.onnx import blocks, verify, zeros
 from lth.compress.onnx.memory import peak_memory
-from lth.compress.onnx.products import LAYERS, constants, grouped_transposed, nodes, plain_products, refuse_float64
+from lth.compress.onnx.products import (
+    LAYERS,
+    constants,
+    grouped_transposed,
+    merge_weights,
+    nodes,
+    plain_products,
+    refuse_float64,
+)
 from lth.compress.onnx.program import INPUT, program, quiet
 from lth.engine.words import named
 
@@ -143,7 +151,9 @@ def _folded(proto: onnx.ModelProto) -> onnx.ModelProto:
         plain, folded = (Path(folder) / f"{name}.onnx" for name in ("plain", "folded"))
         plain.write_bytes(proto.SerializeToString())
         quant_pre_process(plain, folded, skip_symbolic_shape=True)
-        return onnx.load(folded)
+        found = onnx.load(folded)
+        merge_weights(found.graph)
+        return found
 
 
 def _unsigned(proto: onnx.ModelProto) -> bytes:

@@ -1,6 +1,8 @@
 """Products of a graph: nodes that multiply inputs by a constant weight, in one form."""
 
+import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,6 +14,7 @@ FLOAT = onnx.TensorProto.FLOAT
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Operations whose first input is data and whose second is a weight, as all layers; and recurrent ones, which have two.
 WEIGHTED = (*LAYERS, "LSTM", "GRU", "RNN", "Einsum")
+FUSED = re.compile(r"^ConvBnFusion_W_|_token_\d+$")  # that is added to the name of a weight
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
@@ -49,6 +52,27 @@ def drop_shapes(graph: onnx.GraphProto) -> None:
     read = {name for node in nodes(graph) for name in node.input} | outputs
     for tensor in [t for t in graph.initializer if t.name not in read]:
         graph.initializer.remove(tensor)
+
+
+def merge_weights(graph: onnx.GraphProto) -> None:
+    """Keep one of several equal weights, under the name that it has in the net: what folds batch norm into a
+    convolution makes a weight for each call of the two.
+    """
+    weights = [tensor for tensor in graph.initializer if len(tensor.dims) > 1]
+    taken, first, names = {tensor.name for tensor in graph.initializer}, dict[Any, str](), dict[str, str]()
+    for tensor in weights:
+        own = FUSED.sub("", tensor.name)
+        values = tensor.data_type, tuple(tensor.dims), numpy_helper.to_array(tensor).tobytes()
+        names[tensor.name] = first.setdefault(values, tensor.name if own in taken else own)
+        taken.add(own)
+    for node in nodes(graph):
+        for at, name in enumerate(node.input):
+            node.input[at] = names.get(name, name)
+    for tensor in weights:
+        tensor.name = names[tensor.name]
+    kept = {tensor.name: tensor for tensor in graph.initializer}
+    del graph.initializer[:]
+    graph.initializer.extend(kept.values())
 
 
 def in_float(model: bytes) -> list[str]:

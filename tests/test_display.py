@@ -1,18 +1,19 @@
 """The progress of a run: one training or several at once, fresh or from the store."""
 
+import contextlib
 import io
+import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 import pytest
 import shell
 import torch
-from rich.console import Console
 from small import half_pruned, recipe
 
-from lth.cli.console import duration
+from lth.cli.console import Terminal, duration
 from lth.cli.display import Display
 from lth.cli.steps import Steps
 from lth.engine import Callback, Interrupted, train
@@ -42,7 +43,7 @@ class Watched:
 
     def __init__(self, trainings: int, *, live: bool = False) -> None:
         self.text, self.now, self.tracked = io.StringIO(), 0.0, list[tuple[str, Mapping[str, float]]]()
-        console = Console(file=self.text, width=200, force_terminal=live, highlight=False)
+        console = Terminal(file=self.text, width=200, force_terminal=live, highlight=False)
         self.display = Display(
             console, {Place(1 + number, 1): 100 for number in range(trainings)}, live=live, clock=lambda: self.now,
             evaluated=lambda ticket, row: self.tracked.append((str(ticket), row)),
@@ -67,6 +68,27 @@ def test_a_line_shows_ticket_step_rate_accuracy_and_remaining_time() -> None:
         "ticket, replicate 1, level 1 · step 1/100 · validation 91.5%",
         "ticket, replicate 1, level 1 · step 20/100 · 10 min left · 0.5 steps/s · validation 91.5%",
     ]
+
+
+@contextlib.contextmanager
+def unread() -> Iterator[Terminal]:
+    """A console whose reader has gone away."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as file:
+        yield Terminal(file=file)
+
+
+def test_a_training_whose_reader_goes_away_is_saved_and_stopped() -> None:
+    with unread() as console, Display(console, {Place(1, 1): 100}, live=False, evaluated=lambda *_: None) as shown:
+        shown.trained(trained(ticket()))  # can't be printed
+        with pytest.raises(Interrupted):
+            shown.stepped(ticket(), 1, 100)
+
+
+def test_a_command_whose_reader_goes_away_ends() -> None:
+    with unread() as console, pytest.raises(BrokenPipeError):
+        console.print("a line")
 
 
 def test_evaluations_are_passed_on() -> None:

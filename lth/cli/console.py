@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,14 +14,34 @@ from rich.console import Console
 from lth import UserError
 from lth.cli import print_anything
 
-console = Console(highlight=False, soft_wrap=True)
+
+class Terminal(Console):
+    """A console whose reader may go away, as `head` does once it has read enough. left: called then."""
+
+    left: Callable[[], None] | None = None
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more. Raises BrokenPipeError if there is nothing to call."""
+        self.quiet = True
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, self.file.fileno())
+        os.close(nobody)
+        if self.left is None:
+            raise BrokenPipeError
+        self.left()
+
+
+console = Terminal(highlight=False, soft_wrap=True)
 
 
 def log_to_console(*, stderr: bool = False) -> None:
     """Print log messages of lth on the terminal; on stderr, if stdout is the command's output."""
     print_anything()
     logger = logging.getLogger("lth")
-    logger.handlers, logger.propagate = [_ToConsole(Console(stderr=True, soft_wrap=True) if stderr else console)], False
+    logger.handlers, logger.propagate = (
+        [_ToConsole(Terminal(stderr=True, soft_wrap=True) if stderr else console)],
+        False,
+    )
     logger.setLevel(logging.INFO)
 
 

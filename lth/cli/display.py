@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from lth.analysis.metric import shown
-from lth.cli.console import duration
+from lth.cli.console import Terminal, duration
 from lth.cli.signals import Ended, Signals
 from lth.cli.steps import Steps
 from lth.engine import Callback, Interrupted
@@ -31,7 +30,7 @@ class Display(Callback):
 
     def __init__(
         self,
-        console: Console,
+        console: Terminal,
         planned: Mapping[Place, int],
         *,
         live: bool,
@@ -54,11 +53,17 @@ class Display(Callback):
         self.bar = self.progress.add_task("starting", total=self.steps.total)
 
     def __enter__(self) -> "Display":
+        self.console.left = self._left
         self.progress.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.progress.stop()
+        self.console.left = None
+
+    def _left(self) -> None:
+        """Save and stop, as with Ctrl-C."""
+        self.signals.interrupted = True
 
     def stepped(self, ticket: Ticket, step: int, steps: int) -> None:
         """Count a step, and show it if it is time to. Raises Interrupted if the job is to stop."""
@@ -165,7 +170,7 @@ def on_stderr(job: Job, recipe: Recipe) -> Callable[..., list[Trained]]:
     """A function that trains tickets of a job which another command needs (see `lth.job.trainer`), with log lines on
     stderr. It raises KeyboardInterrupt once it has saved, if it is to stop.
     """
-    display = Display(Console(stderr=True, soft_wrap=True), {}, live=False, evaluated=lambda *_: None)
+    display = Display(Terminal(stderr=True, soft_wrap=True), {}, live=False, evaluated=lambda *_: None)
     trains = trainer(job, recipe, display)
 
     def train(tickets: list[Ticket], **given: Any) -> list[Trained]:

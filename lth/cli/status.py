@@ -13,11 +13,10 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from itertools import groupby
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lth.cli.console import csv_text, duration, log_to_console, number_of
+from lth.cli.console import Terminal, csv_text, duration, log_to_console, number_of
 from lth.cli.ending import INTERRUPTED
 from lth.store.every import unknown
 from lth.store.names import shown as printable
@@ -43,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _watch(arguments: argparse.Namespace) -> None:
     """Look again and again, until Ctrl-C. On a terminal the text is drawn anew, else printed when it changes."""
-    watch, before, console = Watch(), "", Console(highlight=False)
+    watch, before, console = Watch(), "", Terminal(highlight=False)
     with Live(console=console, auto_refresh=False) as live:
         while True:
             jobs, problems = _look(arguments, watch)

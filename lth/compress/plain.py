@@ -5,7 +5,6 @@ TorchScript is not among them: PyTorch has deprecated it, and names `torch.expor
 
 import io
 import json
-import warnings
 from collections.abc import Callable, Mapping
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from lth import UserError
 from lth.compress.layouts import masked_net
-from lth.engine.words import first_line
+from lth.compress.tracing import quiet, reason
 from lth.imp import examples
 from lth.recipe import Recipe
 from lth.seed import undisturbed
@@ -58,14 +57,13 @@ def program(trained: Trained, recipe: Recipe) -> bytes:
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
     pair, file = inputs[:1].repeat(2, *[1] * (inputs.ndim - 1)), io.BytesIO()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             traced = torch.export.export(net, (pair,), dynamic_shapes=({0: batch},))
             for node in traced.graph.nodes:  # positions in the source: paths of this machine
                 node.meta.pop("stack_trace", None)
             torch.export.save(traced, file)
     except Exception as error:  # the exporter and the net raise anything
-        raise UserError(f"program: PyTorch can't trace the net: {first_line(error)}", code=1) from error
+        raise UserError(f"program: {reason(error, 'a program')}", code=1) from error
     _check(net, traced.module(), inputs)
     return file.getvalue()
 

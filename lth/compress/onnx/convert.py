@@ -29,7 +29,8 @@ from lth.compress.onnx.products import (
     plain_products,
     refuse_float64,
 )
-from lth.compress.onnx.program import INPUT, program, quiet
+from lth.compress.onnx.program import INPUT, program
+from lth.compress.tracing import quiet
 from lth.engine.words import named
 
 T = TypeVar("T")

@@ -1,29 +1,14 @@
 """A net -> an ONNX program in float32 that takes batches of any size, or a sentence that says why there is none."""
 
-import contextlib
-import io
-import logging
-import re
-import traceback
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
-
 import onnx
 import torch
 from torch import Tensor, nn
 
 from lth import UserError, quantization
-from lth.engine.words import named
+from lth.compress.tracing import ONE_SIZE, quiet, reason
 
 INPUT, OUTPUT = "images", "logits"
 LARGEST_BATCH = 2**16
-# Names of the exporter's exceptions, whose modules are private and move.
-ON_VALUES = {"GuardOnDataDependentSymNode", "DataDependentOutputException", "DynamicOutputShapeException"}
-ONE_SIZE = (
-    "the net computes on batches of one size only: it loops over the batch, or keeps its size as a number; use -1 or "
-    "x.size(0) in its place"
-)
 ROUNDS = "the net rounds its weights itself (lth.quantization): export the net it was made from, in int8 or int4"
 
 
@@ -44,21 +29,7 @@ def program(net: nn.Module, inputs: Tensor) -> onnx.ModelProto:
             return model
     if any(quantization.layers(net)):
         raise UserError(ROUNDS)
-    raise UserError(_reason(errors[0]) if len(errors) == 2 else ONE_SIZE) from next(iter(errors), None)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress the progress and warnings that the libraries print and log to the root logger."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        nowhere = io.StringIO()
-        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
+    raise UserError(reason(errors[0], "ONNX") if len(errors) == 2 else ONE_SIZE) from next(iter(errors), None)
 
 
 def _exported(net: nn.Module, pair: Tensor, *, strict: bool) -> onnx.ModelProto:
@@ -77,41 +48,3 @@ def _exported(net: nn.Module, pair: Tensor, *, strict: bool) -> onnx.ModelProto:
     for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         del part.metadata_props[:]
     return model
-
-
-def _reason(error: BaseException) -> str:
-    """A sentence with the remedy."""
-    if _any(error, {"ConstraintViolationError"}):
-        return ONE_SIZE
-    if _any(error, ON_VALUES):
-        return (
-            f"what the net computes depends on the values of its inputs{_line(error)}, which ONNX can't express: use "
-            "torch.where in place of if, and no .item()"
-        )
-    if missing := _any(error, {"DispatchError"}):
-        name = re.search(r"op='([^']+)'", str(missing))
-        return f"ONNX has no operation for {name[1] if name else missing}, which the net uses: compute it from others"
-    root = _chain(error)[-1]
-    return f"PyTorch can't export the net to ONNX{_line(error)}: {named(root)}"
-
-
-def _any(error: BaseException, names: set[str]) -> BaseException | None:
-    return next((each for each in _chain(error) if type(each).__name__ in names), None)
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what caused it, the first cause last."""
-    found = [error]
-    while cause := found[-1].__cause__ or found[-1].__context__:
-        found.append(cause)
-    return found
-
-
-def _line(error: BaseException) -> str:
-    """The last line of the user's own source in the traceback, or "" if there is none."""
-    library = str(Path(torch.__file__).parent)
-    for each in reversed(_chain(error)):
-        for frame in reversed(traceback.extract_tb(each.__traceback__)):
-            if frame.name == "forward" and not frame.filename.startswith(library):
-                return f" ({Path(frame.filename).name}, line {frame.lineno})"
-    return ""

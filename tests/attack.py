@@ -200,14 +200,14 @@ def look(whole: Path, root: Path, what: str) -> None:
         assert trained.evaluations.equals(good[trained.facts["digest"]].evaluations), what
 
 
-def forked(work: Callable[[], Any]) -> int:
-    """Run in a child; returns its id."""
+def forked(work: Callable[[], Any], seconds: int = 120) -> int:
+    """Run in a child, for so many seconds at most; returns its id."""
     sys.stdout.flush()
     if child := os.fork():
         return child
     code = 1
     try:
-        signal.alarm(120)
+        signal.alarm(seconds)
         work()
         code = 0
     except BaseException as error:

@@ -3,11 +3,12 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,21 @@ def run(*arguments: str) -> int:
     return cli.main(["run", *flags, *TINY, *basic, *(a for a in arguments if a not in flags)])
 
 
+class _Started(subprocess.Popen[str]):
+    """A process that is killed, with those that it started, if a test fails meanwhile."""
+
+    def __exit__(self, kind: Any, error: Any, at: Any) -> None:
+        if error is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        super().__exit__(kind, error, at)
+
+
 def started(*arguments: str, code: str | None = None) -> "subprocess.Popen[str]":
     """Start `lth` with these arguments, or a piece of code, in a new process."""
     root, tests = Path(lth.__file__).parent.parent, Path(__file__).parent
     what = ["-m", "lth"] if code is None else ["-c", code]
-    return subprocess.Popen(
+    return _Started(
         [sys.executable, *what, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(tests)]), "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.PIPE,

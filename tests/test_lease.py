@@ -331,7 +331,8 @@ def stopped_owner(path: Path, beat: float) -> tuple[int, int]:
         os.write(sink, str(own.is_own()).encode())
         own.release()
 
-    number = forked(work)
+    number = forked(work, round(20 * beat) + 60)
+    os.close(sink)  # so that the end of the child is seen
     assert os.read(source, 1) == b"."
     return number, source
 

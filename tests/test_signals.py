@@ -247,6 +247,22 @@ def until(done: Callable[[], object], process: Any) -> None:
         time.sleep(0.1)
 
 
+# A factor of the learning rate that tells that its process trains; steps of the second one take longer.
+MINE = """
+import os, time
+from functools import cache
+from pathlib import Path
+
+@cache
+def pace():
+    return 3.0 if [*Path().glob("trains-*")] else 0.3
+
+def paced(step):
+    seconds = pace()
+    Path(f"trains-{os.getpid()}").touch()
+    time.sleep(seconds)
+    return 1.0
+"""
 LONG = [*shell.TINY, "steps=1000000", "evaluate_every=100000", "levels=0", "root=here"]
 
 
@@ -309,9 +325,10 @@ def test_a_parallel_sweep_passes_signals_on_to_its_jobs(
         pytest.skip("SIGHUP is ignored here, as under nohup")
     monkeypatch.setenv("SLURM_JOB_ID", "1" if slurm else "")
     parallel = ["replicate=1,2,3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    with shell.started("run", "-m", *LONG, *parallel) as process:
-        until(lambda: len(shell.records(Path("here"))) == 2, process)
-        time.sleep(5)
+    Path("mine.py").write_text(MINE, encoding="utf-8")
+    paced = ["lr._target_=mine.paced", "~lr.warmup"]
+    with shell.started("run", "-m", *LONG, *parallel, *paced) as process:
+        until(lambda: len([*Path().glob("trains-*")]) == 2, process)
         os.kill(process.pid, getattr(signal, name))
         if slurm:
             until(lambda: len([*Path("here").glob("trained/*/partial.safetensors")]) == 2, process)

@@ -29,7 +29,7 @@ from lth.cli.ending import FAILED, INTERRUPTED, Ending
 from lth.cli.handlers import HANGUPS, NOTICES, handlers, hangups, ignore, in_slurm, leave_terminal, outlived
 
 LOOK = 0.5  # seconds between two looks whether the parent lives
-PATIENCE = 10.0  # seconds to save what was computed, once it does not
+PATIENCE = 25.0  # seconds to save what was computed, once it does not; schedulers kill after 30
 SAVING = 60.0  # seconds that a launcher waits after Ctrl-C for its jobs to save; another Ctrl-C ends the wait
 
 Job = Callable[[DictConfig], Ending]
@@ -57,11 +57,21 @@ def ended(job: Job, cfg: DictConfig) -> Ending:
             found: Ending = runner.recv()
         except (EOFError, OSError):
             raise Killed(_how(_end(pid, runner))) from None
-        # Take no other job while the launcher waits, which ends this process; in Slurm it waits for this one instead.
-        if found.code == INTERRUPTED and not in_slurm():
+        # Take no other job while the launcher waits, which ends this process; in Slurm it waits for this one instead,
+        # and kills the others once this one is back.
+        if found.code == INTERRUPTED:
             _end(pid, runner)
-            time.sleep(SAVING)
+            until = time.monotonic() + SAVING
+            while time.monotonic() < until and (not in_slurm() or _others_train()):
+                time.sleep(0.1)
         return found
+
+
+def _others_train() -> bool:
+    """True while another worker of the same launcher has a process that runs a job."""
+    parents = _parents()
+    workers = {pid for pid, parent in parents.items() if parent == os.getppid()} - {os.getpid()}
+    return not workers.isdisjoint(parents.values())
 
 
 def _end(pid: int, runner: Connection) -> int:
@@ -106,8 +116,12 @@ def _runners() -> list[int]:
     workers = {child.pid for child in active_children()}
     if sys.platform != "linux":
         return sorted(pid for pid in workers if pid)
-    parents = {int(stat.parent.name): _parent(stat) for stat in Path("/proc").glob("[0-9]*/stat")}
-    return [pid for pid, parent in parents.items() if parent in workers]
+    return [pid for pid, parent in _parents().items() if parent in workers]
+
+
+def _parents() -> dict[int, int]:
+    """Every process of this machine -> its parent."""
+    return {int(stat.parent.name): _parent(stat) for stat in Path("/proc").glob("[0-9]*/stat")}
 
 
 def _parent(stat: Path) -> int:

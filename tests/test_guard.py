@@ -12,6 +12,7 @@ import pytest
 import torch
 from small import DATA, adam, full_mask_of, half_pruned, net, recipe, sgd, trained
 from torch import Tensor, nn
+from torchvision import models
 
 from lth import UserError, branch, criterion, distribution, init, lr, rewind, schedule, structure
 from lth.imp import check, dense
@@ -348,6 +349,8 @@ def test_a_decorator_that_takes_anything_takes_what_its_function_does() -> None:
     def lacks(net: nn.Module, trained: Trained, batch: Any, share: float) -> dict[str, Tensor]:
         return {}
 
+    with pytest.raises(UserError, match=r"use model=torchvision model\.name=squeezenet1_1$"):
+        guarded("model", models.squeezenet1_1)
     for needy in (lacks, cached):
         with pytest.raises(UserError, match=r"missing a required argument: '(share|half)'; give it a default"):
             guarded("criterion" if needy is lacks else "lr", needy)

@@ -301,6 +301,24 @@ def test_the_user_names_the_output_layer_and_an_unknown_name_lists_the_layers() 
         layers(model, IMAGE, "tail")
 
 
+class Asking(nn.Module):
+    """Learned queries into attention, whose bias is added to them before they are multiplied with data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(1, 2, 16))
+        self.attention, self.head = nn.MultiheadAttention(16, 2, batch_first=True), nn.Linear(32, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.flatten(1)[:, None]
+        asked, _ = self.attention(self.queries.expand(len(x), -1, -1), x, x)
+        return self.head(asked.flatten(1))  # type: ignore[no-any-return]
+
+
+def test_a_bias_that_is_multiplied_behind_a_sum_is_no_layer_that_is_left_out() -> None:
+    assert layers(Asking(), IMAGE).left.keys() == {"queries"}
+
+
 def test_a_normalized_output_layer_is_named_as_any_other() -> None:
     body, head = nn.Linear(IMAGE[0].numel(), 3), parametrizations.weight_norm(nn.Linear(3, 2))
     model = nn.Sequential(OrderedDict(flat=nn.Flatten(), body=body, head=head))

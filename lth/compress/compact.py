@@ -11,7 +11,7 @@ from lth.compress.constants import Inputs, constants, probes
 from lth.layer import layer_of, layers
 from lth.neuron import Group
 from lth.neuron.coupling import coupled
-from lth.neuron.equality import DOUBLE, ROUNDED
+from lth.neuron.equality import DOUBLE, NOT_FINITE, ROUNDED
 from lth.ticket import Mask, Weights, masked
 from lth.weights import copied, load, shared
 
@@ -65,7 +65,13 @@ def _equal(
         said = neuron.difference(big, small, inputs, kept, training=training, tolerance=tolerance)
         if not said:
             return small, neuron.selected(mask, groups, removed)
-    raise UserError(f"{type(net).__name__} computes something else without its idle units ({said}): keep it masked")
+    name = type(net).__name__
+    if NOT_FINITE in said:
+        raise UserError(
+            f"{name} can't be made smaller: {said}. A normalized layer (weight_norm, spectral_norm) divides by 0 where "
+            "a row has no weight left: take an earlier level"
+        )
+    raise UserError(f"{name} computes something else without its idle units ({said}): keep it masked")
 
 
 def _all_groups(net: nn.Module, example: Tensor) -> list[Group]:

@@ -134,7 +134,7 @@ def _check_taken(guard: Guarded) -> None:
         bind(*called, **{**guard.keywords, **keywords})
     except TypeError as error:
         words = ", ".join([*called, *(f"{name}=" for name in keywords)])
-        remedy = _value_for(guard.role, str(error), positional)
+        remedy = _by_name(guard) or _value_for(guard.role, str(error), positional)
         raise UserError(f"{guard} is called with ({words}), and takes {given}: {error}{remedy}") from error
 
 
@@ -142,6 +142,12 @@ def _only_passes_on(decorator: Any) -> bool:
     """True for a decorator of PyTorch, such as torch.no_grad(), or one in C, such as functools.cache."""
     module = getattr(decorator, "__globals__", {}).get("__name__") or type(decorator).__module__
     return str(module).partition(".")[0] in ("torch", "functools")
+
+
+def _by_name(guard: Guarded) -> str:
+    """The remedy for a net of torchvision, which lth has by its name."""
+    known = guard.role == "model" and str(getattr(guard.func, "__module__", "")).startswith("torchvision.models.")
+    return f": use model=torchvision model.name={guard.func.__name__}" if known else ""
 
 
 def _value_for(role: str, error: str, positional: Collection[str]) -> str:

@@ -66,8 +66,8 @@ class Trace:
 
     feeds: the prunable weights whose products become the outputs without passing another weight. multiplied: prunable
     weight -> what was multiplied with data: it, views of it, values computed from it; computed: the last alone. casts:
-    memory of a copy of another type -> what it is a copy of. others: parameters that are multiplied or looked up and
-    can't be pruned.
+    memory of a copy of another type -> what it is a copy of. others: parameters, but vectors, that are multiplied or
+    looked up and can't be pruned.
     """
 
     outputs: Any
@@ -123,6 +123,7 @@ class _Recorder(TorchDispatchMode):
         for name, parameter in net.named_parameters():
             self.origins[memory(parameter)] = self._origin(parameter) | _Origin(frozenset({name}))
         self.parameters = set(self.origins)
+        self.vectors = {name for name, parameter in net.named_parameters() if parameter.ndim < 2}  # biases, norms
         self.origins[memory(example)] = _Origin(data=True)
         self.uses: dict[str, float] = {}
         self.multiplied: dict[str, list[Tensor]] = {}
@@ -142,7 +143,7 @@ class _Recorder(TorchDispatchMode):
         if uncounted := UNCOUNTED.get(func.overloadpacket):
             self.fixed += uncounted(*args, **kwargs)
             origins = [self._origin(x) for x in inputs if x.ndim > 1]
-            self.others |= {name for each in origins if not each.data for name in each.names}
+            self.others |= {name for each in origins if not each.data for name in each.names} - self.vectors
             origin.feeds = frozenset()
         if (count := _of_product(func.overloadpacket, args, kwargs, out, data=origin.data)) is not None:
             added = inputs[:1] if func.overloadpacket in ADDING else []
@@ -170,7 +171,7 @@ class _Recorder(TorchDispatchMode):
         names = {name for x in weights if (name := self._name(x))}
         if not origin.data or len(names) != 1:
             self.fixed += count
-            self.others |= {n for x in weights for n in self._origin(x).names}
+            self.others |= {n for x in weights for n in self._origin(x).names} - self.vectors
             return frozenset() if weights else origin.feeds
         (name,) = names
         self.uses[name] = self.uses.get(name, 0) + count / self.sizes[name]

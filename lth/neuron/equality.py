@@ -13,6 +13,7 @@ from lth.seed import start_host, undisturbed
 from lth.weights import copied
 
 Gradients = Mapping[str, Tensor]
+NOT_FINITE = "the outputs of the masked net are not finite"
 Select = Callable[[Gradients], Gradients] | None
 # Tolerance as a share of the largest number: in float64, in float64 on weights that were rounded to float32, and in
 # float32 for nets that compute in nothing else.
@@ -91,7 +92,7 @@ def _compared(
     except Exception as error:  # widths that the net's own code relies on
         return f"{where} it raises {type(error).__name__}: {error}"
     if not all(bool(y.isfinite().all()) for y in expected.outputs):
-        return f"{where} the outputs of the masked net are not finite"
+        return f"{where} {NOT_FINITE}"
     if not _close(expected.outputs, found.outputs, tolerance):
         return f"{where} its outputs differ"
     if kept is None:

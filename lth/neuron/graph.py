@@ -62,7 +62,7 @@ def traced(net: nn.Module, example: Tensor) -> Any:
     except Exception as error:  # Torch-Pruning raises anything on operations that it does not know
         raise UserError(
             f"the units of {type(net).__name__} can't be followed through its operations ({type(error).__name__}: "
-            f"{error}), so none can be removed: use structure=weight"
+            f"{error}), so none can be removed: prune single weights (structure=weight), and keep the net masked"
         ) from error
 
 

@@ -94,7 +94,7 @@ class Chosen(nn.Module):
 
 
 @pytest.mark.parametrize("name", DRAWS)
-def test_layers_that_are_chosen_at_random_are_all_pruned(name: str) -> None:
+def test_layers_that_a_few_passes_choose_at_random_are_pruned(name: str) -> None:
     for number in range(3):
         start(number)
         settings = recipe(model=lambda _, classes: Chosen(DRAWS[name], classes))

@@ -585,6 +585,29 @@ def test_a_weight_that_is_rounded_before_another_is_computed_from_it_does_not_st
     assert left(made, x[:1]) == {"a.weight": INPUTS}
 
 
+@pytest.mark.parametrize("divided", [
+    lambda y, w: y / w.norm(dim=1),
+    lambda y, w: y / w.norm(),
+    lambda y, w: y * (w.pow(2).sum(1) + 1e-8).rsqrt(),
+    lambda y, w: y - w.mean(1),
+])  # fmt: skip
+def test_a_weight_whose_norm_is_read_too_is_rounded(divided: Any) -> None:
+    net, x = Forward(lambda m, x: divided(m.a(x), m.a.weight), a=nn.Linear(12, 9)), inputs((12,), 1)
+    made = three_bits(net, x)
+    torch.testing.assert_close(made(x), divided(functional.linear(x, rounded(net.a.weight), net.a.bias), net.a.weight))
+    assert left(made, x[:1]) == {}
+
+
+@torch.jit.script
+def scripted(x: Tensor, weight: Tensor) -> Tensor:
+    return x @ weight.t()
+
+
+def test_a_weight_that_a_script_multiplies_stays_in_float() -> None:
+    net, x = Forward(lambda m, x: m.a(x) + scripted(x, m.a.weight), a=nn.Linear(12, 9)), inputs((12,), 1)
+    assert left(three_bits(net, x), x[:1]) == {"a.weight": NOT_FOLLOWED}
+
+
 def test_a_weight_that_is_also_multiplied_in_float_stays_in_float() -> None:
     def both(m: Any, x: Tensor) -> Any:
         return m.a(x) + sum(x[:, at, None] * (2 * m.a.weight)[:, at] for at in range(12))

@@ -15,19 +15,23 @@ from lth import UserError
 from lth.cli import print_anything
 
 
+class ReaderLeft(BrokenPipeError):
+    """Nobody reads any more what is printed."""
+
+
 class Terminal(Console):
     """A console whose reader may go away, as `head` does once it has read enough. left: called then."""
 
     left: Callable[[], None] | None = None
 
     def on_broken_pipe(self) -> None:
-        """Print nothing more. Raises BrokenPipeError if there is nothing to call."""
+        """Print nothing more. Raises ReaderLeft if there is nothing to call."""
         self.quiet = True
         nobody = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nobody, self.file.fileno())
         os.close(nobody)
         if self.left is None:
-            raise BrokenPipeError
+            raise ReaderLeft
         self.left()
 
 
@@ -38,10 +42,8 @@ def log_to_console(*, stderr: bool = False) -> None:
     """Print log messages of lth on the terminal; on stderr, if stdout is the command's output."""
     print_anything()
     logger = logging.getLogger("lth")
-    logger.handlers, logger.propagate = (
-        [_ToConsole(Terminal(stderr=True, soft_wrap=True) if stderr else console)],
-        False,
-    )
+    to = Terminal(stderr=True, soft_wrap=True) if stderr else console
+    logger.handlers, logger.propagate = [_ToConsole(to)], False
     logger.setLevel(logging.INFO)
 
 

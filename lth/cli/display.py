@@ -59,7 +59,7 @@ class Display(Callback):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.progress.stop()
-        self.console.left = None
+        self.console.left = _nothing  # the end of a job is no error, whoever reads it
 
     def _left(self) -> None:
         """Save and stop, as with Ctrl-C."""
@@ -164,6 +164,10 @@ class Display(Callback):
                 *([] if found is None else [f"validation {found}"]),
             ]
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def on_stderr(job: Job, recipe: Recipe) -> Callable[..., list[Trained]]:

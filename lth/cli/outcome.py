@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import sys
 from pathlib import Path
 
 from lth import UserError
@@ -37,10 +38,11 @@ def interrupted(job: Job, setting: Setting, store: Store, error: BaseException) 
     end(job, store, "interrupted")
     if isinstance(error, Ended):
         return handed_on(name(job), error, setting)
-    if isinstance(error, Interrupted):
-        console.print(f"{name(job)}stopped. {_saved(store.root)}", markup=False)
-    else:
-        console.print(f"{name(job)}stopped at once; the same command continues from what was saved last", markup=False)
+    at_once = "stopped at once; the same command continues from what was saved last"
+    said = f"{name(job)}{f'stopped. {_saved(store.root)}' if isinstance(error, Interrupted) else at_once}"
+    console.print(said, markup=False)
+    if console.quiet:  # nobody reads it
+        print(said, file=sys.stderr)
     return Ending(INTERRUPTED)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from lth import job as jobs
 from lth.cli import failure, objective, outcome, plan, results, tracked
-from lth.cli.console import console, log_to_console
+from lth.cli.console import ReaderLeft, console, log_to_console
 from lth.cli.display import Display
 from lth.cli.ending import FAILED, Ending
 from lth.cli.lenient import Lenient
@@ -52,6 +52,8 @@ def _run(build: Callable[[], Job], setting: Setting, store: Store) -> Ending:
         tracker = setting.tracker(job)
     except Busy as error:
         return outcome.put_off(job, setting, store, error)
+    except ReaderLeft:
+        raise
     except (Exception, SystemExit) as error:
         return outcome.failed("", error, setting)
     try:

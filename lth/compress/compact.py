@@ -67,10 +67,8 @@ def _equal(
             return small, neuron.selected(mask, groups, removed)
     name = type(net).__name__
     if NOT_FINITE in said:
-        raise UserError(
-            f"{name} can't be made smaller: {said}. A normalized layer (weight_norm, spectral_norm) divides by 0 where "
-            "a row has no weight left: take an earlier level"
-        )
+        raise UserError(f"{name} can't be made smaller: {said}; a layer with weight_norm or spectral_norm, for one, "
+                        "divides by 0 where a row has no weight left")  # fmt: skip
     raise UserError(f"{name} computes something else without its idle units ({said}): keep it masked")
 
 

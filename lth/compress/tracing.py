@@ -15,7 +15,6 @@ from lth.engine.words import named
 
 # Names of the exporter's exceptions, whose modules are private and move.
 ON_VALUES = {"GuardOnDataDependentSymNode", "DataDependentOutputException", "DynamicOutputShapeException"}
-TRANSFORMER = "torch/nn/modules/transformer.py"
 ONE_SIZE = (
     "the net computes on batches of one size only: it loops over the batch, or keeps its size as a number; use -1 or "
     "x.size(0) in its place"
@@ -41,9 +40,9 @@ def reason(error: BaseException, form: str) -> str:
     if _any(error, {"ConstraintViolationError"}):
         return ONE_SIZE
     if _any(error, ON_VALUES):
-        if any(Path(frame.filename).as_posix().endswith(TRANSFORMER) for frame in _frames(error)):
+        if any(frame.name == "_detect_is_causal_mask" for frame in _frames(error)):  # of torch.nn.Transformer
             return (
-                f"nn.Transformer looks whether its mask is causal{_line(error)}, which {form} can't express: give it "
+                f"nn.Transformer checks whether its mask is causal{_line(error)}, which {form} can't express: give it "
                 "is_causal=True or is_causal=False beside the mask"
             )
         return (

@@ -45,9 +45,8 @@ def grasp(
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
             loss = _loss(net, weights, batch, task, temperature)
         given = _by(loss, leaves, create_graph=True)
-        first = [
-            g * trained.mask[name] for name, g in zip(trained.mask, given, strict=True)
-        ]  # the flow of what is left
+        # The flow of what is left.
+        first = [g * trained.mask[name] for name, g in zip(trained.mask, given, strict=True)]
         flow = torch.stack([(g * g.detach()).sum() for g in first]).sum()
         second = _by(flow, leaves)
     return {name: (w * h).detach() for name, w, h in zip(trained.mask, leaves, second, strict=True)}

@@ -53,7 +53,7 @@ def _group(state: Mapping[str, Tensor], first: Mapping[str, str], passed: list[P
         for name, axis in _tensors(each):
             unit = torch.full((state[first[name]].shape[axis],), -1)
             if max(each.units) >= len(unit):
-                raise NotRemovable(f"{name} meets them in a shape that is not followed")
+                raise NotRemovable(f"{name} reads its units in a shape that is not followed")
             unit[torch.tensor(list(each.units))] = torch.tensor(list(each.units.values()))
             parts.append(Part(first[name], axis, unit))
     operations = dict.fromkeys(each.operation for each in passed if each.operation)

@@ -14,7 +14,7 @@ from lth.weights import memory
 
 UNUSED = "in evaluation it is not multiplied, alone, with what comes from the inputs"
 COMPUTED = "what is multiplied is computed from it in a way that is not followed, or in two that need different scales"
-INPUTS = "its weights are rounded, its inputs are not: no layer, nor a product of two matrices, takes both as they are"
+INPUTS = "its weights are rounded, its inputs are not: no layer or product multiplies the two directly"
 
 
 @lru_cache(maxsize=32)
@@ -33,19 +33,21 @@ def left(net: nn.Module, example: Tensor) -> dict[str, str]:
     with quantization.watched() as watch:
         seen = trace(net, example)
     names, rounded = {name for name, _ in watch.rounded}, {memory(x) for _, x in watch.rounded}
+    weights = {memory(layer.weight) for layer in quantization.layers}
     reasons = dict.fromkeys(sorted(seen.others), NO_LAYER)
 
-    def is_rounded(x: Tensor) -> bool:
-        return not rounded.isdisjoint((memory(x), memory(seen.casts.get(memory(x), x))))
+    def is_among(found: set[int], x: Tensor) -> bool:
+        return not found.isdisjoint((memory(x), memory(seen.casts.get(memory(x), x))))
 
     for layer in quantization.layers:
         operands = seen.multiplied.get(layer.name, [])
+        others = [x for x in operands if not is_among(rounded, x)]
         if not operands and layer.name not in names:
             reasons[layer.name] = UNUSED
         elif not operands and layer.name not in watch.inputs:
             reasons[layer.name] = INPUTS
-        elif layer.name in watch.unrounded or layer.name not in names:
+        elif layer.name in watch.unrounded or layer.name not in names or any(is_among(weights, x) for x in others):
             reasons[layer.name] = COMPUTED
-        elif len(operands) > watch.inputs.count(layer.name) or not all(map(is_rounded, operands)):
+        elif others or len(operands) > watch.inputs.count(layer.name):
             reasons[layer.name] = INPUTS
     return reasons

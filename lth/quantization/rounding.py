@@ -84,7 +84,8 @@ class Rounding(TorchFunctionMode):
         if None not in origins and not (name in READ and any(origins)):
             out = func(*args, **kwargs)
             names = frozenset[str]() if is_constant(name) else frozenset[str]().union(*filter(None, origins))
-            is_query = name in OPERANDS and name != "mv" and not all(origins)  # constants that a layer projects
+            # Constants that a layer projects are data to it; those that `mv` multiplies estimate a norm of the weight.
+            is_query = name in OPERANDS and name != "mv" and not all(origins)
             if written or not is_query or self.origins.is_shaped(out, names):
                 self.origins.follow(names, written or tensors((out,), {}), in_place=bool(written))
                 return out
@@ -96,10 +97,18 @@ class Rounding(TorchFunctionMode):
             rounded = [self._rounded_argument(x, axes.get(at)) for at, x in enumerate(args)]
             args = (*changed, *rounded[len(changed) :])
             kwargs = {key: self._rounded_argument(x, axes.get(key)) for key, x in kwargs.items()}
-            read = [x for x in tensors(args[len(changed) :], kwargs) if memory(x) not in self.ready]
-            self.watch.unrounded.update(*filter(None, map(self.origins.of, read)))
+            for x in tensors(args[len(changed) :], kwargs):
+                self.watch.unrounded |= self._in_float(x)
             args, kwargs = self._round_input(name, args, kwargs, slots)
         return func(*args, **kwargs)
+
+    def _in_float(self, x: Tensor) -> set[str]:
+        """Names of the weights that a tensor is or is computed from, unrounded and whole: norms and means of a weight
+        are no weights.
+        """
+        names = () if memory(x) in self.ready else self.origins.of(x) or ()
+        held = x.untyped_storage().nbytes() // x.element_size()
+        return {name for name in names if held >= self.origins.layers[name].weight.numel()}
 
     def _rounded_argument(self, x: Any, outputs: list[int] | None) -> Any:
         """An argument with every weight in it rounded. outputs: axes that the outputs have too, if they are known."""

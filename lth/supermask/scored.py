@@ -96,8 +96,8 @@ def _score(net: nn.Module, name: str, choose: Choose) -> nn.Module:
     layer = net.get_submodule(layer_of(name))
     if type(layer) not in SCORED or not name.endswith("weight"):
         raise UserError(
-            f"branch: {name} of a {type(layer).__name__} can't be chosen by scores, as weights of linear layers and "
-            "convolutions can that are not transposed: leave the branch out"
+            f"branch: {name} of a {type(layer).__name__} can't be chosen by scores; only weights of linear layers and "
+            "of convolutions that are not transposed can: leave the branch out"
         )
     only_its_own(net, name)
     layer.register_parameter("scores", nn.Parameter(torch.empty_like(layer.get_parameter("weight"))))

@@ -153,7 +153,7 @@ def _folded(proto: onnx.ModelProto) -> onnx.ModelProto:
         plain.write_bytes(proto.SerializeToString())
         quant_pre_process(plain, folded, skip_symbolic_shape=True)
         found = onnx.load(folded)
-        merge_weights(found.graph)
+        merge_weights(found.graph, {tensor.name for tensor in proto.graph.initializer})
         return found
 
 

@@ -1,7 +1,7 @@
 """Products of a graph: nodes that multiply inputs by a constant weight, in one form."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -54,17 +54,18 @@ def drop_shapes(graph: onnx.GraphProto) -> None:
         graph.initializer.remove(tensor)
 
 
-def merge_weights(graph: onnx.GraphProto) -> None:
+def merge_weights(graph: onnx.GraphProto, own: Collection[str]) -> None:
     """Keep one of several equal weights, under the name that it has in the net: what folds batch norm into a
-    convolution makes a weight for each call of the two.
+    convolution makes a weight for each call of the two. own: names of the initializers before.
     """
     weights = [tensor for tensor in graph.initializer if len(tensor.dims) > 1]
-    taken, first, names = {tensor.name for tensor in graph.initializer}, dict[Any, str](), dict[str, str]()
+    taken = {tensor.name for tensor in graph.initializer} | {name for node in nodes(graph) for name in node.output}
+    first, names = dict[Any, str](), dict[str, str]()
     for tensor in weights:
-        own = FUSED.sub("", tensor.name)
+        name = tensor.name if tensor.name in own else FUSED.sub("", tensor.name)
         values = tensor.data_type, tuple(tensor.dims), numpy_helper.to_array(tensor).tobytes()
-        names[tensor.name] = first.setdefault(values, tensor.name if own in taken else own)
-        taken.add(own)
+        names[tensor.name] = first.setdefault(values, tensor.name if name in taken else name)
+        taken.add(name)
     for node in nodes(graph):
         for at, name in enumerate(node.input):
             node.input[at] = names.get(name, name)

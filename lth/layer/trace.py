@@ -40,9 +40,7 @@ OTHERS: dict[Any, Callable[..., int]] = {
 }
 OTHERS[torch.ops.aten.addmv_] = OTHERS[torch.ops.aten.addmv]
 # Products to which their first argument is added.
-ADDING = {
-    getattr(torch.ops.aten, f"{name}{end}") for name in ("addmm", "addmv", "addbmm", "baddbmm") for end in ("", "_")
-}
+ADDING = {getattr(torch.ops.aten, name + end) for name in ("addmm", "addmv", "addbmm", "baddbmm") for end in ("", "_")}
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,6 +86,15 @@ def test_a_training_whose_reader_goes_away_is_saved_and_stopped() -> None:
             shown.stepped(ticket(), 1, 100)
 
 
+def test_the_next_job_of_a_sweep_whose_reader_went_away_is_stopped_too() -> None:
+    with unread() as console:
+        for job in (1, 2):
+            with Display(console, {Place(job, 1): 100}, live=False, evaluated=lambda *_: None) as shown:
+                shown.trained(trained(ticket(replicate=job)))
+                with pytest.raises(Interrupted):
+                    shown.check()
+
+
 def test_a_command_whose_reader_goes_away_ends() -> None:
     with unread() as console, pytest.raises(BrokenPipeError):
         console.print("a line")

@@ -598,6 +598,13 @@ def test_a_weight_whose_norm_is_read_too_is_rounded(divided: Any) -> None:
     assert left(made, x[:1]) == {}
 
 
+def test_sparse_inputs_meet_rounded_weights() -> None:
+    net = Forward(lambda m, x: torch.sparse.mm(x.to_sparse(), m.a.weight.t()), a=nn.Linear(12, 9))
+    x = inputs((12,), 1)
+    made = three_bits(net, x)
+    torch.testing.assert_close(made(x), x @ rounded(net.a.weight).T)
+
+
 @torch.jit.script
 def scripted(x: Tensor, weight: Tensor) -> Tensor:
     return x @ weight.t()

@@ -54,6 +54,8 @@ class Display(Callback):
 
     def __enter__(self) -> "Display":
         self.console.left = self._left
+        if self.console.quiet:  # its reader went away before
+            self._left()
         self.progress.start()
         return self
 

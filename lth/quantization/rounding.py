@@ -106,7 +106,9 @@ class Rounding(TorchFunctionMode):
         """Names of the weights that a tensor is or is computed from, unrounded and whole: norms and means of a weight
         are no weights.
         """
-        names = () if memory(x) in self.ready else self.origins.of(x) or ()
+        names = self.origins.of(x)
+        if not names or memory(x) in self.ready:
+            return set()
         held = x.untyped_storage().nbytes() // x.element_size()
         return {name for name in names if held >= self.origins.layers[name].weight.numel()}
 

@@ -248,7 +248,7 @@ def until(done: Callable[[], object], process: Any) -> None:
 
 
 # A factor of the learning rate that tells that its process trains; steps of the second one take longer.
-MINE = """
+PACED = """
 import os, time
 from functools import cache
 from pathlib import Path
@@ -325,7 +325,7 @@ def test_a_parallel_sweep_passes_signals_on_to_its_jobs(
         pytest.skip("SIGHUP is ignored here, as under nohup")
     monkeypatch.setenv("SLURM_JOB_ID", "1" if slurm else "")
     parallel = ["replicate=1,2,3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    Path("mine.py").write_text(MINE, encoding="utf-8")
+    Path("mine.py").write_text(PACED, encoding="utf-8")
     paced = ["lr._target_=mine.paced", "~lr.warmup"]
     with shell.started("run", "-m", *LONG, *parallel, *paced) as process:
         until(lambda: len([*Path().glob("trains-*")]) == 2, process)

@@ -33,7 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lth {given[0]}: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as head, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from lth.cli.handlers import give_to_nobody
+
+        give_to_nobody(sys.stdout.fileno())
         return 141
     except Exception as error:
         from lth.cli import failure

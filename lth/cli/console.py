@@ -4,7 +4,6 @@ import csv
 import io
 import logging
 import math
-import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from lth import UserError
 from lth.cli import print_anything
+from lth.cli.handlers import give_to_nobody
 
 
 class ReaderLeft(BrokenPipeError):
@@ -27,9 +27,7 @@ class Terminal(Console):
     def on_broken_pipe(self) -> None:
         """Print nothing more. Raises ReaderLeft if there is nothing to call."""
         self.quiet = True
-        nobody = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nobody, self.file.fileno())
-        os.close(nobody)
+        give_to_nobody(self.file.fileno())
         if self.left is None:
             raise ReaderLeft
         self.left()

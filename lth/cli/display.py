@@ -53,7 +53,7 @@ class Display(Callback):
         self.bar = self.progress.add_task("starting", total=self.steps.total)
 
     def __enter__(self) -> "Display":
-        self.console.left = self._left
+        self.console.left = self._left  # afterwards too: the end of a job is no error, whoever reads it
         if self.console.quiet:  # its reader went away before
             self._left()
         self.progress.start()
@@ -61,7 +61,6 @@ class Display(Callback):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.progress.stop()
-        self.console.left = _nothing  # the end of a job is no error, whoever reads it
 
     def _left(self) -> None:
         """Save and stop, as with Ctrl-C."""
@@ -166,10 +165,6 @@ class Display(Callback):
                 *([] if found is None else [f"validation {found}"]),
             ]
         )
-
-
-def _nothing() -> None:
-    pass
 
 
 def on_stderr(job: Job, recipe: Recipe) -> Callable[..., list[Trained]]:

@@ -78,11 +78,16 @@ def hang_up(number: int, frame: FrameType | None) -> None:
 
 def leave_terminal() -> None:
     """Give what is printed to nobody, where it went to a terminal: to write to one that is closed is an error."""
-    nobody = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         with suppress(OSError):  # of a process without such a stream
             if stat.S_ISCHR(os.fstat(stream).st_mode):
-                os.dup2(nobody, stream)
+                give_to_nobody(stream)
+
+
+def give_to_nobody(stream: int) -> None:
+    """Drop what is printed to a stream from now on."""
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nobody, stream)
     os.close(nobody)
 
 

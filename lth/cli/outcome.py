@@ -39,7 +39,7 @@ def interrupted(job: Job, setting: Setting, store: Store, error: BaseException) 
     if isinstance(error, Ended):
         return handed_on(name(job), error, setting)
     at_once = "stopped at once; the same command continues from what was saved last"
-    said = f"{name(job)}{f'stopped. {_saved(store.root)}' if isinstance(error, Interrupted) else at_once}"
+    said = name(job) + (f"stopped. {_saved(store.root)}" if isinstance(error, Interrupted) else at_once)
     console.print(said, markup=False)
     if console.quiet:  # nobody reads it
         print(said, file=sys.stderr)

@@ -99,18 +99,18 @@ def _few(recipe: Recipe) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=8)
+@undisturbed()
 def unmappable(recipe: Recipe) -> str:
     """Reason why `torch.func` can't map the net over stacked weights; empty if it can."""
-    with undisturbed():
-        try:
-            together = _gradients(recipe, TOGETHER)
-        except Exception as error:  # whatever a net raises on tensors of torch.func
-            return f"torch.func can't map the net over several weights ({named(error)})"
-        return (
-            ""
-            if close(_gradients(recipe, IN_TURN), together)
-            else "mapped over several weights by torch.func, the net gives other gradients than alone"
-        )
+    try:
+        together = _gradients(recipe, TOGETHER)
+    except Exception as error:  # whatever a net raises on tensors of torch.func
+        return f"torch.func can't map the net over several weights ({named(error)})"
+    return (
+        ""
+        if close(_gradients(recipe, IN_TURN), together)
+        else "mapped over several weights by torch.func, the net gives other gradients than alone"
+    )
 
 
 def close(one: list[Tensor], other: list[Tensor]) -> bool:

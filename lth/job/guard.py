@@ -147,7 +147,7 @@ def _only_passes_on(decorator: Any) -> bool:
 def _by_name(guard: Guarded) -> str:
     """The remedy for a net of torchvision, which lth has by its name."""
     known = guard.role == "model" and str(getattr(guard.func, "__module__", "")).startswith("torchvision.models.")
-    return f": use model=torchvision model.name={guard.func.__name__}" if known else ""
+    return f"; use model=torchvision model.name={guard.func.__name__}" if known else ""
 
 
 def _value_for(role: str, error: str, positional: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lth.seed import start_host, undisturbed
+from lth.seed import seeded
 from lth.weights import copied
 
 Gradients = Mapping[str, Tensor]
@@ -111,8 +111,7 @@ def _random(net: nn.Module, x: Tensor, tolerance: float) -> bool:
 
 def _run(net: nn.Module, x: Tensor, training: bool, seed: int = 0) -> _Result:
     """Outputs, and the gradients of a weighted sum of them."""
-    with undisturbed(), torch.enable_grad(), _Still():
-        start_host(seed)
+    with seeded("trial", seed), torch.enable_grad(), _Still():
         outputs = [y for y in tree_leaves(net.train(training)(x)) if isinstance(y, Tensor) and y.is_floating_point()]
         loss = sum(((y * _weights(y)).sum() for y in outputs), torch.zeros(()))
         learned = {name: p for name, p in net.named_parameters() if p.requires_grad}

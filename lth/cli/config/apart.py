@@ -28,7 +28,7 @@ from lth.cli.config.machine import worker
 from lth.cli.ending import FAILED, INTERRUPTED, Ending
 from lth.cli.handlers import HANGUPS, NOTICES, handlers, hangups, ignore, in_slurm, leave_terminal, outlived
 
-LOOK = 0.5  # seconds between two looks whether the parent lives
+LOOK = 0.5  # seconds between two looks whether a process lives
 PATIENCE = 25.0  # seconds to save what was computed, once it does not; schedulers kill after 30
 SAVING = 60.0  # seconds that a launcher waits after Ctrl-C for its jobs to save; another Ctrl-C ends the wait
 
@@ -63,7 +63,7 @@ def ended(job: Job, cfg: DictConfig) -> Ending:
             _end(pid, runner)
             until = time.monotonic() + SAVING
             while time.monotonic() < until and (not in_slurm() or _others_train()):
-                time.sleep(0.1)
+                time.sleep(LOOK)
         return found
 
 

@@ -197,7 +197,8 @@ def test_a_job_is_found_again_under_an_odd_name_in_odd_folders(
     assert list(pd.read_csv(place / f"{ODD}.csv")["experiment"]) == [ODD]
     tiny = [override for override in shell.TINY if not override.startswith("levels")]
     assert cli.main(["export", *tiny, *job, "--format", "lth-4"]) == 0
-    assert (place / f"{ODD}-1-level-0-lth-4.lth").is_file()
+    given = "data=mnist_5k-evaluate_every=10-experiment=é (1)-levels=0-model.hidden=[8]-model=mlp-steps=20"
+    assert [file.name for file in place.glob("*.lth")] == [f"{ODD}-1-{given}-level-0-lth-4.lth"]
 
 
 @pytest.mark.long

@@ -177,5 +177,5 @@ def test_a_legend_calls_winning_only_what_wins() -> None:
 
     rows = results.tickets(registry.load("frankle2019_fig3"), "frankle2019_fig3", Path("nowhere"))
     alone = rows[rows["replicate"] == 1]
-    assert legend(rows) == ["winning ticket (down to 2.87%)"]
+    assert legend(rows) == ["winning ticket (down to 1.85%)"]
     assert legend(alone) == legend(rows[rows["level"] == 0]) == ["ticket"]

@@ -123,7 +123,7 @@ def test_normalized_images_are_float32_labels_int64_and_the_bytes_stay_as_they_a
 
 
 def test_an_unknown_scaling_is_an_error_that_lists_the_valid_ones() -> None:
-    with pytest.raises(ValueError, match=r"data.scaling=standard: choose one of standardize, unit, none"):
+    with pytest.raises(ValueError, match=r"data.scaling=standard: choose one of standardize, unit, l2, none"):
         tiny([0, 1], "standard")
 
 

@@ -10,10 +10,13 @@ NAMED = 3  # channels whose statistics are named in a line
 
 def scaling(data: Data) -> dict[str, str]:
     """Facts for whoever runs a file: "inputs", and "mean" and "std" of each channel (or feature), as JSON lists, of raw
-    inputs as the data set has them, such as bytes from 0 to 255. Tokens have none.
+    inputs as the data set has them, such as bytes from 0 to 255. Tokens, and inputs that are divided by their own norm,
+    have only the first.
     """
     if are_tokens(data.train):
         return {"inputs": "tokens"}
+    if data.scaling == "l2":
+        return {"inputs": "raw / L2 norm of each input"}
     mean, deviation = (json.dumps([float(value) for value in each]) for each in data.statistics)
     return {"inputs": "(raw - mean) / std", "mean": mean, "std": deviation}
 
@@ -22,6 +25,8 @@ def line(data: Data) -> str:
     """The same in words."""
     if are_tokens(data.train):
         return "its inputs are tokens"
+    if data.scaling == "l2":
+        return f"its inputs are raw {data.train.source.dtype}, each divided by its L2 norm"
     mean, deviation = ([f"{value:.6g}" for value in each] for each in data.statistics)
     if len(mean) > NAMED:
         return f"its inputs are (raw {data.train.source.dtype} - mean) / std of each of {len(mean)} features"

@@ -11,7 +11,7 @@ from lth.data.stream import Stream
 if TYPE_CHECKING:
     from lth.data.dataset import Split
 
-Scaling = Literal["standardize", "unit", "none"]
+Scaling = Literal["standardize", "unit", "l2", "none"]
 # Types of inputs that have exact float64 values, and tokens.
 TYPES = ("bool", "uint8", "int8", "uint16", "int16", "int32", "int64", "float16", "float32", "float64")
 TOKENS = "int64"

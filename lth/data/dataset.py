@@ -76,7 +76,8 @@ class Data:
     Targets: integers are classes, 0 to C - 1; floats are numbers to predict.
 
     scaling: "standardize" (by mean and standard deviation of the training set, for each channel or feature: the first
-    axis after N), "unit" (to [0, 1]: bytes by 255, uint16 by 65535; floats must lie there already) or "none".
+    axis after N), "unit" (to [0, 1]: bytes by 255, uint16 by 65535; floats must lie there already), "l2" (each input by
+    its own L2 norm, so that it has length 1; 0 stays 0) or "none".
     classes: C; None: one more than the largest label, if every class has a training example.
     channels: confirms the length of the first axis, where the shape looks as if the channels were last or missing.
     """

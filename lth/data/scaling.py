@@ -1,6 +1,7 @@
 """Scaling of inputs to float32, with the statistics of the training set."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,8 @@ def scaler(data: "Data", device: torch.device | str = "cpu") -> Callable[[Tensor
     """Scaling function on the device: raw inputs, N x shape -> float32; tokens stay as they are."""
     if are_tokens(data.train):
         return lambda inputs: inputs
+    if data.scaling == "l2":
+        return partial(_by_norm, axes=tuple(range(-len(data.shape), 0)))
     shape = (-1, *(1 for _ in data.shape[1:]))
     if data.train.source.dtype.name == "uint8":
         mean, deviation = (torch.tensor(s, dtype=torch.float32, device=device).view(shape) for s in data.statistics)
@@ -42,6 +45,17 @@ def scaler(data: "Data", device: torch.device | str = "cpu") -> Callable[[Tensor
     # In float64: the values of a feature may differ in the last digits of float32 only.
     mean, deviation = (torch.tensor(s, dtype=torch.float64, device=device).view(shape) for s in data.statistics)
     return lambda inputs: inputs.double().sub(mean).div_(deviation).float()
+
+
+def _by_norm(inputs: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Each input divided by its L2 norm over `axes`, as float32; 0 stays 0. Squares of bytes are summed exactly, since
+    not every device has float64.
+    """
+    if inputs.dtype == torch.uint8:
+        norm = inputs.long().square().sum(axes, keepdim=True).float().sqrt_()
+    else:
+        norm = inputs.double().square().sum(axes, keepdim=True).sqrt_()
+    return (inputs / norm.masked_fill_(norm == 0, 1)).float()
 
 
 def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -56,7 +70,9 @@ def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu")
 
 
 def statistics(train: "Split", scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation that are subtracted and divided by, for each index of the first axis."""
+    """Mean and standard deviation that are subtracted and divided by, for each index of the first axis; 0 and 1 where
+    each input is divided by a number of its own.
+    """
     count, dtype = train.source.shape[1], train.source.dtype.name
     if scaling == "standardize" and isinstance(train.source, Stream) and train.source.moments is not None:
         mean, deviation = (np.asarray(each, dtype=np.float64) for each in train.source.moments)

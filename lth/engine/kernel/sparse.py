@@ -31,9 +31,8 @@ class Sparse:
         masks = [mask.get(names[id(w)], torch.ones_like(w, dtype=torch.bool)) for w in weights]
         self.block = Block(layers, masks, loop.optimizer, recipe.regularization)
         inputs, _ = loop.splits["train"]
-        self.resident = (
-            isinstance(inputs, Tensor) and inputs.dtype == torch.uint8 and unbound(recipe.augment)[0] is augment.none
-        )
+        of_all = recipe.data.scaling != "l2" and unbound(recipe.augment)[0] is augment.none  # alike, by the kernel
+        self.resident = isinstance(inputs, Tensor) and inputs.dtype == torch.uint8 and of_all
         self.mean, self.deviation = (each.astype(self.block.kind) for each in _scaling(recipe))
         features = layers[0].in_features
         self.neutral = np.zeros(features, self.block.kind), np.ones(features, self.block.kind)

@@ -47,14 +47,14 @@ COST = (
 )
 FULL = full.frankle2019("conv_2", "conv_4", **full.EVERY_LEVEL)
 WITH = ("frankle2019_all_steps",)
-SCALINGS = {"standardize": "standardized", "unit": "0 to 1", "none": "0 to 255"}
+SCALINGS = {"standardize": "standardized", "unit": "0 to 1", "none": "0 to 255", "l2": "of length 1"}
 VALIDATION = "early_stop_val_accuracy"
 CONV_4 = {"model": "conv_4", "scaling": "none"}
 BYTES = "Conv-4, inputs 0 to 255"
 # Those of frankle2019_fig5 on the inputs that are not standardized.
 CLAIMS = [
     *(claim
-    for scaling in ("unit", "none")
+    for scaling in ("unit", "none", "l2")
     for name, where in [(f"Conv-2, inputs {SCALINGS[scaling]}", {"model": "conv_2", "scaling": scaling})]
     for claim in (
         Claim(f"{name}, 8.8%: early stop earlier than dense", 3.5, "times", partial(faster, percent=8.8), where),

@@ -39,7 +39,7 @@ CONFIGURATIONS = sorted(
 ONE_SIZE = {"demo", "precision_conv_2", "precision_conv_2/fp32"}  # these have no reduced values
 ONE_SIZE |= {"evci2022_gradient_flow", "evci2022_gradient_flow/pruned_weights"}
 SCALED = [name for name in CONFIGURATIONS if name not in ONE_SIZE]
-FEWER_LEVELS = {"frankle2019_all_steps"}  # reduced to these alone, in all of the steps
+FEWER_LEVELS = {"frankle2019_all_steps", "frankle2019_scaling/l2"}  # reduced to these alone, in all of the steps
 BASES = ["lenet", "conv_2", "conv_4", "conv_6", "resnet_20", "vgg_19"]
 
 
@@ -204,6 +204,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_ablation/epsilon": ("conv_2", {"optimizer.eps": 1e-7}),
     "frankle2019_scaling": ("conv_2", {"data.scaling": "unit"}),
     "frankle2019_scaling/bytes": ("conv_2", {"data.scaling": "none"}),
+    "frankle2019_scaling/l2": ("conv_2", {"data.scaling": "l2"}),
     "frankle2019_scaling/conv_4": ("conv_4", {}),
     "frankle2019_scaling/bytes_conv_4": ("conv_4", {"data.scaling": "none"}),
     "frankle2019_fig6": ("conv_2", {"steps": 60_000, "model.dropout": 0.5, "optimizer.lr": 3e-4}),
@@ -645,7 +646,7 @@ LINES = {
     "frankle2019_fig5": ["Conv-2", "Conv-2, random reinit", "Conv-4", "Conv-6", "Conv-6, random reinit"],
     "frankle2019_fig6": ["Conv-2", "Conv-2, dropout 0.5", "Conv-4", "Conv-4, dropout 0.5", "Conv-6, dropout 0.5"],
     "frankle2019_scaling": [
-        *(f"Conv-2, inputs {scaling}" for scaling in ("standardized", "0 to 1", "0 to 255")),
+        *(f"Conv-2, inputs {scaling}" for scaling in ("standardized", "0 to 1", "0 to 255", "of length 1")),
         *(f"Conv-4, inputs {scaling}" for scaling in ("standardized", "0 to 255")),
     ],
     "frankle2019_appendix": [

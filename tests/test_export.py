@@ -19,7 +19,7 @@ import lth
 from lth import UserError, cli
 from lth.cli import export
 from lth.cli.config import jobs
-from lth.compress import formats, nets, package
+from lth.compress import formats, nets, package, scaled
 from lth.store import Record
 from lth.store.file import Corrupt, read_json, write_json
 from lth.store.record import read_record
@@ -287,3 +287,8 @@ def test_a_net_that_was_trained_on_one_image_can_be_exported() -> None:
     found = formats.file(trained(ticket.weights, end, ticket.mask), one, "int8")
     assert found is not None
     assert found.note == ""
+
+
+def test_inputs_that_are_divided_by_their_own_norms_have_no_mean_and_deviation() -> None:
+    assert scaled.scaling(replace(DATA, scaling="l2")) == {"inputs": "raw / L2 norm of each input"}
+    assert scaled.line(replace(DATA, scaling="l2")) == "its inputs are raw uint8, each divided by its L2 norm"

@@ -228,8 +228,13 @@ def usual(**changes: Any) -> Recipe:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"lr": partial(lr.drop, at=[9], warmup=5)}, {"data": COLOUR, "augment": partial(flip_crop, pad=1)}],
-    ids=["plain", "rates", "augmented"],
+    [
+        {},
+        {"lr": partial(lr.drop, at=[9], warmup=5)},
+        {"data": COLOUR, "augment": partial(flip_crop, pad=1)},
+        {"data": replace(COLOUR, scaling="l2")},
+    ],
+    ids=["plain", "rates", "augmented", "by norms"],
 )
 @pytest.mark.parametrize("start", [0, 6])
 def test_a_training_is_the_same_in_both_kernels_but_for_rounding(changes: dict[str, Any], start: int) -> None:

@@ -74,6 +74,24 @@ def test_unit_scaling_divides_by_the_largest_value_of_the_type(inputs: np.ndarra
     np.testing.assert_allclose(scaled(inputs, scaling="unit").numpy(), inputs.astype(np.float64) / largest, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int16", "uint16", "int32", "float32", "float64"])
+def test_l2_scaling_gives_every_input_the_length_1_and_leaves_0(kind: str) -> None:
+    table = np.array([[3, 4], [0, 0], [0, 7], [5, 12]], dtype=kind)
+    expected = [[3 / 5, 4 / 5], [0, 0], [0, 1], [5 / 13, 12 / 13]]
+    np.testing.assert_allclose(scaled(table, scaling="l2").numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("large", [np.full((12, 2), 2**31 - 1, "i4"), np.full((12, 2), 3e38), np.full((12, 2), 1e-30)])
+def test_l2_scaling_of_large_and_small_numbers_neither_overflows_nor_vanishes(large: np.ndarray) -> None:
+    np.testing.assert_allclose(scaled(large, scaling="l2").numpy(), np.full((12, 2), 0.5**0.5), rtol=1e-6)
+
+
+def test_l2_scaling_takes_the_norm_of_an_image_over_all_its_channels() -> None:
+    images = np.zeros((12, 2, 1, 2), dtype=np.uint8)
+    images[:, 0, 0, 1], images[:, 1, 0, 0] = 30, 40
+    assert scaled(images, scaling="l2")[5].tolist() == [[[0.0, pytest.approx(0.6)]], [[pytest.approx(0.8), 0.0]]]
+
+
 def test_a_table_is_standardized_for_each_feature_and_a_constant_feature_is_0() -> None:
     table = np.stack([np.arange(12.0), 1e6 + 0.001 * np.arange(12), np.full(12, 0.1)], axis=1)
     one = (np.arange(12) - 5.5) / np.sqrt(143 / 12)  # the variance of 0 to n - 1 is (n^2 - 1) / 12
@@ -87,7 +105,7 @@ def test_a_series_is_standardized_for_each_channel() -> None:
 
 def test_tokens_stay_integers_whatever_the_scaling() -> None:
     tokens = np.arange(48).reshape(12, 4)
-    for scaling in ("standardize", "unit", "none"):
+    for scaling in ("standardize", "unit", "l2", "none"):
         assert torch.equal(scaled(tokens, scaling=scaling), torch.from_numpy(tokens))
 
 
@@ -103,7 +121,7 @@ def as_floats(part: Split) -> Split:
     return Split(part.inputs.astype(np.float64) / 255, part.targets)
 
 
-@pytest.mark.parametrize("scaling", ["standardize", "unit"])
+@pytest.mark.parametrize("scaling", ["standardize", "unit", "l2"])
 def test_float_images_train_like_the_bytes_that_they_come_from(scaling: str) -> None:
     plain = replace(DATA, scaling=scaling)
     floats = Data("floats", *map(as_floats, (DATA.train, DATA.validation, DATA.test)), scaling=scaling)

@@ -178,6 +178,11 @@ def test_a_stack_is_its_tickets_one_after_the_other_in_float32(
         assert one.facts["final_train_accuracy"] == pytest.approx(other.facts["final_train_accuracy"], abs=0.021)
 
 
+def test_inputs_are_divided_by_their_own_norms_in_a_stack() -> None:
+    settings = recipe(data=replace(COLOUR, scaling="l2"), **LONG)
+    assert_equal(*both(tickets_of(settings), settings), 1e-5, [0, 50])
+
+
 @pytest.mark.long
 def test_a_residual_net_with_augmentation_in_a_stack() -> None:
     settings = recipe(model=resnet_20, data=COLOUR, optimizer=momentum, augment=flip_crop, steps=2, batch_size=6)

@@ -22,7 +22,7 @@ A verdict needs an interval. "±" is the sample deviation over n replicates; the
 n = 4 on). Ratios, such as of early-stop steps, have the geometric mean, with the deviation and the interval of their
 logarithms. Differences are taken within a replicate, before the mean. A best or worst level is chosen on the same
 replicates; the interval does not correct for that choice. "Down to" is the lowest percentage whose mean is as good,
-whatever lies between.
+whatever lies between, so that chance makes it low where many levels are about as good.
 
 - reproduced: the interval contains the paper's number or lies beyond it, and none of it is off by more than a factor of
   2, counted from no effect (0, or 1 for a ratio). For a claim without a number ("more than 0"), the whole interval
@@ -36,7 +36,7 @@ whatever lies between.
   A larger effect than the paper's, or a lower percentage, counts as its number.
 - agrees, within a factor of f, differs, each with its n: the same comparison of a number that has no interval, such as
   one of a single replicate. It is never "reproduced".
-- not run that far: as good as dense at the sparsest level that was trained, which is not as sparse as the paper's.
+- not run that far: as good as dense at the sparsest level that was trained, so that where this ends is not known.
 - reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
   says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.
 - not compared: rows that can't be, such as those of several configurations under one name; the log says why.

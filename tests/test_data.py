@@ -432,6 +432,9 @@ def test_missing_cifar_is_an_error_that_names_the_first_file_and_the_remedies(
     assert f"data.root at the folder that holds {first.partition('/')[0]}" in str(error.value)
     assert "data=mnist_5k" in str(error.value)
     assert not (tmp_path / "cache").exists()
+    with pytest.raises(FileNotFoundError, match="could not be downloaded"):
+        source(root=str(tmp_path / "misspelt"), cache=str(tmp_path / "cache"))
+    assert not (tmp_path / "misspelt").exists()
 
 
 @pytest.mark.parametrize("source", [mnist, cifar10])

@@ -137,7 +137,8 @@ def test_a_stored_experiment_is_named_in_place_of_its_overrides(
         told = [(job.columns["criterion"], job.recipe.batch_size, [*job.replicates], job.levels) for job, _ in made]
         return sorted(told, key=str)
 
-    # A later run of fewer levels hides none, and values choose among the jobs that there are.
+    # A later run of fewer levels hides none, a job without a result is none, and values choose among those that are.
+    Record(tmp_path, "two", "failed-1", {"replicate": 1}, overrides=["model=no_net"]).status("failed")
     assert found() == [("magnitude", 60, [1, 2], 2), ("random", 20, [1], [2])]
     assert found("criterion=random") == found("batch_size=20") == [("random", 20, [1], [2])]
     assert found("replicate=2") == [("magnitude", 60, [2], 2)]

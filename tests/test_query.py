@@ -38,6 +38,21 @@ def test_conditions_are_met_by_text_number_or_absence() -> None:
     assert len(query.where(rows(), [])) == 8
 
 
+def test_a_data_set_is_named_without_its_limit_too() -> None:
+    table = rows().assign(data=["digits", "digits[:500]", "odd[:50]", "odd[:500]"] * 2)
+    assert len(query.where(table, ["data=digits"])) == 2
+    assert len(query.where(table, ["data=odd"])) == 4
+    assert len(query.where(table, ["data=odd[:50]"])) == 2
+    with pytest.raises(UserError, match="data=od: no row has it"):
+        query.where(table, ["data=od"])
+
+
+def test_values_on_several_data_sets_are_not_ranked() -> None:
+    assert ranking.rule(rows().assign(data=["digits", "digits[:500]"] * 4), "loss").column == "early_stop_val_loss"
+    with pytest.raises(UserError, match="values on digits, odd can't be ranked together: add --where data=digits"):
+        ranking.rule(rows().assign(data=["digits", "odd[:50]"] * 4), "validation")
+
+
 def test_a_value_may_hold_commas() -> None:
     table = rows().assign(**{"model.hidden": ["[100, 50]", "[50]", "[100, 50]", "[20]"] * 2, "experiment": "a,b"})
     assert len(query.where(table, ["model.hidden=[100,50]"])) == 4

@@ -387,16 +387,19 @@ def test_a_plan_lists_what_is_stored_and_trains_nothing(
 @pytest.mark.long
 def test_settings_that_do_nothing_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["root=here", "levels=1", "branch=[shuffle,reinitialize]", "branch.shuffle.levels=[3,9]",
-             "branch.reinitialize.levels=[0,9]", "lr=drop", "lr.at=[5,20,30]", "lr.warmup=20"]  # fmt: skip
+             "branch.reinitialize.levels=[0,9]", "lr=drop", "lr.at=[5,20,30]", "lr.warmup=20",
+             "schedule.conv=0.3", "schedule.linear=0.3"]  # fmt: skip
     expected = [
         "shuffle trains nothing: its levels=[3, 9] are not among those of the job (0, 1)",
         "lr.at: training ends at step 20, before the rate drops at 20, 30",
         "lr.warmup=20: training ends at step 20, before the rate has its full value",
+        "schedule.conv=0.3 prunes nothing: of conv, linear, output, shortcut, this net has linear, output",
     ]
     for more in (["plan=true"], []):
         assert run(*given, *more) == 0
         text = " ".join(capsys.readouterr().out.split())
-        assert [text.count(sentence) for sentence in expected] == [1, 1, 1], text
+        assert [text.count(sentence) for sentence in expected] == [1, 1, 1, 1], text
+        assert "schedule.linear=0.3 prunes nothing" not in text
         assert "reinitialize trains nothing" not in text
     usual = ["root=here", "levels=1", "branch=[shuffle]", "branch.shuffle.levels=[]", "lr=drop", "lr.at=[5,19]"]
     assert run(*usual, "lr.warmup=19", "plan=true") == 0

@@ -53,6 +53,8 @@ def _equal(table: pd.DataFrame, key: str, value: str) -> pd.Series:
     """Mask of the rows with this value; raises UserError if there is none."""
     column = table[key]
     found = column.isna() if value == MISSING else _matches(column, value)
+    if key == "data" and not found.any():  # of data.limit, without the limit
+        found = _matches(column.str.partition("[:")[0], value)
     if not found.any():
         raise UserError(f"{key}={value}: no row has it; there are {values(column)}")
     return found
@@ -87,7 +89,7 @@ def check_column(table: pd.DataFrame, key: str) -> None:
         words = [*map(str, table)]
         with suppress(UserError):  # of several tasks
             words = [name := metric(table).name, f"final_{name}", f"validation_{name}", "loss", *words]
-        meant = did_you_mean(similar(key, words, most=3, cutoff=0.5))
+        meant = did_you_mean(similar(key, words, most=3, cutoff=0.6))
         raise UserError(f"{key}: there is no such column{meant or '; there are ' + ', '.join(map(str, table))}")
 
 

@@ -27,9 +27,11 @@ class Rule:
 
 def rule(table: pd.DataFrame, by: str) -> Rule:
     """The rule that a word names: validation (the metric of the validation set at early stop) or loss. Raises
-    UserError: a choice on the test set would no longer be measured by it, and of a metric that is neither an accuracy
-    nor an error it is not known whether high values are good.
+    UserError: a choice on the test set would no longer be measured by it, of a metric that is neither an accuracy nor
+    an error it is not known whether high values are good, and values on several data sets are no ranking.
     """
+    if len(names := table["data"].str.partition("[:")[0].unique()) > 1:  # which data.limit leaves as it is
+        raise UserError(f"values on {', '.join(names)} can't be ranked together: add --where data={names[0]}")
     found = metric(table)
     if by in ("validation", f"validation_{found.name}"):
         if not found.is_accuracy and not found.name.endswith("error"):

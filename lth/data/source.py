@@ -113,6 +113,7 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
             f"data.root={root}: there is no folder {folder.parent}. Point it at the folder that holds {holds}, or at "
             "one to download to"
         )
+    made = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
         with _alone(folder / _lock(kind)):
@@ -122,11 +123,21 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
                 for train in (True, False):
                     getattr(torchvision.datasets, kind)(root, train=train, download=True)
     except (OSError, RuntimeError) as error:
+        if made:  # perhaps misspelled
+            _remove_empty(folder, kind)
         missing = next((file for file in files if not file.is_file()), files[0])
         raise FileNotFoundError(
             f"data={name}: {missing} is missing and could not be downloaded. Point data.root at the folder that holds "
             f"{holds}, or use the embedded digits: data=mnist_5k ({error})"
         ) from error
+
+
+def _remove_empty(folder: Path, kind: str) -> None:
+    """Remove a folder in which nothing but folders and a lock was made."""
+    with suppress(OSError):
+        (folder / _lock(kind)).unlink(missing_ok=True)
+        for each in (*sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True), folder):
+            each.rmdir()
 
 
 def _lock(kind: str) -> str:

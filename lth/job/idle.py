@@ -14,6 +14,7 @@ from lth.imp import examples
 from lth.job.values import Job
 from lth.keywords import unbound
 from lth.recipe import Recipe
+from lth.schedule import KINDS
 from lth.seed import undisturbed
 from lth.task import cross_entropy
 
@@ -27,6 +28,11 @@ def idle(job: Job) -> Iterator[str]:
     for name, branch in job.branches.items():
         if branch.levels and not {*levels}.intersection(branch.levels):
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
+    kinds = {*job.recipe.layers.kinds.values()}
+    for word in job.overrides or ():
+        key, _, rate = word.lstrip("+").partition("=")
+        if key.startswith("schedule.") and (kind := key.removeprefix("schedule.")) in {*KINDS} - kinds:
+            yield f"{key}={rate} prunes nothing: of {', '.join(KINDS)}, this net has {', '.join(sorted(kinds))}"
     comparing = all(unbound(rule)[0] in (stop.density, stop.accuracy_drop) for rule in job.stops.values())
     if job.stops and comparing and not any(job.ladder.children.get(level) for level in levels if level):
         yield f"stop={','.join(job.stops)} stops nothing: no level is pruned from one that was pruned before"

@@ -48,17 +48,17 @@ def row(trained: "Trained") -> dict[str, Any]:
     return {**origin(trained), **early_stop(trained.evaluations), **_facts(trained.steps, trained.facts)}
 
 
-def tickets(root: Path, experiment: str | None = None) -> pd.DataFrame:
+def tickets(root: Path | str, experiment: str | None = None) -> pd.DataFrame:
     """One row per trained ticket of one experiment, or of all; empty if nothing is stored."""
     return _tickets([*_results(root, experiment)])
 
 
-def evaluations(root: Path, experiment: str | None = None) -> pd.DataFrame:
+def evaluations(root: Path | str, experiment: str | None = None) -> pd.DataFrame:
     """One row per evaluation of every trained ticket: the learning curves."""
     return _evaluations([*_results(root, experiment)])
 
 
-def tables(root: Path, experiment: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tables(root: Path | str, experiment: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both `tickets` and `evaluations`, each result file read once."""
     results = [*_results(root, experiment)]
     return _tickets(results), _evaluations(results)
@@ -121,10 +121,11 @@ def _joined(curves: "list[tuple[int, dict[str, Any], Curve]]") -> tuple[Any, pd.
 _Result = tuple[Any, Any, Known]
 
 
-def _results(root: Path, experiment: str | None) -> Iterator[_Result]:
+def _results(root: Path | str, experiment: str | None) -> Iterator[_Result]:
     """Rows whose result is there and is what they name; the others are reported. Changes nothing. A record, or a row of
     a branch, whose code changed since has a column `stale` that says how.
     """
+    root = Path(root)
     known, found = Index(root), [*records(root, experiment)]
     mark_branches(found)
     changes, named = stale(found), {column for record in found for column in record["columns"] if "." in column}

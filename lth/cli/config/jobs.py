@@ -50,7 +50,7 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
         raise UserError(f"{' '.join(named)}: give the name of one stored experiment, and key=value to choose its jobs")
     (name,), root = named, next((word[5:] for word in reversed(given) if word.startswith("root=")), "runs")
     check_name(name)
-    there = {record["job"]: record for record in records(Path(root), name) if "job" in record}
+    there = {record["job"]: record for record in records(Path(root), name) if "job" in record and record["rows"]}
     found: dict[str, tuple[Job, Path]] = {}
     held: dict[str, set[int]] = {}
     made = dict.fromkeys(tuple(record["overrides"]) for record in there.values() if "overrides" in record)

@@ -190,7 +190,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig1/conv_2": ("conv_2", control("random_sparsity", 2)),
     "frankle2019_fig1/conv_4": ("conv_4", control("random_sparsity", 2)),
     "frankle2019_fig1/conv_6": ("conv_6", control("random_sparsity", 2)),
-    "frankle2019_fig3": ("lenet", {}),
+    "frankle2019_fig3": ("lenet", {"levels": 22}),
     "frankle2019_fig4": ("lenet", control("reinitialize")),
     "frankle2019_fig4/one_shot": (
         "lenet",

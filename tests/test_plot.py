@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from lth import UserError
-from lth.analysis import plot
+from lth.analysis import plot, registry, series
 from lth.analysis.plot.counts import counts
 from lth.analysis.plot.labels import data_name
 from lth.analysis.plot.style import balanced, look
@@ -320,6 +320,22 @@ def test_each_value_of_rows_has_a_row_of_panels_of_its_own() -> None:
     assert bars(other_accuracy)["ticket"][0] == pytest.approx((100, 50.0, 50.0, 50.0))
     assert bars(other_step)["ticket"][1] == pytest.approx((50, 2000, 1000, 3000))
     assert len(plot.sparsity(tickets(), rows="data").axes) == 2
+
+
+def test_an_experiment_of_ones_own_has_a_row_of_panels_for_each_data_set() -> None:
+    both = pd.concat([tickets().assign(data="photos"), tickets()], ignore_index=True)
+    titles = [[axes.get_title() for axes in registry.load("mine").draw(rows, rows).axes] for rows in (both, tickets())]
+    assert titles == [["data=digits", "", "data=photos", ""], ["", ""]]
+
+
+@pytest.mark.parametrize(("column", "shared"), [("data", False), ("model", True)])
+def test_panels_of_one_data_set_alone_share_the_axis_of_accuracies(column: str, shared: bool) -> None:
+    y, panels = "early_stop_test_accuracy", []
+    for value, accuracy in (("one", 0.5), ("two", 0.9)):
+        rows = tickets().assign(**{column: value, "early_stop_test_accuracy": accuracy})
+        panels.append((value, series.points(rows, "density", y), rows))
+    low, high = (axes.get_ylim() for axes in plot.lines(panels, "density", y, "mine").axes)
+    assert (low == high) == shared
 
 
 def test_another_column_stands_beside_the_accuracy() -> None:

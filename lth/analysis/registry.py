@@ -82,10 +82,12 @@ def _own(name: str) -> ModuleType:
     module = ModuleType(f"experiments.{name}", doc=name)
 
     def draw(tickets: "pd.DataFrame", evaluations: "pd.DataFrame") -> "Figure":
-        """Accuracy (or the metric of another task) at early stop and early-stop step, over percent of weights."""
+        """Accuracy (or the metric of another task) at early stop and early-stop step, over percent of weights; a row
+        of panels for each data set.
+        """
         from lth.analysis import plot
 
-        return plot.sparsity(tickets, name)
+        return plot.sparsity(tickets, name, rows="data" if tickets["data"].nunique() > 1 else "")
 
     vars(module).update(draw=draw, COST="")
     return module

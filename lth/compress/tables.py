@@ -1,6 +1,7 @@
 """Tables of measured nets: shared columns and output files."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +20,11 @@ def where() -> dict[str, str]:
 
 
 def provenance(how: str, extra: Sequence[str] = ()) -> str:
-    """The line under a table: machine, how it was measured, commit, what ± means, and further facts."""
-    facts = [f"{machine()}, {how}", f"commit {commit()}", "mean ± standard deviation over n replicates", *extra]
+    """The line under a table: machine, how and under which load it was measured, commit, what ± means, and further
+    facts.
+    """
+    measured = f"{machine()}, {how}, load {os.getloadavg()[0]:.1f}"
+    facts = [measured, f"commit {commit()}", "mean ± standard deviation over n replicates", *extra]
     return "; ".join(facts)
 
 

@@ -31,7 +31,7 @@ def idle(job: Job) -> Iterator[str]:
     kinds = {*job.recipe.layers.kinds.values()}
     for word in job.overrides or ():
         key, _, rate = word.lstrip("+").partition("=")
-        if key.startswith("schedule.") and (kind := key.removeprefix("schedule.")) in {*KINDS} - kinds:
+        if key.startswith("schedule.") and key.removeprefix("schedule.") in {*KINDS} - kinds:
             yield f"{key}={rate} prunes nothing: of {', '.join(KINDS)}, this net has {', '.join(sorted(kinds))}"
     comparing = all(unbound(rule)[0] in (stop.density, stop.accuracy_drop) for rule in job.stops.values())
     if job.stops and comparing and not any(job.ladder.children.get(level) for level in levels if level):

@@ -29,9 +29,11 @@ def lines(
     notes: Sequence[str] = (),
 ) -> "Figure":
     """A panel for each (name, points of `lth.analysis.series`, rows that they are of), one below the other: means, bars
-    from minimum to maximum, in the looks of `style.look`. Panels of accuracies share their axis, except over steps.
+    from minimum to maximum, in the looks of `style.look`. Panels of accuracies share their axis, except over steps or
+    of several data sets.
     """
-    shared = {"sharex": x != "density", "sharey": x != "step" and y.endswith("accuracy")}
+    data = {name for _, _, rows in panels for name in rows["data"]}
+    shared = {"sharex": x != "density", "sharey": x != "step" and y.endswith("accuracy") and len(data) == 1}
     with new_figure(WIDE, HIGH * len(panels), len(panels), 1, **shared) as (figure, grid):
         for (name, points, rows), (axes,) in zip(panels, grid, strict=True):
             _panel(axes, points, x)

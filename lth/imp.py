@@ -13,9 +13,8 @@ from lth import criterion as criteria
 from lth import distribution as distributions
 from lth import rewind as rewinding
 from lth import structure as structures
-from lth.criterion import Batch
-from lth.criterion.refused import check_told_apart, name_of_own
-from lth.data import normalized, rows
+from lth.criterion.refused import Criterion, Structure, check_told_apart, name_of_own
+from lth.data import Examples, normalized, rows
 from lth.keywords import supplied
 from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
@@ -24,9 +23,7 @@ from lth.seed import seed, seeded, undisturbed
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, masked, remaining
 from lth.weights import initial
 
-Criterion = Callable[..., dict[str, Tensor]]
 Distribution = Callable[[Mapping[str, Tensor], Mask, Mapping[str, float]], Mapping[str, float]]
-Structure = Callable[..., Mask]
 Scored = Callable[[Ticket, int, int, int], None]
 Rewind = Callable[[Trained], tuple[Weights, int]]
 Train = Callable[[list[Ticket]], list[Trained]]
@@ -180,7 +177,7 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
                             "the outputs; leave model.output out")  # fmt: skip
 
 
-def batch(recipe: Recipe, ticket: Ticket) -> Batch:
+def batch(recipe: Recipe, ticket: Ticket) -> Examples:
     """The first batch that training this ticket sees, as `lth.data.normalized` gives it."""
     train = recipe.data.train
     batch = rows(ticket.noise, ticket.step, ticket.step + 1, size=len(train), batch_size=recipe.batch_size)[0]

@@ -14,6 +14,7 @@ from small import DATA, conv_net, copied, dropout_net, few, half_pruned, recipe,
 from torch import Tensor, nn
 
 from lth import UserError, criterion
+from lth.data import Examples
 from lth.imp import batch
 from lth.model import mlp, resnet_20
 from lth.ticket import Trained, masked
@@ -65,7 +66,7 @@ def test_scores_of_three_weights_equal_those_computed_by_hand(
     assert {name: s.tolist() for name, s in scores.items()} == {"weight": [expected]}
 
 
-def example(model: Callable[..., nn.Module] = conv_net) -> tuple[Trained, nn.Module, criterion.Batch]:
+def example(model: Callable[..., nn.Module] = conv_net) -> tuple[Trained, nn.Module, Examples]:
     """A trained ticket with changed weights, a net with other values, and its first batch."""
     settings = recipe(model=model)
     ticket = half_pruned(settings)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lth import UserError, criterion, neuron, structure
 from lth.compress.compact import compact, shrunk
-from lth.criterion import Batch
+from lth.data import Examples
 from lth.imp import check, dense
 from lth.init import glorot_normal
 from lth.layer import layers
@@ -204,7 +204,7 @@ def mixing(shape: Sequence[int], classes: int) -> nn.Module:
     return Net("vectors", ["softmax"])
 
 
-def needs_accuracy(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def needs_accuracy(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """A criterion that looks at evaluations, of which there are none before training."""
     last = float(trained.evaluations["test_accuracy"].iloc[-1])
     return {name: weight * last for name, weight in trained.weights().items() if name in trained.mask}

@@ -398,27 +398,28 @@ def test_the_accuracy_at_a_share_of_the_steps_is_that_of_the_last_evaluation_unt
     share: float, accuracy: float
 ) -> None:
     table = pd.DataFrame({"digest": ["a"], "steps": [1000]})
-    assert list(plot.accuracy_at(table, learning(*range(0, 1001, 100)), share)) == [accuracy]
+    assert list(plot.evaluated(table, learning(*range(0, 1001, 100)), share)["value"]) == [accuracy]
 
 
 def test_the_accuracy_at_step_30000_of_112480_is_that_of_step_30000() -> None:
     table = pd.DataFrame({"digest": ["a"], "steps": [112_480]})
     for step in (30_000, 60_000):  # the product of the share and the steps is a little less than the step
-        assert list(plot.accuracy_at(table, learning(0, step - 100, step, step + 100), step / 112_480)) == [step / 1000]
+        found = plot.evaluated(table, learning(0, step - 100, step, step + 100), step / 112_480)
+        assert list(found["value"]) == [step / 1000]
 
 
 def test_each_ticket_has_the_accuracy_of_its_own_curve_and_number_of_steps() -> None:
     table = pd.DataFrame({"digest": ["b", "a", "b"], "steps": [400, 1000, 400]}, index=[7, 3, 5])
     curves = pd.concat([learning(0, 500, 1000), learning(0, 200, 400).assign(digest="b")])
-    found = plot.accuracy_at(table, curves, 0.5)
+    found = plot.evaluated(table, curves, 0.5)["value"]
     assert list(found.items()) == [(7, 0.2), (3, 0.5), (5, 0.2)]
 
 
 def test_a_ticket_that_starts_later_has_no_accuracy_there() -> None:
     table = pd.DataFrame({"digest": ["a"], "steps": [1000]})
     late = learning(500, 1000)
-    assert np.isnan(plot.accuracy_at(table, late, 0.3)[0])
-    assert list(plot.accuracy_at(table, late, 0.5)) == [0.5]
+    assert np.isnan(plot.evaluated(table, late, 0.3)["value"][0])
+    assert list(plot.evaluated(table, late, 0.5)["value"]) == [0.5]
 
 
 def test_a_name_in_a_script_that_the_font_lacks_gives_no_warnings(tmp_path: Path) -> None:

@@ -262,12 +262,15 @@ def test_files_of_compressed_nets_are_a_section_and_the_given_folder_goes_first(
     examples.commit(folder, examples.tickets("one", ACCURACIES))
     results, own = folder / "results", tmp_path / "own"
     own.mkdir()
-    (results / "one_files.csv").write_text("format,bytes\nlth-5,1234\n")
+    net = "experiment,model,data,replicate,level,density"
+    files = f"{net},format,bytes,accuracy\none,lenet,mnist,0,1,0.8,lth-5,"
+    (results / "one_files.csv").write_text(f"{files}1234,0.9\n")
     committed = page(gather("one", NOWHERE, own))
     assert "compression" in sections(committed)
     assert "1234" in committed
-    (own / "one_files.csv").write_text("format,bytes\nlth-5,4321\n")
-    (own / "one_layouts.csv").write_text("layout,bytes\ncsr,0.123456789\n")
+    (own / "one_files.csv").write_text(f"{files}4321,0.9\n")
+    layouts = f"{net},layout,parameters,accuracy\none,lenet,mnist,0,1,0.8,csr,7,0.123456789\n"
+    (own / "one_layouts.csv").write_text(layouts)
     (own / "one_files.png").write_bytes(b"a picture")
     text = page(gather("one", NOWHERE, own))
     assert "4321" in text

@@ -13,7 +13,7 @@ from small import recipe
 from lth import branch, criterion, distribution, rewind, schedule, structure
 from lth.analysis.branches import full_branch
 from lth.analysis.claim import value
-from lth.analysis.plot import accuracy_at
+from lth.analysis.plot import evaluated
 from lth.engine import Callback
 from lth.init import glorot_normal
 from lth.job import Branch, Job, run
@@ -71,7 +71,7 @@ def test_a_branch_that_trains_longer_has_the_steps_of_the_line_beside_it(tmp_pat
     assert found.loc["longer", "samples"] > found.loc["ticket", "samples"].max()
     assert found.loc["longer", "branch_settings"] == "budget=macs, cap=2"
     rows = table.tickets(tmp_path)
-    ends = accuracy_at(rows, table.evaluations(tmp_path), 1.0)
+    ends = evaluated(rows, table.evaluations(tmp_path), 1.0)["value"]
     assert ends.tolist() == rows["final_test_accuracy"].tolist()
 
 

@@ -24,11 +24,11 @@ from lth.cli.config.trial import trial
 from lth.cli.ending import Ending, read, write
 from lth.cli.parser import parsed
 from lth.store import Record, Store, table
-from lth.store.folder import Busy
 from lth.store.lease import take
 from lth.store.locks import claimed
 from lth.store.record import read_record
 from lth.store.running import end, lease_of
+from lth.store.store import Busy
 
 PLAN = ["plan=true", "tracking=none", "levels=1"]
 

@@ -15,8 +15,8 @@ from lth.cli.signals import Ended
 from lth.engine import Interrupted
 from lth.job import Job
 from lth.store import Store
-from lth.store.folder import Busy
 from lth.store.locks import until
+from lth.store.store import Busy
 
 PATIENCE = 0.5  # seconds that the end of a run waits for a record that another process writes
 

@@ -22,7 +22,7 @@ from lth.engine import Interrupted
 from lth.job import Job
 from lth.store import Store
 from lth.store.environment import peak_memory
-from lth.store.folder import Busy
+from lth.store.store import Busy
 from lth.ticket import Trained
 
 

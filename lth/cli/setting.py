@@ -10,7 +10,7 @@ from typing import Any
 from lth.cli import failure, tracked
 from lth.cli.tracking import Silent
 from lth.job import Job
-from lth.store.folder import Keep
+from lth.store.store import Keep
 
 log = logging.getLogger("lth")
 

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lth import UserError
+from lth.data import Examples
 from lth.seed import undisturbed
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Weights
 from lth.weights import load
 
 Norm = Literal["estimated", "averaged"]
-Examples = tuple[Tensor, Tensor]
 BATCH = 250  # examples that are evaluated at once
 
 

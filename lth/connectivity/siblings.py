@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from lth.connectivity.line import Examples, Line, Norm, line, outputs, set_weights, text
+from lth.connectivity.line import Line, Norm, line, outputs, set_weights, text
 from lth.connectivity.pair import angle, disagreement, distance, ensemble
-from lth.data import Data, Split, normalized
+from lth.data import Data, Examples, Split, normalized
 from lth.task import Task, sigmoid_error
 from lth.ticket import Mask, Weights
 
@@ -95,8 +95,7 @@ def _outputs_of(net: nn.Module, weights: Weights, splits: Mapping[str, Examples]
 
 
 def _examples(split: Split, data: Data, count: int, device: str) -> Examples:
-    inputs, targets = normalized(data, split.take(np.arange(min(count, len(split)))), device)
-    return inputs, targets
+    return normalized(data, split.take(np.arange(min(count, len(split)))), device)
 
 
 def _on(tensors: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:

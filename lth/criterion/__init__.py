@@ -6,7 +6,6 @@ Randomness is seeded by (replicate, level).
 """
 
 from lth.criterion.activation import wanda
-from lth.criterion.batch import Batch
 from lth.criterion.gradient import gradient, grasp, snip, synflow
 from lth.criterion.inverse import inverted
 from lth.criterion.unit import batch_norm_scale, neuron_l1, neuron_l2
@@ -27,7 +26,6 @@ from lth.criterion.weights import (
 )
 
 __all__ = [
-    "Batch",
     "batch_norm_scale",
     "gradient",
     "grasp",

@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from lth.criterion.batch import Batch
+from lth.data import Examples
 from lth.layer.norms import input_norms
 from lth.ticket import Trained, masked
 
 
-def wanda(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def wanda(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_T| ||X||: X are the values that a weight is multiplied with, over the batch and, of filters, the places of an
     image, in evaluation mode (Sun et al. 2024, Equation 1). The paper compares within an output: structure=row. It
     prunes one block after the other, and takes X as the pruned ones give it; here all layers are scored in the net so

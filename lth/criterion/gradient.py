@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lth import UserError
-from lth.criterion.batch import Batch
+from lth.data import Examples
 from lth.seed import seeded
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained, masked
@@ -18,7 +18,7 @@ from lth.weights import called, copied
 log = logging.getLogger("lth")
 
 
-def snip(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
+def snip(net: nn.Module, trained: Trained, batch: Examples, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
     """|W dL/dW| at W_T (Lee et al. 2019, Eq. 6; to divide by the sum would not change the order), in the net's current
     mode; dropout is seeded.
     """
@@ -26,13 +26,13 @@ def snip(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIF
     return {name: (weights[name] * g).abs() for name, g in gradients.items()}
 
 
-def gradient(net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
+def gradient(net: nn.Module, trained: Trained, batch: Examples, *, task: Task = CLASSIFICATION) -> dict[str, Tensor]:
     """|dL/dW| at W_T, as `snip`. (The "grad" in the code of Zhou et al. 2019 is that of the first step.)"""
     return {name: g.abs() for name, g in _gradients(net, trained, batch, task)[1].items()}
 
 
 def grasp(
-    net: nn.Module, trained: Trained, batch: Batch, *, task: Task = CLASSIFICATION, temperature: float = 200.0
+    net: nn.Module, trained: Trained, batch: Examples, *, task: Task = CLASSIFICATION, temperature: float = 200.0
 ) -> dict[str, Tensor]:
     """W (H g) at W_T, of the loss of outputs that are divided by `temperature`: weights stay whose removal reduces the
     gradient flow most (the negative of Equation 8 of Wang et al. 2020, where the highest scores are removed). Of one
@@ -52,7 +52,7 @@ def grasp(
     return {name: (w * h).detach() for name, w, h in zip(trained.mask, leaves, second, strict=True)}
 
 
-def synflow(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def synflow(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W| dR/d|W| at W_T, R the sum of the outputs for one input of ones through the net of absolute values, in
     evaluation and float64, or float32 or the types of its layers if the net takes nothing else: data decide nothing
     (Tanaka et al. 2020, Section 5, whose code takes the absolute value of running statistics too). Meant to be scored
@@ -104,14 +104,14 @@ def _numbers(trained: Trained) -> AbstractContextManager[None]:
     return seeded("criterion", trained.ticket.replicate, trained.ticket.level)
 
 
-def _loss(net: nn.Module, weights: dict[str, Tensor], batch: Batch, task: Task, temperature: float = 1.0) -> Tensor:
+def _loss(net: nn.Module, weights: dict[str, Tensor], batch: Examples, task: Task, temperature: float = 1.0) -> Tensor:
     inputs, targets = batch
     outputs: Tensor = called(net, weights, inputs)
     return task.loss(outputs if temperature == 1 else outputs / temperature, targets)
 
 
 def _gradients(
-    net: nn.Module, trained: Trained, batch: Batch, task: Task
+    net: nn.Module, trained: Trained, batch: Examples, task: Task
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """m * W_T, and the gradients of the loss by its prunable weights."""
     weights, leaves = _leaves(trained)

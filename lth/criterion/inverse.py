@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from lth.criterion.batch import Batch
+from lth.data import Examples
 from lth.keywords import supplied
 from lth.task import CLASSIFICATION, Task
 from lth.ticket import Trained
@@ -13,7 +13,7 @@ from lth.ticket import Trained
 def inverted(
     net: nn.Module,
     trained: Trained,
-    batch: Batch,
+    batch: Examples,
     *,
     of: Callable[..., dict[str, Tensor]],
     task: Task = CLASSIFICATION,

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from lth import UserError, neuron
-from lth.criterion.batch import Batch
+from lth.data import Examples
 from lth.layer import BATCH_NORMS
 from lth.neuron import EXAMPLES, Group
 from lth.ticket import Trained
 
 
-def neuron_l1(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def neuron_l1(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """Sum of |W_T| over the weights into a unit, which share this score; for coupled units, summed over their layers
     (Li et al. 2017, Section 3.1: L1 norm of filters).
     """
@@ -21,7 +21,7 @@ def neuron_l1(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tenso
     return _broadcast(trained, {group: neuron.total(group, size, 0) for group in _groups(net, batch)})
 
 
-def neuron_l2(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def neuron_l2(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """L2 norm of the weights W_T into a unit; for coupled units, over all their layers (the group norm of Fang et al.
     2023).
     """
@@ -30,7 +30,7 @@ def neuron_l2(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tenso
     return _broadcast(trained, {group: neuron.total(group, square, 0).sqrt() for group in _groups(net, batch)})
 
 
-def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def batch_norm_scale(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|gamma| of a unit's batch norm, summed over coupled units (Liu et al. 2017, "network slimming", which trains with
     an L1 penalty on gamma).
     """
@@ -44,7 +44,7 @@ def batch_norm_scale(net: nn.Module, trained: Trained, batch: Batch) -> dict[str
     return _broadcast(trained, {group: neuron.total(group, gamma, 0) for group in groups})
 
 
-def _groups(net: nn.Module, batch: Batch) -> list[Group]:
+def _groups(net: nn.Module, batch: Examples) -> list[Group]:
     return neuron.groups(net, batch[0][:EXAMPLES])
 
 

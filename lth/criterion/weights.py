@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lth.criterion.batch import Batch
+from lth.data import Examples
 from lth.seed import generator
 from lth.ticket import Trained
 
@@ -13,29 +13,29 @@ Rule = Callable[[Tensor, Tensor], Tensor]
 TINY = 1e-30  # below every weight that is not 0, and exact beside the scores in float64
 
 
-def magnitude(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def magnitude(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_T| (Han et al. 2015; Frankle & Carbin 2019; "large_final" in Zhou et al. 2019)."""
     weights = trained.weights()
     return {name: weights[name].abs() for name in trained.mask}
 
 
-def small_final(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def small_final(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """-|W_T| (Zhou et al. 2019)."""
     weights = trained.weights()
     return {name: -weights[name].abs() for name in trained.mask}
 
 
-def large_init(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def large_init(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_k| (Zhou et al. 2019)."""
     return {name: trained.ticket.weights[name].abs() for name in trained.mask}
 
 
-def small_init(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def small_init(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """-|W_k| (Zhou et al. 2019)."""
     return {name: -trained.ticket.weights[name].abs() for name in trained.mask}
 
 
-def large_init_large_final(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def large_init_large_final(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """Large |W_k| and large |W_T|: those stay that are among the same share of the largest of both (Zhou et al. 2019).
 
     Their code finds this share by bisection. The lower of the two ranks among the remaining weights of the layer gives
@@ -44,46 +44,46 @@ def large_init_large_final(net: nn.Module, trained: Trained, batch: Batch) -> di
     return _lower_ranks(trained, Tensor.abs)
 
 
-def small_init_small_final(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def small_init_small_final(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """Small |W_k| and small |W_T|, as `large_init_large_final` (Zhou et al. 2019)."""
     return _lower_ranks(trained, lambda weights: -weights.abs())
 
 
-def magnitude_increase(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def magnitude_increase(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_T| - |W_k| (Zhou et al. 2019)."""
     return _of_both(trained, _increase)
 
 
-def movement(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def movement(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_T - W_k| (Zhou et al. 2019; not the movement pruning of Sanh et al. 2020)."""
     return _of_both(trained, lambda start, end: (end - start).abs())
 
 
-def large_final_same_sign(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def large_final_same_sign(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_T| where W_T has the sign of W_k, elsewhere 0, ties of which are broken at random (Zhou et al. 2019)."""
     return _signed(trained, _final, same=True)
 
 
-def large_final_diff_sign(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def large_final_diff_sign(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_T| where W_T has another sign than W_k, elsewhere 0, ties of which are broken at random (Zhou et al. 2019)."""
     return _signed(trained, _final, same=False)
 
 
-def magnitude_increase_same_sign(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def magnitude_increase_same_sign(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_T| - |W_k| where W_T has the sign of W_k, elsewhere 0, which is above a decrease; ties at 0 are broken at
     random (Zhou et al. 2019).
     """
     return _signed(trained, _increase, same=True)
 
 
-def magnitude_increase_diff_sign(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def magnitude_increase_diff_sign(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """|W_T| - |W_k| where W_T has another sign than W_k, elsewhere 0, which is above a decrease; ties at 0 are broken
     at random (Zhou et al. 2019).
     """
     return _signed(trained, _increase, same=False)
 
 
-def random(net: nn.Module, trained: Trained, batch: Batch) -> dict[str, Tensor]:
+def random(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
     """Uniform on [0, 1): the random-pruning control."""
     ticket = trained.ticket
     source = generator("criterion", ticket.replicate, ticket.level)

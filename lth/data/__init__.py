@@ -4,13 +4,14 @@ from lth.data.corpus import text
 from lth.data.dataset import Data, Split
 from lth.data.large import image_folder, streamed
 from lth.data.order import rows
-from lth.data.scaling import normalized, scaler
+from lth.data.scaling import Examples, normalized, scaler
 from lth.data.smaller import limited, resized
 from lth.data.source import cifar10, cifar100, fashion_mnist, mnist, mnist_5k
 from lth.data.table import diabetes
 
 __all__ = [
     "Data",
+    "Examples",
     "Split",
     "cifar10",
     "cifar100",

@@ -16,6 +16,8 @@ from lth.data.stream import Stream
 if TYPE_CHECKING:
     from lth.data.dataset import Data, Split
 
+Examples = tuple[Tensor, Tensor]  # inputs and targets
+
 # Types that PyTorch can't index, held in one that has all their values.
 HELD = {"uint16": np.int32, "bool": np.uint8}
 
@@ -58,7 +60,7 @@ def _by_norm(inputs: Tensor, axes: tuple[int, ...]) -> Tensor:
     return (inputs / norm.masked_fill_(norm == 0, 1)).float()
 
 
-def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu") -> Examples:
     """Inputs (float32, N x shape, scaled; or int64 tokens) and targets (int64, N or N x T; or float32, N x k) on the
     device. Raises UserError for an outlier that is beyond float32 when it is scaled.
     """

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from lth.data import Examples
 from lth.engine.objective import Objective
 from lth.engine.passes import Passes
-from lth.engine.splits import Examples
 from lth.engine.stacked import Stacked
 from lth.layer import has
 

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from lth import augment
 from lth.augment import PARTS
-from lth.data import rows
+from lth.data import Examples, rows
 from lth.engine.rates import pinned
-from lth.engine.splits import Examples
 from lth.keywords import unbound
 from lth.recipe import Recipe
 

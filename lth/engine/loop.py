@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from lth.data import scaler
+from lth.data import Examples, scaler
 from lth.engine import channels_last, evaluation, generators, growth
 from lth.engine.batch_norm import synchronize
 from lth.engine.callback import Callback
@@ -18,7 +18,6 @@ from lth.engine.kernel.replace import dense_weights, sparse_layers
 from lth.engine.kernel.update import Update, is_plain
 from lth.engine.masking import Masking, cost_of
 from lth.engine.ranks import ALONE, Ranks
-from lth.engine.splits import Examples
 from lth.engine.streaming import Streamed
 from lth.engine.usage import Usage, usage_on
 from lth.layer import has

@@ -53,7 +53,8 @@ def _plain_step(recipe: Recipe, ticket: Ticket, device: torch.device, captured: 
         loss.backward()
         optimizer.step()
         with torch.no_grad():
-            torch._foreach_mul_(weights, masks)
+            if masks:
+                torch._foreach_mul_(weights, masks)
             at.add_(1).remainder_(len(order))
 
     return step

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lth.data import rows
+from lth.data import Examples, rows
 from lth.engine import stack_state
 from lth.engine.lightning import pl
 from lth.engine.loop import Loop
-from lth.engine.splits import Examples, splits_on, streamed_on
+from lth.engine.splits import splits_on, streamed_on
 from lth.engine.stack import Stack
 from lth.engine.state import State, load
 

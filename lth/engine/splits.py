@@ -4,9 +4,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from lth.data import Data, normalized
+from lth.data import Data, Examples, normalized
 from lth.data.scaling import raw, targets
 from lth.engine.streaming import Streamed
 
@@ -14,12 +13,10 @@ if TYPE_CHECKING:
     from lth.engine.loop import Loop
 
 
-# Inputs and targets; in place of the inputs, those of a split that streams (`Streamed`).
-Examples = tuple[Tensor, Tensor]
-
-
 def streamed_on(loop: "Loop", device: torch.device, workers: int) -> dict[str, Any]:
-    """Put the splits of a data set that streams before a training: only the targets are on the device."""
+    """Put the splits of a data set that streams before a training, as `Streamed` in the place of inputs: only the
+    targets are on the device.
+    """
     data = loop.recipe.data
     given: Any = {"workers": workers, "recipe": loop.recipe, "replicate": loop.ticket.noise, "ranks": loop.ranks}
     given["step"] = lambda: loop.step

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from lth.data import scaler
+from lth.data import Examples, scaler
 from lth.engine import evaluation, generators
 from lth.engine.assessment import Assessment
 from lth.engine.callback import Callback
@@ -20,7 +20,6 @@ from lth.engine.graph import Captured, has_graphs
 from lth.engine.objective import Objective
 from lth.engine.passes import Passes, channels_last
 from lth.engine.rates import Rates, make_capturable
-from lth.engine.splits import Examples
 from lth.engine.stack_masking import StackMasking
 from lth.engine.stacked import Stacked
 from lth.engine.state import State, part

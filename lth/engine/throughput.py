@@ -11,13 +11,12 @@ from functools import partial
 from itertools import count
 
 import torch
-from torch import nn
 
 from lth import augment, init, model
-from lth.data import normalized
 from lth.engine.benchmark import noise_data, pruned
 from lth.engine.callback import Callback
 from lth.engine.loop import Loop
+from lth.engine.plain_loop import plain_loop
 from lth.engine.precision import fastest
 from lth.engine.splits import splits_on
 from lth.engine.timing import in_turn
@@ -34,14 +33,15 @@ def measure(steps: int = 15) -> tuple[dict[str, float], float]:
     torch.set_num_threads(1)
     recipe = _recipe()
     best, few = fastest(recipe.net()), pruned(recipe, 11)
+    plain = plain_loop(recipe, Ticket({}, {}), torch.device("cpu"))  # with no mask
     loops = {
-        PLAIN: _plain(recipe),
         "lth engine, precision=fp32": _engine(recipe),
         "lth engine, precision=bf16": _engine(replace(recipe, precision="bf16")),
         f"lth engine, precision=auto (here {best})": _engine(replace(recipe, precision=best)),
         f"the same, {density(few.mask):.1%} of the weights": _engine(replace(recipe, precision=best), few),
     }
-    seconds = in_turn({name: partial(next, loop) for name, loop in loops.items()}, steps, clock=time.process_time)
+    calls = {PLAIN: partial(plain, 1), **{name: partial(next, loop) for name, loop in loops.items()}}
+    seconds = in_turn(calls, steps, clock=time.process_time)
     return {name: BATCH / value for name, value in seconds.items()}, _augmentation(recipe) / min(seconds.values())
 
 
@@ -49,18 +49,6 @@ def _recipe() -> Recipe:
     adam = partial(torch.optim.Adam, lr=RATE, fused=True)
     data = noise_data((3, 32, 32), IMAGES)
     return Recipe(model.conv_2, data, adam, steps=10**6, batch_size=BATCH, evaluate_every=10**6)
-
-
-def _plain(recipe: Recipe) -> Iterator[None]:
-    net, (images, labels) = recipe.net(), normalized(recipe.data, recipe.data.train)
-    optimizer = torch.optim.Adam(net.parameters(), lr=RATE, fused=True)
-    for step in count():
-        rows = torch.arange(step * BATCH, (step + 1) * BATCH) % IMAGES
-        loss = nn.functional.cross_entropy(net(images.index_select(0, rows)), labels.index_select(0, rows))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        yield
 
 
 def _engine(recipe: Recipe, ticket: Ticket | None = None) -> Iterator[None]:

@@ -77,20 +77,15 @@ class Source:
             self._begin({replicate})
         if replicate in self.begun:
             self.records[replicate].add(row(self.job, self.job.recipe, trained))
-        self.finished(replace(trained, ticket=renamed(trained.ticket)))
+        self.finished(replace(trained, ticket=replace(trained.ticket, branch=BRANCH)))
         self.done.append(trained)
 
     def _facts(self, ticket: Ticket) -> dict[str, str]:
         return {"experiment": self.job.name, "job": self.records[ticket.replicate].job}
 
 
-def renamed(ticket: Ticket) -> Ticket:
-    """A ticket of the run that a job starts from as one of BRANCH, to tell it from those of the job."""
-    return replace(ticket, branch=BRANCH)
-
-
 class Renamed(Forwarding):
-    """Forward every call, with tickets of BRANCH."""
+    """Forward every call, with tickets as of BRANCH, to tell them from those of the job."""
 
     def told(self, ticket: Ticket) -> Ticket:
-        return renamed(ticket)
+        return replace(ticket, branch=BRANCH)

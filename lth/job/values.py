@@ -10,7 +10,8 @@ from torch import nn
 
 from lth import UserError
 from lth.branch.steps import steps_of
-from lth.imp import Criterion, Distribution, Rewind, Structure
+from lth.criterion.refused import Criterion, Structure
+from lth.imp import Distribution, Rewind
 from lth.job import columns, drawn, inverted, retraining, start
 from lth.job.branch import Branch, Place
 from lth.job.guard import guarded, guarded_recipe

@@ -82,7 +82,7 @@ def fake_quantize(r: Tensor, on: Grid) -> Tensor:
 def cast(r: Tensor, to: torch.dtype) -> Tensor:
     """Round values to a shorter float type; the result has the type of r, and so has the straight-through gradient."""
     rounded = r.detach().to(to).to(r.dtype)
-    return _straight_through(r, rounded, torch.ones_like(r, dtype=torch.bool))
+    return _straight_through(r, rounded, r.isfinite())
 
 
 def _wide(r: Tensor) -> Tensor:
@@ -91,17 +91,5 @@ def _wide(r: Tensor) -> Tensor:
 
 
 def _straight_through(r: Tensor, rounded: Tensor, inside: Tensor) -> Tensor:
-    output: Tensor = _StraightThrough.apply(r, rounded, inside)
-    return output
-
-
-class _StraightThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(context, _: Tensor, rounded: Tensor, inside: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        context.save_for_backward(inside)
-        return rounded.view_as(rounded)
-
-    @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
-        (inside,) = context.saved_tensors
-        return gradient * inside, None, None
+    """The rounded values, to the bit, with gradient 1 inside and 0 elsewhere."""
+    return torch.where(inside, rounded - (r.detach() - r), rounded)

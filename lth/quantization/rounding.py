@@ -171,13 +171,10 @@ class Rounding(TorchFunctionMode):
             straight = whole.transpose(0, 1) if transposed else whole
             if layer.observed == [] and whole is not layer.weight:
                 layer.calibrate_weight(straight)
-            try:
-                rounded = layer.rounded(straight)
-            except RuntimeError as error:
-                if "functorch" not in str(error):
-                    raise
+            if torch._C._are_functorch_transforms_active():
                 raise UserError(f"{layer.name} is read inside a transform of torch.func, such as vmap, in which "
-                                "weights can't be rounded: compute without it") from error  # fmt: skip
+                                "weights can't be rounded: compute without it")  # fmt: skip
+            rounded = layer.rounded(straight)
             self.rounded[key] = rounded = rounded.transpose(0, 1) if transposed else rounded
             self.ready[memory(rounded)] = layer
             self.origins.note(rounded, frozenset({layer.name}), None)

@@ -1,16 +1,15 @@
 """The index of a store: what tables need of every result, in one file. A cache, and nothing more.
 
-    root/index    checksum of what follows; length of the JSON; JSON; the learning curves, column by column
+    root/index    safetensors: the JSON of all entries as bytes; the learning curves, column by column
 
 A result that it knows is believed as long as `stat` says of both files of that result what it said when they were read.
 All others are read from their own files, and all are if the index is missing, corrupt or of another version. What looks
 at a store never writes the index; what trains brings it up to date in the end (`refresh`).
 """
 
-import hashlib
 import json
-import math
 import os
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lth
-from lth.file import read_whole, write_whole
-from lth.store.file import Corrupt
+from lth.file import write_whole
+from lth.store.file import Corrupt, Name
+from lth.store.masks import encoded, read_stored
 
 NAME = "index"
-FORMAT = 2  # raised when other cells are made of the same result
-LARGEST = 2**32  # bytes
+FORMAT = 3  # raised when other cells are made of the same result
+OWN = Name("", NAME)
 FILES = ("result.json", "evaluations.parquet")
 
 Curve = Mapping[str, NDArray[Any]]
@@ -54,8 +54,8 @@ class Index:
     @cached_property
     def signed(self) -> dict[str, tuple[Signature, Known]]:
         """All that the index holds; nothing if there is none that can be read."""
-        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            return dict(_parsed(read_whole(self.root / NAME, LARGEST)))
+        with suppress(Corrupt, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return dict(_read(self.root / NAME))
         return {}
 
     def get(self, entry: Path, read: Read) -> Known:
@@ -97,46 +97,25 @@ def _signatures(folder: Path) -> Iterator[tuple[str, Signature]]:
 
 
 def _written(signed: Mapping[str, tuple[Signature, Known]]) -> bytes:
-    """Entries whose curves have the same columns are stored one behind the other."""
-    kinds: dict[tuple[tuple[str, str], ...], list[Curve]] = {}
-    entries = []
+    """The values that all curves have in a column, if they are of one type, are stored one behind the other."""
+    columns, entries = defaultdict[str, list[NDArray[Any]]](list), []
     for name, (now, known) in signed.items():
-        kind = tuple((column, values.dtype.str) for column, values in known.curve.items())
-        curves = kinds.setdefault(kind, [])
-        curves.append(known.curve)
-        entries.append([name, now, [*kinds].index(kind), _rows(known.curve), known.cells])
-    arrays = [np.concatenate([c[column] for c in curves]) for kind, curves in kinds.items() for column, _ in kind]
-    header = json.dumps({"format": FORMAT, "lth": lth.__version__, "kinds": [*kinds], "entries": entries}).encode()
-    body = b"%d\n" % len(header) + header + b"".join(array.tobytes() for array in arrays)
-    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+        parts = {f"{column} {values.dtype.str}": values for column, values in known.curve.items()}
+        for column, values in parts.items():
+            columns[column].append(values)
+        entries.append([name, now, {column: len(values) for column, values in parts.items()}, known.cells])
+    head = json.dumps({"format": FORMAT, "lth": lth.__version__, "entries": entries}).encode()
+    arrays = {column: np.concatenate(parts) for column, parts in columns.items()}
+    return encoded({"head": np.frombuffer(head, np.uint8), **arrays}, OWN)
 
 
-def _parsed(data: bytes) -> Iterator[tuple[str, tuple[Signature, Known]]]:
-    """Entries of the index; raises ValueError unless all of it is as it was written."""
-    checksum, _, body = data.partition(b"\n")
-    if checksum.decode() != hashlib.sha256(body).hexdigest():
-        raise ValueError("checksum mismatch")
-    length, _, rest = body.partition(b"\n")
-    header = json.loads(rest[: int(length)])
-    if (header["format"], header["lth"]) != (FORMAT, lth.__version__):
+def _read(file: Path) -> Iterator[tuple[str, tuple[Signature, Known]]]:
+    """Entries of an index; raises Corrupt, or ValueError if it is of another version."""
+    arrays, _ = read_stored(file, OWN)
+    head, begun = json.loads(arrays["head"].tobytes()), Counter[str]()
+    if (head["format"], head["lth"]) != (FORMAT, lth.__version__):
         raise ValueError("of another version")
-    kinds = [*_columns(header, rest[int(length) :])]
-    begun = [0] * len(kinds)
-    for name, now, kind, rows, cells in header["entries"]:
-        start, begun[kind] = begun[kind], begun[kind] + rows
-        yield name, (now, Known(cells, {c: values[start : start + rows] for c, values in kinds[kind].items()}))
-
-
-def _columns(header: Mapping[str, Any], blob: bytes) -> Iterator[Curve]:
-    """The columns of each kind of curve, of all its entries together."""
-    at = 0
-    for number, kind in enumerate(header["kinds"]):
-        rows, columns = sum(entry[3] for entry in header["entries"] if entry[2] == number), {}
-        for column, dtype in kind:
-            columns[column] = np.frombuffer(blob, dtype, rows, at)
-            at += columns[column].nbytes
-        yield columns
-
-
-def _rows(curve: Curve) -> int:
-    return max((math.prod(values.shape) for values in curve.values()), default=0)
+    for name, now, rows, cells in head["entries"]:
+        curve = {c.rpartition(" ")[0]: arrays[c][begun[c] : begun[c] + count] for c, count in rows.items()}
+        begun.update(rows)
+        yield name, (now, Known(cells, curve))

@@ -1,4 +1,4 @@
-"""Bit-packed masks as arrays. Imports no PyTorch."""
+"""Checksummed safetensors files as arrays, bit-packed masks among them. Imports no PyTorch."""
 
 import hashlib
 import json
@@ -20,9 +20,19 @@ Arrays = dict[str, Kept]
 T = TypeVar("T")
 
 
+def encoded(arrays: Mapping[str, npt.NDArray[Any]], name: Name) -> bytes:
+    """The bytes of a file of this name, which `read_stored` reads."""
+    return safetensors.numpy.save(dict(arrays), {**name.metadata, "sha256": _checksum(arrays, name.metadata)})
+
+
+def read_stored(file: Path, name: Name) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """(arrays, metadata without the checksum) of a file that the store wrote; raises Corrupt as `read_checked` does."""
+    return read_checked(file, name, safetensors.numpy.load, _checksum)
+
+
 def read_arrays(file: Path, name: Name) -> Arrays:
     """Read a mask that the store wrote; raises Corrupt, also if it has another name."""
-    packed, metadata = read_checked(file, name, safetensors.numpy.load, _checksum)
+    packed, metadata = read_stored(file, name)
     try:
         return {each: _unpacked(packed[each], shape) for each, shape in json.loads(metadata["shapes"]).items()}
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:

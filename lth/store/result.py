@@ -48,12 +48,6 @@ def read_facts(entry: Path) -> dict[str, Any]:
     return result
 
 
-def read_environment(entry: Path) -> dict[str, str]:
-    """Versions, machine and commit that an entry was trained with; raises Corrupt."""
-    environment: dict[str, str] = read_facts(entry)["environment"]
-    return environment
-
-
 def _evaluations(file: Path, data: bytes) -> "pd.DataFrame":
     """A learning curve, with all columns and rows enough to have an early stop; raises Corrupt."""
     from pyarrow import ArrowException, BufferReader

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lth.recipe import Recipe
 from lth.store.digest import describe, digest_of
@@ -17,13 +17,15 @@ from lth.store.entry import (
     write_weights,
 )
 from lth.store.file import Corrupt, Missing, Name
-from lth.store.folder import Folder
 from lth.store.lease import Lease
 from lth.store.locks import claimed
 from lth.store.remains import tidy
 from lth.store.result import is_complete
 from lth.store.tensors import read_tensors, write_tensors
 from lth.ticket import Mask, Ticket, Trained, Weights, masked
+
+if TYPE_CHECKING:
+    from lth.store.store import Store
 
 log = logging.getLogger("lth")
 Train = Callable[..., list[Trained]]
@@ -32,15 +34,15 @@ Facts = Callable[[Ticket], Mapping[str, Any]]
 
 
 class Trainings:
-    """Trainings by `train` with this recipe, in the folder of a store."""
+    """Trainings by `train` with this recipe, in a store."""
 
-    def __init__(self, folder: Folder, train: Train, recipe: Recipe) -> None:
-        self.folder, self.train, self.recipe = folder, train, recipe
+    def __init__(self, store: "Store", train: Train, recipe: Recipe) -> None:
+        self.store, self.train, self.recipe = store, train, recipe
 
     def get(self, finished: Finished | None, facts: Facts, tickets: list[Ticket]) -> list[Trained]:
         """Read what is stored, train and store what is not, resume what was interrupted (see `Store.cached`)."""
         described = describe(self.recipe)  # once for all: it takes a millisecond
-        missing = {ticket: self.folder.root / "trained" / digest_of(described, ticket) for ticket in tickets}
+        missing = {ticket: self.store.root / "trained" / digest_of(described, ticket) for ticket in tickets}
         found: dict[Ticket, Trained] = {}
 
         def done(trained: Trained) -> None:
@@ -61,7 +63,7 @@ class Trainings:
                 return [found[ticket] for ticket in tickets if ticket in found]
             first = {entry: ticket for ticket, entry in reversed([*missing.items()])}
             told = {entry: {"ticket": str(ticket), **facts(ticket)} for entry, ticket in first.items()}
-            with claimed(missing.values(), self.folder.patient(), told.__getitem__) as leases:
+            with claimed(missing.values(), self.store.patient(), told.__getitem__) as leases:
                 own = {t: e for t, e in missing.items() if e in leases and first[e] is t}
                 todo = {t: e for t, e in own.items() if self.read(e, t) is None}
                 self._train(todo, leases, done)
@@ -83,20 +85,20 @@ class Trainings:
             theirs = entry in new and is_complete(entry)  # of a process that took over while this one stood still
             stored = read() if theirs else None
             if stored is None:
-                write_entry(entry, self.recipe, trained, self.folder.keep)
+                write_entry(entry, self.recipe, trained, self.store.keep)
                 stored = read(stored=False)
             if stored is None:
                 raise OSError(f"{entry} was written and can't be read back: check the disk")
             done(stored)  # before the lease is released: a record names the training by then, so that gc keeps it
             leases[entry].release()
 
-        self.folder.leases = {ticket: leases[entry] for ticket, entry in entries.items()}
+        self.store.leases = {ticket: leases[entry] for ticket, entry in entries.items()}
         for ticket, entry in entries.items():
             make_ready(entry, self.recipe, ticket)
         names = {ticket: Name(entry.name, "partial") for ticket, entry in entries.items()}
         files = {ticket: partial_file(entry) for ticket, entry in entries.items()}
         states = {
-            ticket: self.folder.intact(partial(read_tensors, file, names[ticket])) for ticket, file in files.items()
+            ticket: self.store.intact(partial(read_tensors, file, names[ticket])) for ticket, file in files.items()
         }
         for ticket, state in states.items():
             if state is not None:
@@ -116,7 +118,7 @@ class Trainings:
             result, mask = read_entry(entry, self.recipe, ticket)
         except Corrupt as error:
             if not isinstance(error, Missing) or is_complete(entry):
-                self.folder.report(error, f"it is {'' if self.folder.writes else 'to be '}trained again")
+                self.store.report(error, f"it is {'' if self.store.writes else 'to be '}trained again")
             return None
         described = {key: result[key] for key in ("digest", "environment", "keep")}
         facts = {**result["facts"], **described, "stored": stored}
@@ -129,17 +131,17 @@ class Trainings:
         if step == ticket.step:
             return masked(ticket.weights, ticket.mask)
         read = partial(read_weights, entry, step, ticket, mask)
-        if (kept := self.folder.intact(read)) is not None:
+        if (kept := self.store.intact(read)) is not None:
             return kept
-        if not self.folder.writes:
+        if not self.store.writes:
             return self.train([ticket], until=step)[0].at(step)
         file, name = partial_file(entry, step), Name(entry.name, "partial", str(step))
-        with claimed([entry], self.folder.patient()):
-            if (kept := self.folder.intact(read)) is not None:
+        with claimed([entry], self.store.patient()):
+            if (kept := self.store.intact(read)) is not None:
                 file.unlink(missing_ok=True)
                 return kept
             log.info("the weights of step %d are not stored: %s is trained again up to there", step, ticket)
-            state = self.folder.intact(partial(read_tensors, file, name))
+            state = self.store.intact(partial(read_tensors, file, name))
             trained = self.train(
                 [ticket],
                 until=step,

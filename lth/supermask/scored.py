@@ -47,7 +47,7 @@ def scored_model(
     weight -> how many of its layer take part, those with the highest magnitudes of scores. Scores start as the weights
     of a linear layer in PyTorch do. Raises UserError for layers other than linear ones and convolutions.
     """
-    net = _frozen(built(model, shape, outputs))
+    net = built(model, shape, outputs).requires_grad_(False)
     for name, count in kept.items():
         layer = _score(net, name, partial(_highest, kept=count))
         nn.init.kaiming_uniform_(layer.get_parameter("scores"), a=math.sqrt(5))
@@ -68,7 +68,7 @@ def bernoulli_model(
 
     A draw is a function of the buffers `key` and `step` of its layer; a pass in training counts, one in evaluation not.
     """
-    net = _frozen(built(model, shape, outputs))
+    net = built(model, shape, outputs).requires_grad_(False)
     for name in layers:
         layer = _score(net, name, partial(_drawn, rescaled=rescaled))
         nn.init.zeros_(layer.get_parameter("scores"))
@@ -85,10 +85,6 @@ def settled(step: int, weights: Tensors, gradients: Tensors, mask: Mask, *, net:
     return {
         name: layer.choose(layer).bool() if isinstance(layer, Scored) else mask[name] for name, layer in layers.items()
     }
-
-
-def _frozen(net: nn.Module) -> nn.Module:
-    return net.requires_grad_(False)
 
 
 def _score(net: nn.Module, name: str, choose: Choose) -> nn.Module:

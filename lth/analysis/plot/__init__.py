@@ -15,7 +15,7 @@ from lth.analysis.plot.lines import lines
 from lth.analysis.plot.loss import loss, lost
 from lth.analysis.plot.mask import mask
 from lth.analysis.plot.pareto import front, pareto
-from lth.analysis.plot.sparsity import accuracy_at, during, sparsity
+from lth.analysis.plot.sparsity import during, evaluated, sparsity
 from lth.analysis.plot.stamp import reductions
 from lth.analysis.plot.starts import starts
 from lth.analysis.plot.style import drawn, key, save
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "LABELS",
     "NAMES",
-    "accuracy_at",
     "bits",
     "branch_label",
     "connectivity",
@@ -37,6 +36,7 @@ __all__ = [
     "distances",
     "drawn",
     "during",
+    "evaluated",
     "front",
     "key",
     "lines",

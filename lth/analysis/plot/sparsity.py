@@ -81,7 +81,7 @@ def during(
         for (name, part), row in zip(parts, panels, strict=True):
             for axes, share in zip(row, shares, strict=True):
                 # In a column of results: any other column would tell configurations apart.
-                at = _evaluated(part, evaluations, share)
+                at = evaluated(part, evaluations, share)
                 _lines(axes, part.assign(**{found.final: at["value"]}), found.final, by, branches(table), judged=False)
                 axes.set_title(", ".join(filter(None, [name, "" if alone else _moment(at["share"])])), fontsize=9)
                 stamp(axes, part)
@@ -96,15 +96,11 @@ def _parts(table: pd.DataFrame, rows: str) -> list[tuple[str, pd.DataFrame]]:
     return [(panel_title(rows, value), part) for value, part in table.groupby(rows)] if rows else [("", table)]
 
 
-def accuracy_at(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.Series:
+def evaluated(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.DataFrame:
     """Test accuracy (or the metric of another task) of each row at the last evaluation within this share of its steps,
-    rounded to whole steps; those of a branch that trains longer are its own. NaN of one that starts later.
+    rounded to whole steps (value), and the share after which it was measured; steps of a branch that trains longer are
+    its own. NaN of one that starts later.
     """
-    return _evaluated(table, evaluations, share)["value"]
-
-
-def _evaluated(table: pd.DataFrame, evaluations: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The value of `accuracy_at`, and the share of the steps after which it was measured."""
     column, curves = metric_of_curves(evaluations).test, dict(iter(evaluations.groupby("digest")))
 
     def at(digest: str, steps: int) -> tuple[float, float]:

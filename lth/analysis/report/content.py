@@ -17,7 +17,7 @@ from lth.analysis.report.blocks import Picture
 from lth.analysis.report.lab import Record, parse
 from lth.store import Corrupt
 from lth.store.environment import environment
-from lth.store.result import read_environment
+from lth.store.result import read_facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,8 +97,9 @@ def _versions(tickets: pd.DataFrame, runs: Path) -> dict[str, Sequence[str]]:
 
 
 def _environment(entry: Path) -> dict[str, str]:
+    """Versions, machine and commit that an entry was trained with; nothing if it can't be read."""
     try:
-        return read_environment(entry)
+        return dict(read_facts(entry)["environment"])
     except Corrupt:
         return {}
 

@@ -10,10 +10,9 @@ from lth.analysis import committed, results
 from lth.analysis.markdown import blocks
 from lth.analysis.report.blocks import Picture
 
-ENDINGS = {"files": "Size and accuracy of the files", "layouts": "Size and speed of the layouts"}
-SCHEMAS: dict[str, committed.Schema] = {
-    "files": {"format": "text", "bytes": "count"},
-    "layouts": {"layout": "text"},
+ENDINGS = {
+    "files": ("Size and accuracy of the files", committed.FILES),
+    "layouts": ("Size and speed of the layouts", committed.LAYOUTS),
 }
 
 
@@ -23,17 +22,17 @@ def tables(name: str, folder: Path) -> list[tuple[str, Sequence[pd.DataFrame | s
     From the markdown, which has mean, spread and n, or else from the CSV with a row per measurement.
     """
     found: list[tuple[str, Sequence[pd.DataFrame | str]]] = []
-    for ending, title in ENDINGS.items():
+    for ending, (title, schema) in ENDINGS.items():
         if file := results.committed(f"{name}_{ending}.md", folder):
             found.append((title, _blocks(file)))
         elif file := results.committed(f"{name}_{ending}.csv", folder):
-            found.append((title, [committed.read_csv(file, SCHEMAS[ending])]))
+            found.append((title, [committed.read_csv(file, schema)]))
     return found
 
 
 def pictures(name: str, folder: Path) -> list[Picture]:
     """The graphs beside these tables."""
-    files = [(title, results.committed(f"{name}_{ending}.png", folder)) for ending, title in ENDINGS.items()]
+    files = [(title, results.committed(f"{name}_{ending}.png", folder)) for ending, (title, _) in ENDINGS.items()]
     contents = [(title, committed.content(file)) for title, file in files if file]
     return [Picture(title, f"{title} of {name}, as a graph", "image/png", image) for title, image in contents]
 

@@ -36,7 +36,7 @@ ALIASES = {
     "kernel": "lth.recipe.Kernel",
     "precision": "lth.recipe.Precision",
     "scale": "lth.cli.config.conf.Scale",
-    "store.keep": "lth.store.folder.Keep",
+    "store.keep": "lth.store.store.Keep",
     "meter": "lth.engine.meter.Choice",
 }
 AUTO = {"precision"}

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from torchvision import models
 from lth.layer import prunable
 from lth.model import conv_2, conv_4, conv_6, lecun_lenet_5, lenet_5, lenet_300_100, mlp, resnet_20, torchvision, vgg_19
 from lth.model.resnet import Block
+from lth.schedule import iterative
 from lth.ticket import full_mask, total
 
 CIFAR, MNIST = (3, 32, 32), (1, 28, 28)
@@ -109,6 +110,20 @@ def test_conv_2_is_two_convolutions_a_pooling_and_three_linear_layers_with_relu_
     kinds = [type(layer).__name__ for layer in made(conv_2).children()]
     expected = "Conv2d ReLU Conv2d ReLU MaxPool2d Flatten Linear ReLU Linear ReLU Linear"
     assert kinds == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("printed", "level", "rate"),
+    [(26.4, 7, 0.15), (15.1, 10, 0.15), (10.5, 12, 0.15), (9.31, 17, 0.1), (11.9, 15, 0.1), (15.2, 13, 0.1),
+     (19.7, 11, 0.1)],
+)  # fmt: skip
+def test_the_percentages_that_the_paper_prints_of_conv_6_are_those_of_192_filters(
+    printed: float, level: int, rate: float
+) -> None:
+    sizes, ladder = by_kind(made(partial(conv_6, filters=192))), iterative(level, conv=rate)
+    share = sum(ladder.density(level, kind) * size for kind, size in sizes.items()) / 1_667_264
+    digits = len(str(printed).partition(".")[2])
+    assert (sum(sizes.values()), round(100 * share, digits)) == (1_667_264, printed)
 
 
 def widths(net: nn.Module) -> list[int]:

@@ -50,7 +50,7 @@ def test_the_usual_rates_are_those_of_figure_2_with_the_output_layer_at_half_the
 
 
 def test_the_described_conv_6_keeps_more_than_the_labels_of_the_paper_say() -> None:
-    # the paper prints 26.4 and 15.1, for a net of 1.7M weights that its own description does not give
+    # the paper prints 26.4 and 15.1, for a net of 1.7M weights that its own description does not give (see test_model)
     ladder = iterative(10, conv=0.15)
     kept = {n: sum(round(ladder.density(n, kind) * size) for kind, size in CONV_6.items()) for n in (7, 10)}
     assert {n: round(100 * count / 2_261_184, 2) for n, count in kept.items()} == {7: 26.61, 10: 15.29}

@@ -37,8 +37,8 @@ Result (2026-11-30, Conv-2 REDUCED to 8,000 steps and two to four levels, Conv-4
     do not either, with 10.1% on the validation set, but standardized inputs and those of length 1 do, with 50.9 and
     37.3%. With momentum at rates of 0.001 to 0.008 its nets learned (H.3.2): here (the same with optimizer=sgd
     optimizer.momentum=0.9 optimizer.lr=0.001,0.008 and no dropout) standardized inputs do, with 50.2 and 61.5%, but the
-    loss is NaN on bytes after 14 and 4 steps, and those of length 1 stay at 11.3% at 0.001. So inputs or initial
-    weights of the paper have a scale between our standardized inputs and bytes.
+    loss is NaN on bytes after 14 and 4 steps, and those of length 1 have 11.3 and 29.5%. So inputs or initial weights
+    of the paper have a scale between our standardized inputs and bytes.
     On the validation set the dense nets have 70.7% (Conv-2, standardized), 69.8% (0 to 1), 65.0% (bytes) and 65.1%
     (length 1; the paper: 67.6%), 76.8% (Conv-4, standardized) and 71.0% (bytes; the paper: 74.9%). What reproduces the
     gains in speed, and a part of those in accuracy, is bytes; but not only a worse dense net, since 0 to 1 is worse

@@ -6,8 +6,9 @@ Command
 Expect (the paper, three experiments each, evaluated on the validation set)
     Resetting in every round gives better and faster tickets than continued training with one reset at the end (B). 40%
     a round or more is worse than 20% (G.4). SGD at rate 0.4 stops about as early as Adam, and tickets do so down to
-    less than 1% of the weights, where Adam's do down to 3.6%; they are as accurate as Adam's (G.3.1). Appendix C is in
-    the figure of frankle2019_fig3, the rest of Appendix G in that of frankle2019_hyperparameters.
+    less than 1% of the weights, where Adam's do down to 3.6%; they are as accurate as Adam's when pruned as far
+    (G.3.1). Appendix C is in the figure of frankle2019_fig3, the rest of Appendix G in that of
+    frankle2019_hyperparameters.
 Cost
     Full: 19 trainings of 50,000 steps a replicate, shared with frankle2019_fig3, and 75 more. Reduced: 31 of 5,000,
     10 to 20 seconds each on one core of an AMD EPYC.

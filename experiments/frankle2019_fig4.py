@@ -44,12 +44,12 @@ CLAIMS = [
           partial(faster, percent=3.6, than="reinitialize"), ITERATIVE),
     Claim("2.9%: accuracy above re-initialized", 0.0, "points", partial(gain, percent=2.9, than="reinitialize"),
           ITERATIVE),
-    Claim("tickets as good as dense down to", 2.9, "% of weights", lowest, ITERATIVE, kind="point"),
-    Claim("re-initialized as good as dense down to", 21.1, "% of weights", partial(lowest, branch="reinitialize"),
+    Claim("tickets: accuracy back to dense at", 2.9, "% of weights", lowest, ITERATIVE, kind="point"),
+    Claim("re-initialized: accuracy back to dense at", 21.1, "% of weights", partial(lowest, branch="reinitialize"),
           ITERATIVE, kind="point"),
-    Claim("one-shot: early stop no later than dense down to", 17.6, "% of weights", partial(lowest, over="step"),
+    Claim("one-shot: early stop back to dense at", 17.6, "% of weights", partial(lowest, over="step"),
           ONE_SHOT, kind="point"),
-    Claim("one-shot: as good as dense down to", 5.17, "% of weights", lowest, ONE_SHOT, kind="point"),
+    Claim("one-shot: accuracy back to dense at", 5.17, "% of weights", lowest, ONE_SHOT, kind="point"),
     *(
         Claim(f"{percent}%: iterative above one-shot", 0.0, "points",
               partial(between, percent=percent, ours=ITERATIVE, theirs=ONE_SHOT))

@@ -66,7 +66,7 @@ CLAIMS = [
     Claim("Conv-4, 5.4%: validation accuracy (H.2)", 78.6, "%", partial(value, percent=5.4, column=VALIDATION), CONV_4,
           kind="value"),
     Claim("Conv-4, 11.1%: early stop earlier than dense (H.2)", 4.27, "times", partial(faster, percent=11.1), CONV_4),
-    # Those of Conv-6 in H.2 are of another ladder, with 10% of the convolutions pruned a round.
+    # Conv-6 of H.2 is not compared: it was pruned by another ladder, with 10% of the convolutions a round.
 ]  # fmt: skip
 
 

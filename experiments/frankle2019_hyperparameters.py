@@ -60,8 +60,8 @@ CLAIMS = [  # the rate of 0.4 has its claims in frankle2019_appendix
     # Those of frankle2019_fig3.
     Claim("inputs of 0 to 1, 21.1%: early stop earlier than dense", 38.0, "%", partial(earlier, percent=21.1), UNIT),
     Claim("inputs of 0 to 1, 13.5%: accuracy above dense", 0.3, "points", partial(gain, percent=13.5), UNIT),
-    Claim("inputs of 0 to 1: as good as dense down to", 3.6, "% of weights", lowest, UNIT, kind="point"),
-    Claim("inputs of 0 to 1: early stop no later than dense down to", 3.6, "% of weights",
+    Claim("inputs of 0 to 1: accuracy back to dense at", 3.6, "% of weights", lowest, UNIT, kind="point"),
+    Claim("inputs of 0 to 1: early stop back to dense at", 3.6, "% of weights",
           partial(lowest, over="step"), UNIT, kind="point"),
     Claim("inputs of 0 to 1: best accuracy at step 50,000 above dense", 0.35, "points",
           partial(best_gain, column=FINAL), UNIT),

@@ -13,7 +13,8 @@ from lth import criterion as criteria
 from lth import distribution as distributions
 from lth import rewind as rewinding
 from lth import structure as structures
-from lth.criterion.refused import Criterion, Structure, check_told_apart, name_of_own
+from lth.criterion.refused import check_told_apart, name_of_own
+from lth.criterion.signature import Criterion, Structure
 from lth.data import Examples, normalized, rows
 from lth.keywords import supplied
 from lth.neuron import EXAMPLES

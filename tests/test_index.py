@@ -16,7 +16,7 @@ from test_store import ran
 
 from lth import cli
 from lth.cli import growth
-from lth.store import index, masks, result, table
+from lth.store import arrays, index, result, table
 from lth.store.file import write_json
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -111,9 +111,9 @@ def test_entries_that_change_places_are_noticed(indexed: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"format": 0}, {"lth": "0.0"}, {"entries": 3}, {"entries": [[1, 2]]}])
 def test_an_index_of_another_version_is_not_believed(plain: Path, indexed: Path, change: dict[str, Any]) -> None:
-    arrays, _ = masks.read_stored(indexed / "index", index.OWN)
-    head = np.frombuffer(json.dumps({**json.loads(arrays["head"].tobytes()), **change}).encode(), np.uint8)
-    (indexed / "index").write_bytes(masks.encoded({**arrays, "head": head}, index.OWN))
+    held, _ = arrays.read_stored(indexed / "index", index.OWN)
+    head = np.frombuffer(json.dumps({**json.loads(held["head"].tobytes()), **change}).encode(), np.uint8)
+    (indexed / "index").write_bytes(arrays.encoded({**held, "head": head}, index.OWN))
     assert index.Index(indexed).signed == {}
     same(table.tables(indexed), table.tables(plain))
 

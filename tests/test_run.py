@@ -149,13 +149,15 @@ WRONG = {
     "schedule.linear=1": ["schedule.linear=1", "below 1"],
     "criterion=foo": ["criterion=foo", "magnitude", "snip"],
     "branch=[foo]": ["there is no branch=foo", "reinitialize, reset"],
-    "data.scaling=foo": ["data.scaling=foo", "standardize, unit, none"],
+    "data.scaling=foo": ["data.scaling=foo", "standardize, unit, l2, none"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size", "steps=", "levels="],
     "branch=null": ["a config group can't be null", "branch=[]"],
     "branch={}": ["branch is a config group: it takes the name of one of its options"],
     "model={a:1}": ["model is a config group"],
-    "~data.cache": ["~data.cache leaves out no key that is null"],
-    "~data.scalin": ["~data.scalin leaves out nothing: there is no such key. Did you mean data.scaling?"],
+    "~data.cache": ["~data.cache takes nothing out: it is null, or no option that is chosen here has it\n"],
+    "~data.file": ["~data.file takes nothing out: it is null, or no option that is chosen here has it\n"],
+    "~data.scalin": ["~data.scalin takes nothing out: there is no such key. Did you mean data.scaling?"],
+    "~model=mlp": ["Could not delete 'model=mlp'", "(lth run --help all lists all keys)"],
     "~data.scaling=unit": ["The value of 'data.scaling' is standardize and not unit\n"],
     "steps=": ["steps='': must be a whole number"],
     "steps='10'": ["steps='10': must be a whole number"],
@@ -393,7 +395,7 @@ def test_settings_that_do_nothing_are_said(tmp_path: Path, capsys: pytest.Captur
         "shuffle trains nothing: its levels=[3, 9] are not among those of the job (0, 1)",
         "lr.at: training ends at step 20, before the rate drops at 20, 30",
         "lr.warmup=20: training ends at step 20, before the rate has its full value",
-        "schedule.conv=0.3 prunes nothing: of conv, linear, output, shortcut, this net has linear, output",
+        "schedule.conv=0.3 prunes nothing: this net has no conv layer (it has linear, output)",
     ]
     for more in (["plan=true"], []):
         assert run(*given, *more) == 0

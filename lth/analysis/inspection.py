@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from lth import UserError
+from lth.store.arrays import Arrays, Kept, read_arrays
 from lth.store.columns import SCIENCE
 from lth.store.file import Corrupt, Name
-from lth.store.masks import Arrays, Kept, read_arrays
 from lth.store.record import records
 from lth.store.result import read_result
 from lth.store.source import source_now

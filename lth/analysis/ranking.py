@@ -30,7 +30,7 @@ def rule(table: pd.DataFrame, by: str) -> Rule:
     UserError: a choice on the test set would no longer be measured by it, of a metric that is neither an accuracy nor
     an error it is not known whether high values are good, and values on several data sets are no ranking.
     """
-    if len(names := table["data"].str.partition("[:")[0].unique()) > 1:  # which data.limit leaves as it is
+    if len(names := table.get("data", pd.Series(dtype=str)).dropna().unique()) > 1:
         raise UserError(f"values on {', '.join(names)} can't be ranked together: add --where data={names[0]}")
     found = metric(table)
     if by in ("validation", f"validation_{found.name}"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from lth import UserError
-from lth.store.environment import commit, machine
+from lth.store.environment import commit, load, machine
 from lth.store.file import OTHER_OUT, make_folder
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _where() -> str:
-    return f"{machine()}; commit {commit()}; load {os.getloadavg()[0]:.1f}; one thread, CPU time"
+    return f"{machine()}; commit {commit()}; {load()}; one thread, CPU time"
 
 
 class _Both(io.TextIOBase):

@@ -1,7 +1,6 @@
 """Tables of measured nets: shared columns and output files."""
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 
 from lth import UserError
 from lth.analysis import committed
-from lth.store.environment import commit, environment, machine
+from lth.store.environment import commit, environment, load, machine
 
 log = logging.getLogger("lth")
 
@@ -23,7 +22,7 @@ def provenance(how: str, extra: Sequence[str] = ()) -> str:
     """The line under a table: machine, how and under which load it was measured, commit, what ± means, and further
     facts.
     """
-    measured = f"{machine()}, {how}, load {os.getloadavg()[0]:.1f}"
+    measured = f"{machine()}, {how}, {load()}"
     facts = [measured, f"commit {commit()}", "mean ± standard deviation over n replicates", *extra]
     return "; ".join(facts)
 

@@ -1,17 +1,15 @@
 """Criteria that can't choose, or can't score a net: whose they are, and what is refused."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from lth import UserError
 from lth import structure as structures
 from lth.criterion.inverse import inverted
+from lth.criterion.signature import Criterion, Structure
 from lth.keywords import unbound
 from lth.ticket import Mask
-
-Criterion = Callable[..., dict[str, Tensor]]
-Structure = Callable[..., Mask]
 
 
 def name_of_own(criterion: Criterion) -> str:

@@ -50,14 +50,10 @@ def scaler(data: "Data", device: torch.device | str = "cpu") -> Callable[[Tensor
 
 
 def _by_norm(inputs: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Each input divided by its L2 norm over `axes`, as float32; 0 stays 0. Squares of bytes are summed exactly, since
-    not every device has float64.
-    """
-    if inputs.dtype == torch.uint8:
-        norm = inputs.long().square().sum(axes, keepdim=True).float().sqrt_()
-    else:
-        norm = inputs.double().square().sum(axes, keepdim=True).sqrt_()
-    return (inputs / norm.masked_fill_(norm == 0, 1)).float()
+    """Each input divided by its L2 norm over `axes`, as float32; 0 stays 0."""
+    wide = inputs.float() if inputs.dtype == torch.uint8 else inputs.double()
+    norm: Tensor = torch.linalg.vector_norm(wide, dim=axes, keepdim=True)
+    return (wide / norm.masked_fill_(norm == 0, 1)).float()
 
 
 def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu") -> Examples:
@@ -73,7 +69,7 @@ def normalized(data: "Data", split: "Split", device: torch.device | str = "cpu")
 
 def statistics(train: "Split", scaling: str) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation that are subtracted and divided by, for each index of the first axis; 0 and 1 where
-    each input is divided by a number of its own.
+    nothing is, or each input is divided by its own norm.
     """
     count, dtype = train.source.shape[1], train.source.dtype.name
     if scaling == "standardize" and isinstance(train.source, Stream) and train.source.moments is not None:

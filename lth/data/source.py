@@ -1,7 +1,7 @@
 """Data set loaders. Source files are parsed once; later their arrays are memory-mapped from a cache."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -116,15 +116,13 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
     made = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
-        with _alone(folder / _lock(kind)):
+        with _alone(folder / _lock(kind)), _tidy(folder, holds, _lock(kind)) if made else nullcontext():
             if not all(file.is_file() for file in files):
                 import torchvision.datasets
 
                 for train in (True, False):
                     getattr(torchvision.datasets, kind)(root, train=train, download=True)
     except (OSError, RuntimeError) as error:
-        if made:  # perhaps misspelled
-            _remove_empty(folder, kind)
         missing = next((file for file in files if not file.is_file()), files[0])
         raise FileNotFoundError(
             f"data={name}: {missing} is missing and could not be downloaded. Point data.root at the folder that holds "
@@ -132,12 +130,20 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
         ) from error
 
 
-def _remove_empty(folder: Path, kind: str) -> None:
-    """Remove a folder in which nothing but folders and a lock was made."""
-    with suppress(OSError):
-        (folder / _lock(kind)).unlink(missing_ok=True)
-        for each in (*sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True), folder):
-            each.rmdir()
+@contextmanager
+def _tidy(folder: Path, holds: str, lock: str) -> Iterator[None]:
+    """Remove a folder that was made for a download that fails (it may be misspelled), if it holds only the lock."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for each in sorted((path for path in (folder / holds).rglob("*") if path.is_dir()), reverse=True):
+                each.rmdir()
+            if (folder / holds).is_dir():
+                (folder / holds).rmdir()
+            (folder / lock).unlink(missing_ok=True)
+            folder.rmdir()
+        raise
 
 
 def _lock(kind: str) -> str:

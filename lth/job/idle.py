@@ -29,10 +29,10 @@ def idle(job: Job) -> Iterator[str]:
         if branch.levels and not {*levels}.intersection(branch.levels):
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
     kinds = {*job.recipe.layers.kinds.values()}
-    for word in job.overrides or ():
-        key, _, rate = word.lstrip("+").partition("=")
-        if key.startswith("schedule.") and key.removeprefix("schedule.") in {*KINDS} - kinds:
-            yield f"{key}={rate} prunes nothing: of {', '.join(KINDS)}, this net has {', '.join(sorted(kinds))}"
+    typed = dict(word.lstrip("+").split("=", 1) for word in job.overrides or () if "=" in word)
+    for kind in {*KINDS} - kinds:
+        if (key := f"schedule.{kind}") in typed:
+            yield f"{key}={typed[key]} prunes nothing: this net has no {kind} layer (it has {', '.join(sorted(kinds))})"
     comparing = all(unbound(rule)[0] in (stop.density, stop.accuracy_drop) for rule in job.stops.values())
     if job.stops and comparing and not any(job.ladder.children.get(level) for level in levels if level):
         yield f"stop={','.join(job.stops)} stops nothing: no level is pruned from one that was pruned before"

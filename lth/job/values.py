@@ -10,7 +10,7 @@ from torch import nn
 
 from lth import UserError
 from lth.branch.steps import steps_of
-from lth.criterion.refused import Criterion, Structure
+from lth.criterion.signature import Criterion, Structure
 from lth.imp import Distribution, Rewind
 from lth.job import columns, drawn, inverted, retraining, start
 from lth.job.branch import Branch, Place

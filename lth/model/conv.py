@@ -24,8 +24,8 @@ def conv_4(shape: Sequence[int], classes: int, *, dropout: float = 0.0) -> nn.Mo
 def conv_6(shape: Sequence[int], classes: int, *, filters: int = 256, dropout: float = 0.0) -> nn.Module:
     """Six convolutions and three linear layers: 2,261,184 weights on CIFAR-10. filters: of the last two convolutions.
 
-    The paper describes 256 filters and prints 1.7M weights, which are those of 192 (1,667,264), and so are, to all
-    digits, the seven percentages of weights that it prints.
+    The paper describes 256 filters, but its 1.7M weights and all seven percentages of weights that it prints are those
+    of a net with 192 (1,667,264).
     """
     if filters < 1:
         raise ValueError(f"model.filters={filters}: give at least 1")

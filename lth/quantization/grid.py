@@ -80,7 +80,9 @@ def fake_quantize(r: Tensor, on: Grid) -> Tensor:
 
 
 def cast(r: Tensor, to: torch.dtype) -> Tensor:
-    """Round values to a shorter float type; the result has the type of r, and so has the straight-through gradient."""
+    """Round values to a shorter float type; the result has the type of r, and so has the straight-through gradient,
+    which is 0 where r is not finite.
+    """
     rounded = r.detach().to(to).to(r.dtype)
     return _straight_through(r, rounded, r.isfinite())
 
@@ -92,4 +94,6 @@ def _wide(r: Tensor) -> Tensor:
 
 def _straight_through(r: Tensor, rounded: Tensor, inside: Tensor) -> Tensor:
     """The rounded values, to the bit, with gradient 1 inside and 0 elsewhere."""
+    if not (torch.is_grad_enabled() and r.requires_grad):
+        return rounded
     return torch.where(inside, rounded - (r.detach() - r), rounded)

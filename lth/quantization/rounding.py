@@ -168,12 +168,12 @@ class Rounding(TorchFunctionMode):
         changes = whole.is_inference()  # and does not tell
         key = id(whole), transposed, torch.is_grad_enabled(), 0 if changes else whole._version
         if key not in self.rounded or (changes and whole is not layer.weight):
-            straight = whole.transpose(0, 1) if transposed else whole
-            if layer.observed == [] and whole is not layer.weight:
-                layer.calibrate_weight(straight)
             if torch._C._are_functorch_transforms_active():
                 raise UserError(f"{layer.name} is read inside a transform of torch.func, such as vmap, in which "
                                 "weights can't be rounded: compute without it")  # fmt: skip
+            straight = whole.transpose(0, 1) if transposed else whole
+            if layer.observed == [] and whole is not layer.weight:
+                layer.calibrate_weight(straight)
             rounded = layer.rounded(straight)
             self.rounded[key] = rounded = rounded.transpose(0, 1) if transposed else rounded
             self.ready[memory(rounded)] = layer

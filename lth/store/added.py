@@ -8,9 +8,9 @@ from typing import Any
 
 from lth import UserError
 from lth.file import ASIDE, sweep
+from lth.store.arrays import read_arrays
 from lth.store.file import Corrupt, Missing, Name, Newer, make_folder, write_json
 from lth.store.locks import BUSY, TRAINING_LEASE, claimed, locked, saying
-from lth.store.masks import read_arrays
 from lth.store.record import LEASE, listed, read_record
 from lth.store.remains import tidy
 from lth.store.result import is_complete, read_result

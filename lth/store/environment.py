@@ -70,6 +70,11 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
+def load() -> str:
+    """Mean number of running processes in the last minute, such as "load 1.2"; "load unknown" on Windows."""
+    return f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
+
+
 def gpu(device: str) -> dict[str, str]:
     """Name of an NVIDIA GPU, such as cuda:0, and the version of its driver; nothing for another device."""
     import torch

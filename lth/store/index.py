@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 import lth
 from lth.file import write_whole
+from lth.store.arrays import encoded, read_stored
 from lth.store.file import Corrupt, Name
-from lth.store.masks import encoded, read_stored
 
 NAME = "index"
-FORMAT = 3  # raised when other cells are made of the same result
+FORMAT = 3  # raised when the layout changes, or other cells are made of the same result
 OWN = Name("", NAME)
 FILES = ("result.json", "evaluations.parquet")
 
@@ -97,7 +97,7 @@ def _signatures(folder: Path) -> Iterator[tuple[str, Signature]]:
 
 
 def _written(signed: Mapping[str, tuple[Signature, Known]]) -> bytes:
-    """The values that all curves have in a column, if they are of one type, are stored one behind the other."""
+    """One array for each column and type: the values of all curves, concatenated."""
     columns, entries = defaultdict[str, list[NDArray[Any]]](list), []
     for name, (now, known) in signed.items():
         parts = {f"{column} {values.dtype.str}": values for column, values in known.curve.items()}

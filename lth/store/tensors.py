@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from lth.file import write_whole
+from lth.store.arrays import read_arrays, read_checked
 from lth.store.file import Name
-from lth.store.masks import read_arrays, read_checked
 from lth.ticket import Mask, content
 
 

@@ -79,12 +79,12 @@ def explanation(error: Exception) -> str:
         if wrong in groups():
             return f"{wrong} is a config group: it takes the name of one of its options (lth run --help lists them)"
         message = f"there is no key '{wrong}'"
-    if message.startswith("Could not delete") and message.endswith("does not exist."):
-        if wrong in keys:  # Hydra takes null for missing
-            return f"~{wrong} leaves out no key that is null: a function of your own has to take it"
-        message = f"~{wrong} leaves out nothing: there is no such key"
-    elif message.startswith("Could not delete"):  # ~key=value of another value
+    if message.startswith("Could not delete from config. The value of"):  # is another
         return message.rstrip(".")
+    if message.startswith("Could not delete from config"):
+        if wrong in keys | others:  # Hydra takes null for missing
+            return f"~{wrong} takes nothing out: it is null, or no option that is chosen here has it"
+        message = f"~{wrong} takes nothing out: there is no such key"
     nearly = similar(wrong, keys, cutoff=0.85)
     meant = _remedy(message, wrong)
     addition = "" if nearly or meant else _addition(message, wrong)

@@ -22,7 +22,9 @@ PIECE, EXAMPLES, SCORED = 50, 3000, 5000
 
 
 class Sparse:
-    """Steps and scores on kept weights. Bytes that are not augmented are scaled by the kernel."""
+    """Steps and scores on kept weights. Bytes that are not augmented are scaled by the kernel, unless
+    each input is divided by its own norm.
+    """
 
     def __init__(self, layers: Sequence[nn.Linear], loop: "Loop") -> None:
         recipe, mask = loop.recipe, loop.ticket.mask
@@ -31,8 +33,8 @@ class Sparse:
         masks = [mask.get(names[id(w)], torch.ones_like(w, dtype=torch.bool)) for w in weights]
         self.block = Block(layers, masks, loop.optimizer, recipe.regularization)
         inputs, _ = loop.splits["train"]
-        of_all = recipe.data.scaling != "l2" and unbound(recipe.augment)[0] is augment.none  # alike, by the kernel
-        self.resident = isinstance(inputs, Tensor) and inputs.dtype == torch.uint8 and of_all
+        by_kernel = recipe.data.scaling != "l2" and unbound(recipe.augment)[0] is augment.none
+        self.resident = isinstance(inputs, Tensor) and inputs.dtype == torch.uint8 and by_kernel
         self.mean, self.deviation = (each.astype(self.block.kind) for each in _scaling(recipe))
         features = layers[0].in_features
         self.neutral = np.zeros(features, self.block.kind), np.ones(features, self.block.kind)

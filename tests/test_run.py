@@ -157,7 +157,7 @@ WRONG = {
     "~data.cache": ["~data.cache takes nothing out: it is null, or no option"],
     "~data.file": ["~data.file takes nothing out: it is null, or no option"],
     "~data.scalin": ["~data.scalin takes nothing out: there is no such key. Did you mean data.scaling?"],
-    "~model=mlp": ["Could not delete 'model=mlp'", "Did you mean model"],
+    "~model=conv_2": ["Could not delete 'model=conv_2'", "Did you mean model"],
     "~data.scaling=unit": ["The value of 'data.scaling' is standardize and not unit\n"],
     "steps=": ["steps='': must be a whole number"],
     "steps='10'": ["steps='10': must be a whole number"],

@@ -169,6 +169,7 @@ def appendix_g() -> dict[str, tuple[str, dict[str, Any]]]:
            [(25, 9), (50, 17), (100, 34), (200, 67), (500, 167), (900, 300)]},
     }  # fmt: skip
     changes["/sgd_08"]["data.scaling"] = "unit"
+    changes["/unit"] = {"data.scaling": "unit"}
     return {f"frankle2019_hyperparameters{arm}": ("lenet", change) for arm, change in changes.items()}
 
 

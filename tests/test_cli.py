@@ -221,7 +221,7 @@ def test_a_figure_without_results_says_what_training_them_costs(
     assert cli.main(["figure", "frankle2019_fig3", "--runs", "nowhere"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    for part in ("nowhere", "--run", "19 trainings of 50,000 steps a replicate"):
+    for part in ("nowhere", "--run", "23 trainings of 50,000 steps a replicate"):
         assert part in said.err
     assert list(tmp_path.iterdir()) == []
 

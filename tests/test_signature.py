@@ -51,7 +51,7 @@ def test_a_parameter_has_the_annotation_and_the_default_of_the_source() -> None:
 
 def test_a_re_export_and_an_alias_are_followed_to_where_they_are_defined() -> None:
     found = parameters("lth.data.mnist")
-    assert found["scaling"].annotation == Annotation(choices=("standardize", "unit", "none"))
+    assert found["scaling"].annotation == Annotation(choices=("standardize", "unit", "l2", "none"))
     assert found["cache"].annotation == TEXT | NULL
     assert found["cache"].default is None
 

@@ -137,10 +137,9 @@ def _tidy(folder: Path, holds: str, lock: str) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(OSError):
-            for each in sorted((path for path in (folder / holds).rglob("*") if path.is_dir()), reverse=True):
+            inside = folder / holds
+            for each in sorted((path for path in (inside, *inside.rglob("*")) if path.is_dir()), reverse=True):
                 each.rmdir()
-            if (folder / holds).is_dir():
-                (folder / holds).rmdir()
             (folder / lock).unlink(missing_ok=True)
             folder.rmdir()
         raise

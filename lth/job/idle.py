@@ -28,10 +28,9 @@ def idle(job: Job) -> Iterator[str]:
     for name, branch in job.branches.items():
         if branch.levels and not {*levels}.intersection(branch.levels):
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
-    kinds = {*job.recipe.layers.kinds.values()}
     typed = dict(word.lstrip("+").split("=", 1) for word in job.overrides or () if "=" in word)
-    for kind in {*KINDS} - kinds:
-        if (key := f"schedule.{kind}") in typed:
+    for kind in KINDS:
+        if (key := f"schedule.{kind}") in typed and kind not in (kinds := {*job.recipe.layers.kinds.values()}):
             yield f"{key}={typed[key]} prunes nothing: this net has no {kind} layer (it has {', '.join(sorted(kinds))})"
     comparing = all(unbound(rule)[0] in (stop.density, stop.accuracy_drop) for rule in job.stops.values())
     if job.stops and comparing and not any(job.ladder.children.get(level) for level in levels if level):

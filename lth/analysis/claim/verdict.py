@@ -33,8 +33,8 @@ whatever lies between, so that chance makes it low where many levels are about a
   within 2 points, with all of its interval.
 - not settled: the interval is too wide to say. More replicates would.
 - not reproduced: the interval excludes the paper's number, and ours is off by more than a factor of 2 (or 2 points).
-  A larger effect than the paper's, or a lower percentage than one down to which it goes, counts as its number; of a
-  percentage at which accuracy or early stop are back at those of the dense net, neither a lower nor a higher one does.
+  A larger effect than the paper's counts as its number, and so does a lower percentage than one that it says "down to"
+  of; a percentage at which accuracy or early stop is back to the dense net's has to be close on either side.
 - agrees, within a factor of f, differs, each with its n: the same comparison of a number that has no interval, such as
   one of a single replicate. It is never "reproduced".
 - not run that far: as good as dense at the sparsest level that was trained, so that where this ends is not known.

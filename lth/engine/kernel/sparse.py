@@ -22,8 +22,8 @@ PIECE, EXAMPLES, SCORED = 50, 3000, 5000
 
 
 class Sparse:
-    """Steps and scores on kept weights. Bytes that are not augmented are scaled by the kernel, unless
-    each input is divided by its own norm.
+    """Steps and scores on kept weights. Bytes that are not augmented are scaled by the kernel, unless each input is
+    divided by its own norm.
     """
 
     def __init__(self, layers: Sequence[nn.Linear], loop: "Loop") -> None:

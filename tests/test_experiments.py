@@ -208,6 +208,21 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_scaling/l2": ("conv_2", {"data.scaling": "l2"}),
     "frankle2019_scaling/conv_4": ("conv_4", {}),
     "frankle2019_scaling/bytes_conv_4": ("conv_4", {"data.scaling": "none"}),
+    "frankle2019_unit": (
+        "lenet",
+        control("reinitialize")
+        | control("random_sparsity", 2)
+        | {"branch.random_sparsity.levels": [7, 12, 15, 18], "data.scaling": "unit"},
+    ),
+    "frankle2019_unit/one_shot": (
+        "lenet",
+        {
+            "schedule._target_": "lth.schedule.one_shot",
+            "schedule.rounds": 1,
+            "levels": [3, 7, 9, 12, 13, 14, 15, 18],
+            "data.scaling": "unit",
+        },
+    ),
     "frankle2019_fig6": ("conv_2", {"steps": 60_000, "model.dropout": 0.5, "optimizer.lr": 3e-4}),
     "frankle2019_fig6/conv_4": ("conv_4", {"steps": 75_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),
     "frankle2019_fig6/conv_6": ("conv_6", {"steps": 90_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),
@@ -644,6 +659,7 @@ LINES = {
     "frankle2019_fig1": ["ticket", "random sparsity", "Conv-2", "Conv-4", "Conv-6, random sparsity"],
     "frankle2019_fig3": ["100.0"],
     "frankle2019_fig4": ["iterative", "iterative, random reinit", "one-shot"],
+    "frankle2019_unit": ["iterative", "iterative, random reinit", "iterative, random sparsity", "one-shot"],
     "frankle2019_fig5": ["Conv-2", "Conv-2, random reinit", "Conv-4", "Conv-6", "Conv-6, random reinit"],
     "frankle2019_fig6": ["Conv-2", "Conv-2, dropout 0.5", "Conv-4", "Conv-4, dropout 0.5", "Conv-6, dropout 0.5"],
     "frankle2019_scaling": [

@@ -71,15 +71,18 @@ def one_shot(
     *,
     conv: float = 0.1,
     linear: float = 0.2,
-    output: float = 0.1,
+    output: float | None = 0.1,
     shortcut: float = 0.0,
     rounds: int = 1,
 ) -> Ladder:
-    """Prune every level from the dense net, to the density that iterative pruning has there. rounds: how often weights
-    are scored on the way, and a part of them removed, with no training between (100 in Tanaka et al. 2020).
+    """Prune every level from the dense net, to the density that iterative pruning has there. output: None prunes half
+    the share of the output layer that hidden linear layers lose at that level (Frankle & Carbin 2019, Appendix G.4).
+    rounds: how often weights are scored on the way, and a part of them removed, with no training between (100 in Tanaka
+    et al. 2020).
     """
-    rates = _geometric(conv=conv, linear=linear, output=output, shortcut=shortcut)
-    return Ladder({0: tuple(rungs(levels)[1:])}, rates, rounds)
+    rates = _geometric(conv=conv, linear=linear, output=linear if output is None else output, shortcut=shortcut)
+    density = partial(_half_of_output, rates) if output is None else rates
+    return Ladder({0: tuple(rungs(levels)[1:])}, density, rounds)
 
 
 def exponential(levels: int | Sequence[int], *, density: float = 0.05, rounds: int = 6) -> Ladder:
@@ -130,6 +133,11 @@ def _geometric(**rates: float) -> Callable[[int, str], float]:
 
 def _remaining(rates: Mapping[str, float], level: int, kind: str) -> float:
     return float((1 - rates[kind]) ** level)
+
+
+def _half_of_output(rates: Callable[[int, str], float], level: int, kind: str) -> float:
+    share = rates(level, kind)
+    return (1 + share) / 2 if kind == "output" else share
 
 
 def _check_target(levels: int | Sequence[int], density: float, rounds: int) -> None:

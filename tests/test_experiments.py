@@ -173,6 +173,8 @@ def appendix_g() -> dict[str, tuple[str, dict[str, Any]]]:
     return {f"frankle2019_hyperparameters{arm}": ("lenet", change) for arm, change in changes.items()}
 
 
+ONE_SHOT = {"schedule._target_": "lth.schedule.one_shot", "schedule.rounds": 1, "schedule.output": None,
+            "levels": [3, 7, 9, 12, 13, 14, 15, 18]}  # fmt: skip
 # Complete changes of each configuration with respect to its net's.
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_appendix": ("lenet", {}),
@@ -195,7 +197,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "frankle2019_fig4": ("lenet", control("reinitialize")),
     "frankle2019_fig4/one_shot": (
         "lenet",
-        {"schedule._target_": "lth.schedule.one_shot", "schedule.rounds": 1, "levels": [3, 7, 9, 12, 15, 18]},
+        ONE_SHOT,
     ),
     "frankle2019_fig5": ("conv_2", control("reinitialize")),
     "frankle2019_fig5/conv_4": ("conv_4", control("reinitialize")),
@@ -216,12 +218,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "frankle2019_unit/one_shot": (
         "lenet",
-        {
-            "schedule._target_": "lth.schedule.one_shot",
-            "schedule.rounds": 1,
-            "levels": [3, 7, 9, 12, 13, 14, 15, 18],
-            "data.scaling": "unit",
-        },
+        ONE_SHOT | {"data.scaling": "unit"},
     ),
     "frankle2019_fig6": ("conv_2", {"steps": 60_000, "model.dropout": 0.5, "optimizer.lr": 3e-4}),
     "frankle2019_fig6/conv_4": ("conv_4", {"steps": 75_000, "model.dropout": 0.5, "optimizer.lr": 2e-4}),

@@ -71,6 +71,20 @@ def test_one_shot_pruning_makes_every_level_from_the_dense_net() -> None:
     assert one_shot([3, 7]).children == {0: (3, 7)}
 
 
+def test_in_one_go_the_output_layer_loses_half_the_share_of_the_others_if_it_has_no_rate() -> None:
+    # Frankle & Carbin 2019, Appendix G.4: k% of each layer, k/2% of the output layer
+    ladder = one_shot([1, 2], linear=0.5, output=None, conv=0.1)
+    assert [ladder.density(2, kind) for kind in ("linear", "output")] == [0.25, 0.625]
+    assert [ladder.density(1, kind) for kind in ("linear", "output", "conv")] == [0.5, 0.75, 0.9]
+    assert ladder.density(0, "output") == 1.0
+    once = one_shot(1, linear=0.95, output=None)  # 5.17% of LeNet, which Section 2 prints
+    kept = {kind: round(once.density(1, kind) * size) for kind, size in LENET.items()}
+    assert kept == {"linear": 13_260, "output": 525}
+    assert sum(kept.values()) / 266_200 == pytest.approx(0.0517, abs=1e-4)
+    with pytest.raises(UserError, match=r"schedule\.linear=1\.5"):
+        one_shot(1, linear=1.5, output=None)
+
+
 def test_an_exponential_schedule_keeps_the_same_share_of_what_remains_at_each_level() -> None:
     ladder = exponential(3, density=0.125, rounds=3)
     assert [ladder.density(level, "conv") for level in range(4)] == pytest.approx([1, 0.5, 0.25, 0.125])

@@ -29,8 +29,10 @@ def idle(job: Job) -> Iterator[str]:
         if branch.levels and not {*levels}.intersection(branch.levels):
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
     typed = dict(word.lstrip("+").split("=", 1) for word in job.overrides or () if "=" in word)
+    kinds = {*job.recipe.layers.kinds.values()}
+    follow = {"linear"} if unbound(job.schedule)[1].get("output", 0) is None else set()  # and the output layer follows
     for kind in KINDS:
-        if (key := f"schedule.{kind}") in typed and kind not in (kinds := {*job.recipe.layers.kinds.values()}):
+        if (key := f"schedule.{kind}") in typed and kind not in kinds | follow:
             yield f"{key}={typed[key]} prunes nothing: this net has no {kind} layer (it has {', '.join(sorted(kinds))})"
     comparing = all(unbound(rule)[0] in (stop.density, stop.accuracy_drop) for rule in job.stops.values())
     if job.stops and comparing and not any(job.ladder.children.get(level) for level in levels if level):

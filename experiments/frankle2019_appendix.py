@@ -41,15 +41,32 @@ ADAM, SGD = {"optimizer": "Adam"}, {"optimizer": "SGD"}
 RESET = {**ADAM, "rewind": "weights", "schedule.linear": 0.2}
 CONTINUED = {"rewind": "learning_rate", "branch": "reset"}
 FAST = {rate: {"schedule.linear": rate} for rate in (0.4, 0.6, 0.8)}
+PRUNED = ((0.4, 2.9), (0.6, 2.6), (0.6, 1.1), (0.8, 4.0), (0.8, 0.9))  # by rate: sparse levels that it has, in percent
 VALIDATION = "early_stop_val_accuracy"  # of the figures of both appendices
+WITH = ("frankle2019_fig3",)  # whose tickets go down to levels that 60 and 80% a round reach
 CLAIMS = [
-    Claim("B, 3.6%: reset every round above reset at the end", 0.0, "points",
-          partial(between, percent=3.6, ours=RESET, theirs=CONTINUED, column=VALIDATION), ADAM),
+    *(
+        Claim(f"B, {percent}%: reset every round above reset at the end", 0.0, "points",
+              partial(between, percent=percent, ours=RESET, theirs=CONTINUED, column=VALIDATION), ADAM)
+        for percent in (7.0, 3.6)
+    ),
+    *(
+        Claim(f"B, {percent}%: reset every round: early stop earlier than reset at the end", 0.0, "times",
+              partial(between, percent=percent, ours=RESET, theirs=CONTINUED, over="step"), ADAM)
+        for percent in (7.0, 3.6)
+    ),
     *(
         Claim(f"G, {percent}%: 20% a round above {rate:.0%} a round", 0.0, "points",
               partial(between, percent=percent, ours=RESET, theirs=FAST[rate], column=VALIDATION), ADAM)
-        for rate, percent in ((0.4, 2.9), (0.6, 2.6), (0.8, 4.0))
+        for rate, percent in PRUNED
     ),
+    *(
+        Claim(f"G, {percent}%: 20% a round: early stop earlier than {rate:.0%} a round", 0.0, "times",
+              partial(between, percent=percent, ours=RESET, theirs=FAST[rate], over="step"), ADAM)
+        for rate, percent in PRUNED
+    ),
+    Claim("G, dense: early stop of SGD at rate 0.4 beside that of Adam", 1.0, "times",
+          partial(between, percent=100, ours=RESET, theirs=SGD, over="step"), kind="point"),
     *(
         Claim(f"G, {percent}%: SGD at rate 0.4 beside Adam", 0.0, "points",
               partial(between, percent=percent, ours=SGD, theirs=RESET, column=VALIDATION), kind="value")
@@ -76,6 +93,7 @@ def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining; of continued training only the
     tickets that were reset.
     """
-    shown = tickets[(tickets["rewind"] != "learning_rate") | (tickets["branch"] == "reset")]
+    own = tickets[tickets["experiment"] == "frankle2019_appendix"]
+    shown = own[(own["rewind"] != "learning_rate") | (own["branch"] == "reset")]
     title = "LeNet-300-100 on MNIST (Frankle & Carbin 2019, Appendices B and G)"
     return plot.sparsity(shown.assign(how=shown.apply(how, axis=1)).sort_values("how"), title, by=["how"])

@@ -25,12 +25,23 @@ from functools import partial
 import pandas as pd
 
 from lth.analysis import full, plot
-from lth.analysis.claim import FINAL, Claim, best_gain, earlier, gain, lowest, worst
+from lth.analysis.claim import FINAL, Claim, best_gain, between, earlier, gain, lowest, worst
 
 COST = "23 trainings of 50,000 steps a replicate"
 FULL = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
 CLAIMS = [
     Claim("51.3%: early stop earlier than dense", 0.0, "%", partial(earlier, percent=51.3)),
+    Claim("51.3%: accuracy above dense", 0.0, "points", partial(gain, percent=51.3)),
+    *(
+        Claim(f"early stop of 21.1% earlier than that of {percent}%", 0.0, "times",
+              partial(between, percent=21.1, their_percent=percent, ours={}, theirs={}, over="step"))
+        for percent in (51.3, 3.6)
+    ),
+    *(
+        Claim(f"{percent}%: lowest validation loss below that of dense (C)", 0.0, "hundredths of a nat",
+              partial(between, percent=100, their_percent=percent, ours={}, theirs={}, column="early_stop_val_loss"))
+        for percent in (21.1, 3.6)
+    ),
     Claim("21.1%: early stop earlier than dense", 38.0, "%", partial(earlier, percent=21.1)),
     Claim("13.5%: accuracy above dense", 0.3, "points", partial(gain, percent=13.5)),
     Claim("accuracy back to dense at", 3.6, "% of weights", lowest, kind="point"),

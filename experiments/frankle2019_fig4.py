@@ -29,12 +29,13 @@ from functools import partial
 import pandas as pd
 
 from lth.analysis import full, plot
-from lth.analysis.claim import Claim, between, faster, gain, lowest, worst
+from lth.analysis.claim import FINAL, Claim, between, faster, gain, lowest, worst
 
 COST = "43 trainings of 50,000 steps a replicate, 19 of them shared with frankle2019_fig3"
 FULL = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
 TRAINING = "final_train_accuracy"
 ITERATIVE, ONE_SHOT = {"schedule": "iterative"}, {"schedule": "one_shot"}
+AGAIN = {"branch": "reinitialize"}
 CLAIMS = [
     Claim("21.1%: early stop earlier than re-initialized", 2.51, "times",
           partial(faster, percent=21.1, than="reinitialize"), ITERATIVE),
@@ -51,12 +52,28 @@ CLAIMS = [
           ONE_SHOT, kind="point"),
     Claim("one-shot: accuracy back to dense at", 5.17, "% of weights", lowest, ONE_SHOT, kind="point"),
     *(
+        Claim(f"{percent}%: accuracy at the end above re-initialized (b)", 0.0, "points",
+              partial(gain, percent=percent, than="reinitialize", column=FINAL), ITERATIVE)
+        for percent in (21.1, 3.6)
+    ),
+    Claim("re-initialized, 3.6%: early stop later than dense", 0.0, "times",
+          partial(between, percent=100, their_percent=3.6, ours={}, theirs=AGAIN, over="step"), ITERATIVE),
+    Claim("re-initialized: early stop of 21.1% earlier than that of 3.6%", 0.0, "times",
+          partial(between, percent=21.1, their_percent=3.6, ours=AGAIN, theirs=AGAIN, over="step"), ITERATIVE),
+    *(
         Claim(f"{percent}%: iterative above one-shot", 0.0, "points",
               partial(between, percent=percent, ours=ITERATIVE, theirs=ONE_SHOT))
         for percent in (7.0, 3.6)
     ),
+    *(
+        Claim(f"{percent}%: iterative's early stop earlier than one-shot's", 0.0, "times",
+              partial(between, percent=percent, ours=ITERATIVE, theirs=ONE_SHOT, over="step"))
+        for percent in (7.0, 3.6)
+    ),
     Claim("training accuracy at the end, worst ticket above 2%", 100.0, "%",
           partial(worst, column=TRAINING, down_to=2.0), ITERATIVE, kind="value"),
+    Claim("training accuracy at the end, worst re-initialized above 5%", 100.0, "%",
+          partial(worst, column=TRAINING, down_to=5.0, branch="reinitialize"), ITERATIVE, kind="value"),
     Claim("1.9%: training accuracy at the end above re-initialized (D)", 0.0, "points",
           partial(gain, percent=1.85, than="reinitialize", column=TRAINING), ITERATIVE),
 ]  # fmt: skip

@@ -60,6 +60,10 @@ CLAIMS = [
     Claim(f"{percent}%: {plot.LABELS.get(signed, signed)} beside ticket", 0.0, "points",
           partial(gain, percent=percent, of=signed, than="ticket"), kind="value")
     for percent in (7.0, 2.9) for signed, _ in ABOVE[:3]
+] + [
+    Claim(f"{percent}%: initial weights permuted beside drawn anew (Frankle & Carbin 2019, F.3)", 0.0, "points",
+          partial(gain, percent=percent, of="reshuffle", than="reinitialize"), kind="value", source="paper")
+    for percent in (7.0, 2.9)
 ]  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from lth.analysis.claim import Claim, between
 
 SOURCE = "quoted"
 COST = "25 trainings of 50,380 steps a criterion and replicate, the dense one shared; scale=reduced: 6 of 5,000"
+WITH = ("zhou2019_actions",)
 FULL = {"lenet_300_100": {"data": "mnist", "steps": 50_380, "batch_size": 60, **full.EVERY_LEVEL}}
 ORDER = [
     ("magnitude", "random"),
@@ -45,18 +46,26 @@ ORDER = [
     ("random", "small_final"),
     ("random", "small_init_small_final"),
 ]
+OWN = {"experiment": "zhou2019_criteria"}
+AGAIN = {"experiment": "zhou2019_actions", "branch": "reinitialize"}
 CLAIMS = [
     Claim(f"{percent}%: {better} above {worse}", 0.0, "points",
-          partial(between, percent=percent, ours={"criterion": better}, theirs={"criterion": worse}))
+          partial(between, percent=percent, ours={"criterion": better}, theirs={"criterion": worse}), OWN)
     for percent in (7.0, 2.9) for better, worse in ORDER
 ] + [
     Claim(f"{percent}%: movement beside large_init_large_final", 0.0, "points",
           partial(between, percent=percent, ours={"criterion": "movement"},
-                  theirs={"criterion": "large_init_large_final"}), kind="value")
+                  theirs={"criterion": "large_init_large_final"}), OWN, kind="value")
+    for percent in (7.0, 2.9)
+] + [
+    Claim(f"{percent}%: re-initialized tickets above large_init, pruned at step 0 (Frankle & Carbin 2019, F.4)", 0.0,
+          "points", partial(between, percent=percent, ours=AGAIN, theirs={**OWN, "criterion": "large_init"}),
+          source="paper")
     for percent in (7.0, 2.9)
 ]  # fmt: skip
 
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":
     """Accuracy at early stop and early-stop step against percent of weights remaining, a line for each criterion."""
-    return plot.sparsity(tickets, "LeNet-300-100 on MNIST (Zhou et al. 2019, Figure 3)", by=["criterion"], above=0.96)
+    own = tickets[tickets["experiment"] == "zhou2019_criteria"]
+    return plot.sparsity(own, "LeNet-300-100 on MNIST (Zhou et al. 2019, Figure 3)", by=["criterion"], above=0.96)

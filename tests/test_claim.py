@@ -222,8 +222,6 @@ def test_added_is_what_an_option_adds_to_the_dense_net_within_each_replicate() -
     )
     measure = partial(added, option="model.dropout")
     assert numbers(measure(rows)) == pytest.approx((2.0, 1.414214, 2, 100.0))
-    assert numbers(measure(rows, percent=80)) == pytest.approx((25.0, None, 1, 80.0))
-    assert measure(rows, percent=3.7) is None
     assert measure(rows.drop(columns="model.dropout")) is None
     assert measure(rows[rows["model.dropout"].notna()]) is None
 
@@ -279,6 +277,7 @@ def test_the_worst_of_the_tickets_is_that_of_the_level_with_the_lowest_mean() ->
     measure = partial(worst, column="early_stop_test_accuracy")
     assert numbers(measure(rows, down_to=5.0)) == pytest.approx((97.0, 1.414214, 2, 80.0))
     assert numbers(measure(rows, down_to=4.0)) == pytest.approx((20.0, None, 1, 4.0))
+    assert numbers(measure(rows, down_to=4.0, branch="reinitialize")) == pytest.approx((30.0, None, 1, 64.0))
     assert measure(rows, down_to=90.0) is None
 
 
@@ -478,6 +477,17 @@ def test_between_compares_two_configurations_at_the_same_sparsity_within_each_re
     assert numbers(between(rows, percent=80, ours=adam, theirs=sgd)) == pytest.approx((2.0, 1.414214, 2, 80.0))
     assert between(rows, percent=80, ours=adam, theirs={**sgd, "branch": "reset"}) is None
     assert between(rows, percent=3, ours=adam, theirs=sgd) is None
+
+
+def test_between_of_early_stops_is_the_geometric_mean_of_how_often_ours_fits_into_theirs() -> None:
+    adam, again = {"branch": "ticket"}, {"branch": "reinitialize"}
+    steps = ((1, 1, "ticket", 100), (1, 2, "ticket", 400), (2, 1, "reinitialize", 200), (2, 2, "reinitialize", 3200))
+    rows = pd.DataFrame([one(level, {1: 80, 2: 64}[level], r, step, 0.9, branch=b) for level, r, b, step in steps])
+    compare = partial(between, percent=80, their_percent=64, ours=adam, theirs=again, over="step")
+    found = compare(rows)  # 2 and 8 times earlier
+    assert found is not None
+    assert (found.mean, found.n, found.percent, found.neutral) == pytest.approx((4, 2, 80, 1))
+    assert compare(rows.assign(early_stop_step=0)) is None
 
 
 def test_rows_can_be_selected_by_a_function_of_a_value() -> None:

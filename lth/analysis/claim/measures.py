@@ -62,14 +62,14 @@ def gain(
     return _paired(rows, percent, lambda ours, other: 100 * (ours - other) + slack, column, than, of)
 
 
-def added(rows: pd.DataFrame, *, option: str, percent: float = 100, column: str = EARLY) -> Measured | None:
-    """Accuracy of the dense net, or of the ticket with `percent` of the weights, with an option, such as model.dropout,
-    above that of the dense net without it, in percentage points.
+def added(rows: pd.DataFrame, *, option: str, column: str = EARLY) -> Measured | None:
+    """Accuracy of the dense net with an option, such as model.dropout, above that of the dense net without it, in
+    percentage points.
     """
     if rows.empty or option not in rows:
         return None
     given = is_on(rows[option])
-    with_option = near(rows[given], percent, "ticket")
+    with_option = dense(rows[given])
     pair = in_both(with_option, dense(rows[~given]), column)
     return pair and measured(100 * (pair[0] - pair[1]), with_option)
 
@@ -82,13 +82,17 @@ def between(
     theirs: Mapping[str, Any],
     column: str = EARLY,
     their_percent: float | None = None,
+    over: str = "accuracy",
 ) -> Measured | None:
     """Accuracy of one configuration above that of another, at about the same percentage of weights unless theirs is
-    another, in points. ours, theirs: their rows, as in `select`; of branch "ticket" unless they name another.
+    another, in points; or (over="step") their early-stop step over ours. ours, theirs: their rows, as in `select`; of
+    branch "ticket" unless they name another.
     """
     sides = ((ours, percent), (theirs, their_percent or percent))
     one, other = (near(select(rows, which), at, which.get("branch", "ticket")) for which, at in sides)
-    pair = in_both(one, other, column)
+    pair = in_both(one, other, "early_stop_step" if over == "step" else column)
+    if over == "step":
+        return pair and measured(_positive(pair[1]) / _positive(pair[0]), one, ratio=True)
     return pair and measured(100 * (pair[0] - pair[1]), one)
 
 
@@ -158,10 +162,10 @@ def margin(
     return measured(points if above else -points, part)
 
 
-def worst(rows: pd.DataFrame, *, column: str, down_to: float) -> Measured | None:
-    """The lowest mean accuracy, in percent, of the tickets with at least `down_to` percent of the weights."""
-    part = rows[(rows["branch"] == "ticket") & (100 * rows["density"] >= down_to) & (rows["level"] > 0)]
-    if part.empty:
+def worst(rows: pd.DataFrame, *, column: str, down_to: float, branch: str = "ticket") -> Measured | None:
+    """The lowest mean accuracy, in percent, of the pruned levels with at least `down_to` percent of the weights."""
+    part = of_branch(rows, branch)
+    if (part := part[(100 * part["density"] >= down_to) & (part["level"] > 0)]).empty:
         return None
     check_column(part, column)
     level = part.groupby("level")[column].mean().idxmin()

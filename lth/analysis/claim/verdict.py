@@ -27,8 +27,8 @@ whatever lies between, so that chance makes it low where many levels are about a
 - reproduced: the interval contains the paper's number or lies beyond it, and none of it is off by more than a factor of
   2, counted from no effect (0, or 1 for a ratio). For a claim without a number ("more than 0"), the whole interval
   lies above 0. An accuracy: the whole interval lies within 0.5 points. A percentage of weights that is named as such,
-  and a disagreement of nets: within a factor of 1.3, which is one level of pruning. An error, of a net that makes few:
-  the whole interval within a factor of 1.1.
+  a disagreement of nets and a ratio of about 1: within a factor of 1.3, which is one level of pruning. An error, of a
+  net that makes few: the whole interval within a factor of 1.1.
 - within a factor of f: our number is off by f, at most 2, and the interval shows an effect of that sign. An accuracy:
   within 2 points, with all of its interval.
 - not settled: the interval is too wide to say. More replicates would.

@@ -14,11 +14,11 @@ Result (2026-11-24, REDUCED to a fifth, a twentieth and a thirtieth of the steps
     Conv-2, n = 2: dense 70.28%, tickets of 33.0, 8.8 and 4.6% of the weights 70.75, 69.75 and 69.33%; 8.8% stops 1.48
     (0.03) times earlier than dense, and re-initialized reaches 53.85%. Conv-4, n = 1: dense 68.19%, 13.4% of the
     weights 68.12%, re-initialized 49.50%. Conv-6, n = 1: dense 65.62%, 26.6% of the weights 68.11%, re-initialized
-    45.30%. The value of the initialization reproduces; the gains in accuracy and early-stop step over the dense nets do
-    not. Training Conv-2 for all 20,000 steps does not bring them back (frankle2019_all_steps, whose 1.29 times at 8.8%
-    the scorecard takes). Inputs of 0 to 255 do in part, for Conv-2 and Conv-4 (frankle2019_scaling); He initialization
-    brings gains in accuracy for Conv-2 (frankle2019_ablation). Conv-4 and -6 have not begun to overfit at their last
-    step here.
+    45.30%. So tickets are far above re-initialized ones, as in the paper, but these still learn: all have their early
+    stop at the last step. The gains in accuracy and early-stop step over the dense nets do not reproduce. Training
+    Conv-2 for all 20,000 steps does not bring them back (frankle2019_all_steps, whose 1.29 times at 8.8% the scorecard
+    takes). Inputs of 0 to 255 do in part, for Conv-2 and Conv-4 (frankle2019_scaling); He initialization brings gains
+    in accuracy for Conv-2 (frankle2019_ablation). Conv-4 and -6 have not begun to overfit at their last step here.
     A training of Conv-2 took 5 to 7 minutes, of Conv-4 and -6 3 to 4, each on one core of an AMD EPYC.
 """
 
@@ -27,7 +27,7 @@ from functools import partial
 import pandas as pd
 
 from lth.analysis import full, plot
-from lth.analysis.claim import Claim, best_gain, faster, gain, lowest, value, worst
+from lth.analysis.claim import FINAL, Claim, best_gain, faster, gain, lowest, value, worst
 
 COST = "41 trainings of 20,000 to 30,000 steps a net and replicate; scale=reduced: 5, 3 and 3 of 4,000, 1,250 and 1,000"
 FULL = full.frankle2019("conv_2", "conv_4", "conv_6", **full.EVERY_LEVEL)
@@ -54,6 +54,16 @@ CLAIMS = [
             net,
             kind="value",
         )
+        for net in (CONV_2, CONV_4, CONV_6)
+    ),
+    *(
+        Claim(f"{plot.NAMES[net['model']]}, {percent}%: accuracy above re-initialized", 0.0, "points",
+              partial(gain, percent=percent, than="reinitialize"), net)
+        for net, percent in ((CONV_2, 8.8), (CONV_4, 13.4), (CONV_6, 26.6))
+    ),
+    *(
+        Claim(f"{plot.NAMES[net['model']]}: best accuracy at the last step above dense", 0.0, "points",
+              partial(best_gain, column=FINAL), net)
         for net in (CONV_2, CONV_4, CONV_6)
     ),
     Claim("Conv-2: validation accuracy, dense (H.2)", 67.6, "%", partial(value, percent=100, column=VALIDATION), CONV_2,

@@ -170,6 +170,7 @@ def appendix_g() -> dict[str, tuple[str, dict[str, Any]]]:
     }  # fmt: skip
     changes["/sgd_08"]["data.scaling"] = "unit"
     changes["/unit"] = {"data.scaling": "unit"}
+    changes["/length_1"] = {"data.scaling": "l2"}
     return {f"frankle2019_hyperparameters{arm}": ("lenet", change) for arm, change in changes.items()}
 
 

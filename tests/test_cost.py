@@ -215,16 +215,34 @@ def line(sums: pd.DataFrame, experiment: str, **wanted: Any) -> dict[str, Any]:
 
 
 def test_what_is_estimated_counts_every_device_of_a_training() -> None:
-    one, four = (trainings(ledgers(**given), rates()).iloc[0] for given in ({}, {"devices": [4.0, None, 4, 4, None]}))
+    card = {"device": "cuda:0"}
+    prices = rates(watts="t4", price="t4")
+    one, four = (
+        trainings(ledgers(**card, **given), prices).iloc[0] for given in ({}, {"devices": [4.0, None, 4, 4, None]})
+    )
     assert four["wall_hours"] == one["wall_hours"] == 1
     for column in ("energy_kwh", "co2e_kg", "dollars_low"):
         assert four[column] == pytest.approx(4 * one[column])
-    other = trainings(ledgers(devices=[4.0, None, 4, 4, None]), rates()).iloc[1]
+    other = trainings(ledgers(**card, devices=[4.0, None, 4, 4, None]), prices).iloc[1]
     assert other["energy_kwh"] == one["energy_kwh"]
 
 
-def test_a_training_on_a_cpu_is_charged_for_a_core_a_thread() -> None:
-    threads = ledgers(threads=[8.0, None, 8, 8, None])
+def test_a_core_takes_energy_while_it_computes_and_costs_money_while_it_waits() -> None:
+    shared = ledgers(
+        threads=2.0, cpu_seconds=[5400.0, 900, 5400, 5400, 900]
+    )  # an hour, of 2 cores; 1.5 and 0.25 of them
+    both, quarter = (trainings(shared, rates()).iloc[row] for row in (0, 1))
+    assert (both["energy_kwh"], both["dollars_high"]) == (pytest.approx(1.5 * 0.00426), pytest.approx(2 * 0.0475))
+    assert (quarter["energy_kwh"], quarter["dollars_high"]) == (
+        pytest.approx(0.25 * 0.00426),
+        pytest.approx(2 * 0.0475),
+    )
+    some = trainings(shared.assign(cpu_seconds=[5400.0, None, 5400, 5400, None]), rates())
+    assert some["energy_kwh"].tolist()[:2] == pytest.approx([1.5 * 0.00426, 2 * 0.00426])
+
+
+def test_a_training_on_a_cpu_of_unknown_load_is_charged_for_a_core_a_thread() -> None:
+    threads = ledgers(threads=[8.0, None, 8, 8, None]).drop(columns="cpu_seconds")
     eight, one = (trainings(threads, rates()).iloc[row] for row in (0, 1))
     assert (eight["energy_kwh"], eight["dollars_high"]) == (pytest.approx(8 * 0.00426), pytest.approx(8 * 0.0475))
     assert (one["energy_kwh"], one["dollars_high"]) == (pytest.approx(0.00426), pytest.approx(0.0475))
@@ -235,7 +253,7 @@ def test_a_training_on_a_cpu_is_charged_for_a_core_a_thread() -> None:
 def test_watts_and_price_of_one_kind_of_device_are_not_those_of_another() -> None:
     both = ledgers(device=["cpu", "cuda:0", "cpu", "cpu", "cuda:0"])
     cores, cards = (trainings(both, rates(watts=name)).iloc[:2] for name in ("cpu_core_aws", "a100"))
-    assert cores["energy_kwh"].tolist() == pytest.approx([0.0035, np.nan], nan_ok=True)
+    assert cores["energy_kwh"].tolist() == pytest.approx([0.5 * 0.0035, np.nan], nan_ok=True)  # half an hour of a core
     assert cards["energy_kwh"].tolist() == pytest.approx([np.nan, 0.4], nan_ok=True)
     chips = trainings(both, rates(price="tpu_v3"))
     assert chips["dollars_high"].isna().all()
@@ -258,12 +276,12 @@ def test_a_training_counts_once_in_every_sum() -> None:
     assert (total["wall_hours"], total["cpu_hours"]) == (3, 1.5)
 
 
-def test_unmeasured_energy_is_estimated_as_wall_hours_times_watts_and_says_so() -> None:
+def test_unmeasured_energy_is_estimated_as_hours_times_watts_and_says_so() -> None:
     total = line(totals(ledgers(), rates()), "total")
     assert total["energy_method"] == "estimated (constant W)"
-    assert total["energy_kwh"] == pytest.approx(3 * 4.26 / 1000)
-    assert total["kwh_pue"] == pytest.approx(3 * 4.26 / 1000 * 1.58)
-    assert total["co2e_kg"] == pytest.approx(3 * 4.26 / 1000 * 1.58 * 0.954 * 0.45359237)
+    assert total["energy_kwh"] == pytest.approx(1.5 * 4.26 / 1000)  # three half hours of a core
+    assert total["kwh_pue"] == pytest.approx(1.5 * 4.26 / 1000 * 1.58)
+    assert total["co2e_kg"] == pytest.approx(1.5 * 4.26 / 1000 * 1.58 * 0.954 * 0.45359237)
     assert (total["dollars_low"], total["dollars_high"]) == (pytest.approx(0.03), pytest.approx(0.1425))
     gpu = rates(watts="v100", pue="none", region="france", price="v100")
     other = line(totals(ledgers(device="cuda:0"), gpu), "total")
@@ -277,7 +295,7 @@ def test_measured_and_estimated_energy_stand_in_lines_of_their_own() -> None:
     assert sums["experiment"].tolist() == ["one"] * 2 + ["two"] * 2 + ["total"] * 3
     assert line(sums, "total", energy_method="rapl")["energy_kwh"] == 0.5
     assert line(sums, "total", energy_method="nvml")["energy_kwh"] == 0.25
-    assert line(sums, "one", energy_method="estimated (constant W)")["energy_kwh"] == pytest.approx(0.00426)
+    assert line(sums, "one", energy_method="estimated (constant W)")["energy_kwh"] == pytest.approx(0.00213)
 
 
 def test_a_sum_with_an_unknown_term_is_unknown() -> None:

@@ -117,7 +117,9 @@ def _assumptions(each: "pd.DataFrame", rates: "Rates") -> list[str]:
 
     notes = [f"region {rates.region}", f"PUE {rates.pue}", f"price {rates.price}"]
     if (each["energy_method"] == total.ESTIMATED).any():
-        notes.append(f"{total.ESTIMATED}: wall hours x watts {rates.watts}")
+        of_core = rates.watts.device == "cpu"
+        hours = "CPU hours (where not known, wall hours x threads)" if of_core else "wall hours"
+        notes.append(f"{total.ESTIMATED}: {hours} x watts {rates.watts}")
     on_cpu = each["device"].isna() | (each["device"] == "cpu")
     named = {"--price": rates.price.device, "--watts": rates.watts.device}
     if not on_cpu.all() and (left := [option for option, device in named.items() if device != "gpu"]):

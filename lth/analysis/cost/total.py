@@ -49,7 +49,7 @@ def trainings(table: pd.DataFrame, rates: Rates) -> pd.DataFrame:
     wanted += ["device", "devices", "threads"]
     known = table.reindex(columns=[*dict.fromkeys(wanted)])
     hours, measured = known["seconds"] / 3600, _numbers(known, "energy_kwh")
-    energy = measured.fillna(hours * _devices(known, rates.watts) * rates.watts.value / 1000)
+    energy = measured.fillna(_full_load(known, hours, rates.watts) * rates.watts.value / 1000)
     method = known["energy_method"].astype(object).where(measured.notna(), ESTIMATED).where(energy.notna(), UNKNOWN)
     overhead = energy * kwh(1, 1000, rates.pue.value)
     paid, (low, high) = hours * _devices(known, rates.price), rates.price.value
@@ -72,6 +72,16 @@ def _summed(each: pd.DataFrame) -> pd.DataFrame:
     groups = each.groupby(["experiment", "energy_method"], sort=True)
     counts = groups.agg(trainings=("digest", "size"), shared=("shared", "sum"))
     return counts.join(groups[list(SUMMED)].agg(lambda values: values.sum(skipna=False))).reset_index()
+
+
+def _full_load(table: pd.DataFrame, hours: pd.Series, entry: Entry) -> pd.Series:
+    """Hours of one device under full load, which the watts are of: for a core those of the processor, where they are
+    known, so that a training that waits for others is not charged for waiting; else wall hours of every device.
+    """
+    charged = hours * _devices(table, entry)
+    if entry.device != "cpu":
+        return charged
+    return (_numbers(table, "cpu_seconds") / 3600).where(charged.notna()).fillna(charged)
 
 
 def _devices(table: pd.DataFrame, entry: Entry) -> pd.Series:

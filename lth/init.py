@@ -1,9 +1,10 @@
 """Initializations: (net, seed) -> theta_0. The net is not modified.
 
-Biases of prunable layers start at 0; normalization and all other tensors are copied from the net.
+Weights of prunable layers are drawn and their biases start at 0; normalization, what is fixed (requires_grad=False) and
+all other tensors are copied from the net.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import partial
 
 import torch
@@ -86,22 +87,25 @@ def _signs(weight: Tensor, generator: torch.Generator) -> Tensor:
 def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, Tensor]:
     random = torch.Generator().manual_seed(seed)
     weights = {name: value.detach().clone() for name, value in weights_of(net).items()}
+    fixed = {name for name, value in net.named_parameters(remove_duplicate=False) if not value.requires_grad}
     for name in prunable(net):
-        outputs = outputs_first(net, name, weights[name])  # by which a transposed convolution has its fan-in too
-        weights[name] = outputs_first(net, name, fill(outputs, generator=random))
-        _norm(weights, name)
-        if (bias := bias_of(name)) in weights:
+        if name not in fixed:
+            outputs = outputs_first(net, name, weights[name])  # by which a transposed convolution has its fan-in too
+            weights[name] = outputs_first(net, name, fill(outputs, generator=random))
+            _norm(weights, name, fixed)
+        if (bias := bias_of(name)) in weights and bias not in fixed:
             weights[bias].zero_()
     for spectral in _spectral(net):
-        _settle(weights, *spectral)
+        if spectral[0] not in fixed:
+            _settle(weights, *spectral)
     return weights
 
 
-def _norm(weights: dict[str, Tensor], direction: str) -> None:
+def _norm(weights: dict[str, Tensor], direction: str, fixed: Container[str]) -> None:
     """Give a weight-normalized layer (Salimans & Kingma 2016) the norms of what was drawn as its direction."""
     for ours, beside in NORMS.items():
         size = direction.removesuffix(ours) + beside
-        if direction.endswith(ours) and size in weights:
+        if direction.endswith(ours) and size in weights and size not in fixed:
             shape = weights[size].shape  # () of one norm for all
             axes = [axis for axis, length in enumerate(shape) if length == 1] or None
             weights[size] = torch.linalg.vector_norm(weights[direction], dim=axes, keepdim=True).reshape(shape)

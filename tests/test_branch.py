@@ -138,3 +138,49 @@ def test_a_ticket_that_is_reset_has_its_mask_on_theta_0_whatever_it_trained_from
     assert same(made.weights, first.weights)
     assert same(made.mask, ticket.mask)
     assert (made.step, made.level, made.replicate) == (0, 3, 2)
+
+
+def branched(transform: Callable[..., Any], **key: Any) -> Ticket:
+    """The ticket that a branch makes of a half pruned one of this replicate and level."""
+    ticket = half_pruned(recipe())
+    done = trained(ticket.weights, ticket.weights, ticket.mask, **key)
+    made: Ticket = transform(done, draw=0, recipe=recipe(), init=glorot_normal)[1]
+    return made
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["reinitialize", "signed_reinitialize", "reshuffle", "signed_reshuffle", "constant", "flip_signs", "fan_in",
+     "scratch"],
+)  # fmt: skip
+def test_what_a_branch_draws_depends_on_replicate_and_level_alone(name: str) -> None:
+    transform = getattr(branch, name)
+    first = branched(transform, replicate=1, level=1).weights
+    assert same(first, branched(transform, replicate=1, level=1).weights)
+    assert not same(first, branched(transform, replicate=2, level=1).weights)
+    assert not same(first, branched(transform, replicate=1, level=2).weights)
+
+
+def test_draws_of_two_branches_and_random_masks_of_two_levels_are_independent() -> None:
+    sizes = [{n: w.abs() for n, w in branched(each, level=1).weights.items() if n.endswith("weight")}
+             for each in (branch.reshuffle, branch.signed_reshuffle)]  # fmt: skip
+    assert not same(*sizes)
+    masks = [branched(branch.random_sparsity, level=level).mask for level in (1, 1, 2)]
+    assert same(masks[0], masks[1])
+    assert not same(masks[0], masks[2])
+
+
+def test_a_reset_ticket_starts_where_its_dense_net_did() -> None:
+    weights = half_pruned(recipe()).weights
+    line = [trained(weights, weights, step=4, level=level) for level in (0, 1)]
+    assert branch.reset(line[1], draw=0, recipe=recipe(), init=glorot_normal, line=line)[1].step == 4
+
+
+def test_steps_from_scratch_by_operations_are_rounded() -> None:
+    settings = recipe(steps=20)
+    weights = half_pruned(settings).weights
+    mask = {name: torch.arange(w.numel()).view_as(w) < (34 if name == "1.weight" else 99)
+            for name, w in weights.items() if name.endswith("weight")}  # fmt: skip
+    done = trained(weights, weights, mask)  # of 194 weights 100
+    longer, _ = branch.scratch(done, draw=0, recipe=settings, init=glorot_normal, budget="macs")
+    assert longer.steps == 39  # 20 x 194 / 100 = 38.8

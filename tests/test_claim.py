@@ -25,7 +25,7 @@ from lth.analysis.claim import (
     value,
     worst,
 )
-from lth.analysis.claim.rows import select
+from lth.analysis.claim.rows import nearest, of_branch, select
 
 
 def one(level: int, percent: float, replicate: int, step: int, accuracy: float, **other: Any) -> dict[str, Any]:
@@ -556,3 +556,13 @@ def test_the_smallest_file_at_no_loss_loses_nothing_on_average_nor_within_the_in
     assert numbers(smallest_file(FILES)) == pytest.approx(((40 * 44) ** 0.5, 2.827357, 2, 13.5))
     assert smallest_file(FILES[FILES["replicate"] == 1]).mean == pytest.approx(50)  # a single replicate has no interval
     assert smallest_file(FILES[FILES["points"] < 0]) is None
+
+
+def test_a_level_that_is_off_by_the_largest_factor_counts() -> None:
+    rows = pd.DataFrame({"level": [1], "density": [0.5]})
+    assert [len(nearest(rows, percent, most=2.0)) for percent in (100, 25, 24.9)] == [1, 1, 0]
+
+
+def test_a_configuration_with_one_setting_of_a_branch_is_kept_beside_one_with_several() -> None:
+    table = {"branch": "b", "config": ["x", "x", "y"], "branch_settings": ["", "s=1", "s=1"], "replicate": 1}
+    assert of_branch(pd.DataFrame(table), "b")["config"].tolist() == ["x", "y"]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from small import DATA, conv_net, copied, dropout_net, few, half_pruned, recipe, same, trained
 from torch import Tensor, nn
 
-from lth import UserError, criterion
+from lth import UserError, criterion, structure
+from lth.criterion.refused import check_told_apart
 from lth.data import Examples
 from lth.imp import batch
 from lth.model import mlp, resnet_20
@@ -485,3 +486,60 @@ def test_synflow_of_layers_of_several_types_is_computed_in_them() -> None:
     one, two = (done.weights()[name].double().abs() * start.mask[name] for name in ("one.weight", "two.weight"))
     torch.testing.assert_close(scores["one.weight"], one * two.sum(0)[:, None])  # each path from input to output
     torch.testing.assert_close(scores["two.weight"].double(), two * one.sum(1))
+
+
+def test_a_pruned_weight_has_no_rank_and_none_counts_it() -> None:
+    start, end = {"weight": torch.tensor([[5.0, 1.0, 2.0, 1.5]])}, {"weight": torch.tensor([[1.0, 2.0, 3.0, 0.0]])}
+    mask = {"weight": torch.tensor([[True, True, True, False]])}
+    scores = criterion.large_init_large_final(nn.Linear(4, 1), trained(start, end, mask), NOTHING)
+    assert scores["weight"].tolist() == [[0, 0, 1, -1]]  # ranks of W_k: 2, 0, 1; of W_T: 0, 1, 2
+
+
+def test_equal_scores_are_refused_of_a_dense_net_with_something_to_choose() -> None:
+    check = partial(check_told_apart, criterion=criterion.magnitude, structure=structure.weight)
+    ones = {name: torch.ones(1, 4) for name in "ab"}
+    full, half = torch.ones(1, 4, dtype=torch.bool), torch.tensor([[True, True, False, False]])
+    with pytest.raises(UserError, match="the same score"):
+        check(ones, {"a": full, "b": full}, {"a": 0.5, "b": 0.25})
+    check(ones, {"a": full, "b": half}, {"a": 0.5, "b": 0.25})  # pruned before
+    check({"a": ones["a"], "b": 2 * ones["b"]}, {"a": full, "b": full}, {"a": 0.0, "b": 1.0})  # each as a whole
+
+
+class Hooked(nn.Module):
+    """Two layers, of which a hook changes the outputs of the first and the inputs of the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False)
+        self.first.register_forward_hook(lambda _, __, outputs: outputs.relu())
+        self.second.register_forward_pre_hook(lambda _, args: (args[0] - 1,))
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.second(self.first(x))
+        return outputs
+
+
+def test_wanda_takes_the_inputs_that_hooks_leave_and_calls_no_hook_again() -> None:
+    weights = {"first.weight": torch.tensor([[1.0, 0.0], [0.0, -1.0]]), "second.weight": torch.tensor([[1.0, -2.0]])}
+    x = torch.tensor([[3.0, 1.0], [4.0, 2.0]])  # relu gives 3, 0 and 4, 0; less 1: 2, -1 and 3, -1
+    found = criterion.wanda(Hooked(), trained(weights, weights), (x, torch.zeros(2)))
+    assert found["first.weight"].tolist() == [[5, 0], [0, pytest.approx(5**0.5)]]
+    assert found["second.weight"].tolist() == [[pytest.approx(13**0.5), pytest.approx(2 * 2**0.5)]]
+
+
+class Tied(nn.Module):
+    """An autoencoder whose decoder is the transposed encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(self.encoder(x), self.encoder.weight.t())
+
+
+def test_wanda_refuses_a_weight_that_is_multiplied_outside_its_layer() -> None:
+    net = Tied()
+    weights = weights_of(net)
+    with pytest.raises(UserError, match=r"encoder\.weight is not the weight .* or not of that alone"):
+        criterion.wanda(net, trained(weights, weights), (torch.rand(2, 3), torch.zeros(2)))

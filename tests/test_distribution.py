@@ -119,3 +119,11 @@ def test_a_layer_that_is_left_as_it_is_keeps_the_weights_that_an_updater_has_lef
     mask = {"a": torch.ones(2, 5, dtype=torch.bool), "b": torch.arange(10).reshape(2, 5) < 5}
     scores = {name: torch.arange(10.0).reshape(2, 5) for name in mask}
     assert distribution(scores, mask, {"a": 0.8, "b": 1.0}) == pytest.approx({"a": 0.8, "b": 0.5})
+
+
+def test_a_small_layer_that_would_be_emptied_by_its_share_is_named() -> None:
+    mask = full({"small": (2, 1), "large": (10, 10)})
+    with pytest.raises(UserError, match="none of the 2 weights of small would be left"):
+        uniform(mask, mask, dict.fromkeys(mask, 0.2))  # 20 of 102 weights are left, 0.39 of them in small
+    with pytest.raises(UserError, match="none of the 102 weights of all layers would be left"):
+        globally(mask, mask, dict.fromkeys(mask, 0.001))

@@ -260,3 +260,55 @@ def test_a_level_that_removes_nothing_is_told(rate: float, levels: list[int], ca
     prune(start, 1, recipe=settings, ladder=ladder, structure=structure.neuron, rewind=stay)
     said = "level 1 removes nothing from level 0: the schedule asks for less than one weight or unit of each layer"
     assert [each.startswith(said) for each in caplog.messages] == [True] * len(levels)
+
+
+def pruned(level: int = 1, **options: Any) -> Ticket:
+    """A ticket of an untrained net."""
+    return prune(untrained(dense(recipe(), glorot_normal)), level, recipe=recipe(), ladder=one_shot(2),
+                 **{"rewind": stay, **options})  # fmt: skip
+
+
+def test_what_functions_of_the_users_draw_depends_on_the_level_alone() -> None:
+    drawn: list[float] = []
+
+    def scores(net: nn.Module, done: Trained, batch: Any) -> Mapping[str, Tensor]:
+        drawn.append(torch.rand(1).item())
+        return criterion.magnitude(net, done, batch)
+
+    for level in (1, 2, 1):
+        pruned(level, criterion=scores)
+    assert drawn[0] == drawn[2] != drawn[1]
+
+    def noisy(done: Trained) -> tuple[dict[str, Tensor], int]:
+        return {name: weight + torch.rand(weight.shape) for name, weight in done.ticket.weights.items()}, 0
+
+    found = []
+    for number in (1, 2):
+        torch.manual_seed(number)
+        found.append(pruned(rewind=noisy).weights)
+    assert same(*found)
+
+
+def test_scores_are_computed_without_subnormals_as_training_is() -> None:
+    seen: list[float] = []
+
+    def scores(net: nn.Module, done: Trained, batch: Any) -> Mapping[str, Tensor]:
+        seen.append((torch.tensor([1e-30]) * torch.tensor([1e-10])).item())  # 1e-40
+        return criterion.magnitude(net, done, batch)
+
+    torch.set_flush_denormal(False)
+    pruned(criterion=scores)
+    assert seen == [0.0]
+
+
+def test_a_criterion_that_writes_into_the_ticket_is_tried_on_a_copy() -> None:
+    ticket = dense(recipe(), glorot_normal)
+
+    def writes(net: nn.Module, done: Trained, batch: Any) -> Mapping[str, Tensor]:
+        scores = criterion.magnitude(net, done, batch)
+        for name in done.mask:
+            done.ticket.weights[name].zero_()
+        return scores
+
+    check(recipe(), writes, structure.weight, ticket)
+    assert all(ticket.weights[name].any() for name in ticket.mask)

@@ -214,3 +214,31 @@ def test_the_digest_names_the_weights_and_re_initialization_is_refused() -> None
     with pytest.raises(UserError, match="init=pretrained draws none"):
         validated(["init=pretrained", "branch=[signed_reinitialize]"])
     validated(["init=pretrained", "branch=[shuffle]"])
+
+
+def test_what_is_fixed_stays_as_the_net_was_made() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))
+    filters, prior = torch.arange(18.0).view(2, 1, 3, 3), torch.tensor([1.0, 2.0, 3.0])
+    with torch.no_grad():
+        net[0].weight.copy_(filters)
+        net[0].bias.fill_(5)
+        net[2].bias.copy_(prior)
+    net[0].requires_grad_(False)
+    net[2].bias.requires_grad_(False)
+    drawn = glorot_normal(net, 1)
+    assert drawn["0.weight"].equal(filters)
+    assert drawn["0.bias"].tolist() == [5, 5]
+    assert drawn["2.bias"].equal(prior)
+    assert not drawn["2.weight"].equal(net[2].weight)
+
+
+def test_a_fixed_norm_and_fixed_singular_vectors_stay_too() -> None:
+    normed = parametrizations.weight_norm(nn.Linear(3, 2))
+    normed.parametrizations.weight.original0.requires_grad_(False)
+    before = copied(normed.state_dict())
+    drawn = glorot_normal(normed, 1)
+    assert drawn["parametrizations.weight.original0"].equal(before["parametrizations.weight.original0"])
+    assert not drawn["parametrizations.weight.original1"].equal(before["parametrizations.weight.original1"])
+    spectral = parametrizations.spectral_norm(nn.Linear(3, 2))
+    spectral.requires_grad_(False)
+    assert same(glorot_normal(spectral, 1), spectral.state_dict())

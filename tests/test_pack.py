@@ -124,7 +124,9 @@ def test_a_training_is_complete_only_once_all_of_it_is_unpacked(whole: Path, mon
 
     monkeypatch.setattr(os, "replace", noted)
     unpack(whole / "file", Path("there"))
-    for entry in Path("there/trained").iterdir():
+    entries = [*Path("there/trained").iterdir()]
+    assert entries
+    for entry in entries:
         assert [file.name for file in moved if file.parent == entry][-1] == "result.json"
 
 

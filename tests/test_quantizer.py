@@ -580,3 +580,33 @@ def test_a_net_whose_weight_is_computed_is_copied_after_it_was_called() -> None:
     x = torch.rand(2, 6)
     net(x)  # after which its weight is no leaf
     assert torch.allclose(quantized(net, Scheme(8, None))(x), net(x), atol=0.05)
+
+
+def test_a_range_whose_squared_errors_are_below_all_numbers_stays_whole() -> None:
+    tiny = torch.tensor([[-1e-25, 1e-25]])
+    low, high = mean_squared_error(tiny, axis=0, bits=8, symmetric=True)
+    assert (low.item(), high.item()) == (tiny[0, 0].item(), tiny[0, 1].item())
+
+
+def test_shares_of_a_range_are_from_0_to_1() -> None:
+    values = torch.linspace(0.1, 1, 4001)
+    for weight in (values.view(1, -1), torch.cat([torch.tensor([-1.0]), values]).view(1, -1)):
+        share = Scheme(calibration="percentile").weight_share(weight)
+        assert 0 <= share.min() <= share.max() <= 1
+
+
+def test_inputs_have_the_range_of_their_affine_grid_whatever_that_of_the_weights_is() -> None:
+    x = torch.randn(2000, generator=torch.Generator().manual_seed(0)).relu()
+    one, other = (Scheme(8, 3, symmetric=given, calibration="mean_squared_error").input_range(x)
+                  for given in (True, False))  # fmt: skip
+    assert torch.stack(one).equal(torch.stack(other))
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_grid_of_the_largest_numbers_has_no_infinity(bits: int, symmetric: bool) -> None:
+    most = torch.finfo(torch.float32).max
+    for low, high in ((-most, most), (-most, 0.0), (0.0, most), (-most, most / 7), (-3e38, 3e38)):
+        on = grid(torch.tensor(low), torch.tensor(high), bits=bits, symmetric=symmetric)
+        assert on.dequantize(torch.arange(on.low, on.high + 1)).isfinite().all()
+        assert fake_quantize(torch.tensor([low, high]), on).isfinite().all()

@@ -308,3 +308,12 @@ def test_settings_that_another_one_decides_tell_nothing_apart() -> None:
     assert [*variants(wider)] == [f"model={net}, rewind.step={k}" for net, k in (
         ("tiny, model.hidden=-", "-"), ("mlp, model.hidden=[8]", 1), ("mlp, model.hidden=[9]", 1)
     )]  # fmt: skip
+
+
+def test_a_replicate_without_a_value_is_not_compared() -> None:
+    sides = [
+        comparison.Side(name, pd.DataFrame({"level": 1, "density": 0.5, "replicate": [1, 2], "final_test_accuracy": v}))
+        for name, v in (("ours", [0.9, math.nan]), ("theirs", [0.8, 0.7]))
+    ]
+    (row,) = comparison.compare(sides, sides[1], "final_test_accuracy").itertuples()
+    assert (row.n, row.ours, row.theirs, row.difference) == (1, *map(pytest.approx, (90, 80, 10)))

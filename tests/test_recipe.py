@@ -371,3 +371,8 @@ def test_the_number_of_threads_is_part_of_the_recipe_and_one_changes_no_name() -
     assert digest(recipe(threads=2), ticket) != digest(recipe(), ticket)
     with pytest.raises(UserError, match="threads=0: must be at least 1"):
         recipe(threads=0)
+
+
+def test_the_last_rate_is_that_of_the_last_step() -> None:
+    settings = recipe(steps=20, lr=partial(lr.drop, at=[20], factor=0.1))  # steps 0 to 19
+    assert settings.at_last_rate(5).lr(20) == 1.0

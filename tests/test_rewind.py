@@ -7,9 +7,9 @@ from functools import partial
 import pandas as pd
 import pytest
 import torch
-from small import COLOUR, adam, conv_net, copied, half_pruned, momentum, net, recipe, same, sgd
+from small import COLOUR, adam, conv_net, copied, half_pruned, momentum, net, recipe, same, sgd, trained
 
-from lth import engine, lr, rewind
+from lth import UserError, engine, lr, rewind
 from lth.augment import flip_crop
 from lth.distribution import globally
 from lth.imp import dense, imp, prune
@@ -285,3 +285,20 @@ def test_fine_tuning_for_more_steps_than_there_are_is_an_error(steps: int) -> No
     parent = engine.train([half_pruned(settings)], recipe=settings)[0]
     with pytest.raises(ValueError, match=f"rewind.steps={steps}: the training has 20 steps"):
         rewind.fine_tune(parent, steps=steps)
+
+
+def test_all_steps_can_be_repeated_and_no_more() -> None:
+    done = trained({"weight": torch.zeros(1, 1)}, {"weight": torch.ones(1, 1)})  # 10 steps
+    weights, step = rewind.fine_tune(done, steps=10)
+    assert (weights["weight"].item(), step) == (1, 0)
+    with pytest.raises(UserError, match="11"):
+        rewind.fine_tune(done, steps=11)
+
+
+def test_trained_weights_are_given_anew_at_every_call() -> None:
+    ticket = half_pruned(recipe())
+    (done,) = engine.train([ticket], recipe=recipe())
+    before = copied(done.weights())
+    for weight in done.weights().values():
+        weight.zero_()
+    assert same(done.weights(), before)

@@ -103,3 +103,14 @@ def test_stale_rows_are_not_shown_and_can_be_left_out_by_a_condition() -> None:
     assert shrinkbench.markdown(table, query.where(table, ["stale=-"]).index) == fresh
     with pytest.raises(UserError, match="all of these rows are of code that changed since: run their experiment"):
         shrinkbench.markdown(table, query.where(table, ["replicate=2"]).index)
+
+
+def test_the_dense_net_is_that_of_the_same_configuration() -> None:
+    table = pd.DataFrame(
+        {
+            "experiment": "e", "config": ["x", "x", "y", "y"], "replicate": 1, "branch": "ticket",
+            "level": [0, 1, 0, 1], "remaining": [4, 2, 4, 2], "total": 4, "multiplies": float("nan"),
+            "ones": float("nan"), "early_stop_test_accuracy": [0.9, 0.8, 0.7, 0.8], "final_test_accuracy": 0.5,
+        }
+    )  # fmt: skip
+    assert shrinkbench.with_ratios(table)["gain"].tolist() == pytest.approx([0, -0.1, 0, 0.1])

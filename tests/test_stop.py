@@ -1,5 +1,6 @@
 """Rules that stop pruning, alone and together."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import shell
 import torch
 from small import recipe
+from small import trained as ended
 
 from lth import UserError, stop
 from lth.cli.config.compose import validated
@@ -95,3 +97,11 @@ def test_keeping_the_last_weights_keeps_those_of_the_level_where_pruning_stopped
     (record,) = shell.records(tmp_path)
     kept = [(tmp_path / "trained" / row["digest"] / "step-20.safetensors").exists() for row in record["rows"].values()]
     assert kept == [False, False, True]
+
+
+def test_rules_count_what_an_updater_has_left() -> None:
+    start = {"weight": torch.ones(1, 10)}
+    done = ended(start, start)
+    moved = replace(done, mask={"weight": torch.arange(10).view(1, 10) < 2})  # 8 bytes
+    assert [stop.density(done, each, below=0.5) for each in (done, moved)] == [False, True]
+    assert [stop.size(done, each, below=9) for each in (done, moved)] == [False, True]

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from small import COLOUR, DATA, Stop, conv_net, half_pruned, momentum, recipe, same
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from lth import UserError, augment, cli, imp
 from lth.data import Data, Split, image_folder, limited, normalized, resized, rows, streamed
@@ -470,3 +470,12 @@ def test_a_pil_image_is_bytes_with_its_channels_first() -> None:
     assert stream[:][0, 1, 1, 2] == 3 * 4 + 3 * 2 + 1
     with pytest.raises(UserError, match="an image of mode P"):
         Stream([(image.convert("P"), 0)], np.array([0]), "one")
+
+
+def test_a_data_set_without_numbered_rows_is_refused() -> None:
+    class Endless(IterableDataset[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            yield from ()
+
+    with pytest.raises(UserError, match=r"Endless lacks __len__ or __getitem__.* give a map-style Dataset"):
+        streamed(Endless(), identity="a")

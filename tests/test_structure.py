@@ -489,3 +489,9 @@ def test_a_row_is_what_one_output_channel_reads(layer: nn.Module, outputs: Calla
     for kept_row, row in zip(outputs(new), outputs(scores["weight"]), strict=True):
         assert row.numel() == size
         assert sorted(row[kept_row].tolist()) == sorted(row.flatten().tolist())[-n:]
+
+
+def test_a_remaining_weight_of_the_lowest_score_stays_before_a_pruned_one() -> None:
+    mask, scores = {"weight": torch.tensor([[True, False]])}, {"weight": torch.tensor([[-torch.inf, 5.0]])}
+    new = structure.n_of_m(scores, mask, {"weight": 0.5}, nn.Linear(2, 1), torch.zeros(1, 2), n=1, m=2)
+    assert new["weight"].tolist() == [[True, False]]

@@ -26,7 +26,7 @@ from lth.store import Store, table
 from lth.store.digest import digest
 from lth.store.status import status
 from lth.ticket import Ticket, Trained, remaining
-from lth.transfer import transferred
+from lth.transfer import check_step, transferred
 
 SOURCE = Job(
     name="small",
@@ -108,6 +108,7 @@ def test_the_digest_is_that_of_the_new_recipe_and_the_ticket(both: Any) -> None:
 
 def test_controls_are_those_of_the_ticket(both: Any) -> None:
     theirs = line(both[0])
+    assert {t.ticket.branch for t in both[1]} >= {"shuffle", "reinitialize"}
     for each in [t.ticket for t in both[1] if t.ticket.branch == "shuffle"]:
         assert same(each.weights, theirs[each.level].weights)
         assert counts(each.mask) == counts(theirs[each.level].mask)
@@ -470,3 +471,9 @@ def test_help_has_a_line_and_an_example(capsys: pytest.CaptureFixture[str]) -> N
     found = [line for line in capsys.readouterr().out.splitlines() if "start" in line]
     assert any(line.startswith("  start: null") for line in found)
     assert any("start=data=mnist " in line for line in found)
+
+
+def test_a_ticket_may_begin_at_the_last_step_and_not_later() -> None:
+    check_step(20, recipe(steps=20))
+    with pytest.raises(UserError, match="begin at step 21"):
+        check_step(21, recipe(steps=20))

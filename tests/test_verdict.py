@@ -153,3 +153,8 @@ def test_the_sum_counts_each_claim_once() -> None:
         "of 2 or 2 points, 1 not settled, 2 differ, 1 not run that far); 1 not run; 1 not compared."
     )
     assert counted(["not run"]) == "1 claim: 0 in the paper's settings; 0 in reduced settings; 1 not run."
+
+
+def test_down_to_all_of_the_weights_reproduces_nothing() -> None:
+    found = [verdict("lowest", 60, Measured(70, None, 5, 70, interval=(55, end))) for end in (100, 90)]
+    assert found == ["not settled", "reproduced"]

@@ -152,7 +152,7 @@ def _weights_at(ticket: Ticket, kept: Mapping[int, Weights], shared: Shared) -> 
         if step == ticket.step:
             return masked(ticket.weights, ticket.mask)
         if step in kept:
-            return kept[step]
+            return masked(kept[step], {})
         again: Any = {"device": shared.device, "devices": shared.ranks.count, "workers": shared.workers}
         return train([ticket], recipe=shared.recipe, until=step, **again)[0].at(step)
 

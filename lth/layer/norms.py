@@ -9,11 +9,23 @@ from torch.func import functional_call
 
 from lth import UserError
 from lth.layer.kind import CONVOLUTIONS
+from lth.layer.trace import trace
 from lth.seed import seeded
 from lth.weights import called
 
 _Call = tuple[nn.Module, Tensor]
 FORWARDS = [layer.forward for layer in (nn.Linear, *CONVOLUTIONS)]
+
+
+class _Plain(nn.Module):
+    """What a layer computes, without its hooks, which have seen the inputs already."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Any:
+        return type(self.layer).forward(self.layer, x)
 
 
 def input_norms(
@@ -24,7 +36,11 @@ def input_norms(
     UserError for a layer whose inputs are not seen.
     """
     layers = {name: _users(net, name) for name in names}
-    return {name: _norms(calls) for name, calls in _calls(net, weights, layers, inputs).items()}
+    calls = _calls(net, weights, layers, inputs)
+    products = trace(net, inputs[:1]).multiplied
+    for name in [name for name, of_layers in calls.items() if len(of_layers) != len(products.get(name, ()))]:
+        raise _unseen(name)
+    return {name: _norms(of_layers) for name, of_layers in calls.items()}
 
 
 def _users(net: nn.Module, name: str) -> list[nn.Module]:
@@ -38,7 +54,8 @@ def _users(net: nn.Module, name: str) -> list[nn.Module]:
 
 def _unseen(name: str) -> UserError:
     return UserError(f"criterion=wanda needs the inputs of each layer, and {name} is not the weight of a linear or "
-                     "convolution layer that the net calls: use another criterion, such as magnitude")  # fmt: skip
+                     "convolution layer that the net calls, or not of that alone: use another criterion, such as "
+                     "magnitude")  # fmt: skip
 
 
 def _calls(
@@ -71,6 +88,6 @@ def _norms(calls: list[_Call]) -> Tensor:
     """
     weight = torch.zeros_like(calls[0][0].get_parameter("weight"), requires_grad=True)
     with torch.enable_grad():
-        total = sum(functional_call(layer, {"weight": weight}, (x.square(),)).sum() for layer, x in calls)
+        total = sum(functional_call(_Plain(layer), {"layer.weight": weight}, (x.square(),)).sum() for layer, x in calls)
         (squares,) = torch.autograd.grad(total, weight)
     return squares.sqrt()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 Bits = Literal[2, 3, 4, 5, 6, 7, 8]
 TINY = torch.finfo(torch.float32).tiny
+FINITE = torch.finfo(torch.float32).max * (1 - 2**-23)  # a share of which, times as many, does not round to infinity
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +54,13 @@ def grid(low: Tensor, high: Tensor, *, bits: int, symmetric: bool, axis: int | N
     low, high = low.double().clamp(max=0), high.double().clamp(min=0)
     if symmetric:
         largest = 2 ** (bits - 1) - 1
-        scale = _scale(torch.maximum(-low, high) / largest)
+        scale = _scale(torch.maximum(-low, high) / largest).clamp(max=FINITE / largest)
         return Grid(scale, torch.zeros_like(scale, dtype=torch.int32), -largest, largest, axis)
     largest = 2**bits - 1
     scale = _scale((high - low) / largest)
     zero_point = (-low / scale.double()).round().clamp(0, largest).to(torch.int32)
-    return Grid(scale, zero_point, 0, largest, axis)
+    steps = torch.maximum(zero_point, largest - zero_point)  # from 0 to the farther end, which is a finite number
+    return Grid(scale.clamp(max=FINITE / steps), zero_point, 0, largest, axis)
 
 
 def _scale(scale: Tensor) -> Tensor:

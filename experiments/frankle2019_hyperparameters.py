@@ -28,8 +28,9 @@ Result (2026-11-30, in full; n = 1, but Adam at 0.0012 with inputs of 0 to 1 n =
     14,900 at 1.85%, at 0.0012 at 4,600. SGD at 0.05 to 0.4 has 97.8 to 98.2%, with momentum 98.1% at 0.01 and 0.03 and
     97.6% at 0.1. The best of 18 pruned nets is above the dense one in every arm, by 0.1 to 0.8 points and with momentum
     at 0.1 by 1.5; of single trainings, such a maximum is partly chance. With momentum at 0.1 nets of 100 to 41% of the
-    weights guess at the last step (11.4%, and sparser ones 93 to 97%), where the paper's rates of 0.025 to 0.1 last
-    longest: one more sign that its inputs are smaller than standardized ones (frankle2019_unit).
+    weights guess at the last step (11.4%), where the paper's rates of 0.025 to 0.1 last longest; with inputs of 0 to 1
+    they do not (97.1 to 98.4%; lth run experiment=frankle2019_hyperparameters/momentum_01 data.scaling=unit name=tried
+    levels=7 data.root=DIR): one more sign of the paper's scaling (frankle2019_unit).
     Gaussian He and deviations of 0.03 and 0.1 are within 0.3 points of Gaussian Glorot at 21.1 and 3.6%; a deviation of
     0.3 is 1.6 points below. At 3.6% (25, 9) hidden units have 68.6 (5.7)%, (50, 17) 92.9 (0.4), (100, 34) 96.9 (0.2),
     (200, 67) 97.8, (300, 100) 98.2, (500, 167) 98.4 and (900, 300) 98.6%. At 21.1%, beside the dense net, (100, 34) are

@@ -18,7 +18,7 @@ FORWARDS = [layer.forward for layer in (nn.Linear, *CONVOLUTIONS)]
 
 
 class _Plain(nn.Module):
-    """What a layer computes, without its hooks, which have seen the inputs already."""
+    """A layer without its hooks, which have seen the inputs already."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 _HEAD = re.compile(r"(Command|Expect|Cost|Result)(?: \((.*)\))?")
+_LONG = re.compile(r"(Command|Expect|Cost|Result) \(")  # a head whose note may go on in the next lines
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,12 @@ def parse(text: str) -> Record:
     """Split a docstring into its title, the lines before the first head, and those under each head."""
     title, *rest = inspect.cleandoc(text).splitlines() or [""]
     notes, lines = {"about": ""}, {"about": list[str]()}
-    head = "about"
-    for line in rest:
+    head, begun = "about", ""
+    for each in rest:
+        line = f"{begun} {each.strip()}" if begun else each
+        begun = line if _LONG.match(line) and line.count("(") > line.count(")") else ""
+        if begun:
+            continue
         if found := _HEAD.fullmatch(line):
             head = found[1].lower()
             notes[head], lines[head] = found[2] or "", []

@@ -109,8 +109,8 @@ def test_a_lab_record_is_split_at_its_headings() -> None:
 
 
 def test_a_note_goes_on_until_its_parenthesis_is_closed() -> None:
-    text = "A title.\n\nCost\n    Little.\nResult (n = 3 (the paper:\n    5), one thread;\n    one.md)\n    All is well (so far.\n"
-    record = lab.parse(text)
+    note = "Result (n = 3 (the paper:\n    5), one thread;\n    one.md)"
+    record = lab.parse(f"A title.\n\nCost\n    Little.\n{note}\n    All is well (so far.\n")
     assert record.cost == lab.Part("", ("Little.",))
     assert record.result == lab.Part("n = 3 (the paper: 5), one thread; one.md", ("All is well (so far.",))
 

@@ -16,16 +16,16 @@ Result (2026-12-01, n = 5, with two random networks at each of four levels; mean
     4.5%, with an interval of 2.9 to 4.5% (3.6%), early stop at 5.6%, with 3.6 to 8.7% (3.6%), and the best ticket is
     0.26 (0.12) points better at the last step (0.35). Below 21.1% tickets slow down again, as in the paper and unlike
     standardized ones: those of 3.6% stop 1.80 (0.12) times later.
-    So numbers of the paper come out, where standardized inputs give larger gains (0.56 points at 13.5%), tickets down to
-    1.85% and smaller gaps to re-initialized ones (2.03 times, 0.37 points): the paper's MNIST was probably scaled to
+    So numbers of the paper come out, where standardized inputs give larger gains (0.56 points at 13.5%), tickets down
+    to 1.85% and smaller gaps to re-initialized ones (2.03 times, 0.37 points): the paper's MNIST was probably scaled to
     [0, 1]. The rates of SGD say so too (frankle2019_hyperparameters). The code that its first author released later
     divides each image by its L2 norm instead: arm length_1 there.
     Random networks of 21.1, 3.6 and 1.85% have 97.73 (0.06), 95.93 (0.19) and 93.43 (0.29)% at steps 8,010 (634),
     22,110 (4,151) and 47,040 (1,488).
     In one go tickets are no later than the dense net down to 21.1% (the paper: 17.6%; 13.6% are), but as accurate as it
-    only down to 13.6%, with an interval of 7.0 to 21.1%, which excludes the paper's 5.17%: at 7.0% 97.96 (0.14)%, 0.07
-    points below dense. On standardized inputs it is 4.6% (frankle2019_fig4). Step by step tickets are 0.29 (0.15) points
-    better at 7.0% and 0.46 (0.17) at 3.6%, and stop 1.62 (0.32) and 2.47 (0.50) times earlier.
+    only down to 13.6%, with an interval of 7.0 to 21.1%, which excludes the paper's 5.17%: at 7.0% they are 0.07 points
+    below it, with 97.96 (0.14)%. On standardized inputs it is 4.6% (frankle2019_fig4). Step by step tickets are 0.29
+    (0.15) points better at 7.0% and 0.46 (0.17) at 3.6%, and stop 1.62 (0.32) and 2.47 (0.50) times earlier.
     Re-initialized tickets fall below the dense net at once, by 0.05 points at 64% and 0.08 at 21.1% (the paper: as good
     down to 21.1%), which is not settled.
 """

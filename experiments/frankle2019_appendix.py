@@ -35,7 +35,7 @@ from functools import partial
 import pandas as pd
 
 from lth.analysis import full, plot
-from lth.analysis.claim import Claim, between, lowest
+from lth.analysis.claim import STEP, Claim, between, lowest
 
 COST = "23 trainings of 50,000 steps a replicate, those of frankle2019_fig3, and 75 more"
 FULL = full.frankle2019("lenet_300_100", **full.EVERY_LEVEL)
@@ -54,7 +54,7 @@ CLAIMS = [
     ),
     *(
         Claim(f"B, {percent}%: reset every round: early stop earlier than reset at the end", 0.0, "times",
-              partial(between, percent=percent, ours=RESET, theirs=CONTINUED, over="step"), ADAM)
+              partial(between, percent=percent, ours=RESET, theirs=CONTINUED, column=STEP), ADAM)
         for percent in (7.0, 3.6)
     ),
     *(
@@ -64,11 +64,11 @@ CLAIMS = [
     ),
     *(
         Claim(f"G, {percent}%: 20% a round: early stop earlier than {rate:.0%} a round", 0.0, "times",
-              partial(between, percent=percent, ours=RESET, theirs=FAST[rate], over="step"), ADAM)
+              partial(between, percent=percent, ours=RESET, theirs=FAST[rate], column=STEP), ADAM)
         for rate, percent in PRUNED
     ),
     Claim("G, dense: early stop of SGD at rate 0.4 beside that of Adam", 1.0, "times",
-          partial(between, percent=100, ours=RESET, theirs=SGD, over="step"), kind="point"),
+          partial(between, percent=100, ours=RESET, theirs=SGD, column=STEP), kind="point"),
     *(
         Claim(f"G, {percent}%: SGD at rate 0.4 beside Adam", 0.0, "points",
               partial(between, percent=percent, ours=SGD, theirs=RESET, column=VALIDATION), kind="value")

@@ -25,7 +25,7 @@ from functools import partial
 import pandas as pd
 
 from lth.analysis import full, plot
-from lth.analysis.claim import FINAL, Claim, between, faster, gain
+from lth.analysis.claim import FINAL, STEP, Claim, between, faster, gain
 
 COST = "LeNet-300-100: 55 trainings of 50,000 steps a replicate; Conv-2, -4, -6: 61 of 20,000 to 30,000 steps each"
 FULL = full.frankle2019("lenet_300_100", "conv_2", "conv_4", "conv_6", **full.EVERY_LEVEL)
@@ -47,11 +47,11 @@ CLAIMS = [
     Claim("LeNet-300-100, 3.6%: dense above random sparsity", 0.0, "points",
           partial(between, percent=100, their_percent=3.6, ours={}, theirs=RANDOM), OWN),
     Claim("LeNet-300-100, 3.6%: dense net's early stop earlier than that of random sparsity", 0.0, "times",
-          partial(between, percent=100, their_percent=3.6, ours={}, theirs=RANDOM, over="step"), OWN),
+          partial(between, percent=100, their_percent=3.6, ours={}, theirs=RANDOM, column=STEP), OWN),
     Claim("LeNet-300-100, random sparsity: 21.1% above 3.6%", 0.0, "points",
           partial(between, percent=21.1, their_percent=3.6, ours=RANDOM, theirs=RANDOM), OWN),
     Claim("LeNet-300-100, random sparsity: early stop of 21.1% earlier than that of 3.6%", 0.0, "times",
-          partial(between, percent=21.1, their_percent=3.6, ours=RANDOM, theirs=RANDOM, over="step"), OWN),
+          partial(between, percent=21.1, their_percent=3.6, ours=RANDOM, theirs=RANDOM, column=STEP), OWN),
     *(
         Claim(f"LeNet-300-100, {percent}%: re-initialized above random sparsity at the end (E)", 0.0, "points",
               partial(gain, percent=percent, of="reinitialize", than="random_sparsity", column=FINAL), LENET)

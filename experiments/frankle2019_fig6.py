@@ -4,8 +4,7 @@ Command
     lth figure frankle2019_fig6 --run data.root=DIR                    the paper's settings
     lth figure frankle2019_fig6 --run scale=reduced data.root=DIR      feasible on two cores
 Expect (the paper)
-    Dropout improves the dense nets by 2.1, 3.0 and 2.4 points, pruning on top of it by up to 2.3, 4.6 and 4.7. (Tickets
-    of 3.7% of the weights are what was run, not what the text names.)
+    Dropout improves the dense nets by 2.1, 3.0 and 2.4 points, pruning on top of it by up to 2.3, 4.6 and 4.7.
 Cost
     Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 3 of 3,000
     steps for Conv-2, 2 of 3,000 for Conv-4, 2 of 3,600 for Conv-6.

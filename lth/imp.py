@@ -134,6 +134,10 @@ def _kept(
     """The mask without the weights of the lowest scores. density: of each layer, as the ladder asks."""
     torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
     scores = criterion(net, trained, batch(recipe, trained.ticket), **supplied(criterion, task=recipe.task))
+    for name, m in trained.mask.items():
+        if scores[name].shape != m.shape:
+            raise UserError(f"the scores of {name} have the shape {tuple(scores[name].shape)}, and its weights "
+                            f"{tuple(m.shape)}: score each weight in its place")  # fmt: skip
     shares = distribution(scores, trained.mask, density)
     mask = structure(scores, trained.mask, shares, net, examples(recipe))
     check_told_apart(scores, trained.mask, shares, criterion, structure)

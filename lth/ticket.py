@@ -119,9 +119,6 @@ def layers_kept(mask: Mask) -> float:
 
 def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "weights") -> Tensor:
     """The mask of the `kept` highest scores among the remaining; of equal scores the lower index goes first."""
-    if scores.shape != mask.shape:
-        raise UserError(f"scores of {name} have the shape {tuple(scores.shape)}, and its {what} {tuple(mask.shape)}: "
-                        "give a score for each, in its place")  # fmt: skip
     left = mask.flatten().nonzero().squeeze(1)
     if kept > len(left):
         raise UserError(

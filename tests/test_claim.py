@@ -483,10 +483,10 @@ def test_between_of_early_stops_is_the_geometric_mean_of_how_often_ours_fits_int
     adam, again = {"branch": "ticket"}, {"branch": "reinitialize"}
     steps = ((1, 1, "ticket", 100), (1, 2, "ticket", 400), (2, 1, "reinitialize", 200), (2, 2, "reinitialize", 3200))
     rows = pd.DataFrame([one(level, {1: 80, 2: 64}[level], r, step, 0.9, branch=b) for level, r, b, step in steps])
-    compare = partial(between, percent=80, their_percent=64, ours=adam, theirs=again, over="step")
+    compare = partial(between, percent=80, their_percent=64, ours=adam, theirs=again, column="early_stop_step")
     found = compare(rows)  # 2 and 8 times earlier
     assert found is not None
-    assert (found.mean, found.n, found.percent, found.neutral) == pytest.approx((4, 2, 80, 1))
+    assert (found.mean, found.n, found.percent, found.neutral) == pytest.approx((4, 2, 64, 1))
     assert compare(rows.assign(early_stop_step=0)) is None
 
 

@@ -543,3 +543,24 @@ def test_wanda_refuses_a_weight_that_is_multiplied_outside_its_layer() -> None:
     weights = weights_of(net)
     with pytest.raises(UserError, match=r"encoder\.weight is not the weight .* or not of that alone"):
         criterion.wanda(net, trained(weights, weights), (torch.rand(2, 3), torch.zeros(2)))
+
+
+class RowByRow(nn.Module):
+    """A layer that is called once for each example, and one whose inputs are learned, not data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.of_query = nn.Linear(2, 1, bias=False), nn.Linear(1, 1, bias=False)
+        self.query = nn.Parameter(torch.tensor([3.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([self.rows(row) for row in x]) + self.of_query(self.query)
+
+
+def test_wanda_takes_a_layer_that_is_called_often_or_with_what_is_no_data() -> None:
+    weights = {"rows.weight": torch.ones(1, 2), "of_query.weight": torch.ones(1, 1), "query": torch.tensor([3.0])}
+    x = torch.tensor([[3.0, 0.0], [4.0, 1.0], [0.0, 1.0]])
+    mask = {name: torch.ones_like(weights[name], dtype=torch.bool) for name in ("rows.weight", "of_query.weight")}
+    found = criterion.wanda(RowByRow(), trained(weights, weights, mask), (x, torch.zeros(3)))
+    assert found["rows.weight"].tolist() == [[5, pytest.approx(2**0.5)]]
+    assert found["of_query.weight"].tolist() == [[3]]

@@ -312,3 +312,13 @@ def test_a_criterion_that_writes_into_the_ticket_is_tried_on_a_copy() -> None:
 
     check(recipe(), writes, structure.weight, ticket)
     assert all(ticket.weights[name].any() for name in ticket.mask)
+
+
+@pytest.mark.parametrize("given", [structure.weight, structure.neuron, partial(structure.n_of_m, n=1, m=2)])
+@pytest.mark.parametrize("change", [lambda s: s.t(), lambda s: s[:1], lambda s: s[:, :1], lambda s: s.flatten()])
+def test_scores_of_another_shape_are_refused(given: Any, change: Any) -> None:
+    def scores(net: nn.Module, done: Trained, batch: Any) -> Mapping[str, Tensor]:
+        return {name: change(weight) for name, weight in criterion.magnitude(net, done, batch).items()}
+
+    with pytest.raises(UserError, match=r"scores of 1\.weight have the shape .*, and its weights \(8, 16\)"):
+        pruned(criterion=scores, structure=given)

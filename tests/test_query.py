@@ -94,6 +94,12 @@ def test_values_of_a_column_of_numbers_and_texts_are_listed_numbers_first() -> N
     assert query.values(pd.Series(["early", 3, 1, None], dtype=object)) == "1, 3, early, -"
 
 
+def test_null_is_what_was_configured_as_null() -> None:
+    mixed = rows().assign(**{"schedule.output": ["None", *["0.1"] * (len(rows()) - 1)]})
+    assert query.where(mixed, ["schedule.output=null"]).index.tolist() == [0]
+    assert len(query.where(mixed, ["schedule.output=null,0.1"])) == len(mixed)
+
+
 def test_words_of_the_command_line_name_columns() -> None:
     words = ["accuracy", "final_accuracy", "validation_accuracy", "loss", "macs", "macs_all", "early_stop_step"]
     assert [query.number(rows(), word) for word in words] == [

@@ -363,3 +363,11 @@ def test_a_long_table_is_clipped_for_a_terminal(lines: int, shown: int) -> None:
     assert clipped[:60] == text.splitlines()[:60]
     assert len(clipped) == shown
     assert lines < 120 or clipped[-1] == "... and 60 more lines: all.md"
+
+
+def test_a_column_of_numbers_and_text_is_text() -> None:
+    mixed = pd.DataFrame({"schedule.output": ["None", 0.1, 8.0], "level": [1, 2, 3], "criterion": "magnitude"})
+    found = table.as_text(mixed)
+    assert found["schedule.output"].tolist() == ["None", "0.1", "8"]
+    assert found["level"].tolist() == [1, 2, 3]
+    found.to_parquet()

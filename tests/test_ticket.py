@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import DATA, conv_net, copied, many, same
 
-from lth import UserError
 from lth.ticket import Ticket, Trained, full_mask, highest, layers_kept, masked, remaining, total
 
 
@@ -87,8 +86,3 @@ def test_a_ticket_is_frozen_and_knows_its_origin() -> None:
 def test_the_weights_of_a_trained_ticket_are_those_of_its_last_step() -> None:
     at = {0: {"weight": torch.zeros(1)}, 7: {"weight": torch.ones(1)}}
     assert Trained(Ticket(at[0], {}), pd.DataFrame(), at.__getitem__, 7, {}).weights() is at[7]
-
-
-def test_scores_of_another_shape_are_refused() -> None:
-    with pytest.raises(UserError, match=r"scores of fc have the shape \(3, 2\), and its weights \(2, 3\)"):
-        highest("fc", torch.rand(3, 2), torch.ones(2, 3, dtype=torch.bool), 2)

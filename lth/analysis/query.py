@@ -18,8 +18,8 @@ SHOWN = 12  # values that an error lists
 
 
 def where(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
-    """The rows that meet all conditions, such as criterion=magnitude,movement: one of the values; - is none. Raises
-    UserError for an unknown column, and for a value that no row has.
+    """The rows that meet all conditions, such as criterion=magnitude,movement: one of the values; - is none, null what
+    was configured as null. Raises UserError for an unknown column, and for a value that no row has.
     """
     for condition in conditions:
         key, equals, values = condition.partition("=")
@@ -62,7 +62,7 @@ def _equal(table: pd.DataFrame, key: str, value: str) -> pd.Series:
 
 def _matches(column: pd.Series, value: str) -> pd.Series:
     """Mask of the values that are this text or this number."""
-    same = column.astype(str).str.replace(", ", ",") == value.replace(", ", ",")
+    same = column.astype(str).str.replace(", ", ",") == ("None" if value == "null" else value.replace(", ", ","))
     try:
         number = float(value)
     except ValueError:

@@ -35,7 +35,9 @@ def streamed(dataset: Any, *, identity: str, targets: Any = None, moments: Momen
     step, position). identity: text that names its content and its version: results are found by it, by the targets and
     by a few examples. targets: N; None: `dataset.targets`, else every example is read once. moments: see `Stream`.
     """
-    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+    from torch.utils.data import IterableDataset
+
+    if isinstance(dataset, IterableDataset) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise UserError(f"streamed: {type(dataset).__name__} lacks __len__ or __getitem__, and steps take rows by "
                         "their numbers: give a map-style Dataset")  # fmt: skip
     given = getattr(dataset, "targets", None) if targets is None else targets

@@ -30,7 +30,8 @@ def idle(job: Job) -> Iterator[str]:
             yield f"{name} trains nothing: its levels={[*branch.levels]} are not among those of the job ({there})"
     typed = dict(word.lstrip("+").split("=", 1) for word in job.overrides or () if "=" in word)
     kinds = {*job.recipe.layers.kinds.values()}
-    follow = {"linear"} if unbound(job.schedule)[1].get("output", 0) is None else set()  # and the output layer follows
+    halved = "output" in kinds and unbound(job.schedule)[1].get("output", 0) is None
+    follow = {"linear"} if halved else set()  # whose rate the output layer follows
     for kind in KINDS:
         if (key := f"schedule.{kind}") in typed and kind not in kinds | follow:
             yield f"{key}={typed[key]} prunes nothing: this net has no {kind} layer (it has {', '.join(sorted(kinds))})"

@@ -11,9 +11,10 @@ from lth import UserError
 from lth.layer.kind import CONVOLUTIONS
 from lth.layer.trace import trace
 from lth.seed import seeded
-from lth.weights import called
+from lth.weights import called, copied, load
 
 _Call = tuple[nn.Module, Tensor]
+FEW = 2  # examples that are followed through the net, operation by operation
 FORWARDS = [layer.forward for layer in (nn.Linear, *CONVOLUTIONS)]
 
 
@@ -37,10 +38,22 @@ def input_norms(
     """
     layers = {name: _users(net, name) for name in names}
     calls = _calls(net, weights, layers, inputs)
-    products = trace(net, inputs[:1]).multiplied
-    for name in [name for name, of_layers in calls.items() if len(of_layers) != len(products.get(name, ()))]:
+    elsewhere = _elsewhere(net, weights, layers, inputs[:FEW])
+    for name in [name for name, of_layers in calls.items() if not of_layers or name in elsewhere]:
         raise _unseen(name)
     return {name: _norms(of_layers) for name, of_layers in calls.items()}
+
+
+def _elsewhere(
+    net: nn.Module, weights: Mapping[str, Tensor], layers: Mapping[str, list[nn.Module]], few: Tensor
+) -> set[str]:
+    """Weights that more is multiplied with than what their layers are called with, as in an autoencoder with tied
+    weights.
+    """
+    own = copied(net)
+    load(own, weights)
+    products, calls = trace(own, few).multiplied, _calls(net, weights, layers, few)
+    return {name for name, of_layers in calls.items() if len(of_layers) < len(products.get(name, ()))}
 
 
 def _users(net: nn.Module, name: str) -> list[nn.Module]:
@@ -61,7 +74,7 @@ def _unseen(name: str) -> UserError:
 def _calls(
     net: nn.Module, weights: Mapping[str, Tensor], layers: Mapping[str, list[nn.Module]], inputs: Tensor
 ) -> dict[str, list[_Call]]:
-    """Layer and inputs of each call, in evaluation mode, for each weight. Raises UserError for one without a call."""
+    """Layer and inputs of each call, in evaluation mode, for each weight."""
     seen: dict[str, list[_Call]] = {name: [] for name in layers}
 
     def watch(name: str) -> Any:
@@ -77,8 +90,6 @@ def _calls(
         net.train(mode)
         for hook in hooks:
             hook.remove()
-    for name in [name for name, calls in seen.items() if not calls]:
-        raise _unseen(name)
     return seen
 
 

@@ -80,14 +80,14 @@ def _known(entry: Path) -> Known:
 
 
 def _tickets(results: "list[_Result]") -> pd.DataFrame:
-    table = as_text(pd.DataFrame([
+    table = pd.DataFrame([
         {**_labels(record, item), **known.cells["early_stop"], **known.cells["facts"],
          **_steps_of_line(item, known.cells["facts"]["steps"]), **known.cells["origin"], "digest": item["digest"]}
         for record, item, known in results
-    ]))  # fmt: skip
+    ])  # fmt: skip
     if table.empty:
         return table
-    table = filled(table)
+    table = as_text(filled(table))
     keys = [key for key in KEYS if key in table]
     configuration = [*filter(configures, table)]
     table = table.drop_duplicates([*keys, *configuration, "digest"])
@@ -188,12 +188,14 @@ def _origin(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Make `bits` text if it holds fp16 or bf16 (a column of mixed types can be neither sorted nor written), and the
-    settings of a branch that has its defaults the empty text.
+    """Make columns of numbers and text, such as bits 8 and fp16, text (mixed ones can be neither sorted nor written),
+    and the settings of a branch that has its defaults the empty text.
     """
     if "branch_settings" in table:
         table = table.assign(branch_settings=table["branch_settings"].fillna(""))
-    if "bits" not in table or not table["bits"].map(lambda bits: isinstance(bits, str)).any():
-        return table
-    bits = table["bits"].map(lambda bits: bits if isinstance(bits, str) else f"{bits:g}", na_action="ignore")
-    return table.assign(bits=bits)
+    mixed = [c for c in table if table[c].dtype == object and table[c].dropna().map(type).isin([str]).nunique() > 1]
+    return table.assign(**{c: table[c].map(_text, na_action="ignore") for c in mixed})
+
+
+def _text(value: Any) -> str:
+    return str(float(value)).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -5,6 +5,7 @@ from lth.analysis.claim.files import file_value, smallest_file
 from lth.analysis.claim.measures import (
     EARLY,
     FINAL,
+    STEP,
     added,
     best_gain,
     between,
@@ -22,6 +23,7 @@ from lth.analysis.claim.rows import Measured
 __all__ = [
     "EARLY",
     "FINAL",
+    "STEP",
     "Claim",
     "Measured",
     "added",

@@ -21,16 +21,14 @@ from lth.analysis.claim.rows import (
 )
 from lth.analysis.interval import bootstrap
 
-EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
+EARLY, FINAL, STEP = "early_stop_test_accuracy", "final_test_accuracy", "early_stop_step"
 
 
 def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
     """Percent of the dense net's early-stop step that the ticket saves, with the interval of their ratio. An early stop
     at step 0 has no such number.
     """
-    kept = _paired(
-        rows, percent, lambda ticket, dense: _positive(ticket) / _positive(dense), "early_stop_step", ratio=True
-    )
+    kept = _paired(rows, percent, lambda ticket, dense: _positive(ticket) / _positive(dense), STEP, ratio=True)
     if kept is None:
         return None
     spread = None if kept.spread is None else 100 * kept.spread
@@ -42,9 +40,7 @@ def faster(rows: pd.DataFrame, *, percent: float, than: str = "dense") -> Measur
     """Early-stop step of the dense net, or of the control `than` at the same level, over the ticket's. A ticket whose
     early stop is step 0 has no such number.
     """
-    return _paired(
-        rows, percent, lambda ticket, other: _positive(other) / _positive(ticket), "early_stop_step", than, ratio=True
-    )
+    return _paired(rows, percent, lambda ticket, other: _positive(other) / _positive(ticket), STEP, than, ratio=True)
 
 
 def gain(
@@ -82,18 +78,18 @@ def between(
     theirs: Mapping[str, Any],
     column: str = EARLY,
     their_percent: float | None = None,
-    over: str = "accuracy",
 ) -> Measured | None:
     """Accuracy of one configuration above that of another, at about the same percentage of weights unless theirs is
-    another, in points; or (over="step") their early-stop step over ours. ours, theirs: their rows, as in `select`; of
+    another, in points; of column STEP their early-stop step over ours. ours, theirs: their rows, as in `select`; of
     branch "ticket" unless they name another.
     """
     sides = ((ours, percent), (theirs, their_percent or percent))
     one, other = (near(select(rows, which), at, which.get("branch", "ticket")) for which, at in sides)
-    pair = in_both(one, other, "early_stop_step" if over == "step" else column)
-    if over == "step":
-        return pair and measured(_positive(pair[1]) / _positive(pair[0]), one, ratio=True)
-    return pair and measured(100 * (pair[0] - pair[1]), one)
+    pair = in_both(one, other, column)
+    pruned = other if (their_percent or percent) < percent else one
+    if column == STEP:
+        return pair and measured(_positive(pair[1]) / _positive(pair[0]), pruned, ratio=True)
+    return pair and measured(100 * (pair[0] - pair[1]), pruned)
 
 
 def best_gain(rows: pd.DataFrame, *, column: str = EARLY) -> Measured | None:
@@ -113,7 +109,7 @@ def lowest(
     """The lowest percentage of weights at which the mean is as good as the dense net's, of levels that most replicates
     have: accuracy no more than `slack` percentage points below, or (over="step") an early stop no later.
     """
-    wanted = "early_stop_step" if over == "step" else column
+    wanted = STEP if over == "step" else column
     levels, theirs = of_branch(rows, branch), by_replicate(dense(rows), wanted)
     levels = levels[(levels["level"] > 0) & levels["replicate"].isin(theirs.index)]
     if levels.empty:

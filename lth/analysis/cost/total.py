@@ -75,8 +75,8 @@ def _summed(each: pd.DataFrame) -> pd.DataFrame:
 
 
 def _full_load(table: pd.DataFrame, hours: pd.Series, entry: Entry) -> pd.Series:
-    """Hours of one device under full load, which the watts are of: for a core those of the processor, where they are
-    known, so that a training that waits for others is not charged for waiting; else wall hours of every device.
+    """Hours of one device under full load, as the watts are: CPU hours of a core, where they are known, so that a
+    training that waits for others is not charged for waiting; else wall hours of every device.
     """
     charged = hours * _devices(table, entry)
     if entry.device != "cpu":

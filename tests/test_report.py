@@ -199,7 +199,7 @@ def test_the_figure_is_inside_and_described(text: str) -> None:
         "<td class=\"short\">2.03 ± 0.55 times</td>",  # the scorecard
         "<td class=\"number\">4800 ± 2736</td>",  # the table
         '<td class="number">1.1 ± 1.1</td><td class="number">0.12</td>',  # the cost
-        '<td class="short">samples</td><td class="short">135,000,000</td><td class="short">1,095,000,000</td>',
+        '<td class="short">samples</td><td class="short">255,000,000</td><td class="short">1,095,000,000</td>',
         "price cpu_core = 0.01 to 0.0475 $/h",
         "lth figure frankle2019_fig4 --run data.root=DIR",
         "lth run plan=true experiment=frankle2019_fig4/one_shot",
@@ -217,7 +217,7 @@ def test_the_cost_is_that_of_lth_cost(fig4: Content, capsys: pytest.CaptureFixtu
     theirs, *notes = blocks(capsys.readouterr().out)
     ours = fig4.cost.cells
     assert [list(ours), *ours.to_numpy().tolist()] == theirs
-    assert ours["trainings"].tolist() == ["45", "365"]  # one-shot on a CPU, iterative on a GPU
+    assert ours["trainings"].tolist() == ["85", "365"]  # one-shot on a CPU, iterative on a GPU
     assert [*fig4.cost.notes] == notes[:-1]
     assert str(notes[-1]).startswith("shared: ")
     assert ">shared" not in page(fig4)  # always 0 for one experiment alone

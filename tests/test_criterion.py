@@ -541,7 +541,7 @@ class Tied(nn.Module):
 def test_wanda_refuses_a_weight_that_is_multiplied_outside_its_layer() -> None:
     net = Tied()
     weights = weights_of(net)
-    with pytest.raises(UserError, match=r"encoder\.weight is not the weight .* or not of that alone"):
+    with pytest.raises(UserError, match=r"encoder\.weight is not the weight .* or is used outside it too"):
         criterion.wanda(net, trained(weights, weights), (torch.rand(2, 3), torch.zeros(2)))
 
 

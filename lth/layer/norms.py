@@ -67,8 +67,8 @@ def _users(net: nn.Module, name: str) -> list[nn.Module]:
 
 def _unseen(name: str) -> UserError:
     return UserError(f"criterion=wanda needs the inputs of each layer, and {name} is not the weight of a linear or "
-                     "convolution layer that the net calls, or not of that alone: use another criterion, such as "
-                     "magnitude")  # fmt: skip
+                     "convolution layer that the net calls, or is used outside it too: use another criterion, such "
+                     "as magnitude")  # fmt: skip
 
 
 def _calls(

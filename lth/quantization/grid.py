@@ -8,7 +8,7 @@ from torch import Tensor
 
 Bits = Literal[2, 3, 4, 5, 6, 7, 8]
 TINY = torch.finfo(torch.float32).tiny
-FINITE = torch.finfo(torch.float32).max * (1 - 2**-23)  # a share of which, times as many, does not round to infinity
+FINITE = torch.finfo(torch.float32).max * (1 - 2**-23)  # so that its shares, rounded and multiplied again, are finite
 
 
 @dataclass(frozen=True, eq=False)

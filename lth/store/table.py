@@ -169,8 +169,7 @@ def _steps_of_line(item: Mapping[str, Any], steps: int) -> dict[str, int]:
 
 def _facts(steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:
     usage = {key: facts[key] for key in (FLIPS, *USAGE) if key in facts}
-    train = {key: value for key, value in facts.items() if key.startswith("final_train_")}
-    return {**train, "steps": steps, **usage}
+    return {**{key: value for key, value in facts.items() if key.startswith("final_train_")}, "steps": steps, **usage}
 
 
 def _multiplied(recipe: Mapping[str, Any]) -> dict[str, str]:
@@ -198,4 +197,4 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(value: Any) -> str:
-    return str(float(value)).removesuffix(".0") if isinstance(value, float) else str(value)
+    return value if isinstance(value, str) else str(value).removesuffix(".0")

@@ -47,22 +47,22 @@ def is_worker() -> bool:
 def ended(job: Job, cfg: DictConfig) -> Ending:
     """Ending of a job that is run apart. Raises Killed."""
     end_with_parent()
-    pid, runner = _runner()
+    launcher, (pid, runner) = os.getppid(), _runner()
     # Signals reach the job too, which saves its progress.
     with handlers({signal.SIGINT: signal.SIG_IGN, **dict.fromkeys((signal.SIGTERM, *NOTICES, *hangups()), ignore)}):
         try:
-            runner.send(
-                (job, cfg, OmegaConf.to_container(HydraConfig.instance().cfg))
-            )  # plain, since its types can't be pickled
+            runner.send((job, cfg, OmegaConf.to_container(HydraConfig.instance().cfg)))  # its types can't be pickled
             found: Ending = runner.recv()
         except (EOFError, OSError):
             raise Killed(_how(_end(pid, runner))) from None
         # Take no other job while the launcher waits, which ends this process; in Slurm it waits for this one instead,
-        # and kills the others once this one is back.
+        # and kills the others once this one is back. Without a launcher nobody takes what the job returns.
         if found.code == INTERRUPTED:
             _end(pid, runner)
             until = time.monotonic() + SAVING
             while time.monotonic() < until and (not in_slurm() or _others_train()):
+                if os.getppid() != launcher:
+                    os._exit(INTERRUPTED)
                 time.sleep(LOOK)
         return found
 
@@ -134,7 +134,7 @@ def _parent(stat: Path) -> int:
 
 @cache
 def end_with_parent() -> None:
-    """End this process soon after its parent: at first by a signal after which a job saves its progress."""
+    """End this process soon after its parent: at first by a signal, to its children too, after which a job saves."""
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
@@ -142,7 +142,9 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(LOOK)
     # Not SIGINT, which after a Ctrl-C would be the second; but in Slurm SIGTERM would not stop the job.
-    os.kill(os.getpid(), signal.SIGINT if in_slurm() else signal.SIGTERM)
+    for pid in (os.getpid(), *(child for child, its in _parents().items() if its == os.getpid())):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT if in_slurm() else signal.SIGTERM)
     time.sleep(PATIENCE)
     os._exit(1)
 

@@ -13,6 +13,7 @@ import pytest
 from shell import TINY
 
 import lth
+from lth.cli.variables import keep_silent
 
 # Python imports it at its start: what reaches for the network is noted, in every Python process below.
 NOTED = """
@@ -91,9 +92,17 @@ def test_a_tracker_without_connection_reaches_for_nothing(tmp_path: Path) -> Non
     assert reached(tmp_path, "-c", TRACK) == []
 
 
-@pytest.mark.slow
-def test_the_test_sees_what_is_reached_for_and_what_the_user_set_stays(tmp_path: Path) -> None:
-    assert reached(tmp_path, "-c", TRACK, WANDB_ERROR_REPORTING="true") != []
+@pytest.mark.parametrize(
+    ("mode", "given", "found"),
+    [("offline", {}, "false"), ("disabled", {}, "false"), ("online", {}, None),
+     ("offline", {"WANDB_ERROR_REPORTING": "true"}, "true")],
+)  # fmt: skip
+def test_reports_of_errors_are_off_without_a_connection_unless_the_user_set_them(
+    mode: str, given: dict[str, str], found: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(given))
+    keep_silent(mode)
+    assert os.environ.get("WANDB_ERROR_REPORTING") == found
 
 
 def test_the_test_sees_lookups_and_connections(tmp_path: Path) -> None:

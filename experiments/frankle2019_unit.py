@@ -7,7 +7,7 @@ Expect (the paper, 5 trials of tickets, 3 re-initializations each, 10 random net
     standardized, here they are divided by 255, the largest value.
 Cost
     A replicate: 19 tickets shared with frankle2019_hyperparameters, 18 re-initialized, 8 random and 8 one-shot ones of
-    50,000 steps: 20 to 50 minutes of one core of an AMD EPYC, by what else runs.
+    50,000 steps: 20 to 50 minutes of one core of an AMD EPYC, depending on what else runs.
 Result (2026-12-01, tickets n = 8, re-initialized and one-shot ones and two random networks at each of four levels n =
     5; mean and standard deviation; AMD EPYC, one thread; results/frankle2019_unit.md, scorecard.md)
     Tickets of 21.1% stop at step 2,775 (266), the dense net at 4,513 (1,025): 37% (16) earlier (the paper: 38%), with

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 _HEAD = re.compile(r"(Command|Expect|Cost|Result)(?: \((.*)\))?")
-_LONG = re.compile(r"(Command|Expect|Cost|Result) \(")  # a head whose note may go on in the next lines
+_NOTED = re.compile(r"(Command|Expect|Cost|Result) \(")  # the note may go on in the next lines
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def parse(text: str) -> Record:
     head, begun = "about", ""
     for each in rest:
         line = f"{begun} {each.strip()}" if begun else each
-        begun = line if _LONG.match(line) and line.count("(") > line.count(")") else ""
+        begun = line if _NOTED.match(line) and line.count("(") > line.count(")") else ""
         if begun:
             continue
         if found := _HEAD.fullmatch(line):

@@ -51,7 +51,7 @@ def ended(job: Job, cfg: DictConfig) -> Ending:
     # Signals reach the job too, which saves its progress.
     with handlers({signal.SIGINT: signal.SIG_IGN, **dict.fromkeys((signal.SIGTERM, *NOTICES, *hangups()), ignore)}):
         try:
-            runner.send((job, cfg, OmegaConf.to_container(HydraConfig.instance().cfg)))  # its types can't be pickled
+            runner.send((job, cfg, OmegaConf.to_container(HydraConfig.instance().cfg)))  # plain, to be pickled
             found: Ending = runner.recv()
         except (EOFError, OSError):
             raise Killed(_how(_end(pid, runner))) from None

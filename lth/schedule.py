@@ -75,10 +75,10 @@ def one_shot(
     shortcut: float = 0.0,
     rounds: int = 1,
 ) -> Ladder:
-    """Prune every level from the dense net, to the density that iterative pruning has there. With output=None the output
-    layer loses half the share that hidden linear layers lose at that level (Frankle & Carbin 2019, Appendix G.4).
-    rounds: how often weights are scored on the way, and a part of them removed, with no training between (100 in Tanaka
-    et al. 2020).
+    """Prune every level from the dense net, to the density that iterative pruning has there. output: with None the
+    output layer loses half the share that hidden linear layers do (Frankle & Carbin 2019, Appendix G.4). rounds: how
+    often weights are scored on the way, and a part of them removed, with no training between (100 in Tanaka et al.
+    2020).
     """
     rates = _geometric(conv=conv, linear=linear, output=linear if output is None else output, shortcut=shortcut)
     density = partial(_half_of_output, rates) if output is None else rates

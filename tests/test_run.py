@@ -150,7 +150,7 @@ WRONG = {
     "criterion=foo": ["criterion=foo", "magnitude", "snip"],
     "branch=[foo]": ["there is no branch=foo", "reinitialize, reset"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, l2, none"],
-    "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size, or all of it is set", "steps=", "levels="],
+    "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size, or all of it is set", "steps="],
     "branch=null": ["a config group can't be null", "branch=[]"],
     "branch={}": ["branch is a config group: it takes the name of one of its options"],
     "model={a:1}": ["model is a config group"],

@@ -10,7 +10,8 @@ Cost
     Full: for LeNet and each replicate 19 tickets shared with Figure 4 and 36 random networks of 50,000 steps, 0.5 to
     1.5 hours on one core of an AMD EPYC; for the convolutional nets weeks.
 Result (2026-11-30, LeNet-300-100 in full, n = 5 with two random networks at each level, as many as the paper has; mean
-    and standard deviation; AMD EPYC, one thread, half an hour a replicate; results/frankle2019_fig1.md)
+    and standard deviation, over all 10 where they are not differences or ratios; AMD EPYC, one thread, half an hour a
+    replicate; results/frankle2019_fig1.md)
     As in the paper, the sparser a random network, the slower it learns and the less accurate it becomes; tickets don't.
     At 21.1% of the weights random networks stop at step 5,770 (910) with 97.71 (0.15)%, tickets at 3,100 (480) with
     98.29 (0.11)%; at 3.6% at 15,740 (3,227) with 96.12 (0.14)%, tickets at 3,120 (295) with 98.21 (0.06)%; at 1.85% at

@@ -63,11 +63,13 @@ SMALL, LARGE = "5,000 images of MNIST", "MNIST"
 
 def _claims(target: str, source: str) -> list[Claim]:
     what, rows, taken = f"{target}, {PERCENT}%, tickets of {source}", TARGETS[target], TRANSFERS[target, source]
+    # Tickets that were found on more data are said to be better, not the same.
+    same = {target, source} != {SMALL, LARGE}
     return [
         Claim(f"{what}: above their permuted masks", 0.0, "points", partial(gain, percent=PERCENT, than="shuffle"),
               {**rows, **taken}),
-        Claim(f"{what}: beside own tickets", 0.0, "points",
-              partial(between, percent=PERCENT, ours=taken, theirs=OWN), rows, kind="value"),
+        *[Claim(f"{what}: beside own tickets", 0.0, "points",
+                partial(between, percent=PERCENT, ours=taken, theirs=OWN), rows, kind="value")] * same,
     ]  # fmt: skip
 
 

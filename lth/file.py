@@ -24,10 +24,6 @@ DAY = 24 * 60 * 60
 CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 LARGEST = 2**34  # bytes that are read of one file
 ASIDE = re.compile(r"\.aside-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-(?P<started>-?\d+)-[0-9a-f]{16}(\.\w+)?")
-# Names aside of older versions, in a store.
-FORMER = re.compile(
-    r"\.(result\.json|evaluations\.parquet|[0-9a-f]{20}-\d+\.json|(mask|partial|step-\d+|pruned-\w+)\.safetensors)\.\d+"
-)
 _swept = set[tuple[int, Path]]()
 
 
@@ -113,11 +109,11 @@ def sweep(folder: Path) -> None:
 
 
 def _is_left(entry: "os.DirEntry[str]") -> bool:
-    found, former = ASIDE.fullmatch(entry.name), FORMER.fullmatch(entry.name)
+    found = ASIDE.fullmatch(entry.name)
     if found and found["host"] == here():
         return is_gone(int(found["process"]), int(found["started"]))
     with contextlib.suppress(OSError):
-        return bool(found or former) and time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY
+        return bool(found) and time.time() - entry.stat(follow_symlinks=False).st_mtime > DAY
     return False
 
 

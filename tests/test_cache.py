@@ -147,20 +147,6 @@ def test_a_folder_in_the_way_is_an_error_that_names_it_and_the_remedy(source: Pa
     assert (folder(source) / name).is_dir()
 
 
-def test_what_older_versions_left_half_built_is_swept_after_a_day(source: Path, tmp_path: Path) -> None:
-    base = tmp_path / "cache"
-    old, young, own = (base / name for name in (f"set-{'0' * 16}.11", f"set-{'0' * 16}.12", "mine-1"))
-    for each in (old, young, own):
-        each.mkdir(parents=True)
-        (each / "images.npy").write_bytes(b"half")
-    for each in (old, own):
-        os.utime(each, (0, 0))
-    cached("set", [source], lambda: {"labels": LABELS}, str(base))
-    assert not old.exists()
-    assert young.exists()
-    assert own.exists()
-
-
 def _reader(source: Path, together: Any, results: Any) -> None:
     own, good = os.getpid, 0
     for number in range(12):

@@ -383,9 +383,9 @@ def test_a_difference_has_the_interval_of_its_mean() -> None:
 
 
 def test_a_ratio_has_the_interval_of_its_logarithm_and_1_for_no_effect() -> None:
-    # 4 and 2 times: 2^1.5 times or divided by 2^(12.7062 / 2)
+    # 4 and 2 times: 2^1.5 times or divided by 2^(12.706205 / 2)
     found = faster(FAR_APART, percent=51.2)
-    assert interval(found) == pytest.approx((2**-4.8531, 2**7.8531))
+    assert interval(found) == pytest.approx((2**-4.8531025, 2**7.8531025))
     assert found is not None
     assert found.neutral == 1
 
@@ -393,7 +393,7 @@ def test_a_ratio_has_the_interval_of_its_logarithm_and_1_for_no_effect() -> None
 def test_what_a_ticket_saves_has_the_interval_of_the_ratio_to_what_it_saves_it_from() -> None:
     # a quarter and a half of the steps are needed
     found = earlier(FAR_APART, percent=51.3)
-    assert interval(found) == pytest.approx((100 * (1 - 2**4.8531), 100 * (1 - 2**-7.8531)))
+    assert interval(found) == pytest.approx((100 * (1 - 2**4.8531025), 100 * (1 - 2**-7.8531025)))
     assert found is not None
     assert found.neutral == 0
 
@@ -410,6 +410,18 @@ def test_steps_that_can_not_be_divided_do_not_count() -> None:
     late = FAR_APART.assign(early_stop_step=[0, 1000, 1000, 500, 8000, 2000])  # the first dense net stops at step 0
     assert numbers(earlier(late, percent=51.2))[:3] == (50.0, None, 1)
     assert numbers(faster(late, percent=51.2))[:3] == (2.0, None, 1)
+
+
+def test_a_ticket_that_stops_at_the_last_step_may_stop_later_and_is_no_faster() -> None:
+    rows = FAR_APART.assign(steps=8000)  # at 13.4% the first replicate stops at the last step
+    assert numbers(faster(rows, percent=13.4))[:3] == (0.5, None, 1)
+    assert numbers(earlier(rows, percent=13.4))[:3] == (-100.0, None, 1)
+    late = rows.assign(steps=[8000, 1000, 8000, 8000, 8000, 8000])  # the second dense net does: at least 2 times faster
+    assert numbers(faster(late, percent=51.2))[2] == 2
+    one, other = rows.assign(optimizer="adam"), rows.assign(optimizer="sgd")
+    sides = {"ours": {"optimizer": "adam"}, "theirs": {"optimizer": "sgd"}, "column": "early_stop_step"}
+    assert numbers(between(pd.concat([one, other]), percent=13.4, **sides))[:3] == (1.0, None, 1)
+    assert faster(rows.assign(steps=1000), percent=13.4) is None
 
 
 def test_the_lowest_percentage_is_resampled_over_replicates() -> None:

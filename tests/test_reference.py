@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 import lth
@@ -13,6 +13,7 @@ from lth import cli
 from lth.cli import completion
 from lth.cli.config import CONF, reference
 from lth.cli.config.compose import search_path
+from lth.cli.config.explain import composing
 
 
 def test_every_setting_group_option_and_key_has_a_line_that_explains_it() -> None:
@@ -157,3 +158,11 @@ def test_each_shell_has_a_script_with_all_commands(shell: str, capsys: pytest.Ca
     said = capsys.readouterr().out
     for word in ("migrate", "criterion=snip", "evaluate_every=", "--against"):
         assert word in said
+
+
+def test_a_configuration_is_composed_while_another_one_is() -> None:
+    with composing():
+        with composing():
+            assert compose("config", ["levels=3"]).levels == 3
+        assert compose("config", ["levels=4"]).levels == 4
+    assert not GlobalHydra.instance().is_initialized()

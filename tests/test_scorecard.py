@@ -200,7 +200,7 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
     assert cli.main(["scorecard", "--runs", "nowhere"]) == 0
     total, papers, *said, first, of_first, one, second, of_second, two, again = blocks(capsys.readouterr().out)
     assert papers == [
-        ["paper", "in the paper's settings", "in reduced settings", "not run"],
+        ["paper", "in full settings", "in reduced settings", "not run"],
         ["one", "2 not settled", "", "1"],
         ["two", "1 not settled, 1 not reproduced", "", ""],
     ]
@@ -215,19 +215,19 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
         ["one", "41%: better", "more than 0", "paper", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
         ["one", "3.6%: above dense", "0.3 points", "paper", "", "", "0", "", "", "not run"],
     ]
-    assert of_first == "3 claims: 2 in the paper's settings (2 not settled); 0 in reduced settings; 1 not run."
+    assert of_first == "3 claims: 2 in full settings (2 not settled); 0 in reduced settings; 1 not run."
     assert second == "two"
     assert two == [
         head,
         ["two", "far", "9 points", "paper", *HALF_AND_ONE, "2", "41.00", "full", "not reproduced"],
         ["two", "41%: better", "more than 0", "paper", *HALF_AND_ONE, "2", "41.00", "full", "not settled"],
     ]
-    assert of_second.startswith("2 claims: 2 in the paper's settings")
+    assert of_second.startswith("2 claims: 2 in full settings")
     settled = "3 not settled, 1 not reproduced"
-    assert again == f"5 claims: 4 in the paper's settings ({settled}); 0 in reduced settings; 1 not run."
+    assert again == f"5 claims: 4 in full settings ({settled}); 0 in reduced settings; 1 not run."
     assert total == [
         ["", "claims", "not settled", "not reproduced"],
-        ["in the paper's settings", "4", "3", "1"],
+        ["in full settings", "4", "3", "1"],
         ["in reduced settings", "0", "", ""],
         ["not run", "1", "", ""],
     ]
@@ -244,7 +244,7 @@ def test_directions_and_claims_at_second_hand_are_told_apart(folder: Path) -> No
     assert [*zip(table["source"], table["verdict"], strict=True)] == [
         ("paper", "reproduced"), ("paper", "reproduced"), ("quoted", "reproduced"), ("quoted", "not reproduced"),
     ]  # fmt: skip
-    said = "Reproduced claims with a number of the paper: 1; without one, such as an order: 2."
+    said = "Reproduced claims with a number of the paper: 1; without one, such as an order or that two are the same: 2."
     second = "Claims that were taken from quotations or from memory, not checked against the paper: {}."
     assert qualified(table) == f"{said} {second.format(2)}"
     assert qualified(table[table["source"] == "quoted"].tail(1)) == second.format(1)

@@ -13,9 +13,9 @@ import pandas as pd
 Interval = tuple[float, float]
 TAIL = 0.025
 # The 97.5% quantiles of Student's t for 1 to 30 degrees of freedom.
-T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-     2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-     2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423)  # fmt: skip
+T = (12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
+     2.200985, 2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963,
+     2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.045230, 2.042272)  # fmt: skip
 NORMAL = 1.959964
 EQUAL, ROUNDING = 1e-9, 1e-12  # relative to the largest value; absolute, for values around 0
 # Up to so many replicates all resamples are counted, above so many of them are drawn.
@@ -55,29 +55,17 @@ def bootstrap(n: int, statistic: Callable[[Sequence[int]], float]) -> Interval |
     """
     if n < 1 or n**-n > TAIL:
         return None
-    chances: dict[float, float] = {}
-    for counts, chance in _resamples(n):
-        value = statistic(counts)
-        chances[value] = chances.get(value, 0.0) + chance
-    return _quantile(chances, TAIL), _quantile(chances, 1 - TAIL)
+    values, times = zip(*((statistic(counts), times) for counts, times in _resamples(n)), strict=True)
+    low, high = np.quantile(np.array(values, float), (TAIL, 1 - TAIL), weights=times, method="inverted_cdf")
+    return float(low), float(high)
 
 
-def _resamples(n: int) -> Iterator[tuple[Sequence[int], float]]:
-    """Resamples with their probability: how often each of n replicates is drawn."""
+def _resamples(n: int) -> Iterator[tuple[Sequence[int], int]]:
+    """Resamples with their weight: how often each of n replicates is drawn."""
     if n > EXACT:
         drawn = np.random.default_rng(0).multinomial(n, [1 / n] * n, size=DRAWS)
-        yield from ((counts, 1 / DRAWS) for counts in drawn.tolist())
+        yield from ((counts, 1) for counts in drawn.tolist())
         return
     for chosen in combinations_with_replacement(range(n), n):
         counts = [chosen.count(i) for i in range(n)]
-        yield counts, math.factorial(n) / math.prod(map(math.factorial, counts)) / n**n
-
-
-def _quantile(chances: dict[float, float], share: float) -> float:
-    """The least value that, with all below it, has at least this share; 1e-9 of rounding aside."""
-    total = 0.0
-    for value in sorted(chances):
-        total += chances[value]
-        if total >= share - 1e-9:
-            return value
-    return max(chances)
+        yield counts, math.factorial(n) // math.prod(map(math.factorial, counts))

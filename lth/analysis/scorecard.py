@@ -18,9 +18,10 @@ from lth.analysis.summary import with_spread
 log = logging.getLogger("lth")
 Scales = Sequence[tuple[str, pd.DataFrame]]
 COLUMNS = ("figure", "claim", "paper", "source", "ours", "95% interval", "n", "% of weights", "scale", "verdict")
-PAPERS = ("paper", "in the paper's settings", "in reduced settings", "not run")
+PAPERS = ("paper", "in full settings", "in reduced settings", "not run")
 NUMBERS = {"n", "% of weights"}
-DIRECTION = "more than 0"  # of a claim without a number
+DIRECTION = "more than 0"  # of a claim without a number, as are these, that two are the same
+SAME = ("0 points", "1 times")
 SECOND_HAND = ("quoted", "memory")
 ORIGINS = ("paper", "authors", *SECOND_HAND)
 SOURCES = """\
@@ -93,9 +94,13 @@ def overview(table: pd.DataFrame) -> str:
 def qualified(table: pd.DataFrame) -> str:
     """Sentences on how many of the reproduced claims have a number, and how many of all are second-hand."""
     found = table[table["verdict"] == "reproduced"]
-    numbers, others = int((found["paper"] != DIRECTION).sum()), int(table["source"].isin(SECOND_HAND).sum())
+    numbers = int((~found["paper"].isin([DIRECTION, *SAME])).sum())
+    others = int(table["source"].isin(SECOND_HAND).sum())
     orders = len(found) - numbers
-    kinds = f"Reproduced claims with a number of the paper: {numbers}; without one, such as an order: {orders}."
+    kinds = (
+        f"Reproduced claims with a number of the paper: {numbers}; without one, such as an order or that two are the "
+        f"same: {orders}."
+    )
     quoted = f"Claims that were taken from quotations or from memory, not checked against the paper: {others}."
     return " ".join([*[kinds] * (not found.empty), *[quoted] * bool(others)])
 
@@ -140,7 +145,7 @@ def _row(name: str, claim: Claim, source: str, scales: Scales) -> tuple[str | in
         f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else DIRECTION,
         claim.source or source,
         _text(ours, claim.unit),
-        "" if ours is None or ours.interval is None else f"{ours.interval[0]:.2f} to {ours.interval[1]:.2f}",
+        _interval(ours, claim.unit),
         0 if ours is None else ours.n,
         "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",
         scale,
@@ -157,6 +162,14 @@ def _best(claim: Claim, scales: Scales) -> tuple[Measured | None, str]:
     found.sort(key=lambda each: (each[0], claim.fewest(each[1])))  # "full" before "reduced"
     measured = ((claim.measure(rows), scale) for scale, rows in found)
     return next((each for each in measured if each[0] is not None), (None, ""))
+
+
+def _interval(ours: Measured | None, unit: str) -> str:
+    """The interval; of a share in percent the part between 0 and 100."""
+    if ours is None or ours.interval is None:
+        return ""
+    low, high = (min(max(end, 0.0), 100.0) if unit == "%" else end for end in ours.interval)
+    return f"{low:.2f} to {high:.2f}"
 
 
 def _text(ours: Measured | None, unit: str) -> str:

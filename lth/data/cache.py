@@ -12,9 +12,6 @@ import io
 import json
 import logging
 import os
-import re
-import shutil
-import time
 from collections.abc import Callable, Sequence
 from io import BufferedReader
 from pathlib import Path
@@ -22,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from lth.file import DAY, aside, open_regular, read_whole, write_text
+from lth.file import aside, open_regular, read_whole, write_text
 
 Arrays = dict[str, np.ndarray]
 
@@ -30,8 +27,6 @@ log = logging.getLogger("lth")
 FORMAT = 2
 CONTENTS = "contents.json"
 LARGEST = 2**20  # bytes of contents.json
-# Folders that older versions built aside.
-FORMER = re.compile(r"\w+-[0-9a-f]{16}\.\d+")
 # File -> device, number, size and time as they were when this process verified it, and its checksum.
 _verified: dict[Path, tuple[Any, ...]] = {}
 
@@ -116,7 +111,6 @@ def _write(folder: Path, arrays: Arrays) -> None:
     """Write every array and then the contents, which make the cache complete."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder.parent)
         facts = {name: _written(folder / f"{name}.npy", array) for name, array in sorted(arrays.items())}
         write_text(folder / CONTENTS, json.dumps(_signed(folder.name, facts), indent=1))
     except OSError as error:
@@ -134,10 +128,3 @@ def _written(file: Path, array: np.ndarray) -> dict[str, Any]:
     sha = hashlib.sha256(header.getbuffer())
     sha.update(array.data)
     return {"dtype": array.dtype.str, "shape": [*array.shape], "sha256": sha.hexdigest()}
-
-
-def _sweep(base: Path) -> None:
-    """Delete the folders that older versions left half built, a day after."""
-    for left in base.iterdir():
-        if FORMER.fullmatch(left.name) and time.time() - left.lstat().st_mtime > DAY:
-            shutil.rmtree(left, ignore_errors=True)

@@ -144,7 +144,6 @@ def make_ready(entry: Path, recipe: Recipe, ticket: Ticket) -> None:
     Raises OSError if a folder has the name of a file.
     """
     sweep(entry)
-    (entry / "lock").unlink(missing_ok=True)  # of older versions
     taken = [file for file in (*(entry / name for name in FILES), *entry.glob("step-*")) if file.is_dir()]
     if taken:
         raise OSError(f"{taken[0]} is a folder in the place of a file of the store: move it away")

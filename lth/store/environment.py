@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import lth
@@ -24,12 +24,7 @@ def environment() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def _fixed() -> dict[str, str]:
     facts = {"lth": lth.__version__, "python": platform.python_version(), "commit": commit(), "machine": machine()}
-    for package in PACKAGES:
-        try:
-            facts[package] = version(package)
-        except PackageNotFoundError:
-            facts[package] = "unknown"
-    return facts
+    return {**facts, **{package: version(package) for package in PACKAGES}}
 
 
 def commit() -> str:

@@ -172,7 +172,6 @@ def drop_record(file: Path, first: Callable[[], None] = lambda: None) -> None:
 def _unlink(file: Path) -> None:
     file.unlink(missing_ok=True)
     lease_of(file).unlink(missing_ok=True)  # of a job that was killed
-    file.with_suffix(".lock").unlink(missing_ok=True)  # of older versions
 
 
 def _named(records: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -26,7 +26,7 @@ EARLY, FINAL, STEP = "early_stop_test_accuracy", "final_test_accuracy", "early_s
 
 def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
     """Percent of the dense net's early-stop step that the ticket saves, with the interval of their ratio. An early stop
-    at step 0 has no such number.
+    at step 0 has no such number, nor has a ticket's at the last step.
     """
     kept = _paired(rows, percent, lambda ticket, dense: _positive(ticket) / _positive(dense), STEP, ratio=True)
     if kept is None:
@@ -38,7 +38,7 @@ def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
 
 def faster(rows: pd.DataFrame, *, percent: float, than: str = "dense") -> Measured | None:
     """Early-stop step of the dense net, or of the control `than` at the same level, over the ticket's. A ticket whose
-    early stop is step 0 has no such number.
+    early stop is step 0 has no such number, nor one whose early stop is the last step, since it may be later.
     """
     return _paired(rows, percent, lambda ticket, other: _positive(other) / _positive(ticket), STEP, than, ratio=True)
 
@@ -80,12 +80,12 @@ def between(
     their_percent: float | None = None,
 ) -> Measured | None:
     """Accuracy of one configuration above that of another, at about the same percentage of weights unless theirs is
-    another, in points; of column STEP their early-stop step over ours. ours, theirs: their rows, as in `select`; of
-    branch "ticket" unless they name another.
+    another, in points; of column STEP their early-stop step over ours, as in `faster`. ours, theirs: their rows, as in
+    `select`; of branch "ticket" unless they name another.
     """
     sides = ((ours, percent), (theirs, their_percent or percent))
     one, other = (near(select(rows, which), at, which.get("branch", "ticket")) for which, at in sides)
-    pair = in_both(one, other, column)
+    pair = in_both(_stopped(one) if column == STEP else one, other, column)
     pruned = other if (their_percent or percent) < percent else one
     if column == STEP:
         return pair and measured(_positive(pair[1]) / _positive(pair[0]), pruned, ratio=True)
@@ -164,8 +164,7 @@ def worst(rows: pd.DataFrame, *, column: str, down_to: float, branch: str = "tic
     if (part := part[(100 * part["density"] >= down_to) & (part["level"] > 0)]).empty:
         return None
     check_column(part, column)
-    level = part.groupby("level")[column].mean().idxmin()
-    part = part[part["level"] == level]
+    part = part[part["level"] == part.groupby("level")[column].mean().idxmin()]
     return measured(100 * by_replicate(part, column), part)
 
 
@@ -183,10 +182,17 @@ def _paired(
     ratio: bool = False,
 ) -> Measured | None:
     """`compare` within each replicate, so that what replicates share cancels out."""
-    tickets = near(rows, percent, of)
+    tickets = _stopped(near(rows, percent, of)) if column == STEP else near(rows, percent, of)
     others = dense(rows) if than == "dense" else near(rows, percent, than)
     pair = in_both(tickets, others, column)
     return pair and measured(compare(*pair), tickets, ratio=ratio)
+
+
+def _stopped(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the replicates whose early stop is at the last step, since it may be later."""
+    if "steps" not in rows:
+        return rows
+    return rows[~rows["replicate"].isin(rows.loc[rows[STEP] >= rows["steps"], "replicate"])]
 
 
 def _positive(steps: pd.Series) -> pd.Series:

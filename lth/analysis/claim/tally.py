@@ -14,7 +14,7 @@ def counted(given: Iterable[str]) -> str:
     verdicts = list(given)
     full, less, unrun, unclear = _parts(verdicts)
     parts = [
-        f"{len(full)} in the paper's settings{_in_brackets(_sum(full, FULL))}",
+        f"{len(full)} in full settings{_in_brackets(_sum(full, FULL))}",
         f"{len(less)} in reduced settings{_in_brackets(_sum(less, LESS))}",
         f"{unrun} {NOT_RUN}",
         *([f"{unclear} {NOT_COMPARED}"] if unclear else []),
@@ -25,7 +25,7 @@ def counted(given: Iterable[str]) -> str:
 def overview(given: Iterable[str]) -> list[tuple[str, ...]]:
     """The same as lines of a table, the first its head: a column for each verdict that occurs."""
     full, less, unrun, unclear = _parts(list(given))
-    settings = {"in the paper's settings": full, "in reduced settings": less}
+    settings = {"in full settings": full, "in reduced settings": less}
     names = [name for name in FULL if any(_is(verdict, name) for verdict in [*full, *less])]
     counts = {what: [len(part), *_counts(part, names).values()] for what, part in settings.items()}
     counts |= {NOT_RUN: [unrun, *[0] * len(names)]} | ({NOT_COMPARED: [unclear, *[0] * len(names)]} if unclear else {})
@@ -34,7 +34,7 @@ def overview(given: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def cells(given: Iterable[str]) -> tuple[str, str, str]:
-    """The same as cells of a table: in the paper's settings, in reduced ones, and not run (or not compared)."""
+    """The same as cells of a table: in full settings, in reduced ones, and not run (or not compared)."""
     full, less, unrun, unclear = _parts(list(given))
     neither = [f"{unrun}"] * bool(unrun) + [f"{unclear} {NOT_COMPARED}"] * bool(unclear)
     return _sum(full, FULL), _sum(less, LESS), ", ".join(neither)

@@ -22,22 +22,31 @@ A verdict needs an interval. "±" is the sample deviation over n replicates; the
 n = 4 on). Ratios, such as of early-stop steps, have the geometric mean, with the deviation and the interval of their
 logarithms. Differences are taken within a replicate, before the mean. A best or worst level is chosen on the same
 replicates; the interval does not correct for that choice. "Down to" is the lowest percentage whose mean is as good,
-whatever lies between, so that chance makes it low where many levels are about as good.
+whatever lies between, so that chance makes it low where many levels are about as good. Configurations whose levels are
+not the same are compared at the nearest ones, which are at most a factor of 1.3 apart. An early stop at the last step
+may be later, so that nothing is said to be faster by it.
+
+Nothing corrects for the number of claims, nor for replicates that were added because a claim was not settled: of orders
+that are not there, more than the 2.5% of one interval are found "reproduced".
 
 - reproduced: the interval contains the paper's number or lies beyond it, and none of it is off by more than a factor of
   2, counted from no effect (0, or 1 for a ratio). For a claim without a number ("more than 0"), the whole interval
-  lies above 0. An accuracy: the whole interval lies within 0.5 points. A percentage of weights that is named as such,
-  a disagreement of nets and a ratio of about 1: within a factor of 1.3, which is one level of pruning. An error, of a
+  lies above 0. An accuracy, or the difference of two that are said to be the same: the whole interval lies within 0.5
+  points. A percentage of weights that is named as such, a disagreement of nets and a ratio of about 1: our number is
+  within a factor of 1.3, which is one level of pruning, and all of its interval within a factor of 2. An error, of a
   net that makes few: the whole interval within a factor of 1.1.
 - within a factor of f: our number is off by f, at most 2, and the interval shows an effect of that sign. An accuracy:
-  within 2 points, with all of its interval.
-- not settled: the interval is too wide to say. More replicates would.
+  within 2 points, with all of its interval. A percentage, a disagreement, a ratio of about 1 and an error: within a
+  factor of 2, with all of its interval.
+- not settled: the interval is too wide to say which of these it is.
 - not reproduced: the interval excludes the paper's number, and ours is off by more than a factor of 2 (or 2 points).
   A larger effect than the paper's counts as its number, and so does a lower percentage than one that it says "down to"
   of; a percentage at which accuracy or early stop is back to the dense net's has to be close on either side.
 - agrees, within a factor of f, differs, each with its n: the same comparison of a number that has no interval, such as
   one of a single replicate. It is never "reproduced".
 - not run that far: as good as dense at the sparsest level that was trained, so that where this ends is not known.
+- full: all that the paper names is as there. What it does not name is ours, as is all of an experiment that is in no
+  paper (structure).
 - reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
   says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.
 - not compared: rows that can't be, such as those of several configurations under one name; the log says why.
@@ -46,17 +55,18 @@ whatever lies between, so that chance makes it low where many levels are about a
 
 Range = tuple[float, float]  # closed
 UNPRUNED = math.nextafter(100, 0)  # the largest percentage of weights of a pruned net
-NOTHING = (math.inf, math.inf)
+NOTHING, ANY = (math.inf, math.inf), (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
 class _Margins:
-    """Ranges of a claim. same: numbers that count as the paper's, and those beyond it where that counts. near: all of
-    the interval lies there if it is reproduced. exact: as `same`, without what is rounded. shown: all of the interval
-    lies there if there is an effect of that sign. factor: by which a number is off.
+    """Ranges of a claim. same: numbers that count as the paper's, and those beyond it where that counts. middle: our
+    number, and near: all of the interval, lies there if it is reproduced. exact: as `same`, without what is rounded.
+    shown: all of the interval lies there if there is an effect of that sign. factor: by which a number is off.
     """
 
     same: Range
+    middle: Range
     near: Range
     exact: Range
     shown: Range
@@ -79,7 +89,7 @@ _REDUCED = {"reproduced": "agrees", "not reproduced": "differs"}
 
 
 def _settled(margins: _Margins, mean: float, interval: Range) -> str:
-    if _overlap(interval, margins.same) and _within(interval, margins.near):
+    if _overlap(interval, margins.same) and _within((mean, mean), margins.middle) and _within(interval, margins.near):
         return "reproduced"
     if (factor := margins.factor(mean)) <= FACTOR and _within(interval, margins.shown):
         return _off(factor)
@@ -120,26 +130,27 @@ def _share(paper: float) -> Callable[[float], float]:
 def _effect(paper: float, none: float) -> _Margins:
     more, beyond = (math.nextafter(none, math.inf), math.inf), (paper, math.inf)
     if paper == 0:
-        return _Margins(more, more, more, NOTHING, lambda _: math.inf)
+        return _Margins(more, ANY, more, more, NOTHING, lambda _: math.inf)
     half = (none + (paper - none) / FACTOR, math.inf)
-    return _Margins(beyond, half, beyond, more, lambda x: _ratio(x - none, paper - none))
+    return _Margins(beyond, ANY, half, beyond, more, lambda x: _ratio(x - none, paper - none))
 
 
 def _lowest(paper: float, _: float) -> _Margins:
     below = (-math.inf, SAME * paper)
     near, pruned = (-math.inf, min(FACTOR * paper, UNPRUNED)), (-math.inf, UNPRUNED)
-    return _Margins(below, near, below, pruned, _share(paper))
+    return _Margins(below, ANY, near, below, pruned, _share(paper))
 
 
 def _point(paper: float, _: float, *, same: float = NEXT, off: float = FACTOR) -> _Margins:
-    near, pruned = (paper / off, min(paper * off, UNPRUNED)), (math.nextafter(0, 1), UNPRUNED)
-    return _Margins((paper / same, paper * same), near, (paper, paper), pruned, _share(paper))
+    near, wide = ((paper / each, min(paper * each, UNPRUNED)) for each in (off, FACTOR))
+    close = paper / same, paper * same
+    return _Margins(close, close, near, (paper, paper), wide, _share(paper))
 
 
 def _value(paper: float, _: float) -> _Margins:
     """Margins in points, to nine digits: an accuracy has no factor."""
     close, wide = ((paper - each - 5e-10, paper + each + 5e-10) for each in (CLOSE, WIDE))
-    return _Margins(close, close, (paper, paper), wide, lambda x: 0 if _within((x, x), wide) else math.inf)
+    return _Margins(close, close, close, (paper, paper), wide, lambda x: 0 if _within((x, x), wide) else math.inf)
 
 
 # effect: the larger the better reproduced. lowest: a percentage of weights, the smaller the better. point: likewise

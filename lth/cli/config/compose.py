@@ -8,14 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from lth import UserError
 from lth.analysis import document
 from lth.cli.config import start
 from lth.cli.config.conf import CONF, plain, reductions
-from lth.cli.config.explain import aside, errors_explained
+from lth.cli.config.explain import composing, errors_explained
 from lth.cli.config.files import check_files
 from lth.cli.config.idle import check_addressed, check_idle
 from lth.cli.config.keys import leaves
@@ -31,7 +31,7 @@ def validated(overrides: Sequence[str], folder: Path | None = None) -> list[Dict
     """
     check_files(overrides, folder)
     search = search_path(folder)
-    with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
+    with errors_explained(), composing():
         options = (extremes if searches(overrides) else expand)(overrides)
         first = [values[0] for values in options]
         others = [[*first[:i], value, *first[i + 1 :]] for i, values in enumerate(options) for value in values[1:]]
@@ -46,13 +46,13 @@ def compositions(overrides: Sequence[str], folder: Path | None = None) -> list[t
     if searches(overrides):
         raise UserError("hydra/sweeper=optuna: the jobs of a search are not known before; give the values of one job")
     validated(overrides, folder)
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing():
         return [(trial(compose("config", [*each, *search_path(folder)])), each) for each in product(*expand(overrides))]
 
 
 def composed(overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
     """The configuration of the first job of a sweep, with Hydra's own node."""
-    with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
+    with errors_explained(), composing():
         first = [values[0] for values in (extremes if searches(overrides) else expand)(overrides)]
         return compose("config", [*first, *search_path(folder)], return_hydra_config=True)
 
@@ -65,7 +65,7 @@ def sweeper_params(overrides: Sequence[str], folder: Path | None = None) -> dict
         return {}
     check_files(overrides, folder)
     groups = literal([word for word in overrides if is_group(word)], sweeping=True, folder=folder)
-    with errors_explained(), initialize_config_dir(str(CONF), version_base="1.3"):
+    with errors_explained(), composing():
         fixed = [word for word in groups if not is_swept(word)]
         found = _params([*fixed, *search_path(folder)])
         for option in (option for word in groups if is_swept(word) for option in expand([word])[0]):
@@ -113,7 +113,7 @@ def _validated(
 
 def started_from(cfg: DictConfig, overrides: Sequence[str], folder: Path | None = None) -> DictConfig:
     """The configuration of the run that `cfg` takes its tickets from. overrides: those that made `cfg`."""
-    with aside(), initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing():
         there = trial(compose("config", [*start.beside(cfg.start, overrides), *search_path(folder)]))
     if cfg.debug:
         there.levels = cfg.levels  # a trial of some of many levels has the first ones of each

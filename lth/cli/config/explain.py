@@ -55,7 +55,7 @@ def explanation(error: Exception) -> str:
     message = str(error).partition("Config search path")[0].strip()
     if sentence := _left_out(message):
         return sentence
-    with aside(), initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing():
         keys = {key for key in leaves(plain(compose("config"))) if not key.endswith("_")}
     keys |= {folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"}
     if sentence := choice(message, re.findall(r"path=file://(.+)", str(error))):
@@ -125,7 +125,7 @@ def _of_launcher(wrong: str) -> str:
     """The error of a key that the chosen launcher does not have, with the launchers that do."""
     prefix, keys, takes_any = "hydra.launcher.", dict[str, set[str]](), dict[str, bool]()
     short = wrong.removeprefix(prefix)
-    with aside(), initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing():
         for name in LAUNCHERS:
             file = CONF / "hydra" / "launcher" / f"{name}.yaml"
             found = OmegaConf.load(file) if file.exists() else OmegaConf.create()
@@ -150,11 +150,12 @@ def _inside(node: Any, key: str) -> Any:
 
 
 @contextmanager
-def aside() -> Iterator[None]:
-    """Put Hydra's state aside, where it composes or runs a job, so that another configuration can be composed."""
-    state = GlobalHydra.instance()
-    before, state.hydra = state.hydra, None
+def composing() -> Iterator[None]:
+    """Let Hydra compose configurations of lth, also where it composes another one or runs a job."""
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
-        yield
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
     finally:
-        state.hydra = before
+        GlobalHydra.instance().hydra = before  # of the instance that Hydra left a copy of

@@ -491,6 +491,28 @@ def test_between_compares_two_configurations_at_the_same_sparsity_within_each_re
     assert between(rows, percent=3, ours=adam, theirs=sgd) is None
 
 
+def test_configurations_are_compared_at_the_same_percentage() -> None:
+    """One has 25 and 16% of the weights, the other 20%, which is halfway between by its logarithm."""
+    rows = pd.DataFrame(
+        [
+            one(1, 25, 1, 1000, 0.90, rate=0.6),
+            one(2, 16, 1, 3000, 0.80, rate=0.6),
+            one(1, 20, 1, 1000, 0.88, rate=0.8),
+            one(2, 5, 1, 1000, 0.70, rate=0.8),
+        ]
+    )
+    sides: dict[str, Any] = {"ours": {"rate": 0.8}, "theirs": {"rate": 0.6}}
+    assert numbers(between(rows, percent=20, **sides)) == pytest.approx((3.0, None, 1, 20.0))
+    assert numbers(between(rows, percent=20, column="early_stop_step", **sides)) == pytest.approx((2.0, None, 1, 20.0))
+    swapped = {"ours": sides["theirs"], "theirs": sides["ours"]}
+    assert numbers(between(rows, percent=20, **swapped)) == pytest.approx((-3.0, None, 1, 20.0))
+    # where both have the level that is nearest, it is that level
+    both = pd.concat([rows, rows.iloc[2:3].assign(level=3, rate=0.6, early_stop_test_accuracy=0.85)])
+    assert numbers(between(both, percent=19, **sides)) == pytest.approx((3.0, None, 1, 20.0))
+    # beyond the last level there is no line
+    assert numbers(between(rows.drop(1), percent=20, **sides)) == pytest.approx((-2.0, None, 1, 20.0))
+
+
 def test_between_of_early_stops_is_the_geometric_mean_of_how_often_ours_fits_into_theirs() -> None:
     adam, again = {"branch": "ticket"}, {"branch": "reinitialize"}
     steps = ((1, 1, "ticket", 100), (1, 2, "ticket", 400), (2, 1, "reinitialize", 200), (2, 2, "reinitialize", 3200))

@@ -8,26 +8,28 @@ import numpy as np
 import pandas as pd
 
 from lth.analysis.claim.rows import (
+    STEP,
     Measured,
+    along,
     by_replicate,
     check_column,
     dense,
     in_both,
     is_on,
+    is_same,
     measured,
     near,
     of_branch,
     select,
+    stopped,
 )
 from lth.analysis.interval import bootstrap
 
-EARLY, FINAL, STEP = "early_stop_test_accuracy", "final_test_accuracy", "early_stop_step"
+EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
 
 def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
-    """Percent of the dense net's early-stop step that the ticket saves, with the interval of their ratio. An early stop
-    at step 0 has no such number, nor has a ticket's at the last step.
-    """
+    """Percent of the dense net's early-stop step that a ticket saves, with the interval of the ratio, see `faster`."""
     kept = _paired(rows, percent, lambda ticket, dense: _positive(ticket) / _positive(dense), STEP, ratio=True)
     if kept is None:
         return None
@@ -79,14 +81,18 @@ def between(
     column: str = EARLY,
     their_percent: float | None = None,
 ) -> Measured | None:
-    """Accuracy of one configuration above that of another, at about the same percentage of weights unless theirs is
-    another, in points; of column STEP their early-stop step over ours, as in `faster`. ours, theirs: their rows, as in
-    `select`; of branch "ticket" unless they name another.
+    """Accuracy of one configuration above that of another, at the same percentage of weights unless theirs is another,
+    in points; of column STEP their early-stop step over ours, as in `faster`. ours, theirs: their rows, as in `select`;
+    of branch "ticket" unless they name another. Where their levels differ, `along` the lines through them.
     """
-    sides = ((ours, percent), (theirs, their_percent or percent))
-    one, other = (near(select(rows, which), at, which.get("branch", "ticket")) for which, at in sides)
-    pair = in_both(_stopped(one) if column == STEP else one, other, column)
-    pruned = other if (their_percent or percent) < percent else one
+    there = their_percent or percent
+    sides = [
+        (select(rows, which), at, which.get("branch", "ticket")) for which, at in ((ours, percent), (theirs, there))
+    ]
+    one, other = (near(*side) for side in sides)
+    if not is_same(one["density"].mean() / other["density"].mean(), percent / there):
+        one, other = (along(*side, column) for side in sides)
+    pair, pruned = in_both(stopped(one) if column == STEP else one, other, column), other if there < percent else one
     if column == STEP:
         return pair and measured(_positive(pair[1]) / _positive(pair[0]), pruned, ratio=True)
     return pair and measured(100 * (pair[0] - pair[1]), pruned)
@@ -182,17 +188,10 @@ def _paired(
     ratio: bool = False,
 ) -> Measured | None:
     """`compare` within each replicate, so that what replicates share cancels out."""
-    tickets = _stopped(near(rows, percent, of)) if column == STEP else near(rows, percent, of)
+    tickets = stopped(near(rows, percent, of)) if column == STEP else near(rows, percent, of)
     others = dense(rows) if than == "dense" else near(rows, percent, than)
     pair = in_both(tickets, others, column)
     return pair and measured(compare(*pair), tickets, ratio=ratio)
-
-
-def _stopped(rows: pd.DataFrame) -> pd.DataFrame:
-    """Without the replicates whose early stop is at the last step, since it may be later."""
-    if "steps" not in rows:
-        return rows
-    return rows[~rows["replicate"].isin(rows.loc[rows[STEP] >= rows["steps"], "replicate"])]
 
 
 def _positive(steps: pd.Series) -> pd.Series:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from lth.analysis.claim.rows import Measured
+from lth.analysis.claim.rows import SAME, Measured
 
-# A factor of the paper's number, points of an accuracy, a level of pruning, a tenth of an error, and the digits of a
-# printed percentage.
-FACTOR, CLOSE, WIDE, NEXT, TENTH, SAME = 2.0, 0.5, 2.0, 1.3, 1.1, 1.02
+# A factor of the paper's number, points of an accuracy, a level of pruning, and a tenth of an error.
+FACTOR, CLOSE, WIDE, NEXT, TENTH = 2.0, 0.5, 2.0, 1.3, 1.1
 REDUCED = "reduced: "
 NOT_COMPARED, NOT_RUN = "not compared", "not run"
 
@@ -22,9 +21,9 @@ A verdict needs an interval. "±" is the sample deviation over n replicates; the
 n = 4 on). Ratios, such as of early-stop steps, have the geometric mean, with the deviation and the interval of their
 logarithms. Differences are taken within a replicate, before the mean. A best or worst level is chosen on the same
 replicates; the interval does not correct for that choice. "Down to" is the lowest percentage whose mean is as good,
-whatever lies between, so that chance makes it low where many levels are about as good. Configurations whose levels are
-not the same are compared at the nearest ones, which are at most a factor of 1.3 apart. An early stop at the last step
-may be later, so that nothing is said to be faster by it.
+whatever lies between, so that chance makes it low where many levels are about as good. Configurations are compared at
+the same percentage of weights, on the line through two levels where it is none. An early stop at the last step may be
+later, so that nothing is said to be faster by it.
 
 Nothing corrects for the number of claims, nor for replicates that were added because a claim was not settled: of orders
 that are not there, more than the 2.5% of one interval are found "reproduced".

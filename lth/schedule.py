@@ -143,5 +143,7 @@ def _half_of_output(rates: Callable[[int, str], float], level: int, kind: str) -
 def _check_target(levels: int | Sequence[int], density: float, rounds: int) -> None:
     if not 0 < density <= 1:
         raise UserError(f"schedule.density={density}: the share that remains in the end, above 0 and at most 1")
-    if rounds < 1 or rungs(levels)[-1] > rounds:
+    if rounds < 1:
+        raise UserError(f"schedule.rounds={rounds}: the rounds that lead to the density, at least 1")
+    if rungs(levels)[-1] > rounds:
         raise UserError(f"schedule.rounds={rounds}: levels={levels} goes beyond it; the schedule ends after `rounds`")

@@ -266,3 +266,9 @@ def test_a_training_up_to_a_step_is_told_to_end_there() -> None:
 )
 def test_a_time_is_rounded_up(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_what_a_user_writes_is_no_emoji() -> None:
+    written = io.StringIO()
+    Terminal(file=written).print("_target_=mine.py:two: mine has no ':warning:'", markup=False)
+    assert written.getvalue() == "_target_=mine.py:two: mine has no ':warning:'\n"

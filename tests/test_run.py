@@ -149,6 +149,11 @@ WRONG = {
     "schedule.linear=1": ["schedule.linear=1", "below 1"],
     "criterion=foo": ["criterion=foo", "magnitude", "snip"],
     "branch=[foo]": ["there is no branch=foo", "reinitialize, reset"],
+    "optimizer.betas=[0.9]": ["optimizer.betas=[0.9]: give 2 numbers, such as [0.9, 0.999]"],
+    "optimizer.betas=[0.9,0.99,0.999]": ["optimizer.betas=[0.9, 0.99, 0.999]: give 2 numbers"],
+    "name=p,q": ["name=p,q: an experiment has one name"],
+    "levels=[1,2": ["levels=[1,2: this can't be read as a key and its value", "close brackets"],
+    "store=last": ["store=last: store has keys of its own, such as store.keep=last"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, l2, none"],
     "scale=reduced": ["scale=reduced", "nothing of first_ticket has a reduced size, or all of it is set", "steps="],
     "branch=null": ["a config group can't be null", "branch=[]"],
@@ -256,6 +261,29 @@ def test_reductions_are_recorded_and_overrides_are_not(tmp_path: Path) -> None:
     assert record["columns"]["reduced"] == (  # nothing of the tiny job's steps and levels
         "branch.random_sparsity.levels [7, 12, 15, 18] instead of all, branch.random_sparsity.draws 1 instead of 2"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("branch=[freeze] branch.freeze.draws=3", "branch.freeze.draws=3: nothing is random in it"),
+        ("branch=[connect] branch.connect.draws=1", "branch.connect.draws=1: its draws are compared with each other"),
+        (
+            "criterion=inverted criterion.of=random",
+            "criterion.of=random: it takes a function, such as",
+        ),
+        (
+            "schedule=exponential schedule.rounds=0",
+            "schedule.rounds=0: the rounds that lead to the density",
+        ),
+    ],
+)
+def test_values_that_mean_nothing_together_are_refused(
+    given: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run("root=here", *given.split()) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.long

@@ -24,6 +24,9 @@ class Terminal(Console):
 
     left: Callable[[], None] | None = None
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(emoji=False, **options)  # what users write, such as :x:, is text
+
     def on_broken_pipe(self) -> None:
         """Print nothing more. Raises ReaderLeft if there is nothing to call."""
         self.quiet = True

@@ -91,10 +91,9 @@ def _table(commands: "Commands") -> None:
     table.add_argument(
         "--format",
         choices=(*FORMATS, "shrinkbench"),
-        default="markdown",
         help="markdown: mean and spread per level; shrinkbench: compression ratio and theoretical speed-up beside "
         "absolute and relative accuracy (Blalock et al. 2020); csv, parquet: one row per trained ticket "
-        "(default: markdown)",
+        "(default: the ending of --out, else markdown)",
     )
     add_where(table)
     table.add_argument("--out", type=path, help="file to write (default: print)")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from lth import UserError
 from lth.analysis import query, registry, results, shrinkbench, summary
@@ -20,21 +21,27 @@ def main(arguments: argparse.Namespace) -> int:
         rows = results.trainings([arguments.name], arguments.runs)[arguments.name]
     if rows.empty:
         raise _nothing(arguments)
-    chosen = query.where(rows, arguments.where)
-    if arguments.format == "shrinkbench":  # beside dense nets, which need not be among the chosen
+    chosen, form = query.where(rows, arguments.where), arguments.format or _usual(arguments.out)
+    if form == "shrinkbench":  # beside dense nets, which need not be among the chosen
         data = f"{shrinkbench.markdown(rows, chosen.index)}\n".encode()
-    elif arguments.format == "markdown":
+    elif form == "markdown":
         data = f"{summary.markdown(chosen)}\n".encode()
     else:
-        data = chosen.to_csv(index=False).encode() if arguments.format == "csv" else chosen.to_parquet(index=False)
+        data = chosen.to_csv(index=False).encode() if form == "csv" else chosen.to_parquet(index=False)
     if arguments.out is not None:
         make_folder(arguments.out.resolve().parent, OTHER_OUT)
         write_out(arguments.out, data)
-    elif arguments.format == "parquet" and sys.stdout.isatty():
+    elif form == "parquet" and sys.stdout.isatty():
         raise UserError("parquet is not for a terminal; name a file with --out")
     else:
         sys.stdout.buffer.write(data)
     return 0
+
+
+def _usual(out: Path | None) -> str:
+    """The format that the ending of a file stands for."""
+    ending = "" if out is None else out.suffix.lower().removeprefix(".")
+    return ending if ending in ("csv", "parquet") else "markdown"
 
 
 def _nothing(arguments: argparse.Namespace) -> UserError:

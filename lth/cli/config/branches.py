@@ -9,6 +9,9 @@ from lth.schedule import rungs
 # Branches that draw weights by `init`, and those that need W_k of pruned weights too (shuffle documents what it takes
 # in their place).
 DRAWN_ANEW = {"reinitialize", "signed_reinitialize", "random_sparsity", "scratch"}
+# Those in which nothing is random: further draws would be the same training, counted again.
+FIXED = {"continued", "freeze", "freeze_growing", "freeze_growing_all", "invert", "reset", "signed_constant"}
+FIXED |= {"supermask", "supermask_constant"}
 OF_ALL_WEIGHTS = ("constant", "signed_constant", "freeze", "freeze_growing", "freeze_growing_all", "edge_popup")
 
 
@@ -21,6 +24,12 @@ def check_branches(config: Config) -> None:
         target = str(node.get("transform", {}).get("_target_")).removeprefix("lth.branch.")
         if node.get("transform", {}).get("step") is not None:
             _check_step(config, name, target, node)
+        if target in FIXED and node["draws"] > 1:
+            raise UserError(f"branch.{name}.draws={node['draws']}: nothing is random in it, so that all draws would be "
+                            "the same training; give 1")  # fmt: skip
+        if node.get("compare") is not None and node["draws"] < 2:
+            raise UserError(f"branch.{name}.draws={node['draws']}: its draws are compared with each other; give 2 or "
+                            "more")  # fmt: skip
         if target == "continued":
             _check_continued(config, name, node)
         if target == "scratch":

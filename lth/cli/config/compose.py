@@ -142,6 +142,9 @@ def _check_complete(config: dict[str, Any]) -> None:
     for key, value in leaves({name: usual[name] for name in usual.keys() - {"defaults", "hydra"}}).items():
         if any(each.startswith(f"{key}.") for each in given):
             raise UserError(f"{key} takes one value, and was given several with keys; its default is {value}")
+        group, _, name = key.partition(".")
+        if name and group in given:
+            raise UserError(f"{group}={given[group]}: {group} has keys of its own, such as {key}={given[group]}")
         if key not in given:
             raise UserError(f"{key} is missing: it can't be left out; its default is {value}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
 
 from lth import UserError
 from lth.cli.config.bounds import LONGEST
@@ -44,9 +45,17 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     return extremes(overrides, jobs=LONGEST)
 
 
+def _parsed(override: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        raise UserError(f"{override}: this can't be read as a key and its value, such as steps=100: close brackets, "
+                        "braces and quotes, and quote it for the shell, as in 'levels=[3,7]'") from error  # fmt: skip
+
+
 def extremes(overrides: Sequence[str], *, jobs: float = math.inf) -> list[list[str]]:
     """The same, with both ends of an interval. jobs: most that the values may be together; of one key, LONGEST."""
-    parsed = OverridesParser.create().parse_overrides([*overrides])
+    parsed = [*map(_parsed, overrides)]
     counts = [*map(_count, parsed)]
     for override in parsed:
         if isinstance(found := override.value(), ChoiceSweep) and len({*map(str, found.list)}) < len(found.list):
@@ -110,11 +119,11 @@ def swept_keys(overrides: Sequence[str]) -> list[str]:
 
 def is_swept(override: str) -> bool:
     """Test whether an override gives several values, such as replicate=1,2."""
-    return bool(OverridesParser.create().parse_override(override).is_sweep_override())
+    return bool(_parsed(override).is_sweep_override())
 
 
 def _value(override: str) -> Any:
-    return OverridesParser.create().parse_override(override).value() if "=" in override else None
+    return _parsed(override).value() if "=" in override else None
 
 
 def _count(override: Override) -> float:

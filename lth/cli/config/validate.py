@@ -47,6 +47,7 @@ def validate(config: Config, usual: Config) -> None:
     """Raise UserError for the first invalid key or value. `usual`: the same groups and entries, no other override."""
     config = active(config)
     check_sizes(config)
+    _check_nodes(config, usual)
     _check_keys(config, usual)
     for prefix, node in nodes(config):
         _check_function(prefix, node)
@@ -54,6 +55,17 @@ def validate(config: Config, usual: Config) -> None:
         for name, entry in (config.get(group) or {}).items():
             _check_entry(f"{group}.{name}.", entry, parameters(kind))
     check_rules(config)
+
+
+def _check_nodes(config: Config, usual: Config) -> None:
+    """Raise UserError for a value in the place of a function's node, such as criterion.of=random."""
+    for prefix, node in nodes(usual):
+        given: Any = config
+        for part in prefix.split(".")[:-1]:
+            given = given.get(part) if isinstance(given, Mapping) else None
+        if not (given is None or isinstance(given, Mapping)):
+            key = prefix.removesuffix(".")
+            raise UserError(f"{key}={given}: it takes a function, such as {prefix}_target_={node['_target_']}")
 
 
 def _check_keys(config: Config, usual: Config) -> None:
@@ -66,6 +78,8 @@ def _check_keys(config: Config, usual: Config) -> None:
         if key in given and not key.startswith(ours):
             _check_value(key, given[key], _annotation(key, default), default)
             check_bound(key, key, given[key])
+            if key.startswith("optimizer.") and isinstance(default, list) and len(given[key]) != len(default):
+                raise UserError(f"{key}={given[key]}: give {len(default)} numbers, such as {default}")
     for key in sorted(given.keys() - defaults.keys()):
         if not (key.startswith(ours) or _in_function(config, key) or _is_field(key)):
             raise _unknown(key, defaults)

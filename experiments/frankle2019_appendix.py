@@ -17,13 +17,12 @@ Result (2026-11-30, in full, at 20, 60 and 80% a round n = 8, at 40% and with SG
     B, test accuracy at early stop: at 3.6% of the weights, tickets reset in every round have 98.16 (0.08)%, tickets of
     continued training reset at the end 97.20 (0.11)%; at 1.85% 97.94 (0.10) and 93.56 (0.38)%, at steps 4,538 (396) and
     42,000 (5,237). Early stop is 2.50 (0.21) times earlier at 7.0%, 3.01 (0.50) times at 3.6%.
-    G: 60% a round has 97.91 (0.11)% at 2.6% and 96.85 (0.16) at 1.1%, 80% 97.95 (0.11)% at 4.1% and 95.67 (0.28) at
-    0.9%, where 20% (frankle2019_fig3) has 97.46 (0.12) at 1.2% and 97.21 (0.13)% at 1.0%. At the same percentages, on
-    the line through two levels, 20% is above 60% by 0.16 (0.14) points at 2.6% and 0.48 (0.22) at 1.1%, above 80% by
-    0.22 (0.21) at 4.0% and 1.33 (0.29) at 0.9% (validation; test: 0.14 (0.11), 0.51 (0.20), 0.24 (0.16) and 1.41
-    (0.26)), and stops 1.21 (0.20), 1.61 (0.71), 1.52 (0.31) and 4.15 (1.36) times earlier. 40% a round is within 0.2
-    points of 20% at all levels; at 2.9% the paper's order is not settled, 0.05 (0.29) points on the validation set,
-    1.23 (0.35) times earlier.
+    G: 60% a round has 97.91 (0.11)% at 2.6% and 96.85 (0.16)% at 1.1%, 80% 97.95 (0.11)% at 4.1% and 95.67 (0.28)% at
+    0.9%. There 20% a round (frankle2019_fig3), on the line through two of its levels, is above 60% by 0.16 (0.14) and
+    0.46 (0.22) points, above 80% by 0.23 (0.22) and 1.29 (0.28) (validation; test: 0.14 (0.11) and 0.49 (0.20), 0.24
+    (0.17) and 1.36 (0.26)), and stops 1.22 (0.21), 1.61 (0.70), 1.52 (0.33) and 3.99 (1.26) times earlier. 40% a round
+    is within 0.2 points of 20% at all levels; at 2.9% the paper's order is not settled, 0.05 (0.29) points on the
+    validation set, 1.23 (0.35) times earlier.
     SGD stops at step 4,460 (1,592) when dense, and no later down to 0.77% of the weights, the last level: 4,340
     (1,511). Beside Adam it is 0.07 (0.21) points below at 21.1%, and 0.20 (0.18) at 3.6% (validation; 0.17 (0.22) and
     0.33 (0.14) on the test set). Dense it has 97.33 (0.19)%, 97.54 (0.11) at 1.19% and 96.93 (0.21) at 0.77%; on the

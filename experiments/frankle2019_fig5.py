@@ -16,9 +16,9 @@ Result (2026-11-24, REDUCED to a fifth, a twentieth and a thirtieth of the steps
     weights 68.12%, re-initialized 49.50%. Conv-6, n = 1: dense 65.62%, 26.6% of the weights 68.11%, re-initialized
     45.30%. So tickets are far above re-initialized ones, as in the paper, but these still learn: all have their early
     stop at the last step. The gains in accuracy and early-stop step over the dense nets do not reproduce. Training
-    Conv-2 for all 20,000 steps does not bring them back (frankle2019_all_steps, whose 1.29 times at 8.8% the scorecard
-    takes). Inputs of 0 to 255 do in part, for Conv-2 and Conv-4 (frankle2019_scaling); He initialization brings gains
-    in accuracy for Conv-2 (frankle2019_ablation). Conv-4 and -6 have not begun to overfit at their last step here.
+    Conv-2 for all 20,000 steps does not bring them back (frankle2019_all_steps, whose numbers the scorecard takes).
+    Inputs of 0 to 255 do in part, for Conv-2 and Conv-4 (frankle2019_scaling); He initialization brings gains in
+    accuracy for Conv-2 (frankle2019_ablation). Conv-4 and -6 have not begun to overfit at their last step here.
     A training of Conv-2 took 5 to 7 minutes, of Conv-4 and -6 3 to 4, each on one core of an AMD EPYC.
 """
 

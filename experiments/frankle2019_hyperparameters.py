@@ -40,8 +40,8 @@ Result (2026-12-01, in full; n = 1, but Adam at 0.0012 with inputs of 0 to 1 n =
     0.3 is 1.6 points below. At 3.6% (25, 9) hidden units have 68.6 (5.7)%, (50, 17) 92.9 (0.4), (100, 34) 96.9 (0.2),
     (200, 67) 97.8, (300, 100) 98.2, (500, 167) 98.4 and (900, 300) 98.6%. At 21.1%, beside the dense net, (100, 34) are
     0.40 (0.16) points better, (50, 17) 0.00 (0.52), (25, 9) 0.49 (0.64) worse, and larger ones no worse.
-    At about 17,500 weights (900, 300) are 0.24 points above (300, 100), these 0.47 (0.03) above (100, 34), these 0.50
-    (0.24) above (50, 17), which is not settled; their early stops are 1.07, 0.99 (0.08) and 2.21 (0.15) times earlier:
+    At about 17,500 weights (900, 300) are 0.28 points above (300, 100), these 0.47 (0.02) above (100, 34), these 0.53
+    (0.22) above (50, 17), which is not settled; their early stops are 1.15, 0.99 (0.08) and 2.10 (0.36) times earlier:
     larger nets have better tickets, as in the paper, which are hardly faster, but for the small (50, 17). On the
     validation set tickets are as good as the dense net down to 12,800 weights of (25, 9), 10,600 of (50, 17), 7,100 of
     (100, 34), 4,900 of (200, 67), 6,100 of (300, 100), 17,100 of (500, 167) and 18,000 or fewer of (900, 300): not the

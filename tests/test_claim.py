@@ -25,7 +25,7 @@ from lth.analysis.claim import (
     value,
     worst,
 )
-from lth.analysis.claim.rows import nearest, of_branch, select
+from lth.analysis.claim.rows import along, nearest, of_branch, select
 
 
 def one(level: int, percent: float, replicate: int, step: int, accuracy: float, **other: Any) -> dict[str, Any]:
@@ -412,18 +412,6 @@ def test_steps_that_can_not_be_divided_do_not_count() -> None:
     assert numbers(faster(late, percent=51.2))[:3] == (2.0, None, 1)
 
 
-def test_a_ticket_that_stops_at_the_last_step_may_stop_later_and_is_no_faster() -> None:
-    rows = FAR_APART.assign(steps=8000)  # at 13.4% the first replicate stops at the last step
-    assert numbers(faster(rows, percent=13.4))[:3] == (0.5, None, 1)
-    assert numbers(earlier(rows, percent=13.4))[:3] == (-100.0, None, 1)
-    late = rows.assign(steps=[8000, 1000, 8000, 8000, 8000, 8000])  # the second dense net does: at least 2 times faster
-    assert numbers(faster(late, percent=51.2))[2] == 2
-    one, other = rows.assign(optimizer="adam"), rows.assign(optimizer="sgd")
-    sides = {"ours": {"optimizer": "adam"}, "theirs": {"optimizer": "sgd"}, "column": "early_stop_step"}
-    assert numbers(between(pd.concat([one, other]), percent=13.4, **sides))[:3] == (1.0, None, 1)
-    assert faster(rows.assign(steps=1000), percent=13.4) is None
-
-
 def test_the_lowest_percentage_is_resampled_over_replicates() -> None:
     # Of five replicates, one is 3 points worse at 51%, and each of the others 1 point better: on average 0.2 better.
     # Drawn twice or more among five (probability 0.263), the one makes it worse, and 80% is the lowest.
@@ -509,8 +497,34 @@ def test_configurations_are_compared_at_the_same_percentage() -> None:
     # where both have the level that is nearest, it is that level
     both = pd.concat([rows, rows.iloc[2:3].assign(level=3, rate=0.6, early_stop_test_accuracy=0.85)])
     assert numbers(between(both, percent=19, **sides)) == pytest.approx((3.0, None, 1, 20.0))
-    # beyond the last level there is no line
-    assert numbers(between(rows.drop(1), percent=20, **sides)) == pytest.approx((-2.0, None, 1, 20.0))
+    # where the levels of one are too far apart for a line, the nearest ones are compared
+    assert numbers(between(rows.drop(0), percent=20, **sides)) == pytest.approx((8.0, None, 1, 20.0))
+    # where it is the other that has only one, that is where they are compared
+    lower = rows.drop(0).assign(density=[0.16, 0.20, 0.128])
+    assert numbers(between(lower, percent=20, **sides)) == pytest.approx((-1.0, None, 1, 16.0))
+    # both have a line, and their levels are compared at ratios that are asked for
+    assert numbers(between(rows, percent=20, their_percent=16, **sides)) == pytest.approx((8.0, None, 1, 16.0))
+    assert between(rows, percent=50, **sides) is None
+
+
+def test_a_line_goes_through_the_means_over_draws_of_the_replicates_that_have_both_levels() -> None:
+    rows = pd.DataFrame(
+        [
+            one(1, 25, 1, 1000, 0.90),
+            one(1, 25, 1, 1000, 0.92, draw=1),
+            one(1, 25, 2, 1000, 0.95),
+            one(2, 16, 1, 3000, 0.81),
+            one(0, 100, 1, 1000, 0.50),
+        ]
+    )
+    found = along(rows, 20, "ticket", "early_stop_test_accuracy")
+    assert found is not None
+    assert found.to_dict("list") == {
+        "replicate": [1], "early_stop_test_accuracy": [pytest.approx(0.86)], "density": [0.2],
+    }  # fmt: skip
+    assert along(rows, 16, "ticket", "early_stop_test_accuracy")["early_stop_test_accuracy"].tolist() == [0.81]  # type: ignore[index]
+    assert along(rows, 15, "ticket", "early_stop_test_accuracy") is None
+    assert along(rows, 40, "ticket", "early_stop_test_accuracy") is None  # the dense net is no level of it
 
 
 def test_between_of_early_stops_is_the_geometric_mean_of_how_often_ours_fits_into_theirs() -> None:

@@ -233,6 +233,14 @@ def test_the_scorecard_is_printed_as_a_table_with_its_sum(folder: Path, capsys: 
     ]
 
 
+def test_the_interval_of_a_share_ends_at_0_and_that_of_what_is_saved_does_not(folder: Path) -> None:
+    accuracy = '"accuracy", 99.0, "%", partial(worst, down_to=1, column="early_stop_test_accuracy")'
+    examples.experiment(folder, "one", [f'{accuracy}, kind="value"', accuracy])
+    examples.commit(folder, examples.tickets("one", {1: (0.80, 0.99), 2: (0.80, 0.95)}))
+    # 97% and 12.706205 / sqrt(2) times the deviation of 2.828427 on both sides
+    assert [*scorecard(Path("nowhere"))["95% interval"]] == ["71.59 to 100.00", "71.59 to 122.41"]
+
+
 def test_directions_and_claims_at_second_hand_are_told_apart(folder: Path) -> None:
     """0.1 and 0.102 points more: 0.101 +- 0.013, above 0, and within 2 times of the paper's 0.1."""
     examples.experiment(folder, "one", [BETTER, '"41%: above dense", 0.1, "points", partial(gain, percent=41)'])

@@ -45,7 +45,7 @@ def test_a_stamp_says_whether_all_is_reduced_and_from_what() -> None:
 
 REDUCED = {
     "frankle2019_fig4": [[], []],
-    "frankle2019_fig6": [["REDUCED: 3,000 of 60,000 and 4,000 of 20,000 steps"]] * 2,
+    "frankle2019_fig6": [["REDUCED: 20,000 of 60,000 and 4,000 of 20,000 steps"]] * 2,
     "han2015_fig5": [[], ["REDUCED: 4,000 of 20,000 steps"]],  # LeNet-300-100 in full beside LeNet-5
     "precision_conv_2": [["REDUCED: 1,000 of 20,000 steps"]],
     "structure": [["PARTLY REDUCED: ResNet-20: 400 of 30,000 steps"]],

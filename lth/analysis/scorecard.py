@@ -21,7 +21,7 @@ COLUMNS = ("figure", "claim", "paper", "source", "ours", "95% interval", "n", "%
 PAPERS = ("paper", "in full settings", "in reduced settings", "not run")
 NUMBERS = {"n", "% of weights"}
 DIRECTION = "more than 0"  # of a claim without a number, as are these, that two are the same
-SAME = ("0 points", "1 times")
+AS_GOOD = ("0 points", "1 times")
 SECOND_HAND = ("quoted", "memory")
 ORIGINS = ("paper", "authors", *SECOND_HAND)
 SOURCES = """\
@@ -94,7 +94,7 @@ def overview(table: pd.DataFrame) -> str:
 def qualified(table: pd.DataFrame) -> str:
     """Sentences on how many of the reproduced claims have a number, and how many of all are second-hand."""
     found = table[table["verdict"] == "reproduced"]
-    numbers = int((~found["paper"].isin([DIRECTION, *SAME])).sum())
+    numbers = int((~found["paper"].isin([DIRECTION, *AS_GOOD])).sum())
     others = int(table["source"].isin(SECOND_HAND).sum())
     orders = len(found) - numbers
     kinds = (
@@ -145,7 +145,7 @@ def _row(name: str, claim: Claim, source: str, scales: Scales) -> tuple[str | in
         f"{claim.paper:g} {claim.unit}" if claim.paper or claim.kind == "value" else DIRECTION,
         claim.source or source,
         _text(ours, claim.unit),
-        _interval(ours, claim.unit),
+        _interval(ours, share=claim.unit == "%" and claim.kind != "effect"),
         0 if ours is None else ours.n,
         "" if ours is None or ours.percent is None else f"{ours.percent:.2f}",
         scale,
@@ -164,11 +164,11 @@ def _best(claim: Claim, scales: Scales) -> tuple[Measured | None, str]:
     return next((each for each in measured if each[0] is not None), (None, ""))
 
 
-def _interval(ours: Measured | None, unit: str) -> str:
-    """The interval; of a share in percent the part between 0 and 100."""
+def _interval(ours: Measured | None, *, share: bool) -> str:
+    """The interval; of a share in percent the part between 0 and 100. What is saved, in percent, may be negative."""
     if ours is None or ours.interval is None:
         return ""
-    low, high = (min(max(end, 0.0), 100.0) if unit == "%" else end for end in ours.interval)
+    low, high = (min(max(end, 0.0), 100.0) if share else end for end in ours.interval)
     return f"{low:.2f} to {high:.2f}"
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import lth
@@ -24,7 +24,12 @@ def environment() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def _fixed() -> dict[str, str]:
     facts = {"lth": lth.__version__, "python": platform.python_version(), "commit": commit(), "machine": machine()}
-    return {**facts, **{package: version(package) for package in PACKAGES}}
+    for package in PACKAGES:
+        try:
+            facts[package] = version(package)
+        except PackageNotFoundError:
+            facts[package] = "unknown"
+    return facts
 
 
 def commit() -> str:

@@ -5,6 +5,7 @@ from lth.analysis.claim.files import file_value, smallest_file
 from lth.analysis.claim.measures import (
     EARLY,
     FINAL,
+    STEP,
     added,
     best_gain,
     between,
@@ -17,7 +18,7 @@ from lth.analysis.claim.measures import (
     value,
     worst,
 )
-from lth.analysis.claim.rows import STEP, Measured
+from lth.analysis.claim.rows import Measured
 
 __all__ = [
     "EARLY",

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from lth.analysis.claim.rows import (
-    STEP,
     Measured,
     along,
     by_replicate,
@@ -21,15 +20,16 @@ from lth.analysis.claim.rows import (
     near,
     of_branch,
     select,
-    stopped,
 )
 from lth.analysis.interval import bootstrap
 
-EARLY, FINAL = "early_stop_test_accuracy", "final_test_accuracy"
+EARLY, FINAL, STEP = "early_stop_test_accuracy", "final_test_accuracy", "early_stop_step"
 
 
 def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
-    """Percent of the dense net's early-stop step that a ticket saves, with the interval of the ratio, see `faster`."""
+    """Percent of the dense net's early-stop step that a ticket saves, with the interval of the ratio. An early stop
+    at step 0 has no such number.
+    """
     kept = _paired(rows, percent, lambda ticket, dense: _positive(ticket) / _positive(dense), STEP, ratio=True)
     if kept is None:
         return None
@@ -40,7 +40,7 @@ def earlier(rows: pd.DataFrame, *, percent: float) -> Measured | None:
 
 def faster(rows: pd.DataFrame, *, percent: float, than: str = "dense") -> Measured | None:
     """Early-stop step of the dense net, or of the control `than` at the same level, over the ticket's. A ticket whose
-    early stop is step 0 has no such number, nor one whose early stop is the last step, since it may be later.
+    early stop is step 0 has no such number.
     """
     return _paired(rows, percent, lambda ticket, other: _positive(other) / _positive(ticket), STEP, than, ratio=True)
 
@@ -83,16 +83,24 @@ def between(
 ) -> Measured | None:
     """Accuracy of one configuration above that of another, at the same percentage of weights unless theirs is another,
     in points; of column STEP their early-stop step over ours, as in `faster`. ours, theirs: their rows, as in `select`;
-    of branch "ticket" unless they name another. Where their levels differ, `along` the lines through them.
+    of branch "ticket" unless they name another. Where their levels differ, one is taken `along` its line to a level of
+    the other, if it can be.
     """
     there = their_percent or percent
     sides = [
         (select(rows, which), at, which.get("branch", "ticket")) for which, at in ((ours, percent), (theirs, there))
     ]
     one, other = (near(*side) for side in sides)
-    if not is_same(one["density"].mean() / other["density"].mean(), percent / there):
-        one, other = (along(*side, column) for side in sides)
-    pair, pruned = in_both(stopped(one) if column == STEP else one, other, column), other if there < percent else one
+    if one.empty or other.empty:
+        return None
+    (here, _, branch), (elsewhere, _, control) = sides
+    at, their_at, ratio = 100 * one["density"].mean(), 100 * other["density"].mean(), percent / there
+    if not is_same(at / their_at, ratio):
+        if (moved := along(here, their_at * ratio, branch, column)) is not None:
+            one = moved
+        elif (moved := along(elsewhere, at / ratio, control, column)) is not None:
+            other = moved
+    pair, pruned = in_both(one, other, column), other if there < percent else one
     if column == STEP:
         return pair and measured(_positive(pair[1]) / _positive(pair[0]), pruned, ratio=True)
     return pair and measured(100 * (pair[0] - pair[1]), pruned)
@@ -188,7 +196,7 @@ def _paired(
     ratio: bool = False,
 ) -> Measured | None:
     """`compare` within each replicate, so that what replicates share cancels out."""
-    tickets = stopped(near(rows, percent, of)) if column == STEP else near(rows, percent, of)
+    tickets = near(rows, percent, of)
     others = dense(rows) if than == "dense" else near(rows, percent, than)
     pair = in_both(tickets, others, column)
     return pair and measured(compare(*pair), tickets, ratio=ratio)

@@ -17,7 +17,6 @@ from lth.analysis.variants import variants
 
 NEAR = 1.3  # factor within which a percentage is the one that was asked for
 SAME = 1.02  # the digits of a printed percentage
-STEP = "early_stop_step"
 
 
 @dataclass(frozen=True)
@@ -93,34 +92,24 @@ def near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:
     return part[part["level"] == 0] if percent == 100 else nearest(part[part["level"] > 0], percent)
 
 
-def along(rows: pd.DataFrame, percent: float, branch: str, column: str) -> pd.DataFrame:
-    """A column at exactly `percent`, a row for each replicate: on the line through the levels on both sides of it, over
-    the logarithm of the percentage. The rows of `near` if that is a level, or if there is none within 1.7 times on the
-    other side.
+def along(rows: pd.DataFrame, percent: float, branch: str, column: str) -> pd.DataFrame | None:
+    """A column at exactly `percent`, a row for each replicate: on the line through the nearest levels on both sides of
+    it, over the logarithm of the percentage. None if there are no two, or they are more than 1.7 times apart.
     """
-    close, part = near(rows, percent, branch), of_branch(rows, branch)
-    density = close["density"].mean()
-    beyond = (part["density"] * 100 > percent) == (density * 100 < percent)
-    other = nearest(part[beyond & (part["level"] > 0)], percent, NEAR**2)
-    if close.empty or other.empty or is_same(100 * density, percent):
-        return close
-    if column == STEP:
-        close, other = stopped(close), stopped(other)
-    share = math.log(percent / 100 / density) / math.log(other["density"].mean() / density)
-    values = (1 - share) * by_replicate(close, column) + share * by_replicate(other, column)
+    part = of_branch(rows, branch)
+    levels = 100 * part[part["level"] > 0].groupby("level")["density"].mean()
+    below, above = levels[levels <= percent], levels[levels >= percent]
+    if below.empty or above.empty or (low := below.max()) * NEAR**2 < (high := above.min()):
+        return None
+    share = math.log(percent / low) / math.log(high / low) if high > low else 0.0
+    ends = (by_replicate(part[part["level"] == level], column) for level in (below.idxmax(), above.idxmin()))
+    values = (1 - share) * next(ends) + share * next(ends)
     return values.dropna().rename(column).reset_index().assign(density=percent / 100)
 
 
 def is_same(one: float, other: float) -> bool:
     """True of percentages, or ratios of them, that are the same in the digits of a printed one."""
     return other / SAME <= one <= other * SAME
-
-
-def stopped(rows: pd.DataFrame) -> pd.DataFrame:
-    """Without the replicates whose early stop is at the last step, since it may be later."""
-    if "steps" not in rows:
-        return rows
-    return rows[~rows["replicate"].isin(rows.loc[rows[STEP] >= rows["steps"], "replicate"])]
 
 
 def nearest(rows: pd.DataFrame, percent: float, most: float = NEAR) -> pd.DataFrame:

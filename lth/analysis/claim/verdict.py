@@ -21,12 +21,12 @@ A verdict needs an interval. "±" is the sample deviation over n replicates; the
 n = 4 on). Ratios, such as of early-stop steps, have the geometric mean, with the deviation and the interval of their
 logarithms. Differences are taken within a replicate, before the mean. A best or worst level is chosen on the same
 replicates; the interval does not correct for that choice. "Down to" is the lowest percentage whose mean is as good,
-whatever lies between, so that chance makes it low where many levels are about as good. Configurations are compared at
-the same percentage of weights, on the line through two levels where it is none. An early stop at the last step may be
-later, so that nothing is said to be faster by it.
+whatever lies between, so that chance makes it low where many levels are about as good. An early stop at the last step
+counts as that step, although it may be later. Configurations whose levels differ are compared at a level of one of
+them, the other on the line through two of its levels; where it has no two, at the nearest, at most 1.3 times apart.
 
-Nothing corrects for the number of claims, nor for replicates that were added because a claim was not settled: of orders
-that are not there, more than the 2.5% of one interval are found "reproduced".
+Nothing corrects for the number of claims, nor for replicates that were added because a claim was not settled: more than
+2.5% of the orders that do not exist are found "reproduced".
 
 - reproduced: the interval contains the paper's number or lies beyond it, and none of it is off by more than a factor of
   2, counted from no effect (0, or 1 for a ratio). For a claim without a number ("more than 0"), the whole interval
@@ -35,8 +35,8 @@ that are not there, more than the 2.5% of one interval are found "reproduced".
   within a factor of 1.3, which is one level of pruning, and all of its interval within a factor of 2. An error, of a
   net that makes few: the whole interval within a factor of 1.1.
 - within a factor of f: our number is off by f, at most 2, and the interval shows an effect of that sign. An accuracy:
-  within 2 points, with all of its interval. A percentage, a disagreement, a ratio of about 1 and an error: within a
-  factor of 2, with all of its interval.
+  within 2 points, with all of its interval. A percentage of weights that is named as such, a disagreement, a ratio of
+  about 1 and an error: within a factor of 2, with all of its interval.
 - not settled: the interval is too wide to say which of these it is.
 - not reproduced: the interval excludes the paper's number, and ours is off by more than a factor of 2 (or 2 points).
   A larger effect than the paper's counts as its number, and so does a lower percentage than one that it says "down to"
@@ -44,8 +44,8 @@ that are not there, more than the 2.5% of one interval are found "reproduced".
 - agrees, within a factor of f, differs, each with its n: the same comparison of a number that has no interval, such as
   one of a single replicate. It is never "reproduced".
 - not run that far: as good as dense at the sparsest level that was trained, so that where this ends is not known.
-- full: all that the paper names is as there. What it does not name is ours, as is all of an experiment that is in no
-  paper (structure).
+- full: all that the paper names is as there. Settings that it does not name are our choice, as are those of an
+  experiment that is in no paper (structure).
 - reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
   says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.
 - not compared: rows that can't be, such as those of several configurations under one name; the log says why.

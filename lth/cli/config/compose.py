@@ -103,8 +103,8 @@ def _validated(
         with of_start(cfg.start), errors_explained():
             check_addressed([_validated(words, usual, folder)], start.words(cfg.start), folder)
     if cfg.scale == "reduced" and not reductions(cfg):
-        raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size, or all of it is set; leave "
-                        "scale=reduced out, and give steps= and levels=")  # fmt: skip
+        raise UserError(f"scale=reduced: nothing of {cfg.name} has a reduced size, or all of it is set: leave it out, "
+                        "and give the sizes, such as steps= and levels=")  # fmt: skip
     small = trial(cfg)
     if cfg.debug:
         validate(plain(small), plain(small))

@@ -158,4 +158,4 @@ def composing() -> Iterator[None]:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             yield
     finally:
-        GlobalHydra.instance().hydra = before  # of the instance that Hydra left a copy of
+        GlobalHydra.instance().hydra = before  # asked for again: Hydra has put a copy in its place

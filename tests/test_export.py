@@ -293,3 +293,14 @@ def test_a_net_that_was_trained_on_one_image_can_be_exported() -> None:
 def test_inputs_that_are_divided_by_their_own_norms_have_no_mean_and_deviation() -> None:
     assert scaled.scaling(replace(DATA, scaling="l2")) == {"inputs": "raw / L2 norm of each input"}
     assert scaled.line(replace(DATA, scaling="l2")) == "its inputs are raw uint8, each divided by its L2 norm"
+
+
+@pytest.mark.long
+def test_layers_that_stay_in_float32_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["data=mnist_5k", "model=lecun_lenet_5", "steps=2", "evaluate_every=2", "levels=0", f"root={tmp_path}"]
+    assert cli.main(["run", *given, "tracking=none"]) == 0
+    capsys.readouterr()
+    assert cli.main(["export", *given, "--format", "int4"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "in float32: " in said
+    assert said.count("(Conv)") == 2

@@ -276,6 +276,7 @@ def test_reductions_are_recorded_and_overrides_are_not(tmp_path: Path) -> None:
             "schedule=exponential schedule.rounds=0",
             "schedule.rounds=0: the rounds that lead to the density",
         ),
+        ("init=pretrained", "init=pretrained: torchvision has weights of its own nets, and none of model=mlp"),
     ],
 )
 def test_values_that_mean_nothing_together_are_refused(

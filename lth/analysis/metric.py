@@ -77,7 +77,8 @@ def _only(table: pd.DataFrame, prefixes: tuple[str, ...]) -> Metric:
     columns = [column for column in table if column.startswith(prefixes) and table[column].notna().any()]
     found = sorted({column.removeprefix(p) for column in columns for p in prefixes if column.startswith(p)})
     if len(found) != 1:
-        raise UserError(f"{' and '.join(found) or 'no metric'} in one table: show experiments of one task at a time")
+        raise UserError(f"{' and '.join(found) or 'no metric'} in one table: show experiments of one task at a time, "
+                        "and give a run of another task a name of its own (name=...)")  # fmt: skip
     return Metric(found[0])
 
 

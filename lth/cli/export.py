@@ -1,6 +1,7 @@
 """`lth export`: one stored net as a file."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lth.store.file import OTHER_OUT, make_folder
 from lth.store.names import file_of
 from lth.ticket import density
 
+log = logging.getLogger("lth")
 MOST = 4  # jobs that an error tells apart
 # Ending of --out -> the format that it stands for, unless another is given.
 USUAL = {
@@ -124,4 +126,6 @@ def _content(net: Net, name: str) -> bytes:
     exported = file(trained, job.recipe, name)
     if exported is None:
         raise UserError(f"{name} needs a linear layer, and {model_name(job.columns['model'])} has none")
+    if name.startswith("int") and exported.note:
+        log.warning("%s", exported.note)
     return exported.content

@@ -316,8 +316,11 @@ def test_commands_delete_only_when_told_to(two: Path, capsys: pytest.CaptureFixt
     again = shlex.split(capsys.readouterr().out.partition("; ")[2])
     assert again == ["lth", "run", "name=it's new", "goes", "on", "with", "it"]
     assert cli.main(["rename", "it's new", "new", "--runs", str(two)]) == 0
+    (two / "figures" / "new").mkdir(parents=True)
     assert cli.main(["delete", "new", "--yes", "--runs", str(two)]) == 0
-    assert "deleted 1 record and 2 trainings" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "deleted 1 record and 2 trainings" in said
+    assert f"its figures stay in {two / 'figures' / 'new'}" in said
     assert len(table.tickets(two)) == 1
 
 

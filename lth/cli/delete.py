@@ -6,6 +6,7 @@ from lth import UserError
 from lth.cli.console import log_to_console, number_of
 from lth.cli.ending import INTERRUPTED
 from lth.store import upkeep
+from lth.store.names import folder_of
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -15,7 +16,10 @@ def main(arguments: argparse.Namespace) -> int:
     kept = f"; {number_of(plan.kept, 'training')} kept for other experiments" if plan.kept else ""
     found = f"{number_of(len(plan.records), 'record')}, {number_of(len(plan.trainings), 'training')}"
     print(f"{arguments.name}: {found}, {megabytes(plan)}{kept}")
-    return carry_out(plan, yes=arguments.yes)
+    code = carry_out(plan, yes=arguments.yes)
+    if arguments.yes and (figures := arguments.runs / "figures" / folder_of(arguments.name)).is_dir():
+        print(f"its figures stay in {figures}")
+    return code
 
 
 def carry_out(plan: upkeep.Plan, *, yes: bool) -> int:

@@ -27,6 +27,7 @@ from lth.store.precision import recorded, settle
 from lth.store.record import read_record
 
 LADDER = ["levels=2", "branch=[shuffle]"]
+PACKS = Path(__file__).parent.parent / "experiments" / "packs"
 
 
 @pytest.fixture(scope="module")
@@ -414,3 +415,19 @@ def test_an_unknown_experiment_is_named_with_those_that_are_stored(whole: Path) 
     with pytest.raises(UserError, match=r"there is no experiment 'nothing' under .*; stored: first_ticket"):
         pack(whole / "runs", "nothing", Path("file"))
     assert cli.main(["unpack", "nothing.pack"]) == 1
+
+
+@pytest.mark.parametrize("file", sorted(PACKS.glob("*.pack")), ids=lambda file: file.stem)
+def test_a_pack_of_the_project_has_the_trainings_of_its_table_and_no_folder_of_a_machine(
+    file: Path, tmp_path: Path
+) -> None:
+    unpack(file, tmp_path)
+    committed = pd.read_csv(PACKS.parent / "results" / f"{file.stem}.csv")
+    assert {*table.tickets(tmp_path, file.stem)["digest"]} == {*committed["digest"]}
+    assert all(b'"overrides"' not in data for data in _content(file).values())
+
+
+def test_a_pack_has_no_overrides(whole: Path) -> None:
+    (record,) = records(whole / "runs")
+    assert record["overrides"]
+    assert all(b'"overrides"' not in data for data in _content(whole / "file").values())

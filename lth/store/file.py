@@ -70,7 +70,12 @@ def check_format(file: Path, found: Any) -> None:
 
 def write_json(file: Path, value: Mapping[str, Any]) -> None:
     """Write JSON with a checksum of its canonical form."""
-    write_whole(file, json.dumps({**value, "sha256": _json_checksum(value)}, indent=1).encode())
+    write_whole(file, signed_json(value))
+
+
+def signed_json(value: Mapping[str, Any]) -> bytes:
+    """JSON with a checksum of its canonical form, as `write_json` writes it."""
+    return json.dumps({**value, "sha256": _json_checksum(value)}, indent=1).encode()
 
 
 def read_json(file: Path) -> dict[str, Any]:

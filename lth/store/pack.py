@@ -19,7 +19,7 @@ from lth.file import folder_aside, read_whole, write_out
 from lth.store import precision
 from lth.store.added import add, check_masks, is_whole, put, settle
 from lth.store.every import unknown
-from lth.store.file import Corrupt, Missing, Newer, cant_write, make_folder
+from lth.store.file import Corrupt, Missing, Newer, cant_write, make_folder, signed_json
 from lth.store.locks import BUSY, saying
 from lth.store.names import check_name, experiment_folder
 from lth.store.record import listed, read_record, record_files, records
@@ -65,11 +65,19 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     if (size := sum(each.stat().st_size for each in files)) > MOST - HEAD:
         raise UserError(f"{experiment} has {size:,} bytes without weights, and a file of lth pack {MOST - HEAD:,} at "
                         f"most: copy the folder {root}", code=1)  # fmt: skip
-    content = {str(each.relative_to(root).as_posix()): read_whole(each, MOST) for each in files}
+    content = {
+        str(each.relative_to(root).as_posix()): _of_any_machine(each) if each in own else read_whole(each, MOST)
+        for each in files
+    }
     head = {"format": FORMAT, "files": [[name, len(data)] for name, data in content.items()]}
     packed = lzma.compress(b"\n".join([json.dumps(head).encode(), b"".join(content.values())]))
     write_out(file, packed)
     return len(whole), len(packed)
+
+
+def _of_any_machine(record: Path) -> bytes:
+    """A record without its overrides, which name folders of this machine, and are not taken from a file anyway."""
+    return signed_json({key: value for key, value in read_record(record).items() if key != "overrides"})
 
 
 def unpack(file: Path, root: Path) -> Unpacked:

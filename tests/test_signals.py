@@ -227,6 +227,24 @@ def test_a_hangup_stops_unless_it_is_ignored_as_under_nohup(ignored: bool, monke
         signal.signal(signal.SIGHUP, before)
 
 
+def test_ctrl_c_that_comes_twice_at_once_is_one_and_a_later_one_stops_at_once() -> None:
+    now = [0.0]
+    taken = signals.Signals(lambda: now[0])
+    with taken.handled():
+        for now[0] in (0.0, 0.1, 0.5):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(signals.Interrupted):  # between two steps, where it saves
+            taken.check()
+        now[0] = 0.6
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    after = signals.Signals(lambda: now[0])
+    with after.handled():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):  # that stop has begun
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_a_job_that_waits_for_another_hands_signals_on() -> None:
     taken = signals.Signals()
     with taken.handled():

@@ -21,6 +21,8 @@ from lth.engine import Interrupted
 
 # Seconds within which SIGTERM counts once: schedulers send it to all processes of a job, and some of these pass it on.
 AT_ONCE = 2.0
+# The same of Ctrl-C, which a terminal sends to all processes, and some, such as timeout, pass on.
+TWICE = 0.5
 
 
 class Ended(BaseException):
@@ -36,6 +38,7 @@ class Signals:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock, self.interrupted = clock, False
+        self.pressed: float | None = None
         self.terminated: float | None = None
         self.waiting: list[int] = []
         self.before: dict[int, Any] = {}
@@ -63,8 +66,10 @@ class Signals:
         return [signal.Signals(number).name for number in numbers]
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted:
+        if self.interrupted and (self.pressed is None or self.clock() - self.pressed > TWICE):
             raise KeyboardInterrupt
+        if self.pressed is None:
+            self.pressed = self.clock()
         self.interrupted = True
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:

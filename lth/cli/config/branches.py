@@ -24,12 +24,12 @@ def check_branches(config: Config) -> None:
         target = str(node.get("transform", {}).get("_target_")).removeprefix("lth.branch.")
         if node.get("transform", {}).get("step") is not None:
             _check_step(config, name, target, node)
-        if target in FIXED and node["draws"] > 1:
-            raise UserError(f"branch.{name}.draws={node['draws']}: nothing is random in it, so that all draws would be "
-                            "the same training; give 1")  # fmt: skip
-        if node.get("compare") is not None and node["draws"] < 2:
-            raise UserError(f"branch.{name}.draws={node['draws']}: its draws are compared with each other; give 2 or "
-                            "more")  # fmt: skip
+        draws = node.get("draws", 1)
+        if target in FIXED and draws > 1:
+            raise UserError(f"branch.{name}.draws={draws}: nothing is random in it, so that all draws would be the same "
+                            "training; give 1")  # fmt: skip
+        if target == "connect" and node.get("compare") is not None and draws < 2:
+            raise UserError(f"branch.{name}.draws={draws}: its draws are compared with each other; give 2 or more")
         if target == "continued":
             _check_continued(config, name, node)
         if target == "scratch":

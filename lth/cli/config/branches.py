@@ -26,7 +26,7 @@ def check_branches(config: Config) -> None:
             _check_step(config, name, target, node)
         draws = node.get("draws", 1)
         if target in FIXED and draws > 1:
-            raise UserError(f"branch.{name}.draws={draws}: nothing is random in it, so that all draws would be the same "
+            raise UserError(f"branch.{name}.draws={draws}: nothing is random in it, so that all draws are the same "
                             "training; give 1")  # fmt: skip
         if target == "connect" and node.get("compare") is not None and draws < 2:
             raise UserError(f"branch.{name}.draws={draws}: its draws are compared with each other; give 2 or more")

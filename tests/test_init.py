@@ -213,7 +213,7 @@ def test_the_digest_names_the_weights_and_re_initialization_is_refused() -> None
         validated(["init=pretrained", "branch=[reinitialize]"])
     with pytest.raises(UserError, match="init=pretrained draws none"):
         validated(["init=pretrained", "branch=[signed_reinitialize]"])
-    validated(["init=pretrained", "branch=[shuffle]"])
+    validated(["init=pretrained", "model=torchvision", "data=cifar10", "branch=[shuffle]"])
 
 
 def test_what_is_fixed_stays_as_the_net_was_made() -> None:

@@ -151,7 +151,6 @@ WRONG = {
     "branch=[foo]": ["there is no branch=foo", "reinitialize, reset"],
     "optimizer.betas=[0.9]": ["optimizer.betas=[0.9]: give 2 numbers, such as [0.9, 0.999]"],
     "optimizer.betas=[0.9,0.99,0.999]": ["optimizer.betas=[0.9, 0.99, 0.999]: give 2 numbers"],
-    "name=p,q": ["name=p,q: an experiment has one name"],
     "levels=[1,2": ["levels=[1,2: this can't be read as a key and its value", "close brackets"],
     "store=last": ["store=last: store has keys of its own, such as store.keep=last"],
     "data.scaling=foo": ["data.scaling=foo", "standardize, unit, l2, none"],

@@ -348,5 +348,5 @@ def test_null_and_interpolations_of_no_key_are_refused_by_name(given: list[str],
 
 @pytest.mark.long
 def test_what_is_left_out_may_be_what_another_override_gave() -> None:
-    validated(["branch=[connect,shuffle]", "branch.connect.draws=2", "~branch.connect.draws=2", "~branch.shuffle"])
+    validated(["branch=[connect,shuffle]", "branch.shuffle.draws=2", "~branch.shuffle.draws=2", "~branch.connect"])
     validated(["+model.foo=1", "~model.foo"])

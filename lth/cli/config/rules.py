@@ -38,8 +38,6 @@ def _check_names(config: Config) -> None:
     if isinstance(name, float):
         raise UserError(f"name={name}: this is read as a number (1e3 becomes 1000.0); put the name in quotes")
     check_name(str(name))
-    if "," in str(name):
-        raise UserError(f"name={name}: an experiment has one name, and is swept over other keys; put no comma in it")
     check_path("root", str(config["root"]))
     for key in ("root", "cache"):
         if isinstance(path := config["data"].get(key), str):

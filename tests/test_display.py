@@ -156,11 +156,13 @@ def test_an_error_can_name_the_last_step() -> None:
 
 
 def test_ctrl_c_interrupts_at_the_next_step_and_a_second_one_at_once() -> None:
-    display = Watched(1).display
+    display, now = Watched(1).display, [0.0]
+    display.signals.clock = lambda: now[0]
     with display.signals.handled():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Interrupted):
             display.stepped(ticket(), 1, 100)
+        now[0] = 1.0
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 

@@ -13,10 +13,10 @@ Result (2026-12-01, n = 1, REDUCED to 20,000 of the 60,000 steps, Conv-2 only, d
     every 400 steps (the paper: 100), in bfloat16; results/frankle2019_fig6.md)
     The dense net with dropout stops at step 4,400 with 70.93%, 0.94 points above that without (Figure 5's 4,000 steps;
     the paper: 2.1), and its ticket of 17.0% at step 4,400 too with 72.44%, 1.51 points above (the paper: up to 2.3).
-    Both are as in the paper, and smaller; early stop is as early at 17.0% as it is dense, and the paper has no clear
-    gain in speed for this net either (H.5). Both have 99.9% of the training set at the last step. In 3,000 steps (n =
-    2, no longer in the table) dropout was not yet better, by -0.71 (0.73) points, and 3.7% of the weights were 2.41
-    (0.52) points below the dense net without dropout.
+    Both gains have the sign of the paper's, and are smaller; the ticket stops as early as the dense net, and the paper
+    has no clear gain in speed for this net either (H.5). Both have 99.9% of the training set at the last step. In 3,000
+    steps (n = 2, no longer in the table) dropout was not yet better, by -0.71 (0.73) points, and 3.7% of the weights
+    were 2.41 (0.52) points below the dense net without dropout.
 """
 
 from functools import partial

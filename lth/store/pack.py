@@ -65,10 +65,8 @@ def pack(root: Path, experiment: str, file: Path) -> tuple[int, int]:
     if (size := sum(each.stat().st_size for each in files)) > MOST - HEAD:
         raise UserError(f"{experiment} has {size:,} bytes without weights, and a file of lth pack {MOST - HEAD:,} at "
                         f"most: copy the folder {root}", code=1)  # fmt: skip
-    content = {
-        str(each.relative_to(root).as_posix()): _of_any_machine(each) if each in own else read_whole(each, MOST)
-        for each in files
-    }
+    content = {str(each.relative_to(root).as_posix()): read_whole(each, MOST) for each in files}
+    content |= {str(each.relative_to(root).as_posix()): _of_any_machine(each) for each in own}
     head = {"format": FORMAT, "files": [[name, len(data)] for name, data in content.items()]}
     packed = lzma.compress(b"\n".join([json.dumps(head).encode(), b"".join(content.values())]))
     write_out(file, packed)

@@ -9,13 +9,12 @@ import pandas as pd
 
 from lth.analysis.claim.rows import (
     Measured,
-    along,
     by_replicate,
     check_column,
     dense,
     in_both,
     is_on,
-    is_same,
+    matched,
     measured,
     near,
     of_branch,
@@ -83,23 +82,11 @@ def between(
 ) -> Measured | None:
     """Accuracy of one configuration above that of another, at the same percentage of weights unless theirs is another,
     in points; of column STEP their early-stop step over ours, as in `faster`. ours, theirs: their rows, as in `select`;
-    of branch "ticket" unless they name another. Where their levels differ, one is taken `along` its line to a level of
-    the other, if it can be.
+    of branch "ticket" unless they name another. Levels that differ are `matched`.
     """
     there = their_percent or percent
-    sides = [
-        (select(rows, which), at, which.get("branch", "ticket")) for which, at in ((ours, percent), (theirs, there))
-    ]
-    one, other = (near(*side) for side in sides)
-    if one.empty or other.empty:
-        return None
-    (here, _, branch), (elsewhere, _, control) = sides
-    at, their_at, ratio = 100 * one["density"].mean(), 100 * other["density"].mean(), percent / there
-    if not is_same(at / their_at, ratio):
-        if (moved := along(here, their_at * ratio, branch, column)) is not None:
-            one = moved
-        elif (moved := along(elsewhere, at / ratio, control, column)) is not None:
-            other = moved
+    mine = select(rows, ours), percent, ours.get("branch", "ticket")
+    one, other = matched(mine, (select(rows, theirs), there, theirs.get("branch", "ticket")), column)
     pair, pruned = in_both(one, other, column), other if there < percent else one
     if column == STEP:
         return pair and measured(_positive(pair[1]) / _positive(pair[0]), pruned, ratio=True)

@@ -17,6 +17,7 @@ from lth.analysis.variants import variants
 
 NEAR = 1.3  # factor within which a percentage is the one that was asked for
 SAME = 1.02  # the digits of a printed percentage
+Side = tuple[pd.DataFrame, float, str]  # rows of a configuration, a percentage, and a branch
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,23 @@ def near(rows: pd.DataFrame, percent: float, branch: str) -> pd.DataFrame:
     """
     part = of_branch(rows, branch)
     return part[part["level"] == 0] if percent == 100 else nearest(part[part["level"] > 0], percent)
+
+
+def matched(ours: Side, theirs: Side, column: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of both sides, each near its percentage. Where their levels differ, one side is taken `along` its line to a
+    level of the other, if there is such a line.
+    """
+    one, other = near(*ours), near(*theirs)
+    if one.empty or other.empty:
+        return one, other
+    (rows, percent, branch), (their_rows, their_percent, their_branch) = ours, theirs
+    at, their_at, ratio = 100 * one["density"].mean(), 100 * other["density"].mean(), percent / their_percent
+    if is_same(at / their_at, ratio):
+        return one, other
+    if (moved := along(rows, their_at * ratio, branch, column)) is not None:
+        return moved, other
+    moved = along(their_rows, at / ratio, their_branch, column)
+    return one, other if moved is None else moved
 
 
 def along(rows: pd.DataFrame, percent: float, branch: str, column: str) -> pd.DataFrame | None:

@@ -23,7 +23,8 @@ logarithms. Differences are taken within a replicate, before the mean. A best or
 replicates; the interval does not correct for that choice. "Down to" is the lowest percentage whose mean is as good,
 whatever lies between, so that chance makes it low where many levels are about as good. An early stop at the last step
 counts as that step, although it may be later. Configurations whose levels differ are compared at a level of one of
-them, the other on the line through two of its levels; where it has no two, at the nearest, at most 1.3 times apart.
+them, the other on the line through two of its levels; where neither has such a line, the nearest levels are compared,
+which are at most 1.3 times apart.
 
 Nothing corrects for the number of claims, nor for replicates that were added because a claim was not settled: more than
 2.5% of the orders that do not exist are found "reproduced".
@@ -44,7 +45,7 @@ Nothing corrects for the number of claims, nor for replicates that were added be
 - agrees, within a factor of f, differs, each with its n: the same comparison of a number that has no interval, such as
   one of a single replicate. It is never "reproduced".
 - not run that far: as good as dense at the sparsest level that was trained, so that where this ends is not known.
-- full: all that the paper names is as there. Settings that it does not name are our choice, as are those of an
+- full: everything that the paper specifies is as it says. What it leaves open is our choice, as are all settings of an
   experiment that is in no paper (structure).
 - reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
   says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.

@@ -141,7 +141,7 @@ def _check_pretrained(config: Config) -> None:
             raise UserError(
                 f"branch={name} draws the weights anew by `init`, and init=pretrained draws none: leave one out"
             )
-    own = str(config["model"]["_target_"]).removeprefix("lth.model.")
-    if str(config["model"]["_target_"]).startswith("lth.model.") and own != "torchvision":
-        raise UserError(f"init=pretrained: torchvision has weights of its own nets, and none of model={own}; choose "
+    module, _, model = str(config["model"]["_target_"]).rpartition(".")
+    if module == "lth.model" and model != "torchvision":
+        raise UserError(f"init=pretrained: torchvision has weights of its own nets, and none of model={model}; choose "
                         "model=torchvision and its model.name")  # fmt: skip

@@ -23,6 +23,7 @@ from lth import UserError, augment, branch, criterion, distribution, engine, ini
 from lth.engine import Callback
 from lth.imp import Rewind, prune
 from lth.job import Branch, Job, Place
+from lth.recipe import Recipe
 from lth.seed import seed
 from lth.store import Store, read_result, table
 from lth.store import digest as digest_module
@@ -153,6 +154,21 @@ def test_controls_branch_off_at_all_levels_but_the_dense_one(tmp_path: Path) -> 
         ("reinitialize", 0, 2),
         ("shuffle", 0, 2),
     ]
+
+
+def negated(trained: Trained, draw: int, recipe: Recipe, init: Any) -> tuple[Recipe, Ticket]:
+    """A control in which nothing is random: weights of opposite sign."""
+    return recipe, replace(trained.ticket, weights={name: -w for name, w in trained.ticket.weights.items()})
+
+
+def test_draws_in_which_nothing_is_random_are_counted_once(tmp_path: Path) -> None:
+    controls = {"negated": Branch(negated, draws=3), "shuffle": replace(SHUFFLE, levels=[1], draws=3)}
+    ran(replace(JOB, branches=controls), tmp_path)
+    counted = table.tickets(tmp_path).groupby(["branch", "level"])["draw"].agg(list)
+    assert counted["negated"].to_dict() == {1: [0], 2: [0]}
+    assert counted["shuffle"].to_dict() == {1: [0, 1, 2]}
+    curves = table.evaluations(tmp_path)
+    assert curves[curves["branch"] == "negated"]["draw"].unique().tolist() == [0]
 
 
 @pytest.mark.long
@@ -333,6 +349,15 @@ def test_augmentation_and_precision_have_a_column_when_they_are_not_the_usual_on
 ) -> None:
     found = replace(JOB, recipe=recipe(**changes)).columns
     assert {key: value for key, value in found.items() if key not in replace(JOB, recipe=recipe()).columns} == columns
+
+
+@pytest.mark.parametrize(
+    ("of", "text"),
+    [(criterion.movement, "movement"), (partial(criterion.grasp, temperature=100), "grasp(temperature=100)")],
+)
+def test_a_column_names_a_function_that_another_one_takes(of: Any, text: str) -> None:
+    found = replace(JOB, criterion=partial(criterion.inverted, of=of)).columns
+    assert (found["criterion"], found["criterion.of"]) == ("inverted", text)
 
 
 def test_more_levels_add_to_the_same_record(tmp_path: Path) -> None:

@@ -149,6 +149,8 @@ WRONG = {
     "schedule.linear=1": ["schedule.linear=1", "below 1"],
     "criterion=foo": ["criterion=foo", "magnitude", "snip"],
     "branch=[foo]": ["there is no branch=foo", "reinitialize, reset"],
+    "branch=[shuffle,shuffle]": ["branch=[shuffle,shuffle]: a value is listed twice"],
+    "stop=[density,density]": ["stop=[density,density]: a value is listed twice"],
     "optimizer.betas=[0.9]": ["optimizer.betas=[0.9]: give 2 numbers, such as [0.9, 0.999]"],
     "optimizer.betas=[0.9,0.99,0.999]": ["optimizer.betas=[0.9, 0.99, 0.999]: give 2 numbers"],
     "levels=[1,2": ["levels=[1,2: this can't be read as a key and its value", "close brackets"],

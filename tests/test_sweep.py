@@ -105,6 +105,7 @@ def test_values_that_an_option_of_a_sweep_holds_are_refused(tmp_path: Path, caps
         ("replicate=range(3,1)", "it has no values"),
         ("replicate=range(1,3,0)", "its step is 0"),
         ("replicate=1,2,1", "replicate=1,2,1: a value is listed twice; list each value once"),
+        ("branch=[],[reset,reset]", r"branch=\[\],\[reset,reset\]: a value is listed twice; list each value once"),
     ],
 )
 def test_values_that_are_none_or_twice_there_are_refused(override: str, why: str) -> None:

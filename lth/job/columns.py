@@ -1,5 +1,6 @@
 """Columns that all rows of a job share."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lth import augment, regularization
@@ -10,6 +11,8 @@ from lth.task import CLASSIFICATION
 
 if TYPE_CHECKING:
     from lth.job.values import Job
+
+OF_FUNCTION = ("function", "source", "version")  # what describes a function beside its arguments
 
 
 def shared(job: "Job") -> dict[str, Any]:
@@ -68,5 +71,8 @@ def _flat(name: str, function: Any) -> dict[str, Any]:
 
 
 def _cell(described: Any) -> Any:
-    """A described value as a column has it."""
+    """A described value as a column has it; of a function its name, and its arguments in brackets."""
+    if isinstance(described, Mapping) and "function" in described:
+        given = [f"{key}={_cell(each)}" for key, each in described.items() if key not in OF_FUNCTION]
+        return described["function"].rpartition(".")[2] + (f"({', '.join(given)})" if given else "")
     return described if isinstance(described, str | int | float) else str(described)

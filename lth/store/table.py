@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,13 +134,22 @@ def _results(root: Path | str, experiment: str | None) -> Iterator[_Result]:
             record["columns"] = completed(record["columns"], named, record["code"])
         if change := changes.get((record["experiment"], record.get("job", ""))):
             record["columns"]["stale"] = change
-        for item in record["rows"].values():
+        for item in _once(record["rows"].values()):
             try:
                 yield record, item, known.get(_entry(root, record, item), _known)
             except Newer as error:
                 log.warning("%s", error)
             except Corrupt as error:
                 log.warning("%s; rerun its experiment to train it again", error)
+
+
+def _once(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The rows of a record without further draws of the same training: they are not independent of the first."""
+    seen = set[tuple[Any, ...]]()
+    for row in rows:
+        if (place := tuple(row.get(key) for key in ("branch", "level", "bits", "digest"))) not in seen:
+            seen.add(place)
+            yield row
 
 
 def _entry(root: Path, record: Mapping[str, Any], item: Mapping[str, Any]) -> Path:

@@ -58,8 +58,9 @@ def extremes(overrides: Sequence[str], *, jobs: float = math.inf) -> list[list[s
     parsed = [*map(_parsed, overrides)]
     counts = [*map(_count, parsed)]
     for override in parsed:
-        if isinstance(found := override.value(), ChoiceSweep) and len({*map(str, found.list)}) < len(found.list):
-            raise UserError(f"{override.input_line}: a value is listed twice; list each value once")
+        for found in _lists(override):
+            if len({*map(str, found)}) < len(found):
+                raise UserError(f"{override.input_line}: a value is listed twice; list each value once")
     for override, count in zip(parsed, counts, strict=True):
         if override.is_sweep_override() and count in (0, math.inf):
             why = "it has no values" if count == 0 else "its step is 0"
@@ -124,6 +125,13 @@ def is_swept(override: str) -> bool:
 
 def _value(override: str) -> Any:
     return _parsed(override).value() if "=" in override else None
+
+
+def _lists(override: Override) -> list[list[Any]]:
+    """The lists of an override in which nothing is there twice: the values of a sweep, and the options of a group."""
+    value = override.value()
+    swept = value.list if isinstance(value, ChoiceSweep) else [value]
+    return [swept, *(each for each in swept if isinstance(each, list) and is_group(str(override.input_line)))]
 
 
 def _count(override: Override) -> float:

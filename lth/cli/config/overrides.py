@@ -58,8 +58,8 @@ def extremes(overrides: Sequence[str], *, jobs: float = math.inf) -> list[list[s
     parsed = [*map(_parsed, overrides)]
     counts = [*map(_count, parsed)]
     for override in parsed:
-        for found in _lists(override):
-            if len({*map(str, found)}) < len(found):
+        for listed in _lists(override):
+            if len({*map(str, listed)}) < len(listed):
                 raise UserError(f"{override.input_line}: a value is listed twice; list each value once")
     for override, count in zip(parsed, counts, strict=True):
         if override.is_sweep_override() and count in (0, math.inf):

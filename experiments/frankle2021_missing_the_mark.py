@@ -49,7 +49,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "GraSP": {"criterion": "grasp"},
     "SynFlow": {"criterion": "synflow"},
     "magnitude at initialization": {"criterion": "magnitude", "train_from": 1},
-    "magnitude after training": {"criterion": "magnitude", "train_from": None},
+    "magnitude after training": {"criterion": "magnitude", "train_from": None, "rewind": "learning_rate"},
+    "ticket from step 0": {"criterion": "magnitude", "train_from": None, "rewind": "weights"},
 }
 EARLY, AFTER = ["SNIP", "GraSP", "SynFlow"], "magnitude after training"
 PERCENTS = (6.9, 1.8, 0.9)

@@ -139,12 +139,12 @@ def value(rows: pd.DataFrame, *, percent: float, column: str, branch: str = "tic
 
 
 def highest(rows: pd.DataFrame, *, branch: str, column: str) -> Measured | None:
-    """The accuracy in percent of the pruned level of a branch at which its mean is highest."""
+    """The accuracy in percent of each replicate's best pruned level of a branch."""
     part = of_branch(rows, branch)
     if (part := part[part["level"] > 0]).empty:
         return None
     check_column(part, column)
-    part = part[part["level"] == part.groupby("level")[column].mean().idxmax()]
+    part = part.loc[part.groupby("replicate")[column].idxmax()]
     return measured(100 * by_replicate(part, column), part)
 
 

@@ -11,7 +11,7 @@ Expect (orders; the paper has ResNets on CIFAR and Tiny ImageNet, and none of th
     LRR is better than IMP at finding masks and at training them; it is robust to signs that are flipped at the start of
     a level, IMP less so (its abstract). Signs of the end with new magnitudes train well, final magnitudes with random
     signs do not (Sign-In, arXiv 2504.12801, 2025, as notes of others tell: ResNet-50 on ImageNet, three masks, 74.9,
-    73.8 and 73.7% against 70.9, 68.4 and 72.4%). From memory: LRR helps random masks too.
+    73.8 and 73.7% against 70.9, 68.4 and 72.4%). LRR helps random masks too (the abstract).
 Cost
     A replicate of LeNet-300-100: 115 trainings of 50,000 steps, of which 47 are those of frankle2019_fig4 and
     frankle2019_appendix (IMP, LRR, and their tickets reset and re-initialized); reduced: 79 of 5,000. A replicate of
@@ -69,8 +69,9 @@ def _within(percent: float, of: str, than: str) -> "partial[Any]":
 def _claims(net: str, percent: float) -> list[Claim]:
     """Orders of the nets with about this percentage of the weights."""
 
-    def claim(text: str, measure: Any, where: Mapping[str, Any]) -> Claim:
-        return Claim(f"{plot.NAMES[net]}, {percent}%, {text}", 0.0, "points", measure, {"model": net, **where})
+    def claim(text: str, measure: Any, where: Mapping[str, Any], source: str = "") -> Claim:
+        name = f"{plot.NAMES[net]}, {percent}%, {text}"
+        return Claim(name, 0.0, "points", measure, {"model": net, **where}, source=source)
 
     def lrr_above_imp(branch: str) -> Any:
         ours, theirs = ({**which, "branch": branch} for which in (LRR, IMP))
@@ -86,10 +87,12 @@ def _claims(net: str, percent: float) -> list[Claim]:
         )
     ]
     return [
-        claim("LRR above IMP", lrr_above_imp("ticket"), {}),
-        claim("LRR mask above IMP mask, both rewound", lrr_above_imp("reset"), {}),
+        claim("LRR above IMP", lrr_above_imp("ticket"), {}, "paper"),
+        claim("LRR mask above IMP mask, both rewound", lrr_above_imp("reset"), {}, "paper"),
         claim("IMP mask: trained further above rewound", _within(percent, "continued", "reset"), IMP),
-        claim("random mask: trained further above a new draw", _within(percent, "ticket", "reinitialize"), RANDOM),
+        claim(
+            "random mask: trained further above a new draw", _within(percent, "ticket", "reinitialize"), RANDOM, "paper"
+        ),
         claim("a quarter of the signs flipped: LRR above IMP", lrr_above_imp("flip_signs"), {}),
         *signs,
     ]

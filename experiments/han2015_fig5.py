@@ -5,12 +5,16 @@ The paper's figure shows AlexNet; its Table 1 lists the two LeNets of this file.
 Command
     lth figure han2015_fig5 --run data.root=DIR                    LeNet-300-100 in full
     lth figure han2015_fig5 --run scale=reduced data.root=DIR      a fifth of the steps, for LeNet-5
-Expect (the paper, as quoted by others)
-    Not retrained, accuracy falls when about half of the weights are pruned (2x), and L1 is better than L2; retrained at
-    a tenth of the rate, L2 is better than L1, with no loss down to about a fifth (5x); step by step, no loss down to a
-    ninth (9x, AlexNet) or a twelfth (12x, both LeNets: error 1.64% -> 1.59% and 0.80% -> 0.77%).
-    Steps, batches, the optimizer, the strength of penalties and shares by layer are ours; the paper's rate of
-    retraining, a tenth, is kept.
+Expect (the paper's text, Sections 3 to 5, and Table 1)
+    Not retrained, half of the weights (2x) can go, and with a third of them accuracy falls, less with L1 than with L2;
+    retrained, L2 is better than L1, with no loss down to a fifth (5x); step by step, no loss down to a ninth (9x) of
+    AlexNet, whose top-5 accuracy this is, and to a twelfth (12x) of both LeNets: error 1.64% -> 1.59% and 0.80% ->
+    0.77%.
+    Steps, batches, the optimizer and the strength of penalties are ours. The paper retrains the LeNets at a tenth of
+    the rate, as here, AlexNet at a hundredth. It prunes what is below a multiple of each layer's deviation: of
+    LeNet-300-100 8, 9 and 26% stay, about as many as here (8.6, 8.6 and 31% at level 11); of LeNet-5 66, 12, 8 and 19%,
+    with convolutions and linear layers retrained in turn, where here all layers are, and 31% of convolutions stay. Its
+    steps begin at a fifth.
 Cost
     Full, a replicate and net: 2 trainings of 20,000 steps, 24 fine-tunings of 10,000. Reduced: a fifth of the steps.
 Result (2026-11-30, mean (deviation), at the end; LeNet-5 REDUCED to a fifth of the steps; results/han2015_fig5.md)
@@ -35,7 +39,6 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between, gain, lowest, margin
 
-SOURCE = "quoted"
 COST = "a replicate and net: 2 trainings of 20,000 steps and 24 fine-tunings of 10,000; scale=reduced: a fifth"
 NETS = {"lenet_300_100": (1.64, 1.59), "lenet_5": (0.80, 0.77)}
 # Ten of 10,000 test images: about the deviation between replicates, and as close as the paper's axis can be read.

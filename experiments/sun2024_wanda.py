@@ -12,14 +12,15 @@ Expect (the authors' table of LLaMA-2 7B, half of the weights, perplexity on Wik
     Dense 5.12, Wanda 6.42, magnitude pruning 14.89: Wanda loses far less. None of these numbers is for a net like ours.
 Cost
     A replicate: one training of 50,000 steps, two minutes on an idle core, and 72 evaluations.
-Result (2026-11-29, REDUCED: a small net, not a language model; n = 3, mean and standard deviation; AMD EPYC, one
+Result (2026-12-01, REDUCED: a small net, not a language model; n = 3, mean and standard deviation; AMD EPYC, one
     thread; results/sun2024_wanda.md)
-    At 64 and 41% of the weights Wanda is below magnitude within a layer, by 0.20 (0.04) and 1.62 (0.54) points; at 51,
-    33 and 26% three replicates do not settle it (51.2%: Wanda 96.94 (0.46)%, magnitude 97.37 (0.18) within a layer and
-    97.29 (0.18) within an output). From 21% down Wanda loses less: at 21% it has 86.59 (0.83)%, magnitude within a
-    layer 77.47 (3.49), 9.1 (2.7) points less, and within an output 73.27 (6.99); at 10.7% Wanda 61.05 (2.41)%,
-    magnitude 35.63 (8.81), 25.4 (6.4) points less, and 37.76 (5.33). It is the norms of the inputs that help: within a
-    layer, Wanda's score has 87.45 (0.55) and 64.24 (3.93)%.
+    The output layer is not pruned, as in the authors' code. Wanda is not better here, but worse: at 51% of the weights
+    97.50 (0.10)%, magnitude within a layer 97.90 (0.15), within an output 97.92 (0.20); at 21% 94.48 (0.60), 96.16
+    (0.21) and 95.88 (0.17)%; at 11% 88.47 (3.55), 92.43 (0.15) and 91.13 (1.57)%, which is not settled. Its scores
+    within a layer have 97.81 (0.17), 94.67 (0.74) and 90.02 (2.78)%.
+    Where the output layer loses the same share as the others (schedule.output=0.2), all of them lose far more, and
+    Wanda less from 21% down: there it had 86.59 (0.83)%, magnitude within a layer 77.47 (3.49)%, at 10.7% 61.05 (2.41)
+    and 35.63 (8.81)% (n = 3, no longer in the table). So what helped was only that Wanda keeps weights of every output.
 """
 
 from functools import partial

@@ -2,16 +2,21 @@
 
 Drawing Early-Bird Tickets (arXiv 1909.11957). The paper prunes channels of VGG-16 and PreResNet-101; here weights of
 LeNet-300-100 on MNIST, and channels of ResNet-20 on CIFAR-10 by the paper's recipe, but each layer loses the same share
-of its channels (from memory, all layers compete in the paper). The rule is that of its text: five distances of
-consecutive epochs below 0.1 (its code compares the newest of five masks with the four before).
+of its channels, where all layers compete in the authors' code. The rule is that of their text: five distances of
+consecutive epochs below 0.1 (their code compares the newest of five masks with the four before).
 
 Command
     lth figure you2020_early_bird --run data.root=DIR                                  both nets
     lth figure you2020_early_bird --run scale=reduced data.root=DIR                    14 epochs, of 20 and 160
     lth run -m experiment=you2020_early_bird replicate=1,2,3 data.root=DIR             LeNet-300-100 alone
-Expect (the paper's claims; its tables of accuracies were not at hand)
-    The distance of masks of consecutive epochs falls below 0.1 early, long before training ends. Nets that are pruned
-    there and trained on reach the accuracy of the dense net, and of tickets from the final mask.
+Expect (the paper's abstract; its Tables 2 and 3 and two of its figures, which the authors show beside their code)
+    The distance of masks of consecutive epochs falls below 0.1 early: tickets are drawn at epochs 9 to 31 of 160. Nets
+    that are pruned there and trained on are comparable to the dense net (without 30% of the channels within 0.2 points
+    of it on CIFAR-10; without half up to 0.4, and without 70% up to 1.2 points worse), and to tickets from the final
+    mask (VGG-16 on CIFAR-100, without 10, 30 and 50%: -0.81, +0.86 and +0.32 points), and better than with their
+    weights drawn anew (+0.16, +0.69 and +1.62).
+    In the authors' code, scales of batch norm begin at 0.5, not 1, no images are held out, and the best epoch counts,
+    by test images.
 Cost
     A replicate of LeNet-300-100: 7 trainings of 18,340 steps, and 3 from where tickets are drawn.
     ResNet-20 reduced: 2 trainings of 2,464 steps of 256 images, and one from where the ticket is drawn.
@@ -35,7 +40,7 @@ from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, Measured, gain
 from lth.analysis.claim.rows import by_replicate, measured, near
 
-SOURCE = "quoted"
+SOURCE = "authors"
 COST = "a replicate: LeNet-300-100 10 trainings of 18,340 steps at most; ResNet-20 reduced 3 of 2,464"
 # The nets are not the paper's, so that no verdict here is more than "agrees".
 FULL = {
@@ -65,21 +70,24 @@ def _left(row: "pd.Series[str]") -> float:
     return epochs / 2 - (early_bird.drawn_at(text, row.get("branch_settings")) or epochs)
 
 
-CLAIMS = [
-    claim
-    for net, levels in LEVELS.items()
-    for percent in levels
-    for claim in (
-        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: drawn before half of the epochs", 0.0, "epochs",
-              partial(_before_half, percent=percent), {"model": net}),
-        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket less than {SLACK} points "
-              "below dense, by", 0.0, "points",
-              partial(gain, percent=percent, column=FINAL, of=BIRD, slack=SLACK), {"model": net}),
-        Claim(f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}: early-bird ticket less than {SLACK} points "
-              "below the ticket by the mask of the end, by", 0.0, "points",
-              partial(gain, percent=percent, column=FINAL, of=BIRD, than="ticket", slack=SLACK), {"model": net}),
-    )
-]  # fmt: skip
+def _claims(net: str, percent: float) -> list[Claim]:
+    name, where = f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}", {"model": net}
+    against = partial(gain, percent=percent, column=FINAL, of=BIRD)
+    lowest, half = min(LEVELS[net]), LEVELS[net][1]
+    claims = [Claim(f"{name}: drawn before half of the epochs", 0.0, "epochs",
+                    partial(_before_half, percent=percent), where)]  # fmt: skip
+    if percent > half:
+        claims.append(Claim(f"{name}: early-bird ticket less than {SLACK} points below dense, by", 0.0, "points",
+                            partial(against, slack=SLACK), where))  # fmt: skip
+    if percent > lowest:
+        claims.append(Claim(f"{name}: early-bird ticket above the ticket by the mask of the end", 0.0, "points",
+                            partial(against, than="ticket"), where))  # fmt: skip
+        claims.append(Claim(f"{name}: early-bird ticket above its weights drawn anew", 0.0, "points",
+                            partial(against, than=f"{BIRD}_reinitialize"), where))  # fmt: skip
+    return claims
+
+
+CLAIMS = [claim for net, levels in LEVELS.items() for percent in levels for claim in _claims(net, percent)]
 
 
 def draw(tickets: pd.DataFrame, evaluations: pd.DataFrame) -> "plot.Figure":

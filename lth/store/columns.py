@@ -1,6 +1,6 @@
 """Columns of a table of tickets: keys, configuration, results. Imports no PyTorch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -32,6 +32,14 @@ OUTCOMES = ("early_stop_", "final_")
 def configures(column: str) -> bool:
     """True if a column is neither a key nor a result, but part of the configuration."""
     return column not in (*RESULTS, *KEYS) and not column.startswith(OUTCOMES)
+
+
+def independent(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of a record without further draws of the same training, in which nothing was random."""
+    first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in rows:
+        first.setdefault(tuple(map(row.get, ("branch", "level", "bits", "digest"))), row)
+    return [*first.values()]
 
 
 def metric_name(columns: Iterable[str]) -> str:

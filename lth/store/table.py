@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lth.store import index
-from lth.store.columns import FLIPS, KEYS, USAGE, configures, early_stop
+from lth.store.columns import FLIPS, KEYS, USAGE, configures, early_stop, independent
 from lth.store.defaults import completed, filled
 from lth.store.file import Corrupt, Newer, check_types
 from lth.store.index import Curve, Index, Known
@@ -134,22 +134,13 @@ def _results(root: Path | str, experiment: str | None) -> Iterator[_Result]:
             record["columns"] = completed(record["columns"], named, record["code"])
         if change := changes.get((record["experiment"], record.get("job", ""))):
             record["columns"]["stale"] = change
-        for item in _once(record["rows"].values()):
+        for item in independent(record["rows"].values()):
             try:
                 yield record, item, known.get(_entry(root, record, item), _known)
             except Newer as error:
                 log.warning("%s", error)
             except Corrupt as error:
                 log.warning("%s; rerun its experiment to train it again", error)
-
-
-def _once(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The rows of a record without further draws of the same training: they are not independent of the first."""
-    seen = set[tuple[Any, ...]]()
-    for row in rows:
-        if (place := tuple(row.get(key) for key in ("branch", "level", "bits", "digest"))) not in seen:
-            seen.add(place)
-            yield row
 
 
 def _entry(root: Path, record: Mapping[str, Any], item: Mapping[str, Any]) -> Path:

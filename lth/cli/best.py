@@ -11,10 +11,10 @@ def main(arguments: argparse.Namespace) -> int:
     """Print the best first; returns the exit code."""
     log_to_console(stderr=True)
     rows = query.where(results.tables(arguments.name, arguments.runs)[0], arguments.where)
-    if arguments.at is not None:
-        rows = rows[rows["density"] <= arguments.at * (1 + 1e-9)]
-    if rows.empty:
-        raise UserError(f"--at {arguments.at:g}: nothing of {arguments.name} has so few weights", code=1)
+    if (most := arguments.at_most) is not None:
+        rows = rows[rows["density"] <= most * (1 + 1e-9)]
+        if rows.empty:
+            raise UserError(f"--at-most {most:g}: nothing of {arguments.name} has so few weights", code=1)
     rule = ranking.rule(rows, arguments.by)
     ranks = ranking.ranked(rows, rule)
     if arguments.format == "csv":

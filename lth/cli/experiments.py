@@ -45,7 +45,9 @@ def _compare(commands: "Commands") -> None:
         nargs="+",
         experiment=OR_OURS,
     )
-    compare.add_argument("--at", type=share, help="density of the baseline, such as 0.2 or 20%% (default: all)")
+    compare.add_argument(
+        "--at", type=share, help="density, at the nearest level of the baseline, such as 0.2 or 20%% (default: all)"
+    )
     compare.add_argument(
         "--against", action="append", default=[], help="the baseline, such as criterion=random (default: the first)"
     )
@@ -63,7 +65,7 @@ def _best(commands: "Commands") -> None:
         experiment=OR_OURS,
     )
     best.add_argument("--by", default="validation", help="validation (the metric) or loss (default: validation)")
-    best.add_argument("--at", type=share, help="only nets of at most this density, such as 0.2 or 20%%")
+    best.add_argument("--at-most", type=share, help="only nets of at most this density, such as 0.2 or 20%%")
     best.add_argument("--top", type=count, default=10, help="how many to list (default: 10)")
     _rows(best)
 

@@ -7,9 +7,9 @@ Command
     lth figure han2015_fig5 --run scale=reduced data.root=DIR      a fifth of the steps, for LeNet-5
 Expect (the paper's text, Sections 3 to 5, and Table 1)
     Not retrained, half of the weights (2x) can go, and with a third of them accuracy falls, less with L1 than with L2;
-    retrained, L2 is better than L1, with no loss down to a fifth (5x); step by step, no loss down to a ninth (9x) of
-    AlexNet, whose top-5 accuracy this is, and to a twelfth (12x) of both LeNets: error 1.64% -> 1.59% and 0.80% ->
-    0.77%.
+    retrained, L2 is better than L1, with no loss down to a fifth (5x); step by step is best, with no loss down to a
+    ninth (9x) of AlexNet, whose top-5 accuracy this is, and to a twelfth (12x) of both LeNets: error 1.64% -> 1.59% and
+    0.80% -> 0.77%.
     Steps, batches, the optimizer and the strength of penalties are ours. The paper retrains the LeNets at a tenth of
     the rate, as here, AlexNet at a hundredth. It prunes what is below a multiple of each layer's deviation: of
     LeNet-300-100 8, 9 and 26% stay, about as many as here (8.6, 8.6 and 31% at level 11); of LeNet-5 66, 12, 8 and 19%,
@@ -69,6 +69,9 @@ def _claims(model: str, dense: float, pruned: float) -> list[Claim]:
               partial(lowest, column=FINAL, slack=NO_LOSS), {**l2, **cut}, kind="point", net="AlexNet"),
         Claim(f"{name}, once, retrained: at most {NO_LOSS} points lost down to", 20.0, "% of weights",
               partial(lowest, column=FINAL, slack=NO_LOSS), {**l2, **retrained}, kind="lowest", net="AlexNet"),
+        Claim(f"{name}, 5.6%: step by step above once, both retrained", 0.0, "points",
+              partial(between, percent=5.6, ours=stepwise, theirs={**l2, **retrained}, column=FINAL), net,
+              net="AlexNet"),
         Claim(f"{name}, 13.5%, not retrained: L1 above L2", 0.0, "points",
               partial(between, percent=13.5, ours={**l1, **cut}, theirs={**l2, **cut}, column=FINAL), net,
               net="AlexNet"),

@@ -85,7 +85,7 @@ def _rows(method: str) -> dict[str, Any]:
 
 def _above(text: str, where: dict[str, Any], percent: float, ours: dict[str, Any], theirs: dict[str, Any]) -> Claim:
     measure = partial(between, percent=percent, ours=ours, theirs=theirs, column=FINAL)
-    source = "memory" if where == LENET else ""
+    source = "paper" if "fine-tuning" in text else ""  # "both rewinding techniques outperform fine-tuning"
     return Claim(f"{plot.NAMES[where['model']]}, {percent}%: {text}", 0.0, "points", measure, where, source=source)
 
 

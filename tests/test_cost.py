@@ -174,7 +174,7 @@ def test_an_unknown_name_lists_the_valid_ones(capsys: pytest.CaptureFixture[str]
         assert f"there is no {option} 'nosuch'" in said
         assert listed in said
     assert cli.main(["cost", "nosuch"]) == 2
-    assert "frankle2019_fig4" in capsys.readouterr().err
+    assert "there is no experiment 'nosuch'. lth figure lists those that come with lth" in capsys.readouterr().err
     assert cli.main(["cost", "--tables", "nowhere.yaml"]) == 2
     assert "nowhere.yaml" in capsys.readouterr().err
 

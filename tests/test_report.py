@@ -335,7 +335,7 @@ def test_without_a_name_the_experiments_are_listed_and_a_wrong_one_is_named(
     assert len(said.out.splitlines()) == len(registry.names())
     assert said.err == "\nlth report NAME writes one of them, lth report all writes all that come with lth\n"
     assert cli.main(["report", "nosuch"]) == 2
-    assert capsys.readouterr().err.startswith("lth report: there is no experiment 'nosuch'. Choose one of evci20")
+    assert capsys.readouterr().err.startswith("lth report: there is no experiment 'nosuch'. lth figure lists")
 
 
 # ---- in a browser

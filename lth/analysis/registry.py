@@ -29,8 +29,8 @@ def names() -> list[str]:
 
 
 def select(name: str, what: str, runs: Path, *, several: bool = True) -> list[str]:
-    """One experiment by name, of the registry or stored under `runs`; raises UserError that lists them. several: "all"
-    is the whole registry. what: "figure" or "experiment".
+    """One experiment by name, of the registry or stored under `runs`; raises UserError that says where they are listed.
+    several: "all" is the whole registry. what: "figure" or "experiment".
     """
     if name == "all" and several:
         return names()
@@ -38,10 +38,10 @@ def select(name: str, what: str, runs: Path, *, several: bool = True) -> list[st
         return [name]
     meant = did_you_mean(similar(name, [*names(), *stored(runs)])) or "."
     own = [each for each in stored(runs) if each not in names()]
-    yours = f"yours under {runs} ({', '.join(own)}), or of " if own else ""
+    yours = f"; yours under {runs} are {', '.join(own)}" if own else ""
     none = "" if stored(runs) else f"; nothing is stored under {runs}"
-    every = f"{', '.join(names())}{', or all' * several}"
-    raise UserError(f"there is no {what} '{name}'{meant} Choose one of {yours}{every}{none}")
+    every = " (all: each of them)" * several
+    raise UserError(f"there is no {what} '{name}'{meant} lth figure lists those that come with lth{every}{yours}{none}")
 
 
 def listing(runs: Path) -> str:

@@ -91,8 +91,8 @@ def trainings(experiments: Sequence[str], runs: Path) -> dict[str, pd.DataFrame]
     known = stored(runs)
     found = {name: _read(name, runs, curves=False, stale=True)[0] for name in experiments or known or names()}
     for name in experiments:
-        if found[name].empty and not has_records(runs, name) and name not in (all_names := sorted({*known, *names()})):
-            raise UserError(f"there is no experiment '{name}'; choose one of {', '.join(all_names)}")
+        if found[name].empty and not has_records(runs, name):
+            select(name, "experiment", runs, several=False)
         if found[name].empty:
             raise _nothing(name, runs, f"lth run experiment={name} trains it")
     found = {name: rows for name, rows in found.items() if not rows.empty}

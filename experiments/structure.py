@@ -8,8 +8,9 @@ Command
     lth figure structure --run scale=reduced data.root=DIR      a fifth of the steps; then, on an idle machine:
     lth layout experiment=structure,structure/neurons,structure/two_of_four,structure/resnet_20 replicate=1,2,3
 Expect
-    At equal density, single connections lose less than whole neurons, and 2:4 is in between (Mishra et al.: no loss). Only the smaller dense net is faster at any batch size; single connections are faster only if few remain and
-    the batch is large.
+    At equal density, single connections lose less than whole neurons, and 2:4 is in between (Mishra et al.: no loss).
+    Only the smaller dense net is faster at any batch size; single connections are faster only if few remain and the
+    batch is large.
 Cost
     A replicate of LeNet-300-100: a training of 20,000 steps, five fine-tunings of 10,000, about a minute and a half. Of
     ResNet-20, for the speed of the pruned net: 400 and 133 steps, two to three minutes.

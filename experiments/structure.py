@@ -1,7 +1,7 @@
 """Connections, 2:4 or neurons: accuracy lost at equal density, and speed gained on real hardware.
 
 No figure of a paper: it measures the common warning that pruning is hard to make fast on parallel hardware. Whole
-filters by L1 norm are from Li et al. 2017, 2:4 from Mishra et al. 2021, whose abstract says that accuracy stays.
+filters by L1 norm are from Li et al. 2017, 2:4 from Mishra et al. 2021, whose abstract claims that accuracy stays.
 
 Command
     lth figure structure --run data.root=DIR

@@ -16,8 +16,7 @@ Result (2026-11-30, in full, n = 6, mean and standard deviation; AMD EPYC, one t
     on constants with their signs 87.2 (2.5)%, those of large final weights on the initial ones 37.8 (4.5)%; the
     replicates differ so much that six do not settle whether these are the paper's numbers. At 32.9% of the weights
     masks of the same sign are 45.3 (5.7) and 58.1 (4.7) points above those of large final weights, and 6.0 (4.8) points
-    better on constants. Not beside the paper: large increases of the same sign, a criterion of its code alone, are as
-    good.
+    better on constants. Large increases of the same sign, a criterion that only the authors' code has, are as good.
 """
 
 from functools import partial

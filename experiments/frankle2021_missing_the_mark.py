@@ -15,7 +15,7 @@ Expect (the paper's text, Sections 3 to 5, on matching and extreme sparsities, o
     Here: Adam at 1.2e-3, batch 60, 27 epochs in place of SGD at 0.1, batch 128, 160 epochs; Glorot's initialization in
     place of He's; scores of one batch of 60 (the authors' code: some examples of each class), of SynFlow 100 rounds.
 Cost
-    A replicate: 121 trainings of 25,000 steps, 30 minutes of one core in all, and a minute for the masks of SynFlow.
+    A replicate: 121 trainings of 25,000 steps, 25 minutes of one core in all, and a minute for the masks of SynFlow.
     Reduced: a tenth of the steps.
 Result (2026-12-01, REDUCED: another net and data than the paper's, n = 3, mean (deviation) at the end; AMD EPYC, one
     thread; results/frankle2021_missing_the_mark.md)

@@ -11,11 +11,11 @@ Expect (the paper's Table 1: error of test images)
     0.8%, 1% of them 1.1%.
     Unlike in the paper, 5,000 training images are held out for validation, not a tenth, and biases are not pruned,
     which its sparsities count. It does not say for how many steps nets are trained: 250,000 is from memory. Unlike in
-    the authors' code, the weights that were scored are trained, not a fresh draw, as in Section 5.5 of the paper, and
-    errors are those of the last step, not of the best of five saved ones, by test images; there, weights are N(0, 1 /
-    inputs), truncated at two standard deviations, and plain SGD is the default for both nets. Here LeNet-5 is trained
-    with plain SGD, since when dense it diverges with the paper's momentum of 0.9; LeNet-300-100 is trained with that
-    momentum.
+    the authors' code, the weights that were scored are trained, not a fresh draw, which Section 5.5 of the paper has
+    too, and errors are those of the last step, not of the best of five saved ones, by test images; there, weights are
+    N(0, 1 / inputs), truncated at two standard deviations, and plain SGD is the default for both nets. Here LeNet-5 is
+    trained with plain SGD, since when dense it diverges with the paper's momentum of 0.9; LeNet-300-100 is trained with
+    that momentum.
 Cost
     A replicate of LeNet-300-100: three trainings of 250,000 steps, 0.3 ms a step when sparse and 2.8 ms when dense, so
     15 minutes of a core in all; of LeNet-5, at 40 ms a step, eight hours. Reduced: a tenth.

@@ -83,9 +83,10 @@ def _rows(method: str) -> dict[str, Any]:
     return TUNED if method == "fine_tune" else {"rewind": method}
 
 
-def _above(text: str, where: dict[str, Any], percent: float, ours: dict[str, Any], theirs: dict[str, Any]) -> Claim:
+def _above(
+    text: str, where: dict[str, Any], percent: float, ours: dict[str, Any], theirs: dict[str, Any], source: str = ""
+) -> Claim:
     measure = partial(between, percent=percent, ours=ours, theirs=theirs, column=FINAL)
-    source = "paper" if "fine-tuning" in text else ""  # "both rewinding techniques outperform fine-tuning"
     return Claim(f"{plot.NAMES[where['model']]}, {percent}%: {text}", 0.0, "points", measure, where, source=source)
 
 
@@ -97,7 +98,7 @@ CLAIMS = [
         for method, paper in zip(METHODS, row, strict=True)
     ),
     *(
-        _above(f"{METHODS[method]} rewound above fine-tuning", RESNET, 10.7, _rows(method), TUNED)
+        _above(f"{METHODS[method]} rewound above fine-tuning", RESNET, 10.7, _rows(method), TUNED, "paper")
         for method in ("learning_rate", "weights")
     ),
     *(
@@ -106,7 +107,7 @@ CLAIMS = [
         for claim in (
             *(
                 _above(f"{METHODS[method]} rewound, {share}% repeated, above fine-tuning as long", LENET, percent,
-                       REWOUND[method][share], FINE_TUNED[share])
+                       REWOUND[method][share], FINE_TUNED[share], "paper")
                 for method, share in (("learning_rate", 90), ("learning_rate", 50), ("weights", 90))
             ),
             _above("weights rewound, 50% repeated, above 10%", LENET, percent, REWOUND["weights"][50],

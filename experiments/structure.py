@@ -38,6 +38,7 @@ import pandas as pd
 from lth.analysis import full, plot
 from lth.analysis.claim import FINAL, Claim, gain
 
+SOURCE = "quoted"
 COST = "a replicate: LeNet-300-100 20,000 steps and 5 fine-tunings of 10,000; ResNet-20 400 steps and 133"
 FULL = {"lenet_300_100": {"data": "mnist", "steps": 20_000, "batch_size": 60}, **full.frankle2019("resnet_20")}
 LENET = {"model": "lenet_300_100"}

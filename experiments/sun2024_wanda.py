@@ -8,8 +8,9 @@ give; here its criterion prunes a small net, all layers at once, with the inputs
 Command
     lth figure sun2024_wanda --run data.root=DIR                    dense nets trained as in Frankle & Carbin 2019
     lth figure sun2024_wanda --run scale=reduced data.root=DIR      a tenth of the steps, fewer levels
-Expect (the authors' table of LLaMA-2 7B, half of the weights, perplexity on WikiText-2 at a context of 4,096)
-    Dense 5.12, Wanda 6.42, magnitude pruning 14.89: Wanda loses far less. None of these numbers is for a net like ours.
+Expect (the abstract: Wanda is significantly better than magnitude; the authors' table of LLaMA-2 7B)
+    Half of the weights, perplexity on WikiText-2 at a context of 4,096: dense 5.12, Wanda 6.42, magnitude pruning
+    14.89: Wanda loses far less. None of these numbers is for a net like ours.
 Cost
     A replicate: one training of 50,000 steps, two minutes on an idle core, and 72 evaluations.
 Result (2026-12-01, REDUCED: a small net, not a language model; n = 3, mean and standard deviation; AMD EPYC, one
@@ -20,7 +21,8 @@ Result (2026-12-01, REDUCED: a small net, not a language model; n = 3, mean and 
     within a layer have 97.81 (0.17), 94.67 (0.74) and 90.02 (2.78)%.
     Where the output layer loses the same share as the others (schedule.output=0.2), all of them lose far more, and
     Wanda less from 21% down: there it had 86.59 (0.83)%, magnitude within a layer 77.47 (3.49)%, at 10.7% 61.05 (2.41)
-    and 35.63 (8.81)% (n = 3, no longer in the table). So what helped was only that Wanda keeps weights of every output.
+    and 35.63 (8.81)%, Wanda's scores within a layer 87.45 (0.55) and 64.24 (3.93)% (n = 3, no longer in the table). So
+    the norms of the inputs help this net only where its output layer is pruned.
 """
 
 from functools import partial
@@ -30,7 +32,6 @@ import pandas as pd
 from lth.analysis import plot
 from lth.analysis.claim import FINAL, Claim, between
 
-SOURCE = "authors"
 COST = "a replicate: one training of LeNet-300-100, 50,000 steps, and 72 evaluations"
 # The net is not the paper's, so that no verdict here is more than "agrees".
 FULL = {"lenet_300_100": {"model": "llama_2_7b", "data": "wikitext", "steps": 50_000}}
@@ -45,7 +46,7 @@ NAMES = {
 CLAIMS = [
     Claim(f"{percent}%, not trained again: Wanda above the size of the weights", 0.0, "points",
           partial(between, percent=percent, ours=WANDA, theirs=SIZE, column=FINAL))
-    for percent in (51.2, 21.0, 10.7)
+    for percent in (51.4, 21.2, 11.0)
 ]  # fmt: skip
 
 

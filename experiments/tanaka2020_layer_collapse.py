@@ -58,9 +58,9 @@ def lost(rows: pd.DataFrame, *, percent: float) -> Measured | None:
 
 
 CLAIMS = [
-    *(Claim(f"{NAMED[all_kept]}, 0.1% of the weights: layers that keep some", 100.0, "%", partial(layers, percent=0.1),
-            {"criterion": all_kept}, kind="value", source="" if all_kept == "synflow" else "authors")
-      for all_kept in ("synflow", "snip", "grasp")),
+    *(Claim(f"{NAMED[kept]}, 0.1% of the weights: layers that keep some", 100.0, "%", partial(layers, percent=0.1),
+            {"criterion": kept}, kind="value", source="" if kept == "synflow" else "authors")
+      for kept in ("synflow", "snip", "grasp")),
     Claim("magnitude, 0.1% of the weights: layers that lose all", 0.0, "%", partial(lost, percent=0.1),
           {"criterion": "magnitude"}, source="authors"),
     Claim("SynFlow, 0.1% of the weights: accuracy above that of a net that is cut", 0.0, "points",

@@ -22,7 +22,7 @@ Result (2026-11-28, in full, except that small initial weights were not run; n =
     (github.com/bmiselis/deconstructing-lottery-tickets, n = 5) has the same order, and movement 0.63 and 1.50 points
     above large initial and final weights. At 0.5% (n = 1) large final weights have 94.21%, increase and movement 93.1,
     large initial and final ones 62.99, large initial ones 56.42, random 37.19. A tenth of the steps, every fourth level
-    (n = 3, no longer in the table), has the order of the paper: at 2.9% 97.72, 97.35 (movement), 97.64 (large final),
+    (n = 3, no longer in the table), has the same order: at 2.9% 97.72, 97.35 (movement), 97.64 (large final),
     95.47, 93.87, 93.45 (random), 87.56 and 56.26%, and 91.68% for small initial weights.
 """
 
@@ -36,7 +36,7 @@ from lth.analysis.claim import Claim, between
 COST = "25 trainings of 50,380 steps a criterion and replicate, the dense one shared; scale=reduced: 6 of 5,000"
 WITH = ("zhou2019_actions",)
 FULL = {"lenet_300_100": {"data": "mnist", "steps": 50_380, "batch_size": 60, **full.EVERY_LEVEL}}
-TOLD = [
+TOLD = [  # or follow from what the text tells
     ("magnitude", "random"),
     ("magnitude_increase", "random"),
     ("random", "small_final"),

@@ -47,7 +47,11 @@ SAMPLED = "sampled_test_accuracy"
 DENSE = 100  # percent that stands for level 0, where nothing is pruned
 # Accuracy in percent: the trained net, then by KINDS.
 PRINTED = {"lenet_300_100": (97.7, 95.3, 96.4, 97.8, 98.0), "conv_2": (69.2, 64.4, 66.3, 65.0, 66.0)}
-SOURCES = {95.3: "paper", 98.0: "quoted", 66.0: "quoted"}  # of these numbers; the others are from memory
+SOURCES = {  # the others are from memory
+    ("lenet_300_100", "init"): "paper",
+    ("lenet_300_100", "constant, rescaled"): "quoted",
+    ("conv_2", "constant, rescaled"): "quoted",
+}
 PANELS = {
     "test accuracy (%)": {"mean of 10 masks": SAMPLED, "at the last step": FINAL},
     "expected share of kept weights (%)": {"all layers": "ones"},
@@ -59,7 +63,7 @@ def _claims(model: str) -> list[Claim]:
     lines = {("ticket", "trained weights"): FINAL, **dict.fromkeys(KINDS.items(), SAMPLED)}
     accuracies = [
         Claim(f"{name}, {what}: accuracy", paper, "%", partial(value, percent=DENSE, column=column, branch=branch),
-              where, kind="value", source=SOURCES.get(paper, ""))
+              where, kind="value", source=SOURCES.get((model, what), ""))
         for ((branch, what), column), paper in zip(lines.items(), PRINTED[model], strict=True)
     ]  # fmt: skip
     rescaling = [

@@ -434,11 +434,12 @@ def test_the_sparse_nets_of_rigl_and_set_keep_what_the_authors_keep() -> None:
 
 @pytest.mark.long
 def test_each_method_of_frankle_2021_has_the_same_levels_and_checks() -> None:
-    """Powers of 0.8 in all layers; only magnitude after training trains the dense net."""
+    """Powers of 0.8 in all layers; only those that prune after training train the dense net."""
     found = {arm.rpartition("/")[2]: scaled(arm, "full") for arm in registry.arms("frankle2021_missing_the_mark")}
     rounds = {arm: keys["schedule.rounds"] for arm, keys in found.items() if keys["schedule.rounds"] > 1}
     assert rounds == {"synflow": 100}
-    assert [arm for arm, keys in found.items() if not keys["train_from"]] == ["magnitude_after"]
+    after = {arm: keys["rewind._target_"] for arm, keys in found.items() if not keys["train_from"]}
+    assert after == {"magnitude_after": "lth.rewind.learning_rate", "ticket": "lth.rewind.weights"}
     for keys in found.values():
         assert (keys["levels"], keys["steps"]) == ([7, 12, 15, 18, 21], 25_000)
         assert (keys["schedule.linear"], keys["schedule.output"]) == (0.2, 0.2)

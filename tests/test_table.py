@@ -85,6 +85,14 @@ def test_of_equal_validation_losses_the_first_counts() -> None:
     assert columns.early_stop(evaluations([9.0, 0.4, 0.5, 0.4, 0.4]))["early_stop_step"] == 10
 
 
+def test_rows_of_the_same_training_are_counted_once_but_for_other_settings_bits_and_levels() -> None:
+    first = {"branch": "mine", "level": 1, "draw": 0, "digest": "a"}
+    others = [{**first, key: value} for key, value in [("digest", "b"), ("level", 2), ("branch", "other"), ("bits", 8),
+                                                       ("branch_settings", "scaled=True")]]  # fmt: skip
+    again = {**first, "draw": 1}
+    assert columns.independent([first, again, *others, {**others[0], "draw": 2}]) == [first, *others]
+
+
 def test_a_loss_that_only_falls_stops_at_the_end_and_one_that_only_rises_at_the_start() -> None:
     assert columns.early_stop(evaluations([3.0, 2.0, 1.0]))["early_stop_step"] == 20
     assert columns.early_stop(evaluations([1.0, 2.0, 3.0]))["early_stop_step"] == 0

@@ -27,8 +27,8 @@ ORIGINS = ("paper", "authors", *SECOND_HAND)
 SOURCES = """\
 The source of a claim is the paper (its text, tables and figures), what its authors published beside it ("authors":
 code, data, pages), what others quote of it ("quoted"), or our memory of it ("memory"). The last two were not checked
-against the paper. Where a text says of pruned nets in general what a claim says at a percentage of the weights, the
-percentage is our choice."""
+against the paper. Texts say much of pruned nets in general: then the percentage of weights, the limit within which two
+are equal and, where it is not the paper's, the net are our choice."""
 
 
 def scorecard(runs: Path) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def shared(job: "Job") -> dict[str, Any]:
 def defaults(job: "Job") -> dict[str, Any]:
     """Defaults of the functions of the user's own that a job has, by column: they may be others later."""
     return {
-        f"{name}.{key}": _cell(value)
+        f"{name}.{key}": cell(value)
         for name, function in _functions(job).items()
         if "source" in describe(function)
         for key, value in described_defaults(function).items()
@@ -67,12 +67,12 @@ def _flat(name: str, function: Any) -> dict[str, Any]:
     described = describe(function)
     short_name = described.pop("function").rpartition(".")[2]
     described.pop("source", None)
-    return {name: short_name} | {f"{name}.{key}": _cell(value) for key, value in described.items()}
+    return {name: short_name} | {f"{name}.{key}": cell(value) for key, value in described.items()}
 
 
-def _cell(described: Any) -> Any:
+def cell(described: Any) -> Any:
     """A described value as a column has it; of a function its name, and its arguments in brackets."""
     if isinstance(described, Mapping) and "function" in described:
-        given = [f"{key}={_cell(each)}" for key, each in described.items() if key not in OF_FUNCTION]
+        given = [f"{key}={cell(each)}" for key, each in described.items() if key not in OF_FUNCTION]
         return described["function"].rpartition(".")[2] + (f"({', '.join(given)})" if given else "")
     return described if isinstance(described, str | int | float) else str(described)

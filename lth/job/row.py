@@ -3,7 +3,7 @@
 from typing import Any
 
 from lth import quantization
-from lth.job.columns import OF_FUNCTION
+from lth.job.columns import OF_FUNCTION, cell
 from lth.job.values import Job
 from lth.recipe import Recipe
 from lth.store.digest import describe
@@ -32,6 +32,6 @@ def _settings(job: Job, name: str) -> dict[str, str]:
     if name not in job.branches:
         return {}
     described = describe(job.branches[name].transform)
-    given = [f"{key}={value}" for key, value in described.items() if key not in OF_FUNCTION]
+    given = [f"{key}={cell(value)}" for key, value in described.items() if key not in OF_FUNCTION]
     code = {BRANCH_CODE: job.branches[name].code}
     return {"branch_settings": ", ".join(given), **code} if given else code

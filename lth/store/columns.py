@@ -38,7 +38,7 @@ def independent(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The rows of a record without further draws of the same training, in which nothing was random."""
     first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for row in rows:
-        first.setdefault(tuple(map(row.get, ("branch", "level", "bits", "digest"))), row)
+        first.setdefault(tuple(map(row.get, ("branch", "branch_settings", "level", "bits", "digest"))), row)
     return [*first.values()]
 
 

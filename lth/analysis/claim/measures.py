@@ -144,7 +144,8 @@ def highest(rows: pd.DataFrame, *, branch: str, column: str) -> Measured | None:
     if (part := part[part["level"] > 0]).empty:
         return None
     check_column(part, column)
-    part = part.loc[part.groupby("replicate")[column].idxmax()]
+    means = part.groupby(["replicate", "level"], as_index=False)[[column, "density"]].mean().dropna()
+    part = means.loc[means.groupby("replicate")[column].idxmax()]
     return measured(100 * by_replicate(part, column), part)
 
 

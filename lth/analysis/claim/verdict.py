@@ -20,11 +20,11 @@ A verdict needs an interval. "±" is the sample deviation over n replicates; the
 (Student's t, for values that are not all equal; of the lowest percentage of weights the bootstrap over replicates, from
 n = 4 on). Ratios, such as of early-stop steps, have the geometric mean, with the deviation and the interval of their
 logarithms. Differences are taken within a replicate, before the mean. A best or worst level is chosen on the same
-replicates; the interval does not correct for that choice. "Down to" is the lowest percentage whose mean is as good,
-whatever lies between, so that chance makes it low where many levels are about as good. An early stop at the last step
-counts as that step, although it may be later. Configurations whose levels differ are compared at a level of one of
-them, the other on the line through two of its levels; where neither has such a line, the nearest levels are compared,
-which are at most 1.3 times apart.
+replicates, of a best mask (Zhou et al. 2019) for each; the interval does not correct for that choice. "Down to" is the
+lowest percentage whose mean is as good, whatever lies between, so that chance makes it low where many levels are about
+as good. An early stop at the last step counts as that step, although it may be later. Configurations whose levels
+differ are compared at a level of one of them, the other on the line through two of its levels; where neither has such a
+line, the nearest levels are compared, which are at most 1.3 times apart.
 
 Nothing corrects for the number of claims, nor for replicates that were added because a claim was not settled: more than
 2.5% of the orders that do not exist are found "reproduced".
@@ -47,8 +47,8 @@ Nothing corrects for the number of claims, nor for replicates that were added be
 - not run that far: as good as dense at the sparsest level that was trained, so that where this ends is not known.
 - full: everything that the paper specifies is as it says. What it leaves open is our choice, as are all settings of an
   experiment that is in no paper (structure).
-- reduced: fewer steps, smaller batches, fewer rounds of pruning, another net or other data than the paper's. What it
-  says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.
+- reduced: fewer steps, smaller batches, fewer rounds or another way of pruning, another net or data than the paper's.
+  What it says of the paper stands behind the word, and it is never "reproduced": "agrees" at most.
 - not compared: rows that can't be, such as those of several configurations under one name; the log says why.
 - not run: no result."""
 

@@ -23,8 +23,8 @@ Result (2026-12-01, REDUCED: another net and data than the paper's, n = 3, mean 
     Dense 98.1%. Shuffled or re-initialized, masks of SNIP, GraSP, SynFlow and magnitude at initialization lose 0.4
     points at most at 21, 6.9 and 1.8% of the weights; all of these nets have 95.4 to 95.9% at 1.8%. With inverted
     scores SNIP loses 0.5, 1.6 and 7.4 points, magnitude at initialization 0.2, 9.0 and 74, SynFlow everything (11.35%),
-    GraSP 0.4 at most. Beyond the paper's range, at 0.9%, shuffled masks lose 1.0 to 1.7
-    points, re-initialized ones 0.5 at most, and inverted GraSP is 1.0 above GraSP.
+    GraSP 0.4 at most. Beyond the paper's range, at 0.9%, shuffled masks lose 1.0 to 1.7 points, re-initialized ones 0.5
+    at most, and inverted GraSP is 1.0 above GraSP.
     Magnitude after training has 98.27 (0.07)% at 21%, above these tickets by 0.5 to 0.6 points (of SNIP not settled),
     97.51 (0.04)% at 6.9%, level with them, and 88.0 (3.1)% at 1.8%, 7.5 to 7.8 points below them, which three
     replicates do not settle. Shuffled it loses 0.5 (0.2), 0.7 (0.1) and 19 (25) points, re-initialized 0.3 (0.2), -0.2

@@ -289,6 +289,12 @@ def test_children_of_lenet_are_those_of_frankle_2020(k: int) -> None:
     assert round(100 * 0.8**15, 1) == 3.5
 
 
+def test_lenet_of_frankle_2020_is_pruned_over_all_layers_too() -> None:
+    ours, base = (scaled(f"frankle2020_connectivity{arm}", "full") for arm in ("/globally", ""))
+    changed = {key: value for key, value in ours.items() if base.get(key) != value}
+    assert changed == {"distribution._target_": "lth.distribution.globally", "branch.connect.levels": [15]}
+
+
 @pytest.mark.parametrize(("arm", "k"), [("resnet_20", 0), ("resnet_20_k_2000", 2000)])
 def test_children_of_resnet_20_are_those_of_frankle_2020(arm: str, k: int) -> None:
     keys, base = scaled(f"frankle2020_connectivity/{arm}", "full"), scaled("frankle2019/resnet_20", "full")

@@ -7,7 +7,7 @@ Expect (the paper)
     Dropout improves the dense nets by 2.1, 3.0 and 2.4 points, pruning on top of it by up to 2.3, 4.6 and 4.7.
 Cost
     Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 3 of 20,000
-    steps for Conv-2, 33 to 37 minutes each on one busy core of an AMD EPYC in bfloat16, 2 of 3,000 for Conv-4, 2 of
+    steps for Conv-2, 22 to 37 minutes each on one busy core of an AMD EPYC in bfloat16, 2 of 3,000 for Conv-4, 2 of
     3,600 for Conv-6.
 Result (2026-12-01, n = 2, mean and standard deviation, 3.7% n = 1; REDUCED to 20,000 of the 60,000 steps, Conv-2 only,
     dense, 17.0 and 3.7% of the weights, evaluated every 400 steps (the paper: 100), in bfloat16;

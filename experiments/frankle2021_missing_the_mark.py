@@ -29,7 +29,7 @@ Result (2026-12-01, REDUCED: another net and data than the paper's, n = 3, mean 
     97.51 (0.04)% at 6.9%, level with them, and 88.0 (3.1)% at 1.8%, 7.5 to 7.8 points below them, which three
     replicates do not settle. Shuffled it loses 0.5 (0.2), 0.7 (0.1) and 19 (25) points, re-initialized 0.3 (0.2), -0.2
     (0.1) and 1.3 (4.0). Unlike in the paper, tickets from step 0 are above it at 6.9%, with 97.83 (0.06)%, perhaps
-    because the rate of Adam does not drop here (as in gadhikar2024_signs), and they lose 0.5 (0.1), 0.9 (0.2) and 11
+    because the rate of Adam does not drop here (tried in gadhikar2024_signs), and they lose 0.5 (0.1), 0.9 (0.2) and 11
     (12) points when shuffled. Both have one threshold for all layers, which leaves the output layer too little: of its
     1,000 weights tickets keep 17 at 1.8% and 8 at 0.9%, masks of SNIP 383 and 304 (counted by hand in the masks of
     replicate 1). The dense net of replicate 3 was trained twice, on two machines, with other last digits: magnitude

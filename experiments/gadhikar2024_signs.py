@@ -23,15 +23,17 @@ Result (2026-11-29, LeNet-300-100, all steps, REDUCED: another net and other dat
     LeNet-300-100: accuracy at the end, 3.6 and 1.9% of the weights: IMP 98.28 (0.07) and 97.97 (0.08)%, LRR 96.08
     (0.24) and 90.25 (1.72)%. LRR is not better here, nor are its masks (rewound 97.08 (0.12) and 93.53 (0.34)%). With a
     quarter of the signs flipped LRR has 95.71 (0.17) and 91.14 (0.66)%, IMP 97.84 (0.10) and 97.19 (0.29)%: LRR changes
-    by less than a point and is still 2.1 and 6.0 points below. One possible reason is that LRR trains at one rate here,
-    without the paper's decay: in a tenth of the steps it was 0.1 and 0.8 points below IMP (n = 1, no longer in the
-    table). A plain loop of PyTorch that goes on from its level 10 (97.82%) falls alike: 97.56, 97.25, 97.33, 96.88 and
-    96.30% at levels 11 to 15, the first replicate here 97.43, 97.45, 97.25, 96.55 and 96.19% (by hand, one order of the
-    data). On masks of IMP, weights drawn anew with the signs of the end have 98.22 (0.10) and 97.96 (0.05)%, with those
-    of the start 98.04 (0.08) and 97.76 (0.12)%, which is not settled; final magnitudes with random signs 96.45 (0.20)
-    and 95.98 (0.12)%, a new draw 97.15 (0.15) and 96.57 (0.24)%: on these masks, signs matter more than magnitudes.
-    On masks of LRR signs of the end, 97.39 (0.10) and 94.13 (0.63)%, are above random signs at both densities, but
-    above a new draw, 96.58 (0.20) and 93.83 (0.30)%, at 3.6% only.
+    by less than a point and is still 2.1 and 6.0 points below. One reason is that LRR trains at one rate here, without
+    the paper's decay. Tried, n = 2: with a rate that falls to 0 (lth run -m experiment=frankle2019/lenet name=tried
+    lr=cosine rewind=weights,learning_rate levels=15 replicate=1,2) LRR has 97.50 (0.38)% at 3.6%, IMP 98.22 (0.05)%:
+    nearer by 1.5 points, and still below. In a tenth of the steps it was 0.1 and 0.8 points below IMP (n = 1, no longer
+    in the table). A plain loop of PyTorch that goes on from its level 10 (97.82%) falls alike: 97.56, 97.25, 97.33,
+    96.88 and 96.30% at levels 11 to 15, the first replicate here 97.43, 97.45, 97.25, 96.55 and 96.19% (by hand, one
+    order of the data). On masks of IMP, weights drawn anew with the signs of the end have 98.22 (0.10) and 97.96
+    (0.05)%, with those of the start 98.04 (0.08) and 97.76 (0.12)%, which is not settled; final magnitudes with random
+    signs 96.45 (0.20) and 95.98 (0.12)%, a new draw 97.15 (0.15) and 96.57 (0.24)%: on these masks, signs matter more
+    than magnitudes. On masks of LRR signs of the end, 97.39 (0.10) and 94.13 (0.63)%, are above random signs at both
+    densities, but above a new draw, 96.58 (0.20) and 93.83 (0.30)%, at 3.6% only.
     Training on does not help masks of IMP (98.09 (0.17) and 97.95 (0.03)%), nor random masks (94.65 (0.29) and 92.82
     (0.48)%, drawn anew 95.87 (0.08) and 93.70 (0.33)%), unlike in the paper.
     Conv-2, 4.6% of the weights, is as in the paper: IMP has 65.77%, LRR 69.35%, the dense net 67.91%. Rewound, LRR's

@@ -9,17 +9,18 @@ Cost
     Full: 21 trainings of 60,000 to 90,000 steps for each net and replicate, and those of Figure 5. Reduced: 3 of 20,000
     steps for Conv-2, 22 to 37 minutes each on one busy core of an AMD EPYC in bfloat16, 2 of 3,000 for Conv-4, 2 of
     3,600 for Conv-6.
-Result (2026-12-01, n = 2, mean and standard deviation, 3.7% n = 1; REDUCED to 20,000 of the 60,000 steps, Conv-2 only,
+Result (2026-12-01, n = 2, mean and standard deviation; REDUCED to 20,000 of the 60,000 steps, Conv-2 only,
     dense, 17.0 and 3.7% of the weights, evaluated every 400 steps (the paper: 100), in bfloat16;
     results/frankle2019_fig6.md)
     The dense nets with dropout stop at step 4,400 with 70.93 and 71.13%, 0.75 (0.27) points above those without (Figure
     5's 4,000 steps; the paper: 2.1), and their tickets of 17.0% at steps 4,400 and 3,600 with 72.44 and 71.83%, 1.11
     (0.57) points above (the paper: up to 2.3). Both gains have the sign of the paper's, and are smaller, which two
     replicates do not settle; tickets stop about as early as dense nets, and the paper has no clear gain in speed for
-    this net either (H.5). At 3.7% (n = 1) the ticket stops at step 11,200 with 70.49%, 0.44 points below its dense net;
-    without dropout tickets fall below the dense net from 8.8% on. All but that one (96.7%) have 99.9 to 100% of the
-    training set at the last step. In 3,000 steps (n = 2, no longer in the table) dropout was not yet better, by -0.71
-    (0.73) points, and 3.7% of the weights were 2.41 (0.52) points below the dense net without dropout.
+    this net either (H.5). At 3.7% the tickets stop at step 10,800 (566) with 70.48 (0.01)%, 0.55 (0.16) points below
+    their dense nets; without dropout tickets fall below the dense net from 8.8% on. All but those of 3.7% (96.7 and
+    96.3%) have 99.9 to 100% of the training set at the last step. In 3,000 steps (n = 2, no longer in the table)
+    dropout was not yet better, by -0.71 (0.73) points, and 3.7% of the weights were 2.41 (0.52) points below the dense
+    net without dropout.
 """
 
 from functools import partial

@@ -2,7 +2,7 @@
 
 Command
     lth figure frankle2019_all_steps --run data.root=DIR                    the paper's settings
-    lth figure frankle2019_all_steps --run scale=reduced precision=bf16 threads=1 replicate=1 data.root=DIR
+    lth figure frankle2019_all_steps --run scale=reduced precision=bf16 threads=1 replicate=1,2 data.root=DIR
 Expect (the paper)
     As in Figure 5: at 8.8% of the weights Conv-2 stops 3.5 times earlier than the dense net, at 4.6% it is 3.4 points
     more accurate; all tickets down to 2% are better than the dense net, at the last step too, where all have about 100%

@@ -22,7 +22,8 @@ Result (2026-11-30, Conv-2 REDUCED to 8,000 steps and two to four levels, Conv-4
     times earlier at 8.8%, and no gain. Of length 1 (each image divided by its L2 norm, as in the code for MNIST that
     the first author released later), the dense net alone, in all steps, n = 2: it stops at step 10,800 (566) with 65.45
     (0.52)%, and has 95.7% of the training set at the last step, where the paper's nets have about 100%. Standardized,
-    in all steps (frankle2019_all_steps): 3,600 with 69.99%, 2,000 and 2,400 with 70.79 and 69.45%: 1.50 times earlier.
+    in all steps (frankle2019_all_steps, n = 2): 3,400 (283) with 70.28 (0.41)%, 2,000 and 2,400 with 70.96 (0.23) and
+    69.98 (0.75)%: 1.41 (0.12) times earlier.
     Conv-4 on bytes: the dense net stops at step 2,600 with 70.87%, tickets of 35.6, 11.1 and 9.2% at steps 1,200, 1,200
     and 800 with 71.90, 72.55 and 72.32%; 9.2% is 3.25 times earlier (the paper: 3.5) and 11.1% 1.68 points more
     accurate (the paper: 3.5), at the end 0.35. On standardized inputs: the dense net stops at step 3,600 with 76.32%,

@@ -51,16 +51,16 @@ from lth.analysis.variants import merged
 COST = "a replicate: 121 trainings of 25,000 steps, most of them sparse; scale=reduced: a tenth"
 # The net and the data are not the paper's, so that no verdict here is more than "agrees".
 FULL = {"lenet_300_100": {"model": "resnet_20", "data": "cifar10", "steps": 25_000, "batch_size": 60}}
+BEFORE, AFTER, TICKET = "magnitude at initialization", "magnitude after training", "ticket from step 0"
 METHODS: dict[str, dict[str, Any]] = {
     "SNIP": {"criterion": "snip"},
     "GraSP": {"criterion": "grasp"},
     "SynFlow": {"criterion": "synflow"},
-    "magnitude at initialization": {"criterion": "magnitude", "train_from": 1},
-    "magnitude after training": {"criterion": "magnitude", "train_from": None, "rewind": "learning_rate"},
-    "ticket from step 0": {"criterion": "magnitude", "train_from": None, "rewind": "weights"},
+    BEFORE: {"criterion": "magnitude", "train_from": 1},
+    AFTER: {"criterion": "magnitude", "train_from": None, "rewind": "learning_rate"},
+    TICKET: {"criterion": "magnitude", "train_from": None, "rewind": "weights"},
 }
-EARLY, AFTER = ["SNIP", "GraSP", "SynFlow", "magnitude at initialization"], "magnitude after training"
-TICKET = "ticket from step 0"
+EARLY = ["SNIP", "GraSP", "SynFlow", BEFORE]
 PERCENTS = (21.0, 6.9, 1.8)  # at the first, magnitude after training matches the dense net; the last is 98.2% sparse
 SLACK = 0.5  # points, within which accuracies of this net count as equal
 
@@ -86,7 +86,7 @@ CLAIMS = [
     *_unharmed([*EARLY, TICKET], "reinitialize"),
     *_harmed([AFTER], "shuffle"),
     *_harmed([AFTER], "reinitialize"),
-    *_harmed(["SNIP", "SynFlow", "magnitude at initialization"], "invert"),
+    *_harmed(["SNIP", "SynFlow", BEFORE], "invert"),
     *_unharmed(["GraSP"], "invert"),
     *(Claim(f"{percent}%: {AFTER} above {method}", 0.0, "points",
             partial(between, percent=percent, ours=METHODS[AFTER], theirs=METHODS[method], column=FINAL))

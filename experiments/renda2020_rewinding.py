@@ -14,11 +14,11 @@ Expect (their released results: ResNet-20, iterative, median test accuracy in pe
     Dense 91.71 (0.23). Rewinding is safe if 25 to 90% of the training is repeated (their code for the figures; that
     Nesterov's momentum is the paper's is from memory). The best length is that of the highest validation accuracy, 30,
     10, 90, 90 and 30 of 182 epochs for fine-tuning, 110 to 170 for the others; at 130, as nearly here, their medians
-    are 91.86, 91.75, 90.91, 90.08, 88.58, then 92.07, 92.19, 91.79, 91.62, 90.91 and 92.25, 92.11, 92.21, 91.78, 91.22.
-    Unlike here, the test set is four fifths of the test images, the rest the validation set; shortcuts of the first
-    block have weights; their released code has plain momentum, trains on all 50,000 images, of which we hold
-    out 5,000 (so that 71,108 steps are 202 epochs, not 182), standardizes each image by its own mean and deviation,
-    and decays batch norm too.
+    are (by hand, from their data) 91.86, 91.75, 90.91, 90.08, 88.58, then 92.07, 92.19, 91.79, 91.62, 90.91 and 92.25,
+    92.11, 92.21, 91.78, 91.22. Unlike here, the test set is four fifths of the test images, the rest the validation
+    set; shortcuts of the first block have weights; their released code has plain momentum, trains on all 50,000 images,
+    of which we hold out 5,000 (so that 71,108 steps are 202 epochs, not 182), standardizes each image by its own mean
+    and deviation, and decays batch norm too.
     Here 75% of the training is repeated, and fine-tuning goes on for as many steps at the last rate. Our optimizer
     starts anew at each level; the checkpoints to which they rewind weights have its momentum too.
 Cost

@@ -74,7 +74,7 @@ def _left(row: "pd.Series[str]") -> float:
 def _claims(net: str, percent: float) -> list[Claim]:
     name, where = f"{plot.NAMES[net]}, {percent:g}% {WHAT[net]}", {"model": net}
     against = partial(gain, percent=percent, column=FINAL, of=BIRD)
-    lowest, half = min(LEVELS[net]), LEVELS[net][1]
+    _, half, lowest = LEVELS[net]
     claims = [Claim(f"{name}: drawn before half of the epochs", 0.0, "epochs",
                     partial(_before_half, percent=percent), where)]  # fmt: skip
     if percent > half:

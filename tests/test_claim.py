@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lth import UserError
 from lth.analysis.claim import (
     Claim,
     Measured,
@@ -296,6 +297,8 @@ def test_the_highest_of_a_branch_is_the_mean_of_the_best_level_of_each_replicate
     assert numbers(measure(rows)) == pytest.approx((67.0, 4.242641, 2, 72.0))  # 70 at 80% and 64 at 64%
     twice = pd.concat([rows, rows.assign(early_stop_test_accuracy=rows["early_stop_test_accuracy"] - 0.04, draw=1)])
     assert numbers(measure(twice)) == pytest.approx((65.0, 4.242641, 2, 72.0))  # of the means over draws
+    with pytest.raises(UserError, match="these results are of several configurations"):
+        measure(twice.assign(config=["a"] * len(rows) + ["b"] * len(rows)))
     assert measure(rows[rows["level"] == 0]) is None
 
 

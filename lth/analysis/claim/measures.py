@@ -143,10 +143,9 @@ def highest(rows: pd.DataFrame, *, branch: str, column: str) -> Measured | None:
     part = of_branch(rows, branch)
     if (part := part[part["level"] > 0]).empty:
         return None
-    check_column(part, column)
-    means = part.groupby(["replicate", "level"], as_index=False)[[column, "density"]].mean().dropna()
-    part = means.loc[means.groupby("replicate")[column].idxmax()]
-    return measured(100 * by_replicate(part, column), part)
+    levels = pd.DataFrame({level: by_replicate(at, column) for level, at in part.groupby("level")}).dropna(how="all")
+    at_best = part[part["level"] == part["replicate"].map(levels.idxmax(axis=1))]
+    return measured(100 * levels.max(axis=1), at_best)
 
 
 def margin(

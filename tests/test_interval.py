@@ -5,15 +5,18 @@ import math
 import pandas as pd
 import pytest
 
-from lth.analysis.interval import bootstrap, mean_interval, quantile, ratio_interval
+from lth.analysis.interval import bootstrap, mean_interval, ratio_interval
 
 
+# The 97.5% quantiles of Student's t, from printed tables.
 @pytest.mark.parametrize(
     ("freedom", "t"),
     [(1, 12.706), (2, 4.303), (4, 2.776), (9, 2.262), (30, 2.042), (31, 2.040), (40, 2.021), (60, 2.000), (120, 1.980)],
 )
-def test_quantiles_are_those_of_the_printed_tables(freedom: int, t: float) -> None:
-    assert quantile(freedom) == pytest.approx(t, abs=1e-3)
+def test_the_interval_has_the_quantiles_of_the_printed_tables(freedom: int, t: float) -> None:
+    values = pd.Series(range(freedom + 1), dtype=float)
+    low, high = mean_interval(values) or (0, 0)
+    assert (high - low) / 2 / values.sem() == pytest.approx(t, abs=1e-3)
 
 
 def test_the_interval_of_a_mean() -> None:

@@ -9,25 +9,13 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 Interval = tuple[float, float]
 TAIL = 0.025
-# The 97.5% quantiles of Student's t for 1 to 30 degrees of freedom.
-T = (12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
-     2.200985, 2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963,
-     2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.045230, 2.042272)  # fmt: skip
-NORMAL = 1.959964
 EQUAL, ROUNDING = 1e-9, 1e-12  # relative to the largest value; absolute, for values around 0
 # Up to so many replicates all resamples are counted, above so many of them are drawn.
 EXACT, DRAWS = 7, 10_000
-
-
-def quantile(freedom: int) -> float:
-    """The 97.5% quantile of Student's t; above 30 degrees of freedom by Fisher's expansion around the normal's."""
-    if freedom <= len(T):
-        return T[freedom - 1]
-    first, second = (NORMAL**3 + NORMAL) / 4, (5 * NORMAL**5 + 16 * NORMAL**3 + 3 * NORMAL) / 96
-    return NORMAL + first / freedom + second / freedom**2
 
 
 def mean_interval(values: "pd.Series[float]") -> Interval | None:
@@ -37,7 +25,7 @@ def mean_interval(values: "pd.Series[float]") -> Interval | None:
     values = values.dropna()
     if len(values) < 2 or values.max() - values.min() <= max(EQUAL * values.abs().max(), ROUNDING):
         return None
-    middle, half = float(values.mean()), quantile(len(values) - 1) * float(values.std()) / math.sqrt(len(values))
+    middle, half = float(values.mean()), float(stdtrit(len(values) - 1, 1 - TAIL) * values.sem())
     return middle - half, middle + half
 
 

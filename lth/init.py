@@ -1,7 +1,7 @@
 """Initializations: (net, seed) -> theta_0. The net is not modified.
 
-Weights of prunable layers are drawn and their biases start at 0; normalization, what is fixed (requires_grad=False) and
-all other tensors are copied from the net.
+Weights of prunable layers are drawn and their biases start at 0; normalization, what is fixed (requires_grad=False),
+what a parametrization makes a weight of that keeps no zeros (orthogonal) and all other tensors are copied from the net.
 """
 
 from collections.abc import Callable, Container, Iterator
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from lth import UserError
-from lth.layer import bias_of, outputs_first, prunable
+from lth.layer import bias_of, only_computed, outputs_first, prunable
 from lth.model import named
 from lth.weights import weights_of
 
@@ -89,7 +89,7 @@ def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, T
     weights = {name: value.detach().clone() for name, value in weights_of(net).items()}
     fixed = {name for name, value in net.named_parameters(remove_duplicate=False) if not value.requires_grad}
     for name in prunable(net):
-        if name not in fixed:
+        if name not in fixed and not only_computed(net, name):
             outputs = outputs_first(net, name, weights[name])  # by which a transposed convolution has its fan-in too
             weights[name] = outputs_first(net, name, fill(outputs, generator=random))
             _norm(weights, name, fixed)

@@ -240,6 +240,8 @@ ODD = {
                        {f"{FIRST}1": "linear", "3.weight": "output"}, 114),
     "spectral_norm": Odd(lambda: mlp(parametrizations.spectral_norm(nn.Linear(16, 6))),
                          {FIRST: "linear", "3.weight": "output"}, 114),
+    "orthogonal": Odd(lambda: mlp(parametrizations.orthogonal(nn.Linear(16, 6))),
+                      {"3.weight": "output"}, 96 + 18 + 16 * 16 * 6, {FIRST: COMPUTED}),
     "hooked_weight_norm": Odd(lambda: mlp(hooked_weight_norm(nn.Linear(16, 6))),
                               {"1.weight_v": "linear", "3.weight": "output"}, 114),
     "standardized": Odd(lambda: nn.Sequential(Standardized(1, 2, 3), nn.Flatten(), nn.Linear(8, 3)),

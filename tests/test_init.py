@@ -110,6 +110,17 @@ def test_the_spectral_norm_of_theta_0_is_1(normed: Callable[..., nn.Module], lay
     assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize("kind", ["householder", "matrix_exp", "cayley"])
+def test_an_orthogonal_weight_is_the_one_that_the_net_was_made_with(kind: str) -> None:
+    """Its parameters are not weights: of others in their place, Householder's give a weight of zeros alone."""
+    net = nn.Sequential(parametrizations.orthogonal(nn.Linear(6, 4), orthogonal_map=kind), nn.Linear(4, 2))
+    before = net[0].weight.detach().clone()
+    load(net, glorot_normal(net, 1))
+    assert net[0].weight.equal(before)
+    torch.testing.assert_close(net[0].weight @ net[0].weight.T, torch.eye(4))
+    assert net[0].bias.tolist() == [0] * 4
+
+
 @each
 def test_the_whole_state_dict_is_given_so_that_it_can_be_loaded(init: Init) -> None:
     model = dropout_net(DATA.shape, DATA.classes)

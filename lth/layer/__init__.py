@@ -13,7 +13,18 @@ from lth.layer.kind import (
     prunable,
     rows_first,
 )
-from lth.layer.layers import NO_LAYER, TRAINING, UNFOLLOWED, UNUSED, Layers, layers, no_output, reached, with_others
+from lth.layer.layers import (
+    NO_LAYER,
+    TRAINING,
+    UNFOLLOWED,
+    UNUSED,
+    Layers,
+    layers,
+    no_output,
+    only_computed,
+    reached,
+    with_others,
+)
 from lth.layer.trace import Cost, Trace, macs, trace
 
 __all__ = [
@@ -34,6 +45,7 @@ __all__ = [
     "layers",
     "macs",
     "no_output",
+    "only_computed",
     "only_its_own",
     "only_layers_read",
     "outputs_first",

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import tree_leaves
 
 from lth import UserError
 from lth.layer.kind import layer_of, prunable
 from lth.layer.trace import trace
 from lth.seed import seeded
-from lth.weights import equal
+from lth.weights import copied, equal
 
 NO_LAYER = "it is no weight of a linear, convolution or attention layer"
 UNUSED = "no gradient of the outputs reaches it"
@@ -62,7 +63,8 @@ def layers(net: nn.Module, example: Tensor, output: str = "") -> Layers:
     left |= {
         name: UNFOLLOWED if name in found else UNUSED for name in kinds if name not in found & seen.cost.uses.keys()
     }
-    left |= {name: COMPUTED for name in seen.computed if name not in left and not _keeps_zeros(net, example, name)}
+    computed = {name for name in seen.computed if name not in left and not _keeps_zeros(net, example, name)}
+    left |= {name: COMPUTED for name in kinds if name in computed or (name not in left and only_computed(net, name))}
     used = {name: kind for name, kind in kinds.items() if name not in left}
     return Layers({**used, **dict.fromkeys(_outputs(kinds, used, seen.feeds, output), "output")}, left)
 
@@ -111,19 +113,38 @@ def _outside(net: nn.Module, outputs: Any) -> list[str]:
     return [*found.values()]
 
 
+def only_computed(net: nn.Module, name: str) -> bool:
+    """True if a parametrization computes the weight of a layer from this parameter, and zeros do not stay where they
+    are, as in an orthogonal one: its numbers are no weights, and others in their place may give no weight at all.
+    """
+    layer = net.get_submodule(layer_of(name))
+    if not is_parametrized(layer, "weight"):
+        return False
+    layer = copied(layer).eval()
+    parameter = layer.get_parameter(name.removeprefix(layer_of(name)).lstrip("."))
+    with torch.no_grad():
+        parameter.mul_(_some(parameter))
+        weight = cast(Tensor, layer.weight).nan_to_num()  # a weight norm divides by 0 where a row has no weight left
+    return bool(weight[parameter == 0].any())
+
+
 def _keeps_zeros(net: nn.Module, example: Tensor, name: str) -> bool:
     """True if the weight that a layer computes from a parameter has a 0 for every 0 of the parameter."""
     parameter = net.get_parameter(name)
-    before = parameter.detach().clone()
-    kept = torch.rand(before.shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    before, kept = parameter.detach().clone(), _some(parameter)
     try:
         with torch.no_grad():
-            parameter.mul_(kept.to(before.device))
+            parameter.mul_(kept)
         values = trace(net, example).computed[name]
     finally:
         with torch.no_grad():
             parameter.copy_(before)
     return all(int((value == 0).sum()) >= int((~kept).sum()) for value in values)  # in whatever order they lie
+
+
+def _some(parameter: Tensor) -> Tensor:
+    """True for about a half of the numbers, the same ones whenever it is called."""
+    return (torch.rand(parameter.shape, generator=torch.Generator().manual_seed(0)) < 0.5).to(parameter.device)
 
 
 def no_output(output: str, used: Iterable[str]) -> UserError:

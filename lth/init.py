@@ -4,12 +4,14 @@ Weights of prunable layers are drawn and their biases start at 0; normalization,
 what a parametrization makes a weight of that keeps no zeros (orthogonal) and all other tensors are copied from the net.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _WeightNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from lth import UserError
 from lth.layer import bias_of, only_computed, outputs_first, prunable
@@ -17,8 +19,6 @@ from lth.model import named
 from lth.weights import weights_of
 
 ITERATIONS = 15  # of a spectral norm when it is made
-# Direction -> norm of a weight-normalized layer, in PyTorch's two ways of writing one.
-NORMS = {"original1": "original0", "weight_v": "weight_g"}
 
 
 def glorot_normal(net: nn.Module, seed: int) -> dict[str, Tensor]:
@@ -88,27 +88,37 @@ def _draw(net: nn.Module, seed: int, fill: Callable[..., Tensor]) -> dict[str, T
     random = torch.Generator().manual_seed(seed)
     weights = {name: value.detach().clone() for name, value in weights_of(net).items()}
     fixed = {name for name, value in net.named_parameters(remove_duplicate=False) if not value.requires_grad}
+    drawn = set[str]()
     for name in prunable(net):
         if name not in fixed and not only_computed(net, name):
             outputs = outputs_first(net, name, weights[name])  # by which a transposed convolution has its fan-in too
             weights[name] = outputs_first(net, name, fill(outputs, generator=random))
-            _norm(weights, name, fixed)
+            drawn.add(name)
         if (bias := bias_of(name)) in weights and bias not in fixed:
             weights[bias].zero_()
+    for direction, size in _norms(net):
+        if direction in drawn and size not in fixed:
+            shape = weights[size].shape  # () of one norm for all
+            axes = [axis for axis, length in enumerate(shape) if length == 1] or None
+            weights[size] = torch.linalg.vector_norm(weights[direction], dim=axes, keepdim=True).reshape(shape)
     for spectral in _spectral(net):
         if spectral[0] not in fixed:
             _settle(weights, *spectral)
     return weights
 
 
-def _norm(weights: dict[str, Tensor], direction: str, fixed: Container[str]) -> None:
-    """Give a weight-normalized layer (Salimans & Kingma 2016) the norms of what was drawn as its direction."""
-    for ours, beside in NORMS.items():
-        size = direction.removesuffix(ours) + beside
-        if direction.endswith(ours) and size in weights and size not in fixed:
-            shape = weights[size].shape  # () of one norm for all
-            axes = [axis for axis, length in enumerate(shape) if length == 1] or None
-            weights[size] = torch.linalg.vector_norm(weights[direction], dim=axes, keepdim=True).reshape(shape)
+def _norms(net: nn.Module) -> Iterator[tuple[str, str]]:
+    """Names of direction and norm of every normalized weight (Salimans & Kingma 2016), in PyTorch's two ways of writing
+    one. The norm is that of what is drawn as the direction.
+    """
+    for path, part in net.named_modules():
+        if isinstance(part, _WeightNorm):
+            weight = path.rpartition(".")[0]
+            yield f"{weight}.original1", f"{weight}.original0"
+        for hook in part._forward_pre_hooks.values():
+            if isinstance(hook, WeightNorm):
+                name = f"{path}.{hook.name}".lstrip(".")
+                yield f"{name}_v", f"{name}_g"
 
 
 def _spectral(net: nn.Module) -> Iterator[tuple[str, str, str, int]]:

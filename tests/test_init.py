@@ -13,7 +13,7 @@ import pytest
 import torch
 from small import DATA, conv_net, copied, dropout_net, same
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, parametrize
 
 from lth import UserError
 from lth.cli.config.compose import validated
@@ -108,6 +108,23 @@ def test_the_spectral_norm_of_theta_0_is_1(normed: Callable[..., nn.Module], lay
     net.eval()(torch.zeros(2, *size))
     weight = net[0].weight if size == (6,) else net[0].weight.movedim(1, 0).flatten(1)
     assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=0.02)
+
+
+class Scaled(nn.Module):
+    """Rows times a number each: two parameters as of a weight norm, and no norm."""
+
+    def forward(self, scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return scale * weight
+
+    def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((len(weight), 1), 2.0), weight / 2
+
+
+def test_what_stands_beside_a_weight_is_its_norm_in_a_weight_norm_alone() -> None:
+    net = nn.Sequential(parametrize.register_parametrization(nn.Linear(4, 3), "weight", Scaled()))
+    plain = glorot_normal(nn.Sequential(nn.Linear(4, 3)), 1)["0.weight"]
+    load(net, glorot_normal(net, 1))
+    torch.testing.assert_close(net[0].weight, 2 * plain)
 
 
 @pytest.mark.parametrize("kind", ["householder", "matrix_exp", "cayley"])

@@ -22,7 +22,7 @@ from lth.recipe import Recipe
 from lth.schedule import Ladder
 from lth.seed import seed, seeded, undisturbed
 from lth.ticket import Mask, Ticket, Trained, Weights, full_mask, masked, remaining
-from lth.weights import initial
+from lth.weights import initial, load
 
 Distribution = Callable[[Mapping[str, Tensor], Mask, Mapping[str, float]], Mapping[str, float]]
 Scored = Callable[[Ticket, int, int, int], None]
@@ -133,7 +133,9 @@ def _kept(
 ) -> Mask:
     """The mask without the weights of the lowest scores. density: of each layer, as the ladder asks."""
     torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
-    scores = criterion(net, trained, batch(recipe, trained.ticket), **supplied(criterion, task=recipe.task))
+    scored = recipe.net()
+    load(scored, trained.weights())
+    scores = criterion(scored, trained, batch(recipe, trained.ticket), **supplied(criterion, task=recipe.task))
     for name, m in trained.mask.items():
         if scores[name].shape != m.shape:
             raise UserError(f"the scores of {name} have the shape {tuple(scores[name].shape)}, and its weights "
@@ -164,7 +166,9 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     unchecked = getattr(criterion, "unchecked", criterion)  # its result counts after training
     try:
         with undisturbed():
-            unchecked(recipe.net(), untrained(copied), batch(recipe, ticket), **supplied(criterion, task=recipe.task))
+            scored = recipe.net()
+            load(scored, copied.weights)
+            unchecked(scored, untrained(copied), batch(recipe, ticket), **supplied(criterion, task=recipe.task))
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:

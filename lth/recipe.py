@@ -185,7 +185,7 @@ class Recipe:
         rows = np.arange(count) % len(self.data.train)
         inputs, targets = normalized(self.data, self.data.train.take(rows))
         outputs = outputs_of(net, inputs)
-        check_kept(self.net(), inputs)
+        check_kept(self.net(), self.net(), inputs)
         check_shape(net, outputs, self.data, len(inputs))
         check_task(self.task, outputs, targets)
         return reached(net, outputs, prunable(net))

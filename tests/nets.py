@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils import weight_norm as hooked_weight_norm
 
 NO_LAYER, UNUSED, COMPUTED = "no weight of a linear", "no gradient", "zeros do not stay zeros"
@@ -62,6 +62,21 @@ class LowRank(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x @ (self.a @ self.b)
+
+
+class Adapter(nn.Module):
+    """Parametrization that adds a product of the weights of layers of its own (LoRA, Hu et al. 2021)."""
+
+    def __init__(self, outputs: int, inputs: int) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(inputs, 2, bias=False), nn.Linear(2, outputs, bias=False)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.b.weight @ self.a.weight
+
+
+def adapted(layer: nn.Linear) -> nn.Module:
+    return parametrize.register_parametrization(layer, "weight", Adapter(layer.out_features, layer.in_features))
 
 
 def head_first() -> nn.Module:
@@ -240,6 +255,10 @@ ODD = {
                        {f"{FIRST}1": "linear", "3.weight": "output"}, 114),
     "spectral_norm": Odd(lambda: mlp(parametrizations.spectral_norm(nn.Linear(16, 6))),
                          {FIRST: "linear", "3.weight": "output"}, 114),
+    "adapted": Odd(
+        lambda: mlp(adapted(nn.Linear(16, 6))), {"3.weight": "output"}, 96 + 18 + 16 * 2 * 6,
+        {FIRST: COMPUTED} | dict.fromkeys((f"1.parametrizations.weight.0.{name}.weight" for name in "ab"), "follow"),
+    ),
     "orthogonal": Odd(lambda: mlp(parametrizations.orthogonal(nn.Linear(16, 6))),
                       {"3.weight": "output"}, 96 + 18 + 16 * 16 * 6, {FIRST: COMPUTED}),
     "hooked_weight_norm": Odd(lambda: mlp(hooked_weight_norm(nn.Linear(16, 6))),

@@ -519,9 +519,10 @@ def test_what_a_comparison_draws_is_a_function_of_replicate_and_level(tmp_path: 
         random.seed(number)
         what = replace(JOB, levels=0, branches={"connect": replace(CONNECT, levels=[0], compare=drawn)})
         ran(what, tmp_path / str(number))
-        found.append(rows_of(tmp_path / str(number)).loc["connect"]["number"].tolist())
+        found.append(rows_of(tmp_path / str(number)).loc["connect"]["compared_number"].tolist())
     assert found[0] == found[1]
     assert len({*found[0]}) == 3
+    assert not columns.configures("compared_number")  # nets that differ in what was found are of one configuration
 
 
 @pytest.mark.long

@@ -209,6 +209,34 @@ def test_coupled_filters_share_the_sum_over_all_layers_of_their_stage() -> None:
             torch.testing.assert_close(found, expected[:, None].expand_as(found))
 
 
+class Halves(nn.Module):
+    """The units of one layer, each half of which is added to those of a layer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.out = nn.Conv2d(2, 4, 1, bias=False), nn.Linear(4, 3)
+        self.two, self.three = (nn.Conv2d(2, 2, 1, bias=False) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        two, three, one = self.two(x), self.three(x), self.one(x)
+        a, b = one[:, : one.shape[1] // 2], one[:, one.shape[1] // 2 :]
+        out: torch.Tensor = self.out(torch.cat([(a + two).relu(), (b + three).relu()], 1).mean((2, 3)))
+        return out
+
+
+def test_units_of_a_layer_that_two_groups_share_have_the_scores_of_their_own_rows() -> None:
+    net = Halves()
+    rows = {"one": [[1.0, 2], [3, -4], [5, 6], [-7, 8]], "two": [[1.0, 0], [0, 2]], "three": [[0.0, 3], [4, 0]]}
+    given = {f"{name}.weight": torch.tensor(each)[:, :, None, None] for name, each in rows.items()}
+    weights = {**net.state_dict(), **given}
+    mask = {name: torch.ones_like(w).bool() for name, w in weights.items() if w.ndim > 1}
+    images = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    scores = criterion.neuron_l1(net, trained(weights, weights, mask), (images, torch.zeros(4)))
+    assert scores["one.weight"].flatten(1).tolist() == [[4, 4], [9, 9], [14, 14], [19, 19]]  # 3 + 1, 7 + 2; 11 + 3, ...
+    assert scores["two.weight"].flatten(1).tolist() == [[4, 4], [9, 9]]
+    assert scores["three.weight"].flatten(1).tolist() == [[14, 14], [19, 19]]
+
+
 @pytest.mark.long
 @few
 @given(st.integers(0, 1000), st.integers(1, 2))

@@ -187,6 +187,21 @@ def test_the_batch_of_a_criterion_is_the_first_that_training_the_ticket_sees(ord
     assert torch.equal(labels, every_label[chosen])
 
 
+def test_the_net_of_a_criterion_has_the_trained_weights_that_are_left() -> None:
+    seen = []
+
+    def of_the_net(net: nn.Module, trained: Trained, batch: Any) -> dict[str, Tensor]:
+        seen.append({name: w.clone() for name, w in net.state_dict().items()})
+        return {name: net.get_parameter(name).detach().abs() for name in trained.mask}
+
+    (start,) = doubled([dense(RECIPE, glorot_normal)])
+    ladder = iterative(2)
+    found = prune(start, 1, recipe=RECIPE, ladder=ladder, criterion=of_the_net)
+    expected = prune(start, 1, recipe=RECIPE, ladder=ladder)  # by magnitude
+    assert same(found.mask, expected.mask)
+    assert same(seen[0], start.weights())
+
+
 def test_what_functions_of_ones_own_draw_is_a_function_of_replicate_and_level() -> None:
     def random(net: nn.Module, trained: Trained, batch: Any) -> dict[str, Tensor]:
         return {name: torch.rand(m.shape) + np.random.rand(*m.shape) for name, m in trained.mask.items()}

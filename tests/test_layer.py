@@ -491,6 +491,18 @@ def _pruned() -> nn.Module:
     return nn.Sequential(nn.Flatten(), layer)
 
 
+class Features(nn.Module):
+    """Random features, drawn anew whenever the net is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn, self.part = torch.rand(16, 4, generator=OWN), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.part(x.flatten(1) @ self.drawn)
+        return out
+
+
 REFUSED = {
     "tuple": (lambda: Raw(lambda p, x: (p(x.flatten(1)), 0)), "gives a tuple in evaluation: return the logits alone"),
     "tuple in evaluation": (lambda: Raw(lambda p, x: p(x.flatten(1)) if p.training else (p(x.flatten(1)),)),
@@ -509,6 +521,7 @@ REFUSED = {
     "a parity": (lambda: Keeping("odd", lambda net, _: 1 - net.odd), r"left behind \(perhaps odd\)"),
     "a generator of its own": (lambda: Raw(lambda p, x: p(x.flatten(1)) + torch.rand(3, generator=OWN)),
                                "outputs of Raw depend on what .*behind, which .* global generators of"),
+    "other features in each net": (lambda: Features(), r"give nets of Features that .*\(perhaps drawn\), so that no"),
     "an evaluation that counts": (lambda: Keeping("mean", lambda net, h: 0.9 * net.mean + 0.1 * h.detach().mean(0),
                                                   buffer=True, always=True),
                                   "Keeping changes mean whenever it is evaluated.*: change it if self.training"),
@@ -533,6 +546,12 @@ REFUSED = {
 def test_a_net_that_is_not_treated_exactly_is_refused_before_training(make, words: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UserError, match=words):
         dense(recipe(model=lambda *_: make()), glorot_normal)
+
+
+def test_a_model_that_gives_the_same_net_whenever_it_is_called_is_refused() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    with pytest.raises(UserError, match="model: the function gives the same Sequential whenever it is called"):
+        dense(recipe(model=lambda *_: net), glorot_normal)
 
 
 def test_a_loss_or_metric_that_is_already_a_mean_is_refused() -> None:

@@ -178,6 +178,13 @@ def test_a_stack_is_its_tickets_one_after_the_other_in_float32(
         assert one.facts["final_train_accuracy"] == pytest.approx(other.facts["final_train_accuracy"], abs=0.021)
 
 
+def test_tensors_of_a_stack_have_the_names_that_the_net_gives_them() -> None:
+    odd = nn.Sequential()
+    for name in ("a/b", "5%2E", "%25"):
+        odd.add_module(name, nn.Linear(2, 2))
+    assert [*Stacked(odd, [odd.state_dict()] * 2).tensors] == [name for name, _ in odd.named_parameters()]
+
+
 def test_inputs_are_divided_by_their_own_norms_in_a_stack() -> None:
     settings = recipe(data=replace(COLOUR, scaling="l2"), **LONG)
     assert_equal(*both(tickets_of(settings), settings), 1e-5, [0, 50])

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 
 from lth import UserError, neuron
 from lth.data import Examples
+from lth.init import glorot_normal
 from lth.layer import BATCH_NORMS
 from lth.neuron import EXAMPLES, Group
 from lth.ticket import Trained
+from lth.weights import copied, load
 
 
 def neuron_l1(net: nn.Module, trained: Trained, batch: Examples) -> dict[str, Tensor]:
@@ -45,7 +47,10 @@ def batch_norm_scale(net: nn.Module, trained: Trained, batch: Examples) -> dict[
 
 
 def _groups(net: nn.Module, batch: Examples) -> list[Group]:
-    return neuron.groups(net, batch[0][:EXAMPLES])
+    """Groups of the net with other weights: units that are pruned already would not be told apart."""
+    drawn = copied(net)
+    load(drawn, glorot_normal(net, 0))
+    return neuron.groups(drawn, batch[0][:EXAMPLES])
 
 
 def _broadcast(trained: Trained, of_units: Mapping[Group, Tensor]) -> dict[str, Tensor]:
@@ -53,5 +58,6 @@ def _broadcast(trained: Trained, of_units: Mapping[Group, Tensor]) -> dict[str, 
     scores = {name: torch.full(m.shape, torch.inf) for name, m in trained.mask.items()}
     for group, values in of_units.items():
         for part in group.of(scores, 0):
-            scores[part.name].movedim(0, -1).copy_(values[part.unit])
+            own = part.unit >= 0  # of a layer that two groups share, the others are those of the other group
+            scores[part.name][own] = values[part.unit[own]].float().view(-1, *[1] * (scores[part.name].ndim - 1))
     return scores

@@ -81,8 +81,9 @@ def _tensors(net: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _key(name: str) -> str:
-    return name.replace(".", "/")
+    """A name without a dot, which no tensor of a module may have, and another one for each name."""
+    return name.replace("%", "%25").replace(".", "%2E")
 
 
 def _name(key: str) -> str:
-    return key.replace("/", ".")
+    return key.replace("%2E", ".").replace("%25", "%")

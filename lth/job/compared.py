@@ -20,6 +20,7 @@ from lth.keywords import takes
 from lth.recipe import Recipe
 from lth.seed import seeded
 from lth.store import Store
+from lth.store.columns import COMPARED, OWN
 from lth.store.digest import describe, short
 from lth.ticket import Trained
 
@@ -46,7 +47,12 @@ def compared(
             key = short([describe(branch.compare), named, before is not None, *science])
             make = partial(_measure, job, partial(branch.compare, **supplied), recipe, nets, before, callback)
             columns = store.compared(nets, key, make)
-            yield from ((each, columns.get(each.facts["digest"], {})) for each in nets)
+            yield from ((each, _named(columns.get(each.facts["digest"], {}))) for each in nets)
+
+
+def _named(columns: Columns) -> Columns:
+    """Columns of a user's own comparison are outcomes by their names too, whatever they are called."""
+    return {name if name in COMPARED else f"{OWN}{name}": value for name, value in columns.items()}
 
 
 def _drawn(job: Job, store: Store, branch: Branch, nets: Sequence[Trained], before: Trained | None) -> dict[str, Drawn]:

@@ -70,7 +70,7 @@ def _is_empty(net: nn.Module, name: str) -> bool:
 
 def layer_of(name: str) -> str:
     """The name of the layer that a prunable weight belongs to."""
-    return (name.partition(PARAMETRIZED) if PARAMETRIZED in name else name.rpartition("."))[0].removesuffix(".")
+    return f".{name.rpartition('.')[0]}".removesuffix(f".{PARAMETRIZED[:-1]}")[1:]
 
 
 def _by_type(net: nn.Module) -> Iterator[tuple[str, str]]:

@@ -11,11 +11,15 @@ from lth.seed import seeded
 from lth.weights import equal, load, weights_of
 
 
-def check_kept(net: nn.Module, inputs: Tensor) -> None:
+def check_kept(net: nn.Module, other_net: nn.Module, inputs: Tensor) -> None:
     """Raise UserError if passes change later outputs by something that is in no state dict, or passes in evaluation do
     by anything. What is computed again in each pass, such as positions, or is only looked at, such as the last
-    attention, is none of that. net: is used up.
+    attention, is none of that. Likewise if two nets that the model function made, both of which are used up, are one or
+    compute different outputs with the same weights: every training, score and file has a net of its own.
     """
+    if net is other_net:
+        raise UserError(f"model: the function gives the same {type(net).__name__} whenever it is called, and each "
+                        "training needs one of its own: make the net in the function")  # fmt: skip
     saved = {name: value.detach().clone() for name, value in weights_of(net).items()}
     before, first, other = _attributes(net), _outputs(net, inputs, saved), inputs[:1].expand_as(inputs).clone()
     # Numbers of passes that show what alternates, too, whether evaluations count or not.
@@ -38,6 +42,16 @@ def check_kept(net: nn.Module, inputs: Tensor) -> None:
         raise UserError(
             f"{name} changes {', '.join(changed)} whenever it is evaluated, so that its results would depend on how "
             "often that is: change it if self.training"
+        )
+    theirs = _attributes(other_net)
+    if not _same(first, _outputs(other_net, inputs, saved)):
+        tensors = [key for key, value in before.items() if isinstance(value, Tensor)]
+        names = [key for key in tensors if not _is_equal(before[key], theirs.get(key))]
+        perhaps = f" (perhaps {' or '.join(sorted(names))})" if names else ""
+        raise UserError(
+            f"model: two calls of the function give nets of {name} that compute different outputs with the same weights"
+            f"{perhaps}, so that no training could be read again: keep what it draws or counts in persistent buffers "
+            "(register_buffer), or draw it from a generator with a fixed seed"
         )
 
 

@@ -26,7 +26,8 @@ COMPARED = ("barrier", "train_barrier", "line_errors", "train_line_errors", "dis
 RESULTS = {"density", "remaining", "total", "layers_kept", "machine", "commit", "date", "digest", "bits", "bytes",
            "left_in_float", "stale", "multiplies", FLIPS, OWN_STEPS, *USAGE, *COMPARED}  # fmt: skip
 VALUE = "validation_"
-OUTCOMES = ("early_stop_", "final_")
+OWN = "compared_"  # before the name of a column of a user's own comparison
+OUTCOMES = ("early_stop_", "final_", OWN)
 
 
 def configures(column: str) -> bool:

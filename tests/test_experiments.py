@@ -279,7 +279,8 @@ def test_children_of_lenet_are_those_of_frankle_2020(k: int) -> None:
     keys, base = scaled(name, "full"), scaled("frankle2019/lenet", "full")
     changed = {key: value for key, value in keys.items() if key in base and base[key] != value}
     wanted = {"name": "frankle2020_connectivity", "steps": 24_000, "evaluate_every": 1000, "levels": 15}
-    assert changed == wanted | {"schedule.output": 0.2} | ({"rewind.step": k} if k else {})
+    wanted |= {"schedule.output": 0.2, "distribution._target_": "lth.distribution.globally"}
+    assert changed == wanted | ({"rewind.step": k} if k else {})
     children = {"connect": "ticket", "connect_shuffle": "shuffle", "connect_reinitialize": "reinitialize"}
     for branch, of in children.items():
         found = [keys[f"branch.{branch}.{key}"] for key in ("levels", "draws", "transform.of", "compare.alphas")]
@@ -289,10 +290,10 @@ def test_children_of_lenet_are_those_of_frankle_2020(k: int) -> None:
     assert round(100 * 0.8**15, 1) == 3.5
 
 
-def test_lenet_of_frankle_2020_is_pruned_over_all_layers_too() -> None:
-    ours, base = (scaled(f"frankle2020_connectivity{arm}", "full") for arm in ("/globally", ""))
+def test_lenet_of_frankle_2020_is_pruned_layer_by_layer_too() -> None:
+    ours, base = (scaled(f"frankle2020_connectivity{arm}", "full") for arm in ("/by_kind", ""))
     changed = {key: value for key, value in ours.items() if base.get(key) != value}
-    assert changed == {"distribution._target_": "lth.distribution.globally", "branch.connect.levels": [15]}
+    assert changed == {"distribution._target_": "lth.distribution.by_kind", "branch.connect.levels": [15]}
 
 
 @pytest.mark.parametrize(("arm", "k"), [("resnet_20", 0), ("resnet_20_k_2000", 2000)])

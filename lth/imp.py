@@ -133,9 +133,7 @@ def _kept(
 ) -> Mask:
     """The mask without the weights of the lowest scores. density: of each layer, as the ladder asks."""
     torch.set_flush_denormal(True)  # as in training: scores that are subnormal rank the same before and after one
-    scored = recipe.net()
-    load(scored, trained.weights())
-    scores = criterion(scored, trained, batch(recipe, trained.ticket), **supplied(criterion, task=recipe.task))
+    scores = _scores(criterion, trained, recipe)
     for name, m in trained.mask.items():
         if scores[name].shape != m.shape:
             raise UserError(f"the scores of {name} have the shape {tuple(scores[name].shape)}, and its weights "
@@ -144,6 +142,12 @@ def _kept(
     mask = structure(scores, trained.mask, shares, net, examples(recipe))
     check_told_apart(scores, trained.mask, shares, criterion, structure)
     return mask
+
+
+def _scores(criterion: Criterion, trained: Trained, recipe: Recipe) -> Mapping[str, Tensor]:
+    net = recipe.net()
+    load(net, trained.weights())
+    return criterion(net, trained, batch(recipe, trained.ticket), **supplied(criterion, task=recipe.task))
 
 
 def _rounds(recipe: Recipe, ladder: Ladder, before: int, level: int) -> list[dict[str, float]]:
@@ -166,9 +170,7 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
     unchecked = getattr(criterion, "unchecked", criterion)  # its result counts after training
     try:
         with undisturbed():
-            scored = recipe.net()
-            load(scored, copied.weights)
-            unchecked(scored, untrained(copied), batch(recipe, ticket), **supplied(criterion, task=recipe.task))
+            _scores(unchecked, untrained(copied), recipe)
     except (UserError, AttributeError, NameError, TypeError):
         raise
     except (Exception, SystemExit) as error:

@@ -1,7 +1,7 @@
 """Initializations: (net, seed) -> theta_0. The net is not modified.
 
 Weights of prunable layers are drawn and their biases start at 0; normalization, what is fixed (requires_grad=False),
-what a parametrization makes a weight of that keeps no zeros (orthogonal) and all other tensors are copied from the net.
+parameters of a parametrization that does not keep zeros (orthogonal) and all other tensors are copied from the net.
 """
 
 from collections.abc import Callable, Iterator

@@ -3,6 +3,7 @@
 from typing import Literal, get_args
 
 from lth import UserError
+from lth.rules.ranges import check_fine_tuned, check_step
 from lth.ticket import Trained, Weights
 
 Rate = Literal["schedule", "last"]
@@ -12,7 +13,7 @@ def weights(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
     """W_k and k: rewind weights and schedule to step k; k = 0 is Frankle & Carbin 2019, later k Frankle et al. 2020
     (arXiv 1912.05671). From level 1 on the ticket's own weights are W_k already.
     """
-    _check(trained, step)
+    check_step(step, trained.steps)
     if trained.ticket.step == step:
         return trained.ticket.weights, step
     return trained.at(step), step
@@ -22,7 +23,7 @@ def learning_rate(trained: Trained, *, step: int = 0) -> tuple[Weights, int]:
     """W_T and k: keep the trained weights, rewind only the schedule, its warm-up too (Renda et al. 2020). The optimizer
     starts anew. With step 0 and a constant rate this is the continued training of Frankle & Carbin 2019, Appendix B.
     """
-    _check(trained, step)
+    check_step(step, trained.steps)
     return trained.weights(), step
 
 
@@ -34,15 +35,6 @@ def fine_tune(trained: Trained, *, steps: int = 500, rate: Rate = "schedule") ->
     """
     if rate not in get_args(Rate):
         raise UserError(f"rewind.rate={rate}: choose one of {', '.join(get_args(Rate))}")
-    if steps < 0 or (rate == "schedule" and steps > trained.steps):
-        raise UserError(f"rewind.steps={steps}: the training has {trained.steps:,} steps; give 0 to {trained.steps}, "
-                        "or more with rewind.rate=last")  # fmt: skip
+    check_fine_tuned(steps, rate, trained.steps)
     end = trained.ticket.step or trained.steps
     return trained.weights(), end if rate == "last" else trained.steps - steps
-
-
-def _check(trained: Trained, step: int) -> None:
-    if not 0 <= step < trained.steps:
-        raise UserError(
-            f"rewind.step={step}: the training has {trained.steps:,} steps, rewind to one of 0 to {trained.steps - 1}"
-        )

@@ -5,6 +5,7 @@ stops.
 """
 
 from lth import UserError
+from lth.rules.ranges import check_below
 from lth.ticket import Trained, remaining, total
 
 
@@ -18,8 +19,7 @@ def accuracy_drop(dense: Trained, trained: Trained, *, points: float = 1.0) -> b
 
 def density(dense: Trained, trained: Trained, *, below: float = 0.05) -> bool:
     """True if less than the share `below` of the prunable weights remains."""
-    if not 0 < below <= 1:
-        raise UserError(f"stop.density.below={below}: a share of the weights, above 0 and at most 1, such as 0.05")
+    check_below("density", below)
     return remaining(trained.mask) < below * total(trained.mask)
 
 

@@ -17,6 +17,7 @@ from lth import UserError
 from lth import neuron as units
 from lth.distribution import Densities, Scores
 from lth.layer import outputs_first
+from lth.rules.ranges import check_n_of_m
 from lth.ticket import Mask, at_least_one, highest
 
 log = logging.getLogger("lth")
@@ -107,8 +108,7 @@ def n_of_m(
     That leaves n / m whatever the share, so one level is enough; a layer of share 1 is left alone. A last run that is
     shorter counts as padded with zeros, as in hardware: up to n of it stay.
     """
-    if not 0 < n <= m:
-        raise UserError(f"structure.n={n}, structure.m={m}: keep at least one and at most all of each run")
+    check_n_of_m(n, m)
     return {
         name: _highest_in_runs(net, name, scores[name], left, n, m) if shares[name] < 1 else left.clone()
         for name, left in mask.items()

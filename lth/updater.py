@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from lth import UserError
+from lth.rules.ranges import check_gradual, check_moving
 from lth.schedule import cubic_share
 from lth.seed import generator
 from lth.ticket import Mask, highest
@@ -50,11 +51,7 @@ def gradual(
     the steps t = begin, begin + every, ..., end (Zhu & Gupta 2017, Equation 1, from no sparsity). A layer that is
     sparser already stays as it is.
     """
-    if not 0 < density <= 1 or not 0 <= begin < end or every < 1 or (end - begin) % every:
-        raise UserError(
-            f"updater.density={density}, begin={begin}, end={end}, every={every}: give a density above 0 and at most "
-            "1, 0 <= begin < end, and a multiple of `every` steps between them"
-        )
+    check_gradual(density, begin, end, every)
     if not begin <= step <= end or (step - begin) % every:
         return mask
     share = cubic_share((step - begin) / (end - begin), density)
@@ -119,11 +116,7 @@ def rigl(
 
 
 def _is_due(step: int, drop_fraction: float, every: int, end: int) -> bool:
-    if not 0 < drop_fraction <= 1 or not 0 < every < end:
-        raise UserError(
-            f"updater.drop_fraction={drop_fraction}, every={every}, end={end}: give a share above 0 and at most 1, and "
-            "0 < every < end"
-        )
+    check_moving(drop_fraction, every, end)
     return step % every == 0 and step < end
 
 

@@ -19,7 +19,7 @@ OPENINGS = {"what", "of", "whether", "as", "where", "how", "which", "those", "th
 LAYERS = [
     {"file", "ticket", "weights", "layer", "recipe", "imp", "seed", "keywords", "halving"}
     | {"model", "data", "init", "augment", "task", "lr", "regularization"}
-    | {"criterion", "schedule", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"}
+    | {"criterion", "schedule", "rules", "distribution", "structure", "neuron", "rewind", "branch", "stop", "updater"}
     | {"supermask", "connectivity", "transfer", "early_bird"},
     {"quantization", "engine", "store"},
     {"job", "compress", "analysis"},
@@ -130,10 +130,12 @@ def test_what_validates_a_configuration_imports_no_torch() -> None:
         "main",
         "overrides",
         "rules",
+        "settings",
         "signature",
         "validate",
     ]
-    for name in ["schedule", "lr", *(f"cli/config/{part}" for part in parts)]:
+    own = [f"rules/{part}" for part in ("__init__", "branches", "pruning", "ranges", "settings")]
+    for name in ["schedule", "lr", *own, *(f"cli/config/{part}" for part in parts)]:
         assert "torch" not in {found.split(".")[0] for found in imported(PACKAGE / f"{name}.py")}, name
 
 

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from torch import nn
 
-from lth import UserError
+from lth import UserError, rules
 from lth.branch.steps import steps_of
 from lth.criterion.signature import Criterion, Structure
 from lth.imp import Distribution, Rewind
 from lth.job import columns, drawn, inverted, retraining, start
 from lth.job.branch import Branch, Place
 from lth.job.guard import guarded, guarded_recipe
+from lth.job.settings import settings
 from lth.keywords import arguments, unbound
 from lth.recipe import Recipe
 from lth.schedule import Ladder, rungs
@@ -82,6 +83,7 @@ class Job:
             raise UserError(f"train_from={self.train_from}: the first trained level, one of levels={self.levels}")
         if self.start is not None:
             start.check(self, self.start)
+        rules.check(settings(self))
         retraining.check(self)
         for name, branch in self.branches.items():
             inverted.check(name, branch, self)

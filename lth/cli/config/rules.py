@@ -5,10 +5,10 @@ from typing import Any
 
 from lth import UserError, lr, schedule
 from lth.cli.config.bounds import check_block
-from lth.cli.config.branches import check_branches
 from lth.cli.config.keys import Config, nodes
-from lth.cli.config.pruning import check_pruning
+from lth.cli.config.settings import check_kept, settings
 from lth.cli.ending import objectives
+from lth.rules import check
 from lth.schedule import rungs
 from lth.store.names import check_name, check_path, check_project, did_you_mean, similar
 
@@ -21,11 +21,9 @@ def check_rules(config: Config) -> None:
     check_block(config)
     _check_names(config)
     _check_quantization(config)
-    _check_rewind(config)
+    check_kept(config)
     _check_levels(config)
-    _check_stop(config)
-    check_pruning(config)
-    check_branches(config)
+    check(settings(config))
     _check_width(config["width"])
     _check_objective(config["objective"])
     if not config["save_every"] > 0:
@@ -47,34 +45,11 @@ def _check_names(config: Config) -> None:
 
 
 def _check_quantization(config: Config) -> None:
-    quantizations, keep = config["quantization"], config["store"]["keep"]
-    if quantizations and keep != "all":
-        raise UserError(f"store.keep={keep}: quantization starts from the trained weights, use store.keep=all")
-    for name, node in quantizations.items():
+    for name, node in config["quantization"].items():
         bits = node.get("bits") or []
         if not bits or len({*bits}) < len(bits):
             raise UserError(f"quantization.{name}.bits={bits}: give different widths to quantize weights to, such as "
                             "[8, 4]")  # fmt: skip
-
-
-def _check_rewind(config: Config) -> None:
-    rewind, steps = config["rewind"], config["steps"]
-    if rewind.get("steps", 0) > steps and rewind.get("rate") != "last":
-        raise UserError(f"rewind.steps={rewind['steps']}: the training has {steps:,} steps; give 0 to {steps}, or more "
-                        "with rewind.rate=last")  # fmt: skip
-    if not 0 <= rewind.get("step", 0) < steps:
-        raise UserError(
-            f"rewind.step={rewind['step']}: the training has {steps:,} steps, rewind to one of 0 to {steps - 1}"
-        )
-    name, keep = rewind["_target_"].removeprefix("lth.rewind."), config["store"]["keep"]
-    if name in ("learning_rate", "fine_tune") and keep != "all":
-        raise UserError(f"store.keep={keep}: rewind={name} continues from the trained weights, use store.keep=all")
-
-
-def _check_stop(config: Config) -> None:
-    for name, node in config["stop"].items():
-        if node["_target_"] == "lth.stop.density" and not 0 < (below := node.get("below", 1)) <= 1:
-            raise UserError(f"stop.{name}.below={below}: a share of the weights, above 0 and at most 1, such as 0.05")
 
 
 def _check_levels(config: Config) -> None:

@@ -97,6 +97,18 @@ def test_a_side_without_a_common_replicate_is_told(capsys: pytest.CaptureFixture
     assert "not compared, since no replicate of one has a density within 5% of theirs: three" in said
 
 
+def test_a_report_has_the_learning_curves_of_each_variant_and_the_command_that_trained(
+    stored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lth(capsys, "report", "mine", "--runs", str(stored))
+    text = Path("reports/mine.html").read_text(encoding="utf-8")
+    assert "<title>mine</title>" in text
+    alts = re.findall(r'alt="(mine(?:: \w+)?)\. (\w+)', text)
+    assert alts == [("mine", "Accuracy"), ("mine: magnitude", "Learning"), ("mine: random", "Learning")]
+    assert ">lth run -m name=mine data=mnist_5k model=mlp" in text
+    assert f"replicate=1,2 criterion=magnitude,random root={stored}<" in text
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -24,8 +24,10 @@ from lth.analysis import registry
 from lth.analysis.markdown import blocks
 from lth.analysis.report import lab
 from lth.analysis.report.blocks import Block, Heading, Paragraph, Picture, Table
+from lth.analysis.report.commands import trained
 from lth.analysis.report.content import Content, gather
 from lth.analysis.report.page import page, templates
+from lth.store import Record
 from lth.store.environment import environment
 
 __all__ = ["folder"]
@@ -308,6 +310,27 @@ def test_a_page_of_a_store_names_the_versions_that_trained(folder: Path, tmp_pat
     text = (tmp_path / "reports" / "one.html").read_text()
     assert "the store under here" in text
     assert text.count(f">{environment()['torch']}</td>") == 2  # the trainings', and the page's own
+
+
+def record(job: str, *overrides: str, **code: Any) -> None:
+    Record(Path("here"), "own", job, {"replicate": 1}, code=code, overrides=overrides).status("finished")
+
+
+def test_an_experiment_of_ones_own_is_trained_by_the_sweep_that_made_its_jobs() -> None:
+    for at, (steps, replicate) in enumerate([(40, 1), (60, 1), (40, 2), (60, 2)]):
+        record(f"{at}", f"steps={steps}", "branch=[reinitialize,shuffle]", f"replicate={replicate}")
+    command = "lth run -m name=own steps=40,60 'branch=[reinitialize,shuffle]' replicate=1,2 root=here"
+    assert trained("own", Path("here")) == [(command, "what trained it")]
+
+
+def test_jobs_that_are_no_grid_have_a_command_each_and_code_of_ones_own_is_told() -> None:
+    record("0", "steps=40", "replicate=1")
+    record("1", "steps=60", "replicate=2", sources={"mine.py": {}})
+    remark = "what trained it, with code of your own (and --config-dir DIR if it had one)"
+    assert trained("own", Path("here")) == [
+        ("lth run name=own steps=40 replicate=1 root=here", remark),
+        ("lth run name=own steps=60 replicate=2 root=here", remark),
+    ]
 
 
 def test_the_page_is_written_where_the_command_says(

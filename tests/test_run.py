@@ -16,7 +16,8 @@ import torch
 from rich.console import Console
 from shell import run
 
-from lth.cli import main, plan, results
+from lth.analysis import learning
+from lth.cli import main, plan
 
 TICKETS = ["ticket/0/0", "ticket/0/1"]
 
@@ -89,7 +90,7 @@ def test_a_figure_is_drawn_again_if_it_would_show_something_else(
 @pytest.mark.long
 @pytest.mark.drawn
 def test_curves_of_many_variants_are_not_all_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "MOST", 1)
+    monkeypatch.setattr(learning, "MOST", 1)
     assert run("-m", "root=here", "levels=0", "optimizer.lr=0.1,0.2", "hydra/launcher=basic") == 0
     drawn = {file.name for file in (tmp_path / "here" / "figures" / "first_ticket").iterdir()}
     assert drawn == {"sparsity.png", "sparsity.pdf", "curves-optimizer.lr=0.1.png", "curves-optimizer.lr=0.1.pdf"}

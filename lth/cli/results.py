@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis import summary
+from lth.analysis import learning, summary
 from lth.analysis.branches import quantized
 from lth.analysis.metric import metric
 from lth.analysis.variants import only_fresh
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from lth.analysis.plot import Figure
 
 log = logging.getLogger("lth")
-MOST = 12  # figures of learning curves; each takes half a second
 LISTED = 20  # replicates that are listed one by one, at most, if they follow each other
 LONGEST = 60  # characters of a variant in the name of a file
 
@@ -126,14 +125,9 @@ def _draw(results: Results) -> Iterator[Path]:
     ends = metric(rows).final if quantized(rows) else ""  # quantized nets begin where the others end
     make = partial(plot.sparsity, rows, name, columns=(ends, "early_stop_step"))
     drawn = _drawn(results, "sparsity", plot.key(name, rows), make)
-    groups = [*rows.groupby(plot.short_names(rows), sort=False)]
-    if len(groups) > MOST:
-        log.info("learning curves are drawn of the first %d of %d variants", MOST, len(groups))
-    for variant, part in groups[:MOST]:
-        curves = evaluations[evaluations["digest"].isin(part["digest"])]
-        title = f"{name}: {variant}" if variant else name
-        make = partial(plot.curves, curves, part, title=title)
-        drawn += _drawn(results, _curves_file(str(variant)), plot.key(title, part, curves), make)
+    for each in learning.drawn(name, rows, evaluations):
+        make = partial(plot.curves, each.evaluations, each.rows, title=each.title)
+        drawn += _drawn(results, _curves_file(each.name), plot.key(each.title, each.rows, each.evaluations), make)
     _remove_others(results, drawn)
     yield from drawn
 

@@ -2,7 +2,6 @@
 
 import io
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lth.analysis import registry, results, scorecard
+from lth.analysis import learning, plot, registry, results, scorecard
 from lth.analysis.cost.statement import Statement, statement
 from lth.analysis.report import files
 from lth.analysis.report.blocks import Picture
+from lth.analysis.report.commands import commands
 from lth.analysis.report.lab import Record, parse
 from lth.store import Corrupt
 from lth.store.environment import environment
@@ -21,6 +21,8 @@ from lth.store.result import read_facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+CURVES = "Learning curves: test accuracy (or the metric of another task) over the steps of training."
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,27 @@ def gather(name: str, runs: Path, figures: Path) -> Content:
         record=record,
         tickets=own,
         source=f"the store under {runs}" if stored else "the committed results",
-        pictures=[_picture(figure, record.title, experiment.draw.__doc__ or ""), *files.pictures(name, figures)],
+        pictures=[
+            _picture(figure, record.title, experiment.draw.__doc__ or ""),
+            *([] if name in registry.names() else _curves(name, own, evaluations)),
+            *files.pictures(name, figures),
+        ],
         claims=claims,
         verdicts=scorecard.counted(claims),
         compression=files.tables(name, figures),
         cost=statement({name: own}),
         versions=_versions(own, runs),
         here=environment(),
-        commands=_commands(name, runs, figures),
+        commands=commands(name, runs, figures),
     )
+
+
+def _curves(name: str, tickets: pd.DataFrame, evaluations: pd.DataFrame) -> list[Picture]:
+    """Learning curves of an experiment without a file of its own; those of others are what their file draws."""
+    return [
+        _picture(plot.curves(each.evaluations, each.rows, title=each.title), each.title, CURVES)
+        for each in learning.drawn(name, tickets, evaluations)
+    ]
 
 
 def _picture(figure: "Figure", title: str, description: str) -> Picture:
@@ -102,14 +116,3 @@ def _environment(entry: Path) -> dict[str, str]:
         return dict(read_facts(entry)["environment"])
     except Corrupt:
         return {}
-
-
-def _commands(name: str, runs: Path, figures: Path) -> list[tuple[str, str]]:
-    where = "" if str(runs) == "runs" else f" --runs {shlex.quote(str(runs))}"
-    beside = "" if str(figures) == "figures" else f" --figures {shlex.quote(str(figures))}"
-    return [
-        *((f"lth run plan=true experiment={arm}", "what it trains, and what is stored") for arm in registry.arms(name)),
-        (f"lth figure {name}{where}", "the figure and its tables"),
-        (f"lth cost {name}{where}", "what the trainings cost"),
-        (f"lth report {name}{where}{beside}", "this page"),
-    ]

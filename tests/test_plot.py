@@ -701,12 +701,13 @@ def test_a_first_third_with_less_than_two_evaluations_has_no_panel() -> None:
     assert [axes.get_title() for axes in plot.curves(two, tickets()).axes] == ["", "the first third"]
 
 
-def test_learning_curves_count_the_branches_that_are_drawn_alone() -> None:
+def test_learning_curves_count_the_branches_that_are_drawn_alone_and_name_the_others() -> None:
     shuffled = tickets().query("branch == 'ticket' and replicate < 3").assign(branch="shuffle")
     shuffled["digest"] += " shuffle"
     figure = plot.curves(evaluations(), pd.concat([tickets(), shuffled], ignore_index=True))
     assert "steps; n=3;" in said(figure)
-    assert "shuffled" not in said(figure)
+    assert said(figure).endswith("; not drawn: shuffled mask")
+    assert "not drawn" not in said(plot.curves(evaluations(), tickets()))
 
 
 def test_a_branch_has_its_label_beside_its_settings_too() -> None:

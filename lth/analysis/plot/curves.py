@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lth.analysis.metric import Metric, metric_of_curves
-from lth.analysis.plot.labels import names
+from lth.analysis.plot.labels import branch_label, names
 from lth.analysis.plot.legend import legend
 from lth.analysis.plot.stamp import stamp
 from lth.analysis.plot.style import SPREAD, TOLD_APART, finish, new_figure
@@ -31,13 +31,16 @@ def curves(
     losses: bool = False,
 ) -> "Figure":
     """Test accuracy against step for some levels (default: five spread over all), tickets solid, random
-    reinitialization dashed (the paper's Figure 3). by: columns whose values are drawn as lines of their own. losses:
-    with a panel of the validation loss, at whose minimum early stop is (its Appendix C).
+    reinitialization dashed (the paper's Figure 3); the note names the branches that are not drawn. by: columns whose
+    values are drawn as lines of their own. losses: with a panel of the validation loss, at whose minimum early stop is
+    (its Appendix C).
     """
     found = metric_of_curves(evaluations)
     every = sorted(evaluations["level"].unique())
     selected = list(levels) if levels is not None else evenly(every)
     some = [f"levels {', '.join(map(str, selected))} of {len(every)}"] if len(selected) < len(every) else []
+    others = [branch_label(branch) for branch in sorted({*table["branch"]} - {*DRAWN})]
+    some += [f"not drawn: {', '.join(others)}"] if others else []
     named = pd.DataFrame(
         {"digest": table["digest"], "line": names(table, by)}
     ).drop_duplicates()  # lines share dense nets

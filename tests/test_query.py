@@ -161,6 +161,42 @@ def test_experiments_of_other_nets_data_or_steps_are_named() -> None:
     assert comparison.setups(table[table["experiment"] == "one"], base) == []
 
 
+def test_a_baseline_that_several_sides_meet_is_answered_with_conditions_that_can_be_typed() -> None:
+    controls = rows().assign(branch="edge_popup, scaled=True", digest="control")
+    sides = comparison.sides(pd.concat([rows(), controls], ignore_index=True), ["one"])
+    with pytest.raises(UserError) as raised:
+        comparison.baseline(sides, ["data=digits"])
+    assert str(raised.value) == (
+        "--against data=digits: 2 sides meet it; add one of: --against criterion=magnitude; --against criterion=random"
+    )
+    for condition in ("rewind.step=0", "rewind.step=20"):
+        base = comparison.baseline(sides, ["branch=edge_popup, scaled=True", condition])
+        assert {*base.rows["criterion"]} == {"random" if condition.endswith("20") else "magnitude"}
+
+
+def test_sides_that_no_single_condition_chooses_are_told_by_several() -> None:
+    table = pd.concat([rows(), rows().assign(experiment="two")], ignore_index=True).drop(columns="rewind.step")
+    with pytest.raises(UserError, match="--against experiment=one --against criterion=magnitude; "):
+        comparison.baseline(comparison.sides(table, ["one", "two"]), ["data=digits"])
+
+
+@pytest.mark.parametrize("column", ["line", "side"])
+def test_a_side_has_the_columns_of_the_table_alone(column: str) -> None:
+    sides = comparison.sides(rows(), ["one"])
+    assert [*sides[0].rows] == [*rows()]
+    with pytest.raises(UserError, match=f"{column}: there is no such column"):
+        comparison.baseline(sides, [f"{column}=0"])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "a=-"), (float("nan"), "a=-"), (20.0, "a=20"), (0.0012, "a=0.0012"), ("[8, 8]", "a=[8, 8]")],
+)
+def test_a_condition_is_met_by_the_value_that_it_is_made_of(value: object, text: str) -> None:
+    assert query.condition("a", value) == text
+    assert len(query.where(pd.DataFrame({"a": [value, "other"]}), [text])) == 1
+
+
 def test_differences_are_taken_within_replicates() -> None:
     sides = comparison.sides(rows(), ["one"])
     assert [side.name for side in sides] == ["magnitude, rewind.step=0", "random, rewind.step=20"]
@@ -235,7 +271,7 @@ def test_a_replicate_that_only_one_side_has_is_left_out() -> None:
 def test_a_baseline_is_a_single_configuration() -> None:
     sides = comparison.sides(rows(), ["one"])
     assert comparison.baseline(sides, ["criterion=random"]) is sides[1]
-    with pytest.raises(UserError, match="all meet it; name one"):
+    with pytest.raises(UserError, match="2 sides meet it; add one of"):
         comparison.baseline(sides, ["level=3"])
 
 

@@ -1,6 +1,8 @@
 """Configurations compared at the same density, within each replicate, so that what replicates share cancels out."""
 
 import math
+import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +14,9 @@ from lth.analysis.claim.rows import NEAR, nearest
 from lth.analysis.interval import mean_interval
 from lth.analysis.markdown import aligned
 from lth.analysis.plot.labels import in_order, label, short_names
-from lth.analysis.query import digits, scale, title, where
+from lth.analysis.query import SHOWN, condition, digits, scale, title, where
 from lth.analysis.summary import with_spread
+from lth.analysis.variants import telling
 
 SAME_LEVEL = 1.05  # factor within which two densities are taken for the same level of two schedules
 SETUP = ("model", "data", "steps")
@@ -33,7 +36,7 @@ def sides(table: pd.DataFrame, order: Sequence[str]) -> list[Side]:
     parts = [table[table["experiment"] == name] for name in order]
     named = [part.assign(branch=full_branch(part), line=_named(part, len(order) > 1)) for part in parts]
     return [
-        Side(label(line, branch), part[(part["line"] == line) & (part["branch"] == branch)])
+        Side(label(line, branch), part[(part["line"] == line) & (part["branch"] == branch)].drop(columns="line"))
         for branch in branches(table)
         for part in named
         for line in in_order(part.loc[part["branch"] == branch, "line"])
@@ -53,12 +56,23 @@ def baseline(found: Sequence[Side], against: Sequence[str], at: float | None = N
     """
     if not against:
         return next((side for side in found if at is None or not nearest(side.rows, 100 * at).empty), found[0])
-    rows = where(pd.concat([side.rows.assign(side=at) for at, side in enumerate(found)]), against)
-    kept: list[Side] = [found[at] for at in rows["side"].unique()]
+    rows = where(pd.concat({at: side.rows for at, side in enumerate(found)}), against)
+    kept: list[Side] = [found[at] for at in rows.index.unique(0)]
     main = [side for side in kept if (side.rows["branch"] == "ticket").all()] or kept
     if len(main) > 1:
-        raise UserError(f"--against {' '.join(against)}: {', '.join(s.name for s in main)} all meet it; name one")
+        given, more = f"--against {shlex.join(against)}", f" and {len(main) - SHOWN} more" * (len(main) > SHOWN)
+        raise UserError(f"{given}: {len(main)} sides meet it; add one of: {'; '.join(_conditions(main)[:SHOWN])}{more}")
     return main[0]
+
+
+def _conditions(found: Sequence[Side]) -> list[str]:
+    """What --against takes to choose each of these sides among them, for the shell."""
+    table = pd.concat([side.rows for side in found])
+    columns = [c for c in ("experiment", "branch", *telling(table)) if table[c].nunique(dropna=False) > 1]
+    words = [[condition(column, side.rows[column].iloc[0]) for column in columns] for side in found]
+    times = Counter(word for each in words for word in each)
+    chosen = [next(([word] for word in each if times[word] == 1), each) for each in words]
+    return [" ".join(f"--against {shlex.quote(word)}" for word in each) for each in chosen]
 
 
 def compare(found: Sequence[Side], base: Side, y: str, at: float | None = None) -> pd.DataFrame:

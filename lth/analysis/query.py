@@ -14,7 +14,7 @@ from lth.analysis.variants import MISSING
 from lth.store.columns import FLIPS
 from lth.store.names import did_you_mean, similar
 
-SHOWN = 12  # values that an error lists
+SHOWN = 12  # values and conditions that an error lists
 
 
 def where(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
@@ -29,6 +29,12 @@ def where(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         kept = pd.Series(np.logical_or.reduce([_equal(table, key, v) for v in _each(table[key], values)]), table.index)
         table = table[kept]
     return table
+
+
+def condition(column: str, value: Any) -> str:
+    """The condition that rows with this value meet."""
+    text = MISSING if pd.isna(value) else f"{value:.12g}" if isinstance(value, float) else str(value)
+    return f"{column}={text}"
 
 
 def evenly(levels: Sequence[int], count: int = 5) -> list[int]:

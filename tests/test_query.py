@@ -83,6 +83,13 @@ def test_bytes_are_those_of_quantized_nets() -> None:
         ("criterion=foo", "there are magnitude, random"),
         ("level=1", "level=1: no row has it; there are 0, 3"),
         ("level=0,1", "level=1: no row has it"),
+        ("accuracy=90", r"Did you mean \w+_accuracy or"),  # accuracy is a word for --y alone
+        ("early=1", "Did you mean early_stop_step or "),
+        (
+            "foo=1",
+            "there are experiment, model, data, steps, branch, draw, criterion, rewind.step, replicate, level, "
+            "density, config and 8 more, which lth table --format csv has$",
+        ),
     ],
 )
 def test_a_condition_that_nothing_meets_names_what_there_is(condition: str, said: str) -> None:
@@ -109,8 +116,9 @@ def test_words_of_the_command_line_name_columns() -> None:
     for word, said in [("model", "are not numbers"), ("byte", "no such column")]:
         with pytest.raises(UserError, match=said):
             query.number(rows(), word)
-    with pytest.raises(UserError, match="Did you mean accuracy"):
-        query.number(rows(), "acuracy")
+    for word in ("acuracy", "acc"):  # similar to it, a part of it
+        with pytest.raises(UserError, match="Did you mean accuracy"):
+            query.number(rows(), word)
     errors = rows().rename(columns=lambda c: c.replace("accuracy", "absolute_error"))
     with pytest.raises(UserError, match="take absolute_error"):
         query.number(errors, "accuracy")

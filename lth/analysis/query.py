@@ -1,7 +1,6 @@
 """Rows of a table of tickets by key=value, and its columns by the words of the command line."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +13,7 @@ from lth.analysis.variants import MISSING
 from lth.store.columns import FLIPS
 from lth.store.names import did_you_mean, similar
 
-SHOWN = 12  # values and conditions that an error lists
+SHOWN = 12  # values, conditions and columns that an error lists
 
 
 def where(table: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
@@ -89,14 +88,14 @@ def _rank(value: Any) -> tuple[bool, Any]:
     return isinstance(value, str), value
 
 
-def check_column(table: pd.DataFrame, key: str) -> None:
-    """Raise UserError that names similar columns if the table has no such one."""
+def check_column(table: pd.DataFrame, key: str, words: Sequence[str] = ()) -> None:
+    """Raise UserError that names similar columns if the table has no such one. words: what else may be written."""
     if key not in table:
-        words = [*map(str, table)]
-        with suppress(UserError):  # of several tasks
-            words = [name := metric(table).name, f"final_{name}", f"validation_{name}", "loss", *words]
-        meant = did_you_mean(similar(key, words, most=3, cutoff=0.6))
-        raise UserError(f"{key}: there is no such column{meant or '; there are ' + ', '.join(map(str, table))}")
+        known = [*dict.fromkeys([*words, *map(str, table)])]
+        near = similar(key, known, most=3, cutoff=0.6) or [each for each in known if key.lower() in each.lower()][:3]
+        more = f" and {len(known) - SHOWN} more, which lth table --format csv has" if len(known) > SHOWN else ""
+        there = f"; there are {', '.join(known[:SHOWN])}{more}"
+        raise UserError(f"{key}: there is no such column{did_you_mean(near) or there}")
 
 
 def number(table: pd.DataFrame, word: str) -> str:
@@ -104,19 +103,20 @@ def number(table: pd.DataFrame, word: str) -> str:
     remaining weights (macs_all: of all), or any column. Raises UserError.
     """
     found = metric(table)
-    column = {
+    words = {
         found.name: found.early,
         f"final_{found.name}": found.final,
         f"validation_{found.name}": f"early_stop_val_{found.name}",
         "loss": "early_stop_val_loss",
         "macs": "macs_remaining",
         "macs_all": "macs",
-    }.get(word, word)
+    }
+    column = words.get(word, word)
     if word == "accuracy" and found.name != "accuracy":
         raise UserError(f"accuracy: these trainings have none; take {found.name}, or loss")
     if word == "bytes" and word not in table:
         raise UserError("bytes: only quantized trainings have it (quantization=); lth compress measures files")
-    check_column(table, column)
+    check_column(table, column, [*words])
     return _numeric(table, word, column)
 
 

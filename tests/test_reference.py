@@ -38,6 +38,20 @@ def test_help_lists_choices_with_their_docstrings_and_keys_with_their_comments(
     assert bits == "of weights: 2 to 8, fp16 or bf16"
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("As in Evci et al. 2022: 44,190 weights. More.", "As in Evci et al. 2022: 44,190 weights"),
+        ("Two layers, e.g. Linear, i.e. A, vs. Three of them; cf. Caffe. More.",
+         "Two layers, e.g. Linear, i.e. A, vs. Three of them; cf. Caffe"),
+        ("What is final. hidden: widths.", "What is final"),
+        ("W_T is final. It is trained.", "W_T is final"),
+    ],
+)  # fmt: skip
+def test_a_summary_ends_with_its_sentence_and_not_at_an_abbreviation(text: str, first: str) -> None:
+    assert reference.sentence(text) == first
+
+
 def test_help_lists_settings_and_groups_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -130,9 +130,9 @@ def _keys(file: Path) -> Iterator[Key]:
 
 
 def sentence(text: str) -> str:
-    """The first sentence of a text, without its full stop."""
+    """The first sentence of a text, without its full stop; "line: ..." begins what is said of an argument."""
     plain = " ".join(text.partition("\n\n")[0].split())
-    return re.split(r"\.(?= [A-Z]| \w+: |$)", plain)[0]  # "line: ..." begins what is said of an argument
+    return re.split(r"(?<!\bet al)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\bcf)\.(?= [A-Z]| \w+: |$)", plain)[0]
 
 
 def of_groups(names: Sequence[str], folder: Path | None = None) -> str:

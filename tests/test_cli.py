@@ -39,7 +39,7 @@ print(json.dumps(answers))
 QUICK = [
     (["--help"], 0, "run"),
     (["--version"], 0, f"lth {lth.__version__}"),
-    ([], 2, "COMMAND"),
+    ([], 0, "usage: lth [-h] [--version] COMMAND ..."),
     (["walk"], 2, "walk"),
     (["table", "--format", "excel"], 2, "excel"),
     (["figure"], 0, "frankle2019_fig4              Frankle & Carbin 2019, Figure 4: early stop and accuracy"),

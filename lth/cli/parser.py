@@ -24,14 +24,16 @@ class _Exact(argparse.ArgumentParser):
 
 
 def parsed(given: list[str]) -> argparse.Namespace:
-    """Parse arguments, with key=value overrides in any place; argparse alone accepts them in one place only."""
+    """Parse arguments, with key=value overrides in any place; argparse alone accepts them in one place only. Without
+    any, print the help and exit with 0.
+    """
     parser = _parser()
     if given and given[0].startswith("-") and given[0] not in ("-h", "--help", "--version"):
         parser.error(f"{given[0]}: options go after the command, as in lth status --runs DIR")
     if given and not given[0].startswith("-") and given[0] not in (known := _commands(parser)):
         near = did_you_mean(similar(given[0], known))
         parser.error(f"there is no command '{given[0]}'{near} (lth --help lists them)")
-    options, rest = parser.parse_known_args(given)
+    options, rest = parser.parse_known_args(given or ["--help"])
     if rest and (not hasattr(options, "overrides") or any(word.startswith("-") for word in rest)):
         words = " ".join(rest)
         if "--runs" in [word.partition("=")[0] for word in rest] and hasattr(options, "overrides"):

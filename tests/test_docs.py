@@ -116,6 +116,15 @@ def test_relative_links_of_the_repository_lead_to_files_and_headings(name: str) 
     assert broken(ROOT / name) == []
 
 
+def test_words_are_spelled_as_in_america() -> None:
+    british = re.compile(
+        r"\b\w*(?:centre|centring|colour|neighbour|behaviour|favour|labell|catalogue|artefact)\w*", re.I
+    )
+    files = [*PAGES, *(ROOT / "conf").rglob("*.yaml"), *(ROOT / "lth").rglob("*.py"), *ROOT.glob("*.md")]
+    found = {file.name: british.findall(file.read_text(encoding="utf-8")) for file in files}
+    assert {name: words for name, words in found.items() if words} == {}
+
+
 def test_every_page_is_reached_from_the_index() -> None:
     listed = re.findall(r"^[\w/]+$", text("index.md"), re.MULTILINE)
     assert {f"{name}.md" for name in listed} | {"index.md"} == {page.relative_to(DOCS).as_posix() for page in PAGES}

@@ -308,9 +308,9 @@ def test_one_held_out_folder_is_the_test_set_and_validation_is_drawn_by_a_fixed_
     assert len(limited(data, 12).train) == 12
 
 
-def test_the_centre_of_an_image_is_seven_eighths_of_its_shorter_side(tmp_path: Path) -> None:
+def test_the_center_of_an_image_is_seven_eighths_of_its_shorter_side(tmp_path: Path) -> None:
     pixels = np.zeros((64, 96, 3), np.uint8)
-    pixels[4:60, 20:76] = 200  # the centre, 56 x 56
+    pixels[4:60, 20:76] = 200  # the center, 56 x 56
     for part, name in product(("train", "val", "test"), "ab"):
         (tmp_path / part / name).mkdir(parents=True)
         Image.fromarray(pixels).save(tmp_path / part / name / "0.png")

@@ -57,7 +57,7 @@ def compare(
 
 
 def _ring(count: int) -> list[tuple[int, int]]:
-    """Pairs of neighbours: each net and the next, the last and the first if there are more than two."""
+    """Pairs of neighbors: each net and the next, the last and the first if there are more than two."""
     pairs = [(number, number + 1) for number in range(count - 1)]
     return [*pairs, (count - 1, 0)] if count > 2 else pairs
 

@@ -21,7 +21,7 @@ log = logging.getLogger("lth")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 # Names of the folder of a split, the first that is there.
 HELD_OUT, TEST = ("validation", "val", "valid"), ("test",)
-# Side of an image before its centre is cut out, as a share of that of the centre (Krizhevsky et al. 2012: 256 and 224).
+# Side of an image before its center is cut out, as a share of that of the center (Krizhevsky et al. 2012: 256 and 224).
 MARGIN = 256 / 224
 # Mean and standard deviation of red, green and blue that nets for ImageNet are usually given, of bytes.
 IMAGENET = [255 * each for each in (0.485, 0.456, 0.406)], [255 * each for each in (0.229, 0.224, 0.225)]
@@ -61,7 +61,7 @@ def image_folder(
     """Folders of images, one for each class, such as ImageNet: `root/train/<class>/<file>`, read as they are needed.
 
     `root/val` and `root/test` likewise; if only one of them is there, it is the test set, and `validation` training
-    images are held out by a fixed seed. An image is resized so that its shorter side is 8/7 of `size`, and its centre
+    images are held out by a fixed seed. An image is resized so that its shorter side is 8/7 of `size`, and its center
     is taken; augment=resized_crop takes random crops of the whole image. moments: mean and standard deviation of
     scaling=standardize, those that are usual for ImageNet, or computed, which reads the training set once. Results are
     found by the names and sizes of the files.
@@ -94,7 +94,7 @@ class Images:
         return len(self.files)
 
     def __getitem__(self, row: int) -> "tuple[Image, np.int64]":
-        return _centre(self.decoded(row), self.size), self.targets[row]
+        return _center(self.decoded(row), self.size), self.targets[row]
 
     def decoded(self, row: int) -> "Image":
         """The whole image; raises UserError if its file is broken."""
@@ -115,7 +115,7 @@ class Images:
             ) from error
 
 
-def _centre(image: "Image", size: int) -> "Image":
+def _center(image: "Image", size: int) -> "Image":
     from PIL import Image
 
     scale = round(MARGIN * size) / min(image.size)

@@ -31,11 +31,11 @@ def _normalized(layer: _BatchNorm, alone: Any, x: Tensor) -> Tensor:
     )
     count = _sum(torch.tensor(x.numel() / x.shape[1], dtype=values.dtype, device=x.device))
     mean = _sum(values.sum(axes)) / count
-    centred = values - mean.view(shape)
-    variance = _sum(centred.square().sum(axes)) / count
+    centered = values - mean.view(shape)
+    variance = _sum(centered.square().sum(axes)) / count
     if layer.running_mean is not None:
         _remember(layer, mean.detach(), variance.detach() * count / (count - 1))
-    normal: Tensor = centred * (variance + layer.eps).rsqrt().view(shape)
+    normal: Tensor = centered * (variance + layer.eps).rsqrt().view(shape)
     if layer.affine:
         normal = normal * layer.weight.view(shape) + layer.bias.view(shape)
     return normal.to(x.dtype)

@@ -69,7 +69,7 @@ def noise() -> Recipe:
 
 
 def noise_data(shape: tuple[int, int, int], train: int, validation: int = 10, test: int = 10) -> Data:
-    """Images of noise of this shape, labelled 0 to 9 in turn."""
+    """Images of noise of this shape, labeled 0 to 9 in turn."""
     random = np.random.default_rng(0)
 
     def split(n: int) -> Split:

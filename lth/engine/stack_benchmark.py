@@ -49,11 +49,11 @@ class Case:
 
 ADAM = partial(torch.optim.Adam, lr=2e-4, fused=True)
 SGD = partial(torch.optim.SGD, lr=0.03, momentum=0.9, weight_decay=1e-4, fused=True)
-COLOUR = (3, 32, 32)
+COLOR = (3, 32, 32)
 CASES = [
     Case("LeNet-300-100", model.lenet_300_100, (1, 28, 28), ADAM, (1, 10, 100)),
-    Case("Conv-4", model.conv_4, COLOUR, ADAM, (1, 4, 16), ("fp32", "bf16")),
-    Case("ResNet-20", model.resnet_20, COLOUR, SGD, (1, 4, 16), ("fp32", "bf16"), 128, augment.flip_crop),
+    Case("Conv-4", model.conv_4, COLOR, ADAM, (1, 4, 16), ("fp32", "bf16")),
+    Case("ResNet-20", model.resnet_20, COLOR, SGD, (1, 4, 16), ("fp32", "bf16"), 128, augment.flip_crop),
 ]  # fmt: skip
 
 

@@ -202,6 +202,21 @@ def test_a_folder_of_ones_own_groups_is_asked_for_where_the_name_alone_is_given(
         jobs(["first_ticket", "root=there", "levles=1"])
 
 
+@pytest.mark.long
+def test_a_job_whose_groups_are_not_there_is_left_out_where_another_is_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "groups" / "lr"
+    folder.mkdir(parents=True)
+    (folder / "slow.yaml").write_text("_target_: lth.lr.constant\n_partial_: true\nwarmup: 3\n", encoding="utf-8")
+    assert run(f"--config-dir={folder.parent}", "root=here", "levels=0", "lr=slow", "replicate=[1,2]") == 0
+    assert run("root=here", "levels=0", "steps=30", "replicate=[1,2]") == 0
+    assert [job.recipe.steps for job, _ in jobs(["first_ticket", "root=here", "steps=30"])] == [30]
+    with pytest.raises(UserError, match=r"none of its jobs under here has steps=77; lth table"):
+        jobs(["first_ticket", "root=here", "steps=77"])
+    for word in ("steps=20", "steps=20,30", "replicate=2", "levels=1"):
+        with pytest.raises(UserError, match=r"there is no lr=slow.* If it was trained with --config-dir DIR, give"):
+            jobs(["first_ticket", "root=here", word])
+
+
 @pytest.mark.parametrize("wrong", [None, "levels=1", [1], {"levels": 1}])
 def test_a_record_whose_overrides_are_no_words_is_corrupt(wrong: object, tmp_path: Path) -> None:
     Record(tmp_path, "one", "job-1", {"replicate": 1}, overrides=["levels=1"]).status("finished")

@@ -10,6 +10,7 @@ from lth.analysis.registry import names
 from lth.cli.config.compose import compositions
 from lth.cli.config.flags import check_folder
 from lth.cli.config.literal import literal
+from lth.cli.config.overrides import is_swept
 from lth.cli.config.own import see_own_modules
 from lth.cli.override import key_of
 from lth.store.names import check_name
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from lth.job import Job
+
+MORE = ("levels", "replicate", "branch", "quantization")  # keys that don't tell jobs apart (`lth.job.Job.identity`)
 
 
 def jobs(words: Sequence[str], folder: Path | None = None) -> "list[tuple[Job, Path]]":
@@ -83,14 +86,27 @@ def _stored(named: Sequence[str], given: Sequence[str], folder: Path | None) -> 
 def _chosen(
     name: str, overrides: Sequence[str], given: Sequence[str], folder: Path | None
 ) -> "list[tuple[DictConfig, tuple[str, ...]]]":
-    """The configurations of a stored experiment, by the overrides that trained it, with others in the place of some."""
+    """The configurations of a stored experiment, by the overrides that trained it, with others in the place of some;
+    none if these can't be composed and are of another job.
+    """
     keys = {key_of(word) for word in given}
     try:
         return _composed([*(word for word in overrides if key_of(word) not in keys), *given], folder)
     except UserError:
+        if _is_other(overrides, given):
+            return []
         if folder is None:
             _check_groups(name, overrides)
         raise
+
+
+def _is_other(overrides: Sequence[str], given: Sequence[str]) -> bool:
+    """True if these overrides have another value of a key than the one that is given, so that they are of another job;
+    not for a key of which a job may have more than is asked for.
+    """
+    asked = [word for word in given if "=" in word and not key_of(word).startswith(MORE) and not is_swept(word)]
+    own = {key_of(word): word.partition("=")[2] for word in overrides}
+    return any(own.get(key_of(word), value) != value for word in asked for value in [word.partition("=")[2]])
 
 
 def _check_groups(name: str, overrides: Sequence[str]) -> None:

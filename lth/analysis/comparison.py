@@ -66,7 +66,7 @@ def baseline(found: Sequence[Side], against: Sequence[str], at: float | None = N
 
 
 def _conditions(found: Sequence[Side]) -> list[str]:
-    """What --against takes to choose each of these sides among them, for the shell."""
+    """Options --against, for the shell, that choose each of these sides among them."""
     table = pd.concat([side.rows for side in found])
     columns = [c for c in ("experiment", "branch", *telling(table)) if table[c].nunique(dropna=False) > 1]
     words = [[condition(column, side.rows[column].iloc[0]) for column in columns] for side in found]

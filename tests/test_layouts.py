@@ -1,6 +1,7 @@
 """Layouts of a pruned net: size, cost and outputs of each; and the command `lth layout`."""
 
 import logging
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from lth import cli, job, structure
 from lth.cli import config
-from lth.compress.latency import accuracy, batch
+from lth.compress.latency import accuracy, batch, settled
 from lth.compress.layout_table import markdown
 from lth.compress.layouts import Sparse, layouts
 from lth.data import Data, Split
@@ -274,6 +275,8 @@ def test_accuracies_are_those_that_training_measured_and_the_same_in_every_layou
     assert table["accuracy"].tolist() == pytest.approx([expected[level] for level in table["level"]])
     dense = table.iloc[0]
     assert (dense["faster_1"], dense["faster_128"], dense["points"]) == (1, 1, 0)
+    assert (table[["spread_1", "spread_128"]] >= 0).all(axis=None)
+    assert "Spread of the repeated timings" in (tmp_path / "first_ticket_layouts.md").read_text()
     assert table["faster_128"].tolist() == pytest.approx((dense["ms_128"] / table["ms_128"]).tolist())
 
 
@@ -299,6 +302,14 @@ def test_the_text_has_mean_spread_and_n_of_each_layout_and_describes_it() -> Non
     assert cells[2][:3] == ["weight, globally", "25.00", "csr"]
     assert cells[1][-3:] == ["90.00 ± 0.00", "0.00 ± 0.00", "2"]
     assert [note.partition(":")[0] for note in notes] == ["* csr", "* shrunk"]
+
+
+@pytest.mark.parametrize(("widest", "warned"), [(0.1, False), (0.25, True)])
+def test_the_spread_of_the_timings_is_told_and_a_great_one_warned_of(widest: float, warned: bool) -> None:
+    said = settled(pd.DataFrame({"spread_1": [0.02, 0.03], "spread_128": [widest, 0.01]}))
+    assert f"(the middle half of them, over the median): at most 3% at batch 1, {widest:.0%} at batch 128." in said
+    assert ("Ratios of times that differ by less are not settled" in said) == warned
+    assert settled(pd.DataFrame({"spread_1": [math.nan], "spread_128": [math.nan]})) == ""
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from lth.engine.timing import in_turn, seconds
+import pytest
+
+from lth.engine.timing import in_turn, rounds_in_turn, seconds, spread
 
 
 class Clock:
@@ -48,3 +50,11 @@ def test_a_call_shorter_than_a_measurement_is_repeated_after_one_that_is_not_tim
     durations = iter([50.0, 2.0, 70.0, 2.0, 2.0, 2.0, 6.0, 70.0, 2.0, 2.0, 2.0, 2.0])
     assert in_turn({"a": clock.call(durations, log, "a")}, 2, at_least=8.0, clock=clock) == {"a": (3 + 2) / 2}
     assert len(log) == 12
+
+
+def test_the_rounds_of_a_call_are_kept_and_their_spread_is_the_middle_half_over_the_median() -> None:
+    clock = Clock()
+    calls = {"a": clock.call(iter([100.0, 4.0, 1.0, 3.0, 9.0, 5.0]), [], "a")}
+    assert rounds_in_turn(calls, 5, clock=clock) == {"a": [4, 1, 3, 9, 5]}
+    assert spread([4, 1, 3, 9, 5]) == pytest.approx((5 - 3) / 4)
+    assert spread([2.0, 2.0, 2.0]) == 0

@@ -13,6 +13,7 @@ from lth.cli import config
 from lth.cli.console import log_to_console
 from lth.cli.display import on_stderr
 from lth.compress.file_table import failed, markdown, measure
+from lth.compress.latency import settled
 from lth.compress.nets import first_and_last, select
 from lth.compress.tables import provenance, write
 from lth.store.file import OTHER_OUT, make_folder
@@ -35,7 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _write(name: str, table: pd.DataFrame, title: str, out: Path) -> None:
-    text = f"{markdown(table)}\n\n{provenance('one thread', plot.reductions(table))}"
+    made = provenance("one thread", plot.reductions(table))
+    text = "\n\n".join(filter(None, [markdown(table), settled(table), made]))
     good = table.dropna(subset=["bytes"])
     figure = [] if good.empty else plot.save(plot.pareto(good, title), out, name)
     print(f"{text}\n", *figure, *write(table, text, out, name), sep="\n")

@@ -7,6 +7,7 @@ import torch
 from lth.cli import config
 from lth.cli.console import log_to_console
 from lth.cli.display import on_stderr
+from lth.compress.latency import settled
 from lth.compress.layout_table import markdown, measure
 from lth.compress.nets import select
 from lth.compress.tables import provenance, write
@@ -21,6 +22,6 @@ def main(arguments: argparse.Namespace) -> int:
     make_folder(arguments.out, OTHER_OUT)  # before what takes long
     nets = select(jobs, arguments.levels, with_dense=True, trains=on_stderr)
     for name, part in measure(nets).groupby("experiment"):
-        text = f"{markdown(part)}\n\n{provenance('one thread, float32')}"
+        text = f"{markdown(part)}\n\n{settled(part)}\n\n{provenance('one thread, float32')}"
         print(f"{text}\n", *write(part, text, arguments.out, f"{name}_layouts"), sep="\n")
     return 0

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lth.analysis.plot.labels import model_name
 from lth.analysis.summary import spreads
-from lth.compress.latency import BATCHES, accuracy, batch, check, latencies
+from lth.compress.latency import BATCHES, accuracy, batch, check, columns, latencies
 from lth.compress.layouts import NOTES, layouts
 from lth.compress.nets import Net, by_dense, labels
 from lth.compress.tables import where
@@ -59,7 +59,7 @@ def _family(family: Sequence[Net]) -> pd.DataFrame:
         for name, each in layouts(trained, job.recipe).items()
     }
     speeds = {
-        f"ms_{size}": latencies({key: partial(each.net, batch(images, size)) for key, each in found.items()})
+        size: latencies({key: partial(each.net, batch(images, size)) for key, each in found.items()})
         for size in BATCHES
     }
     rows = [
@@ -68,7 +68,7 @@ def _family(family: Sequence[Net]) -> pd.DataFrame:
             "layout": name,
             "parameters": each.parameters,
             "macs": each.macs,
-            **{column: speed[index, name] for column, speed in speeds.items()},
+            **{key: value for size in BATCHES for key, value in columns(size, speeds[size][index, name]).items()},
             "accuracy": accuracy(each.net, images, targets, task),
             **where(),
         }

@@ -9,12 +9,12 @@ from torch import Tensor
 from lth import UserError
 from lth.compress import onnx
 from lth.compress.formats import Failure, File, attempt
-from lth.compress.latency import BATCHES, accuracy, batch, latencies
+from lth.compress.latency import BATCHES, accuracy, batch, columns, latencies
 from lth.data import normalized
 from lth.recipe import Recipe
 from lth.task import Task
 
-COLUMNS = ("bytes", "accuracy", *(f"ms_{size}" for size in BATCHES), "memory_mb")
+COLUMNS = ("bytes", "accuracy", *(f"{kind}_{size}" for kind in ("ms", "spread") for size in BATCHES), "memory_mb")
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -34,8 +34,8 @@ def measured(files: Mapping[Key, File | Failure], recipe: Recipe) -> dict[Key, d
     }
     for size in BATCHES if sessions else ():
         speeds = latencies({key: onnx.forward(running, batch(inputs, size)) for key, running in sessions.items()})
-        for key, milliseconds in speeds.items():
-            rows[key][f"ms_{size}"] = milliseconds
+        for key, latency in speeds.items():
+            rows[key] |= columns(size, latency)
     return rows
 
 

@@ -485,6 +485,22 @@ def test_results_without_multiply_accumulates_are_drawn_against_seconds() -> Non
     ]  # fmt: skip
 
 
+def test_many_configurations_have_a_row_each_of_their_most_accurate_level() -> None:
+    rates = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    parts = [levels(**{"optimizer.lr": rate, "config": str(rate)}) for rate in rates]
+    assert len(plot.cost(pd.concat(parts[:5], ignore_index=True)).axes[0].containers) == 10  # two lines for each
+    table_ = pd.concat(parts, ignore_index=True)
+    table_.loc[(table_["optimizer.lr"] == 0.2) & (table_["level"] == 1), "early_stop_test_accuracy"] = 0.99
+    figure = plot.cost(table_)
+    axes = figure.axes[1]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [f"optimizer.lr={rate}" for rate in rates]
+    assert [text.get_text() for text in axes.texts][:3] == ["92.15%, 25.0%", "99.00%, 50.0%", "92.15%, 25.0%"]
+    bars = [np.asarray(line.get_xdata()).tolist() for line in axes.get_lines() if len(line.get_xydata()) == 2]
+    assert bars[:2] == [[25.5, 176.5], [50.5, 151]]
+    assert "from minimum to maximum" not in figure.get_supxlabel()
+    assert figure.get_supxlabel().replace("\n", " ").endswith("best level: accuracy at early stop, percent of weights")
+
+
 @pytest.mark.long
 def test_the_command_draws_a_figure_of_each_experiment(store: Path, tmp_path: Path) -> None:
     assert cli.main(["cost", "--runs", str(store), "small", "--figure", "--out", str(tmp_path / "out")]) == 0

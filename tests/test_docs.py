@@ -7,12 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import examples
 import pytest
 import torch
 import torchvision
 
 from lth import cli
 from lth.analysis import registry, results
+from lth.analysis.plot import sparsity
 from lth.cli import config
 from lth.cli.parser import options, parsed
 from lth.store import table
@@ -269,6 +271,14 @@ def test_every_page_of_a_paper_has_the_figures_and_tables_of_its_experiments() -
 def test_every_command_is_on_the_page_of_commands() -> None:
     named = re.findall(r"^\| `lth (\w+)` \|", text("commands.md"), re.MULTILINE)
     assert [*named, "completion"] == [*options()]
+
+
+def test_the_name_of_tickets_that_win_is_explained() -> None:
+    """It is that of the legend: `lth.analysis.plot.sparsity`."""
+    tickets = examples.tickets("one", {1: (0.90, 0.92), 2: (0.90, 0.93), 3: (0.91, 0.93)})
+    _, (name,) = sparsity(tickets).axes[0].get_legend_handles_labels()
+    assert name == "winning ticket (down to 41%)"
+    assert '"winning ticket (down to 21.1%)" names' in text("commands.md")
 
 
 def test_every_flat_module_is_in_the_reference() -> None:

@@ -312,3 +312,23 @@ def zoo() -> list[str]:
 @pytest.mark.parametrize("name", zoo())
 def test_units_of_every_net_of_torchvision_are_removed_exactly_or_stay(name: str) -> None:
     smaller_or_refused(name)
+
+
+class Mixed(nn.Module):
+    """Units that are multiplied by their mean; no biases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(16, 6, bias=False), nn.Linear(6, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.one(x.flatten(1))
+        out: Tensor = self.two(h * h.mean(1, keepdim=True))
+        return out
+
+
+def test_units_are_compared_on_other_inputs_where_all_are_zero() -> None:
+    """On inputs of 0 this net gives 0, with and without some of its units."""
+    found = neuron.units(Mixed(), torch.zeros(5, *SHAPE))
+    assert not found.groups
+    assert [*found.whole] == ["one"]

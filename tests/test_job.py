@@ -287,6 +287,32 @@ def softmax(shape: Sequence[int], classes: int) -> nn.Module:
     return nn.Sequential(small.net(shape, classes), nn.Softmax(1))
 
 
+class Norm(nn.Module):
+    """Divide by the deviation over a batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / x.std(0)
+
+
+def mixed(shape: Sequence[int], classes: int) -> nn.Module:
+    return nn.Sequential(small.net(shape, classes), Norm())
+
+
+def noisy_net(shape: Sequence[int], classes: int) -> nn.Module:
+    net = small.net(shape, classes)
+    net.register_forward_hook(lambda _, __, outputs: outputs + torch.randn_like(outputs))
+    return net
+
+
+def test_a_net_whose_outputs_depend_on_the_batch_is_named_and_a_random_one_is_not() -> None:
+    (said,) = job.of_outputs(recipe(model=mixed))
+    assert said == (
+        "outputs of the net depend on the other examples of a batch (batch norm without running statistics, say): its "
+        "accuracies are those of batches of 1000 examples, or of 125 images, in their order"
+    )
+    assert [*job.of_outputs(recipe(model=noisy_net))] == []
+
+
 def test_a_net_that_gives_probabilities_is_named() -> None:
     assert [*job.of_outputs(JOB.recipe)] == []
     (said,) = job.of_outputs(recipe(model=softmax))

@@ -530,6 +530,8 @@ REFUSED = {
                          "has no weights to prune .it has no such layer"),
     "only a frozen layer": (lambda: Raw(lambda p, x: p(x.flatten(1)), nn.Linear(16, 3).requires_grad_(False)),
                             "no weights to prune .part.weight: no gradient"),
+    "whole numbers": (lambda: Raw(lambda p, x: p(x.flatten(1)).round().long()), "of type int64 in evaluation: return"),
+    "complex numbers": (lambda: Raw(lambda p, x: torch.fft.fft(p(x.flatten(1)))), "outputs of type complex64 in"),
     "extra state": (lambda: nn.Sequential(nn.Flatten(), Extra(16, 3)), "1._extra_state of .*register_buffer"),
     "bfloat16": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).bfloat16(), "weights of type torch.bfloat16"),
     "compiled": (lambda: torch.compile(nn.Linear(16, 3)), "is compiled .torch.compile.: return the plain module"),

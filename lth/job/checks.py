@@ -1,6 +1,7 @@
 """Checks of results: CHECKS[role](guard, value, *arguments) raises UserError for one that the role does not allow."""
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
@@ -15,6 +16,10 @@ from lth.recipe import Recipe
 from lth.schedule import KINDS, Ladder
 from lth.ticket import Ticket
 from lth.weights import weights_of
+
+# Types of scores that can be ranked.
+NUMBERS = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool}
+NUMBERS |= {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
 def _model(guard: Role, net: Any, *unused: Any) -> None:
@@ -56,7 +61,8 @@ def check_settings(guard: Role, of: type, bound: Mapping[str, Any]) -> None:
 
 
 def _lr(guard: Role, factor: Any, step: Any, *unused: Any) -> None:
-    if isinstance(factor, bool) or not isinstance(factor, Real) or not float(factor) >= 0:
+    number: Any = factor if isinstance(factor, Real) and not isinstance(factor, bool) else -1
+    if not 0 <= number <= sys.float_info.max:
         raise guard.wrong(f"{kind(factor)} at step {step}", "it must return 0 or more, the factor on optimizer.lr")
 
 
@@ -82,7 +88,9 @@ def _init(guard: Role, weights: Any, net: nn.Module, *unused: Any) -> None:
 def _criterion(guard: Role, scores: Any, net: Any, trained: Any, *unused: Any) -> None:
     check_tensors(guard, scores, trained.mask, "scores")
     for name in trained.mask:
-        if scores[name].is_complex() or scores[name][trained.mask[name]].isnan().any():
+        if scores[name].dtype not in NUMBERS:
+            raise guard.wrong(f"{kind(scores[name])} for {name}", "scores are floats or whole numbers")
+        if scores[name][trained.mask[name]].isnan().any():
             raise guard.wrong(f"scores of {name} that are not numbers", "check what it divides by, or takes roots of")
 
 

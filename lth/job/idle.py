@@ -10,6 +10,7 @@ import torch
 
 from lth import stop
 from lth.data import Split
+from lth.engine.evaluation import BATCH, BATCH_OF_IMAGES
 from lth.imp import examples
 from lth.job.values import Job
 from lth.keywords import unbound
@@ -18,6 +19,7 @@ from lth.schedule import KINDS
 from lth.seed import undisturbed
 from lth.task import cross_entropy
 
+APART = 1e-3  # share of the largest output by which those of a batch and of its halves differ, beyond rounding
 LEAST = 1e-4  # of the rate: a last factor below it is taken to be a decay towards 0, as of lr=cosine
 
 
@@ -81,13 +83,22 @@ def _is_constant(split: Split) -> bool:
 
 
 def of_outputs(recipe: Recipe) -> Iterator[str]:
-    """Sentences on a net that has outputs without a class, or gives probabilities, where the loss takes logits. They
-    are computed for some inputs.
+    """Sentences on a net whose outputs depend on the batch, that has outputs without a class, or that gives
+    probabilities, where the loss takes logits. They are computed for some inputs.
     """
+    inputs = examples(recipe)
+    with undisturbed(), torch.no_grad():
+        net = recipe.net().eval()
+        outputs, again, halves = net(inputs), net(inputs), torch.cat([net(half) for half in inputs.chunk(2)])
+    if torch.equal(outputs, again) and not torch.allclose(
+        outputs, halves, rtol=0, atol=APART * float(outputs.abs().max())
+    ):
+        yield (
+            f"outputs of the net depend on the other examples of a batch (batch norm without running statistics, say): "
+            f"its accuracies are those of batches of {BATCH} examples, or of {BATCH_OF_IMAGES} images, in their order"
+        )
     if recipe.task.losses is not cross_entropy:
         return
-    with undisturbed(), torch.no_grad():
-        outputs = recipe.net().eval()(examples(recipe))
     if (most := outputs.shape[-1]) > recipe.data.outputs:
         yield f"the net has {most} outputs, and {recipe.data.name} has {recipe.data.outputs} classes"
     sums = outputs.sum(-1)

@@ -47,8 +47,12 @@ def check_tensors(guard: Role, values: Any, like: Mapping[str, Tensor], what: st
     """Raise UserError unless there is a tensor of the same shape for each of these."""
     check_named(guard, values, like, what)
     for name, old in like.items():
-        if not isinstance(values[name], Tensor) or values[name].shape != old.shape:
-            raise guard.wrong(f"{kind(values[name])} for {name}", f"a tensor of shape {tuple(old.shape)} is needed")
+        value = values[name]
+        if not isinstance(value, Tensor) or value.shape != old.shape:
+            raise guard.wrong(f"{kind(value)} for {name}", f"a tensor of shape {tuple(old.shape)} is needed")
+        if value.layout is not torch.strided or value.is_meta:
+            how = "on the meta device" if value.is_meta else str(value.layout).removeprefix("torch.")
+            raise guard.wrong(f"{kind(value)}, {how}, for {name}", "a dense tensor with values is needed (to_dense)")
 
 
 def check_named(guard: Role, values: Any, like: Mapping[str, Tensor], what: str) -> None:

@@ -93,6 +93,10 @@ def outputs_of(net: nn.Module, inputs: Tensor) -> Tensor:
                 f"{name} gives a {type(outputs).__name__} in {mode}: return the logits alone, a tensor B x C (nets of "
                 "torchvision with auxiliary classifiers: aux_logits=False)"
             )
+        if not outputs.is_floating_point():
+            kind = str(outputs.dtype).removeprefix("torch.")
+            raise UserError(f"{name} gives outputs of type {kind} in {mode}: return numbers that have a gradient, such "
+                            "as float32")  # fmt: skip
         if mode == "evaluation" and not torch.equal(given, inputs):
             raise UserError(f"{name} changes its inputs in evaluation, which are those of later evaluations too: write "
                             "to a tensor of its own, as x = x * 0.5 does in place of x.mul_(0.5)")  # fmt: skip

@@ -16,13 +16,13 @@ Cost
     LeNet in full, a replicate: 26 trainings of 24,000 steps at each k, 24 of them with each layer pruned by itself, 33
     to 70 seconds each when dense on an idle core, less when sparse. ResNet-20: 13 of 63,000 steps a k; reduced, 3 of
     2,000 or of 1,500 at k = 500, which stands for 2,000.
-Result (2026-12-01, LeNet-300-100 in full with three pairs of children each, n = 3 at k = 0, 25 and 50, n = 2 at 100 to
-    1,000, mean and standard deviation; AMD EPYC, one thread; results/frankle2020_connectivity.csv)
+Result (2026-12-01, LeNet-300-100 in full with three pairs of children each, n = 3, mean and
+    standard deviation; AMD EPYC, one thread; results/frankle2020_connectivity.csv)
     Everything is stable, as in the paper. At k = 0 the instability is 0.90 (0.13) points dense, 0.07 (0.01) of the
     ticket of 3.5%, 0.54 (0.39) re-initialized and 0.66 (0.28) with a shuffled mask, and the ticket is as accurate as
     the dense net (98.28 and 97.81% at the end). Later, dense nets become more stable, 0.51 (0.46) points at k = 25,
-    0.36 (0.04) at 50 and 0.07 to 0.18 from 100 on; tickets have 0.03 to 0.14 at every k, re-initialized ones 0.42 to
-    0.69 and shuffled masks 0.37 to 0.78.
+    0.36 (0.04) at 50, 0.20 (0.10) at 100 and 0.07 to 0.12 from 250 on; tickets have 0.04 to 0.13 at every k,
+    re-initialized ones 0.34 to 0.69 and shuffled masks 0.51 to 0.78.
     With each layer pruned by itself, at k = 0, tickets have 0.04 (0.02), re-initialized ones 1.08 (0.56) and shuffled
     masks 3.50 (1.54), which so are not stable on average: only 35 weights remain in the output layer to be shuffled (n
     = 3). An independent plain PyTorch loop found 4.02 and 3.77 points for such random masks, and 1.17 if a fifth of the

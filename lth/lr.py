@@ -5,11 +5,13 @@ under rewinding: a ticket at step k continues with the factor of step k. Imports
 import math
 from collections.abc import Sequence
 
+from lth import UserError
+
 
 def constant(step: int, *, warmup: int = 0) -> float:
     """Constant 1, after a linear warm-up from 0 over `warmup` steps (Frankle & Carbin 2019, Section 5)."""
     if warmup < 0:
-        raise ValueError(f"lr.warmup={warmup}: a number of steps, at least 0")
+        raise UserError(f"lr.warmup={warmup}: a number of steps, at least 0")
     return min(1.0, step / warmup) if warmup else 1.0
 
 
@@ -33,7 +35,7 @@ def linear(step: int, *, steps: int, end: float = 0.0, warmup: int = 0) -> float
 def exponential(step: int, *, steps: int, end: float = 0.01, warmup: int = 0) -> float:
     """Exponential decay from 1 to `end` at `steps`, where it stays, after a linear warm-up over `warmup` steps."""
     if end <= 0:
-        raise ValueError(f"lr.end={end}: an exponential decay never reaches 0, give a number above it such as 0.01")
+        raise UserError(f"lr.end={end}: an exponential decay never reaches 0, give a number above it such as 0.01")
     return _after_warmup(step, warmup, float(end ** _progress(step, warmup, steps)))
 
 
@@ -42,7 +44,7 @@ def one_cycle(step: int, *, steps: int, rise: float = 0.3, start: float = 0.04, 
     Topin 2018; as PyTorch's OneCycleLR by default, which is at its top and end a step earlier). The momentum stays.
     """
     if not 0 < rise < 1:
-        raise ValueError(f"lr.rise={rise}: the share of the steps in which the rate rises, between 0 and 1")
+        raise UserError(f"lr.rise={rise}: the share of the steps in which the rate rises, between 0 and 1")
     top = rise * steps
     if step < top:
         return 1 + (start - 1) * _half_cosine(step / top)
@@ -52,7 +54,7 @@ def one_cycle(step: int, *, steps: int, rise: float = 0.3, start: float = 0.04, 
 def _progress(step: int, warmup: int, steps: int) -> float:
     """Share of the steps after the warm-up that have passed, 0 to 1."""
     if steps <= warmup:
-        raise ValueError(f"lr.warmup={warmup}: must be below lr.steps={steps}, at which the schedule ends")
+        raise UserError(f"lr.warmup={warmup}: must be below lr.steps={steps}, at which the schedule ends")
     return min(1.0, max(0.0, (step - warmup) / (steps - warmup)))
 
 

@@ -18,7 +18,7 @@ from lth import neuron as units
 from lth.distribution import Densities, Scores
 from lth.layer import outputs_first
 from lth.rules.ranges import check_n_of_m
-from lth.ticket import Mask, at_least_one, highest
+from lth.ticket import Mask, at_least_one, check_scores, highest
 
 log = logging.getLogger("lth")
 TOLD = 5  # reasons that a sentence gives
@@ -117,8 +117,7 @@ def n_of_m(
 
 def _highest_in_runs(net: nn.Module, name: str, scores: Tensor, mask: Tensor, n: int, m: int) -> Tensor:
     """Keep the n highest scores of every m consecutive inputs."""
-    if scores[mask].isnan().any():
-        raise ValueError(f"a score of {name} is not a number")
+    check_scores(name, scores[mask])
     scores, mask = outputs_first(net, name, scores), outputs_first(net, name, mask)
     size = mask.shape[1]
     values = scores.detach().double()

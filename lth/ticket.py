@@ -126,11 +126,17 @@ def highest(name: str, scores: Tensor, mask: Tensor, kept: int, what: str = "wei
             "lower the density of this level, or ask for fewer levels (levels=0 prunes by an updater alone)"
         )
     candidates = scores.detach().flatten()[left]
-    if candidates.isnan().any():
-        raise ValueError(f"a score of {name} is not a number")
+    check_scores(name, candidates)
     new = torch.zeros(mask.numel(), dtype=torch.bool, device=mask.device)
     new[left] = top(candidates, kept)
     return new.view_as(mask)
+
+
+def check_scores(name: str, scores: Tensor) -> None:
+    """Raise UserError if a score is NaN."""
+    if scores.isnan().any():
+        raise UserError(f"a score of {name} is not a number: check what the criterion divides by, or takes roots of; "
+                        "of a training that diverged, lower optimizer.lr")  # fmt: skip
 
 
 def top(values: Tensor, kept: int) -> Tensor:

@@ -220,7 +220,7 @@ def test_missing_files_are_named_together_with_the_remedies(
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", no_network)
     missing = tmp_path / folder / "raw" / "train-images-idx3-ubyte"
-    with pytest.raises(FileNotFoundError, match=re.escape(str(missing))) as error:
+    with pytest.raises(UserError, match=re.escape(str(missing))) as error:
         source(root=str(tmp_path), cache=str(tmp_path / "cache"))
     assert "data.root" in str(error.value)
     assert "data=mnist_5k" in str(error.value)
@@ -343,7 +343,7 @@ def test_images_of_another_shape_or_type_are_an_error_that_names_the_file(
 ) -> None:
     write_arrays(tmp_path / "cifar10", 10, **{part: array})
     expected = f"{tmp_path / 'cifar10' / part}.npy holds {held}: expected uint8, N x 3 x 32 x 32"
-    with pytest.raises(ValueError, match=re.escape(expected)):
+    with pytest.raises(UserError, match=re.escape(expected)):
         cifar10(root=str(tmp_path))
 
 
@@ -360,7 +360,7 @@ def test_labels_that_are_not_one_whole_number_per_image_are_an_error_that_names_
     write_arrays(tmp_path / "cifar10", 10, test_images=colour(1000, 60), test_labels=np.zeros(60, int))
     np.save(tmp_path / "cifar10" / f"{part}.npy", array)
     expected = f"{tmp_path / 'cifar10' / part}.npy holds {held}: expected integers, one for each of 60 images"
-    with pytest.raises(ValueError, match=re.escape(expected)):
+    with pytest.raises(UserError, match=re.escape(expected)):
         cifar10(root=str(tmp_path))
 
 
@@ -369,7 +369,7 @@ def test_a_missing_array_among_others_is_named(part: str, tmp_path: Path) -> Non
     write_arrays(tmp_path / "cifar10", 10)
     (tmp_path / "cifar10" / f"{part}.npy").unlink()
     expected = f"data=cifar10: {tmp_path / 'cifar10' / part}.npy is missing, but some of the 4 arrays exist"
-    with pytest.raises(FileNotFoundError, match=re.escape(expected)):
+    with pytest.raises(UserError, match=re.escape(expected)):
         cifar10(root=str(tmp_path))
 
 
@@ -426,20 +426,20 @@ def test_missing_cifar_is_an_error_that_names_the_first_file_and_the_remedies(
 
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", no_network)
     expected = f"data={source.__name__}: {tmp_path / first} is missing and could not be downloaded"
-    with pytest.raises(FileNotFoundError, match=re.escape(expected)) as error:
+    with pytest.raises(UserError, match=re.escape(expected)) as error:
         source(root=str(tmp_path), cache=str(tmp_path / "cache"))
     assert "no network" in str(error.value)
     assert f"data.root at the folder that holds {first.partition('/')[0]}" in str(error.value)
     assert "data=mnist_5k" in str(error.value)
     assert not (tmp_path / "cache").exists()
-    with pytest.raises(FileNotFoundError, match="could not be downloaded"):
+    with pytest.raises(UserError, match="could not be downloaded"):
         source(root=str(tmp_path / "misspelt"), cache=str(tmp_path / "cache"))
     assert not (tmp_path / "misspelt").exists()
 
 
 @pytest.mark.parametrize("source", [mnist, cifar10])
 def test_no_folder_is_made_where_data_root_leads_nowhere(source: Source, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=f"there is no folder {tmp_path}/misspelt. Point it at the folder that"):
+    with pytest.raises(UserError, match=f"there is no folder {tmp_path}/misspelt. Point it at the folder that"):
         source(root=str(tmp_path / "misspelt" / "data"))
     assert not any(tmp_path.iterdir())
 

@@ -12,7 +12,7 @@ from small import many
 from torch.optim import lr_scheduler as schedulers
 from torch.optim.lr_scheduler import LRScheduler
 
-from lth import lr
+from lth import UserError, lr
 
 
 def test_a_constant_rate_is_1_at_every_step() -> None:
@@ -109,5 +109,5 @@ def test_schedules_are_those_of_pytorch(ours: Callable[[int], float], theirs: Ca
     ],
 )
 def test_schedules_that_can_not_be_are_refused(call: Callable[[], float], sentence: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(sentence)):
+    with pytest.raises(UserError, match=re.escape(sentence)):
         call()

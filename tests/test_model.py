@@ -13,6 +13,7 @@ from small import copied, few, kinds_of
 from torch import nn
 from torchvision import models
 
+from lth import UserError
 from lth.layer import prunable
 from lth.model import conv_2, conv_4, conv_6, lecun_lenet_5, lenet_5, lenet_300_100, mlp, resnet_20, torchvision, vgg_19
 from lth.model.resnet import Block
@@ -189,7 +190,7 @@ def test_images_that_are_too_small_are_refused_with_how_often_they_would_be_halv
     model: Model, size: int, times: int
 ) -> None:
     for shape in ((3, size, 32), (3, 32, size)):
-        with pytest.raises(ValueError, match=f"images of {shape[1]} x {shape[2]} can't be halved {times} times"):
+        with pytest.raises(UserError, match=f"images of {shape[1]} x {shape[2]} can't be halved {times} times"):
             model(shape, 10)
 
 
@@ -254,13 +255,13 @@ def test_a_net_of_torchvision_by_name_is_that_of_torchvision_for_so_many_classes
 
 @pytest.mark.parametrize("name", ["resnet19", "ResNet18", "fcn_resnet50"])
 def test_an_unknown_name_is_an_error_that_lists_the_classifiers_of_torchvision(name: str) -> None:
-    with pytest.raises(ValueError, match=f"model.name={name}: .*it has alexnet, .*resnet18.*wide_resnet50_2$") as error:
+    with pytest.raises(UserError, match=f"model.name={name}: .*it has alexnet, .*resnet18.*wide_resnet50_2$") as error:
         torchvision(CIFAR, 10, name=name)
     assert "fcn_resnet101" not in str(error.value), "that one segments"
 
 
 def test_images_of_one_channel_are_refused_by_the_nets_of_torchvision() -> None:
-    with pytest.raises(ValueError, match=r"needs images of 3 channels, these have 1: use data=cifar10"):
+    with pytest.raises(UserError, match=r"needs images of 3 channels, these have 1: use data=cifar10"):
         torchvision(MNIST, 10, name="resnet18")
 
 
@@ -287,12 +288,12 @@ def test_the_lenet_5_of_1998_has_44190_weights_in_five_layers() -> None:
     assert sizes == [(6, 1, 5, 5), (16, 6, 5, 5), (120, 256), (84, 120), (10, 84)]
     assert sum(math.prod(size) for size in sizes) == 44_190
     assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
-    with pytest.raises(ValueError, match="8 x 8 are too small"):
+    with pytest.raises(UserError, match="8 x 8 are too small"):
         lecun_lenet_5((1, 8, 8), 10)
 
 
 def test_lenet_5_refuses_images_that_two_convolutions_leave_nothing_of() -> None:
-    with pytest.raises(ValueError, match="8 x 8"):
+    with pytest.raises(UserError, match="8 x 8"):
         lenet_5((1, 8, 8), 10)
 
 

@@ -169,7 +169,7 @@ def test_input_ranges_stay_as_calibrated() -> None:
 @pytest.mark.parametrize(("wrong", "said"), [({"steps": 0}, "steps=0"), ({"images": 0}, "images=0"),
                                              ({"bits": 9}, "weight_bits=9")])  # fmt: skip
 def test_invalid_arguments_are_errors(wrong: dict[str, int], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(UserError, match=said):
         quantization.aware(trained_by(PLAIN), recipe=PLAIN, **{"bits": 4, **wrong})
 
 

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from small import conv_net, many, net
 from torch import Tensor, nn
 
+from lth import UserError
 from lth.quantization import (
     CALIBRATIONS,
     Grid,
@@ -109,7 +110,7 @@ def test_any_axis_can_have_its_own_grids() -> None:
 
 @pytest.mark.parametrize("bits", [1, 9, 0])
 def test_one_bit_and_nine_are_refused(bits: int) -> None:
-    with pytest.raises(ValueError, match="choose 2 to 8"):
+    with pytest.raises(UserError, match="choose 2 to 8"):
         of(-1, 1, bits=bits, symmetric=True)
 
 
@@ -117,18 +118,18 @@ def test_one_bit_and_nine_are_refused(bits: int) -> None:
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_a_value_that_is_not_finite_is_an_error(name: str, value: float) -> None:
     many_values = torch.cat([torch.ones(5000), torch.tensor([value])])  # the percentile would cut it away
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         CALIBRATIONS[name](many_values, axis=None, bits=8, symmetric=True)
 
 
 def test_a_range_that_is_not_finite_is_an_error() -> None:
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         of(0.0, torch.nan, bits=8, symmetric=False)
 
 
 @pytest.mark.parametrize("name", CALIBRATIONS)
 def test_an_empty_tensor_has_no_range(name: str) -> None:
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(UserError, match="no values"):
         CALIBRATIONS[name](torch.empty(0), axis=None, bits=8, symmetric=True)
 
 
@@ -404,7 +405,7 @@ def test_weights_only_leaves_inputs_alone() -> None:
 
 
 def test_a_net_without_calibration_is_an_error() -> None:
-    with pytest.raises(ValueError, match="calibrate inputs first"):
+    with pytest.raises(UserError, match="calibrate inputs first"):
         quantized(net((1, 4, 4), 3), Scheme())(torch.rand(1, 1, 4, 4))
 
 
@@ -473,7 +474,7 @@ def test_calibration_of_many_inputs_keeps_the_extremes() -> None:
     ],
 )
 def test_an_invalid_scheme_is_refused(wrong: dict[str, object], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(UserError, match=said):
         quantized_model((1, 4, 4), 3, model=net, **wrong)  # type: ignore[arg-type]
 
 

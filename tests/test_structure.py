@@ -14,7 +14,7 @@ from torch.sparse._semi_structured_conversions import (
     sparse_semi_structured_to_dense_cutlass,
 )
 
-from lth import distribution, structure
+from lth import UserError, distribution, structure
 from lth.model import conv_2, conv_4, conv_6, lenet_300_100, mlp, resnet_20, vgg_19
 from lth.schedule import iterative
 from lth.ticket import full_mask, remaining, total
@@ -120,7 +120,7 @@ def test_the_score_of_a_pruned_weight_may_be_nan(prune_by: Prune) -> None:
 
 @both
 def test_a_nan_score_is_an_error_that_names_the_layers(prune_by: Prune) -> None:
-    with pytest.raises(ValueError, match=r"a score of (a|all layers) is not a number"):
+    with pytest.raises(UserError, match=r"a score of (a|all layers) is not a number"):
         prune_by({"a": torch.tensor([float("nan"), 1.0])}, kept(2), {"a": 0.5})
 
 
@@ -422,7 +422,7 @@ def test_a_layer_of_density_1_has_no_runs() -> None:
 def test_an_invalid_pattern_and_a_nan_score_are_errors() -> None:
     with pytest.raises(ValueError, match=r"structure\.n=5, structure\.m=4"):
         runs([1, 2, 3, 4], n=5)
-    with pytest.raises(ValueError, match="a score of a is not a number"):
+    with pytest.raises(UserError, match="a score of a is not a number"):
         runs([float("nan"), 2, 3, 4])
 
 

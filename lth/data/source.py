@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lth import UserError
 from lth.data.cache import Arrays, cached
 from lth.data.check import Scaling
 from lth.data.dataset import Data, Split, held_out
@@ -79,15 +80,16 @@ def _cifar(name: str, kind: str, root: str, parts: Sequence[str], cache: str | N
     if len(missing) == len(files):
         return _torchvision(name, kind, root, parts, cache)
     if missing:
-        raise FileNotFoundError(f"data={name}: {missing[0]} is missing, but some of the {len(files)} arrays exist")
+        raise UserError(f"data={name}: {missing[0]} is missing, but some of the {len(files)} arrays exist: put it "
+                        "there, or remove the others to use the files of torchvision")  # fmt: skip
     arrays = {part: np.load(file, mmap_mode="r") for part, file in files.items()}
     for part, array in arrays.items():
         holds = f"{files[part]} holds {array.dtype}, {array.shape}"
         size = len(arrays[part.replace("labels", "images")])
         if part.endswith("images") and (array.dtype != np.uint8 or array.shape[1:] != (3, 32, 32)):
-            raise ValueError(f"{holds}: expected uint8, N x 3 x 32 x 32")
+            raise UserError(f"{holds}: expected uint8, N x 3 x 32 x 32")
         if part.endswith("labels") and (array.dtype.kind not in "iu" or array.shape != (size,)):
-            raise ValueError(f"{holds}: expected integers, one for each of {size} images")
+            raise UserError(f"{holds}: expected integers, one for each of {size} images")
     return {part: a if part.endswith("images") else np.asarray(a, dtype=np.int64) for part, a in arrays.items()}
 
 
@@ -109,7 +111,7 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
     folder = Path(root).resolve()
     holds = files[0].relative_to(root).parts[0]
     if not folder.parent.is_dir():  # a misspelled one, rather than one to be made
-        raise FileNotFoundError(
+        raise UserError(
             f"data.root={root}: there is no folder {folder.parent}. Point it at the folder that holds {holds}, or at "
             "one to download to"
         )
@@ -124,9 +126,10 @@ def _download(name: str, kind: str, root: str, files: Sequence[Path]) -> None:
                     getattr(torchvision.datasets, kind)(root, train=train, download=True)
     except (OSError, RuntimeError) as error:
         missing = next((file for file in files if not file.is_file()), files[0])
-        raise FileNotFoundError(
+        raise UserError(
             f"data={name}: {missing} is missing and could not be downloaded. Point data.root at the folder that holds "
-            f"{holds}, or use the embedded digits: data=mnist_5k ({error})"
+            f"{holds}, or use the embedded digits: data=mnist_5k ({error})",
+            code=1,
         ) from error
 
 
@@ -172,8 +175,8 @@ def _read_torchvision(kind: str, root: str, files: Sequence[Path]) -> Arrays:
     try:
         parts = {"train": dataset(root, train=True), "test": dataset(root, train=False)}
     except RuntimeError as error:  # its message suggests download=True, which lth does not expose
-        raise ValueError(f"a file of {kind} under {root} is corrupt or missing: delete them to download "
-                         "them again") from error  # fmt: skip
+        raise UserError(f"a file of {kind} under {root} is corrupt or missing: delete them to download "
+                        "them again") from error  # fmt: skip
     images = {f"{part}_images": _channels_first(np.asarray(d.data, dtype=np.uint8)) for part, d in parts.items()}
     return images | {f"{part}_labels": np.asarray(d.targets, dtype=np.int64) for part, d in parts.items()}
 

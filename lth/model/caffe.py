@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from lth import UserError
 from lth.model.shape import image
 
 
@@ -11,7 +12,7 @@ def lenet_5(shape: Sequence[int], classes: int) -> nn.Module:
     """Two convolutions with pooling and two linear layers, ReLU only after the first: 430,500 weights on MNIST."""
     channels, height, width = image(shape)
     if min(height, width) < 16:
-        raise ValueError(f"images of {height} x {width} are too small for two 5 x 5 convolutions: use another net")
+        raise UserError(f"images of {height} x {width} are too small for two 5 x 5 convolutions: use another net")
     high, wide = (((size - 4) // 2 - 4) // 2 for size in (height, width))
     return nn.Sequential(
         nn.Conv2d(channels, 20, 5),

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from lth import UserError
 from lth.model.shape import image
 
 WIDTHS = (64, 128)
@@ -28,7 +29,7 @@ def conv_6(shape: Sequence[int], classes: int, *, filters: int = 256, dropout: f
     of a net with 192 (1,667,264).
     """
     if filters < 1:
-        raise ValueError(f"model.filters={filters}: give at least 1")
+        raise UserError(f"model.filters={filters}: give at least 1")
     return _conv(shape, classes, (*WIDTHS, filters), dropout)
 
 
@@ -39,7 +40,7 @@ def _conv(shape: Sequence[int], classes: int, widths: Sequence[int], dropout: fl
     channels, height, width = image(shape)
     blocks = len(widths)
     if min(height, width) < 2**blocks:
-        raise ValueError(f"images of {height} x {width} can't be halved {blocks} times: use a net with fewer blocks")
+        raise UserError(f"images of {height} x {width} can't be halved {blocks} times: use a net with fewer blocks")
     layers: list[nn.Module] = []
     for before, after in pairwise([channels, *widths]):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]

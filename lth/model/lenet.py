@@ -6,6 +6,7 @@ from math import prod
 
 from torch import nn
 
+from lth import UserError
 from lth.model.shape import image
 
 
@@ -15,7 +16,7 @@ def lecun_lenet_5(shape: Sequence[int], classes: int) -> nn.Module:
     """
     channels, height, width = image(shape)
     if min(height, width) < 16:
-        raise ValueError(f"images of {height} x {width} are too small for two 5 x 5 convolutions: use another net")
+        raise UserError(f"images of {height} x {width} are too small for two 5 x 5 convolutions: use another net")
     high, wide = (((size - 4) // 2 - 4) // 2 for size in (height, width))
     convolutions = [nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU()]
     sizes = [16 * high * wide, 120, 84, classes]

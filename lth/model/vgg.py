@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from lth import UserError
 from lth.model.shape import image
 
 STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
@@ -15,7 +16,7 @@ def vgg_19(shape: Sequence[int], classes: int) -> nn.Module:
     """
     before, height, width = image(shape)
     if min(height, width) < 2 ** (len(STAGES) - 1):
-        raise ValueError(f"images of {height} x {width} can't be halved {len(STAGES) - 1} times: use another net")
+        raise UserError(f"images of {height} x {width} can't be halved {len(STAGES) - 1} times: use another net")
     layers: list[nn.Module] = []
     for stage, (channels, convolutions) in enumerate(STAGES):
         if stage:

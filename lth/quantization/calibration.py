@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lth import UserError
 from lth.quantization.grid import fake_quantize, grid
 
 PERCENT = 99.9
@@ -44,12 +45,12 @@ CALIBRATIONS = {f.__name__: f for f in (min_max, percentile, mean_squared_error)
 
 
 def _slices(r: Tensor, axis: int | None) -> Tensor:
-    """One row per slice along the axis, or a single row; raises ValueError if empty or not finite."""
+    """One row per slice along the axis, or a single row; raises UserError if empty or not finite."""
     if r.numel() == 0:
-        raise ValueError("can't calibrate a range: no values")
+        raise UserError("can't calibrate a range: no values; give a tensor that has some")
     flat = r.detach().float()
     if not flat.isfinite().all():
-        raise ValueError("can't quantize values that are not finite: training diverged")
+        raise UserError("can't quantize values that are not finite: training diverged; lower optimizer.lr")
     return flat.reshape(1, -1) if axis is None else flat.movedim(axis, 0).reshape(r.shape[axis], -1)
 
 

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from lth import UserError
+
 Bits = Literal[2, 3, 4, 5, 6, 7, 8]
 TINY = torch.finfo(torch.float32).tiny
 FINITE = torch.finfo(torch.float32).max * (1 - 2**-23)  # so that its shares, rounded and multiplied again, are finite
@@ -44,12 +46,12 @@ def grid(low: Tensor, high: Tensor, *, bits: int, symmetric: bool, axis: int | N
     """Grid for the real numbers from low to high: float32, 0-dimensional or one pair per slice along `axis`.
 
     The range is widened to hold 0. Symmetric: Z = 0 and signed integers of one magnitude, -127 to 127 for 8 bits.
-    Affine: unsigned integers, 0 to 255. A range of nothing but 0 has S = 1. Raises ValueError.
+    Affine: unsigned integers, 0 to 255. A range of nothing but 0 has S = 1. Raises UserError.
     """
     if bits not in get_args(Bits):
-        raise ValueError(f"bits={bits}: choose 2 to 8")
+        raise UserError(f"bits={bits}: choose 2 to 8")
     if not (low.isfinite().all() and high.isfinite().all()):
-        raise ValueError(f"the range {low.min()} to {high.max()} is not finite: calibrate inputs first; weights are "
+        raise UserError(f"the range {low.min()} to {high.max()} is not finite: calibrate inputs first; weights are "
                          "not finite if training diverged")  # fmt: skip
     low, high = low.double().clamp(max=0), high.double().clamp(min=0)
     if symmetric:

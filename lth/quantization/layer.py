@@ -84,7 +84,7 @@ class Quantized:
             return x
         try:
             return self.scheme.input(x, self.input_low, self.input_high)
-        except ValueError as error:
+        except UserError as error:
             raise UserError(
                 f"{self.name} has no range for its inputs, since it was not called on those that calibrate: "
                 "calibrate inputs first, on more or other inputs (images), or leave inputs in float32 "

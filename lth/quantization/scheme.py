@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from lth import UserError
 from lth.quantization.calibration import CALIBRATIONS, min_max
 from lth.quantization.grid import Bits, Grid, cast, fake_quantize, grid
 
@@ -30,11 +31,11 @@ class Scheme:
 
     def __post_init__(self) -> None:
         if self.weight_bits not in (*get_args(Bits), *FLOATS):
-            raise ValueError(f"weight_bits={self.weight_bits}: choose 2 to 8, fp16 or bf16")
+            raise UserError(f"weight_bits={self.weight_bits}: choose 2 to 8, fp16 or bf16")
         if self.activation_bits not in (None, *get_args(Bits)):
-            raise ValueError(f"activation_bits={self.activation_bits}: choose 2 to 8, or null for float32")
+            raise UserError(f"activation_bits={self.activation_bits}: choose 2 to 8, or null for float32")
         if self.calibration not in CALIBRATIONS:
-            raise ValueError(f"calibration={self.calibration}: choose one of {', '.join(CALIBRATIONS)}")
+            raise UserError(f"calibration={self.calibration}: choose one of {', '.join(CALIBRATIONS)}")
 
     @property
     def integer_inputs(self) -> bool:

@@ -61,13 +61,10 @@ def _check_levels(config: Config) -> None:
         )
     if not all(type(level) is int for level in (levels if isinstance(levels, list) else [levels])):
         raise UserError(f"levels={levels}: must be a whole number such as 6, or a list of them such as [0,3,7]")
-    try:
-        ladder = rungs(levels)
-        for _, node in nodes(config):
-            _call(node, schedule, levels)
-            _call(node, lr, 0)
-    except (ValueError, TypeError) as error:
-        raise UserError(str(error)) from error
+    ladder = rungs(levels)
+    for _, node in nodes(config):
+        _call(node, schedule, levels)
+        _call(node, lr, 0)
     if config["train_from"] > ladder[-1]:
         raise UserError(f"train_from={config['train_from']} is above the last level, {ladder[-1]}")
 

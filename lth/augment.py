@@ -56,8 +56,8 @@ def _of_file(
     *,
     replicate: int,
     step: int,
-    area: float = 0.08,
-    aspect: float = 1.3333333333333333,
+    area: float,
+    aspect: float,
 ) -> Any:
     """The same of one PIL image, at `place` of its batch, to a height and a width."""
     from PIL import Image
@@ -112,11 +112,11 @@ def _moved(images: Tensor, down: Tensor, right: Tensor, flipped: Tensor, pad: in
     return taken.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
-def _draw(count: int, *, replicate: int, step: int, pad: int = 4) -> Tensor:
+def _draw(count: int, *, replicate: int, step: int, pad: int) -> Tensor:
     return torch.cat(_moves(count, replicate, step, pad), 1).T.long()
 
 
-def _apply(images: Tensor, drawn: Tensor, *, pad: int = 4) -> Tensor:
+def _apply(images: Tensor, drawn: Tensor, *, pad: int) -> Tensor:
     down, right, flipped = drawn[:, :, None]
     return _moved(images, down, right, flipped.bool(), pad)
 
@@ -125,7 +125,7 @@ class Parts(NamedTuple):
     """An augmentation in two parts, so that what is random can be drawn ahead and applied on another device.
 
     draw: (number of images, replicate=, step=, settings) -> int64, any x number. apply: (images, drawn, settings) ->
-    images. The settings are the keywords of the augmentation.
+    images. The settings are all keywords of the augmentation, its defaults among them.
     """
 
     draw: Callable[..., Tensor]

@@ -224,7 +224,7 @@ def test_the_whole_image_is_cropped_where_it_is_read_from_a_file(folder: Path) -
     seen.clear()
     done(ticket, net_recipe)
     scale = data.statistics
-    expected = augment._of_file(source.dataset.decoded(int(order[1])), (8, 8), 1, replicate=3, step=2)
+    expected = augment._of_file(source.dataset.decoded(int(order[1])), (8, 8), 1, **settings)
     pixels = torch.tensor(np.asarray(expected)).permute(2, 0, 1).double()
     shaped = (pixels - torch.tensor(scale[0])[:, None, None]) / torch.tensor(scale[1])[:, None, None]
     assert any(len(batch) == 2 and torch.allclose(batch[1].double(), shaped, atol=1e-5) for batch in seen)

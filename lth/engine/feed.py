@@ -10,7 +10,7 @@ from lth import augment
 from lth.augment import PARTS
 from lth.data import Examples, rows
 from lth.engine.rates import pinned
-from lth.keywords import unbound
+from lth.keywords import arguments
 from lth.recipe import Recipe
 
 
@@ -26,7 +26,7 @@ class Feed:
         self.recipe, self.replicates, (self.inputs, self.targets) = recipe, replicates, train
         self.device = self.inputs.device
         self.orders = {replicate: _Order(recipe, replicate) for replicate in replicates}
-        function, settings = unbound(recipe.augment)
+        function, settings = arguments(recipe.augment)
         self.parts = PARTS.get(function)
         self.settings, self.outside = settings, self.parts is None and function is not augment.none
         width = len(replicates) * recipe.batch_size

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lth import augment
 from lth.augment import PARTS
-from lth.keywords import unbound
+from lth.keywords import arguments
 
 if TYPE_CHECKING:
     from lth.engine.loop import Loop
@@ -19,7 +19,7 @@ def part_of(loop: "Loop", batch: Tensor) -> tuple[Tensor, Tensor]:
     """
     inputs, targets = loop.splits["train"]
     part = loop.ranks.part(len(batch))
-    function, settings = unbound(loop.recipe.augment)
+    function, settings = arguments(loop.recipe.augment)
     own = targets.index_select(0, batch[part])
     if loop.read_augmented or function is augment.none:
         return inputs.index_select(0, batch[part]), own

@@ -17,7 +17,7 @@ from lth.data import Split, rows, scaler
 from lth.data.scaling import HELD
 from lth.data.stream import Stream
 from lth.engine.ranks import Ranks
-from lth.keywords import unbound
+from lth.keywords import arguments
 from lth.recipe import Recipe
 
 # Steps whose rows are drawn at a time.
@@ -54,7 +54,7 @@ class Streamed:
     ) -> None:
         self.device, self.workers, self.step, self.ranks = device, workers, step, ranks
         self.count, self.recipe, self.replicate = len(split), recipe, replicate
-        function, settings = unbound(recipe.augment)
+        function, settings = arguments(recipe.augment)
         of_file = OF_FILES.get(function) if isinstance(split.source, Stream) and split.source.decodes else None
         self.augmented = of_file is not None and training
         self.reader = _Reader(split, replicate, of_file and partial(of_file, **settings))

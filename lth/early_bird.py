@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from lth.ticket import Mask
 
-QUEUE, THRESHOLD = 5, 0.1
-
 
 @dataclass(frozen=True)
 class Drawn:
@@ -45,7 +43,7 @@ def distance(one: "Tensor", other: "Tensor") -> float:
     return float((one != other).double().mean())
 
 
-def settled(distances: Iterable[float], *, queue: int = QUEUE, threshold: float = THRESHOLD) -> int | None:
+def settled(distances: Iterable[float], *, queue: int = 5, threshold: float = 0.1) -> int | None:
     """The number of distances, of consecutive masks, after which the last `queue` are all below the threshold for the
     first time; None if they never are.
     """
@@ -86,8 +84,8 @@ def drawn_at(text: str, settings: Any = "") -> int | None:
     settings: of the branch, as the column branch_settings has them, such as "queue=2, threshold=0.05"; without them,
     the defaults.
     """
-    own = dict(re.findall(r"\b(queue|threshold)=([^,]+)", str(settings)))
-    queue, threshold = int(own.get("queue", QUEUE)), float(own.get("threshold", THRESHOLD))
+    own = re.findall(r"\b(queue|threshold)=([^,]+)", str(settings))
+    given: dict[str, Any] = {name: int(value) if name == "queue" else float(value) for name, value in own}
     rows = matrix(text)
-    count = settled((rows[a][b] for a, b in pairwise(range(len(rows)))), queue=queue, threshold=threshold)
+    count = settled((rows[a][b] for a, b in pairwise(range(len(rows)))), **given)
     return None if count is None else count + 1

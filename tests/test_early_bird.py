@@ -34,6 +34,7 @@ from lth.imp import dense
 from lth.init import glorot_normal
 from lth.job import Branch, Job, run
 from lth.job.drawn import drawn
+from lth.keywords import arguments
 from lth.store import Store, table
 from lth.ticket import Ticket, Trained
 
@@ -91,6 +92,12 @@ def test_the_ticket_is_drawn_once_five_distances_in_a_row_are_below_a_tenth(
 def test_the_queue_and_the_threshold_can_be_others() -> None:
     assert settled([0.4, 0.3, 0.2, 0.1], queue=2, threshold=0.35) == 3
     assert settled([0.4, 0.3], queue=1, threshold=0.35) == 2
+
+
+@pytest.mark.parametrize("function", [settled, branch.early_bird])
+def test_a_table_is_read_with_the_defaults_of_the_branch(function: Any) -> None:
+    defaults = arguments(function)[1]
+    assert (defaults["queue"], defaults["threshold"]) == (5, 0.1)
 
 
 def test_no_mask_is_drawn_after_the_one_that_settles_it() -> None:

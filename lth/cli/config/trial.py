@@ -5,6 +5,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lth.cli.config.conf import chosen
+from lth.cli.config.signature import arguments
 from lth.schedule import rungs
 
 STEPS, EXAMPLES, BATCH, LEVELS, QUEUE = 10, 100, 20, 2, 2
@@ -89,6 +90,7 @@ def _shrink_branch(entry: DictConfig, levels: Any, share: float) -> None:
     if raw.get("step") not in (None, "${steps}", "${rewind.step}"):  # those have shrunk
         entry.transform.step = _shrunk(entry.transform.step, share)
     if entry.transform["_target_"] == "lth.branch.early_bird":
-        entry.transform.every, entry.transform.queue = 1, min(entry.transform.get("queue", 5), QUEUE)
+        (queue,) = arguments(entry.transform, "queue")
+        entry.transform.every, entry.transform.queue = 1, min(queue, QUEUE)
     if entry.get("compare") and entry.compare["_target_"] == "lth.connectivity.compare":
         entry.compare.examples = min(entry.compare.get("examples", EXAMPLES), EXAMPLES)

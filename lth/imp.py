@@ -16,7 +16,7 @@ from lth import structure as structures
 from lth.criterion.refused import check_told_apart, name_of_own
 from lth.criterion.signature import Criterion, Structure
 from lth.data import Examples, normalized, rows
-from lth.keywords import supplied
+from lth.keywords import supplied, unbound
 from lth.neuron import EXAMPLES
 from lth.recipe import Recipe
 from lth.schedule import Ladder
@@ -180,7 +180,7 @@ def check(recipe: Recipe, criterion: Criterion, structure: Structure, ticket: Ti
         log.debug("the criterion can't score an untrained net: %s", error)
     scores = {name: ticket.weights[name].abs() for name in ticket.mask}
     structure(scores, copied.mask, dict.fromkeys(ticket.mask, 1.0), recipe.net(), examples(recipe))
-    if recipe.output and getattr(structure, "func", structure) is structures.neuron:
+    if recipe.output and unbound(structure)[0] is structures.neuron:
         found = replace(recipe, output="").layers.kinds
         if found != recipe.layers.kinds:
             last = ", ".join(name for name, kind in found.items() if kind == "output") or "no layer"

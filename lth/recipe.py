@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lth import UserError, augment, lr, regularization, updater
 from lth.data import Data, normalized
-from lth.keywords import takes
+from lth.keywords import takes, unbound
 from lth.layer import BATCH_NORMS, TRAINING, UNUSED, Layers, layers, no_output, prunable, reached, with_others
 from lth.model.check import check_net, check_shape, check_task, materialize, outputs_of
 from lth.model.kept import check_kept
@@ -93,7 +93,7 @@ class Recipe:
             (torch.optim.ASGD, "follows a step late"),
         )
         for kind, what in does:
-            if getattr(self.optimizer, "func", self.optimizer) is kind and self._rate_changes():
+            if unbound(self.optimizer)[0] is kind and self._rate_changes():
                 raise UserError(f"optimizer={kind.__name__.lower()} {what}, so that it can't follow a schedule: use "
                                 "lr=constant without a warm-up")  # fmt: skip
 
@@ -103,7 +103,7 @@ class Recipe:
     @property
     def moves_mask(self) -> bool:
         """True if the mask may change during training."""
-        return getattr(self.updater, "func", self.updater) is not updater.none
+        return unbound(self.updater)[0] is not updater.none
 
     @cached_property
     def replaces_steps(self) -> bool:
@@ -124,7 +124,7 @@ class Recipe:
     @property
     def regrows(self) -> bool:
         """True if the updater is known to bring pruned weights back."""
-        return getattr(self.updater, "func", self.updater) in (updater.set, updater.rigl)
+        return unbound(self.updater)[0] in (updater.set, updater.rigl)
 
     def at_last_rate(self, steps: int) -> "Recipe":
         """The recipe of a ticket that goes on after the end, for `steps` more steps at the rate of step T - 1."""

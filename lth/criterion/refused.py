@@ -27,7 +27,7 @@ def check_told_apart(
     places would decide. A structure of the user's own may choose by something else.
     """
     parts = [scores[name].flatten() for name, m in mask.items() if 0 < round(shares[name] * m.numel()) < m.numel()]
-    known = getattr(structure, "func", structure).__module__ == structures.__name__
+    known = unbound(structure)[0].__module__ == structures.__name__
     if known and parts and all(bool(m.all()) for m in mask.values()) and all(bool((s == s[0]).all()) for s in parts):
         own = name_of_own(getattr(criterion, "unchecked", criterion))
         raise UserError(

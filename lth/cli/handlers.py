@@ -9,15 +9,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-# What schedulers send before they end a job; not there on Windows.
-NOTICES = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
-# What a terminal sends that is closed; not there on Windows.
-HANGUPS = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+# What schedulers send before they end a job.
+NOTICES = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 def hangups() -> list[int]:
-    """SIGHUP, unless it is ignored (nohup) or not there."""
-    return [number for number in HANGUPS if signal.getsignal(number) != signal.SIG_IGN]
+    """SIGHUP, which a terminal sends that is closed, unless it is ignored (nohup)."""
+    return [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
 
 
 def in_slurm() -> bool:
@@ -60,8 +58,11 @@ def outlived() -> Iterator[None]:
     """Keep signals from killing the process while there is nothing to save: SIGHUP ends it as Ctrl-C does, and so does
     SIGTERM outside Slurm; the others do nothing. Only where no handler is set.
     """
-    own = {signal.SIGTERM: ignore if in_slurm() else stop, **dict.fromkeys(NOTICES, ignore)}
-    own |= dict.fromkeys(HANGUPS, hang_up)
+    own = {
+        signal.SIGTERM: ignore if in_slurm() else stop,
+        signal.SIGHUP: hang_up,
+        **dict.fromkeys(NOTICES, ignore),
+    }
     with handlers({number: each for number, each in own.items() if signal.getsignal(number) == signal.SIG_DFL}):
         yield
 

@@ -1,5 +1,6 @@
 """Data set loaders. Source files are parsed once; later their arrays are memory-mapped from a cache."""
 
+import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from itertools import pairwise
@@ -14,11 +15,6 @@ from lth.data.check import Scaling
 from lth.data.dataset import Data, Split, held_out
 from lth.data.files import check_arrays, check_idx, in_package
 from lth.seed import seed
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 # Files of torchvision, relative to its root.
 IDX = [f"{{kind}}/raw/{part}-ubyte" for part in
@@ -159,9 +155,8 @@ def _alone(lock: Path) -> Iterator[None]:
     each takes what the other has written so far for a damaged file.
     """
     with ExitStack() as held:
-        if fcntl is not None:
-            with suppress(OSError):  # a file of another user, a file system without locks
-                fcntl.flock(held.enter_context(lock.open("ab")), fcntl.LOCK_EX)
+        with suppress(OSError):  # a file of another user, a file system without locks
+            fcntl.flock(held.enter_context(lock.open("ab")), fcntl.LOCK_EX)
         yield
 
 

@@ -145,7 +145,6 @@ def _as_it_is(batch: Any) -> Any:
 
 def _ignore_signals(worker: int) -> None:
     """Leave it to the training when the processes that read for it end."""
-    for each in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last is not there on Windows
-        if hasattr(signal, each):
-            signal.signal(getattr(signal, each), signal.SIG_IGN)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -30,8 +30,8 @@ class OwnSignals(pl.Callback):
         self.mask(signal.SIG_UNBLOCK)
 
     def mask(self, how: int) -> None:
-        """Block or unblock SIGTERM, where signals can be blocked."""
-        if _in_main_thread() and hasattr(signal, "pthread_sigmask"):
+        """Block or unblock SIGTERM."""
+        if _in_main_thread():
             signal.pthread_sigmask(how, {signal.SIGTERM})
 
 

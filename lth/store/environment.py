@@ -71,8 +71,8 @@ def machine() -> str:
 
 
 def load() -> str:
-    """Mean number of running processes in the last minute, such as "load 1.2"; "load unknown" on Windows."""
-    return f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
+    """Mean number of running processes in the last minute, such as "load 1.2"."""
+    return f"load {os.getloadavg()[0]:.1f}"
 
 
 def gpu(device: str) -> dict[str, str]:

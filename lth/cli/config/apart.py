@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from lth.cli import failure
 from lth.cli.config.machine import worker
 from lth.cli.ending import FAILED, INTERRUPTED, Ending
-from lth.cli.handlers import HANGUPS, NOTICES, handlers, hangups, ignore, in_slurm, leave_terminal, outlived
+from lth.cli.handlers import NOTICES, handlers, hangups, ignore, in_slurm, leave_terminal, outlived
 
 LOOK = 0.5  # seconds between two looks whether a process lives
 PATIENCE = 25.0  # seconds to save what was computed, once it does not; schedulers kill after 30
@@ -89,12 +89,12 @@ def passed_on() -> Iterator[None]:
     """
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        if number in HANGUPS:
+        if number == signal.SIGHUP:
             leave_terminal()
         for pid in _runners():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        if number in HANGUPS or (number == signal.SIGTERM and not in_slurm()):
+        if number == signal.SIGHUP or (number == signal.SIGTERM and not in_slurm()):
             wait_for_jobs()
             raise KeyboardInterrupt
 

@@ -49,6 +49,12 @@ def spanning(r: Tensor, *, bits: int, symmetric: bool, axis: int | None = None) 
     return grid(low, high, bits=bits, symmetric=symmetric, axis=axis)
 
 
+def integers(r: Tensor, on: Grid) -> Tensor:
+    """The q of rounded values, S(q - Z)."""
+    scale, zero_point = on.shaped(r)
+    return (fake_quantize(r, on).double() / scale + zero_point).round().int()
+
+
 def some(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -59,31 +65,33 @@ def some(seed: int, *shape: int) -> Tensor:
 def test_symmetric_at_2_bits_is_ternary() -> None:
     on = of(-1, 2, bits=2, symmetric=True)
     assert (on.scale.item(), on.zero_point.item(), on.low, on.high) == (2.0, 0, -1, 1)
-    assert on.quantize(torch.tensor([-1.0, 0.0, 2.0, 1.5])).tolist() == [0, 0, 1, 1]  # -1 / 2 is a tie: to even, 0
+    assert integers(torch.tensor([-1.0, 0.0, 2.0, 1.5]), on).tolist() == [0, 0, 1, 1]  # -1 / 2 is a tie: to even, 0
 
 
 def test_symmetric_at_3_bits_has_steps_of_a_third_of_the_largest_magnitude() -> None:
     on = of(-1, 2, bits=3, symmetric=True)
     assert on.scale.item() == pytest.approx(2 / 3)
-    assert on.quantize(torch.tensor([-1.0, 0.0, 2.0])).tolist() == [-2, 0, 3]
+    assert integers(torch.tensor([-1.0, 0.0, 2.0]), on).tolist() == [-2, 0, 3]
 
 
 def test_affine_at_2_bits_hits_both_ends_and_0() -> None:
     on = of(-1, 2, bits=2, symmetric=False)
     assert (on.scale.item(), on.zero_point.item(), on.low, on.high) == (1.0, 1, 0, 3)
-    assert on.quantize(torch.tensor([-1.0, 0.0, 2.0, 0.4, -9.0, 9.0])).tolist() == [0, 1, 3, 1, 0, 3]
-    assert on.dequantize(torch.tensor([0, 1, 2, 3])).tolist() == [-1.0, 0.0, 1.0, 2.0]
+    r = torch.tensor([-1.0, 0.0, 2.0, 0.4, -9.0, 9.0])
+    assert integers(r, on).tolist() == [0, 1, 3, 1, 0, 3]
+    assert fake_quantize(r, on).tolist() == [-1.0, 0.0, 2.0, 0.0, -1.0, 2.0]
 
 
 def test_affine_at_3_bits() -> None:
     on = of(-1, 2, bits=3, symmetric=False)  # S = 3/7, Z = 7/3 rounded
     assert on.scale.item() == pytest.approx(3 / 7)
-    assert on.quantize(torch.tensor([-1.0, 0.0, 2.0])).tolist() == [0, 2, 7]
+    assert integers(torch.tensor([-1.0, 0.0, 2.0]), on).tolist() == [0, 2, 7]
 
 
 def test_a_range_beside_0_is_widened_to_hold_it() -> None:
-    assert of(1, 3, bits=2, symmetric=False).dequantize(torch.arange(4)).tolist() == [0.0, 1.0, 2.0, 3.0]
-    assert of(-3, -1, bits=2, symmetric=False).dequantize(torch.arange(4)).tolist() == [-3.0, -2.0, -1.0, 0.0]
+    r = torch.tensor([-9.0, -2.0, 0.0, 1.0, 9.0])
+    assert fake_quantize(r, of(1, 3, bits=2, symmetric=False)).tolist() == [0.0, 0.0, 0.0, 1.0, 3.0]
+    assert fake_quantize(r, of(-3, -1, bits=2, symmetric=False)).tolist() == [-3.0, -2.0, 0.0, 0.0, 0.0]
 
 
 @either
@@ -148,15 +156,14 @@ def test_0_is_exact_and_what_is_in_range_moves_by_half_a_step_at_most(bits: int,
 
 @settings(parent=many, max_examples=300)
 @given(r=reals, bits=st.integers(2, 8), symmetric=st.booleans())
-def test_rounding_is_monotone_idempotent_and_what_the_integers_say(bits: int, symmetric: bool, r: Tensor) -> None:
+def test_rounding_is_monotone_idempotent_and_on_the_grid(bits: int, symmetric: bool, r: Tensor) -> None:
     on = spanning(r, bits=bits, symmetric=symmetric)
     rounded = fake_quantize(r.sort().values, on)
     assert (rounded.diff() >= 0).all()
     assert torch.equal(fake_quantize(rounded, on), rounded)
-    q = on.quantize(r)
-    assert q.dtype == torch.int32
+    q = integers(r, on)
     assert ((q >= on.low) & (q <= on.high)).all()
-    assert torch.equal(on.dequantize(q), fake_quantize(r, on))
+    assert torch.equal(on.scale * (q - on.zero_point), fake_quantize(r, on))
 
 
 @every_bits
@@ -232,10 +239,10 @@ def test_integers_and_reals_are_those_of_onnx_runtime(symmetric: bool, axis: int
     if axis is not None:
         on = spanning(0.9 * r, bits=8, symmetric=symmetric, axis=axis)
     q, back = onnx_round_trip(r, on, TensorProto.INT8 if symmetric else TensorProto.UINT8)
-    ours = on.quantize(r)
+    ours = integers(r, on)
     # INT8 in ONNX reaches down to -128; values clipped at -127 here are the only difference.
     np.testing.assert_array_equal(ours.numpy(), q.clip(on.low, on.high).astype(np.int32))
-    np.testing.assert_array_equal(on.dequantize(ours).numpy(), back if not symmetric else np.maximum(
+    np.testing.assert_array_equal(fake_quantize(r, on).numpy(), back if not symmetric else np.maximum(
         back, (on.scale * -127).numpy().reshape([-1 if i == axis else 1 for i in range(2)])))  # fmt: skip
 
 
@@ -243,8 +250,8 @@ def test_a_tie_goes_to_the_even_integer_as_in_onnx_runtime() -> None:
     r = torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, -2.5])
     for zero_point, kind in ((0, TensorProto.INT8), (3, TensorProto.UINT8)):
         on = Grid(torch.tensor(1.0), torch.tensor(zero_point, dtype=torch.int32), 0 if zero_point else -127, 255)
-        assert (on.quantize(r) - zero_point).tolist() == [0, 2, 2, 0, -2, -2]
-        np.testing.assert_array_equal(onnx_round_trip(r, on, kind)[0].astype(int), on.quantize(r).numpy())
+        assert (integers(r, on) - zero_point).tolist() == [0, 2, 2, 0, -2, -2]
+        np.testing.assert_array_equal(onnx_round_trip(r, on, kind)[0].astype(int), integers(r, on).numpy())
 
 
 # ---- against torch
@@ -252,7 +259,7 @@ def test_a_tie_goes_to_the_even_integer_as_in_onnx_runtime() -> None:
 
 def unambiguous(seed: int, on: Grid, *shape: int) -> Tensor:
     """Values inside and outside the range, none near a border of two integers: torch multiplies by 1 / S there."""
-    scale, _ = on._shaped(torch.empty(shape))
+    scale, _ = on.shaped(torch.empty(shape))
     r = 1.5 * some(seed, *shape)
     away = (r / scale - (r / scale).floor() - 0.5).abs()
     return torch.where(away < 1e-3, (r / scale).floor() * scale, r)
@@ -559,7 +566,7 @@ def test_a_weight_of_0_stays_exactly_0(model: Callable[..., nn.Module], bits: in
 def test_a_net_of_any_float_keeps_it_and_is_rounded_to_the_same_integers(dtype: torch.dtype, per_channel: bool) -> None:
     weight = torch.tensor([[0.75, -0.5, 0.0, 0.34], [2.0, 1.0, -0.25, 0.1]])  # all on the grid of float16 or nearly so
     on = Scheme(8, None, per_channel).weight_grid(weight, torch.ones(2, 2) if per_channel else torch.ones(2))
-    assert torch.equal(on.quantize(weight.to(dtype)), on.quantize(weight.to(dtype).to(torch.float32)))
+    assert torch.equal(integers(weight.to(dtype), on), integers(weight.to(dtype).to(torch.float32), on))
     model = quantized(nn.Sequential(nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 3)).to(dtype), Scheme(8, 8, per_channel))
     calibrate(model, [some(0, 9, 4).to(dtype)])
     output = model(some(1, 2, 4).to(dtype))
@@ -609,5 +616,5 @@ def test_a_grid_of_the_largest_numbers_has_no_infinity(bits: int, symmetric: boo
     most = torch.finfo(torch.float32).max
     for low, high in ((-most, most), (-most, 0.0), (0.0, most), (-most, most / 7), (-3e38, 3e38)):
         on = grid(torch.tensor(low), torch.tensor(high), bits=bits, symmetric=symmetric)
-        assert on.dequantize(torch.arange(on.low, on.high + 1)).isfinite().all()
+        assert (on.scale * (torch.arange(on.low, on.high + 1) - on.zero_point)).isfinite().all()
         assert fake_quantize(torch.tensor([low, high]), on).isfinite().all()

@@ -25,17 +25,8 @@ class Grid:
     high: int
     axis: int | None = None
 
-    def quantize(self, r: Tensor) -> Tensor:
-        """Integers q, int32: r / S rounded half to even, plus Z, clamped."""
-        scale, zero_point = self._shaped(r)
-        return ((_wide(r) / scale).round() + zero_point).clamp(self.low, self.high).to(torch.int32)
-
-    def dequantize(self, q: Tensor) -> Tensor:
-        """S(q - Z), float32."""
-        scale, zero_point = self._shaped(q)
-        return scale * (q - zero_point).to(torch.float32)
-
-    def _shaped(self, values: Tensor) -> tuple[Tensor, Tensor]:
+    def shaped(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """S and Z, of as many dimensions as values that are to be rounded."""
         if self.axis is None:
             return self.scale, self.zero_point
         shape = [-1 if axis == self.axis else 1 for axis in range(values.dim())]
@@ -72,10 +63,11 @@ def _scale(scale: Tensor) -> Tensor:
 
 
 def fake_quantize(r: Tensor, on: Grid) -> Tensor:
-    """Quantize and dequantize r, of its own type, with the straight-through gradient: 1 inside the range, 0 for clipped
-    values (Bengio et al. 2013; Jacob et al. 2018, Section 3).
+    """The nearest values of the grid, of the type of r: S(q - Z), where q is r / S, rounded half to even, plus Z,
+    clamped. The gradient is straight-through: 1 inside the range, 0 for clipped values (Bengio et al. 2013; Jacob et
+    al. 2018, Section 3).
     """
-    scale, zero_point = on._shaped(r)
+    scale, zero_point = on.shaped(r)
     with torch.no_grad():
         q = (_wide(r) / scale).round() + zero_point
         rounded = (scale * (q.clamp(on.low, on.high) - zero_point)).to(r.dtype)

@@ -1,6 +1,6 @@
 """Refusal of nets whose outputs depend on what no file of a training has, or on how often they were evaluated."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -32,11 +32,10 @@ def check_kept(net: nn.Module, other_net: nn.Module, inputs: Tensor) -> None:
     name = type(net).__name__
     if not _same(first, _outputs(net, inputs, saved)):
         names = [key for key, value in after.items() if not _is_equal(before.get(key), value)]
-        perhaps = f" (perhaps {' or '.join(sorted(names))})" if names else ""
         raise UserError(
-            f"outputs of {name} depend on what earlier passes left behind{perhaps}, which is in no state dict: keep it "
-            "in persistent buffers (register_buffer) that change in training alone, and draw random numbers from the "
-            "global generators of PyTorch, Python or NumPy"
+            f"outputs of {name} depend on what earlier passes left behind{_perhaps(names)}, which is in no state dict: "
+            "keep it in persistent buffers (register_buffer) that change in training alone, and draw random numbers "
+            "from the global generators of PyTorch, Python or NumPy"
         )
     if changed and not _same(first, _outputs(net, inputs, saved, evaluated=other)):
         raise UserError(
@@ -47,12 +46,15 @@ def check_kept(net: nn.Module, other_net: nn.Module, inputs: Tensor) -> None:
     if not _same(first, _outputs(other_net, inputs, saved)):
         tensors = [key for key, value in before.items() if isinstance(value, Tensor)]
         names = [key for key in tensors if not _is_equal(before[key], theirs.get(key))]
-        perhaps = f" (perhaps {' or '.join(sorted(names))})" if names else ""
         raise UserError(
             f"model: two calls of the function give nets of {name} that compute different outputs with the same weights"
-            f"{perhaps}, so that no training could be read again: keep what it draws or counts in persistent buffers "
-            "(register_buffer), or draw it from a generator with a fixed seed"
+            f"{_perhaps(names)}, so that no training could be read again: keep what it draws or counts in persistent "
+            "buffers (register_buffer), or draw it from a generator with a fixed seed"
         )
+
+
+def _perhaps(names: Collection[str]) -> str:
+    return f" (perhaps {' or '.join(sorted(names))})" if names else ""
 
 
 def _outputs(

@@ -33,6 +33,7 @@ from lth.imp import dense
 from lth.job.rehearsal import _line, rehearse, tickets
 from lth.keywords import unbound
 from lth.recipe import Recipe
+from lth.rules.branches import OF_ALL_WEIGHTS
 from lth.store import Store, table
 from lth.store.digest import digest
 from lth.ticket import Ticket, Trained
@@ -201,11 +202,9 @@ REFUSED = [
 def test_a_branch_that_cannot_be_is_refused_before_anything_is_trained_or_planned(
     tmp_path: Path, model: Any, refused: job.Branch, sentence: str
 ) -> None:
-    what, store = of(model, shuffle=job.Branch(branch.shuffle), last=refused), Store(tmp_path)
-    with pytest.raises(UserError, match=sentence):
-        job.run(what, store, Nothing(), lambda _: None)
-    with pytest.raises(UserError, match=sentence):
-        job.stored(what, store)
+    for tried in (partial(job.run, callback=Nothing(), finished=lambda _: None), job.stored):
+        with pytest.raises(UserError, match=sentence):
+            tried(of(model, shuffle=job.Branch(branch.shuffle), last=refused), Store(tmp_path))
     assert not (tmp_path / "trained").exists()
 
 
@@ -224,8 +223,9 @@ REWINDS = [rewind.weights, partial(rewind.weights, step=12), partial(rewind.lear
 
 @pytest.mark.parametrize("moved", REWINDS, ids=lambda moved: unbound(moved)[0].__name__)
 def test_a_plan_foresees_the_steps_that_each_branch_trains(moved: Any) -> None:
-    whole = of(moved=moved, **{name: job.Branch(transform, levels=LEVELS.get(name, [0, 2]))
-                               for name, transform in EVERY.items()})  # fmt: skip
+    weights_left = unbound(moved)[0] is rewind.weights  # of those that are pruned, too
+    names = [name for name in EVERY if weights_left or name not in OF_ALL_WEIGHTS]
+    whole = of(moved=moved, **{name: job.Branch(EVERY[name], levels=LEVELS.get(name, [0, 2])) for name in names})
     planned = job.planned(whole)
     start = dense(whole.recipe, whole.init)
     for name, each in whole.branches.items():
@@ -342,15 +342,14 @@ def test_a_branch_is_tried_at_a_level_of_each_kind(
     tmp_path: Path, levels: list[int], change: dict[str, Any], sentence: str
 ) -> None:
     signs = job.Branch(partial(branch.signed_reinitialize, step=3), levels=levels)
-    what = replace(of(moved=partial(rewind.weights, step=5), signs=signs), **change)
+    what = replace(of(moved=partial(rewind.weights, step=5)), branches={"signs": signs}, **change)
     with pytest.raises(UserError, match=f"step=3: .*{sentence}"):
         job.run(what, Store(tmp_path), Nothing(), lambda _: None)
 
 
-def test_weights_of_a_dense_net_that_is_not_trained_are_refused_at_once(tmp_path: Path) -> None:
-    what = replace(of(last=job.Branch(partial(branch.reset, step=3))), train_from=1)
-    with pytest.raises(UserError, match="step=3: ticket, replicate 1, level 0 is trained from step 0 to 0"):
-        job.run(what, Store(tmp_path), Nothing(), lambda _: None)
+def test_weights_of_a_dense_net_that_is_not_trained_are_refused_at_once() -> None:
+    with pytest.raises(UserError, match="step=3: train_from=1 trains no dense net to take the weights from"):
+        replace(of(), train_from=1, branches={"last": job.Branch(partial(branch.reset, step=3))})
 
 
 def of_inverse(trained: Trained, *, draw: int, recipe: Recipe, init: Any, inverse: Any) -> tuple[Recipe, Ticket]:

@@ -92,6 +92,13 @@ def test_a_job_made_in_python_is_refused_when_it_is_made(changed: dict[str, Any]
         replace(JOB, **changed)
 
 
+def test_what_prunes_is_checked_in_the_run_that_tickets_are_taken_from() -> None:
+    tuned = replace(JOB, rewind=partial(rewind.fine_tune, steps=15))
+    assert replace(JOB, recipe=recipe(steps=10), start=tuned).rewind is tuned.rewind
+    with pytest.raises(UserError, match=r"rewind\.steps=15: the training has 10 steps"):
+        replace(tuned, recipe=recipe(steps=10))
+
+
 def test_no_rule_knows_a_function_of_ones_own() -> None:
     own = replace(JOB, criterion=scores, recipe=RIGL, train_from=1, branches={"moved": Branch(moved, draws=2)})
     assert settings(own).criterion.name == f"{scores.__module__}.scores"

@@ -52,7 +52,7 @@ def _small(job: Job) -> Job:
     """The job on few examples, with the same net, which is not traced again."""
     recipe = replace(job.recipe, data=limited(job.recipe.data, EXAMPLES))
     vars(recipe)["layers"] = job.recipe.layers
-    return replace(job, recipe=recipe, branches={}, start=None)
+    return replace(job, recipe=recipe, branches={})
 
 
 def _first_levels(job: Job, branch: Branch) -> list[int]:

@@ -16,7 +16,12 @@ OF_UNITS = ("neuron_l1", "neuron_l2", "batch_norm_scale")
 
 
 def check_pruning(settings: Settings) -> None:
-    """Raise UserError for the first of these rules that the settings break."""
+    """Raise UserError for the first of these rules that the settings break. A run whose tickets are taken from another
+    is pruned by the settings of that one, which are checked there.
+    """
+    _check_updater(settings)
+    if settings.starts:
+        return
     _check_rewind(settings)
     for name, rule in settings.stops.items():
         if rule.name == "density":
@@ -26,7 +31,6 @@ def check_pruning(settings: Settings) -> None:
     _check_globally(settings)
     _check_criterion(settings)
     _check_rounds(settings)
-    _check_updater(settings)
     _check_moved(settings)
 
 
